@@ -1,0 +1,2 @@
+//! `anonymizer`.
+fn main() {}

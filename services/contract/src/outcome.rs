@@ -1,0 +1,99 @@
+//! Result messages: the worker's verdict on a photo.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Detection, FailureReason, ObjectLocation, PhotoId, job::shortened};
+
+/// The version of [`PhotoResult`] that this code writes and reads.
+pub const VERSION: u64 = 1;
+
+/// What became of one photo.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PhotoResult {
+    /// Message version, [`VERSION`].
+    pub version: u64,
+    /// The photo.
+    pub id: PhotoId,
+    /// The verdict.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// A verdict on a photo.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "lowercase")]
+pub enum Outcome {
+    /// The anonymised photo lies in the output bucket.
+    Anonymized {
+        /// `s3://bucket/key` of the anonymised photo.
+        output: ObjectLocation,
+        /// Its size in bytes.
+        size_bytes: u64,
+        /// Its width in pixels, EXIF orientation applied.
+        width: u32,
+        /// Its height in pixels, EXIF orientation applied.
+        height: u32,
+        /// What was found and obscured; `None` where only the object is
+        /// known, because an earlier worker put it and then died.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detections: Option<Vec<Detection>>,
+        /// Seconds from the worker's taking the job to the stored output.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seconds: Option<f64>,
+    },
+    /// The photo cannot be anonymised; the original stays for a person.
+    Failed {
+        /// Stable code.
+        reason: FailureReason,
+        /// What happened, for a person; no personal data.
+        detail: String,
+    },
+}
+
+/// A message that is no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResultError {
+    /// No JSON, or a field is missing or wrong.
+    #[error("not a result message: {0}")]
+    NotAResult(String),
+    /// Written by a program that is newer than this one, or by none of ours.
+    #[error("result message of unknown version {0}: this program reads version {VERSION}")]
+    UnknownVersion(String),
+}
+
+impl PhotoResult {
+    /// A verdict on a photo, in this version.
+    #[must_use]
+    pub const fn new(id: PhotoId, outcome: Outcome) -> Self {
+        Self {
+            version: VERSION,
+            id,
+            outcome,
+        }
+    }
+
+    /// The message body.
+    ///
+    /// # Errors
+    /// When a score or duration is not finite.
+    pub fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(self)
+    }
+
+    /// Reads a message body.
+    ///
+    /// # Errors
+    /// See [`ResultError`].
+    pub fn decode(body: &[u8]) -> Result<Self, ResultError> {
+        let value: Value =
+            serde_json::from_slice(body).map_err(|e| ResultError::NotAResult(e.to_string()))?;
+        match value.get("version") {
+            Some(version) if version.as_u64() == Some(VERSION) => {
+                Self::deserialize(&value).map_err(|e| ResultError::NotAResult(e.to_string()))
+            }
+            Some(version) => Err(ResultError::UnknownVersion(shortened(version))),
+            None => Err(ResultError::NotAResult("no version".to_owned())),
+        }
+    }
+}

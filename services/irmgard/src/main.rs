@@ -1,0 +1,2 @@
+//! `irmgard`.
+fn main() {}
