@@ -1,1 +1,5 @@
-//! `chassis`.
+//! What each service stands on: settings, the broker, the object store, the
+//! admin port, shutdown. Nothing in here knows about photos.
+
+pub mod settings;
+pub mod shutdown;

@@ -1,0 +1,299 @@
+//! Reads settings and remembers both what was asked for and what was wrong.
+
+use std::{
+    any::TypeId,
+    fmt::{Debug, Display},
+    net::SocketAddr,
+    str::FromStr,
+    time::Duration,
+};
+
+use secrecy::SecretString;
+
+use super::{
+    Environment,
+    documentation::{self, Kind, Variable},
+    mistakes::{Mistake, Mistakes},
+    units,
+};
+
+/// No setting is longer; what is longer is the wrong file.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Reads a program's settings from an [`Environment`].
+///
+/// A read never fails: a mistake is noted and a stand-in returned, so that
+/// all mistakes can be told together. Whoever reads must ask
+/// [`Reader::finish`] before using anything that was read.
+///
+/// Every variable `NAME` can also be given as `NAME_FILE`, the path of a file
+/// that holds the value (line breaks at its end are cut off). An empty value
+/// counts as not set.
+pub struct Reader<'a> {
+    environment: &'a dyn Environment,
+    mistakes: Vec<Mistake>,
+    variables: Vec<Variable>,
+}
+
+impl Debug for Reader<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader")
+            .field("mistakes", &self.mistakes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of this environment.
+    #[must_use]
+    pub fn new(environment: &'a dyn Environment) -> Self {
+        Self {
+            environment,
+            mistakes: Vec::new(),
+            variables: Vec::new(),
+        }
+    }
+
+    /// A text that must be set.
+    pub fn required(&mut self, name: &str, about: &str) -> String {
+        self.document(name, Kind::Text, documentation::Default::Required, about);
+        self.raw_required(name).unwrap_or_default()
+    }
+
+    /// A text with a default.
+    pub fn string(&mut self, name: &str, default: &str, about: &str) -> String {
+        self.document(
+            name,
+            Kind::Text,
+            documentation::Default::Value(default.to_owned()),
+            about,
+        );
+        self.raw(name).unwrap_or_else(|| default.to_owned())
+    }
+
+    /// A text that may be missing.
+    pub fn optional(&mut self, name: &str, about: &str) -> Option<String> {
+        self.document(name, Kind::Text, documentation::Default::Unset, about);
+        self.raw(name)
+    }
+
+    /// A value of any type that can be read from text, with a default.
+    ///
+    /// `T`'s parse error is shown, so it must not repeat the text.
+    pub fn parsed<T>(&mut self, name: &str, default: T, about: &str) -> T
+    where
+        T: FromStr<Err: Display> + Display + 'static,
+    {
+        self.document(
+            name,
+            kind_of::<T>(),
+            documentation::Default::Value(default.to_string()),
+            about,
+        );
+        self.parse(name).unwrap_or(default)
+    }
+
+    /// A value of any type that can be read from text; must be set. `None`
+    /// after a mistake.
+    pub fn parsed_required<T>(&mut self, name: &str, about: &str) -> Option<T>
+    where
+        T: FromStr<Err: Display> + 'static,
+    {
+        self.document(name, kind_of::<T>(), documentation::Default::Required, about);
+        let text = self.raw_required(name)?;
+        self.parse_text(name, &text)
+    }
+
+    /// A value of any type that can be read from text; may be missing.
+    pub fn parsed_optional<T>(&mut self, name: &str, about: &str) -> Option<T>
+    where
+        T: FromStr<Err: Display> + 'static,
+    {
+        self.document(name, kind_of::<T>(), documentation::Default::Unset, about);
+        self.parse(name)
+    }
+
+    /// A size in bytes: `64MiB`, or a plain number.
+    pub fn bytes(&mut self, name: &str, default: u64, about: &str) -> u64 {
+        let shown = documentation::Default::Value(units::format_bytes(default));
+        self.document(name, Kind::Bytes, shown, about);
+        self.bytes_if_set(name).unwrap_or(default)
+    }
+
+    /// A size in bytes that may be missing.
+    pub fn bytes_optional(&mut self, name: &str, about: &str) -> Option<u64> {
+        self.document(name, Kind::Bytes, documentation::Default::Unset, about);
+        self.bytes_if_set(name)
+    }
+
+    /// A duration: `30s`, `500ms`.
+    pub fn duration(&mut self, name: &str, default: Duration, about: &str) -> Duration {
+        let shown = documentation::Default::Value(units::format_duration(default));
+        self.document(name, Kind::Duration, shown, about);
+        let Some(text) = self.raw(name) else {
+            return default;
+        };
+        units::parse_duration(&text).unwrap_or_else(|| {
+            self.mistake(
+                name,
+                "is no duration: write a whole number with ms, s, m, h or d, for example 30s",
+            );
+            default
+        })
+    }
+
+    /// A switch that is off unless it is set to `1` or `true`.
+    pub fn flag(&mut self, name: &str, about: &str) -> bool {
+        self.flag_with_default(name, false, about)
+    }
+
+    /// A switch with a default.
+    pub fn flag_with_default(&mut self, name: &str, default: bool, about: &str) -> bool {
+        let shown = documentation::Default::Value(u8::from(default).to_string());
+        self.document(name, Kind::Flag, shown, about);
+        match self.raw(name).map(|text| text.to_ascii_lowercase()).as_deref() {
+            None => default,
+            Some("1" | "true" | "yes" | "on") => true,
+            Some("0" | "false" | "no" | "off") => false,
+            Some(_) => {
+                self.mistake(name, "is a switch: write 1 or 0");
+                default
+            }
+        }
+    }
+
+    /// A secret that must be set; there is no default for one.
+    pub fn secret(&mut self, name: &str, about: &str) -> SecretString {
+        self.document(name, Kind::Secret, documentation::Default::Required, about);
+        self.raw_required(name).unwrap_or_default().into()
+    }
+
+    /// A secret that may be missing.
+    pub fn secret_optional(&mut self, name: &str, about: &str) -> Option<SecretString> {
+        self.document(name, Kind::Secret, documentation::Default::Unset, about);
+        self.raw(name).map(Into::into)
+    }
+
+    /// Notes a mistake that the caller found, for example in how two
+    /// variables go together. `text` must not hold a value.
+    pub fn mistake(&mut self, name: &str, text: impl Into<String>) {
+        self.mistakes.push(Mistake {
+            variable: name.to_owned(),
+            text: text.into(),
+        });
+    }
+
+    /// Every variable that was asked for, in order, each once.
+    #[must_use]
+    pub fn documentation(&self) -> &[Variable] {
+        &self.variables
+    }
+
+    /// The end of reading.
+    ///
+    /// # Errors
+    /// All mistakes, when there are any.
+    pub fn finish(self) -> Result<(), Mistakes> {
+        if self.mistakes.is_empty() {
+            Ok(())
+        } else {
+            Err(Mistakes::new(self.mistakes))
+        }
+    }
+
+    fn document(&mut self, name: &str, kind: Kind, default: documentation::Default, about: &str) {
+        if self.variables.iter().all(|known| known.name != name) {
+            self.variables.push(Variable {
+                name: name.to_owned(),
+                kind,
+                default,
+                about: about.to_owned(),
+            });
+        }
+    }
+
+    fn raw(&mut self, name: &str) -> Option<String> {
+        let file_name = format!("{name}_FILE");
+        let set = |name: &str| self.environment.get(name).filter(|value| !value.is_empty());
+        match (set(name), set(&file_name)) {
+            (Some(_), Some(_)) => {
+                self.mistake(name, format!("is set, and so is {file_name}: keep one of them"));
+                None
+            }
+            (Some(value), None) => Some(value),
+            (None, Some(path)) => self.file(&file_name, &path),
+            (None, None) => None,
+        }
+    }
+
+    fn raw_required(&mut self, name: &str) -> Option<String> {
+        let before = self.mistakes.len();
+        let value = self.raw(name);
+        if value.is_none() && self.mistakes.len() == before {
+            self.mistake(name, format!("is not set: set it, or {name}_FILE"));
+        }
+        value
+    }
+
+    fn file(&mut self, file_name: &str, path: &str) -> Option<String> {
+        let read = std::fs::metadata(path).and_then(|metadata| {
+            if metadata.len() > MAX_FILE_BYTES {
+                return Err(std::io::Error::other("it is larger than 1 MiB"));
+            }
+            std::fs::read_to_string(path)
+        });
+        match read {
+            Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()).filter(|text| !text.is_empty()),
+            Err(error) => {
+                self.mistake(file_name, format!("names a file that cannot be read: {error}"));
+                None
+            }
+        }
+    }
+
+    fn parse<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
+        let text = self.raw(name)?;
+        self.parse_text(name, &text)
+    }
+
+    fn parse_text<T: FromStr<Err: Display>>(&mut self, name: &str, text: &str) -> Option<T> {
+        text.trim()
+            .parse()
+            .map_err(|error| self.mistake(name, format!("cannot be read: {error}")))
+            .ok()
+    }
+
+    fn bytes_if_set(&mut self, name: &str) -> Option<u64> {
+        let text = self.raw(name)?;
+        let parsed = units::parse_bytes(&text);
+        if parsed.is_none() {
+            self.mistake(
+                name,
+                "is no size: write a whole number of bytes, or one with KiB, MiB or GiB, for example 64MiB",
+            );
+        }
+        parsed
+    }
+}
+
+fn kind_of<T: 'static>() -> Kind {
+    let of = TypeId::of::<T>();
+    let numbers = [
+        TypeId::of::<u8>(),
+        TypeId::of::<u16>(),
+        TypeId::of::<u32>(),
+        TypeId::of::<u64>(),
+        TypeId::of::<usize>(),
+        TypeId::of::<i32>(),
+        TypeId::of::<i64>(),
+        TypeId::of::<f32>(),
+        TypeId::of::<f64>(),
+    ];
+    if numbers.contains(&of) {
+        Kind::Number
+    } else if of == TypeId::of::<SocketAddr>() {
+        Kind::Address
+    } else {
+        Kind::Text
+    }
+}
