@@ -1,0 +1,155 @@
+//! PostgreSQL: the pools, connections that carry a request's trace, the
+//! schema.
+//!
+//! Two pools, so that neither a burst of uploads starves the relay and the
+//! consumers, nor a backlog of results the requests.
+
+mod connection;
+mod error;
+mod schema;
+
+use std::{path::PathBuf, time::Duration};
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::{
+    ConnectOptions, Executor, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
+};
+
+pub use self::{
+    connection::RequestConnection,
+    error::{is_unavailable, leaves_connection_unusable, outcome_is_unknown},
+    schema::{MigrateError, MigrationOutcome, SchemaError, SchemaState, migrate, required_version},
+};
+
+/// What PostgreSQL's own log calls a connection that serves no request.
+pub const APPLICATION_NAME: &str = "irmgard";
+
+/// How long a connection that is given back may take to be reset.
+const RESET_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A transaction of ours that is idle for this long belongs to nobody any more.
+const IDLE_IN_TRANSACTION: &str = "60s";
+
+/// Where PostgreSQL is and how it is used.
+#[derive(Clone, Debug)]
+pub struct DatabaseSettings {
+    /// Host name, address, or directory of the socket.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Database name.
+    pub database: String,
+    /// Role that serves.
+    pub username: String,
+    /// Its password.
+    pub password: SecretString,
+    /// TLS, as libpq's `sslmode`.
+    pub ssl_mode: PgSslMode,
+    /// File with the certificates that the server's must descend from.
+    pub root_certificates: Option<PathBuf>,
+    /// Connections for requests.
+    pub request_connections: u32,
+    /// Connections for the relay, the consumers and the reconciler.
+    pub background_connections: u32,
+    /// How long a request waits for a connection.
+    pub acquire_timeout: Duration,
+}
+
+impl DatabaseSettings {
+    /// The options of one connection.
+    #[must_use]
+    pub fn connect_options(&self) -> PgConnectOptions {
+        let options = PgConnectOptions::new_without_pgpass()
+            .host(&self.host)
+            .port(self.port)
+            .database(&self.database)
+            .username(&self.username)
+            .password(self.password.expose_secret())
+            .ssl_mode(self.ssl_mode)
+            .application_name(APPLICATION_NAME)
+            .options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION)])
+            .disable_statement_logging();
+        match &self.root_certificates {
+            Some(file) => options.ssl_root_cert(file),
+            None => options,
+        }
+    }
+}
+
+/// The pools.
+#[derive(Clone, Debug)]
+pub struct Database {
+    requests: PgPool,
+    background: PgPool,
+}
+
+impl Database {
+    /// Pools that connect when they are first used, so that a server that is
+    /// down does not keep the process from starting.
+    ///
+    /// Needs a Tokio runtime.
+    #[must_use]
+    pub fn connect_lazily(settings: &DatabaseSettings) -> Self {
+        let options = settings.connect_options();
+        let pool = PgPoolOptions::new()
+            .min_connections(0)
+            .idle_timeout(Duration::from_secs(300))
+            .max_lifetime(Duration::from_secs(1800));
+        let requests = pool
+            .clone()
+            .max_connections(settings.request_connections)
+            .acquire_timeout(settings.acquire_timeout)
+            // A request's first statement tests the connection, see `RequestConnection`.
+            .test_before_acquire(false)
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    let reset = connection.execute("RESET application_name");
+                    Ok(tokio::time::timeout(RESET_TIMEOUT, reset)
+                        .await
+                        .is_ok_and(|reset| reset.is_ok()))
+                })
+            })
+            .connect_lazy_with(options.clone());
+        let background = pool
+            .max_connections(settings.background_connections)
+            .acquire_timeout(Duration::from_secs(5))
+            .connect_lazy_with(options);
+        Self { requests, background }
+    }
+
+    /// A connection for one request, whose statements PostgreSQL logs with
+    /// the application name `irmgard <trace id>`.
+    ///
+    /// # Errors
+    /// When none is free or can be opened within the acquire timeout.
+    pub async fn request(&self, trace_id: Option<&str>) -> Result<RequestConnection, sqlx::Error> {
+        RequestConnection::acquire(self.requests.clone(), trace_id).await
+    }
+
+    /// The connections of the relay, the consumers and the reconciler.
+    #[must_use]
+    pub const fn background(&self) -> &PgPool {
+        &self.background
+    }
+
+    /// The connections of requests, for their numbers alone.
+    #[must_use]
+    pub const fn requests(&self) -> &PgPool {
+        &self.requests
+    }
+
+    /// Whether this program can work with the schema as it is now.
+    ///
+    /// # Errors
+    /// When it cannot, or the question cannot be asked.
+    pub async fn check_schema(&self) -> Result<SchemaState, SchemaError> {
+        schema::check(&self.background).await
+    }
+
+    /// Closes all connections; waits for those that are in use.
+    pub async fn close(&self) {
+        self.requests.close().await;
+        self.background.close().await;
+    }
+}

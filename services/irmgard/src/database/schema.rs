@@ -1,0 +1,173 @@
+//! The schema's version: migrations, and what this program needs of them.
+
+use sqlx::{
+    AssertSqlSafe, Connection, Executor, PgConnection, PgPool, migrate::Migrator, postgres::PgConnectOptions,
+};
+
+use super::is_unavailable;
+
+static MIGRATOR: Migrator = sqlx::migrate!();
+
+/// Serialises whole migrations, grants included (`irmgard` as a number); sqlx
+/// has a lock of its own for the migrations alone.
+const MIGRATION_LOCK: i64 = 0x6972_6d67_6172_64;
+
+/// How many migrations newer than its own a serving program works with: in a
+/// rollout the schema goes ahead of the programs by one version.
+const NEWER_MIGRATIONS_ALLOWED: i64 = 1;
+
+/// A schema that this program can work with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchemaState {
+    /// Exactly the one that this program brings.
+    Current,
+    /// One migration ahead, as in the middle of a rollout.
+    NewerByOne,
+}
+
+/// Why this program does not serve on the schema as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// Migrations are missing, or there is no schema at all.
+    #[error(
+        "the database's schema has version {found}, this program needs {needed}: run `irmgard migrate` first"
+    )]
+    TooOld {
+        /// The newest migration of this program that has been applied; 0: none.
+        found: i64,
+        /// The newest migration of this program.
+        needed: i64,
+    },
+    /// More than one migration ahead.
+    #[error(
+        "the database's schema is {ahead} migrations ahead of this program: use a newer irmgard \
+         (one that is at most {NEWER_MIGRATIONS_ALLOWED} migration behind)"
+    )]
+    TooNew {
+        /// Migrations that this program does not know.
+        ahead: i64,
+    },
+    /// The role may not read the tables.
+    #[error(
+        "the database role may not read irmgard's tables: run `irmgard migrate` with POSTGRES_RUNTIME_ROLE set"
+    )]
+    Denied,
+    /// PostgreSQL did not answer; ask again later.
+    #[error("the schema could not be checked: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// PostgreSQL answered something else.
+    #[error("the schema could not be checked: {0}")]
+    Other(#[source] sqlx::Error),
+}
+
+/// Version of the newest migration that this program brings.
+#[must_use]
+pub fn required_version() -> i64 {
+    MIGRATOR.iter().map(|m| m.version).max().unwrap_or(0)
+}
+
+pub(super) async fn check(pool: &PgPool) -> Result<SchemaState, SchemaError> {
+    let needed = required_version();
+    let known: Vec<i64> = MIGRATOR.iter().map(|m| m.version).collect();
+    let counts: Result<(i64, i64, i64), sqlx::Error> = sqlx::query_as(
+        "SELECT count(*) FILTER (WHERE version = ANY ($1)),
+                count(*) FILTER (WHERE version <> ALL ($1)),
+                coalesce(max(version) FILTER (WHERE version = ANY ($1)), 0)
+           FROM _sqlx_migrations WHERE success",
+    )
+    .bind(&known)
+    .fetch_one(pool)
+    .await;
+    match counts {
+        Ok((applied, _, found)) if usize::try_from(applied) != Ok(known.len()) => {
+            Err(SchemaError::TooOld { found, needed })
+        }
+        Ok((_, 0, _)) => Ok(SchemaState::Current),
+        Ok((_, ahead, _)) if ahead <= NEWER_MIGRATIONS_ALLOWED => Ok(SchemaState::NewerByOne),
+        Ok((_, ahead, _)) => Err(SchemaError::TooNew { ahead }),
+        Err(error) => Err(
+            match error.as_database_error().and_then(|e| e.code()).as_deref() {
+                // undefined_table, insufficient_privilege
+                Some("42P01") => SchemaError::TooOld { found: 0, needed },
+                Some("42501") => SchemaError::Denied,
+                _ if is_unavailable(&error) => SchemaError::Unavailable(error),
+                _ => SchemaError::Other(error),
+            },
+        ),
+    }
+}
+
+/// What `irmgard migrate` did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MigrationOutcome {
+    /// The schema's version before; 0: there was none.
+    pub before: i64,
+    /// The schema's version now.
+    pub after: i64,
+}
+
+/// Why a migration did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// PostgreSQL could not be reached, or refused.
+    #[error("PostgreSQL: {0}")]
+    Database(#[from] sqlx::Error),
+    /// A migration failed, or differs from the one that was applied.
+    #[error("migration: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+}
+
+/// Brings the schema up to this program's version, and lets `runtime_role`
+/// read and write its rows, but not change the schema. Any number may run at
+/// once; migrations that this program does not know are left alone.
+///
+/// # Errors
+/// When PostgreSQL is away or the role may not do this. A migration that
+/// fails leaves nothing behind.
+pub async fn migrate(
+    options: &PgConnectOptions,
+    runtime_role: Option<&str>,
+) -> Result<MigrationOutcome, MigrateError> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    // Held until the connection ends, however that happens.
+    sqlx::query("SELECT pg_advisory_lock($1)")
+        .bind(MIGRATION_LOCK)
+        .execute(&mut connection)
+        .await?;
+    let before = version(&mut connection).await?;
+    let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
+    migrator.set_ignore_missing(true);
+    migrator.run_direct(None, &mut connection, false).await?;
+    if let Some(role) = runtime_role {
+        grant(&mut connection, role).await?;
+    }
+    let after = version(&mut connection).await?;
+    connection.close().await?;
+    Ok(MigrationOutcome { before, after })
+}
+
+async fn version(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    let exists: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await?;
+    if !exists {
+        return Ok(0);
+    }
+    sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success")
+        .fetch_one(connection)
+        .await
+}
+
+async fn grant(connection: &mut PgConnection, role: &str) -> Result<(), sqlx::Error> {
+    let role: String = sqlx::query_scalar("SELECT quote_ident($1)")
+        .bind(role)
+        .fetch_one(&mut *connection)
+        .await?;
+    let grants = format!(
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON photo, outbox, idempotency_key TO {role};
+         GRANT USAGE, SELECT ON SEQUENCE photo_id_seq, outbox_id_seq TO {role};
+         GRANT SELECT ON _sqlx_migrations TO {role};"
+    );
+    connection.execute(AssertSqlSafe(grants)).await?;
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! Why an upload ends without a photo.
+
+use super::form::FormError;
+use crate::{photo::RecordsError, store::StoreError};
+
+/// Why an upload ends without a photo.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// More bytes than allowed.
+    #[error("the photo has more than {limit} bytes")]
+    TooLarge {
+        /// The limit, bytes.
+        limit: u64,
+    },
+    /// More pixels than allowed.
+    #[error("the photo has {pixels} pixels, more than {limit}")]
+    TooManyPixels {
+        /// Width times height.
+        pixels: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// Neither JPEG nor PNG nor WebP.
+    #[error("neither JPEG nor PNG nor WebP")]
+    UnknownFormat,
+    /// The header of the picture makes no sense, or does not end.
+    #[error("the picture's header is damaged")]
+    Damaged,
+    /// The body ended before the picture told its size.
+    #[error("the picture ends before its size in pixels is told")]
+    Truncated,
+    /// The body did not arrive whole.
+    #[error("the body did not arrive whole: {0}")]
+    Incomplete(String),
+    /// The camera sent nothing for too long.
+    #[error("the camera sent nothing for {seconds} s")]
+    Idle {
+        /// The limit, seconds.
+        seconds: u64,
+    },
+    /// The form cannot be read.
+    #[error("malformed form: {0}")]
+    Form(#[from] FormError),
+    /// The form has no field `image`.
+    #[error("the form has no file field image")]
+    ImageMissing,
+    /// The form has two or more fields `image`.
+    #[error("the form has more than one field image")]
+    SeveralImages,
+    /// `taken_at` is no time.
+    #[error("taken_at is no RFC 3339 time")]
+    TakenAt,
+    /// The key belongs to other bytes.
+    #[error("the idempotency key was used with other bytes")]
+    IdempotencyKeyReused,
+    /// No memory for another body of unknown length.
+    #[error("no memory for another upload")]
+    Busy,
+    /// The object store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The database.
+    #[error(transparent)]
+    Records(#[from] RecordsError),
+    /// A mistake of ours.
+    #[error("internal: {0}")]
+    Internal(String),
+}

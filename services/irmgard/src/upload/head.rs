@@ -1,0 +1,116 @@
+//! The beginning of a photo: read until it tells what the photo is.
+
+use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, Utc};
+use contract::media::{self, Header, HeaderError, MediaType};
+
+use super::{error::UploadError, form::Chunks, settings::UploadSettings};
+
+/// A picture whose size is not told in so many bytes is none that we take.
+pub const MAX_HEAD_BYTES: usize = 1024 * 1024;
+
+/// So much of a PNG or WebP is looked at for EXIF, which may lie anywhere in
+/// them: a fixed number, so that the answer never depends on how the bytes
+/// happened to arrive.
+const EXIF_BYTES: usize = 64 * 1024;
+
+/// The beginning of a photo and what it tells.
+#[derive(Debug)]
+pub struct Head {
+    /// All bytes read so far.
+    pub bytes: Bytes,
+    /// Whether these are the whole photo.
+    pub whole: bool,
+    /// Format and size in pixels.
+    pub header: Header,
+    /// When the camera says that it took the photo.
+    pub taken_at: Option<DateTime<Utc>>,
+}
+
+/// Reads the head of a photo.
+///
+/// # Errors
+/// What makes the bytes no photo, or one beyond the limits.
+pub async fn read(chunks: &mut Chunks, settings: &UploadSettings) -> Result<Head, UploadError> {
+    let mut head = Gathered::default();
+    let mut asked_at = 0;
+    let (header, mut whole) = loop {
+        let more = head.gather(chunks).await?;
+        // A camera that sends byte by byte must not have each prefix parsed.
+        let grown = head.len() >= asked_at + asked_at / 4;
+        if more && !grown {
+            continue;
+        }
+        asked_at = head.len();
+        match media::read_header(head.bytes()) {
+            Ok(header) => break (header, !more),
+            Err(HeaderError::Incomplete) if !more => return Err(UploadError::Truncated),
+            Err(HeaderError::Incomplete) if head.len() >= MAX_HEAD_BYTES => return Err(UploadError::Damaged),
+            Err(HeaderError::Incomplete) => {}
+            Err(HeaderError::UnknownFormat) => return Err(UploadError::UnknownFormat),
+            Err(HeaderError::Damaged) => return Err(UploadError::Damaged),
+        }
+    };
+    if header.pixels() > settings.max_pixels {
+        return Err(UploadError::TooManyPixels {
+            pixels: header.pixels(),
+            limit: settings.max_pixels,
+        });
+    }
+    // A JPEG's EXIF comes before its size (Exif 3.0, 4.5.4).
+    let looked_at = match header.media_type {
+        MediaType::Jpeg => head.len(),
+        MediaType::Png | MediaType::Webp => {
+            while !whole && head.len() < EXIF_BYTES {
+                whole = !head.gather(chunks).await?;
+            }
+            head.len().min(EXIF_BYTES)
+        }
+    };
+    let taken_at = head.bytes().get(..looked_at).and_then(media::taken_at);
+    Ok(Head {
+        bytes: head.freeze(),
+        whole,
+        header,
+        taken_at,
+    })
+}
+
+/// Chunks put together; a first one alone is not copied.
+#[derive(Default)]
+struct Gathered {
+    first: Bytes,
+    all: BytesMut,
+}
+
+impl Gathered {
+    /// Adds the next chunk; whether there was one.
+    async fn gather(&mut self, chunks: &mut Chunks) -> Result<bool, UploadError> {
+        let Some(chunk) = chunks.next().await? else {
+            return Ok(false);
+        };
+        if self.len() == 0 {
+            self.first = chunk;
+        } else {
+            self.all.extend_from_slice(&std::mem::take(&mut self.first));
+            self.all.extend_from_slice(&chunk);
+        }
+        Ok(true)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        if self.all.is_empty() { &self.first } else { &self.all }
+    }
+
+    fn len(&self) -> usize {
+        self.bytes().len()
+    }
+
+    fn freeze(self) -> Bytes {
+        if self.all.is_empty() {
+            self.first
+        } else {
+            self.all.freeze()
+        }
+    }
+}
