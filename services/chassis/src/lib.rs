@@ -2,5 +2,6 @@
 //! admin port, shutdown. Nothing in here knows about photos.
 
 pub mod admin;
+pub mod broker;
 pub mod settings;
 pub mod shutdown;
