@@ -1,1 +1,27 @@
-//! `local`.
+//! The local stack: real servers as plain processes, for tests, demonstration and benchmarks.
+//!
+//! - [`Stack`] starts PostgreSQL, RabbitMQ and an S3 store, and ends them.
+//! - [`scratch`] gives a test a fresh database, virtual host and buckets inside the stack that the environment names
+//!   (`local exec -- cargo test` sets it).
+//! - [`Service`] runs one of the project's own programs against such an environment.
+
+mod access;
+mod directory;
+mod error;
+mod ports;
+mod process;
+mod runtime_library;
+mod scratch;
+mod secret;
+mod server;
+mod service;
+mod stack;
+
+pub use access::{Environment, ObjectStoreAccess, PostgresAccess, RabbitMqAccess};
+pub use error::{Error, Result};
+pub use process::{Daemon, Identity};
+pub use runtime_library::project;
+pub use scratch::{Scratch, scratch};
+pub use server::{Server, serve_s3};
+pub use service::Service;
+pub use stack::{Builder, Stack};

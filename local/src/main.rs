@@ -1,2 +1,18 @@
-//! `local`.
-fn main() {}
+//! `local`: the local stack from the command line.
+
+mod command;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match command::Arguments::parse().run().await {
+        Ok(code) => code,
+        Err(error) => {
+            command::complain(&error);
+            ExitCode::from(command::FAILED)
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! `local exec`: a command inside a stack.
+
+use std::env;
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitCode, ExitStatus};
+
+use anyhow::Context;
+use local::Stack;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::Command;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Starts a stack, runs the command, ends the stack, and returns the command's exit code.
+pub async fn run(command: &[OsString]) -> anyhow::Result<ExitCode> {
+    // From here on a signal ends the command first, so the stack is always tidied up.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+
+    let (program, arguments) = command.split_first().context("no command")?;
+    let stack = tokio::select! {
+        stack = Stack::builder().start() => stack?,
+        _ = interrupt.recv() => return Ok(ExitCode::from(130)),
+        _ = terminate.recv() => return Ok(ExitCode::from(143)),
+        _ = hangup.recv() => return Ok(ExitCode::from(129)),
+    };
+    let mut child = Command::new(program)
+        .args(arguments)
+        .envs(stack.environment())
+        .envs(stack.note_for_children())
+        .env("LOCAL_PROGRAM", env::current_exe()?)
+        .spawn()
+        .with_context(|| format!("cannot run {}", program.display()))?;
+    let pid = child
+        .id()
+        .and_then(|pid| i32::try_from(pid).ok())
+        .map(Pid::from_raw);
+    let pass_on = |signal| {
+        if let Some(pid) = pid {
+            // It may have ended meanwhile, which is what was wanted.
+            let _ = kill(pid, signal);
+        }
+    };
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status?,
+            // The terminal sends Ctrl-C to the command itself.
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => pass_on(Signal::SIGTERM),
+            _ = hangup.recv() => pass_on(Signal::SIGHUP),
+        }
+    };
+    // The files are temporary, so haste is as good as order; nothing of the stack outlives this.
+    drop(stack);
+    Ok(code(status))
+}
+
+/// The exit code as a shell tells it: 128 and the signal's number for a command that a signal ended.
+fn code(status: ExitStatus) -> ExitCode {
+    let number = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .unwrap_or(1);
+    ExitCode::from(u8::try_from(number).unwrap_or(1))
+}

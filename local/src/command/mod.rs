@@ -1,0 +1,72 @@
+//! The commands.
+
+mod exec;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The exit code when the stack itself, not a command in it, failed.
+pub const FAILED: u8 = 70;
+
+/// Real servers for tests, demonstration and benchmarks, as plain processes.
+#[derive(Debug, Parser)]
+#[command(name = "local", version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a command with a stack of its own; the stack ends with the command, whose exit code is passed on.
+    Exec {
+        /// The command and its arguments.
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
+    /// Serve S3 out of a directory (started by the stack itself; keys from the environment).
+    #[command(hide = true)]
+    S3Server {
+        /// Address to listen on.
+        #[arg(long)]
+        listen: SocketAddr,
+        /// Directory of the objects.
+        #[arg(long)]
+        root: PathBuf,
+        /// Access key.
+        #[arg(long, env = "OBJECT_STORE_ACCESS_KEY_ID", hide_env_values = true)]
+        access_key: String,
+        /// Secret key.
+        #[arg(long, env = "OBJECT_STORE_SECRET_ACCESS_KEY", hide_env_values = true)]
+        secret_key: String,
+    },
+}
+
+impl Arguments {
+    /// Does what was asked.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Exec { command } => exec::run(&command).await,
+            Command::S3Server {
+                listen,
+                root,
+                access_key,
+                secret_key,
+            } => {
+                local::serve_s3(listen, &root, &access_key, &secret_key).await?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+/// Tells a person, on standard error.
+pub fn complain(message: &dyn std::fmt::Display) {
+    // There is nobody left to tell when standard error is closed.
+    let _ = writeln!(std::io::stderr(), "local: {message:#}");
+}

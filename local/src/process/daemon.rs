@@ -1,0 +1,222 @@
+//! One supervised process.
+
+use std::fs;
+use std::process::Child;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use super::{Identity, Lifetime, Program, spawner};
+use crate::error::{Context, Error, Result};
+
+const POLL: Duration = Duration::from_millis(10);
+const AFTER_KILL: Duration = Duration::from_secs(10);
+
+/// A process that can be started, ended in several ways, and started again.
+///
+/// One that lives with its parent is ended when this value is dropped.
+#[derive(Debug)]
+pub struct Daemon {
+    program: Program,
+    identity: Option<Identity>,
+    child: Option<Child>,
+}
+
+impl Daemon {
+    /// A process that does not run yet.
+    #[must_use]
+    pub fn new(program: Program) -> Self {
+        Self {
+            program,
+            identity: None,
+            child: None,
+        }
+    }
+
+    /// A process that was started by an earlier program.
+    #[must_use]
+    pub fn found(program: Program, identity: Option<Identity>) -> Self {
+        Self {
+            program,
+            identity,
+            child: None,
+        }
+    }
+
+    /// How it is started.
+    #[must_use]
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// How it is started, to be changed before the next start.
+    pub fn program_mut(&mut self) -> &mut Program {
+        &mut self.program
+    }
+
+    /// Which process it is, if it was started.
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity> {
+        self.identity
+    }
+
+    /// Whether it runs.
+    #[must_use]
+    pub fn alive(&self) -> bool {
+        self.identity.is_some_and(|identity| identity.alive())
+    }
+
+    /// Starts it, unless it runs.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(&mut self) -> Result<()> {
+        if self.alive() {
+            return Ok(());
+        }
+        self.reap();
+        let child = spawner::spawn(self.program.command()?)
+            .context(|| format!("cannot start {}", self.program.executable.display()))?;
+        let pid = i32::try_from(child.id()).unwrap_or_default();
+        self.identity = Identity::of(pid);
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// Sends a signal to it alone.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(identity) = self.identity {
+            identity.signal(signal);
+        }
+    }
+
+    /// Sends a signal to it and everything it has started. It is halted meanwhile, so that nothing new appears.
+    fn signal_tree(&self, signal: Signal) {
+        let Some(identity) = self.identity.filter(Identity::alive) else {
+            return;
+        };
+        identity.signal(Signal::SIGSTOP);
+        let descendants = identity.descendants();
+        identity.signal(signal);
+        for descendant in &descendants {
+            descendant.signal(signal);
+        }
+    }
+
+    /// Halts it and everything it has started (`SIGSTOP`): connections stay open and nothing answers.
+    pub fn pause(&self) {
+        self.signal_tree(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on after [`Self::pause`].
+    pub fn resume(&self) {
+        self.signal_tree(Signal::SIGCONT);
+    }
+
+    /// Ends it and everything it has started at once (`SIGKILL`) and waits until all are gone.
+    ///
+    /// # Errors
+    /// [`Error::Immortal`] when a process does not go away.
+    pub fn kill(&mut self) -> Result<()> {
+        let Some(identity) = self.identity else {
+            return Ok(());
+        };
+        let family = if identity.alive() {
+            identity.descendants()
+        } else {
+            Vec::new()
+        };
+        self.signal_tree(Signal::SIGKILL);
+        self.gone(identity, AFTER_KILL)?;
+        for descendant in family {
+            descendant.signal(Signal::SIGKILL);
+            self.gone(descendant, AFTER_KILL)?;
+        }
+        self.reap();
+        Ok(())
+    }
+
+    /// Asks it to end, waits, and ends it by force when it has not after `patience`.
+    ///
+    /// # Errors
+    /// [`Error::Immortal`] when even force does not help.
+    pub fn stop(&mut self, signal: Signal, patience: Duration) -> Result<()> {
+        let Some(identity) = self.identity.filter(Identity::alive) else {
+            self.reap();
+            return Ok(());
+        };
+        let family = identity.descendants();
+        for process in family.iter().chain([&identity]) {
+            process.signal(Signal::SIGCONT);
+        }
+        identity.signal(signal);
+        if self.gone(identity, patience).is_err() {
+            return self.kill();
+        }
+        for descendant in family {
+            if self.gone(descendant, Duration::from_secs(2)).is_err() {
+                descendant.signal(Signal::SIGKILL);
+                self.gone(descendant, AFTER_KILL)?;
+            }
+        }
+        self.reap();
+        Ok(())
+    }
+
+    /// The exit status, once it has ended by itself and was started by this program.
+    pub fn exit_status(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.as_mut()?.try_wait().ok().flatten()
+    }
+
+    /// The last lines that it wrote to its standard output and error.
+    #[must_use]
+    pub fn tail(&self) -> String {
+        tail(&fs::read(&self.program.output).unwrap_or_default())
+    }
+
+    fn gone(&self, identity: Identity, patience: Duration) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        while identity.alive() {
+            if Instant::now() >= deadline {
+                return Err(Error::Immortal {
+                    process: self.program.name.clone(),
+                    pid: identity.pid,
+                    after: patience,
+                });
+            }
+            thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
+    /// Takes the exit status of an ended child, so that no zombie stays.
+    fn reap(&mut self) {
+        if let Some(child) = &mut self.child
+            && child.try_wait().is_ok_and(|status| status.is_some())
+        {
+            self.child = None;
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // A failure here has nobody to go to, and the process's parent-death signal is the net below.
+        let _ = match &self.program.lifetime {
+            Lifetime::Detached => Ok(()),
+            // The program asks for this signal because it tidies up on it.
+            Lifetime::WithParent(signal) if signal == "QUIT" => {
+                self.stop(Signal::SIGQUIT, Duration::from_secs(5))
+            }
+            Lifetime::WithParent(_) => self.kill(),
+        };
+    }
+}
+
+/// The last thirty lines of a log, with bytes that are no UTF-8 replaced.
+pub(crate) fn tail(log: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&log[log.len().saturating_sub(16 * 1024)..]).into_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(30)..].join("\n")
+}

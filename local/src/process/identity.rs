@@ -1,0 +1,84 @@
+//! Which process is meant: a pid alone is reused by the kernel, a pid with its start time is not.
+
+use std::fs;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+/// A process, told apart from a later one with the same pid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The process id.
+    pub pid: i32,
+    /// Start time in clock ticks since the machine's start (field 22 of `/proc/PID/stat`, proc(5)).
+    pub started: u64,
+}
+
+struct Stat {
+    state: char,
+    parent: i32,
+    started: u64,
+}
+
+/// Reads `/proc/PID/stat`. The second field, the program's name in parentheses, may hold spaces and parentheses.
+fn stat(pid: i32) -> Option<Stat> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<&str> = text
+        .get(text.rfind(')')? + 1..)?
+        .split_ascii_whitespace()
+        .collect();
+    Some(Stat {
+        state: fields.first()?.chars().next()?,
+        parent: fields.get(1)?.parse().ok()?,
+        started: fields.get(19)?.parse().ok()?,
+    })
+}
+
+impl Identity {
+    /// The process that has this pid now.
+    #[must_use]
+    pub fn of(pid: i32) -> Option<Self> {
+        Some(Self {
+            pid,
+            started: stat(pid)?.started,
+        })
+    }
+
+    /// Whether it still runs. One that has ended and was not waited for does not.
+    #[must_use]
+    pub fn alive(&self) -> bool {
+        stat(self.pid).is_some_and(|stat| stat.started == self.started && !matches!(stat.state, 'Z' | 'X'))
+    }
+
+    /// Sends a signal, unless the process is gone.
+    pub fn signal(&self, signal: Signal) {
+        if self.alive() {
+            // The process may end between the check and here, which is as good as a signal delivered.
+            let _ = kill(Pid::from_raw(self.pid), signal);
+        }
+    }
+
+    /// Its children, their children, and so on.
+    #[must_use]
+    pub fn descendants(&self) -> Vec<Self> {
+        let all: Vec<(i32, i32, u64)> = fs::read_dir("/proc")
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
+            .filter_map(|pid| stat(pid).map(|stat| (pid, stat.parent, stat.started)))
+            .collect();
+        let mut found = Vec::new();
+        let mut parents = vec![self.pid];
+        while let Some(parent) = parents.pop() {
+            for (pid, _, started) in all.iter().filter(|(_, of, _)| *of == parent) {
+                found.push(Self {
+                    pid: *pid,
+                    started: *started,
+                });
+                parents.push(*pid);
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,29 @@
+//! Random names and passwords.
+
+use std::fs::File;
+use std::io::Read;
+
+use crate::error::{Context, Result};
+
+/// Bytes from the kernel's random generator.
+pub(crate) fn bytes<const N: usize>() -> Result<[u8; N]> {
+    let mut buffer = [0; N];
+    File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut buffer))
+        .context(|| "cannot read /dev/urandom".into())?;
+    Ok(buffer)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A password: 128 random bits, lower-case hexadecimal, so that it needs no quoting anywhere.
+pub(crate) fn password() -> Result<String> {
+    Ok(hex(&bytes::<16>()?))
+}
+
+/// A name's random part: 40 bits.
+pub(crate) fn suffix() -> Result<String> {
+    Ok(hex(&bytes::<5>()?))
+}

@@ -1,0 +1,125 @@
+//! A private S3 store: this crate's own `local s3-server` as a process.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_s3::error::DisplayErrorContext;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+
+use super::own::{Own, Probe};
+use crate::access::ObjectStoreAccess;
+use crate::error::{Context, Error, Result};
+use crate::process::{Lifetime, Program, beside};
+use crate::{ports, secret};
+
+/// Where `local exec` says its own program is, for tests of crates whose build does not include it.
+pub(crate) const LOCAL_PROGRAM: &str = "LOCAL_PROGRAM";
+
+/// Starts a store with its files below `directory`, and creates the buckets `input` and `output`.
+pub(crate) async fn start(directory: &Path, detached: bool) -> Result<(ObjectStoreAccess, Own)> {
+    let root = directory.join("object-store");
+    fs::create_dir_all(&root).context(|| format!("cannot create {}", root.display()))?;
+    fs::set_permissions(&root, Permissions::from_mode(0o700))
+        .context(|| "cannot close a directory".into())?;
+    let listen = format!("127.0.0.1:{}", ports::free()?);
+    let access = ObjectStoreAccess {
+        endpoint: format!("http://{listen}"),
+        access_key_id: secret::suffix()?,
+        secret_access_key: secret::password()?,
+        region: "us-east-1".into(),
+        input_bucket: "input".into(),
+        output_bucket: "output".into(),
+    };
+    let output = directory.join("object-store.out");
+    let program = Program {
+        name: "S3 server".into(),
+        executable: program()?,
+        arguments: vec![
+            "s3-server".into(),
+            "--listen".into(),
+            listen,
+            "--root".into(),
+            root.display().to_string(),
+        ],
+        environment: BTreeMap::from([
+            ("OBJECT_STORE_ACCESS_KEY_ID".into(), access.access_key_id.clone()),
+            (
+                "OBJECT_STORE_SECRET_ACCESS_KEY".into(),
+                access.secret_access_key.clone(),
+            ),
+        ]),
+        directory: root,
+        output: output.clone(),
+        account: None,
+        lifetime: if detached {
+            Lifetime::Detached
+        } else {
+            Lifetime::WithParent("KILL".into())
+        },
+    };
+    let mut own = Own::new(vec![program], Probe::ObjectStore(access.clone()), output);
+    own.start().await?;
+    create_buckets(&access).await?;
+    Ok((access, own))
+}
+
+fn program() -> Result<PathBuf> {
+    match env::var_os(LOCAL_PROGRAM) {
+        Some(path) => Ok(path.into()),
+        None => beside("local"),
+    }
+}
+
+fn client(access: &ObjectStoreAccess) -> Client {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    let credentials = Credentials::new(
+        &access.access_key_id,
+        &access.secret_access_key,
+        None,
+        None,
+        "local stack",
+    );
+    Client::from_conf(
+        aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(http)
+            .credentials_provider(credentials)
+            .region(Region::new(access.region.clone()))
+            .endpoint_url(&access.endpoint)
+            .force_path_style(true)
+            .build(),
+    )
+}
+
+pub(super) async fn probe(access: &ObjectStoreAccess) -> std::result::Result<(), String> {
+    let answer = client(access).list_buckets().send().await;
+    answer
+        .map(drop)
+        .map_err(|error| DisplayErrorContext(error).to_string())
+}
+
+/// Creates the two buckets; one that is there already is as good.
+pub(crate) async fn create_buckets(access: &ObjectStoreAccess) -> Result<()> {
+    let client = client(access);
+    for bucket in [&access.input_bucket, &access.output_bucket] {
+        if let Err(error) = client.create_bucket().bucket(bucket).send().await {
+            let there = error.as_service_error().is_some_and(|error| {
+                error.is_bucket_already_owned_by_you() || error.is_bucket_already_exists()
+            });
+            if !there {
+                return Err(Error::request(
+                    format!("bucket {bucket} is created"),
+                    DisplayErrorContext(error),
+                ));
+            }
+        }
+    }
+    Ok(())
+}

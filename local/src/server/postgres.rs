@@ -1,0 +1,240 @@
+//! A private PostgreSQL out of Debian's package.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::unistd::{Uid, User};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
+
+use super::own::{Own, Probe};
+use crate::access::PostgresAccess;
+use crate::error::{Context, Error, Result};
+use crate::process::{Account, Lifetime, Program, find_on_path};
+use crate::{ports, secret};
+
+/// Where another version's programs are, when not the newest under `/usr/lib/postgresql` is wanted.
+const PROGRAMS: &str = "LOCAL_POSTGRES_BIN";
+
+/// Starts a server with a new data directory below `directory`, which its account must be able to reach.
+pub(crate) async fn start(directory: &Path, detached: bool) -> Result<(PostgresAccess, Own)> {
+    let programs = programs()?;
+    let account = account()?;
+    let home = directory.join("postgres");
+    fs::create_dir_all(&home).context(|| format!("cannot create {}", home.display()))?;
+    fs::set_permissions(&home, Permissions::from_mode(0o700))
+        .context(|| "cannot close a directory".into())?;
+    if let Some(account) = &account {
+        chown(&home, Some(account.user), Some(account.group))
+            .context(|| "cannot give a directory away".into())?;
+    }
+    let access = PostgresAccess {
+        host: "127.0.0.1".into(),
+        port: ports::free()?,
+        username: "irmgard".into(),
+        password: secret::password()?,
+        database: "irmgard".into(),
+    };
+
+    let data = home.join("data");
+    initialise(&programs, &home, &data, account.as_ref(), &access).await?;
+    let settings = settings(&home, access.port);
+    let file = data.join("postgresql.auto.conf");
+    fs::write(&file, settings).context(|| format!("cannot write {}", file.display()))?;
+
+    let lifetime = if detached {
+        Lifetime::Detached
+    } else {
+        Lifetime::WithParent("QUIT".into())
+    };
+    let program = Program {
+        name: "PostgreSQL".into(),
+        executable: programs.join("postgres"),
+        arguments: vec!["-D".into(), data.display().to_string()],
+        environment: BTreeMap::from([("LC_ALL".into(), "C.UTF-8".into())]),
+        directory: home.clone(),
+        output: directory.join("postgres.out"),
+        account,
+        lifetime,
+    };
+    let maintenance = PostgresAccess {
+        database: "postgres".into(),
+        ..access.clone()
+    };
+    let mut own = Own::new(
+        vec![program],
+        Probe::Postgres(maintenance.clone()),
+        home.join("log/postgresql.json"),
+    );
+    own.start().await?;
+    create_database(&maintenance, &access.database).await?;
+    Ok((access, own))
+}
+
+/// Everything that is durable stays durable; the rest is small, private and talkative.
+fn settings(home: &Path, port: u16) -> String {
+    let log = home.join("log");
+    format!(
+        "listen_addresses = '127.0.0.1'
+port = {port}
+unix_socket_directories = ''
+max_connections = 400
+shared_buffers = '32MB'
+dynamic_shared_memory_type = mmap
+timezone = 'UTC'
+logging_collector = on
+log_destination = 'jsonlog'
+log_directory = '{}'
+log_filename = 'postgresql.log'
+log_file_mode = 0644
+log_rotation_age = 0
+log_rotation_size = 0
+log_timezone = 'UTC'
+log_min_duration_statement = 0
+log_parameter_max_length = 0
+log_parameter_max_length_on_error = 0
+",
+        log.display()
+    )
+}
+
+fn programs() -> Result<PathBuf> {
+    if let Some(directory) = env::var_os(PROGRAMS) {
+        return Ok(directory.into());
+    }
+    let missing = || Error::MissingProgram {
+        program: "PostgreSQL (initdb)".into(),
+        package: "postgresql",
+    };
+    let mut versions: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
+        .map_err(|_| missing())?
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let version = entry.file_name().to_str()?.parse().ok()?;
+            Some((version, entry.path().join("bin")))
+        })
+        .filter(|(_, programs)| programs.join("initdb").is_file())
+        .collect();
+    versions.sort();
+    versions.pop().map(|(_, programs)| programs).ok_or_else(missing)
+}
+
+/// PostgreSQL refuses root; Debian's package brings an account for it.
+fn account() -> Result<Option<Account>> {
+    if !Uid::effective().is_root() {
+        return Ok(None);
+    }
+    let user = User::from_name("postgres")
+        .ok()
+        .flatten()
+        .ok_or(Error::MissingProgram {
+            program: "the account postgres".into(),
+            package: "postgresql",
+        })?;
+    Ok(Some(Account {
+        name: user.name,
+        user: user.uid.as_raw(),
+        group: user.gid.as_raw(),
+    }))
+}
+
+async fn initialise(
+    programs: &Path,
+    home: &Path,
+    data: &Path,
+    account: Option<&Account>,
+    access: &PostgresAccess,
+) -> Result<()> {
+    let password_file = home.join("password");
+    fs::write(&password_file, &access.password).context(|| "cannot write a password file".into())?;
+    let mut command = match account {
+        Some(account) => {
+            chown(&password_file, Some(account.user), Some(account.group))
+                .context(|| "cannot give a file away".into())?;
+            let setpriv = find_on_path("setpriv").ok_or(Error::MissingProgram {
+                program: "setpriv".into(),
+                package: "util-linux",
+            })?;
+            let mut command = Command::new(setpriv);
+            command
+                .arg(format!("--reuid={}", account.user))
+                .arg(format!("--regid={}", account.group))
+                .arg("--init-groups")
+                .arg(programs.join("initdb"));
+            command
+        }
+        None => Command::new(programs.join("initdb")),
+    };
+    command
+        .arg("-D")
+        .arg(data)
+        .args([
+            "-U",
+            &access.username,
+            "-A",
+            "scram-sha-256",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+        ])
+        .arg(format!("--pwfile={}", password_file.display()))
+        .current_dir(home)
+        .env_remove("PGDATA");
+    let output = tokio::process::Command::from(command).output().await;
+    fs::remove_file(&password_file).context(|| "cannot remove a password file".into())?;
+    let output = output.context(|| "cannot run initdb".into())?;
+    if !output.status.success() {
+        return Err(Error::Command {
+            command: "initdb".into(),
+            output: String::from_utf8_lossy(&output.stderr).into_owned(),
+        });
+    }
+    Ok(())
+}
+
+async fn connect(access: &PostgresAccess) -> std::result::Result<PgConnection, sqlx::Error> {
+    PgConnectOptions::new_without_pgpass()
+        .host(&access.host)
+        .port(access.port)
+        .username(&access.username)
+        .password(&access.password)
+        .database(&access.database)
+        .application_name("local")
+        .disable_statement_logging()
+        .connect()
+        .await
+}
+
+pub(super) async fn probe(access: &PostgresAccess) -> std::result::Result<(), String> {
+    let work = async {
+        let mut connection = connect(access).await?;
+        connection.execute("SELECT 1").await?;
+        connection.close().await
+    };
+    work.await.map_err(|error: sqlx::Error| error.to_string())
+}
+
+/// Creates a database, through the one that `access` names. The name is one of ours: letters, digits, underscores.
+pub(crate) async fn create_database(access: &PostgresAccess, name: &str) -> Result<()> {
+    statement(access, format!("CREATE DATABASE \"{name}\"")).await
+}
+
+/// Removes a database with the sessions in it.
+pub(crate) async fn drop_database(access: &PostgresAccess, name: &str) -> Result<()> {
+    statement(access, format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)")).await
+}
+
+async fn statement(access: &PostgresAccess, sql: String) -> Result<()> {
+    let failed = |error: sqlx::Error| Error::request(sql.clone(), error);
+    let mut connection = connect(access).await.map_err(failed)?;
+    connection
+        .execute(AssertSqlSafe(sql.clone()))
+        .await
+        .map_err(failed)?;
+    connection.close().await.map_err(failed)
+}

@@ -1,0 +1,202 @@
+//! A private RabbitMQ out of Debian's package.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+use super::definitions;
+use super::own::{Own, Probe};
+use crate::access::{Environment, RabbitMqAccess};
+use crate::error::{Context, Error, Result};
+use crate::process::{Lifetime, Program, find_on_path};
+use crate::{ports, secret};
+
+/// Debian's own wrapper in PATH wants root and the system's directories; this is what it wraps.
+const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+
+/// Another version's `rabbitmq-server` script, when Debian's is not wanted.
+const PROGRAM: &str = "LOCAL_RABBITMQ_SERVER";
+
+/// Starts a node with all its files below `directory`.
+pub(crate) async fn start(directory: &Path, detached: bool) -> Result<(RabbitMqAccess, Own)> {
+    let server = env::var_os(PROGRAM).map_or_else(|| PathBuf::from(SERVER), PathBuf::from);
+    let missing = |program: String| Error::MissingProgram {
+        program,
+        package: "rabbitmq-server",
+    };
+    if !server.is_file() {
+        return Err(missing(server.display().to_string()));
+    }
+    let epmd = find_on_path("epmd").ok_or_else(|| missing("epmd".into()))?;
+    let home = directory.join("rabbitmq");
+    fs::create_dir_all(&home).context(|| format!("cannot create {}", home.display()))?;
+    fs::set_permissions(&home, Permissions::from_mode(0o700))
+        .context(|| "cannot close a directory".into())?;
+
+    let management = ports::free()?;
+    let access = RabbitMqAccess {
+        host: "127.0.0.1".into(),
+        port: ports::free()?,
+        username: "irmgard".into(),
+        password: secret::password()?,
+        vhost: "/".into(),
+        management: Some(format!("http://127.0.0.1:{management}")),
+    };
+    let write = |name: &str, text: &str| {
+        let path = home.join(name);
+        fs::write(&path, text).context(|| format!("cannot write {}", path.display()))
+    };
+    write("definitions.json", &definitions::with_user(&access)?.to_string())?;
+    write("rabbitmq.conf", &settings(&home, access.port, management))?;
+    write("enabled_plugins", "[rabbitmq_management].\n")?;
+    write("rabbitmq-env.conf", "")?;
+
+    let environment = environment(&home)?;
+    let lifetime = if detached {
+        Lifetime::Detached
+    } else {
+        Lifetime::WithParent("KILL".into())
+    };
+    let epmd_port = environment.get("ERL_EPMD_PORT").cloned().unwrap_or_default();
+    let program = |name: &str, executable, arguments| Program {
+        name: name.into(),
+        executable,
+        arguments,
+        environment: environment.clone(),
+        directory: home.clone(),
+        output: directory.join("rabbitmq.out"),
+        account: None,
+        lifetime: lifetime.clone(),
+    };
+    let programs = vec![
+        program(
+            "epmd",
+            epmd,
+            vec!["-port".into(), epmd_port, "-address".into(), "127.0.0.1".into()],
+        ),
+        program("RabbitMQ", server, Vec::new()),
+    ];
+    let mut own = Own::new(
+        programs,
+        Probe::RabbitMq(access.clone()),
+        home.join("log/rabbitmq.log"),
+    );
+    own.start().await?;
+    Ok((access, own))
+}
+
+/// `consumer_timeout` is the default of all versions so far, said so that no version changes it.
+fn settings(home: &Path, port: u16, management: u16) -> String {
+    format!(
+        "listeners.tcp.1 = 127.0.0.1:{port}
+management.tcp.ip = 127.0.0.1
+management.tcp.port = {management}
+load_definitions = {}
+consumer_timeout = 1800000
+disk_free_limit.absolute = 50MB
+log.console = false
+log.file = rabbitmq.log
+log.file.level = info
+log.file.formatter = json
+",
+        home.join("definitions.json").display()
+    )
+}
+
+/// Nothing of the system's configuration, and all ports and files of its own. `RUNNING_UNDER_SYSTEMD` makes the script become
+/// the Erlang machine instead of waiting for it, so that the pid we know is the server's.
+fn environment(home: &Path) -> Result<Environment> {
+    let path = |name: &str| home.join(name).display().to_string();
+    Ok(BTreeMap::from([
+        ("HOME".into(), home.display().to_string()),
+        ("LC_ALL".into(), "C.UTF-8".into()),
+        ("RUNNING_UNDER_SYSTEMD".into(), "true".into()),
+        (
+            "RABBITMQ_NODENAME".into(),
+            format!("irmgard{}@localhost", secret::suffix()?),
+        ),
+        ("RABBITMQ_MNESIA_BASE".into(), path("data")),
+        ("RABBITMQ_LOG_BASE".into(), path("log")),
+        ("RABBITMQ_CONFIG_FILE".into(), path("rabbitmq.conf")),
+        ("RABBITMQ_ADVANCED_CONFIG_FILE".into(), path("advanced.config")),
+        ("RABBITMQ_CONF_ENV_FILE".into(), path("rabbitmq-env.conf")),
+        ("RABBITMQ_ENABLED_PLUGINS_FILE".into(), path("enabled_plugins")),
+        ("RABBITMQ_GENERATED_CONFIG_DIR".into(), path("generated")),
+        ("RABBITMQ_DIST_PORT".into(), ports::free()?.to_string()),
+        ("ERL_EPMD_PORT".into(), ports::free()?.to_string()),
+        ("ERL_EPMD_ADDRESS".into(), "127.0.0.1".into()),
+        ("ERL_CRASH_DUMP".into(), path("erl_crash.dump")),
+        // No busy waiting: the machine is shared with what is measured on it.
+        (
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS".into(),
+            "+sbwt none +sbwtdcpu none +sbwtdio none -start_epmd false".into(),
+        ),
+    ]))
+}
+
+pub(super) async fn probe(access: &RabbitMqAccess) -> std::result::Result<(), String> {
+    let properties = lapin::ConnectionProperties::default().with_connection_name("local".into());
+    let connection = lapin::Connection::connect(&access.url(), properties)
+        .await
+        .map_err(|error| error.to_string())?;
+    connection
+        .close(200, "ready".into())
+        .await
+        .map_err(|error| error.to_string())?;
+    if access.management.is_some() {
+        management(access, Method::GET, "/api/whoami", None)
+            .await
+            .map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// A request to the management API; `path` is encoded by the caller.
+///
+/// # Errors
+/// When there is no such API, or it does not answer with success.
+pub(crate) async fn management(
+    access: &RabbitMqAccess,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<Value> {
+    let what = || format!("RabbitMQ management {method} {path}");
+    let base = access
+        .management
+        .as_deref()
+        .ok_or_else(|| Error::request(what(), "RABBITMQ_MANAGEMENT is not set"))?;
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(30))
+        .build()
+        .map_err(|error| Error::request(what(), error))?;
+    let mut request = client
+        .request(method.clone(), format!("{base}{path}"))
+        .basic_auth(&access.username, Some(&access.password));
+    if let Some(body) = body {
+        request = request.json(body);
+    }
+    let answer = request
+        .send()
+        .await
+        .map_err(|error| Error::request(what(), error))?;
+    let status = answer.status();
+    let bytes = answer
+        .bytes()
+        .await
+        .map_err(|error| Error::request(what(), error))?;
+    if !status.is_success() && !(method == Method::DELETE && status == StatusCode::NOT_FOUND) {
+        return Err(Error::request(
+            what(),
+            format!("{status} {}", String::from_utf8_lossy(&bytes)),
+        ));
+    }
+    Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}
