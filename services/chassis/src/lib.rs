@@ -5,3 +5,4 @@ pub mod admin;
 pub mod broker;
 pub mod settings;
 pub mod shutdown;
+pub mod store;

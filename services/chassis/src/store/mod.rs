@@ -1,0 +1,294 @@
+//! S3: one client, and the few operations that both services share, with
+//! their failures classified once.
+//!
+//! Plain S3 only, path style, so that any server that speaks it will do.
+//! Nothing is retried here: how often and how long is the caller's decision.
+
+mod error;
+mod settings;
+
+use std::time::Duration;
+
+use aws_sdk_s3::{
+    Client,
+    config::{
+        BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+        SharedHttpClient, StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig,
+    },
+    primitives::ByteStream,
+};
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
+};
+use contract::ObjectLocation;
+use secrecy::ExposeSecret;
+use tokio::time::timeout;
+
+pub use error::StoreError;
+pub use settings::StoreSettings;
+
+/// Idle connections kept for the next request.
+const IDLE_CONNECTIONS: usize = 64;
+/// Shorter than the keep-alive time of servers in use, so that a request
+/// rarely meets a connection that is just being closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What is known about an object without reading it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectHead {
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// Entity tag, with its quotes.
+    pub etag: Option<String>,
+    /// Media type, as it was stored.
+    pub content_type: Option<String>,
+}
+
+/// An object store. Clones share connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    client: Client,
+    upload_client: Client,
+    settings: StoreSettings,
+}
+
+impl Store {
+    /// A client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the CA certificates cannot be read.
+    pub fn new(settings: StoreSettings) -> Result<Self, StoreError> {
+        let http = http_client(&settings)?;
+        let timeouts = TimeoutConfig::builder().connect_timeout(settings.connect_timeout);
+        let unlimited = timeouts.clone().build();
+        let limited = timeouts.read_timeout(settings.answer_timeout).build();
+        Ok(Self {
+            client: client(&settings, http.clone(), limited),
+            upload_client: client(&settings, http, unlimited),
+            settings,
+        })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub const fn settings(&self) -> &StoreSettings {
+        &self.settings
+    }
+
+    /// The SDK's client, where an answer must begin within
+    /// [`StoreSettings::answer_timeout`], sending included.
+    #[must_use]
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The SDK's client without a limit on the answer, for bodies that arrive
+    /// as slowly as a camera sends them: the caller watches the progress.
+    ///
+    /// A body that is a stream is sent as it comes, with `UNSIGNED-PAYLOAD`
+    /// in the signature; its length must be known.
+    #[must_use]
+    pub const fn upload_client(&self) -> &Client {
+        &self.upload_client
+    }
+
+    /// Reads a whole object.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`] beyond `max_bytes`, which is not read then.
+    pub async fn get(&self, location: &ObjectLocation, max_bytes: u64) -> Result<Vec<u8>, StoreError> {
+        let object = self
+            .client
+            .get_object()
+            .bucket(location.bucket())
+            .key(location.key())
+            .send()
+            .await
+            .map_err(error::classify)?;
+        let expected = object
+            .content_length()
+            .and_then(|length| u64::try_from(length).ok());
+        if let Some(size_bytes) = expected.filter(|length| *length > max_bytes) {
+            return Err(StoreError::TooLarge { size_bytes });
+        }
+        let mut body = object.body;
+        let mut bytes = Vec::with_capacity(usize::try_from(expected.unwrap_or(0)).unwrap_or(0));
+        while let Some(chunk) = self.within_limit(body.try_next()).await? {
+            let size_bytes = (bytes.len() + chunk.len()) as u64;
+            if size_bytes > max_bytes {
+                return Err(StoreError::TooLarge { size_bytes });
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        if expected.is_some_and(|expected| expected != bytes.len() as u64) {
+            return Err(StoreError::Unavailable("the answer was cut off".to_owned()));
+        }
+        Ok(bytes)
+    }
+
+    /// Stores an object, over whatever was there.
+    ///
+    /// # Errors
+    /// After [`StoreError::Unavailable`] it may be stored or not.
+    pub async fn put(
+        &self,
+        location: &ObjectLocation,
+        bytes: impl Into<ByteStream>,
+        content_type: &str,
+    ) -> Result<(), StoreError> {
+        self.client
+            .put_object()
+            .bucket(location.bucket())
+            .key(location.key())
+            .content_type(content_type)
+            .body(bytes.into())
+            .send()
+            .await
+            .map(drop)
+            .map_err(error::classify)
+    }
+
+    /// Looks at an object.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is none. A missing bucket is
+    /// [`StoreError::Unavailable`]: it says nothing about the object.
+    pub async fn head(&self, location: &ObjectLocation) -> Result<ObjectHead, StoreError> {
+        let head = self
+            .client
+            .head_object()
+            .bucket(location.bucket())
+            .key(location.key())
+            .send()
+            .await
+            .map_err(error::classify);
+        match head {
+            Ok(head) => Ok(ObjectHead {
+                size_bytes: head
+                    .content_length()
+                    .and_then(|length| u64::try_from(length).ok())
+                    .unwrap_or(0),
+                etag: head.e_tag().map(ToOwned::to_owned),
+                content_type: head.content_type().map(ToOwned::to_owned),
+            }),
+            // A HEAD's answer has no body that could tell key from bucket.
+            Err(StoreError::NotFound) => {
+                self.check_bucket(location.bucket()).await?;
+                Err(StoreError::NotFound)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether there is such an object.
+    ///
+    /// # Errors
+    /// When that cannot be said.
+    pub async fn exists(&self, location: &ObjectLocation) -> Result<bool, StoreError> {
+        match self.head(location).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::NotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes an object; one that is not there is deleted already.
+    ///
+    /// # Errors
+    /// After [`StoreError::Unavailable`] it may be deleted or not.
+    pub async fn delete(&self, location: &ObjectLocation) -> Result<(), StoreError> {
+        let deleted = self
+            .client
+            .delete_object()
+            .bucket(location.bucket())
+            .key(location.key())
+            .send()
+            .await
+            .map(drop)
+            .map_err(error::classify);
+        match deleted {
+            Err(StoreError::NotFound) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Whether the bucket can be used.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it does not exist or cannot be asked.
+    pub async fn check_bucket(&self, bucket: &str) -> Result<(), StoreError> {
+        let asked = self
+            .client
+            .head_bucket()
+            .bucket(bucket)
+            .send()
+            .await
+            .map_err(error::classify);
+        match asked {
+            Ok(_) => Ok(()),
+            Err(StoreError::NotFound) => Err(StoreError::Unavailable(format!("there is no bucket {bucket}"))),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn within_limit<T>(
+        &self,
+        read: impl Future<Output = Result<T, impl std::fmt::Display>>,
+    ) -> Result<T, StoreError> {
+        let limit = self.settings.answer_timeout;
+        match timeout(limit, read).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(StoreError::Unavailable(error.to_string())),
+            Err(_) => Err(StoreError::Unavailable(format!("no more data for {limit:?}"))),
+        }
+    }
+}
+
+fn http_client(settings: &StoreSettings) -> Result<SharedHttpClient, StoreError> {
+    let builder = Builder::new()
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS);
+    if !settings.endpoint.starts_with("https:") {
+        return Ok(builder.build_http());
+    }
+    let mut trust = TrustStore::default();
+    if let Some(pem) = &settings.ca {
+        trust.add_pem_certificate(pem.as_bytes());
+    }
+    let context = TlsContext::builder()
+        .with_trust_store(trust)
+        .build()
+        .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    Ok(builder
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(context)
+        .build_https())
+}
+
+fn client(settings: &StoreSettings, http: SharedHttpClient, timeouts: TimeoutConfig) -> Client {
+    let credentials = Credentials::new(
+        settings.access_key_id.as_str(),
+        settings.secret_access_key.expose_secret(),
+        None,
+        None,
+        "settings",
+    );
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(&settings.endpoint)
+        .region(Region::new(settings.region.clone()))
+        .credentials_provider(credentials)
+        .force_path_style(true)
+        .http_client(http)
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::disabled())
+        // Both watch the same transfers, with limits of their own.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        // Checksum trailers are younger than many servers, and they need a
+        // body in chunks.
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        .build();
+    Client::from_conf(config)
+}
