@@ -1,0 +1,75 @@
+//! A subscriber whose lines a test can read.
+
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    sync::{Arc, Mutex},
+};
+
+use serde_json::Value;
+use telemetry::{Guard, Service};
+use tracing::Subscriber;
+
+pub const SERVICE: Service = Service::new("irmgard", "1.2.3");
+
+#[derive(Clone, Default)]
+pub struct Lines(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().push(bytes.to_vec());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Lines {
+    /// Each write as text: one line, or the writer has done something else.
+    pub fn raw(&self) -> Vec<String> {
+        self.0
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|line| String::from_utf8(line.clone()).unwrap())
+            .collect()
+    }
+
+    pub fn json(&self) -> Vec<Value> {
+        self.raw()
+            .iter()
+            .map(|line| {
+                assert!(
+                    line.ends_with('\n') && line.matches('\n').count() == 1,
+                    "{line:?}"
+                );
+                serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))
+            })
+            .collect()
+    }
+}
+
+pub fn env<'a>(variables: &[(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + use<> {
+    let map: BTreeMap<String, String> = [("K8S_LABELS_FILE", "/nonexistent")]
+        .iter()
+        .chain(variables)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    move |name| map.get(name).cloned()
+}
+
+pub fn subscriber(variables: &[(&str, &str)]) -> (impl Subscriber + Send + Sync + use<>, Guard, Lines) {
+    let lines = Lines::default();
+    let (subscriber, guard) =
+        telemetry::subscriber(SERVICE, &env(variables), Box::new(lines.clone())).unwrap();
+    (subscriber, guard, lines)
+}
+
+/// The lines that `work` writes.
+pub fn lines_of(variables: &[(&str, &str)], work: impl FnOnce()) -> Vec<Value> {
+    let (subscriber, _guard, lines) = subscriber(variables);
+    tracing::subscriber::with_default(subscriber, work);
+    lines.json()
+}
