@@ -25,7 +25,7 @@ CREATE TABLE photo (
     height             integer NOT NULL CHECK (height > 0),
     sha256             bytea NOT NULL CHECK (octet_length(sha256) = 32),
     -- s3://bucket/key; null once a person deleted the original of a failed photo.
-    original           text CHECK (original IS NOT NULL OR status = 'failed'),
+    original           text CHECK (original IS NOT NULL OR status IN ('failed', 'anonymized')),
     -- The name of the token; null where no tokens are in use.
     uploaded_by        text,
     traceparent        text,
@@ -84,3 +84,15 @@ CREATE TABLE idempotency_key (
 );
 CREATE INDEX idempotency_key_created ON idempotency_key (created_at);
 CREATE INDEX idempotency_key_photo ON idempotency_key (photo_id);
+
+-- Who looked at, exported, queued again or deleted which failed photo: what
+-- `irmgard failed` did. A command that is run by hand inside a container
+-- writes its log lines to a terminal, where nobody keeps them.
+CREATE TABLE failed_photo_use (
+    id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at       timestamptz NOT NULL DEFAULT now(),
+    who      text NOT NULL,
+    action   text NOT NULL CHECK (action IN ('list', 'export', 'requeue', 'delete')),
+    -- Not a reference: the account outlives the photo. Null where none was named.
+    photo_id bigint
+);

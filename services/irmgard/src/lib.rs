@@ -5,3 +5,8 @@
 //! that answers requests for pictures knows only the output's location.
 
 pub mod database;
+pub mod failpoint;
+pub mod metrics;
+pub mod outbox;
+pub mod reconcile;
+pub mod results;

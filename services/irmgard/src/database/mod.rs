@@ -1,8 +1,9 @@
 //! PostgreSQL: the pools, connections that carry a request's trace, the
 //! schema.
 //!
-//! Two pools, so that neither a burst of uploads starves the relay and the
-//! consumers, nor a backlog of results the requests.
+//! Pools of their own for requests, for background work and for the relay, so
+//! that neither a burst of uploads starves the relay and the consumers, nor a
+//! backlog of results the requests.
 
 mod connection;
 mod error;
@@ -50,7 +51,7 @@ pub struct DatabaseSettings {
     pub root_certificates: Option<PathBuf>,
     /// Connections for requests.
     pub request_connections: u32,
-    /// Connections for the relay, the consumers and the reconciler.
+    /// Connections for the consumers and the reconciler.
     pub background_connections: u32,
     /// How long a request waits for a connection.
     pub acquire_timeout: Duration,
@@ -82,6 +83,7 @@ impl DatabaseSettings {
 pub struct Database {
     requests: PgPool,
     background: PgPool,
+    relay: PgPool,
 }
 
 impl Database {
@@ -112,10 +114,19 @@ impl Database {
             })
             .connect_lazy_with(options.clone());
         let background = pool
+            .clone()
             .max_connections(settings.background_connections)
             .acquire_timeout(Duration::from_secs(5))
-            .connect_lazy_with(options);
-        Self { requests, background }
+            .connect_lazy_with(options.clone());
+        let relay = pool
+            .max_connections(1)
+            .acquire_timeout(Duration::from_secs(5))
+            .connect_lazy_with(options.options([("synchronous_commit", "off")]));
+        Self {
+            requests,
+            background,
+            relay,
+        }
     }
 
     /// A connection for one request, whose statements PostgreSQL logs with
@@ -127,10 +138,19 @@ impl Database {
         RequestConnection::acquire(self.requests.clone(), trace_id).await
     }
 
-    /// The connections of the relay, the consumers and the reconciler.
+    /// The connections of the consumers and the reconciler.
     #[must_use]
     pub const fn background(&self) -> &PgPool {
         &self.background
+    }
+
+    /// The relay's connection. Its commits do not wait for the disk or for a
+    /// standby: what a crash takes back is a lease or the mark of a confirmed
+    /// message, and then the message is published once more, which changes
+    /// nothing.
+    #[must_use]
+    pub const fn relay(&self) -> &PgPool {
+        &self.relay
     }
 
     /// The connections of requests, for their numbers alone.
@@ -151,5 +171,6 @@ impl Database {
     pub async fn close(&self) {
         self.requests.close().await;
         self.background.close().await;
+        self.relay.close().await;
     }
 }

@@ -10,7 +10,7 @@ static MIGRATOR: Migrator = sqlx::migrate!();
 
 /// Serialises whole migrations, grants included (`irmgard` as a number); sqlx
 /// has a lock of its own for the migrations alone.
-const MIGRATION_LOCK: i64 = 0x6972_6d67_6172_64;
+const MIGRATION_LOCK: i64 = 0x69_726d_6761_7264;
 
 /// How many migrations newer than its own a serving program works with: in a
 /// rollout the schema goes ahead of the programs by one version.
@@ -165,7 +165,8 @@ async fn grant(connection: &mut PgConnection, role: &str) -> Result<(), sqlx::Er
         .await?;
     let grants = format!(
         "GRANT SELECT, INSERT, UPDATE, DELETE ON photo, outbox, idempotency_key TO {role};
-         GRANT USAGE, SELECT ON SEQUENCE photo_id_seq, outbox_id_seq TO {role};
+         GRANT SELECT, INSERT ON failed_photo_use TO {role};
+         GRANT USAGE, SELECT ON SEQUENCE photo_id_seq, outbox_id_seq, failed_photo_use_id_seq TO {role};
          GRANT SELECT ON _sqlx_migrations TO {role};"
     );
     connection.execute(AssertSqlSafe(grants)).await?;

@@ -1,0 +1,134 @@
+//! What irmgard tells Prometheus about its background work.
+
+use std::sync::atomic::AtomicU64;
+
+use chassis::broker::PublishError;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+/// A label that says what became of something.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+/// A label that names a pool of connections and the connections' state.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolState {
+    pool: &'static str,
+    state: &'static str,
+}
+
+type ByOutcome = Family<Outcome, Counter>;
+
+/// Everything that the background work counts.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// Jobs published by the relay.
+    pub relay: RelayMetrics,
+    /// Verdicts on photos.
+    pub results: ResultMetrics,
+    /// The outbox as it is.
+    pub outbox: OutboxMetrics,
+    /// Photos queued again by the reconciler.
+    pub reconciled: Counter,
+    pools: Family<PoolState, Gauge>,
+}
+
+impl Metrics {
+    /// Makes them part of what `/metrics` shows.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "irmgard_relay_jobs",
+            "Outbox rows that the relay tried to publish, by outcome",
+            self.relay.jobs.clone(),
+        );
+        registry.register(
+            "irmgard_results",
+            "Result messages and dead letters, by outcome",
+            self.results.messages.clone(),
+        );
+        registry.register(
+            "irmgard_outbox_rows",
+            "Jobs in the outbox, not yet confirmed by the broker",
+            self.outbox.rows.clone(),
+        );
+        registry.register(
+            "irmgard_outbox_oldest_age_seconds",
+            "Age of the oldest job in the outbox; 0 when it is empty",
+            self.outbox.oldest_age_seconds.clone(),
+        );
+        registry.register(
+            "irmgard_reconciled_photos",
+            "Photos that were queued again because their job was lost",
+            self.reconciled.clone(),
+        );
+        registry.register(
+            "irmgard_database_connections",
+            "Connections to PostgreSQL, by pool and state",
+            self.pools.clone(),
+        );
+    }
+
+    /// Notes how a pool stands.
+    pub fn pool(&self, name: &'static str, pool: &sqlx::PgPool) {
+        let idle = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
+        let gauge = |state| self.pools.get_or_create_owned(&PoolState { pool: name, state });
+        gauge("idle").set(idle);
+        gauge("in_use").set((i64::from(pool.size()) - idle).max(0));
+    }
+}
+
+/// What the relay counts.
+#[derive(Clone, Debug, Default)]
+pub struct RelayMetrics {
+    jobs: ByOutcome,
+}
+
+impl RelayMetrics {
+    /// The broker has confirmed a job.
+    pub fn published(&self) {
+        self.count("published");
+    }
+
+    /// The broker has not.
+    pub fn refused(&self, error: &PublishError) {
+        self.count(match error {
+            PublishError::Disconnected => "disconnected",
+            PublishError::Blocked => "blocked",
+            PublishError::Returned(_) => "returned",
+            PublishError::Nacked => "nacked",
+            PublishError::TimedOut(_) => "timed_out",
+        });
+    }
+
+    fn count(&self, outcome: &'static str) {
+        self.jobs.get_or_create(&Outcome { outcome }).inc();
+    }
+}
+
+/// What the consumers of verdicts count.
+#[derive(Clone, Debug, Default)]
+pub struct ResultMetrics {
+    messages: ByOutcome,
+}
+
+impl ResultMetrics {
+    /// What became of one message: `anonymized`, `failed`, `repeated`,
+    /// `parked`.
+    pub fn count(&self, outcome: &'static str) {
+        self.messages.get_or_create(&Outcome { outcome }).inc();
+    }
+}
+
+/// The outbox as it was when last looked at.
+#[derive(Clone, Debug, Default)]
+pub struct OutboxMetrics {
+    /// Rows.
+    pub rows: Gauge,
+    /// Age of the oldest, seconds.
+    pub oldest_age_seconds: Gauge<f64, AtomicU64>,
+}

@@ -1,0 +1,150 @@
+//! Several verdicts that are written in one transaction.
+
+use std::collections::BTreeMap;
+
+use contract::{FailureReason, Outcome};
+use sqlx::types::Json;
+
+use super::Verdict;
+
+/// Columns of the anonymised photos of a batch; one entry each per photo.
+#[derive(Debug, Default)]
+pub(super) struct AnonymizedColumns {
+    pub(super) ids: Vec<i64>,
+    pub(super) outputs: Vec<String>,
+    pub(super) sizes: Vec<i64>,
+    pub(super) widths: Vec<i32>,
+    pub(super) heights: Vec<i32>,
+    pub(super) detections: Vec<Option<Json<Vec<contract::Detection>>>>,
+    pub(super) seconds: Vec<Option<f64>>,
+}
+
+/// Columns of the failed photos of a batch; one entry each per photo.
+#[derive(Debug, Default)]
+pub(super) struct FailedColumns {
+    pub(super) ids: Vec<i64>,
+    pub(super) reasons: Vec<&'static str>,
+    pub(super) details: Vec<String>,
+}
+
+/// The verdicts of a batch, at most one per photo, as columns.
+#[derive(Debug, Default)]
+pub(super) struct Columns {
+    pub(super) anonymized: AnonymizedColumns,
+    pub(super) failed: FailedColumns,
+}
+
+impl Columns {
+    pub(super) fn of(verdicts: &[Verdict]) -> Self {
+        let mut columns = Self::default();
+        for verdict in strongest(verdicts) {
+            match &verdict.outcome {
+                Outcome::Anonymized {
+                    output,
+                    size_bytes,
+                    width,
+                    height,
+                    detections,
+                    seconds,
+                } => {
+                    let rows = &mut columns.anonymized;
+                    rows.ids.push(verdict.id.get());
+                    rows.outputs.push(output.to_string());
+                    rows.sizes.push(i64::try_from(*size_bytes).unwrap_or(i64::MAX));
+                    rows.widths.push(i32::try_from(*width).unwrap_or(i32::MAX));
+                    rows.heights.push(i32::try_from(*height).unwrap_or(i32::MAX));
+                    rows.detections.push(detections.clone().map(Json));
+                    rows.seconds.push(*seconds);
+                }
+                Outcome::Failed { reason, detail } => {
+                    columns.failed.push(verdict.id.get(), *reason, detail);
+                }
+            }
+        }
+        columns
+    }
+}
+
+impl FailedColumns {
+    fn push(&mut self, id: i64, reason: FailureReason, detail: &str) {
+        self.ids.push(id);
+        self.reasons.push(reason.code());
+        // PostgreSQL's text holds no NUL.
+        self.details.push(detail.replace('\0', "\u{fffd}"));
+    }
+}
+
+/// One verdict per photo, by id, so that concurrent batches lock rows in the
+/// same order: `anonymized` is final whatever else is said, and says most
+/// with its detections.
+fn strongest(verdicts: &[Verdict]) -> impl Iterator<Item = &Verdict> {
+    let strength = |verdict: &Verdict| match &verdict.outcome {
+        Outcome::Anonymized {
+            detections: Some(_), ..
+        } => 2,
+        Outcome::Anonymized { detections: None, .. } => 1,
+        Outcome::Failed { .. } => 0,
+    };
+    let mut by_photo: BTreeMap<_, &Verdict> = BTreeMap::new();
+    for verdict in verdicts {
+        by_photo
+            .entry(verdict.id)
+            .and_modify(|known| {
+                if strength(verdict) > strength(known) {
+                    *known = verdict;
+                }
+            })
+            .or_insert(verdict);
+    }
+    by_photo.into_values()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(id: i64, detail: &str) -> Verdict {
+        Verdict {
+            id: id.try_into().unwrap(),
+            outcome: Outcome::Failed {
+                reason: FailureReason::CorruptImage,
+                detail: detail.to_owned(),
+            },
+        }
+    }
+
+    fn anonymized(id: i64, detections: Option<Vec<contract::Detection>>) -> Verdict {
+        Verdict {
+            id: id.try_into().unwrap(),
+            outcome: Outcome::Anonymized {
+                output: "s3://output/photos/a/2026-01-01/1.jpg".parse().unwrap(),
+                size_bytes: 10,
+                width: 4,
+                height: 3,
+                detections,
+                seconds: None,
+            },
+        }
+    }
+
+    #[test]
+    fn a_photo_is_in_a_batch_once_with_what_says_most() {
+        let batch = [
+            failed(2, "x"),
+            anonymized(1, None),
+            failed(1, "y"),
+            anonymized(1, Some(vec![])),
+            failed(2, "z"),
+        ];
+        let columns = Columns::of(&batch);
+        assert_eq!(columns.anonymized.ids, [1]);
+        assert!(columns.anonymized.detections[0].is_some());
+        assert_eq!(columns.failed.ids, [2]);
+        assert_eq!(columns.failed.details, ["x"]);
+    }
+
+    #[test]
+    fn a_detail_cannot_break_the_statement() {
+        assert_eq!(Columns::of(&[failed(1, "a\0b")]).failed.details, ["a\u{fffd}b"]);
+    }
+}
