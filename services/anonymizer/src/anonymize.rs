@@ -1,0 +1,176 @@
+//! The one way from a photo as it came to a photo that may be seen.
+
+use std::time::Instant;
+
+use contract::{Detection, FailureReason};
+
+use crate::{
+    detector::{DetectSettings, Detector, DetectorError, Found},
+    obscure::{Area, Mode, obscure},
+    picture::{self, DecodeError, EncodeError, Limits, Picture},
+};
+
+/// Everything that decides how a photo is anonymised.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AnonymizeSettings {
+    /// What a photo may cost.
+    pub limits: Limits,
+    /// What is looked for.
+    pub detect: DetectSettings,
+    /// What hidden areas look like.
+    pub mode: Mode,
+    /// Quality of the JPEG, libjpeg's 1 to 100.
+    pub jpeg_quality: u8,
+}
+
+impl Default for AnonymizeSettings {
+    fn default() -> Self {
+        Self {
+            limits: Limits {
+                bytes: 64 * 1024 * 1024,
+                pixels: 100_000_000,
+            },
+            detect: DetectSettings::default(),
+            mode: Mode::default(),
+            jpeg_quality: 90,
+        }
+    }
+}
+
+/// A photo that may be seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Anonymized {
+    /// The file: pixels and colour profile, nothing else.
+    pub jpeg: Vec<u8>,
+    /// Width in pixels, upright.
+    pub width: u32,
+    /// Height in pixels, upright.
+    pub height: u32,
+    /// What was found, and where it was hidden.
+    pub detections: Vec<Detection>,
+    /// Where the time went.
+    pub seconds: Seconds,
+}
+
+/// Wall time by stage, seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Seconds {
+    /// Bytes to upright pixels.
+    pub decode: f64,
+    /// Looking for people, faces, vehicles.
+    pub detect: f64,
+    /// Replacing pixels.
+    pub obscure: f64,
+    /// Pixels to JPEG.
+    pub encode: f64,
+}
+
+impl Seconds {
+    /// Each stage's name and seconds, in order.
+    #[must_use]
+    pub const fn by_stage(&self) -> [(&'static str, f64); 4] {
+        [
+            ("decode", self.decode),
+            ("detect", self.detect),
+            ("obscure", self.obscure),
+            ("encode", self.encode),
+        ]
+    }
+}
+
+/// Why a photo was not anonymised. The texts hold nothing of its content.
+#[derive(Debug, thiserror::Error)]
+pub enum AnonymizeError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// It cannot be judged.
+    #[error(transparent)]
+    Detect(#[from] DetectorError),
+    /// It cannot be written.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}
+
+impl AnonymizeError {
+    /// The verdict that this error is.
+    #[must_use]
+    pub const fn reason(&self) -> FailureReason {
+        match self {
+            Self::Decode(error) => error.reason(),
+            Self::Detect(_) | Self::Encode(_) => FailureReason::ProcessingError,
+        }
+    }
+}
+
+/// Decodes a photo, hides what the detector finds, and encodes it anew.
+/// Keeps one thread busy for 0.2 to 2 seconds.
+///
+/// # Errors
+/// Whenever there is any doubt about the photo: see [`AnonymizeError`].
+pub fn anonymize(
+    bytes: &[u8],
+    settings: &AnonymizeSettings,
+    detector: &Detector,
+) -> Result<Anonymized, AnonymizeError> {
+    let mut seconds = Seconds::default();
+    let mut picture = timed(&mut seconds.decode, || picture::decode(bytes, &settings.limits))?;
+    let found = timed(&mut seconds.detect, || {
+        detector.detect(&picture, &settings.detect)
+    })?;
+    let detections: Vec<Detection> = found.iter().filter_map(|thing| inside(thing, &picture)).collect();
+    timed(&mut seconds.obscure, || {
+        let areas: Vec<Area> = detections.iter().map(area).collect();
+        let (width, height) = (picture.width, picture.height);
+        obscure(&mut picture.pixels, width, height, &areas, settings.mode);
+    });
+    let jpeg = timed(&mut seconds.encode, || {
+        picture::encode(&picture, settings.jpeg_quality)
+    })?;
+    Ok(Anonymized {
+        jpeg,
+        width: picture.width,
+        height: picture.height,
+        detections,
+        seconds,
+    })
+}
+
+fn timed<T>(seconds: &mut f64, work: impl FnOnce() -> T) -> T {
+    let begin = Instant::now();
+    let result = work();
+    *seconds = begin.elapsed().as_secs_f64();
+    result
+}
+
+/// The part of a box that lies in the picture, in whole pixels; `None` where
+/// that is nothing.
+fn inside(found: &Found, picture: &Picture) -> Option<Detection> {
+    let low = |edge: f32, side: u32| edge.floor().clamp(0.0, side as f32) as u32;
+    let high = |edge: f32, side: u32| edge.ceil().clamp(0.0, side as f32) as u32;
+    let (x, y) = (
+        low(found.rect.left, picture.width),
+        low(found.rect.top, picture.height),
+    );
+    let (right, bottom) = (
+        high(found.rect.right, picture.width),
+        high(found.rect.bottom, picture.height),
+    );
+    (x < right && y < bottom).then(|| Detection {
+        class: found.class,
+        score: found.score,
+        x,
+        y,
+        width: right - x,
+        height: bottom - y,
+    })
+}
+
+const fn area(detection: &Detection) -> Area {
+    Area {
+        x: detection.x,
+        y: detection.y,
+        width: detection.width,
+        height: detection.height,
+    }
+}

@@ -1,0 +1,78 @@
+//! The two networks' files, part of the program: nothing to install, and
+//! nothing to put the wrong one in place of.
+
+use sha2::{Digest, Sha256};
+
+/// A network's file.
+pub(super) struct Model {
+    /// Name for messages.
+    pub name: &'static str,
+    bytes: &'static [u8],
+    sha256: &'static str,
+}
+
+/// NanoDet-g: people and vehicles (`models/README.md`).
+pub(super) const NANODET: Model = Model {
+    name: "nanodet_g_dyn_w16.onnx",
+    bytes: include_bytes!("../../models/nanodet_g_dyn_w16.onnx"),
+    sha256: "76bfce68ab85512acf35583adeb9a8e856460375115b9a324d9912dc21576c88",
+};
+
+/// CenterFace: faces (`models/README.md`).
+pub(super) const CENTERFACE: Model = Model {
+    name: "centerface_dyn.onnx",
+    bytes: include_bytes!("../../models/centerface_dyn.onnx"),
+    sha256: "fedf7900a732b44376df2d56977af100b04564730c5beecac1bae5038bf86fba",
+};
+
+/// The file is not the one whose quality was measured.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("model {name}: sha256 is {found}, expected {expected}")]
+pub struct WrongModel {
+    name: &'static str,
+    found: String,
+    expected: &'static str,
+}
+
+impl Model {
+    /// The file, checked.
+    pub(super) fn verified(&self) -> Result<&'static [u8], WrongModel> {
+        let found: String = Sha256::digest(self.bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        if found == self.sha256 {
+            Ok(self.bytes)
+        } else {
+            Err(WrongModel {
+                name: self.name,
+                found,
+                expected: self.sha256,
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_files_are_the_measured_ones() {
+        assert!(NANODET.verified().is_ok());
+        assert!(CENTERFACE.verified().is_ok());
+    }
+
+    #[test]
+    fn another_file_is_refused_by_name() {
+        let swapped = Model {
+            bytes: CENTERFACE.bytes,
+            ..NANODET
+        };
+        let error = swapped.verified().unwrap_err().to_string();
+        assert!(
+            error.starts_with("model nanodet_g_dyn_w16.onnx: sha256 is fedf79"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,111 @@
+//! NanoDet-g: people and vehicles.
+//!
+//! Decoding follows RangiLyu/nanodet, `nanodet_head.py` and
+//! `integral.py` (generalised focal loss, Li et al. 2020): for each cell of
+//! three grids, scores of 80 classes, and for each side a distribution over 11
+//! distances whose mean counts.
+
+use contract::Class;
+use ort::{session::Session, value::TensorRef};
+
+use super::{
+    boxes::{Found, Rect},
+    canvas::Canvas,
+};
+
+/// Grids: pixels of the input per cell.
+const STRIDES: [(usize, &str, &str); 3] = [
+    (8, "cls8", "box8"),
+    (16, "cls16", "box16"),
+    (32, "cls32", "box32"),
+];
+/// COCO's classes.
+const CLASSES: usize = 80;
+/// Distances per side.
+const BINS: usize = 11;
+
+/// Mean and deviation of each channel, blue, green, red.
+const MEAN: [f32; 3] = [103.53, 116.28, 123.675];
+const DEVIATION: [f32; 3] = [57.375, 57.12, 58.395];
+
+/// Which of COCO's classes are looked for, and from which score on.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted(pub Vec<(Class, f32)>);
+
+impl Wanted {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A class's number in COCO's list as NanoDet numbers it; `None` for faces.
+const fn coco(class: Class) -> Option<usize> {
+    match class {
+        Class::Person => Some(0),
+        Class::Bicycle => Some(1),
+        Class::Car => Some(2),
+        Class::Motorcycle => Some(3),
+        Class::Bus => Some(5),
+        Class::Truck => Some(7),
+        Class::Face => None,
+    }
+}
+
+/// Runs the network; boxes are in pixels of the canvas. Unlike the reference,
+/// a cell counts for every class above its threshold, not only for the best:
+/// what may be a person is hidden, even if it is more likely a bicycle.
+pub(super) fn find(session: &mut Session, canvas: &mut Canvas, wanted: &Wanted) -> ort::Result<Vec<Found>> {
+    let (width, height) = (canvas.width(), canvas.height());
+    let scale = DEVIATION.map(|d| 1.0 / d);
+    let offset = [0, 1, 2].map(|i| -MEAN[i] / DEVIATION[i]);
+    let input = canvas.planes([2, 1, 0], scale, offset);
+    let outputs = session.run(ort::inputs![TensorRef::from_array_view((
+        [1, 3, height, width],
+        input
+    ))?])?;
+    let mut found = Vec::new();
+    for (stride, scores, sides) in STRIDES {
+        let (_, scores) = outputs[scores].try_extract_tensor::<f32>()?;
+        let (_, sides) = outputs[sides].try_extract_tensor::<f32>()?;
+        let across = width / stride;
+        let cells = scores.chunks_exact(CLASSES).zip(sides.chunks_exact(4 * BINS));
+        for (cell, (scores, sides)) in cells.enumerate() {
+            let mut rect = None;
+            for &(class, threshold) in &wanted.0 {
+                let Some(score) = coco(class)
+                    .map(|number| scores[number])
+                    .filter(|s| *s >= threshold)
+                else {
+                    continue;
+                };
+                let rect = *rect.get_or_insert_with(|| decoded(cell % across, cell / across, stride, sides));
+                found.push(Found { class, score, rect });
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn decoded(column: usize, row: usize, stride: usize, sides: &[f32]) -> Rect {
+    let stride = stride as f32;
+    let (x, y) = ((column as f32 + 0.5) * stride, (row as f32 + 0.5) * stride);
+    let distance = |side: usize| expectation(&sides[side * BINS..(side + 1) * BINS]) * stride;
+    Rect {
+        left: x - distance(0),
+        top: y - distance(1),
+        right: x + distance(2),
+        bottom: y + distance(3),
+    }
+}
+
+/// The mean of a distribution given by its logits (softmax).
+fn expectation(logits: &[f32]) -> f32 {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let (mut sum, mut weights) = (0.0, 0.0);
+    for (bin, logit) in logits.iter().enumerate() {
+        let weight = (logit - max).exp();
+        weights += weight;
+        sum += weight * bin as f32;
+    }
+    sum / weights
+}

@@ -1,0 +1,104 @@
+//! Bytes to pixels. Strict: a photo that does not decode to the last pixel is
+//! an error, since a half-decoded one would be seen by the detector as a grey
+//! plain with nobody in it.
+
+use contract::{
+    FailureReason,
+    media::{self, HeaderError, MediaType},
+};
+
+use super::{Picture, jpeg, orientation, png, webp};
+
+/// What a photo may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest file, bytes.
+    pub bytes: u64,
+    /// Largest picture, pixels.
+    pub pixels: u64,
+}
+
+impl Limits {
+    /// Checks a size in pixels as some decoder's header tells it.
+    pub(super) fn allow(&self, width: u32, height: u32) -> Result<(), DecodeError> {
+        let pixels = u64::from(width) * u64::from(height);
+        if pixels > self.pixels {
+            return Err(DecodeError::TooManyPixels {
+                pixels,
+                limit: self.pixels,
+            });
+        }
+        if pixels == 0 {
+            return Err(DecodeError::Corrupt("a side of no pixels".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// Why there are no pixels. The texts hold nothing of the photo's content.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// More bytes than [`Limits::bytes`].
+    #[error("{bytes} bytes: more than the limit of {limit}")]
+    TooManyBytes {
+        /// Size of the file.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// More pixels than [`Limits::pixels`].
+    #[error("{pixels} pixels: more than the limit of {limit}")]
+    TooManyPixels {
+        /// Width times height.
+        pixels: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// No JPEG, PNG or WebP, or a kind of these that is not decoded.
+    #[error("unsupported format: {0}")]
+    Unsupported(String),
+    /// Damaged, cut off, or no picture at all behind the signature.
+    #[error("corrupt picture: {0}")]
+    Corrupt(String),
+}
+
+impl DecodeError {
+    /// The verdict that this error is.
+    #[must_use]
+    pub const fn reason(&self) -> FailureReason {
+        match self {
+            Self::TooManyBytes { .. } | Self::TooManyPixels { .. } => FailureReason::TooLarge,
+            Self::Unsupported(_) => FailureReason::UnsupportedFormat,
+            Self::Corrupt(_) => FailureReason::CorruptImage,
+        }
+    }
+}
+
+/// Decodes a JPEG, PNG or WebP and turns it upright (EXIF orientation).
+///
+/// Data after the picture's end is ignored. Transparent pixels are laid over
+/// white: what is hidden in them is neither seen nor passed on.
+///
+/// # Errors
+/// See [`DecodeError`]. Animations are refused: an output of their first
+/// picture alone would silently lose the rest.
+pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+    let size = bytes.len() as u64;
+    if size > limits.bytes {
+        return Err(DecodeError::TooManyBytes {
+            bytes: size,
+            limit: limits.bytes,
+        });
+    }
+    let header = media::read_header(bytes).map_err(|e| match e {
+        HeaderError::UnknownFormat => DecodeError::Unsupported(e.to_string()),
+        HeaderError::Incomplete | HeaderError::Damaged => DecodeError::Corrupt(e.to_string()),
+    })?;
+    limits.allow(header.width, header.height)?;
+    let picture = match header.media_type {
+        MediaType::Jpeg => jpeg::decode(bytes, limits)?,
+        MediaType::Png => png::decode(bytes, limits)?,
+        MediaType::Webp => webp::decode(bytes, limits)?,
+    };
+    Ok(orientation::upright(picture, media::orientation(bytes)))
+}

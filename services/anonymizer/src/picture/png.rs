@@ -1,0 +1,95 @@
+//! PNG (W3C, third edition).
+
+use std::io::Cursor;
+
+use ::png::{ColorType, DecodeOptions, Decoder, DecodingError, Transformations};
+
+use super::{DecodeError, IccProfile, Limits, Picture};
+
+/// Decodes row by row, so that no copy of the picture in 16 bits or with
+/// alpha is ever held, but for interlaced pictures.
+pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+    let mut options = DecodeOptions::default();
+    options.set_ignore_adler32(false);
+    options.set_ignore_text_chunk(true);
+    let mut decoder = Decoder::new_with_options(Cursor::new(bytes), options);
+    decoder.set_transformations(Transformations::normalize_to_color8());
+    let mut reader = decoder.read_info().map_err(corrupt)?;
+
+    let info = reader.info();
+    let (width, height) = (info.width, info.height);
+    limits.allow(width, height)?;
+    if info.is_animated() {
+        return Err(DecodeError::Unsupported("an animated PNG".to_owned()));
+    }
+    let grey = matches!(info.color_type, ColorType::Grayscale | ColorType::GrayscaleAlpha);
+    let interlaced = info.interlaced;
+    let icc = info.icc_profile.as_ref().map(|profile| profile.to_vec());
+    let (color, _) = reader.output_color_type();
+
+    let mut pixels = Vec::new();
+    if interlaced {
+        let size = reader
+            .output_buffer_size()
+            .ok_or_else(|| DecodeError::Corrupt("a size beyond memory".to_owned()))?;
+        let mut frame = vec![0; size];
+        reader.next_frame(&mut frame).map_err(corrupt)?;
+        append_rgb(&frame, color, &mut pixels)?;
+    } else {
+        pixels.reserve_exact(3 * width as usize * height as usize);
+        while let Some(row) = reader.next_row().map_err(corrupt)? {
+            append_rgb(row.data(), color, &mut pixels)?;
+        }
+    }
+    reader.finish().map_err(corrupt)?;
+    if pixels.len() != 3 * width as usize * height as usize {
+        return Err(DecodeError::Corrupt("rows are missing".to_owned()));
+    }
+    Ok(Picture {
+        width,
+        height,
+        pixels,
+        grey,
+        icc: icc.and_then(|profile| IccProfile::accept(profile, grey)),
+    })
+}
+
+fn corrupt(error: DecodingError) -> DecodeError {
+    match error {
+        DecodingError::LimitsExceeded => DecodeError::Unsupported("a PNG with oversized chunks".to_owned()),
+        other => DecodeError::Corrupt(other.to_string()),
+    }
+}
+
+fn append_rgb(data: &[u8], color: ColorType, pixels: &mut Vec<u8>) -> Result<(), DecodeError> {
+    match color {
+        ColorType::Rgb => pixels.extend_from_slice(data),
+        ColorType::Grayscale => pixels.extend(data.iter().flat_map(|&v| [v; 3])),
+        ColorType::Rgba => pixels.extend(
+            data.as_chunks::<4>()
+                .0
+                .iter()
+                .flat_map(|&[r, g, b, a]| [r, g, b].map(|v| over_white(v, a))),
+        ),
+        ColorType::GrayscaleAlpha => {
+            pixels.extend(
+                data.as_chunks::<2>()
+                    .0
+                    .iter()
+                    .flat_map(|&[v, a]| [over_white(v, a); 3]),
+            );
+        }
+        ColorType::Indexed => {
+            return Err(DecodeError::Unsupported(
+                "a palette without its colours".to_owned(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A value of some opacity, laid over white.
+pub(super) fn over_white(value: u8, alpha: u8) -> u8 {
+    let (value, alpha) = (u16::from(value), u16::from(alpha));
+    ((value * alpha + 255 * (255 - alpha) + 127) / 255).to_le_bytes()[0]
+}

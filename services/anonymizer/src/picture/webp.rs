@@ -1,0 +1,50 @@
+//! WebP (RFC 9649), lossy and lossless.
+
+use std::io::Cursor;
+
+use image::{ColorType, ImageDecoder, ImageError, codecs::webp::WebPDecoder};
+
+use super::{DecodeError, IccProfile, Limits, Picture, png::over_white};
+
+pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+    let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(corrupt)?;
+    let (width, height) = decoder.dimensions();
+    limits.allow(width, height)?;
+    if decoder.has_animation() {
+        return Err(DecodeError::Unsupported("an animated WebP".to_owned()));
+    }
+    let icc = decoder.icc_profile().map_err(corrupt)?;
+    let color = decoder.color_type();
+    let channels: usize = match color {
+        ColorType::Rgb8 => 3,
+        ColorType::Rgba8 => 4,
+        other => return Err(DecodeError::Unsupported(format!("a WebP of {other:?}"))),
+    };
+    let mut pixels = vec![0; channels * width as usize * height as usize];
+    decoder.read_image(&mut pixels).map_err(corrupt)?;
+    if channels == 4 {
+        let mut to = 0;
+        for from in (0..pixels.len()).step_by(4) {
+            for channel in 0..3 {
+                pixels[to + channel] = over_white(pixels[from + channel], pixels[from + 3]);
+            }
+            to += 3;
+        }
+        pixels.truncate(to);
+    }
+    Ok(Picture {
+        width,
+        height,
+        pixels,
+        grey: false,
+        icc: icc.and_then(|profile| IccProfile::accept(profile, false)),
+    })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "used as `map_err(corrupt)`")]
+fn corrupt(error: ImageError) -> DecodeError {
+    match error {
+        ImageError::Unsupported(_) => DecodeError::Unsupported(error.to_string()),
+        _ => DecodeError::Corrupt(error.to_string()),
+    }
+}
