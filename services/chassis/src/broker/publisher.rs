@@ -120,7 +120,7 @@ impl Publisher {
     /// # Errors
     /// When the message is not known to be stored; nothing is retried here.
     pub async fn publish(&self, queue: &str, message: &Message) -> Result<(), PublishError> {
-        self.within_limit(async |lane| {
+        self.within_limit(|lane| async move {
             let channel = lane.channel().await?;
             let confirm = channel
                 .basic_publish(
@@ -154,7 +154,7 @@ impl Publisher {
     /// # Errors
     /// When there is no session, no such queue, or no answer in time.
     pub async fn messages_ready(&self, queue: &str) -> Result<u32, PublishError> {
-        self.within_limit(async |lane| {
+        self.within_limit(|lane| async move {
             let channel = lane.channel().await?;
             let passive = QueueDeclareOptions {
                 passive: true,
@@ -176,10 +176,12 @@ impl Publisher {
         .await
     }
 
-    async fn within_limit<T>(
-        &self,
-        work: impl AsyncFn(&Lane) -> Result<T, PublishError>,
-    ) -> Result<T, PublishError> {
+    /// Not an async closure: the compiler cannot yet prove of the future of
+    /// one that borrows that it may be spawned.
+    async fn within_limit<T, F>(&self, work: impl FnOnce(Arc<Lane>) -> F) -> Result<T, PublishError>
+    where
+        F: Future<Output = Result<T, PublishError>>,
+    {
         let limit = self.shared.publish_timeout;
         let limited = async {
             let _turn = self.shared.in_flight.acquire().await;
@@ -189,7 +191,7 @@ impl Publisher {
                 // lapin would keep it in memory and send it when it may.
                 return Err(PublishError::Blocked);
             }
-            work(&lane).await
+            work(lane).await
         };
         timeout(limit, limited)
             .await
