@@ -1,0 +1,95 @@
+//! How much the worker does at once: bounded by cores and by memory.
+//!
+//! The number of jobs at once, which is also the consumer's prefetch, follows
+//! from the cores and from how many photos of usual size the memory holds.
+//! Photos differ by a factor of a thousand, so beyond that each job takes what
+//! its own photo needs out of one [`Allowance`] before it is decoded.
+
+mod allowance;
+mod limits;
+
+pub use allowance::{Allowance, Share};
+pub use limits::{cores, memory_limit};
+
+const MIB: u64 = 1 << 20;
+
+/// What the process holds without any photo: program, models, sessions,
+/// connections.
+const PROCESS_BYTES: u64 = 192 * MIB;
+
+/// What a job holds whatever the photo's size: tiles and activations of an
+/// inference.
+const INFERENCE_BYTES: u64 = 96 * MIB;
+
+/// What a job holds for each pixel: the decoded picture, a second one while
+/// it is turned or encoded, and the scaled copies for the detector.
+const BYTES_PER_PIXEL: u64 = 8;
+
+/// The size of photo by which the number of jobs is reckoned: 24 MP.
+const USUAL_PIXELS: u64 = 24_000_000;
+
+/// Memory that one job needs for a photo of `pixels` whose file has `size`
+/// bytes.
+#[must_use]
+pub const fn job_bytes(pixels: u64, size: u64) -> u64 {
+    INFERENCE_BYTES
+        .saturating_add(pixels.saturating_mul(BYTES_PER_PIXEL))
+        .saturating_add(size.saturating_mul(2))
+}
+
+/// Memory that a process of its own needs for the same job, with room to
+/// spare: reaching its limit would be taken for the photo's fault.
+#[must_use]
+pub const fn child_bytes(pixels: u64, size: u64) -> u64 {
+    PROCESS_BYTES
+        .saturating_add(256 * MIB)
+        .saturating_add(job_bytes(pixels, size).saturating_mul(2))
+}
+
+/// How much the worker may do at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Jobs at once; also the prefetch.
+    pub concurrency: u16,
+    /// Bytes that all jobs together may hold.
+    pub bytes: u64,
+}
+
+impl Budget {
+    /// The budget of a process that may use `memory` bytes and `cores`;
+    /// `concurrency` overrules the number of jobs, not the bytes.
+    #[must_use]
+    pub fn of(memory: u64, cores: usize, concurrency: Option<u16>) -> Self {
+        let bytes = memory.saturating_sub(PROCESS_BYTES).max(INFERENCE_BYTES);
+        let by_memory = bytes / job_bytes(USUAL_PIXELS, 0);
+        let by_cores = u64::try_from(cores).unwrap_or(u64::MAX);
+        let reckoned = u16::try_from(by_memory.min(by_cores)).unwrap_or(u16::MAX);
+        Self {
+            concurrency: concurrency.unwrap_or(reckoned).max(1),
+            bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_24_mp_photos_fit_a_gibibyte() {
+        assert_eq!(Budget::of(1 << 30, 2, None).concurrency, 2);
+        assert_eq!(Budget::of(1 << 30, 8, None).concurrency, 2);
+    }
+
+    #[test]
+    fn cores_bound_it_where_memory_is_plenty() {
+        assert_eq!(Budget::of(64 << 30, 4, None).concurrency, 4);
+    }
+
+    #[test]
+    fn there_is_always_one_job() {
+        assert_eq!(Budget::of(0, 1, None).concurrency, 1);
+        assert_eq!(Budget::of(64 << 20, 4, Some(0)).concurrency, 1);
+        assert_eq!(Budget::of(64 << 20, 4, Some(3)).concurrency, 3);
+    }
+}

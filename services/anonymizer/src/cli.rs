@@ -1,0 +1,26 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+
+/// Makes people, faces and vehicles in photos unrecognisable.
+#[derive(Debug, Parser)]
+#[command(name = "anonymizer", version, about)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Take jobs from the queue and anonymise their photos, until SIGTERM.
+    ///
+    /// All settings come from the environment: docs/configuration.md. Exit
+    /// code 2: the settings make no sense; 1: the worker cannot start, or must
+    /// be replaced; 0: ended in order.
+    Serve,
+    /// Work on one photo from standard input, for `serve`.
+    #[command(hide = true, name = crate::child::COMMAND)]
+    PhotoProcess,
+}

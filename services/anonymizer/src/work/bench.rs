@@ -1,0 +1,160 @@
+//! Where photos are worked on, and how many at once.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use contract::{FailureReason, media};
+use tracing::Span;
+
+use super::{Judgement, Product, judge};
+use crate::{
+    anonymize::{AnonymizeSettings, anonymize},
+    budget::{Allowance, child_bytes, job_bytes},
+    child::{
+        ChildProgram, Ended,
+        protocol::{Reply, Request},
+    },
+    detector::Detector,
+    failpoint,
+    metrics::Metrics,
+};
+
+/// So often a child may die of a photo before that is the verdict.
+const DEATHS: u32 = 2;
+
+/// Everything that work on photos needs.
+#[derive(Clone)]
+pub struct Workbench {
+    /// The networks.
+    pub detector: Arc<Detector>,
+    /// How photos are anonymised.
+    pub settings: Arc<AnonymizeSettings>,
+    /// Memory of all photos in work.
+    pub allowance: Allowance,
+    /// How suspect photos are worked on.
+    pub child: ChildProgram,
+    /// Where deaths are counted.
+    pub metrics: Metrics,
+    /// Work in this process that takes longer cannot be ended, and is given up.
+    pub time_limit: Duration,
+}
+
+/// Why there is no anonymised photo.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// A verdict on the photo.
+    Refused {
+        /// Stable code.
+        reason: FailureReason,
+        /// What happened.
+        detail: String,
+    },
+    /// The machine's fault: try again later.
+    NotNow(String),
+    /// A thread of this process is lost in the photo: the process must be
+    /// replaced, and the photo goes to a child of its successor.
+    Stuck,
+}
+
+impl Workbench {
+    /// Anonymises a photo. `number` is for failpoints; a `suspect` photo is
+    /// worked on in a child process.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn anonymize(&self, number: i64, photo: Bytes, suspect: bool) -> Result<Product, Failure> {
+        let size = photo.len() as u64;
+        // A photo without a readable header is refused before it costs memory.
+        let pixels = media::read_header(&photo).map_or(0, |header| header.pixels());
+        let pixels = pixels.min(self.settings.limits.pixels);
+        if suspect || !self.allowance.holds(job_bytes(pixels, size)) {
+            return self.in_child(number, &photo, pixels).await;
+        }
+        match self.in_process(number, photo.clone(), pixels).await? {
+            Some(product) => Ok(product),
+            None => self.in_child(number, &photo, pixels).await,
+        }
+    }
+
+    /// `None` when this process cannot say.
+    async fn in_process(&self, number: i64, photo: Bytes, pixels: u64) -> Result<Option<Product>, Failure> {
+        let share = self.allowance.take(job_bytes(pixels, photo.len() as u64)).await;
+        let (detector, settings) = (Arc::clone(&self.detector), Arc::clone(&self.settings));
+        let span = Span::current();
+        let work = tokio::task::spawn_blocking(move || {
+            let _entered = span.entered();
+            let _share = share;
+            failpoint::reach("anonymizer::while-anonymizing", Some(number));
+            judge(anonymize(&photo, &settings, &detector))
+        });
+        match tokio::time::timeout(self.time_limit, work).await {
+            Ok(Ok(Judgement::Anonymized(product))) => Ok(Some(product)),
+            Ok(Ok(Judgement::Refused {
+                reason,
+                detail,
+                certain: true,
+            })) => Err(Failure::Refused { reason, detail }),
+            Ok(Ok(Judgement::Refused { detail, .. })) => {
+                tracing::warn!(error = detail, "failed here: trying in a process of its own");
+                Ok(None)
+            }
+            Ok(Ok(Judgement::NotReady(detail))) => Err(Failure::NotNow(detail)),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "panicked here: trying in a process of its own");
+                Ok(None)
+            }
+            Err(_) => Err(Failure::Stuck),
+        }
+    }
+
+    async fn in_child(&self, number: i64, photo: &[u8], pixels: u64) -> Result<Product, Failure> {
+        let length = photo.len() as u64;
+        let share = self.allowance.take(child_bytes(pixels, length)).await;
+        let request = Request {
+            photo: number,
+            memory_bytes: share.bytes(),
+            cpu_seconds: self.child.time_limit.as_secs().max(1),
+            length,
+        };
+        let mut last = String::new();
+        for death in 1..=DEATHS {
+            let ended = self.child.run(&request, photo).await;
+            match ended.map_err(|error| Failure::NotNow(format!("no child process: {error}")))? {
+                Ended::Replied(
+                    Reply::Anonymized {
+                        width,
+                        height,
+                        detections,
+                        stages,
+                        ..
+                    },
+                    jpeg,
+                ) => {
+                    return Ok(Product {
+                        jpeg,
+                        width,
+                        height,
+                        detections,
+                        stages,
+                    });
+                }
+                Ended::Replied(Reply::Refused { reason, detail }, _) => {
+                    return Err(Failure::Refused { reason, detail });
+                }
+                Ended::Replied(Reply::NotReady { detail }, _) => return Err(Failure::NotNow(detail)),
+                Ended::Interrupted(how) => {
+                    return Err(Failure::NotNow(format!("child process {how} from outside")));
+                }
+                Ended::Died(how) => {
+                    self.metrics.child_died();
+                    tracing::warn!(attempt = death, error = how, "a child process died of the photo");
+                    last = how;
+                }
+            }
+        }
+        Err(Failure::Refused {
+            reason: FailureReason::ProcessCrashed,
+            detail: format!("the process that worked on it died {DEATHS} times, last: {last}"),
+        })
+    }
+}

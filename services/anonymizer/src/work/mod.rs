@@ -1,0 +1,75 @@
+//! Work on one photo: in this process, or in one of its own where the photo
+//! is suspect.
+
+mod bench;
+
+use contract::{Detection, FailureReason};
+
+pub use bench::{Failure, Workbench};
+
+use crate::{
+    anonymize::{AnonymizeError, Anonymized},
+    detector::DetectorError,
+};
+
+/// An anonymised photo, whichever process made it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Product {
+    /// The file.
+    pub jpeg: Vec<u8>,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// What was found and obscured.
+    pub detections: Vec<Detection>,
+    /// Stages and their seconds.
+    pub stages: Vec<(String, f64)>,
+}
+
+/// What [`crate::anonymize::anonymize`] said, as far as it concerns the photo.
+#[derive(Debug)]
+pub enum Judgement {
+    /// Done.
+    Anonymized(Product),
+    /// A verdict.
+    Refused {
+        /// Stable code.
+        reason: FailureReason,
+        /// What happened.
+        detail: String,
+        /// The photo itself is at fault, whoever looks; otherwise a process
+        /// with memory of its own may still manage.
+        certain: bool,
+    },
+    /// The detector is not in working order: nothing is said about the photo.
+    NotReady(String),
+}
+
+/// Tells verdicts on the photo from faults of the installation.
+#[must_use]
+pub fn judge(result: Result<Anonymized, AnonymizeError>) -> Judgement {
+    match result {
+        Ok(done) => Judgement::Anonymized(Product {
+            stages: done
+                .seconds
+                .by_stage()
+                .map(|(stage, seconds)| (stage.to_owned(), seconds))
+                .into(),
+            jpeg: done.jpeg,
+            width: done.width,
+            height: done.height,
+            detections: done.detections,
+        }),
+        Err(AnonymizeError::Detect(
+            error @ (DetectorError::Library { .. }
+            | DetectorError::WrongModel(_)
+            | DetectorError::Model { .. }),
+        )) => Judgement::NotReady(error.to_string()),
+        Err(error) => Judgement::Refused {
+            reason: error.reason(),
+            detail: error.to_string(),
+            certain: matches!(error, AnonymizeError::Decode(_)),
+        },
+    }
+}
