@@ -4,9 +4,14 @@
 //! Architecture invariant: nothing here can give out an original. The code
 //! that answers requests for pictures knows only the output's location.
 
+pub mod api;
+pub mod breaker;
 pub mod database;
 pub mod failpoint;
 pub mod metrics;
 pub mod outbox;
+pub mod photo;
 pub mod reconcile;
 pub mod results;
+pub mod store;
+pub mod upload;

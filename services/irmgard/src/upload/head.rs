@@ -99,7 +99,11 @@ impl Gathered {
     }
 
     fn bytes(&self) -> &[u8] {
-        if self.all.is_empty() { &self.first } else { &self.all }
+        if self.all.is_empty() {
+            &self.first
+        } else {
+            &self.all
+        }
     }
 
     fn len(&self) -> usize {

@@ -24,11 +24,11 @@ mod transfer;
 
 pub use self::{
     budget::Budget,
-    commit::{Accepted, Acceptance},
+    commit::{Acceptance, Accepted},
     error::UploadError,
     form::{FormError, boundary},
     ids::Ids,
     objects::Originals,
-    receive::{Receiver, Upload},
-    settings::UploadSettings,
+    receive::{Receiver, Upload, parse_taken_at},
+    settings::{SMALLEST_PART_BYTES, UploadSettings},
 };

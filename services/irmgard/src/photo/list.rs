@@ -1,0 +1,133 @@
+//! Pages of photos and projects. Every page is found by the key after which
+//! it begins, so that the last costs no more than the first.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::{FromRow, PgConnection};
+use utoipa::ToSchema;
+
+use super::row::{Photo, Status, photo_columns};
+
+/// Which photos of a project.
+#[derive(Clone, Debug)]
+pub struct PhotoFilter {
+    /// The project.
+    pub project: String,
+    /// Only those of this status.
+    pub status: Option<Status>,
+    /// Only those with a smaller id.
+    pub after: Option<i64>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+/// Photos of a project, newest first.
+///
+/// # Errors
+/// The database's.
+pub async fn photos(connection: &mut PgConnection, filter: &PhotoFilter) -> Result<Vec<Photo>, sqlx::Error> {
+    // Two statements, so that each has the plan of its own index.
+    let all = concat!(
+        "SELECT ",
+        photo_columns!(),
+        " FROM photo WHERE project = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
+    );
+    let of_status = concat!(
+        "SELECT ",
+        photo_columns!(),
+        " FROM photo WHERE project = $1 AND id < $2 AND status = $4 ORDER BY id DESC LIMIT $3"
+    );
+    let query = sqlx::query_as(if filter.status.is_some() { of_status } else { all })
+        .bind(&filter.project)
+        .bind(filter.after.unwrap_or(i64::MAX))
+        .bind(filter.limit);
+    match filter.status {
+        Some(status) => query.bind(status.as_str()),
+        None => query,
+    }
+    .fetch_all(connection)
+    .await
+}
+
+/// A photo in the list of the given API, which knows the first three fields.
+#[derive(Clone, Debug, Serialize, FromRow, ToSchema)]
+pub struct GivenImage {
+    /// The photo's number.
+    pub id: i64,
+    /// The file name that the camera gave.
+    pub name: String,
+    /// `bucket/key` of the original.
+    pub storage_location: String,
+    /// The timelapse project.
+    pub project: String,
+    /// `received`, `queued`, `anonymized` or `failed`.
+    pub status: String,
+    /// When it was received.
+    pub received_at: DateTime<Utc>,
+}
+
+/// Photos of all projects, or of one, in order of id.
+///
+/// # Errors
+/// The database's.
+pub async fn given_page(
+    connection: &mut PgConnection,
+    project: Option<&str>,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<GivenImage>, sqlx::Error> {
+    const COLUMNS_ALL: &str = "SELECT id, name, coalesce(substr(original, 6), '') AS storage_location, project, \
+         status, received_at FROM photo WHERE id > $1 ORDER BY id LIMIT $2";
+    const COLUMNS_OF: &str = "SELECT id, name, coalesce(substr(original, 6), '') AS storage_location, project, \
+         status, received_at FROM photo WHERE id > $1 AND project = $3 ORDER BY id LIMIT $2";
+    let query = sqlx::query_as(if project.is_some() {
+        COLUMNS_OF
+    } else {
+        COLUMNS_ALL
+    })
+    .bind(after)
+    .bind(limit);
+    match project {
+        Some(project) => query.bind(project),
+        None => query,
+    }
+    .fetch_all(connection)
+    .await
+}
+
+/// A timelapse project.
+#[derive(Clone, Debug, Serialize, FromRow, ToSchema)]
+pub struct ListedProject {
+    /// Its name.
+    pub name: String,
+    /// The number of its newest photo.
+    pub newest_photo: i64,
+    /// When that was received.
+    pub newest_received_at: DateTime<Utc>,
+}
+
+/// Projects that have photos, by name.
+///
+/// One index probe for each project, however many photos they have.
+///
+/// # Errors
+/// The database's.
+pub async fn projects(
+    connection: &mut PgConnection,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<ListedProject>, sqlx::Error> {
+    sqlx::query_as(
+        "WITH RECURSIVE newest AS ( \
+           (SELECT project, id, received_at FROM photo WHERE project > $1 ORDER BY project, id DESC LIMIT 1) \
+           UNION ALL \
+           SELECT next.project, next.id, next.received_at FROM newest, LATERAL ( \
+             SELECT project, id, received_at FROM photo \
+             WHERE project > newest.project ORDER BY project, id DESC LIMIT 1) next \
+         ) SELECT project AS name, id AS newest_photo, received_at AS newest_received_at FROM newest LIMIT $2",
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_all(connection)
+    .await
+}

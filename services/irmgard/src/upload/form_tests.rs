@@ -1,0 +1,174 @@
+use std::{convert::Infallible, time::Duration};
+
+use axum::body::Body;
+use proptest::prelude::*;
+
+use super::*;
+
+fn form(chunks: Vec<Vec<u8>>, boundary: &str) -> Form {
+    let chunks = futures::stream::iter(
+        chunks
+            .into_iter()
+            .map(|chunk| Ok::<_, Infallible>(Bytes::from(chunk))),
+    );
+    let source = Source::new(Body::from_stream(chunks), 1 << 30, Duration::from_secs(1));
+    Form::new(source, boundary)
+}
+
+/// All fields with their bytes.
+async fn read(mut form: Form) -> Result<Vec<(Field, Vec<u8>)>, UploadError> {
+    let mut fields = Vec::new();
+    while let Some(field) = form.next_field().await? {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = form.chunk().await? {
+            assert!(!chunk.is_empty());
+            bytes.extend_from_slice(&chunk);
+        }
+        fields.push((field, bytes));
+    }
+    Ok(fields)
+}
+
+fn run(form: Form) -> Result<Vec<(Field, Vec<u8>)>, UploadError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap()
+        .block_on(read(form))
+}
+
+fn run_text(body: &str) -> Result<Vec<(Field, Vec<u8>)>, UploadError> {
+    run(form(vec![body.as_bytes().to_vec()], "b"))
+}
+
+fn form_error(result: Result<Vec<(Field, Vec<u8>)>, UploadError>) -> FormError {
+    match result {
+        Err(UploadError::Form(error)) => error,
+        other => panic!("not a form error: {other:?}"),
+    }
+}
+
+#[test]
+fn reads_fields_as_browsers_and_curl_write_them() {
+    let fields = run_text(
+        "preamble\r\n--b\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a \\\"b\\\";c.jpg\"\r\n\
+         Content-Type: image/jpeg\r\n\r\n\r\n--\r\nbytes\r\n\r\n--b \t\r\ncontent-disposition:form-data;name=taken_at\
+         \r\n\r\n\r\n--b--\r\nepilogue",
+    )
+    .unwrap();
+    let names: Vec<_> = fields.iter().map(|(field, _)| field.name.as_str()).collect();
+    assert_eq!(names, ["image", "taken_at"]);
+    assert_eq!(fields[0].0.file_name.as_deref(), Some("a \"b\";c.jpg"));
+    assert_eq!(fields[0].1, b"\r\n--\r\nbytes\r\n");
+    assert_eq!(fields[1].1, b"");
+}
+
+#[test]
+fn a_boundary_comes_from_the_content_type() {
+    let boundary_of = |text: &str| boundary(text);
+    assert_eq!(boundary_of("image/jpeg"), Ok(None));
+    assert_eq!(
+        boundary_of("Multipart/Form-Data; boundary=x-1"),
+        Ok(Some("x-1".to_owned()))
+    );
+    assert_eq!(
+        boundary_of("multipart/form-data; charset=utf-8; Boundary=\"a b\""),
+        Ok(Some("a b".to_owned()))
+    );
+    for bad in [
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        "multipart/form-data; boundary=\"\"",
+    ] {
+        assert_eq!(boundary_of(bad), Err(FormError::Boundary), "{bad}");
+    }
+    let long = format!("multipart/form-data; boundary={}", "x".repeat(71));
+    assert_eq!(boundary_of(&long), Err(FormError::Boundary));
+}
+
+#[test]
+fn a_windows_path_keeps_its_backslashes() {
+    let header = r#"form-data; name="image"; filename="C:\new\a.jpg""#;
+    assert_eq!(parameter(header, "filename").as_deref(), Some(r"C:\new\a.jpg"));
+    assert_eq!(parameter(header, "name").as_deref(), Some("image"));
+    assert_eq!(parameter("form-data; flag; name=x", "name").as_deref(), Some("x"));
+    assert_eq!(parameter("form-data; name=\"open", "name"), None);
+}
+
+#[test]
+fn what_is_not_a_form_is_refused() {
+    let head = "Content-Disposition: form-data; name=\"x\"\r\n\r\n";
+    assert_eq!(form_error(run_text("")), FormError::Unfinished);
+    assert_eq!(form_error(run_text("no delimiter at all")), FormError::Unfinished);
+    assert_eq!(
+        form_error(run_text(&format!("--b\r\n{head}cut"))),
+        FormError::Unfinished
+    );
+    assert_eq!(form_error(run_text("--bb\r\n")), FormError::Delimiter);
+    assert_eq!(
+        form_error(run_text("--b\r\n\r\nno headers\r\n--b--")),
+        FormError::Name
+    );
+    assert_eq!(
+        form_error(run_text("--b\r\nX: y\r\n\r\n\r\n--b--")),
+        FormError::Name
+    );
+    assert_eq!(
+        form_error(run_text("--b\r\n\x01bad\r\n\r\n\r\n--b--")),
+        FormError::Headers
+    );
+}
+
+#[test]
+fn what_belongs_to_no_field_is_bounded() {
+    let big = "x".repeat(MAX_AROUND_BYTES + 1);
+    assert_eq!(form_error(run_text(&big)), FormError::Around);
+    assert_eq!(
+        form_error(run_text(&format!("--b--\r\n{big}"))),
+        FormError::Around
+    );
+    let headers = format!("--b\r\nX: {big}");
+    assert_eq!(form_error(run_text(&headers)), FormError::Headers);
+    let many = "--b\r\nContent-Disposition: form-data; name=x\r\n\r\n\r\n".repeat(MAX_PARTS + 1);
+    assert_eq!(form_error(run_text(&many)), FormError::Parts);
+    let crowded = format!("--b\r\n{}\r\n\r\n", "A: b\r\n".repeat(MAX_HEADERS + 1));
+    assert_eq!(form_error(run_text(&crowded)), FormError::Headers);
+}
+
+proptest! {
+    #[test]
+    fn the_same_fields_however_the_bytes_arrive(
+        contents in prop::collection::vec(
+            prop::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'-'), Just(b'b'), any::<u8>()], 0..60),
+            0..4,
+        ),
+        cuts in prop::collection::vec(1_usize..9, 1..20),
+    ) {
+        let mut body = Vec::new();
+        for (number, content) in contents.iter().enumerate() {
+            // Content that holds a delimiter is another form.
+            prop_assume!(memchr::memmem::find(content, b"\r\n--b-b").is_none());
+            body.extend_from_slice(format!("\r\n--b-b\r\nContent-Disposition: form-data; name=f{number}\r\n\r\n").as_bytes());
+            body.extend_from_slice(content);
+        }
+        body.extend_from_slice(b"\r\n--b-b--\r\n");
+        let mut chunks = Vec::new();
+        let mut rest = &body[2..];
+        for cut in cuts.iter().cycle() {
+            if rest.is_empty() { break }
+            let (chunk, next) = rest.split_at((*cut).min(rest.len()));
+            chunks.push(chunk.to_vec());
+            rest = next;
+        }
+        let fields = run(form(chunks, "b-b")).unwrap();
+        let got: Vec<_> = fields.iter().map(|(_, bytes)| bytes.clone()).collect();
+        prop_assert_eq!(got, contents);
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_refused_or_read_but_never_loop(
+        body in prop::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'-'), Just(b'b'), any::<u8>()], 0..200),
+    ) {
+        let _ = run(form(body.chunks(7).map(<[u8]>::to_vec).collect(), "b"));
+    }
+}
