@@ -1,0 +1,174 @@
+//! Cameras that post photos as fast as they are answered.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use reqwest::{
+    Body, Client, Request,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
+
+use crate::service::Service;
+
+/// How a photo is posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// `POST /projects/{project}/photos`, the photo as the body.
+    Body,
+    /// `POST /`, the photo in the multipart field `image`: the given API.
+    Form,
+}
+
+impl Way {
+    /// The way as it stands in the table.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Body => "body",
+            Self::Form => "form",
+        }
+    }
+}
+
+/// What is posted, and how often.
+pub struct Load {
+    photo: Vec<u8>,
+    form: Vec<u8>,
+    cameras: usize,
+    requests: usize,
+    longest: Duration,
+}
+
+/// The figures of one run.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Run {
+    /// Photos answered with success per second.
+    pub per_second: f64,
+    /// Median latency, milliseconds.
+    pub p50_ms: f64,
+    /// 99th percentile of latency, milliseconds.
+    pub p99_ms: f64,
+    /// CPU milliseconds of the service for each photo.
+    pub cpu_ms: f64,
+    /// Peak resident memory of the service, MiB.
+    pub peak_mib: f64,
+    /// Photos that the figures are taken from.
+    pub photos: usize,
+}
+
+const BOUNDARY: &str = "irmgard-bench-7d1b0f4e9c";
+
+impl Load {
+    /// Photos of `photo_bytes`, posted `requests` times by `cameras` at once,
+    /// for at most `longest`.
+    pub fn new(photo_bytes: usize, cameras: usize, requests: usize, longest: Duration) -> Result<Self> {
+        let photo = photo_of(photo_bytes)?;
+        let mut form = format!(
+            "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"image\"; filename=\"bench.jpg\"\r\n\
+             content-type: image/jpeg\r\n\r\n"
+        )
+        .into_bytes();
+        form.extend_from_slice(&photo);
+        form.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
+        Ok(Self {
+            photo,
+            form,
+            cameras,
+            requests,
+            longest,
+        })
+    }
+
+    /// The same, with just enough requests to warm up.
+    pub fn warm_up(&self) -> Self {
+        let requests = self.cameras * 2;
+        Self {
+            photo: self.photo.clone(),
+            form: self.form.clone(),
+            requests,
+            ..*self
+        }
+    }
+
+    /// Posts, and measures the service meanwhile.
+    pub async fn run(&self, way: Way, service: &Service) -> Result<Run> {
+        let client = Client::builder().pool_max_idle_per_host(self.cameras).build()?;
+        let body = bytes::Bytes::copy_from_slice(match way {
+            Way::Body => &self.photo,
+            Way::Form => &self.form,
+        });
+        let given_out = AtomicUsize::new(0);
+        service.pid.reset_peak()?;
+        let cpu_before = service.pid.cpu_seconds()?;
+        let start = Instant::now();
+        let camera = async || -> Result<Vec<f64>> {
+            let mut latencies = Vec::new();
+            while given_out.fetch_add(1, Ordering::Relaxed) < self.requests && start.elapsed() < self.longest
+            {
+                let sent = Instant::now();
+                let answer = client.execute(request(way, service, body.clone())?).await?;
+                let status = answer.status();
+                let text = answer.text().await?;
+                ensure!(status.is_success(), "{} answered {status}: {text}", service.name);
+                latencies.push(sent.elapsed().as_secs_f64() * 1_000.0);
+            }
+            Ok(latencies)
+        };
+        let mut latencies: Vec<f64> = futures::future::try_join_all((0..self.cameras).map(|_| camera()))
+            .await?
+            .into_iter()
+            .flatten()
+            .collect();
+        let seconds = start.elapsed().as_secs_f64();
+        latencies.sort_by(f64::total_cmp);
+        ensure!(!latencies.is_empty(), "no photo was posted");
+        let photos = latencies.len();
+        Ok(Run {
+            per_second: photos as f64 / seconds,
+            p50_ms: percentile(&latencies, 0.50),
+            p99_ms: percentile(&latencies, 0.99),
+            cpu_ms: (service.pid.cpu_seconds()? - cpu_before) * 1_000.0 / photos as f64,
+            peak_mib: service.pid.peak_mib()?,
+            photos,
+        })
+    }
+}
+
+fn request(way: Way, service: &Service, body: bytes::Bytes) -> Result<Request> {
+    let (path, media_type) = match way {
+        Way::Body => ("/projects/bench/photos", "image/jpeg".to_owned()),
+        Way::Form => ("/", format!("multipart/form-data; boundary={BOUNDARY}")),
+    };
+    let mut request = Request::new(reqwest::Method::POST, format!("{}{path}", service.url).parse()?);
+    request.headers_mut().insert(CONTENT_TYPE, media_type.parse()?);
+    request.headers_mut().insert(CONTENT_LENGTH, body.len().into());
+    *request.body_mut() = Some(Body::from(body));
+    Ok(request)
+}
+
+/// Nearest rank; `sorted` is not empty.
+fn percentile(sorted: &[f64], share: f64) -> f64 {
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted[rank.clamp(1, sorted.len()) - 1]
+}
+
+/// A file with the header of a real photograph and bytes that do not compress
+/// behind it: the web service looks at no more than the header.
+fn photo_of(bytes: usize) -> Result<Vec<u8>> {
+    let sample = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../local/photos/Solvay_conference_1927_Version2_2126x1463.jpg");
+    let mut photo = std::fs::read(&sample).with_context(|| format!("cannot read {}", sample.display()))?;
+    photo.truncate(bytes);
+    // xorshift64*, Vigna 2014.
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    while photo.len() < bytes {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        photo.extend_from_slice(&state.wrapping_mul(0x2545_F491_4F6C_DD1D).to_le_bytes());
+    }
+    photo.truncate(bytes);
+    Ok(photo)
+}

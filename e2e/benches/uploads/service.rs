@@ -1,0 +1,106 @@
+//! The services that are measured.
+
+use std::{
+    env,
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::usage::Pid;
+
+/// A running web service.
+pub struct Service {
+    /// Its name in the table.
+    pub name: String,
+    /// Where it listens.
+    pub url: String,
+    /// Its process.
+    pub pid: Pid,
+    own: Option<Child>,
+}
+
+impl Service {
+    /// Starts irmgard, as released, on the servers of the local stack.
+    pub async fn start_irmgard() -> Result<Self> {
+        let program = release_program("irmgard")?;
+        let servers = local::scratch().await?;
+        let (port, admin_port) = (free_port()?, free_port()?);
+        let command = |argument: &str| {
+            let mut command = Command::new(&program);
+            command
+                .arg(argument)
+                .envs(servers.environment())
+                .env("LISTEN", format!("127.0.0.1:{port}"))
+                .env("ADMIN_LISTEN", format!("127.0.0.1:{admin_port}"))
+                .env("RUST_LOG", "info")
+                .stdout(Stdio::null())
+                .stdin(Stdio::null());
+            command
+        };
+        ensure!(command("migrate").status()?.success(), "irmgard migrate failed");
+        let child = command("serve").spawn().context("cannot start irmgard")?;
+        let service = Self {
+            name: "irmgard".to_owned(),
+            url: format!("http://127.0.0.1:{port}"),
+            pid: Pid(child.id()),
+            own: Some(child),
+        };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let ready = format!("http://127.0.0.1:{admin_port}/readyz");
+        while !reqwest::get(&ready)
+            .await
+            .is_ok_and(|answer| answer.status().is_success())
+        {
+            ensure!(Instant::now() < deadline, "irmgard was not ready within 20 s");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(service)
+    }
+
+    /// The service to compare with, where the environment names one.
+    pub fn baseline() -> Result<Option<Self>> {
+        let (url, pid) = match (env::var("BASELINE_URL"), env::var("BASELINE_PID")) {
+            (Ok(url), Ok(pid)) => (url, pid),
+            (Err(_), Err(_)) => return Ok(None),
+            _ => bail!("BASELINE_URL and BASELINE_PID go together"),
+        };
+        let pid = Pid(pid.parse().context("BASELINE_PID is a process id")?);
+        Ok(Some(Self {
+            name: "baseline".to_owned(),
+            url: url.trim_end_matches('/').to_owned(),
+            pid,
+            own: None,
+        }))
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.own {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn release_program(name: &str) -> Result<PathBuf> {
+    let program = env::current_exe()?
+        .ancestors()
+        .find(|folder| folder.ends_with("release"))
+        .context("the benchmark runs from target/release")?
+        .join(name);
+    ensure!(
+        program.exists(),
+        "{} is missing: cargo build --release -p {name}",
+        program.display()
+    );
+    Ok(program)
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
