@@ -24,8 +24,8 @@ impl Temporary {
         let base = env::temp_dir();
         remove_orphans(&base);
         let pid = i32::try_from(process::id()).unwrap_or_default();
-        let started = Identity::of(pid).map_or(0, |identity| identity.started);
-        let path = base.join(format!("{PREFIX}{pid}.{started}.{}", secret::suffix()?));
+        let (started, boot) = Identity::of(pid).map_or((0, 0), |identity| (identity.started, identity.boot));
+        let path = base.join(format!("{PREFIX}{pid}.{started}.{boot}.{}", secret::suffix()?));
         DirBuilder::new()
             .mode(0o711)
             .create(&path)
@@ -54,12 +54,14 @@ fn remove_orphans(base: &Path) {
             continue;
         };
         let mut parts = rest.split('.').map(str::parse::<u64>);
-        let (Some(Ok(pid)), Some(Ok(started))) = (parts.next(), parts.next()) else {
+        let (Some(Ok(pid)), Some(Ok(started)), Some(Ok(boot))) = (parts.next(), parts.next(), parts.next())
+        else {
             continue;
         };
         let owner = Identity {
             pid: i32::try_from(pid).unwrap_or_default(),
             started,
+            boot,
         };
         if !owner.alive() {
             let _ = fs::remove_dir_all(entry.path());
@@ -67,8 +69,25 @@ fn remove_orphans(base: &Path) {
     }
 }
 
+/// Where a lasting stack keeps its data: in `wanted`, or, when PostgreSQL's account cannot reach that, below `/var/tmp`.
+pub(crate) fn lasting(wanted: &Path) -> Result<PathBuf> {
+    let path = match wanted.parent() {
+        Some(parent) if !reachable(parent) => {
+            Path::new("/var/tmp").join(format!("irmgard-stack.{}", secret::suffix()?))
+        }
+        _ => wanted.to_path_buf(),
+    };
+    DirBuilder::new()
+        .mode(0o711)
+        .recursive(true)
+        .create(&path)
+        .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o711)))
+        .context(|| format!("cannot create {}", path.display()))?;
+    Ok(path)
+}
+
 /// Whether PostgreSQL's account can reach a directory: only a question when we are root.
-pub(crate) fn reachable(path: &Path) -> bool {
+fn reachable(path: &Path) -> bool {
     !Uid::effective().is_root()
         || path
             .ancestors()

@@ -8,6 +8,7 @@
 mod access;
 mod directory;
 mod error;
+mod lasting;
 mod ports;
 mod process;
 mod runtime_library;
@@ -19,6 +20,8 @@ mod stack;
 
 pub use access::{Environment, ObjectStoreAccess, PostgresAccess, RabbitMqAccess};
 pub use error::{Error, Result};
+pub use lasting::{Lasting, Line};
+pub use process::program;
 pub use process::{Daemon, Identity};
 pub use runtime_library::project;
 pub use scratch::{Scratch, scratch};

@@ -4,18 +4,28 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::access::Environment;
 use crate::directory::Temporary;
 use crate::error::{Error, Result};
 use crate::ports;
-use crate::process::{Daemon, Identity, Lifetime, Program, beside};
+use crate::process::{Daemon, Identity, Lifetime, Program, program as built};
 
 const START: Duration = Duration::from_secs(60);
+
+/// What is written down about a service, so that a later program can find it again.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ServiceRecord {
+    program: Program,
+    identity: Option<Identity>,
+    /// Size and time of the executable that was started.
+    build: (u64, u128),
+}
 
 /// `irmgard` or `anonymizer`, with ports of its own and its log in a file.
 ///
@@ -25,6 +35,7 @@ pub struct Service {
     daemon: Daemon,
     listen: String,
     admin: String,
+    build: (u64, u128),
     _temporary: Option<Temporary>,
 }
 
@@ -70,7 +81,7 @@ impl Service {
         let admin = all.get("ADMIN_LISTEN").cloned().unwrap_or_default();
         let program = Program {
             name: name.into(),
-            executable: beside(name)?,
+            executable: built(name)?,
             arguments: vec!["serve".into()],
             environment: all,
             directory: env::temp_dir(),
@@ -78,12 +89,54 @@ impl Service {
             account: None,
             lifetime,
         };
+        let build = build(&program.executable);
         Ok(Self {
             daemon: Daemon::new(program),
             listen,
             admin,
+            build,
             _temporary: temporary,
         })
+    }
+
+    pub(crate) fn found(record: ServiceRecord) -> Self {
+        let variable = |name: &str| record.program.environment.get(name).cloned().unwrap_or_default();
+        Self {
+            listen: variable("LISTEN"),
+            admin: variable("ADMIN_LISTEN"),
+            build: record.build,
+            daemon: Daemon::found(record.program, record.identity),
+            _temporary: None,
+        }
+    }
+
+    /// Lets it outlive this program, and says how a later one finds it.
+    pub(crate) fn keep(&mut self) -> ServiceRecord {
+        self.daemon.keep();
+        ServiceRecord {
+            program: self.daemon.program().clone(),
+            identity: self.daemon.identity(),
+            build: self.build,
+        }
+    }
+
+    /// Sees that it runs, as built last, with these settings: one that does is left alone.
+    pub(crate) async fn renew(&mut self, environment: &Environment) -> Result<()> {
+        let program = self.daemon.program_mut();
+        let executable = built(&program.name)?;
+        let now = build(&executable);
+        let same = now == self.build
+            && program.executable == executable
+            && environment
+                .iter()
+                .all(|(name, value)| program.environment.get(name) == Some(value));
+        program.executable = executable;
+        program.environment.extend(environment.clone());
+        if !same {
+            self.stop(Duration::from_secs(40))?;
+            self.build = now;
+        }
+        self.start().await
     }
 
     /// Sets a variable for the next start.
@@ -265,4 +318,17 @@ impl Service {
             .filter(serde_json::Value::is_object)
             .collect()
     }
+}
+
+fn build(executable: &Path) -> (u64, u128) {
+    let changed = |data: &fs::Metadata| {
+        data.modified()
+            .ok()?
+            .duration_since(UNIX_EPOCH)
+            .ok()
+            .map(|age| age.as_nanos())
+    };
+    fs::metadata(executable)
+        .map(|data| (data.len(), changed(&data).unwrap_or_default()))
+        .unwrap_or_default()
 }

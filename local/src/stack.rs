@@ -7,8 +7,11 @@ use tokio::try_join;
 use crate::access::{self, Environment, ObjectStoreAccess, PostgresAccess, RabbitMqAccess};
 use crate::directory::Temporary;
 use crate::error::Result;
+use crate::process::Identity;
 use crate::runtime_library;
-use crate::server::{Server, start_object_store, start_postgres, start_rabbitmq};
+use crate::server::{
+    Server, start_object_store, start_postgres, start_rabbitmq, use_object_store, use_postgres, use_rabbitmq,
+};
 
 /// PostgreSQL, RabbitMQ and an S3 store, ready to be used.
 ///
@@ -29,7 +32,7 @@ pub struct Stack {
 #[derive(Debug, Default)]
 pub struct Builder {
     only_ours: bool,
-    lasting: Option<PathBuf>,
+    lasting: Option<(PathBuf, PathBuf)>,
 }
 
 impl Builder {
@@ -40,10 +43,9 @@ impl Builder {
         self
     }
 
-    /// Keeps the files in this directory, and lets the servers outlive this process.
-    #[must_use]
-    pub fn lasting(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.lasting = Some(directory.into());
+    /// Keeps the files in this directory, and lists the processes in this journal, so that they can outlive this one.
+    pub(crate) fn lasting(mut self, directory: PathBuf, journal: PathBuf) -> Self {
+        self.lasting = Some((directory, journal));
         self
     }
 
@@ -74,33 +76,42 @@ impl Builder {
         } else {
             None
         };
-        let detached = self.lasting.is_some();
-        let directory = self
-            .lasting
+        let (directory, journal) = self.lasting.unzip();
+        let directory = directory
             .or_else(|| temporary.as_ref().map(|temporary| temporary.path().into()))
             .unwrap_or_default();
+        let journal = journal.as_deref();
         let at = &directory;
         let (postgres, rabbitmq, object_store) = try_join!(
             async {
                 Ok(match postgres {
-                    Some(access) => Server::given("postgres", access),
-                    None => start_postgres(at, detached)
+                    Some(access) => {
+                        use_postgres(&access).await?;
+                        Server::given("postgres", access)
+                    }
+                    None => start_postgres(at, journal)
                         .await
                         .map(|(access, own)| Server::ours("postgres", access, own))?,
                 })
             },
             async {
                 Ok(match rabbitmq {
-                    Some(access) => Server::given("rabbitmq", access),
-                    None => start_rabbitmq(at, detached)
+                    Some(access) => {
+                        use_rabbitmq(&access).await?;
+                        Server::given("rabbitmq", access)
+                    }
+                    None => start_rabbitmq(at, journal)
                         .await
                         .map(|(access, own)| Server::ours("rabbitmq", access, own))?,
                 })
             },
             async {
                 Ok(match object_store {
-                    Some(access) => Server::given("object-store", access),
-                    None => start_object_store(at, detached)
+                    Some(access) => {
+                        use_object_store(&access).await?;
+                        Server::given("object-store", access)
+                    }
+                    None => start_object_store(at, journal)
                         .await
                         .map(|(access, own)| Server::ours("object-store", access, own))?,
                 })
@@ -145,6 +156,14 @@ impl Stack {
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// The processes that the stack has started.
+    pub async fn identities(&self) -> Vec<Identity> {
+        let mut all = self.postgres.identities().await;
+        all.extend(self.rabbitmq.identities().await);
+        all.extend(self.object_store.identities().await);
+        all
     }
 
     /// PostgreSQL's log (JSON lines), when the server is ours.

@@ -1,9 +1,11 @@
 //! The commands.
 
+mod demo;
 mod exec;
+mod lasting;
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,11 +26,25 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a command with a stack of its own; the stack ends with the command, whose exit code is passed on.
+    ///
+    /// Servers that the environment names (POSTGRES_HOST, RABBITMQ_HOST, OBJECT_STORE_ENDPOINT, with their credentials) are used
+    /// instead of started ones.
     Exec {
         /// The command and its arguments.
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
     },
+    /// Anonymise the photos of a folder on the lasting stack, which is started where needed and left running.
+    Demo {
+        /// Folder with photos.
+        photos: PathBuf,
+    },
+    /// Start the lasting stack's servers, or what of them has died.
+    Up,
+    /// End the lasting stack: exactly the processes that were started, and its files.
+    Down,
+    /// Show the lasting stack's processes.
+    Status,
     /// Serve S3 out of a directory (started by the stack itself; keys from the environment).
     #[command(hide = true)]
     S3Server {
@@ -52,6 +68,10 @@ impl Arguments {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Exec { command } => exec::run(&command).await,
+            Command::Demo { photos } => demo::run(&photos).await,
+            Command::Up => lasting::up().await,
+            Command::Down => lasting::down(),
+            Command::Status => lasting::status(),
             Command::S3Server {
                 listen,
                 root,
@@ -68,5 +88,10 @@ impl Arguments {
 /// Tells a person, on standard error.
 pub fn complain(message: &dyn std::fmt::Display) {
     // There is nobody left to tell when standard error is closed.
-    let _ = writeln!(std::io::stderr(), "local: {message:#}");
+    let _ = writeln!(io::stderr(), "local: {message:#}");
+}
+
+/// A line on standard output. A reader that has left wants no more lines.
+fn say(line: &dyn std::fmt::Display) {
+    let _ = writeln!(io::stdout(), "{line}");
 }

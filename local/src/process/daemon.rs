@@ -2,25 +2,22 @@
 
 use std::fs;
 use std::process::Child;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::{Identity, Lifetime, Program, spawner};
-use crate::error::{Context, Error, Result};
-
-const POLL: Duration = Duration::from_millis(10);
-const AFTER_KILL: Duration = Duration::from_secs(10);
+use super::{Identity, Lifetime, Program, journal, spawner};
+use crate::error::{Context, Result};
 
 /// A process that can be started, ended in several ways, and started again.
 ///
-/// One that lives with its parent is ended when this value is dropped.
+/// It is ended when this value is dropped, unless it was [kept](Self::keep).
 #[derive(Debug)]
 pub struct Daemon {
     program: Program,
     identity: Option<Identity>,
     child: Option<Child>,
+    kept: bool,
 }
 
 impl Daemon {
@@ -31,17 +28,24 @@ impl Daemon {
             program,
             identity: None,
             child: None,
+            kept: false,
         }
     }
 
-    /// A process that was started by an earlier program.
+    /// A process that was started by an earlier program, and goes on when this one ends.
     #[must_use]
     pub fn found(program: Program, identity: Option<Identity>) -> Self {
         Self {
             program,
             identity,
             child: None,
+            kept: true,
         }
+    }
+
+    /// Lets it go on when this value is dropped.
+    pub fn keep(&mut self) {
+        self.kept = true;
     }
 
     /// How it is started.
@@ -81,6 +85,9 @@ impl Daemon {
         let pid = i32::try_from(child.id()).unwrap_or_default();
         self.identity = Identity::of(pid);
         self.child = Some(child);
+        if let (Lifetime::Detached(journal), Some(identity)) = (&self.program.lifetime, self.identity) {
+            journal::add(journal, &identity, &self.program.name)?;
+        }
         Ok(())
     }
 
@@ -91,47 +98,27 @@ impl Daemon {
         }
     }
 
-    /// Sends a signal to it and everything it has started. It is halted meanwhile, so that nothing new appears.
-    fn signal_tree(&self, signal: Signal) {
-        let Some(identity) = self.identity.filter(Identity::alive) else {
-            return;
-        };
-        identity.signal(Signal::SIGSTOP);
-        let descendants = identity.descendants();
-        identity.signal(signal);
-        for descendant in &descendants {
-            descendant.signal(signal);
-        }
-    }
-
     /// Halts it and everything it has started (`SIGSTOP`): connections stay open and nothing answers.
     pub fn pause(&self) {
-        self.signal_tree(Signal::SIGSTOP);
+        if let Some(identity) = self.identity {
+            identity.signal_family(Signal::SIGSTOP);
+        }
     }
 
     /// Lets it go on after [`Self::pause`].
     pub fn resume(&self) {
-        self.signal_tree(Signal::SIGCONT);
+        if let Some(identity) = self.identity {
+            identity.signal_family(Signal::SIGCONT);
+        }
     }
 
     /// Ends it and everything it has started at once (`SIGKILL`) and waits until all are gone.
     ///
     /// # Errors
-    /// [`Error::Immortal`] when a process does not go away.
+    /// [`Error::Immortal`](crate::Error::Immortal) when a process does not go away.
     pub fn kill(&mut self) -> Result<()> {
-        let Some(identity) = self.identity else {
-            return Ok(());
-        };
-        let family = if identity.alive() {
-            identity.descendants()
-        } else {
-            Vec::new()
-        };
-        self.signal_tree(Signal::SIGKILL);
-        self.gone(identity, AFTER_KILL)?;
-        for descendant in family {
-            descendant.signal(Signal::SIGKILL);
-            self.gone(descendant, AFTER_KILL)?;
+        if let Some(identity) = self.identity {
+            identity.kill(&self.program.name)?;
         }
         self.reap();
         Ok(())
@@ -140,25 +127,10 @@ impl Daemon {
     /// Asks it to end, waits, and ends it by force when it has not after `patience`.
     ///
     /// # Errors
-    /// [`Error::Immortal`] when even force does not help.
+    /// [`Error::Immortal`](crate::Error::Immortal) when even force does not help.
     pub fn stop(&mut self, signal: Signal, patience: Duration) -> Result<()> {
-        let Some(identity) = self.identity.filter(Identity::alive) else {
-            self.reap();
-            return Ok(());
-        };
-        let family = identity.descendants();
-        for process in family.iter().chain([&identity]) {
-            process.signal(Signal::SIGCONT);
-        }
-        identity.signal(signal);
-        if self.gone(identity, patience).is_err() {
-            return self.kill();
-        }
-        for descendant in family {
-            if self.gone(descendant, Duration::from_secs(2)).is_err() {
-                descendant.signal(Signal::SIGKILL);
-                self.gone(descendant, AFTER_KILL)?;
-            }
+        if let Some(identity) = self.identity {
+            identity.end(&self.program.name, signal, patience)?;
         }
         self.reap();
         Ok(())
@@ -175,21 +147,6 @@ impl Daemon {
         tail(&fs::read(&self.program.output).unwrap_or_default())
     }
 
-    fn gone(&self, identity: Identity, patience: Duration) -> Result<()> {
-        let deadline = Instant::now() + patience;
-        while identity.alive() {
-            if Instant::now() >= deadline {
-                return Err(Error::Immortal {
-                    process: self.program.name.clone(),
-                    pid: identity.pid,
-                    after: patience,
-                });
-            }
-            thread::sleep(POLL);
-        }
-        Ok(())
-    }
-
     /// Takes the exit status of an ended child, so that no zombie stays.
     fn reap(&mut self) {
         if let Some(child) = &mut self.child
@@ -202,14 +159,17 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
         // A failure here has nobody to go to, and the process's parent-death signal is the net below.
         let _ = match &self.program.lifetime {
-            Lifetime::Detached => Ok(()),
             // The program asks for this signal because it tidies up on it.
             Lifetime::WithParent(signal) if signal == "QUIT" => {
                 self.stop(Signal::SIGQUIT, Duration::from_secs(5))
             }
             Lifetime::WithParent(_) => self.kill(),
+            Lifetime::Detached(_) => self.stop(Signal::SIGINT, Duration::from_secs(5)),
         };
     }
 }

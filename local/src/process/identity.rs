@@ -1,6 +1,7 @@
 //! Which process is meant: a pid alone is reused by the kernel, a pid with its start time is not.
 
 use std::fs;
+use std::sync::OnceLock;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -13,6 +14,18 @@ pub struct Identity {
     pub pid: i32,
     /// Start time in clock ticks since the machine's start (field 22 of `/proc/PID/stat`, proc(5)).
     pub started: u64,
+    /// The machine's start that this counts from: the first half of its boot id.
+    pub boot: u64,
+}
+
+/// The first half of the id that the kernel gives itself at each start of the machine.
+fn boot() -> u64 {
+    static BOOT: OnceLock<u64> = OnceLock::new();
+    *BOOT.get_or_init(|| {
+        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let digits: String = id.chars().filter(char::is_ascii_hexdigit).take(16).collect();
+        u64::from_str_radix(&digits, 16).unwrap_or_default()
+    })
 }
 
 struct Stat {
@@ -42,13 +55,16 @@ impl Identity {
         Some(Self {
             pid,
             started: stat(pid)?.started,
+            boot: boot(),
         })
     }
 
     /// Whether it still runs. One that has ended and was not waited for does not.
     #[must_use]
     pub fn alive(&self) -> bool {
-        stat(self.pid).is_some_and(|stat| stat.started == self.started && !matches!(stat.state, 'Z' | 'X'))
+        self.boot == boot()
+            && stat(self.pid)
+                .is_some_and(|stat| stat.started == self.started && !matches!(stat.state, 'Z' | 'X'))
     }
 
     /// Sends a signal, unless the process is gone.
@@ -75,6 +91,7 @@ impl Identity {
                 found.push(Self {
                     pid: *pid,
                     started: *started,
+                    boot: self.boot,
                 });
                 parents.push(*pid);
             }

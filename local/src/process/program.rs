@@ -17,8 +17,18 @@ use crate::error::{Context, Error, Result};
 pub enum Lifetime {
     /// It gets this signal (`KILL`, `QUIT`) when the parent ends, however that happens.
     WithParent(String),
-    /// It goes on, in a session of its own.
-    Detached,
+    /// It goes on, in a session of its own. Its identity is added to this file as soon as it is started.
+    Detached(PathBuf),
+}
+
+impl Lifetime {
+    /// Detached with a journal; without one, ended with the parent by this signal.
+    pub(crate) fn of(journal: Option<&Path>, signal: &str) -> Self {
+        journal.map_or_else(
+            || Self::WithParent(signal.into()),
+            |journal| Self::Detached(journal.into()),
+        )
+    }
 }
 
 /// The operating system's account that a process runs as.
@@ -69,10 +79,10 @@ impl Program {
                 ]);
             }
             // setsid(1) forks when it leads a process group, so it must not be given one here.
-            Lifetime::Detached => wrapped.push(tool("setsid", "util-linux")?),
+            Lifetime::Detached(_) => wrapped.push(tool("setsid", "util-linux")?),
         }
         if let Some(account) = &self.account {
-            if self.lifetime == Lifetime::Detached {
+            if matches!(self.lifetime, Lifetime::Detached(_)) {
                 wrapped.push(tool("setpriv", "util-linux")?);
             }
             wrapped.push(format!("--reuid={}", account.user));
@@ -135,7 +145,7 @@ pub(crate) fn find_on_path(name: &str) -> Option<PathBuf> {
 ///
 /// # Errors
 /// [`Error::NotBuilt`] when it is not there.
-pub(crate) fn beside(name: &str) -> Result<PathBuf> {
+pub fn program(name: &str) -> Result<PathBuf> {
     let here = env::current_exe().context(|| "cannot tell where this program is".into())?;
     let folder = here.parent().unwrap_or(Path::new("/"));
     let folder = if folder.ends_with("deps") {

@@ -7,17 +7,22 @@ mod postgres;
 mod rabbitmq;
 mod s3_server;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 pub(crate) use definitions::policies;
+pub(crate) use object_store::create_buckets as use_object_store;
 pub(crate) use object_store::{create_buckets, start as start_object_store};
 pub(crate) use own::Own;
-pub(crate) use own::OwnRecord;
-pub(crate) use postgres::{create_database, drop_database, start as start_postgres};
-pub(crate) use rabbitmq::{management, start as start_rabbitmq};
+use own::OwnRecord;
+pub(crate) use postgres::{
+    create_database, drop_database, start as start_postgres, use_given as use_postgres,
+};
+pub(crate) use rabbitmq::{management, start as start_rabbitmq, use_given as use_rabbitmq};
 pub use s3_server::serve as serve_s3;
 
 use crate::error::{Error, Result};
+use crate::process::Identity;
 
 /// A server of the stack. `A` says where it is and how one is let in.
 #[derive(Debug)]
@@ -27,7 +32,22 @@ pub struct Server<A> {
     own: Option<Mutex<Own>>,
 }
 
+/// What is written down about a server.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ServerRecord<A> {
+    access: A,
+    own: Option<OwnRecord>,
+}
+
 impl<A> Server<A> {
+    pub(crate) fn found(name: &'static str, record: ServerRecord<A>) -> Self {
+        Self {
+            name,
+            access: record.access,
+            own: record.own.map(|own| Mutex::new(Own::found(own))),
+        }
+    }
+
     pub(crate) fn ours(name: &'static str, access: A, own: Own) -> Self {
         Self {
             name,
@@ -124,14 +144,48 @@ impl<A> Server<A> {
         }
     }
 
-    pub(crate) async fn record(&self) -> Option<OwnRecord> {
-        Some(self.own.as_ref()?.lock().await.record())
-    }
-
-    pub(crate) async fn alive(&self) -> bool {
+    /// Whether its processes run. A server from outside is taken to run.
+    pub async fn alive(&self) -> bool {
         match &self.own {
             Some(own) => own.lock().await.alive(),
             None => true,
+        }
+    }
+
+    /// Its processes; none for a server from outside.
+    pub async fn identities(&self) -> Vec<Identity> {
+        match &self.own {
+            Some(own) => own.lock().await.identities(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Starts it again if it is ours and does not answer.
+    pub(crate) async fn revive(&self) -> Result<()> {
+        let Some(own) = &self.own else { return Ok(()) };
+        let mut own = own.lock().await;
+        if !own.alive() {
+            own.stop()?;
+        }
+        own.start().await
+    }
+
+    /// Lets it outlive this program, and says how a later one finds it.
+    pub(crate) async fn keep(&self) -> ServerRecord<A>
+    where
+        A: Clone,
+    {
+        let own = match &self.own {
+            Some(own) => {
+                let mut own = own.lock().await;
+                own.keep();
+                Some(own.record())
+            }
+            None => None,
+        };
+        ServerRecord {
+            access: self.access.clone(),
+            own,
         }
     }
 }

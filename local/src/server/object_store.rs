@@ -14,14 +14,14 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use super::own::{Own, Probe};
 use crate::access::ObjectStoreAccess;
 use crate::error::{Context, Error, Result};
-use crate::process::{Lifetime, Program, beside};
+use crate::process::{Lifetime, Program, program as built};
 use crate::{ports, secret};
 
 /// Where `local exec` says its own program is, for tests of crates whose build does not include it.
 pub(crate) const LOCAL_PROGRAM: &str = "LOCAL_PROGRAM";
 
 /// Starts a store with its files below `directory`, and creates the buckets `input` and `output`.
-pub(crate) async fn start(directory: &Path, detached: bool) -> Result<(ObjectStoreAccess, Own)> {
+pub(crate) async fn start(directory: &Path, journal: Option<&Path>) -> Result<(ObjectStoreAccess, Own)> {
     let root = directory.join("object-store");
     fs::create_dir_all(&root).context(|| format!("cannot create {}", root.display()))?;
     fs::set_permissions(&root, Permissions::from_mode(0o700))
@@ -56,11 +56,7 @@ pub(crate) async fn start(directory: &Path, detached: bool) -> Result<(ObjectSto
         directory: root,
         output: output.clone(),
         account: None,
-        lifetime: if detached {
-            Lifetime::Detached
-        } else {
-            Lifetime::WithParent("KILL".into())
-        },
+        lifetime: Lifetime::of(journal, "KILL"),
     };
     let mut own = Own::new(vec![program], Probe::ObjectStore(access.clone()), output);
     own.start().await?;
@@ -71,7 +67,7 @@ pub(crate) async fn start(directory: &Path, detached: bool) -> Result<(ObjectSto
 fn program() -> Result<PathBuf> {
     match env::var_os(LOCAL_PROGRAM) {
         Some(path) => Ok(path.into()),
-        None => beside("local"),
+        None => built("local"),
     }
 }
 

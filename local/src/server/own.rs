@@ -82,8 +82,16 @@ impl Own {
         }
     }
 
+    pub(crate) fn keep(&mut self) {
+        self.daemons.iter_mut().for_each(Daemon::keep);
+    }
+
     pub(crate) fn alive(&self) -> bool {
         self.daemons.iter().all(Daemon::alive)
+    }
+
+    pub(crate) fn identities(&self) -> Vec<Identity> {
+        self.daemons.iter().filter_map(Daemon::identity).collect()
     }
 
     /// Starts what does not run, and waits until the server is ready.

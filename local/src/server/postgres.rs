@@ -21,7 +21,7 @@ use crate::{ports, secret};
 const PROGRAMS: &str = "LOCAL_POSTGRES_BIN";
 
 /// Starts a server with a new data directory below `directory`, which its account must be able to reach.
-pub(crate) async fn start(directory: &Path, detached: bool) -> Result<(PostgresAccess, Own)> {
+pub(crate) async fn start(directory: &Path, journal: Option<&Path>) -> Result<(PostgresAccess, Own)> {
     let programs = programs()?;
     let account = account()?;
     let home = directory.join("postgres");
@@ -46,11 +46,7 @@ pub(crate) async fn start(directory: &Path, detached: bool) -> Result<(PostgresA
     let file = data.join("postgresql.auto.conf");
     fs::write(&file, settings).context(|| format!("cannot write {}", file.display()))?;
 
-    let lifetime = if detached {
-        Lifetime::Detached
-    } else {
-        Lifetime::WithParent("QUIT".into())
-    };
+    let lifetime = Lifetime::of(journal, "QUIT");
     let program = Program {
         name: "PostgreSQL".into(),
         executable: programs.join("postgres"),
@@ -217,6 +213,33 @@ pub(super) async fn probe(access: &PostgresAccess) -> std::result::Result<(), St
         connection.close().await
     };
     work.await.map_err(|error: sqlx::Error| error.to_string())
+}
+
+/// Sees that a server from outside answers and has the database, which is created where it is missing.
+pub(crate) async fn use_given(access: &PostgresAccess) -> Result<()> {
+    match connect(access).await {
+        Ok(connection) => {
+            // Whether the goodbye arrives makes no difference.
+            let _ = connection.close().await;
+            Ok(())
+        }
+        // 3D000: invalid_catalog_name, PostgreSQL's appendix A.
+        Err(error)
+            if error
+                .as_database_error()
+                .is_some_and(|error| error.code().as_deref() == Some("3D000")) =>
+        {
+            let maintenance = PostgresAccess {
+                database: "postgres".into(),
+                ..access.clone()
+            };
+            create_database(&maintenance, &access.database).await
+        }
+        Err(error) => Err(Error::request(
+            format!("PostgreSQL at {}:{} is asked", access.host, access.port),
+            error,
+        )),
+    }
 }
 
 /// Creates a database, through the one that `access` names. The name is one of ours: letters, digits, underscores.

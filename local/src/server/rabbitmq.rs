@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::definitions;
 use super::own::{Own, Probe};
@@ -24,7 +25,7 @@ const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 const PROGRAM: &str = "LOCAL_RABBITMQ_SERVER";
 
 /// Starts a node with all its files below `directory`.
-pub(crate) async fn start(directory: &Path, detached: bool) -> Result<(RabbitMqAccess, Own)> {
+pub(crate) async fn start(directory: &Path, journal: Option<&Path>) -> Result<(RabbitMqAccess, Own)> {
     let server = env::var_os(PROGRAM).map_or_else(|| PathBuf::from(SERVER), PathBuf::from);
     let missing = |program: String| Error::MissingProgram {
         program,
@@ -58,11 +59,7 @@ pub(crate) async fn start(directory: &Path, detached: bool) -> Result<(RabbitMqA
     write("rabbitmq-env.conf", "")?;
 
     let environment = environment(&home)?;
-    let lifetime = if detached {
-        Lifetime::Detached
-    } else {
-        Lifetime::WithParent("KILL".into())
-    };
+    let lifetime = Lifetime::of(journal, "KILL");
     let epmd_port = environment.get("ERL_EPMD_PORT").cloned().unwrap_or_default();
     let program = |name: &str, executable, arguments| Program {
         name: name.into(),
@@ -157,6 +154,15 @@ pub(super) async fn probe(access: &RabbitMqAccess) -> std::result::Result<(), St
     Ok(())
 }
 
+/// Sees that a server from outside answers.
+pub(crate) async fn use_given(access: &RabbitMqAccess) -> Result<()> {
+    let what = || format!("RabbitMQ at {}:{} is asked", access.host, access.port);
+    timeout(Duration::from_secs(20), probe(access))
+        .await
+        .unwrap_or_else(|_| Err("no answer within 20 s".into()))
+        .map_err(|error| Error::request(what(), error))
+}
+
 /// A request to the management API; `path` is encoded by the caller.
 ///
 /// # Errors
@@ -192,7 +198,8 @@ pub(crate) async fn management(
         .bytes()
         .await
         .map_err(|error| Error::request(what(), error))?;
-    if !status.is_success() && !(method == Method::DELETE && status == StatusCode::NOT_FOUND) {
+    let gone = method == Method::DELETE && status == StatusCode::NOT_FOUND;
+    if !status.is_success() && !gone {
         return Err(Error::request(
             what(),
             format!("{status} {}", String::from_utf8_lossy(&bytes)),

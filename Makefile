@@ -1,0 +1,53 @@
+# What there is to do with this project. `make help` lists it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Photos of the demonstration: a folder.
+PHOTOS ?= local/photos
+# The programs are tested with the places at which a test may end them.
+TESTED := --workspace --features irmgard/failpoints,anonymizer/failpoints
+# How long each fuzz target runs, in seconds.
+FUZZ_SECONDS ?= 60
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
+
+.PHONY: setup
+setup: ## Install what is missing: Debian's PostgreSQL and RabbitMQ, compilers' helpers, ONNX Runtime
+	@local/install
+
+.PHONY: demo
+demo: setup ## Start everything, anonymise the photos of PHOTOS=folder, leave it running
+	@cargo build --release -p local -p irmgard -p anonymizer
+	@target/release/local demo "$(PHOTOS)"
+
+.PHONY: down
+down: ## End what `make demo` has started
+	@if [[ -x target/release/local ]]; then target/release/local down; \
+	elif [[ -e .local/stack.json ]]; then cargo run -q --release -p local -- down; fi
+
+.PHONY: test
+test: setup ## Run all tests against real servers, started for the run
+	@local/test $(TESTED)
+
+.PHONY: lint
+lint: ## Check formatting, clippy, shell scripts, and licences where cargo-deny is installed
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --features irmgard/failpoints,anonymizer/failpoints -- -D warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny --all-features check; \
+	else echo 'lint: cargo-deny is not installed, so licences and advisories were not checked'; fi
+	@if command -v shellcheck >/dev/null; then shellcheck local/install local/test .ci/run; \
+	else echo 'lint: shellcheck is not installed, so the shell scripts were not checked'; fi
+
+.PHONY: bench
+bench: setup ## Measure speed and memory: a table, and JSON
+	@cargo build --release -p local -p irmgard -p anonymizer -p e2e
+	@target/release/local exec -- target/release/bench
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZ_SECONDS (60)
+	@local/fuzz $(FUZZ_SECONDS)

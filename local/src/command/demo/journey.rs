@@ -1,0 +1,193 @@
+//! One photo's way: posted, waited for, seen.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::time::sleep;
+
+const POLL: Duration = Duration::from_millis(50);
+
+/// How long one photo may take. Far beyond what a photo takes on a slow machine, with a backlog before it.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// What became of one photo in one project.
+#[derive(Debug)]
+pub struct Journey {
+    /// The file's name.
+    pub name: String,
+    /// The project it was posted to.
+    pub project: String,
+    /// From the start of the POST to the moment the result was seen.
+    pub duration: Duration,
+    /// The result.
+    pub end: End,
+}
+
+/// How a photo's way ended.
+#[derive(Debug)]
+pub enum End {
+    /// Anonymised: id, what was found, where the output is.
+    Anonymized {
+        id: i64,
+        people: usize,
+        faces: usize,
+        output: String,
+    },
+    /// Taken and not anonymised: the reason.
+    Failed { id: i64, reason: String },
+    /// Not taken: why.
+    Refused { reason: String },
+}
+
+impl Journey {
+    /// Whether the photo was anonymised.
+    pub fn succeeded(&self) -> bool {
+        matches!(self.end, End::Anonymized { .. })
+    }
+}
+
+/// The web service, as a camera and a viewer see it.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Accepted {
+    id: i64,
+}
+
+impl Client {
+    /// A client of the service at this URL.
+    pub fn new(base: &str) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(120))
+            .build()?;
+        Ok(Self {
+            http,
+            base: base.into(),
+        })
+    }
+
+    /// Posts a photo and waits for its result.
+    pub async fn journey(&self, project: &str, file: &Path) -> Journey {
+        let start = Instant::now();
+        let end = self
+            .travel(project, file)
+            .await
+            .unwrap_or_else(|error| End::Refused {
+                reason: format!("{error:#}"),
+            });
+        Journey {
+            name: file
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+            project: project.into(),
+            duration: start.elapsed(),
+            end,
+        }
+    }
+
+    async fn travel(&self, project: &str, file: &Path) -> anyhow::Result<End> {
+        let bytes = tokio::fs::read(file).await?;
+        let request = self
+            .http
+            .post(format!("{}/projects/{project}/photos", self.base))
+            .header("content-type", media_type(file))
+            .body(bytes);
+        let answer = request.send().await.context("the web service did not answer")?;
+        if !answer.status().is_success() {
+            return Ok(End::Refused {
+                reason: problem(answer).await,
+            });
+        }
+        let Accepted { id } = answer
+            .json()
+            .await
+            .context("the answer to the upload was not understood")?;
+        self.wait(id).await
+    }
+
+    async fn wait(&self, id: i64) -> anyhow::Result<End> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let photo: Value = self
+                .http
+                .get(format!("{}/photos/{id}", self.base))
+                .send()
+                .await
+                .and_then(reqwest::Response::error_for_status)
+                .context("the photo's state was not told")?
+                .json()
+                .await?;
+            match photo["status"].as_str() {
+                Some("anonymized") => {
+                    return Ok(End::Anonymized {
+                        id,
+                        people: found(&photo, "person"),
+                        faces: found(&photo, "face"),
+                        output: text(&photo["output"]).unwrap_or_default(),
+                    });
+                }
+                Some("failed") => {
+                    return Ok(End::Failed {
+                        id,
+                        reason: reason(&photo),
+                    });
+                }
+                _ if Instant::now() >= deadline => {
+                    let reason = format!("no result after {PATIENCE:?}");
+                    return Ok(End::Failed { id, reason });
+                }
+                _ => sleep(POLL).await,
+            }
+        }
+    }
+}
+
+/// The service looks at the content; the header is what a camera would send.
+fn media_type(file: &Path) -> &'static str {
+    let extension = file
+        .extension()
+        .map(|extension| extension.to_string_lossy().to_lowercase());
+    match extension.as_deref() {
+        Some("jpg" | "jpeg") => "image/jpeg",
+        Some("png") => "image/png",
+        Some("webp") => "image/webp",
+        _ => "application/octet-stream",
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+fn found(photo: &Value, class: &str) -> usize {
+    photo["detections"]
+        .as_array()
+        .map_or(0, |all| all.iter().filter(|one| one["class"] == class).count())
+}
+
+fn reason(photo: &Value) -> String {
+    ["/failure/reason", "/failure_reason", "/failure"]
+        .iter()
+        .find_map(|path| photo.pointer(path).and_then(text))
+        .unwrap_or_else(|| "no reason was told".into())
+}
+
+/// Status and title of a problem document (RFC 9457).
+async fn problem(answer: reqwest::Response) -> String {
+    let status = answer.status();
+    let body: Value = answer.json().await.unwrap_or_default();
+    let title = text(&body["detail"]).or_else(|| text(&body["title"]));
+    title.map_or_else(
+        || status.to_string(),
+        |title| format!("{}: {title}", status.as_u16()),
+    )
+}

@@ -1,0 +1,73 @@
+//! `local up`, `down` and `status`.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use local::Lasting;
+
+use super::say;
+
+/// Starts the servers and says where they are. The whole environment, passwords included, goes to a file.
+pub async fn up() -> anyhow::Result<ExitCode> {
+    let lasting = Lasting::start().await?;
+    let environment = lasting.stack().environment();
+    let path = lasting.directory().join("environment");
+    let text: String = environment
+        .iter()
+        .map(|(name, value)| format!("{name}='{value}'\n"))
+        .collect();
+    OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    let stack = lasting.stack();
+    say(&format!(
+        "PostgreSQL  {}:{}",
+        stack.postgres().access().host,
+        stack.postgres().access().port
+    ));
+    say(&format!(
+        "RabbitMQ    {}:{}",
+        stack.rabbitmq().access().host,
+        stack.rabbitmq().access().port
+    ));
+    say(&format!("S3          {}", stack.object_store().access().endpoint));
+    say(&format!(
+        "The environment for programs: set -a; . {}; set +a",
+        path.display()
+    ));
+    lasting.keep().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Ends what was started.
+pub fn down() -> anyhow::Result<ExitCode> {
+    let ended = Lasting::down()?;
+    if ended.is_empty() {
+        say(&"nothing was running");
+    }
+    for process in ended {
+        say(&format!("ended {} ({})", process.name, process.pid));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows what runs; the exit code is 3 when nothing does, as with service managers.
+pub fn status() -> anyhow::Result<ExitCode> {
+    let running = Lasting::running()?;
+    if running.is_empty() {
+        say(&"nothing is running");
+        return Ok(ExitCode::from(3));
+    }
+    for process in running {
+        say(&format!("{:>8}  {}", process.pid, process.name));
+    }
+    Ok(ExitCode::SUCCESS)
+}
