@@ -35,7 +35,7 @@ pub(crate) fn block(env: &dyn Fn(&str) -> Option<String>) -> String {
     let mut separator = "";
     for (name, value) in &known {
         let _ = write!(out, "{separator}\"{name}\":");
-        json::plain(&mut out, shortened(value));
+        json::short(&mut out, value, MAX_TEXT_BYTES);
         separator = ",";
     }
     if !labels.is_empty() {
@@ -53,16 +53,16 @@ fn write_labels(out: &mut String, labels: &BTreeMap<String, String>) {
         .filter_map(|name| labels.get_key_value(name));
     let others = labels
         .iter()
-        .filter(|(name, _)| !label::ALL.contains(&name.as_str()));
+        .filter(|(name, _)| !label::ALL.contains(&name.as_str()) && is_label_name(name));
     out.push('{');
     let mut separator = "";
     let mut member = String::new();
     for (name, value) in ours.chain(others) {
         member.clear();
         member.push_str(separator);
-        json::plain(&mut member, shortened(name));
+        json::short(&mut member, name, MAX_TEXT_BYTES);
         member.push(':');
-        json::plain(&mut member, shortened(value));
+        json::short(&mut member, value, MAX_TEXT_BYTES);
         if out.len() + member.len() + 2 > MAX_BLOCK_BYTES {
             continue;
         }
@@ -72,9 +72,10 @@ fn write_labels(out: &mut String, labels: &BTreeMap<String, String>) {
     out.push('}');
 }
 
-fn shortened(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(MAX_TEXT_BYTES))
-        .unwrap_or_default()
+/// Whether Kubernetes allows a label of this name, as far as a line must care.
+fn is_label_name(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'/' | b'_' | b'-');
+    (1..=MAX_TEXT_BYTES).contains(&name.len()) && name.bytes().all(allowed)
 }
 
 /// Labels from the downward volume's file, else from the variable.

@@ -54,6 +54,9 @@ use crate::{
 /// How long the end of the program may wait for the last spans to be sent.
 const LAST_EXPORT: Duration = Duration::from_secs(3);
 
+/// Longest name or version of a program in a line, bytes.
+const MAX_NAME_BYTES: usize = 128;
+
 /// The program whose lines they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Service {
@@ -197,11 +200,11 @@ fn build(
 /// `"component":…,"service":{…}`.
 fn service_members(service: Service) -> String {
     let mut out = format!("\"{}\":", schema::field::COMPONENT);
-    json::plain(&mut out, service.name);
+    json::short(&mut out, service.name, MAX_NAME_BYTES);
     out.push_str(",\"service\":{\"name\":");
-    json::plain(&mut out, service.name);
+    json::short(&mut out, service.name, MAX_NAME_BYTES);
     out.push_str(",\"version\":");
-    json::plain(&mut out, service.version);
+    json::short(&mut out, service.version, MAX_NAME_BYTES);
     out.push('}');
     out
 }

@@ -1,8 +1,9 @@
 //! What a line looks like.
 
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
+
 mod captured;
 
-use captured::lines_of;
 use insta::{assert_json_snapshot, assert_snapshot};
 use serde_json::{Value, json};
 use tracing::{debug, error, info, info_span, warn};
@@ -25,6 +26,13 @@ fn redacted(mut line: Value) -> Value {
         }
     }
     line
+}
+
+/// The lines that `work` writes.
+fn lines_of(variables: &[(&str, &str)], work: impl FnOnce()) -> Vec<Value> {
+    let (subscriber, _guard, lines) = captured::subscriber(variables);
+    tracing::subscriber::with_default(subscriber, work);
+    lines.json()
 }
 
 #[test]

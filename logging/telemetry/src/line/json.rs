@@ -25,10 +25,11 @@ pub(crate) fn text(out: &mut String, text: &Text, limit: usize) -> bool {
     missing > 0
 }
 
-/// Writes a short text whole, without a mark.
-pub(crate) fn plain(out: &mut String, text: &str) {
+/// Writes a text that is meant to be short: the beginning, without a mark, of
+/// one that is longer than `limit` bytes.
+pub(crate) fn short(out: &mut String, text: &str, limit: usize) {
     out.push('"');
-    escaped(out, text, usize::MAX);
+    escaped(out, text, limit);
     out.push('"');
 }
 

@@ -125,3 +125,6 @@ fn end(out: &mut String, cut: bool) {
         out.push_str("}\n");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,7 @@ impl Lines {
                     line.ends_with('\n') && line.matches('\n').count() == 1,
                     "{line:?}"
                 );
-                serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))
+                serde_json::from_str(line).unwrap()
             })
             .collect()
     }
@@ -65,11 +65,4 @@ pub fn subscriber(variables: &[(&str, &str)]) -> (impl Subscriber + Send + Sync 
     let (subscriber, guard) =
         telemetry::subscriber(SERVICE, &env(variables), Box::new(lines.clone())).unwrap();
     (subscriber, guard, lines)
-}
-
-/// The lines that `work` writes.
-pub fn lines_of(variables: &[(&str, &str)], work: impl FnOnce()) -> Vec<Value> {
-    let (subscriber, _guard, lines) = subscriber(variables);
-    tracing::subscriber::with_default(subscriber, work);
-    lines.json()
 }
