@@ -6,12 +6,18 @@
 
 pub mod api;
 pub mod breaker;
+pub mod cli;
 pub mod database;
+pub mod failed;
 pub mod failpoint;
 pub mod metrics;
+pub mod observe;
 pub mod outbox;
 pub mod photo;
 pub mod reconcile;
 pub mod results;
+pub mod serve;
+pub mod settings;
 pub mod store;
+pub mod sweep;
 pub mod upload;

@@ -9,7 +9,7 @@ mod connection;
 mod error;
 mod schema;
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
@@ -47,8 +47,8 @@ pub struct DatabaseSettings {
     pub password: SecretString,
     /// TLS, as libpq's `sslmode`.
     pub ssl_mode: PgSslMode,
-    /// File with the certificates that the server's must descend from.
-    pub root_certificates: Option<PathBuf>,
+    /// PEM certificates that the server's must descend from.
+    pub ca: Option<String>,
     /// Connections for requests.
     pub request_connections: u32,
     /// Connections for the consumers and the reconciler.
@@ -71,8 +71,8 @@ impl DatabaseSettings {
             .application_name(APPLICATION_NAME)
             .options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION)])
             .disable_statement_logging();
-        match &self.root_certificates {
-            Some(file) => options.ssl_root_cert(file),
+        match &self.ca {
+            Some(pem) => options.ssl_root_cert_from_pem(pem.clone().into_bytes()),
             None => options,
         }
     }

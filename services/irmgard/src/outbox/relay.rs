@@ -125,14 +125,8 @@ impl Relay {
         }
         failpoint::reach("irmgard::relay-after-lease", None);
         let full = leased.len() == usize::from(batch);
-        let sent: Vec<(Leased, Sent)> = stream::iter(leased)
-            .map(|row| async {
-                let sent = self.send(&row).await;
-                (row, sent)
-            })
-            .buffer_unordered(CONCURRENCY)
-            .collect()
-            .await;
+        let sends = leased.into_iter().map(|row| self.send(row));
+        let sent: Vec<(Leased, Sent)> = stream::iter(sends).buffer_unordered(CONCURRENCY).collect().await;
         failpoint::reach("irmgard::relay-after-confirm", None);
         let any_refused = self.settle(sent).await;
         failpoint::reach("irmgard::relay-after-mark", None);
@@ -143,7 +137,12 @@ impl Relay {
         }
     }
 
-    async fn send(&self, row: &Leased) -> Sent {
+    async fn send(&self, row: Leased) -> (Leased, Sent) {
+        let sent = self.publish(&row).await;
+        (row, sent)
+    }
+
+    async fn publish(&self, row: &Leased) -> Sent {
         if !row.is_wanted() {
             return Sent::Unwanted;
         }
@@ -193,14 +192,13 @@ impl Relay {
                         why = unusable.why,
                         "no job can be made"
                     );
-                    self.keep_trying(async || rows::give_up(&self.pool, row.id, &unusable).await)
+                    self.keep_trying(|| rows::give_up(&self.pool, row.id, &unusable))
                         .await;
                 }
             }
         }
         if !done.is_empty() {
-            self.keep_trying(async || rows::mark_queued(&self.pool, &done).await)
-                .await;
+            self.keep_trying(|| rows::mark_queued(&self.pool, &done)).await;
         }
         if let Some(first) = releases.first() {
             tracing::warn!(
@@ -208,15 +206,17 @@ impl Relay {
                 error = first.error,
                 "jobs were not published: they stay in the outbox"
             );
-            self.keep_trying(async || rows::release(&self.pool, &releases).await)
-                .await;
+            self.keep_trying(|| rows::release(&self.pool, &releases)).await;
         }
         !releases.is_empty()
     }
 
     /// Tries a statement until it succeeds or the leases have run out: then
     /// somebody else has the rows, and does it again.
-    async fn keep_trying(&self, statement: impl AsyncFn() -> Result<(), sqlx::Error>) {
+    async fn keep_trying<F>(&self, statement: impl Fn() -> F)
+    where
+        F: Future<Output = Result<(), sqlx::Error>>,
+    {
         let tries = async {
             while let Err(error) = statement().await {
                 tracing::warn!(%error, "the outbox cannot be written");

@@ -1,0 +1,89 @@
+//! The failed photos.
+
+use std::io::Write;
+
+use chrono::{DateTime, Utc};
+use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use contract::PhotoId;
+use serde::Serialize;
+use sqlx::{FromRow, PgPool};
+
+use crate::cli::Which;
+
+/// A failed photo, for a person.
+#[derive(Clone, Debug, FromRow, Serialize)]
+pub(super) struct FailedPhoto {
+    pub(super) id: i64,
+    project: String,
+    name: String,
+    received_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+    reason: Option<String>,
+    detail: Option<String>,
+    size_bytes: i64,
+    original: Option<String>,
+}
+
+pub(super) async fn failed(
+    pool: &PgPool,
+    which: &Which,
+    limit: u32,
+) -> Result<Vec<FailedPhoto>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT id, project, name, received_at, finished_at, failure_reason AS reason,
+                failure_detail AS detail, size_bytes, original
+           FROM photo
+          WHERE status = 'failed' AND ($1::text IS NULL OR failure_reason = $1)
+            AND ($2::text IS NULL OR project = $2)
+          ORDER BY id LIMIT $3",
+    )
+    .bind(&which.reason)
+    .bind(which.project.as_ref().map(|project| project.as_str()))
+    .bind(i64::from(limit))
+    .fetch_all(pool)
+    .await
+}
+
+/// Those of the photos that are failed.
+pub(super) async fn still_failed(pool: &PgPool, ids: &[i64]) -> Result<Vec<PhotoId>, sqlx::Error> {
+    let ids: Vec<i64> =
+        sqlx::query_scalar("SELECT id FROM photo WHERE id = ANY ($1) AND status = 'failed' ORDER BY id")
+            .bind(ids)
+            .fetch_all(pool)
+            .await?;
+    Ok(ids
+        .into_iter()
+        .filter_map(|id| PhotoId::try_from(id).ok())
+        .collect())
+}
+
+pub(super) fn print(photos: &[FailedPhoto], json: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    if json {
+        for photo in photos {
+            writeln!(out, "{}", serde_json::to_string(photo)?)?;
+        }
+        return Ok(());
+    }
+    if photos.is_empty() {
+        writeln!(out, "No photo has failed.")?;
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.set_header([
+        "id", "project", "received", "reason", "detail", "bytes", "original",
+    ]);
+    for photo in photos {
+        table.add_row([
+            photo.id.to_string(),
+            photo.project.clone(),
+            photo.received_at.format("%Y-%m-%d %H:%M:%SZ").to_string(),
+            photo.reason.clone().unwrap_or_default(),
+            photo.detail.clone().unwrap_or_default(),
+            photo.size_bytes.to_string(),
+            photo.original.clone().unwrap_or_else(|| "deleted".to_owned()),
+        ]);
+    }
+    writeln!(out, "{table}")?;
+    Ok(())
+}

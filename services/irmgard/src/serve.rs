@@ -1,0 +1,279 @@
+//! `irmgard serve`: builds everything, serves, drains.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, bail};
+use chassis::{
+    admin::{Admin, BoundAdmin, Readiness},
+    broker::{Consumer, Publisher},
+    shutdown,
+    store::Store,
+};
+use prometheus_client::registry::Registry;
+use tokio::{
+    net::TcpListener,
+    sync::Notify,
+    task::JoinSet,
+    time::{Instant, sleep, timeout_at},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    api::{self, Parts},
+    database::{Database, SchemaError, SchemaState},
+    metrics::Metrics,
+    observe::{Health, Observer},
+    outbox::Relay,
+    reconcile::Reconciler,
+    results::{Inbox, PREFETCH, ResultsConsumer},
+    settings::ServeSettings,
+};
+
+/// Holds once the schema was found to fit.
+const SCHEMA: &str = "schema";
+/// Wait between attempts to ask for the schema.
+const SCHEMA_REST: Duration = Duration::from_secs(1);
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// Servers that are down do not keep it from starting: requests are answered
+/// 503 meanwhile, and the readiness probe says no until the schema was seen
+/// once.
+///
+/// # Errors
+/// When an address cannot be bound, or the schema does not fit.
+pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
+    let stop = shutdown::on_signals().context("signal handlers")?;
+    Server::build(settings).await?.run(stop).await
+}
+
+/// Everything that runs.
+struct Server {
+    settings: ServeSettings,
+    database: Database,
+    publisher: Publisher,
+    wake_relay: Arc<Notify>,
+    metrics: Metrics,
+    observer: Observer,
+    readiness: Readiness,
+    /// What uploads do beyond their answer.
+    uploads: TaskTracker,
+    listener: TcpListener,
+    router: axum::Router,
+    admin: BoundAdmin,
+}
+
+impl Server {
+    async fn build(settings: ServeSettings) -> anyhow::Result<Self> {
+        let database = Database::connect_lazily(&settings.database);
+        let publisher = Publisher::start(settings.broker.clone());
+        let wake_relay = Arc::new(Notify::new());
+        let store = Store::new(settings.store.clone())?;
+
+        let mut registry = Registry::default();
+        let metrics = Metrics::default();
+        metrics.register(&mut registry);
+
+        let readiness = Readiness::new(&[SCHEMA]);
+        let observer = Observer {
+            database: database.clone(),
+            store: store.clone(),
+            metrics: metrics.clone(),
+            database_health: Health::default(),
+            store_health: Health::default(),
+        };
+        let health = observer.database_health.clone();
+        readiness.report("postgres", move || health.dependency());
+        let health = observer.store_health.clone();
+        readiness.report("object-store", move || health.dependency());
+        let link = publisher.clone();
+        readiness.report("rabbitmq", move || link.state().dependency());
+
+        let uploads = TaskTracker::new();
+        let parts = Parts {
+            database: database.clone(),
+            database_timeout: settings.database_timeout,
+            store: store.clone(),
+            breaker: settings.breaker,
+            upload: settings.upload.clone(),
+            tokens: settings.tokens.clone(),
+            relay: Arc::clone(&wake_relay),
+            tasks: uploads.clone(),
+        };
+        let router = api::router(parts, &mut registry);
+        let listener = TcpListener::bind(settings.listen)
+            .await
+            .with_context(|| format!("LISTEN: {} cannot be listened on", settings.listen))?;
+        let admin = Admin {
+            registry,
+            readiness: readiness.clone(),
+        };
+        let admin = admin
+            .bind(settings.admin_listen)
+            .await
+            .with_context(|| format!("ADMIN_LISTEN: {} cannot be listened on", settings.admin_listen))?;
+        Ok(Self {
+            settings,
+            database,
+            publisher,
+            wake_relay,
+            metrics,
+            observer,
+            readiness,
+            uploads,
+            listener,
+            router,
+            admin,
+        })
+    }
+
+    async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let Self {
+            settings,
+            database,
+            publisher,
+            wake_relay,
+            metrics,
+            observer,
+            readiness,
+            uploads,
+            listener,
+            router,
+            admin,
+        } = self;
+        let (api_end, background_end, admin_end) = (
+            CancellationToken::new(),
+            CancellationToken::new(),
+            CancellationToken::new(),
+        );
+        tracing::info!(
+            address = %listener.local_addr()?,
+            admin = %admin.local_addr()?,
+            "irmgard serves"
+        );
+        let admin = tokio::spawn(admin.serve(admin_end.clone()));
+        let mut api = tokio::spawn(api::serve(listener, router, api_end.clone()));
+        let mut background = JoinSet::new();
+        background.spawn(settings.tokens.clone().follow_file(background_end.clone()));
+        background.spawn(observer.run(background_end.clone()));
+        let work = Background {
+            settings: &settings,
+            database: &database,
+            publisher: &publisher,
+            wake_relay: &wake_relay,
+            metrics: &metrics,
+            end: &background_end,
+        };
+
+        tokio::select! {
+            () = stop.cancelled() => {}
+            fits = until_schema_fits(&database) => {
+                if fits? == SchemaState::NewerByOne {
+                    tracing::warn!("the database's schema is one migration ahead of this program");
+                }
+                readiness.set(SCHEMA, true);
+                work.start(&mut background);
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            ended = &mut api => bail!("the web service ended: {ended:?}"),
+            ended = background.join_next() => bail!("background work ended: {ended:?}"),
+        }
+
+        readiness.drain();
+        let deadline = Instant::now() + settings.shutdown_grace;
+        sleep(settings.drain_delay.min(settings.shutdown_grace)).await;
+        api_end.cancel();
+        uploads.close();
+        let answered = timeout_at(deadline, async {
+            let _ = api.await;
+            uploads.wait().await;
+        });
+        if answered.await.is_err() {
+            tracing::warn!("requests were cut off: they took longer than SHUTDOWN_GRACE");
+        }
+        // Jobs of the last requests are published first, where that is quick.
+        background_end.cancel();
+        let ended = timeout_at(deadline, async {
+            while background.join_next().await.is_some() {}
+        })
+        .await;
+        if ended.is_err() {
+            tracing::warn!("background work was cut off: it took longer than SHUTDOWN_GRACE");
+        }
+        drop(publisher);
+        // A server that does not answer must not hold the process.
+        let _ = tokio::time::timeout(Duration::from_secs(1), database.close()).await;
+        admin_end.cancel();
+        let _ = admin.await;
+        tracing::info!("irmgard ends");
+        Ok(())
+    }
+}
+
+/// What works beside the requests.
+struct Background<'a> {
+    settings: &'a ServeSettings,
+    database: &'a Database,
+    publisher: &'a Publisher,
+    wake_relay: &'a Arc<Notify>,
+    metrics: &'a Metrics,
+    end: &'a CancellationToken,
+}
+
+impl Background<'_> {
+    fn start(&self, tasks: &mut JoinSet<()>) {
+        let relay = Relay::new(
+            self.database.relay().clone(),
+            self.publisher.clone(),
+            Arc::clone(self.wake_relay),
+            self.settings.relay.clone(),
+            self.metrics.relay.clone(),
+        );
+        tasks.spawn(relay.run(self.end.clone()));
+        let reconciler = Reconciler::new(
+            self.database.background().clone(),
+            self.publisher.clone(),
+            Arc::clone(self.wake_relay),
+            self.settings.reconcile.clone(),
+            self.metrics.clone(),
+        );
+        tasks.spawn(reconciler.run(self.end.clone()));
+        let queues = &self.settings.broker.queues;
+        for (inbox, queue) in [
+            (Inbox::Results, &queues.results),
+            (Inbox::DeadLetters, &queues.dead),
+        ] {
+            let consumer = Consumer::subscribe(self.settings.broker.clone(), queue, PREFETCH);
+            let results = ResultsConsumer::new(
+                self.database.background().clone(),
+                self.publisher.clone(),
+                queues.parked.clone(),
+                inbox,
+                self.metrics.results.clone(),
+            );
+            tasks.spawn(results.run(consumer, self.end.clone()));
+        }
+    }
+}
+
+/// Waits until PostgreSQL has told its schema.
+///
+/// # Errors
+/// When the schema does not fit.
+async fn until_schema_fits(database: &Database) -> Result<SchemaState, SchemaError> {
+    let mut told = false;
+    loop {
+        match database.check_schema().await {
+            Err(error @ (SchemaError::Unavailable(_) | SchemaError::Other(_))) => {
+                if !told {
+                    tracing::warn!(%error, "waiting for PostgreSQL");
+                    told = true;
+                }
+                sleep(SCHEMA_REST).await;
+            }
+            decided => return decided,
+        }
+    }
+}
