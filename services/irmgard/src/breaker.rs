@@ -109,6 +109,12 @@ impl Breaker {
         })
     }
 
+    /// The server's name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Whether the server is taken for down.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -132,7 +138,7 @@ impl Permit {
         self.probe = false;
         let before = std::mem::replace(&mut *self.breaker.state(), State::Closed { failures: 0 });
         if !matches!(before, State::Closed { .. }) {
-            tracing::info!(server = self.breaker.name, "the server answers again");
+            tracing::info!(server.address = self.breaker.name, "the server answers again");
         }
     }
 
@@ -162,8 +168,8 @@ impl Permit {
         };
         if opened {
             tracing::warn!(
-                server = self.breaker.name,
-                failures = self.breaker.settings.failures,
+                server.address = self.breaker.name,
+                count = self.breaker.settings.failures,
                 "the server does not answer: requests are refused at once until it does"
             );
         }

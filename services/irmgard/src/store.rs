@@ -45,9 +45,6 @@ pub enum StoreError {
     /// There is no such object.
     #[error("object store: no such object")]
     NotFound,
-    /// The object is what the client has already (`If-None-Match`).
-    #[error("object store: not modified")]
-    NotModified,
     /// It will never do this as it is configured.
     #[error("object store refused: {0}")]
     Refused(String),
@@ -127,7 +124,7 @@ impl ObjectStore {
         match answer {
             Err(StoreError::Stalled | StoreError::Unavailable(_)) => permit.failed(),
             Err(StoreError::Open(_)) => {}
-            Ok(_) | Err(StoreError::NotFound | StoreError::NotModified | StoreError::Refused(_)) => {
+            Ok(_) | Err(StoreError::NotFound | StoreError::Refused(_)) => {
                 self.alive.now();
                 permit.succeeded();
             }
@@ -143,7 +140,6 @@ where
     match Fault::from(error) {
         Fault::NotFound => StoreError::NotFound,
         Fault::Unavailable(why) => StoreError::Unavailable(why),
-        Fault::Refused { status: 304, .. } => StoreError::NotModified,
         refused @ (Fault::Refused { .. } | Fault::TooLarge { .. }) => {
             StoreError::Refused(refused.to_string())
         }

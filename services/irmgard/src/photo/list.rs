@@ -2,6 +2,7 @@
 //! it begins, so that the last costs no more than the first.
 
 use chrono::{DateTime, Utc};
+use contract::ProjectName;
 use serde::Serialize;
 use sqlx::{FromRow, PgConnection};
 use utoipa::ToSchema;
@@ -106,6 +107,17 @@ pub struct ListedProject {
     pub newest_received_at: DateTime<Utc>,
 }
 
+/// Which projects.
+#[derive(Clone, Debug)]
+pub struct ProjectFilter {
+    /// None but this one.
+    pub only: Option<ProjectName>,
+    /// Only those after this name.
+    pub after: String,
+    /// At most so many.
+    pub limit: i64,
+}
+
 /// Projects that have photos, by name.
 ///
 /// One index probe for each project, however many photos they have.
@@ -114,20 +126,21 @@ pub struct ListedProject {
 /// The database's.
 pub async fn projects(
     connection: &mut PgConnection,
-    after: &str,
-    limit: i64,
+    filter: &ProjectFilter,
 ) -> Result<Vec<ListedProject>, sqlx::Error> {
     sqlx::query_as(
         "WITH RECURSIVE newest AS ( \
-           (SELECT project, id, received_at FROM photo WHERE project > $1 ORDER BY project, id DESC LIMIT 1) \
+           (SELECT project, id, received_at FROM photo \
+            WHERE project > $1 AND ($3::text IS NULL OR project = $3) ORDER BY project, id DESC LIMIT 1) \
            UNION ALL \
            SELECT next.project, next.id, next.received_at FROM newest, LATERAL ( \
              SELECT project, id, received_at FROM photo \
-             WHERE project > newest.project ORDER BY project, id DESC LIMIT 1) next \
+             WHERE project > newest.project AND $3::text IS NULL ORDER BY project, id DESC LIMIT 1) next \
          ) SELECT project AS name, id AS newest_photo, received_at AS newest_received_at FROM newest LIMIT $2",
     )
-    .bind(after)
-    .bind(limit)
+    .bind(&filter.after)
+    .bind(filter.limit)
+    .bind(filter.only.as_ref().map(ProjectName::as_str))
     .fetch_all(connection)
     .await
 }

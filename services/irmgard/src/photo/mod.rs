@@ -12,7 +12,7 @@ mod row;
 pub use self::{
     idempotency::{Key, remember, remembered},
     insert::{NewPhoto, draw_ids, insert, same_photo},
-    list::{GivenImage, ListedProject, PhotoFilter, given_page, photos, projects},
+    list::{GivenImage, ListedProject, PhotoFilter, ProjectFilter, given_page, photos, projects},
     output::{AnonymizedImage, NotShown},
     read::by_id,
     records::{AsRecordsError, Records, RecordsError},

@@ -1,0 +1,124 @@
+//! Extractors: who calls, and what the address names.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    extract::{FromRequestParts, Path, Query, rejection::PathRejection},
+    http::{header, request::Parts},
+};
+use contract::{PhotoId, ProjectName};
+use serde::de::DeserializeOwned;
+use tracing::Span;
+
+use super::{
+    Api,
+    problem::{Code, Problem},
+    tokens::{Caller, Denied, Scope},
+};
+
+/// A caller that may send photos.
+#[derive(Debug)]
+pub struct Uploader(pub Caller);
+
+/// A caller that may look at photos.
+#[derive(Debug)]
+pub struct Viewer(pub Caller);
+
+fn admit(parts: &Parts, api: &Api, scope: Scope) -> Result<Caller, Problem> {
+    let authorization = parts.headers.get(header::AUTHORIZATION);
+    let caller = api
+        .tokens
+        .admit(authorization.map(|value| value.as_bytes()), scope)
+        .map_err(|denied| match denied {
+            Denied::Unauthenticated => Problem::new(Code::Unauthenticated),
+            Denied::Forbidden => Problem::new(Code::Forbidden),
+        })?;
+    if let Some(name) = &caller.name {
+        Span::current().record("token.name", name);
+    }
+    Ok(caller)
+}
+
+impl FromRequestParts<Api> for Uploader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        admit(parts, api, Scope::Upload).map(Self)
+    }
+}
+
+impl FromRequestParts<Api> for Viewer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        admit(parts, api, Scope::Read).map(Self)
+    }
+}
+
+/// The project that the address names.
+#[derive(Debug)]
+pub struct InProject(pub ProjectName);
+
+impl FromRequestParts<Api> for InProject {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let project = placeholder(parts, api, "project").await;
+        let project: ProjectName = project.and_then(|text| text.parse().ok()).ok_or_else(|| {
+            Problem::new(Code::InvalidProject).detail(contract::photo::InvalidProjectName.to_string())
+        })?;
+        Span::current().record("project", project.as_str());
+        Ok(Self(project))
+    }
+}
+
+/// The photo that the address names. What cannot be an id is an unknown one.
+#[derive(Debug)]
+pub struct OfPhoto(pub PhotoId);
+
+impl FromRequestParts<Api> for OfPhoto {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let id: PhotoId = placeholder(parts, api, "id")
+            .await
+            .and_then(|text| text.parse().ok())
+            .ok_or(Problem::new(Code::PhotoUnknown))?;
+        Span::current().record("photo.id", id.get());
+        Ok(Self(id))
+    }
+}
+
+async fn placeholder(parts: &mut Parts, api: &Api, name: &str) -> Option<String> {
+    let path: Result<Path<BTreeMap<String, String>>, PathRejection> =
+        Path::from_request_parts(parts, api).await;
+    path.ok()?.0.remove(name)
+}
+
+/// The query string.
+#[derive(Debug)]
+pub struct Asked<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<Api> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        match Query::from_request_parts(parts, api).await {
+            Ok(Query(asked)) => Ok(Self(asked)),
+            Err(rejection) => Err(Problem::new(Code::InvalidQuery).detail(rejection.body_text())),
+        }
+    }
+}
+
+/// At most so many, of those that are asked for at once.
+///
+/// # Errors
+/// When it is not within 1 to `most`.
+pub fn limit(asked: Option<i64>, usual: i64, most: i64) -> Result<i64, Problem> {
+    let limit = asked.unwrap_or(usual);
+    if (1..=most).contains(&limit) {
+        Ok(limit)
+    } else {
+        Err(Problem::new(Code::InvalidQuery).detail(format!("limit is 1 to {most}")))
+    }
+}

@@ -1,0 +1,295 @@
+//! Errors as clients see them: `application/problem+json` (RFC 9457) with a
+//! stable code.
+//!
+//! An error has two faces. The client is told code, title and what it can do;
+//! what happened inside goes to the request's log line and nowhere else.
+
+use std::{borrow::Cow, time::Duration};
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    photo::{RecordsError, Status},
+    store::StoreError,
+    upload::{FormError, UploadError},
+};
+
+/// When a request is worth another try, where nothing better is known.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+macro_rules! codes {
+    ($($variant:ident $code:literal $status:ident $title:literal)*) => {
+        /// What went wrong: stable, for programs.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code {
+            $(#[doc = $title] $variant,)*
+        }
+
+        impl Code {
+            /// Every code, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The code in bodies, logs and metrics.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            /// The status that it comes with.
+            #[must_use]
+            pub const fn status(self) -> StatusCode {
+                match self { $(Self::$variant => StatusCode::$status,)* }
+            }
+
+            /// What it means, for people.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidProject "invalid-project" BAD_REQUEST "The project's name is not allowed"
+    InvalidQuery "invalid-query" BAD_REQUEST "A query parameter cannot be read"
+    InvalidTakenAt "invalid-taken-at" BAD_REQUEST "taken_at is no RFC 3339 time"
+    InvalidIdempotencyKey "invalid-idempotency-key" BAD_REQUEST "The Idempotency-Key cannot be used"
+    MalformedForm "malformed-form" BAD_REQUEST "The form cannot be read"
+    ImageMissing "image-missing" BAD_REQUEST "The form has no file field image"
+    SeveralImages "several-images" BAD_REQUEST "The form has more than one field image"
+    IncompleteBody "incomplete-body" BAD_REQUEST "The body did not arrive whole"
+    Unauthenticated "unauthenticated" UNAUTHORIZED "A valid bearer token is needed"
+    Forbidden "forbidden" FORBIDDEN "The token does not allow this"
+    NotFound "not-found" NOT_FOUND "There is nothing at this address"
+    PhotoUnknown "photo-unknown" NOT_FOUND "There is no such photo"
+    MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED "This address does not take this method"
+    UploadIdle "upload-idle" REQUEST_TIMEOUT "The client sent nothing for too long"
+    PhotoNotReady "photo-not-ready" CONFLICT "The photo is not anonymised"
+    ImageGone "image-gone" GONE "The anonymised photo is no longer stored"
+    TooLarge "too-large" PAYLOAD_TOO_LARGE "The photo has too many bytes"
+    UnsupportedFormat "unsupported-format" UNSUPPORTED_MEDIA_TYPE "The body is neither JPEG nor PNG nor WebP"
+    FormExpected "form-expected" UNSUPPORTED_MEDIA_TYPE "The body must be multipart/form-data"
+    TooManyPixels "too-many-pixels" UNPROCESSABLE_ENTITY "The photo has too many pixels"
+    DamagedImage "damaged-image" UNPROCESSABLE_ENTITY "The photo's header cannot be read"
+    IdempotencyKeyReused "idempotency-key-reused" UNPROCESSABLE_ENTITY "The Idempotency-Key was used with another photo"
+    Internal "internal" INTERNAL_SERVER_ERROR "The server made a mistake"
+    DatabaseUnavailable "database-unavailable" SERVICE_UNAVAILABLE "The database does not answer"
+    StoreUnavailable "store-unavailable" SERVICE_UNAVAILABLE "The object store does not answer"
+    Busy "busy" SERVICE_UNAVAILABLE "Too many uploads at once"
+}
+
+/// The body of every error.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody {
+    /// `urn:irmgard:problem:` and the code.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:irmgard:problem:too-large")]
+    kind: String,
+    /// What the code means, for people.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// This case, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    detail: Option<Cow<'static, str>>,
+    /// Stable, for programs.
+    #[schema(example = "too-large")]
+    code: &'static str,
+    /// With `photo-not-ready`: where the photo is on its way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    photo_status: Option<Status>,
+}
+
+/// An error on its way to the client.
+#[derive(Debug)]
+pub struct Problem {
+    code: Code,
+    detail: Option<Cow<'static, str>>,
+    photo_status: Option<Status>,
+    retry_after: Option<Duration>,
+    cause: Option<String>,
+}
+
+/// What the request's log line says about an error.
+#[derive(Clone, Debug)]
+pub struct Reported {
+    /// What the client was told.
+    pub code: Code,
+    /// What happened inside.
+    pub cause: Option<String>,
+}
+
+impl Problem {
+    /// An error that needs no more words.
+    #[must_use]
+    pub const fn new(code: Code) -> Self {
+        Self {
+            code,
+            detail: None,
+            photo_status: None,
+            retry_after: None,
+            cause: None,
+        }
+    }
+
+    /// Says more about this case. Nothing that the client did not send.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Says where the photo is.
+    #[must_use]
+    pub const fn photo_status(mut self, status: Status) -> Self {
+        self.photo_status = Some(status);
+        self
+    }
+
+    /// For the log line alone.
+    #[must_use]
+    pub fn cause(mut self, cause: impl ToString) -> Self {
+        self.cause = Some(cause.to_string());
+        self
+    }
+
+    const fn later(code: Code, after: Duration) -> Self {
+        let mut problem = Self::new(code);
+        problem.retry_after = Some(after);
+        problem
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.code.status();
+        let body = ProblemBody {
+            kind: format!("urn:irmgard:problem:{}", self.code.as_str()),
+            title: self.code.title(),
+            status: status.as_u16(),
+            detail: self.detail,
+            code: self.code.as_str(),
+            photo_status: self.photo_status,
+        };
+        // Strings and numbers always serialise.
+        let json = serde_json::to_vec(&body).unwrap_or_default();
+        let mut response = (status, json).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if let Some(after) = self.retry_after {
+            let seconds = after.as_millis().div_ceil(1000).max(1);
+            headers.insert(
+                header::RETRY_AFTER,
+                HeaderValue::from(u64::try_from(seconds).unwrap_or(1)),
+            );
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static(r#"Bearer realm="irmgard""#),
+            );
+        }
+        response.extensions_mut().insert(Reported {
+            code: self.code,
+            cause: self.cause,
+        });
+        response
+    }
+}
+
+impl From<RecordsError> for Problem {
+    fn from(error: RecordsError) -> Self {
+        match &error {
+            RecordsError::Open(open) => Self::later(Code::DatabaseUnavailable, open.retry_after),
+            RecordsError::TimedOut | RecordsError::Unavailable(_) => {
+                Self::later(Code::DatabaseUnavailable, RETRY_AFTER)
+            }
+            RecordsError::Fault(_) => Self::new(Code::Internal),
+        }
+        .cause(error)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Open(open) => Self::later(Code::StoreUnavailable, open.retry_after),
+            // A store that refuses is one that an operator must set right: the camera comes again.
+            StoreError::Stalled
+            | StoreError::Unavailable(_)
+            | StoreError::NotFound
+            | StoreError::Refused(_) => Self::later(Code::StoreUnavailable, RETRY_AFTER),
+        }
+        .cause(error)
+    }
+}
+
+impl From<FormError> for Problem {
+    fn from(error: FormError) -> Self {
+        Self::new(Code::MalformedForm).detail(error.to_string())
+    }
+}
+
+impl From<UploadError> for Problem {
+    fn from(error: UploadError) -> Self {
+        let code = match error {
+            UploadError::Store(error) => return error.into(),
+            UploadError::Records(error) => return error.into(),
+            UploadError::Form(error) => return error.into(),
+            UploadError::Internal(cause) => return Self::new(Code::Internal).cause(cause),
+            UploadError::Busy => return Self::later(Code::Busy, RETRY_AFTER),
+            UploadError::Incomplete(cause) => return Self::new(Code::IncompleteBody).cause(cause),
+            UploadError::ImageMissing => return Self::new(Code::ImageMissing),
+            UploadError::SeveralImages => return Self::new(Code::SeveralImages),
+            UploadError::TakenAt => return Self::new(Code::InvalidTakenAt),
+            UploadError::IdempotencyKeyReused => return Self::new(Code::IdempotencyKeyReused),
+            UploadError::UnknownFormat => return Self::new(Code::UnsupportedFormat),
+            UploadError::TooLarge { .. } => Code::TooLarge,
+            UploadError::TooManyPixels { .. } => Code::TooManyPixels,
+            UploadError::Damaged | UploadError::Truncated => Code::DamagedImage,
+            UploadError::Idle { .. } => Code::UploadIdle,
+        };
+        Self::new(code).detail(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_named_after_nothing_but_letters() {
+        let codes: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(codes.len(), Code::ALL.len());
+        assert!(
+            codes
+                .iter()
+                .all(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
+        );
+    }
+
+    #[test]
+    fn what_is_temporary_says_when_to_come_again() {
+        let response = Problem::from(UploadError::Busy).into_response();
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["retry-after"], "2");
+        let open = crate::breaker::Open {
+            retry_after: Duration::from_millis(300),
+        };
+        let response = Problem::from(StoreError::Open(open)).into_response();
+        assert_eq!(response.headers()["retry-after"], "1");
+    }
+}

@@ -1,0 +1,343 @@
+//! Who may do what: bearer tokens (RFC 6750), known by their SHA-256.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use contract::ProjectName;
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+use tokio_util::sync::CancellationToken;
+
+/// How often a tokens file is looked at for changes.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What a token allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// To send photos.
+    Upload,
+    /// To look at photos and what is known about them.
+    Read,
+}
+
+/// Whoever makes a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// The token's name; `None` where no tokens are in use.
+    pub name: Option<String>,
+    /// The only project that the token is for.
+    pub project: Option<ProjectName>,
+}
+
+/// Why a request is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// No token, or none of ours.
+    Unauthenticated,
+    /// The token is for something else.
+    Forbidden,
+}
+
+/// The tokens that are in use; clones share them.
+#[derive(Clone, Debug)]
+pub struct Tokens(Option<Arc<Shared>>);
+
+#[derive(Debug)]
+struct Shared {
+    file: PathBuf,
+    table: RwLock<Arc<Table>>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Table(Vec<Token>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Token {
+    name: String,
+    sha256: [u8; 32],
+    upload: bool,
+    read: bool,
+    project: Option<ProjectName>,
+}
+
+/// The tokens file cannot be used. Never says what a line holds.
+#[derive(Debug, thiserror::Error)]
+pub enum TokensError {
+    /// It cannot be read.
+    #[error("TOKENS_FILE cannot be read: {0}")]
+    Unreadable(#[from] std::io::Error),
+    /// Lines that are no tokens.
+    #[error("TOKENS_FILE: {}", .0.join("; "))]
+    Lines(Vec<String>),
+}
+
+impl Tokens {
+    /// Everybody may do everything.
+    #[must_use]
+    pub const fn open_to_all() -> Self {
+        Self(None)
+    }
+
+    /// Only those whose token is in this file: a line
+    /// `name:sha256:scopes[:project]` for each, scopes `upload`, `read` or
+    /// both with a comma; empty lines and those that begin with `#` are none.
+    ///
+    /// # Errors
+    /// All lines that make no sense.
+    pub fn from_file(file: &Path) -> Result<Self, TokensError> {
+        let table = Table::parse(&fs::read_to_string(file)?)?;
+        Ok(Self(Some(Arc::new(Shared {
+            file: file.to_owned(),
+            table: RwLock::new(Arc::new(table)),
+        }))))
+    }
+
+    /// Whether there are any.
+    #[must_use]
+    pub const fn in_use(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Takes up changes of the file until `end`. A file that cannot be used
+    /// changes nothing.
+    pub async fn follow_file(self, end: CancellationToken) {
+        let Some(shared) = self.0 else {
+            return end.cancelled().await;
+        };
+        let mut complained = false;
+        while end
+            .run_until_cancelled(tokio::time::sleep(LOOK_INTERVAL))
+            .await
+            .is_some()
+        {
+            match shared.look_again() {
+                Ok(changed) => {
+                    complained = false;
+                    if changed {
+                        tracing::info!("the tokens file has changed: its tokens are in use now");
+                    }
+                }
+                Err(error) if !complained => {
+                    complained = true;
+                    tracing::error!(%error, "the tokens that were read before stay in use");
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Lets a request in, or not. `authorization` is the header's value.
+    ///
+    /// # Errors
+    /// See [`Denied`].
+    pub fn admit(&self, authorization: Option<&[u8]>, scope: Scope) -> Result<Caller, Denied> {
+        let Some(shared) = &self.0 else {
+            return Ok(Caller::default());
+        };
+        let token = authorization.and_then(bearer).ok_or(Denied::Unauthenticated)?;
+        shared.table().admit(token, scope)
+    }
+}
+
+impl Shared {
+    fn table(&self) -> Arc<Table> {
+        Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether there was a change.
+    fn look_again(&self) -> Result<bool, TokensError> {
+        let table = Table::parse(&fs::read_to_string(&self.file)?)?;
+        if table == *self.table() {
+            return Ok(false);
+        }
+        *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
+        Ok(true)
+    }
+}
+
+impl Table {
+    fn parse(text: &str) -> Result<Self, TokensError> {
+        let mut tokens = Vec::new();
+        let mut mistakes = Vec::new();
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            match Token::parse(line) {
+                Ok(token) => tokens.push(token),
+                Err(why) => mistakes.push(format!("line {}: {why}", number + 1)),
+            }
+        }
+        if mistakes.is_empty() {
+            Ok(Self(tokens))
+        } else {
+            Err(TokensError::Lines(mistakes))
+        }
+    }
+
+    /// Compares with every token, whichever it is, in constant time.
+    fn admit(&self, token: &[u8], scope: Scope) -> Result<Caller, Denied> {
+        let sha256: [u8; 32] = Sha256::digest(token).into();
+        let mut found = None;
+        for known in &self.0 {
+            let same: Choice = known.sha256.ct_eq(&sha256);
+            if bool::from(same) {
+                found = Some(known);
+            }
+        }
+        let token = found.ok_or(Denied::Unauthenticated)?;
+        let allowed = match scope {
+            Scope::Upload => token.upload,
+            Scope::Read => token.read,
+        };
+        if !allowed {
+            return Err(Denied::Forbidden);
+        }
+        Ok(Caller {
+            name: Some(token.name.clone()),
+            project: token.project.clone(),
+        })
+    }
+}
+
+impl Token {
+    fn parse(line: &str) -> Result<Self, &'static str> {
+        let mut parts = line.split(':').map(str::trim);
+        let (Some(name), Some(sha256), Some(scopes)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err("write name:sha256:scopes or name:sha256:scopes:project");
+        };
+        let project = parts.next();
+        if parts.next().is_some() {
+            return Err("more than four parts");
+        }
+        // A name goes to rows and log lines: the rule for project names keeps it plain.
+        if name.parse::<ProjectName>().is_err() {
+            return Err("a name is 1 to 64 letters, digits, '.', '_' or '-'");
+        }
+        let mut digest = [0; 32];
+        hex::decode_to_slice(sha256, &mut digest).map_err(|_| "the SHA-256 is not 64 hexadecimal digits")?;
+        let (mut upload, mut read) = (false, false);
+        for scope in scopes.split(',').map(str::trim) {
+            match scope {
+                "upload" => upload = true,
+                "read" => read = true,
+                _ => return Err("scopes are upload and read"),
+            }
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            sha256: digest,
+            upload,
+            read,
+            project: project
+                .map(str::parse)
+                .transpose()
+                .map_err(|_| "the project's name is not allowed")?,
+        })
+    }
+}
+
+impl Caller {
+    /// Whether the token is for this project.
+    #[must_use]
+    pub fn may_see(&self, project: &str) -> bool {
+        self.project.as_ref().is_none_or(|only| only.as_str() == project)
+    }
+}
+
+/// The token of `Authorization: Bearer <token>`.
+fn bearer(authorization: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = authorization.split_at_checked(7)?;
+    let token = token.trim_ascii();
+    (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(name: &str, token: &str, rest: &str) -> String {
+        format!("{name}:{}:{rest}\n", hex::encode(Sha256::digest(token)))
+    }
+
+    fn tokens(text: &str) -> (tempfile::NamedTempFile, Tokens) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        let tokens = Tokens::from_file(file.path()).unwrap();
+        (file, tokens)
+    }
+
+    #[test]
+    fn a_token_is_let_in_for_its_scope() {
+        let text =
+            line("cam-1", "abc", "upload") + "\n# staff\n" + &line("office", "xyz", "read, upload:site-1");
+        let (_file, tokens) = tokens(&text);
+        let caller = tokens.admit(Some(b"Bearer abc"), Scope::Upload).unwrap();
+        assert_eq!((caller.name.as_deref(), caller.project), (Some("cam-1"), None));
+        assert_eq!(
+            tokens.admit(Some(b"Bearer abc"), Scope::Read),
+            Err(Denied::Forbidden)
+        );
+        let office = tokens.admit(Some(b"bearer  xyz "), Scope::Read).unwrap();
+        assert!(office.may_see("site-1") && !office.may_see("site-2"));
+        for wrong in [
+            "Bearer abd",
+            "Bearer ",
+            "Bearer",
+            "Basic abc",
+            "abc",
+            "",
+            "Bearer abc xyz",
+        ] {
+            assert_eq!(
+                tokens.admit(Some(wrong.as_bytes()), Scope::Upload),
+                Err(Denied::Unauthenticated),
+                "{wrong:?}"
+            );
+        }
+        assert_eq!(tokens.admit(None, Scope::Upload), Err(Denied::Unauthenticated));
+    }
+
+    #[test]
+    fn an_empty_file_lets_nobody_in_and_no_file_everybody() {
+        assert!(
+            tokens("# none yet\n")
+                .1
+                .admit(Some(b"Bearer x"), Scope::Read)
+                .is_err()
+        );
+        assert!(Tokens::open_to_all().admit(None, Scope::Read).is_ok());
+    }
+
+    #[test]
+    fn every_mistake_is_told_by_its_line_and_without_its_content() {
+        let text = "secret\na:zz:read\n".to_owned()
+            + &line("b c", "s", "read")
+            + &line("d", "s", "write")
+            + &line("e", "s", "read:../x")
+            + &line("f", "s", "read:x:y");
+        let error = Table::parse(&text).unwrap_err().to_string();
+        for number in 1..=6 {
+            assert!(error.contains(&format!("line {number}: ")), "{error}");
+        }
+        assert!(!error.contains("secret") && !error.contains("zz"));
+    }
+
+    #[test]
+    fn a_changed_file_is_taken_up_and_a_broken_one_is_not() {
+        let (file, tokens) = tokens(&line("a", "old", "read"));
+        let shared = tokens.0.clone().unwrap();
+        assert!(!shared.look_again().unwrap());
+        fs::write(file.path(), line("a", "new", "read")).unwrap();
+        assert!(shared.look_again().unwrap());
+        assert!(tokens.admit(Some(b"Bearer old"), Scope::Read).is_err());
+        fs::write(file.path(), "broken").unwrap();
+        assert!(shared.look_again().is_err());
+        assert!(tokens.admit(Some(b"Bearer new"), Scope::Read).is_ok());
+    }
+}
