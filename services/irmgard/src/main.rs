@@ -36,7 +36,8 @@ fn main() -> ExitCode {
             return ExitCode::from(WRONG_CONFIGURATION);
         }
     };
-    // A command's standard output is its result.
+    // A command's standard output is its result, and a person reads its errors.
+    let is_for_people = matches!(work, Work::Sweep(..) | Work::Failed(..));
     let service = match work {
         Work::Serve(_) => service(),
         _ => service().on_stderr(),
@@ -53,8 +54,11 @@ fn main() -> ExitCode {
     match run(work) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "irmgard failed");
-            complain(&format!("{error:#}"));
+            if is_for_people {
+                complain(&format!("{error:#}"));
+            } else {
+                tracing::error!(error = format!("{error:#}"), "irmgard failed");
+            }
             match error.downcast_ref() {
                 Some(SchemaError::TooOld { .. } | SchemaError::TooNew { .. } | SchemaError::Denied) => {
                     ExitCode::from(WRONG_SCHEMA)

@@ -16,6 +16,7 @@ use tokio::{sync::Notify, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    database::limited,
     metrics::Metrics,
     outbox::{heal_received, restore_lost},
 };
@@ -91,7 +92,7 @@ impl Reconciler {
                 () = end.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            match self.pass().await {
+            match limited(self.pass()).await {
                 Ok(Some(pass)) if !pass.queued_again.is_empty() || !pass.healed.is_empty() => {
                     self.wake.notify_one();
                     let count = pass.queued_again.len() + pass.healed.len();

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
-    ConnectOptions, Executor, PgPool,
+    ConnectOptions, Connection, Executor, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 
@@ -28,6 +28,14 @@ pub const APPLICATION_NAME: &str = "irmgard";
 
 /// How long a connection that is given back may take to be reset.
 const RESET_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long one piece of background work may take in the database: without a
+/// limit a server that vanished from the network would stop it for ever.
+///
+/// The limit is on our side. A `statement_timeout` would also end the wait of
+/// a COMMIT for its standby, and PostgreSQL then reports success for a
+/// transaction that no standby has.
+const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A transaction of ours that is idle for this long belongs to nobody any more.
 const IDLE_IN_TRANSACTION: &str = "60s";
@@ -106,13 +114,18 @@ impl Database {
             .test_before_acquire(false)
             .after_release(|connection, _| {
                 Box::pin(async move {
-                    let reset = connection.execute("RESET application_name");
-                    Ok(tokio::time::timeout(RESET_TIMEOUT, reset)
-                        .await
-                        .is_ok_and(|reset| reset.is_ok()))
+                    within(RESET_TIMEOUT, connection.execute("RESET application_name")).await?;
+                    Ok(true)
                 })
             })
             .connect_lazy_with(options.clone());
+        let pool = pool.after_release(|connection, _| {
+            Box::pin(async move {
+                // Work that ran out of time leaves its statement behind.
+                within(RESET_TIMEOUT, connection.ping()).await?;
+                Ok(true)
+            })
+        });
         let background = pool
             .clone()
             .max_connections(settings.background_connections)
@@ -164,7 +177,9 @@ impl Database {
     /// # Errors
     /// When it cannot, or the question cannot be asked.
     pub async fn check_schema(&self) -> Result<SchemaState, SchemaError> {
-        schema::check(&self.background).await
+        limited(async { Ok(schema::check(&self.background).await) })
+            .await
+            .unwrap_or_else(|error| Err(SchemaError::Unavailable(error)))
     }
 
     /// Closes all connections; waits for those that are in use.
@@ -173,4 +188,22 @@ impl Database {
         self.background.close().await;
         self.relay.close().await;
     }
+}
+
+/// A piece of background work in the database, with a limit on its time.
+///
+/// # Errors
+/// The work's, or [`sqlx::Error::Io`] when it takes too long; its outcome is
+/// unknown then.
+pub async fn limited<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    within(BACKGROUND_TIMEOUT, work).await
+}
+
+async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    tokio::time::timeout(limit, work)
+        .await
+        .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
 }

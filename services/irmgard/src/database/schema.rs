@@ -4,7 +4,7 @@ use sqlx::{
     AssertSqlSafe, Connection, Executor, PgConnection, PgPool, migrate::Migrator, postgres::PgConnectOptions,
 };
 
-use super::is_unavailable;
+use super::{is_unavailable, limited};
 
 static MIGRATOR: Migrator = sqlx::migrate!();
 
@@ -128,7 +128,7 @@ pub async fn migrate(
     options: &PgConnectOptions,
     runtime_role: Option<&str>,
 ) -> Result<MigrationOutcome, MigrateError> {
-    let mut connection = PgConnection::connect_with(options).await?;
+    let mut connection = limited(PgConnection::connect_with(options)).await?;
     // Held until the connection ends, however that happens.
     sqlx::query("SELECT pg_advisory_lock($1)")
         .bind(MIGRATION_LOCK)

@@ -10,7 +10,7 @@ use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::rows::{self, Leased, Release, Unusable};
-use crate::{failpoint, metrics::RelayMetrics};
+use crate::{database::limited, failpoint, metrics::RelayMetrics};
 
 /// Publishes in flight at a time.
 const CONCURRENCY: usize = 64;
@@ -85,11 +85,15 @@ impl Relay {
         }
     }
 
-    /// Works until `end` is cancelled; finishes the batch in hand then.
+    /// Works until `end` is cancelled; looks once more then, for the jobs of
+    /// the last requests.
     pub async fn run(self, end: CancellationToken) {
         loop {
             tokio::select! {
-                () = end.cancelled() => return,
+                () = end.cancelled() => {
+                    self.round().await;
+                    return;
+                }
                 () = self.wake.notified() => sleep(LINGER).await,
                 () = sleep(self.settings.interval) => {}
             }
@@ -113,7 +117,7 @@ impl Relay {
             return Round::Away;
         }
         let batch = self.settings.batch;
-        let leased = match rows::lease(&self.pool, batch.into(), self.settings.lease).await {
+        let leased = match limited(rows::lease(&self.pool, batch.into(), self.settings.lease)).await {
             Ok(leased) => leased,
             Err(error) => {
                 tracing::warn!(%error, "the outbox cannot be read");
@@ -218,7 +222,7 @@ impl Relay {
         F: Future<Output = Result<(), sqlx::Error>>,
     {
         let tries = async {
-            while let Err(error) = statement().await {
+            while let Err(error) = limited(statement()).await {
                 tracing::warn!(%error, "the outbox cannot be written");
                 sleep(REST).await;
             }

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{Applied, Unattributable, Verdict, apply, apply::name};
-use crate::{failpoint, metrics::ResultMetrics};
+use crate::{database::limited, failpoint, metrics::ResultMetrics};
 
 /// Messages that are unacknowledged at a time; more than a batch, so that the
 /// next one is here when one is done.
@@ -154,7 +154,7 @@ impl ResultsConsumer {
         let verdicts: Vec<Verdict> = batch.iter().map(|r| r.verdict.clone()).collect();
         let mut rest = SHORTEST_REST;
         loop {
-            let error = match apply(&self.pool, &verdicts).await {
+            let error = match limited(apply(&self.pool, &verdicts)).await {
                 Ok(applied) => return Ok(Ok(applied)),
                 Err(error) => error,
             };

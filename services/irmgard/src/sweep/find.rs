@@ -1,147 +1,17 @@
-//! `irmgard sweep`: objects that belong to no photo, and uploads that never
-//! ended.
-//!
-//! An upload stores the object first and writes the rows afterwards; where
-//! the outcome of the commit is unknown the object stays. What is then left
-//! over is found here. Only keys of our own form are ever deleted.
+//! Compares the buckets with the rows.
 
-use std::{collections::HashMap, io::Write, time::Duration};
+use std::collections::HashMap;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use chassis::store::{Store, StoreError};
 use chrono::{DateTime, Utc};
-use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use contract::{ObjectLocation, PhotoKey, key::PREFIX};
-use serde::Serialize;
 use sqlx::PgPool;
 
-use crate::{cli::SweepArguments, database::Database, settings::ToolSettings};
-
-/// Deleting what is younger could hit an upload that is just being made.
-const YOUNGEST_TO_DELETE: Duration = Duration::from_secs(3600);
-
-/// Why something was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// An original whose photo has no row, or a row that names another object.
-    NoPhoto,
-    /// The original of a photo that is anonymised, whose output exists.
-    OriginalOfAnonymized,
-    /// A multipart upload that was neither completed nor aborted.
-    UnfinishedUpload,
-    /// An object in the output bucket that no photo names. Never deleted.
-    UnknownOutput,
-    /// An object with a key that is not ours. Never deleted.
-    ForeignKey,
-}
-
-impl Kind {
-    const fn is_deletable(self) -> bool {
-        match self {
-            Self::NoPhoto | Self::OriginalOfAnonymized | Self::UnfinishedUpload => true,
-            Self::UnknownOutput | Self::ForeignKey => false,
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::NoPhoto => "no photo",
-            Self::OriginalOfAnonymized => "original of an anonymised photo",
-            Self::UnfinishedUpload => "unfinished upload",
-            Self::UnknownOutput => "output without a photo (kept)",
-            Self::ForeignKey => "not a key of ours (kept)",
-        }
-    }
-}
-
-/// Something that was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// Why.
-    pub kind: Kind,
-    /// Where.
-    pub location: String,
-    /// Since when it is there.
-    pub since: DateTime<Utc>,
-    /// Its size; unknown for an unfinished upload.
-    pub size_bytes: Option<i64>,
-    /// Whether it was deleted just now.
-    pub deleted: bool,
-    #[serde(skip)]
-    upload_id: Option<String>,
-}
-
-/// Runs the command; the findings go to `out`.
-///
-/// # Errors
-/// When a server is away or refuses, or the arguments are too bold.
-pub async fn run(
-    settings: &ToolSettings,
-    arguments: &SweepArguments,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
-    if arguments.delete && arguments.older_than < YOUNGEST_TO_DELETE {
-        bail!("--older-than must be at least 1h with --delete: an upload may be just on its way");
-    }
-    let database = Database::connect_lazily(&settings.database);
-    database.check_schema().await?;
-    let store = Store::new(settings.store.clone())?;
-    let sweep = Sweep {
-        store: &store,
-        pool: database.background(),
-        before: Utc::now() - chrono::Duration::from_std(arguments.older_than)?,
-    };
-    let mut findings = sweep.find().await?;
-    if arguments.delete {
-        for finding in findings.iter_mut().filter(|f| f.kind.is_deletable()) {
-            sweep.delete(finding).await?;
-        }
-    }
-    if arguments.json {
-        for finding in &findings {
-            writeln!(out, "{}", serde_json::to_string(finding)?)?;
-        }
-        return Ok(());
-    }
-    print(&findings, arguments.delete, out)
-}
-
-fn print(findings: &[Finding], delete: bool, out: &mut impl Write) -> anyhow::Result<()> {
-    if findings.is_empty() {
-        writeln!(out, "Nothing found.")?;
-        return Ok(());
-    }
-    let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
-    table.set_header(["found", "where", "since", "bytes", "deleted"]);
-    for finding in findings {
-        table.add_row([
-            finding.kind.name().to_owned(),
-            finding.location.clone(),
-            finding.since.format("%Y-%m-%d %H:%M:%SZ").to_string(),
-            finding.size_bytes.map(|n| n.to_string()).unwrap_or_default(),
-            if finding.deleted { "yes" } else { "no" }.to_owned(),
-        ]);
-    }
-    writeln!(out, "{table}")?;
-    let deletable = findings.iter().filter(|f| f.kind.is_deletable()).count();
-    if !delete && deletable > 0 {
-        writeln!(
-            out,
-            "Nothing was deleted; --delete deletes {deletable} of {}.",
-            findings.len()
-        )?;
-    }
-    Ok(())
-}
-
-/// An object as a listing shows it.
-struct Listed {
-    location: ObjectLocation,
-    since: DateTime<Utc>,
-    size_bytes: i64,
-}
+use super::{
+    Finding, Kind,
+    listing::{Listed, Pages, time},
+};
 
 /// What a photo's row says of its objects.
 struct Known {
@@ -150,14 +20,20 @@ struct Known {
     output: Option<ObjectLocation>,
 }
 
-struct Sweep<'a> {
+/// One sweep.
+pub(super) struct Sweep<'a> {
     store: &'a Store,
     pool: &'a PgPool,
     before: DateTime<Utc>,
 }
 
-impl Sweep<'_> {
-    async fn find(&self) -> anyhow::Result<Vec<Finding>> {
+impl<'a> Sweep<'a> {
+    /// Looks at what is there since before `before`.
+    pub(super) const fn new(store: &'a Store, pool: &'a PgPool, before: DateTime<Utc>) -> Self {
+        Self { store, pool, before }
+    }
+
+    pub(super) async fn find(&self) -> anyhow::Result<Vec<Finding>> {
         let settings = self.store.settings();
         let mut findings = self.originals(&settings.input_bucket).await?;
         findings.extend(self.outputs(&settings.output_bucket).await?);
@@ -271,7 +147,7 @@ impl Sweep<'_> {
         }
     }
 
-    async fn delete(&self, finding: &mut Finding) -> anyhow::Result<()> {
+    pub(super) async fn delete(&self, finding: &mut Finding) -> anyhow::Result<()> {
         let location: ObjectLocation = finding.location.parse()?;
         match &finding.upload_id {
             Some(id) => {
@@ -337,55 +213,4 @@ impl Finding {
             upload_id: None,
         }
     }
-}
-
-/// The objects of our prefix in one bucket, page by page.
-struct Pages<'a> {
-    store: &'a Store,
-    bucket: &'a str,
-    token: Option<String>,
-    done: bool,
-}
-
-impl<'a> Pages<'a> {
-    const fn new(store: &'a Store, bucket: &'a str) -> Self {
-        Self {
-            store,
-            bucket,
-            token: None,
-            done: false,
-        }
-    }
-
-    async fn next(&mut self) -> anyhow::Result<Option<Vec<Listed>>> {
-        if self.done {
-            return Ok(None);
-        }
-        let page = self
-            .store
-            .client()
-            .list_objects_v2()
-            .bucket(self.bucket)
-            .prefix(PREFIX)
-            .set_continuation_token(self.token.take())
-            .send()
-            .await
-            .map_err(StoreError::from)
-            .with_context(|| format!("objects in bucket {}", self.bucket))?;
-        self.token = page.next_continuation_token.clone();
-        self.done = self.token.is_none();
-        let listed = page.contents().iter().filter_map(|object| {
-            Some(Listed {
-                location: ObjectLocation::new(self.bucket, object.key()?).ok()?,
-                since: time(object.last_modified())?,
-                size_bytes: object.size().unwrap_or(0),
-            })
-        });
-        Ok(Some(listed.collect()))
-    }
-}
-
-fn time(time: Option<&aws_sdk_s3::primitives::DateTime>) -> Option<DateTime<Utc>> {
-    let time = time?;
-    DateTime::from_timestamp(time.secs(), time.subsec_nanos())
 }

@@ -1,0 +1,65 @@
+//! The objects of our prefix in a bucket.
+
+use anyhow::Context;
+use chassis::store::{Store, StoreError};
+use chrono::{DateTime, Utc};
+use contract::{ObjectLocation, key::PREFIX};
+
+/// An object as a listing shows it.
+pub(super) struct Listed {
+    pub(super) location: ObjectLocation,
+    pub(super) since: DateTime<Utc>,
+    pub(super) size_bytes: i64,
+}
+
+/// The objects of our prefix in one bucket, page by page.
+pub(super) struct Pages<'a> {
+    store: &'a Store,
+    bucket: &'a str,
+    token: Option<String>,
+    done: bool,
+}
+
+impl<'a> Pages<'a> {
+    pub(super) const fn new(store: &'a Store, bucket: &'a str) -> Self {
+        Self {
+            store,
+            bucket,
+            token: None,
+            done: false,
+        }
+    }
+
+    pub(super) async fn next(&mut self) -> anyhow::Result<Option<Vec<Listed>>> {
+        if self.done {
+            return Ok(None);
+        }
+        let page = self
+            .store
+            .client()
+            .list_objects_v2()
+            .bucket(self.bucket)
+            .prefix(PREFIX)
+            .set_continuation_token(self.token.take())
+            .send()
+            .await
+            .map_err(StoreError::from)
+            .with_context(|| format!("objects in bucket {}", self.bucket))?;
+        self.token = page.next_continuation_token.clone();
+        self.done = self.token.is_none();
+        let listed = page.contents().iter().filter_map(|object| {
+            Some(Listed {
+                location: ObjectLocation::new(self.bucket, object.key()?).ok()?,
+                since: time(object.last_modified())?,
+                size_bytes: object.size().unwrap_or(0),
+            })
+        });
+        Ok(Some(listed.collect()))
+    }
+}
+
+/// The SDK's time as ours.
+pub(super) fn time(time: Option<&aws_sdk_s3::primitives::DateTime>) -> Option<DateTime<Utc>> {
+    let time = time?;
+    DateTime::from_timestamp(time.secs(), time.subsec_nanos())
+}
