@@ -16,8 +16,6 @@ use super::{
     link::Link, message::short, session::Session,
 };
 
-const CONSUMER_TAG: &str = "c";
-
 /// Deliveries from one queue, on a connection of its own that comes back by
 /// itself. Several tasks may ask for the next one. Dropping it cuts the
 /// connection, and the broker takes back what was not settled.
@@ -64,6 +62,7 @@ impl Consumer {
             wanted: wanted.subscribe(),
             inbox: Arc::clone(&inbox),
             drained: drained.clone(),
+            subscriptions: 0,
         };
         let ended = end.clone();
         tokio::spawn(async move {
@@ -167,6 +166,8 @@ struct Subscription {
     inbox: Arc<Inbox>,
     /// The owner has settled everything and wants the connection closed.
     drained: CancellationToken,
+    /// Subscriptions so far.
+    subscriptions: u64,
 }
 
 impl Subscription {
@@ -250,10 +251,14 @@ impl Subscription {
     async fn deliver(&mut self, channel: &Channel) -> Result<(), Over> {
         let lost = |error: lapin::Error| Over::Lost(error.to_string());
         let limit = self.settings.connect_timeout;
+        // A quorum queue delivers everything unsettled once more to a consumer
+        // that comes back under the tag of one that was cancelled.
+        self.subscriptions += 1;
+        let tag = format!("c{}", self.subscriptions);
         let timed_out = |_| Over::Lost(ConnectError::TimedOut(limit).to_string());
         let consume = channel.basic_consume(
             short(&self.queue),
-            CONSUMER_TAG.into(),
+            short(&tag),
             BasicConsumeOptions::default(),
             FieldTable::default(),
         );
@@ -273,7 +278,7 @@ impl Subscription {
                 }
             }
         }
-        let cancel = channel.basic_cancel(CONSUMER_TAG.into(), BasicCancelOptions::default());
+        let cancel = channel.basic_cancel(short(&tag), BasicCancelOptions::default());
         timeout(limit, cancel).await.map_err(timed_out)?.map_err(lost)?;
         // What the broker sent before it saw the cancel is ours all the same.
         while let Some(Ok(delivery)) = stream.next().await {

@@ -1,0 +1,9 @@
+//! The worker process against real servers.
+
+mod given;
+mod harness;
+mod journey;
+mod lifecycle;
+mod outage;
+mod suspect;
+mod verdict;

@@ -1,0 +1,162 @@
+//! Photos that end the process, and processes that end at the wrong time.
+
+#![cfg(feature = "failpoints")]
+
+use chassis::broker::Message;
+use contract::{
+    Outcome,
+    headers::{X_DELIVERY_COUNT, X_EARLIER_DELIVERIES},
+};
+
+use crate::harness::{PATIENCE, Site, astronaut};
+
+const FAILPOINTS: &str = "FAILPOINTS";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn photo_that_ends_the_process_fails_and_the_worker_lives_on() {
+    let mut site = Site::with(|environment| {
+        environment.insert(
+            FAILPOINTS.into(),
+            "anonymizer::while-anonymizing=return(17)".into(),
+        );
+    })
+    .await;
+    site.start().await;
+    let photo = site.post(17, astronaut()).await;
+    let status = site.worker.ended(PATIENCE).await.unwrap();
+    assert!(!status.success());
+    site.start().await;
+    assert_eq!(site.failure(photo.id).await, "process-crashed");
+    assert!(site.is_there(&photo.original).await);
+    assert!(!site.is_there(&photo.output).await);
+    assert_eq!(site.metric("anonymizer_child_deaths_total").await, Some(2.0));
+    let other = site.post(18, astronaut()).await;
+    assert_eq!(site.result().await.id, other.id);
+    site.drained().await;
+    site.assert_anonymized(&other).await;
+}
+
+/// A panic is no death of the process, but no verdict either.
+#[tokio::test(flavor = "multi_thread")]
+async fn photo_that_panics_is_tried_in_a_child() {
+    let mut site = Site::with(|environment| {
+        environment.insert(FAILPOINTS.into(), "anonymizer::while-anonymizing=panic".into());
+    })
+    .await;
+    site.start().await;
+    let photo = site.post(17, astronaut()).await;
+    assert_eq!(site.failure(photo.id).await, "process-crashed");
+    assert!(site.worker.alive());
+}
+
+/// Whatever count the message brings, a photo that is in order comes out.
+#[tokio::test(flavor = "multi_thread")]
+async fn suspect_photo_in_order_is_anonymised_in_a_child() {
+    let mut site = Site::with(|environment| {
+        environment.insert("RUST_LOG".into(), "debug".into());
+    })
+    .await;
+    site.start().await;
+    let photo = site.photo(17, contract::media::MediaType::Png);
+    site.store_original(&photo, astronaut()).await;
+    let message = Message::new(photo.job.encode().unwrap()).with_header(X_EARLIER_DELIVERIES, 3);
+    site.queue_message(&message).await;
+    let result = site.result().await;
+    assert!(
+        matches!(result.outcome, Outcome::Anonymized { detections: Some(ref found), .. } if !found.is_empty()),
+        "{result:?}"
+    );
+    site.drained().await;
+    site.assert_anonymized(&photo).await;
+}
+
+/// A message near the broker's limit begins anew, and stays suspect.
+#[tokio::test(flavor = "multi_thread")]
+async fn message_near_the_delivery_limit_is_renewed() {
+    let mut site = Site::with(|environment| {
+        environment.insert(FAILPOINTS.into(), "anonymizer::after-republish=return".into());
+    })
+    .await;
+    site.start().await;
+    let photo = site.photo(17, contract::media::MediaType::Png);
+    site.store_original(&photo, astronaut()).await;
+    // The broker passes a count on that it has not given itself.
+    let message = Message::new(photo.job.encode().unwrap())
+        .with_header(X_DELIVERY_COUNT, 12)
+        .with_header(X_EARLIER_DELIVERIES, 20);
+    site.queue_message(&message).await;
+    site.worker.ended(PATIENCE).await.unwrap();
+    let (one, other) = (
+        site.take(&site.queues.jobs).await,
+        site.take(&site.queues.jobs).await,
+    );
+    let renewed = [one, other]
+        .into_iter()
+        .find(|message| message.header_number(X_EARLIER_DELIVERIES) == Some(32))
+        .expect("a copy that carries all deliveries");
+    // The dead worker may have had it, too, and so has this test.
+    assert!(renewed.delivery_count() < 5);
+    assert_eq!(renewed.body, photo.job.encode().unwrap());
+}
+
+/// `kill -9` at every arrow: the next worker brings it to the same end.
+#[tokio::test(flavor = "multi_thread")]
+async fn death_at_any_step_loses_nothing() {
+    let points = [
+        "after-receive",
+        "after-get",
+        "while-anonymizing",
+        "after-anonymize",
+        "after-put",
+        "after-publish",
+        "after-delete",
+        "before-ack",
+    ];
+    let mut site = Site::new().await;
+    for (id, point) in (1..).zip(points) {
+        site.worker
+            .set(FAILPOINTS, &format!("anonymizer::{point}=return"));
+        site.start().await;
+        let photo = site.post(id, astronaut()).await;
+        let status = site.worker.ended(PATIENCE).await.unwrap();
+        assert!(!status.success(), "{point}");
+        site.worker.unset(FAILPOINTS);
+        site.start().await;
+        let first = site.result().await;
+        assert_eq!(first.id, photo.id, "{point}");
+        assert!(
+            matches!(first.outcome, Outcome::Anonymized { .. }),
+            "{point}: {first:?}"
+        );
+        let told_before = ["after-publish", "after-delete", "before-ack"].contains(&point);
+        if told_before {
+            let again = site.result().await;
+            assert_eq!(again.id, photo.id, "{point}");
+            assert!(
+                matches!(again.outcome, Outcome::Anonymized { .. }),
+                "{point}: {again:?}"
+            );
+        }
+        site.no_result().await;
+        site.assert_anonymized(&photo).await;
+        site.worker.kill().unwrap();
+    }
+}
+
+/// The verdict was told, the ack was not: it is told again.
+#[tokio::test(flavor = "multi_thread")]
+async fn death_after_a_verdict_repeats_it() {
+    let mut site = Site::with(|environment| {
+        environment.insert(FAILPOINTS.into(), "anonymizer::after-failed=return".into());
+    })
+    .await;
+    site.start().await;
+    let photo = site.post(17, b"text".to_vec()).await;
+    assert_eq!(site.failure(photo.id).await, "unsupported-format");
+    site.worker.ended(PATIENCE).await.unwrap();
+    site.worker.unset(FAILPOINTS);
+    site.start().await;
+    assert_eq!(site.failure(photo.id).await, "unsupported-format");
+    site.no_result().await;
+    assert!(site.is_there(&photo.original).await);
+}
