@@ -1,5 +1,7 @@
 //! Job messages: "anonymise this photo".
 
+use std::fmt::Display;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -91,14 +93,14 @@ impl JobMessage {
         if body.len() > MAX_MESSAGE_BYTES {
             return Err(JobError::TooLong(body.len()));
         }
-        let value: Value = serde_json::from_slice(body).map_err(|e| JobError::NotAJob(e.to_string()))?;
+        let value: Value = serde_json::from_slice(body).map_err(|e| JobError::NotAJob(shortened(&e)))?;
         let Some(object) = value.as_object() else {
             return Err(JobError::NotAJob("not a JSON object".to_owned()));
         };
         let Some(version) = object.get("version") else {
             return GivenJob::deserialize(&value)
                 .map(Self::Given)
-                .map_err(|e| JobError::NotAJob(e.to_string()));
+                .map_err(|e| JobError::NotAJob(shortened(&e)));
         };
         if version.as_u64() != Some(VERSION) {
             return Err(JobError::UnknownVersion(shortened(version)));
@@ -112,12 +114,21 @@ impl JobMessage {
             .map(Self::Ours)
             .map_err(|e| JobError::Malformed {
                 id,
-                why: e.to_string(),
+                why: shortened(&e),
             })
     }
 }
 
-/// A value from outside, short enough for a log line.
-pub(crate) fn shortened(value: &Value) -> String {
-    value.to_string().chars().take(40).collect()
+/// Longest text from outside that goes into an error, characters. What a
+/// parser says may quote the message, which may be long.
+const MAX_QUOTED: usize = 160;
+
+/// A text with something from outside in it, short enough for a log line or a
+/// message header.
+pub(crate) fn shortened(text: &dyn Display) -> String {
+    let text = text.to_string();
+    match text.char_indices().nth(MAX_QUOTED) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
 }

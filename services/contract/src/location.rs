@@ -21,8 +21,11 @@ pub enum InvalidLocation {
     /// S3 takes keys of 1 to 1024 bytes of UTF-8.
     #[error("an object key has 1 to 1024 bytes and no control characters")]
     Key,
-    /// S3's bucket naming rules: 3 to 63 of `a-z 0-9 . -`.
-    #[error("a bucket name has 3 to 63 lower-case letters, digits, '.' or '-'")]
+    /// S3's bucket naming rules: 3 to 63 of `a-z 0-9 . -`, a letter or digit
+    /// at both ends, no two dots together.
+    #[error(
+        "a bucket name has 3 to 63 lower-case letters, digits, '.' or '-', and begins and ends with a letter or digit"
+    )]
     Bucket,
 }
 
@@ -33,8 +36,7 @@ impl ObjectLocation {
     /// When S3 allows no such bucket or key.
     pub fn new(bucket: impl Into<String>, key: impl Into<String>) -> Result<Self, InvalidLocation> {
         let (bucket, key) = (bucket.into(), key.into());
-        let in_bucket = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-');
-        if !(3..=63).contains(&bucket.len()) || !bucket.bytes().all(in_bucket) {
+        if !is_bucket_name(&bucket) {
             return Err(InvalidLocation::Bucket);
         }
         if !(1..=1024).contains(&key.len()) || key.chars().any(char::is_control) {
@@ -69,6 +71,15 @@ impl ObjectLocation {
         let (bucket, key) = text.split_once('/').ok_or(InvalidLocation::Shape)?;
         Self::new(bucket, key)
     }
+}
+
+fn is_bucket_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let ends = [name.bytes().next(), name.bytes().next_back()];
+    (3..=63).contains(&name.len())
+        && name.bytes().all(|b| plain(b) || matches!(b, b'.' | b'-'))
+        && ends.into_iter().flatten().all(plain)
+        && !name.contains("..")
 }
 
 impl FromStr for ObjectLocation {

@@ -87,10 +87,10 @@ impl PhotoResult {
     /// See [`ResultError`].
     pub fn decode(body: &[u8]) -> Result<Self, ResultError> {
         let value: Value =
-            serde_json::from_slice(body).map_err(|e| ResultError::NotAResult(e.to_string()))?;
+            serde_json::from_slice(body).map_err(|e| ResultError::NotAResult(shortened(&e)))?;
         match value.get("version") {
             Some(version) if version.as_u64() == Some(VERSION) => {
-                Self::deserialize(&value).map_err(|e| ResultError::NotAResult(e.to_string()))
+                Self::deserialize(&value).map_err(|e| ResultError::NotAResult(shortened(&e)))
             }
             Some(version) => Err(ResultError::UnknownVersion(shortened(version))),
             None => Err(ResultError::NotAResult("no version".to_owned())),

@@ -3,9 +3,9 @@
 use proptest::{collection::vec, prelude::*};
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
+    de::{Error, MapAccess, Visitor},
 };
-use serde_json::{Value as Json, value::RawValue};
+use serde_json::Value as Json;
 
 use super::{value::Value, *};
 
@@ -56,29 +56,51 @@ struct Distinct(Json);
 
 impl<'de> Deserialize<'de> for Distinct {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Json;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object of distinct members")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
-                let mut members = serde_json::Map::new();
-                while let Some((name, raw)) = map.next_entry::<String, &RawValue>()? {
-                    let member = if raw.get().starts_with('{') {
-                        serde_json::from_str::<Distinct>(raw.get()).map(|distinct| distinct.0)
-                    } else {
-                        serde_json::from_str(raw.get())
-                    };
-                    let member = member.map_err(serde::de::Error::custom)?;
-                    if members.insert(name.clone(), member).is_some() {
-                        return Err(serde::de::Error::custom(format!("{name:?} twice")));
-                    }
-                }
-                Ok(Json::Object(members))
+        deserializer.deserialize_any(DistinctVisitor).map(Self)
+    }
+}
+
+struct DistinctVisitor;
+
+impl<'de> Visitor<'de> for DistinctVisitor {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object of distinct members, or a value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+        let mut members = serde_json::Map::new();
+        while let Some((name, member)) = map.next_entry::<String, Distinct>()? {
+            if members.insert(name.clone(), member.0).is_some() {
+                return Err(A::Error::custom(format!("{name:?} twice")));
             }
         }
-        deserializer.deserialize_map(Members).map(Self)
+        Ok(Json::Object(members))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
+        Ok(value.into())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
     }
 }
 

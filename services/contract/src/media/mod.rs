@@ -1,11 +1,16 @@
 //! What counts as a photo: JPEG, PNG or WebP by content, its size in pixels
 //! and the time at which it was taken, read from the header alone.
 
-use std::io::Cursor;
+mod bytes;
+mod exif;
+mod jpeg;
+mod png;
+mod webp;
 
-use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
-use exif::{In, Tag, Value};
 use serde::{Deserialize, Serialize};
+
+use self::bytes::Bytes;
+pub use self::exif::{orientation, taken_at};
 
 /// A picture format that is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -37,6 +42,14 @@ impl MediaType {
         } else {
             None
         }
+    }
+
+    /// Whether `head`, shorter than a signature, may grow into one.
+    fn may_begin_with(head: &[u8]) -> bool {
+        let jpeg = b"\xFF\xD8\xFF".starts_with(head);
+        let png = b"\x89PNG\r\n\x1A\n".starts_with(head);
+        let riff = |at: usize| matches!(at, 4..8) || head.get(at) == b"RIFF\0\0\0\0WEBP".get(at);
+        jpeg || png || (head.len() < Self::SNIFF_BYTES && (0..head.len()).all(riff))
     }
 
     /// The media type as HTTP and S3 write it.
@@ -104,68 +117,30 @@ pub enum HeaderError {
 
 /// Reads format and size in pixels from the beginning of a file.
 ///
+/// What it reads of a format is what leads to the size; the rest is the
+/// decoder's to judge.
+///
 /// # Errors
 /// [`HeaderError::Incomplete`] asks for more bytes; the others are final.
 pub fn read_header(head: &[u8]) -> Result<Header, HeaderError> {
     let Some(media_type) = MediaType::sniff(head) else {
-        let undecided = head.len() < MediaType::SNIFF_BYTES;
-        return Err(if undecided {
+        return Err(if MediaType::may_begin_with(head) {
             HeaderError::Incomplete
         } else {
             HeaderError::UnknownFormat
         });
     };
-    let size = imagesize::blob_size(head).map_err(|e| match e {
-        imagesize::ImageError::IoError(_) => HeaderError::Incomplete,
-        imagesize::ImageError::NotSupported | imagesize::ImageError::CorruptedImage => HeaderError::Damaged,
-    })?;
-    match (u32::try_from(size.width), u32::try_from(size.height)) {
-        (Ok(width), Ok(height)) if width > 0 && height > 0 => Ok(Header {
-            media_type,
-            width,
-            height,
-        }),
-        _ => Err(HeaderError::Damaged),
-    }
-}
-
-/// The time at which the camera says that it took the photo: EXIF
-/// `DateTimeOriginal` with `OffsetTimeOriginal`; without an offset it is taken
-/// as UTC. `None` where the bytes hold no such time.
-#[must_use]
-pub fn taken_at(head: &[u8]) -> Option<DateTime<Utc>> {
-    let exif = read_exif(head)?;
-    let ascii = |tag| match &exif.get_field(tag, In::PRIMARY)?.value {
-        Value::Ascii(lines) => lines.first().cloned(),
-        _ => None,
+    let (width, height) = match media_type {
+        MediaType::Jpeg => jpeg::size(Bytes(head))?,
+        MediaType::Png => png::size(Bytes(head))?,
+        MediaType::Webp => webp::size(Bytes(head))?,
     };
-    let mut stamp = exif::DateTime::from_ascii(&ascii(Tag::DateTimeOriginal)?).ok()?;
-    if let Some(offset) = ascii(Tag::OffsetTimeOriginal) {
-        // An unreadable offset leaves the time as if there were none.
-        let _ = stamp.parse_offset(&offset);
+    if width == 0 || height == 0 {
+        return Err(HeaderError::Damaged);
     }
-    let local = NaiveDate::from_ymd_opt(stamp.year.into(), stamp.month.into(), stamp.day.into())?
-        .and_hms_opt(stamp.hour.into(), stamp.minute.into(), stamp.second.into())?;
-    let offset = FixedOffset::east_opt(i32::from(stamp.offset.unwrap_or(0)) * 60)?;
-    Some(local.and_local_timezone(offset).single()?.to_utc())
-}
-
-/// EXIF `Orientation`, 1 to 8 (CIPA DC-008, 4.6.4); 1 where there is none or
-/// it makes no sense.
-#[must_use]
-pub fn orientation(photo: &[u8]) -> u8 {
-    read_exif(photo)
-        .and_then(|exif| exif.get_field(Tag::Orientation, In::PRIMARY)?.value.get_uint(0))
-        .and_then(|value| u8::try_from(value).ok())
-        .filter(|value| (1..=8).contains(value))
-        .unwrap_or(1)
-}
-
-fn read_exif(photo: &[u8]) -> Option<exif::Exif> {
-    let mut reader = exif::Reader::new();
-    reader.continue_on_error(true);
-    match reader.read_from_container(&mut Cursor::new(photo)) {
-        Ok(exif) => Some(exif),
-        Err(e) => e.distill_partial_result(|_| {}).ok(),
-    }
+    Ok(Header {
+        media_type,
+        width,
+        height,
+    })
 }

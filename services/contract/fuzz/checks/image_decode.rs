@@ -1,0 +1,23 @@
+use anonymizer::picture::{Limits, decode};
+use contract::media::read_header;
+
+const LIMITS: Limits = Limits {
+    bytes: 1 << 20,
+    pixels: 1 << 20,
+};
+
+/// Whatever a camera sends is decoded whole or refused.
+pub fn check(photo: &[u8]) {
+    let Ok(picture) = decode(photo, &LIMITS) else {
+        return;
+    };
+    let pixels = picture.width as usize * picture.height as usize;
+    assert_eq!(picture.pixels.len(), 3 * pixels);
+    assert!(pixels as u64 <= LIMITS.pixels);
+    let header = read_header(photo).unwrap();
+    let stored = (header.width, header.height);
+    assert!(
+        [(picture.width, picture.height), (picture.height, picture.width)].contains(&stored),
+        "{stored:?}"
+    );
+}

@@ -1,0 +1,281 @@
+//! What the queues' messages are taken for.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
+
+use contract::{
+    Class, Detection, FailureReason, GivenJob, Job, JobError, JobMessage, Outcome, PhotoId, PhotoResult,
+    ResultError, headers::MAX_MESSAGE_BYTES,
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn ours() -> Value {
+    json!({
+        "version": 1, "id": 17, "name": "cam 1.jpg",
+        "storage_location": "input/photos/site-north/2024-05-06/17.jpg",
+        "uri": "s3://input/photos/site-north/2024-05-06/17.jpg",
+        "output": "s3://output/photos/site-north/2024-05-06/17.jpg",
+        "project": "site-north",
+    })
+}
+
+fn with(mut message: Value, name: &str, value: Value) -> Vec<u8> {
+    message[name] = value;
+    message.to_string().into_bytes()
+}
+
+fn without(mut message: Value, name: &str) -> Vec<u8> {
+    message.as_object_mut().unwrap().remove(name);
+    message.to_string().into_bytes()
+}
+
+#[test]
+fn our_job_keeps_the_given_fields_on_the_wire() {
+    let job: Job = serde_json::from_value(ours()).unwrap();
+    let wire: Value = serde_json::from_slice(&job.encode().unwrap()).unwrap();
+    assert_eq!(wire, ours());
+    assert_eq!(
+        JobMessage::decode(&job.encode().unwrap()),
+        Ok(JobMessage::Ours(job))
+    );
+}
+
+#[test]
+fn the_given_web_services_job() {
+    let body = br#"{"id":1,"name":"a.jpg","storage_location":"infiles/a.jpg"}"#;
+    let given = GivenJob {
+        id: 1,
+        name: "a.jpg".to_owned(),
+        storage_location: "infiles/a.jpg".to_owned(),
+    };
+    assert_eq!(JobMessage::decode(body), Ok(JobMessage::Given(given)));
+}
+
+#[test]
+fn a_field_that_a_later_program_adds_is_no_harm() {
+    assert!(matches!(
+        JobMessage::decode(&with(ours(), "priority", json!([1, {"x": null}]))),
+        Ok(JobMessage::Ours(_))
+    ));
+}
+
+#[test]
+fn what_belongs_to_no_photo() {
+    let not_a_job: [&[u8]; 9] = [
+        b"",
+        b"null",
+        b"[]",
+        b"\"job\"",
+        b"{",
+        b"{}",
+        b"\xff\xfe{}",
+        br#"{"id":"1","name":"a.jpg","storage_location":"infiles/a.jpg"}"#,
+        br#"{"id":1,"name":"a.jpg"}"#,
+    ];
+    for body in not_a_job {
+        let decoded = JobMessage::decode(body);
+        assert!(matches!(decoded, Err(JobError::NotAJob(_))), "{decoded:?}");
+    }
+    for id in [
+        json!(0),
+        json!(-1),
+        json!(1.5),
+        json!("17"),
+        json!(u64::MAX),
+        Value::Null,
+    ] {
+        let decoded = JobMessage::decode(&with(ours(), "id", id));
+        assert!(matches!(decoded, Err(JobError::NotAJob(_))), "{decoded:?}");
+    }
+    for version in [json!(0), json!(2), json!("1"), json!(1.0), Value::Null, json!({})] {
+        let decoded = JobMessage::decode(&with(ours(), "version", version));
+        assert!(matches!(decoded, Err(JobError::UnknownVersion(_))), "{decoded:?}");
+    }
+    let deep = "[".repeat(100_000);
+    assert!(matches!(
+        JobMessage::decode(deep.as_bytes()),
+        Err(JobError::NotAJob(_))
+    ));
+}
+
+#[test]
+fn what_is_wrong_but_names_its_photo() {
+    let id = PhotoId::try_from(17).unwrap();
+    for name in ["name", "storage_location", "uri", "output", "project"] {
+        for body in [without(ours(), name), with(ours(), name, json!(5))] {
+            let decoded = JobMessage::decode(&body);
+            assert!(
+                matches!(decoded, Err(JobError::Malformed { id: of, .. }) if of == id),
+                "{decoded:?}"
+            );
+        }
+    }
+    for (name, value) in [
+        ("project", "../../etc"),
+        ("project", ""),
+        ("uri", "file:///etc/passwd"),
+        ("uri", "s3://../key"),
+        ("output", "output/key"),
+    ] {
+        let decoded = JobMessage::decode(&with(ours(), name, json!(value)));
+        assert!(matches!(decoded, Err(JobError::Malformed { .. })), "{decoded:?}");
+    }
+}
+
+#[test]
+fn a_long_message_is_not_read() {
+    let fits = MAX_MESSAGE_BYTES - ours().to_string().len();
+    let name = |bytes: usize| with(ours(), "name", json!("x".repeat(bytes)));
+    let longest = name(fits + "cam 1.jpg".len());
+    assert_eq!(longest.len(), MAX_MESSAGE_BYTES);
+    assert!(JobMessage::decode(&longest).is_ok());
+    assert_eq!(
+        JobMessage::decode(&name(fits + "cam 1.jpg".len() + 1)),
+        Err(JobError::TooLong(MAX_MESSAGE_BYTES + 1))
+    );
+}
+
+/// The error goes into log lines, message headers and the photo's row.
+#[test]
+fn an_error_does_not_carry_the_message() {
+    let long = json!("é".repeat(100_000));
+    let bodies = [
+        with(ours(), "project", long.clone()),
+        with(ours(), "uri", json!([long.clone()])),
+        with(ours(), "id", long.clone()),
+        with(ours(), "version", long.clone()),
+        with(
+            json!({"name": "a.jpg", "storage_location": "infiles/a.jpg"}),
+            "id",
+            long.clone(),
+        ),
+    ];
+    for body in bodies {
+        let error = JobMessage::decode(&body).unwrap_err().to_string();
+        assert!(error.len() < 600, "{} bytes", error.len());
+    }
+    let result = json!({"version": 1, "id": 1, "outcome": long});
+    let error = PhotoResult::decode(result.to_string().as_bytes())
+        .unwrap_err()
+        .to_string();
+    assert!(error.len() < 600, "{} bytes", error.len());
+}
+
+#[test]
+fn results_as_they_lie_on_the_wire() {
+    let id = PhotoId::try_from(17).unwrap();
+    let failed = PhotoResult::new(
+        id,
+        Outcome::Failed {
+            reason: FailureReason::OriginalMissing,
+            detail: "neither original nor output".to_owned(),
+        },
+    );
+    assert_eq!(
+        serde_json::from_slice::<Value>(&failed.encode().unwrap()).unwrap(),
+        json!({"version": 1, "id": 17, "outcome": "failed", "reason": "original-missing", "detail": "neither original nor output"})
+    );
+    let anonymized = PhotoResult::new(
+        id,
+        Outcome::Anonymized {
+            output: "s3://output/photos/a/2024-05-06/17.jpg".parse().unwrap(),
+            size_bytes: 5,
+            width: 2,
+            height: 3,
+            detections: None,
+            seconds: None,
+        },
+    );
+    assert_eq!(
+        serde_json::from_slice::<Value>(&anonymized.encode().unwrap()).unwrap(),
+        json!({"version": 1, "id": 17, "outcome": "anonymized", "output": "s3://output/photos/a/2024-05-06/17.jpg", "size_bytes": 5, "width": 2, "height": 3})
+    );
+}
+
+#[test]
+fn what_is_no_result() {
+    let good = json!({"version": 1, "id": 17, "outcome": "failed", "reason": "too-large", "detail": ""});
+    assert!(PhotoResult::decode(good.to_string().as_bytes()).is_ok());
+    for body in [
+        without(good.clone(), "version"),
+        without(good.clone(), "id"),
+        without(good.clone(), "outcome"),
+        without(good.clone(), "reason"),
+        with(good.clone(), "id", json!(0)),
+        with(good.clone(), "outcome", json!("lost")),
+        with(good.clone(), "reason", json!("tired")),
+        b"[1]".to_vec(),
+        vec![],
+    ] {
+        let decoded = PhotoResult::decode(&body);
+        assert!(matches!(decoded, Err(ResultError::NotAResult(_))), "{decoded:?}");
+    }
+    let newer = PhotoResult::decode(&with(good, "version", json!(2)));
+    assert_eq!(newer, Err(ResultError::UnknownVersion("2".to_owned())));
+}
+
+/// The code in the database and on the wire are one.
+#[test]
+fn names_are_one() {
+    for class in Class::ALL {
+        assert_eq!(json!(class), class.name());
+        assert_eq!(class.name().parse(), Ok(class));
+    }
+    for reason in [
+        FailureReason::CorruptImage,
+        FailureReason::UnsupportedFormat,
+        FailureReason::TooLarge,
+        FailureReason::ProcessingError,
+        FailureReason::ProcessCrashed,
+        FailureReason::OriginalMissing,
+        FailureReason::MalformedMessage,
+        FailureReason::DeliveryLimit,
+    ] {
+        assert_eq!(json!(reason), reason.code());
+    }
+}
+
+fn detection() -> impl Strategy<Value = Detection> {
+    (
+        prop::sample::select(Class::ALL.to_vec()),
+        0.0_f32..=1.0,
+        any::<[u32; 4]>(),
+    )
+        .prop_map(|(class, score, [x, y, width, height])| Detection {
+            class,
+            score,
+            x,
+            y,
+            width,
+            height,
+        })
+}
+
+proptest! {
+    #[test]
+    fn a_result_is_read_again(id in 1..=i64::MAX, detections in prop::option::of(prop::collection::vec(detection(), 0..50)), seconds in prop::option::of(0.0..1e6), sizes in any::<(u64, u32, u32)>()) {
+        let result = PhotoResult::new(PhotoId::try_from(id).unwrap(), Outcome::Anonymized {
+            output: "s3://output/photos/a/2024-05-06/17.jpg".parse().unwrap(),
+            size_bytes: sizes.0,
+            width: sizes.1,
+            height: sizes.2,
+            detections,
+            seconds,
+        });
+        prop_assert_eq!(PhotoResult::decode(&result.encode().unwrap()), Ok(result));
+    }
+
+    #[test]
+    fn a_job_is_read_again(id in 1..=i64::MAX, name in any::<String>()) {
+        let mut job: Job = serde_json::from_value(ours()).unwrap();
+        job.id = PhotoId::try_from(id).unwrap();
+        job.name = name;
+        prop_assert_eq!(JobMessage::decode(&job.encode().unwrap()), Ok(JobMessage::Ours(job)));
+    }
+
+    #[test]
+    fn any_bytes_are_read_without_harm(body in any::<Vec<u8>>()) {
+        let _ = JobMessage::decode(&body);
+        let _ = PhotoResult::decode(&body);
+    }
+}
