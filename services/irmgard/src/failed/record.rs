@@ -54,7 +54,7 @@ impl<'a> Recorder<'a> {
         .await?;
         for id in ids {
             tracing::info!(
-                who = self.who,
+                user.name = self.who,
                 action = action.name(),
                 photo.id = id,
                 "failed photos were used"

@@ -193,7 +193,7 @@ impl Relay {
                 Sent::Unusable(unusable) => {
                     tracing::error!(
                         photo.id = unusable.photo_id,
-                        why = unusable.why,
+                        error.message = unusable.why,
                         "no job can be made"
                     );
                     self.keep_trying(|| rows::give_up(&self.pool, row.id, &unusable))

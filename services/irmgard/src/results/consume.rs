@@ -161,7 +161,7 @@ impl ResultsConsumer {
             if is_about_the_data(&error) {
                 return Ok(Err(Unattributable(format!("the database refused it: {error}"))));
             }
-            tracing::warn!(%error, held = batch.len(), "results cannot be written: they are held");
+            tracing::warn!(%error, count = batch.len(), "results cannot be written: they are held");
             pause(&mut rest, end).await?;
         }
     }
@@ -206,7 +206,7 @@ impl ResultsConsumer {
         self.metrics.count("parked");
         tracing::error!(
             reason = reason.0,
-            queue = self.parked_queue,
+            messaging.destination.name = self.parked_queue,
             "a message that belongs to no photo was parked"
         );
         let _ = delivery.ack().await;
@@ -222,7 +222,12 @@ fn log(delivery: &Delivery, verdict: &Verdict, outcome: &'static str) {
     }
     span.in_scope(|| match &verdict.outcome {
         contract::Outcome::Failed { reason, detail } if outcome != "repeated" => {
-            tracing::warn!(outcome, reason = reason.code(), detail, "photo failed");
+            tracing::warn!(
+                outcome,
+                failure.reason = reason.code(),
+                failure.detail = detail,
+                "photo failed"
+            );
         }
         _ => tracing::info!(outcome, "result received"),
     });

@@ -117,7 +117,10 @@ impl<'a> Sweep<'a> {
             let page = match page {
                 Ok(page) => page,
                 Err(StoreError::Refused { status: 501, .. }) => {
-                    tracing::warn!(bucket, "this object store cannot list unfinished uploads");
+                    tracing::warn!(
+                        object.bucket = bucket,
+                        "this object store cannot list unfinished uploads"
+                    );
                     return Ok(findings);
                 }
                 Err(error) => return Err(error).context("unfinished uploads"),
@@ -165,7 +168,11 @@ impl<'a> Sweep<'a> {
             None => self.store.delete(&location).await?,
         }
         finding.deleted = true;
-        tracing::info!(location = finding.location, kind = finding.kind.name(), "swept");
+        tracing::info!(
+            object.location = finding.location,
+            kind = finding.kind.name(),
+            "swept"
+        );
         Ok(())
     }
 
