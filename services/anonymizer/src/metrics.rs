@@ -22,8 +22,7 @@ pub struct Metrics {
     detections: Family<ClassLabel, Counter>,
     failures: Family<ReasonLabel, Counter>,
     child_deaths: Counter,
-    /// Jobs in work.
-    pub in_flight: Gauge,
+    in_flight: Gauge,
     /// Jobs that wait for a server.
     pub held: Gauge,
     /// 1 while no messages are taken because jobs are held.
@@ -106,6 +105,13 @@ impl Metrics {
         metrics
     }
 
+    /// A job is in work until the guard is dropped.
+    #[must_use]
+    pub fn begin(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
     /// A job has ended.
     pub fn job_ended(&self, outcome: &'static str, seconds: f64) {
         self.jobs.get_or_create(&OutcomeLabel { outcome }).inc();
@@ -138,6 +144,16 @@ impl Metrics {
     /// A child process died of a photo.
     pub fn child_died(&self) {
         self.child_deaths.inc();
+    }
+}
+
+/// A job in work.
+#[derive(Debug)]
+pub struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

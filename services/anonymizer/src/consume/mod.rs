@@ -4,9 +4,10 @@
 mod hold;
 mod settle;
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use chassis::broker::{Consumer, Delivery};
+use futures::FutureExt as _;
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
@@ -99,7 +100,12 @@ impl Line {
             let Some((slot, delivery)) = next else { break };
             let line = self.clone();
             jobs.spawn(async move {
-                line.job(delivery).await;
+                let job = AssertUnwindSafe(line.job(&delivery)).catch_unwind();
+                if job.await.is_err() {
+                    // Counted by the broker, unlike everything else: that a
+                    // message does this again and again must have an end.
+                    let _ = delivery.requeue().await;
+                }
                 drop(slot);
             });
         }
@@ -134,9 +140,9 @@ impl Line {
         }
     }
 
-    async fn job(&self, delivery: Delivery) {
-        self.metrics.in_flight.inc();
-        let order = Order::from(&delivery);
+    async fn job(&self, delivery: &Delivery) {
+        let _in_flight = self.metrics.begin();
+        let order = Order::from(delivery);
         let span = tracing::info_span!(
             "job",
             otel.kind = "consumer",
@@ -148,8 +154,7 @@ impl Line {
         if let Some(trace) = &order.trace {
             telemetry::set_parent(&span, trace);
         }
-        self.work(&delivery, &order).instrument(span).await;
-        self.metrics.in_flight.dec();
+        self.work(delivery, &order).instrument(span).await;
     }
 
     async fn work(&self, delivery: &Delivery, order: &Order) {

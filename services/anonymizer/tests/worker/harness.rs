@@ -144,6 +144,19 @@ impl Site {
         self.result_and_delivery().await.0
     }
 
+    /// The next result, if there is one in time.
+    pub async fn result_within(&self, patience: Duration) -> Option<PhotoResult> {
+        let delivery = timeout(patience, self.results.next()).await.ok()??;
+        delivery.ack().await.expect("ack");
+        Some(PhotoResult::decode(&delivery.body).expect("result"))
+    }
+
+    /// Host and port of the broker.
+    pub fn broker_address(&self) -> (String, u16) {
+        let port = self.environment["RABBITMQ_PORT"].parse().expect("port");
+        (self.environment["RABBITMQ_HOST"].clone(), port)
+    }
+
     pub async fn result_and_delivery(&self) -> (PhotoResult, Delivery) {
         let delivery = timeout(PATIENCE, self.results.next())
             .await

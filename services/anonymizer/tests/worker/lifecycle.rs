@@ -109,6 +109,28 @@ async fn shutdown_gives_back_what_it_cannot_finish() {
     assert_eq!(message.header_number(X_EARLIER_DELIVERIES), Some(0));
 }
 
+/// A thread that does not come back cannot be ended: the process makes room
+/// for a new one, and the photo is a suspect from then on.
+#[cfg(feature = "failpoints")]
+#[tokio::test(flavor = "multi_thread")]
+async fn worker_that_is_stuck_asks_to_be_replaced() {
+    let mut site = Site::with(|environment| {
+        let stuck = "anonymizer::while-anonymizing=sleep(600000)";
+        environment.insert("FAILPOINTS".into(), stuck.into());
+        environment.insert("PHOTO_TIME_LIMIT".into(), "2s".into());
+    })
+    .await;
+    site.start().await;
+    let photo = site.post(17, astronaut()).await;
+    let status = site.worker.ended(PATIENCE).await.unwrap();
+    assert_eq!(status.code(), Some(1));
+    site.start().await;
+    assert_eq!(site.failure(photo.id).await, "process-crashed");
+    site.drained().await;
+    assert!(site.is_there(&photo.original).await);
+    assert!(site.worker.alive());
+}
+
 /// A rollout finishes the photos in work.
 #[tokio::test(flavor = "multi_thread")]
 async fn shutdown_finishes_what_it_can() {

@@ -1,5 +1,14 @@
 //! The worker process against real servers.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod child;
+mod gate;
 mod given;
 mod harness;
 mod journey;

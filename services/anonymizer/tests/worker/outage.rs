@@ -1,67 +1,14 @@
-//! A store that is away fails no photo.
+//! A server that is away fails no photo.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use contract::{Outcome, headers::X_EARLIER_DELIVERIES, media::MediaType};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
-    time::Instant,
+use tokio::time::Instant;
+
+use crate::{
+    gate::Gate,
+    harness::{PATIENCE, Site, astronaut},
 };
-
-use crate::harness::{PATIENCE, Site, astronaut};
-
-/// A way to the store that can be closed: connections are then refused, and
-/// open ones cut.
-struct Gate {
-    open: Arc<watch::Sender<bool>>,
-    address: String,
-}
-
-impl Gate {
-    async fn to(server: String) -> Self {
-        let mut listener = Some(TcpListener::bind("127.0.0.1:0").await.unwrap());
-        let address = listener.as_ref().unwrap().local_addr().unwrap();
-        let open = Arc::new(watch::Sender::new(true));
-        let watched = Arc::clone(&open);
-        tokio::spawn(async move {
-            let mut state = watched.subscribe();
-            loop {
-                if !*state.borrow_and_update() {
-                    listener = None;
-                    state.changed().await.unwrap();
-                    continue;
-                }
-                let listening = match &mut listener {
-                    Some(listening) => listening,
-                    closed => closed.insert(TcpListener::bind(address).await.unwrap()),
-                };
-                tokio::select! {
-                    _ = state.changed() => {}
-                    accepted = listening.accept() => {
-                        let (mut client, _) = accepted.unwrap();
-                        let (server, mut state) = (server.clone(), watched.subscribe());
-                        tokio::spawn(async move {
-                            let mut server = TcpStream::connect(server).await.unwrap();
-                            tokio::select! {
-                                _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
-                                _ = state.wait_for(|open| !open) => {}
-                            }
-                        });
-                    }
-                }
-            }
-        });
-        Self {
-            open,
-            address: address.to_string(),
-        }
-    }
-
-    fn set(&self, open: bool) {
-        self.open.send_replace(open);
-    }
-}
 
 async fn site_behind_a_gate(hold_limit: &str) -> (Site, Gate) {
     let mut site = Site::new().await;
@@ -195,4 +142,63 @@ async fn missing_bucket_fails_no_photo() {
         .await
         .expect("bucket is back");
     assert_eq!(site.failure(photo.id).await, "original-missing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shutdown_gives_held_jobs_back_at_once() {
+    let (mut site, gate) = site_behind_a_gate("10m").await;
+    site.start().await;
+    gate.set(false);
+    let photo = site.post(1, astronaut()).await;
+    site.until("the consumer pauses", async || {
+        site.metric("anonymizer_consumer_paused").await == Some(1.0)
+    })
+    .await;
+    site.worker.terminate();
+    let status = site.worker.ended(Duration::from_secs(10)).await.unwrap();
+    assert!(status.success(), "{status}");
+    let message = site.take(&site.queues.jobs).await;
+    assert_eq!(message.body, photo.job.encode().unwrap());
+    assert_eq!(message.deliveries_before(), 0);
+}
+
+/// The broker goes away in the middle of a job: the result waits for it, and
+/// whoever gets the message again comes to the same end.
+#[tokio::test(flavor = "multi_thread")]
+async fn broker_that_goes_away_during_a_job_gets_its_result_later() {
+    let mut site = Site::new().await;
+    let (host, port) = site.broker_address();
+    let gate = Gate::to(format!("{host}:{port}")).await;
+    site.worker.set("RABBITMQ_HOST", &gate.address.ip().to_string());
+    site.worker.set("RABBITMQ_PORT", &gate.address.port().to_string());
+    site.start().await;
+    let photo = site.post(1, astronaut()).await;
+    site.until("the job is in work", async || {
+        site.metric("anonymizer_jobs_in_flight").await == Some(1.0)
+    })
+    .await;
+    gate.set(false);
+    site.until("the job is held", async || {
+        site.metric("anonymizer_jobs_held").await == Some(1.0)
+    })
+    .await;
+    gate.set(true);
+    let result = site.result().await;
+    assert_eq!(result.id, photo.id);
+    assert!(
+        matches!(
+            result.outcome,
+            Outcome::Anonymized {
+                detections: Some(_),
+                ..
+            }
+        ),
+        "{result:?}"
+    );
+    // It may be told again, but never otherwise.
+    site.drained().await;
+    site.assert_anonymized(&photo).await;
+    while let Some(again) = site.result_within(Duration::from_secs(1)).await {
+        assert!(matches!(again.outcome, Outcome::Anonymized { .. }), "{again:?}");
+    }
 }
