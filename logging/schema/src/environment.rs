@@ -1,20 +1,28 @@
 //! Environment variables by which a workload tells its programs where they
 //! run (Kubernetes downward API).
 
-/// `metadata.namespace`.
-pub const NAMESPACE: &str = "K8S_NAMESPACE";
-/// `metadata.name`.
-pub const POD_NAME: &str = "K8S_POD_NAME";
-/// `metadata.uid`.
-pub const POD_UID: &str = "K8S_POD_UID";
-/// The container's name; the downward API has no field for it, so it is
-/// written out in the workload.
-pub const CONTAINER_NAME: &str = "K8S_CONTAINER_NAME";
-/// `spec.nodeName`.
-pub const NODE_NAME: &str = "K8S_NODE_NAME";
-/// Labels as `name=value,name=value`, for workloads without the volume.
-pub const POD_LABELS: &str = "K8S_POD_LABELS";
-/// Where the downward volume has put `metadata.labels`.
-pub const LABELS_FILE: &str = "K8S_LABELS_FILE";
+/// Makes a constant of each variable and a row of [`SOURCES`].
+macro_rules! variables {
+    ($count:literal: $($constant:ident $name:literal $source:literal)*) => {
+        $(
+            #[doc = concat!("`", $name, "`: ", $source)]
+            pub const $constant: &str = $name;
+        )*
+
+        /// Each variable with where its value comes from, for people.
+        pub const SOURCES: [(&str, &str); $count] = [$(($constant, $source)),*];
+    };
+}
+
+variables! { 7:
+    NAMESPACE "K8S_NAMESPACE" "`metadata.namespace`"
+    POD_NAME "K8S_POD_NAME" "`metadata.name`"
+    POD_UID "K8S_POD_UID" "`metadata.uid`"
+    CONTAINER_NAME "K8S_CONTAINER_NAME" "The container's name, written out: the downward API has no field for it."
+    NODE_NAME "K8S_NODE_NAME" "`spec.nodeName`"
+    LABELS_FILE "K8S_LABELS_FILE" "Where a downward volume has put `metadata.labels`; `/etc/podinfo/labels` unless set."
+    POD_LABELS "K8S_POD_LABELS" "Labels as `name=value,name=value`, for a workload without that volume."
+}
+
 /// The default of [`LABELS_FILE`].
 pub const DEFAULT_LABELS_FILE: &str = "/etc/podinfo/labels";

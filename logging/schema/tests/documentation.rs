@@ -1,0 +1,90 @@
+//! `docs/log-fields.md` says what the code says. `UPDATE=1 cargo test -p
+//! schema` writes it.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
+
+use std::{fmt::Write, fs, path::Path};
+
+use schema::{FIELDS, component, environment, label, level};
+
+const BEGINNING: &str = r#"# Log fields
+
+Made from `logging/schema` by its tests (`UPDATE=1 cargo test -p schema`); a change belongs there.
+
+Programs write one JSON object a line to standard output, shorter than 16 KiB with its newline, in
+UTF-8, control characters escaped. Fluentd gives the lines of other programs the same shape. Here
+with line breaks:
+
+```json
+{
+  "@timestamp": "2026-03-04T05:06:07.890123Z", "level": "info", "message": "stored original",
+  "component": "irmgard", "service": {"name": "irmgard", "version": "0.1.0"},
+  "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7",
+  "kubernetes": {
+    "namespace": "photos", "pod": "irmgard-7d4f-x2", "container": "irmgard", "node": "node-1",
+    "labels": {"app.kubernetes.io/name": "irmgard", "irmgard.dev/uses-database": "postgres"}
+  },
+  "photo": {"id": 17}, "target": "irmgard::upload"
+}
+```
+
+- A dotted name is a nested object; only the names of labels keep their dots.
+- A field of a span (a request, a job) is on every line within it.
+- Outside of a cluster there is no `kubernetes`; outside of a span neither `trace_id` nor `span_id`.
+- A text that is too long ends in `…[+N bytes]`, and the line has `"truncated": true`.
+- Where both `a` and `a.b` are set, the value of `a` is in `a.value`. A field of a name that the line
+  itself uses (`level`, `service.name`) is in `fields`.
+- An error's text with its causes is `error.message`.
+"#;
+
+fn rendered() -> String {
+    let mut out = BEGINNING.to_owned();
+    out.push_str("\n## Fields\n\n| field | type | meaning |\n|---|---|---|\n");
+    for field in FIELDS {
+        writeln!(
+            out,
+            "| `{}` | {} | {} |",
+            field.name,
+            field.kind.name(),
+            field.meaning
+        )
+        .unwrap();
+    }
+    let listed = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    writeln!(
+        out,
+        "\n## Values\n\n- `level`: {}\n- `component`: {}",
+        listed(&level::ALL),
+        listed(&component::ALL)
+    )
+    .unwrap();
+    out.push_str("\n## Labels that say whose lines they are\n\n| label | meaning |\n|---|---|\n");
+    for (name, meaning) in label::MEANINGS {
+        writeln!(out, "| `{name}` | {meaning} |").unwrap();
+    }
+    out.push_str("\n## Where the program runs\n\nA workload tells its programs by variables (Kubernetes downward API):\n\n| variable | source |\n|---|---|\n");
+    for (name, source) in environment::SOURCES {
+        writeln!(out, "| `{name}` | {source} |").unwrap();
+    }
+    out
+}
+
+#[test]
+fn the_documentation_is_what_the_code_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/log-fields.md");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, rendered()).unwrap();
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == rendered(),
+        "docs/log-fields.md is out of date: UPDATE=1 cargo test -p schema"
+    );
+}
