@@ -1,12 +1,14 @@
 //! The three servers together.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
+use tokio::time::{Duration, Instant, sleep};
 use tokio::try_join;
 
 use crate::access::{self, Environment, ObjectStoreAccess, PostgresAccess, RabbitMqAccess};
 use crate::directory::Temporary;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::process::Identity;
 use crate::runtime_library;
 use crate::server::{
@@ -182,6 +184,30 @@ impl Stack {
             .then(|| self.directory.join("rabbitmq/log/rabbitmq.log"))
     }
 
+    /// Waits until RabbitMQ, when it is ours, has the names of all its quorum queues on disk. It writes them up to a second after a
+    /// declaration was answered, and a queue whose broker is killed earlier comes back without a leader, for good.
+    ///
+    /// # Errors
+    /// [`Error::Request`] when they are not there after half a minute.
+    pub async fn queues_on_disk(&self) -> Result<()> {
+        if !self.rabbitmq.is_ours() {
+            return Ok(());
+        }
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let Some(missing) = unwritten_queue(&self.directory.join("rabbitmq/data")) else {
+                return Ok(());
+            };
+            if Instant::now() >= deadline {
+                return Err(Error::request(
+                    "RabbitMQ writes its queues' names",
+                    format!("{missing} is not written"),
+                ));
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// The environment with which our programs use this stack.
     #[must_use]
     pub fn environment(&self) -> Environment {
@@ -254,4 +280,30 @@ impl Stack {
         }
         Ok(())
     }
+}
+
+/// The directory of a quorum queue that the register of its Raft system does not name yet: below `NODE/quorum/NODE` of the
+/// broker's data, where `names.dets` is the register.
+fn unwritten_queue(data: &Path) -> Option<String> {
+    let folders = |path: &Path| {
+        fs::read_dir(path)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|entry| entry.path().is_dir())
+    };
+    for system in folders(data).flat_map(|node| folders(&node.path().join("quorum"))) {
+        let register = fs::read(system.path().join("names.dets")).unwrap_or_default();
+        for queue in folders(&system.path()) {
+            let name = queue.file_name();
+            let wanted = name.as_encoded_bytes();
+            if !register
+                .windows(wanted.len().max(1))
+                .any(|window| window == wanted)
+            {
+                return Some(name.to_string_lossy().into_owned());
+            }
+        }
+    }
+    None
 }

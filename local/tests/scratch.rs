@@ -22,3 +22,19 @@ async fn two_scratch_places_share_nothing() {
         assert!(environment.contains_key(name), "{name}");
     }
 }
+
+/// The test above, run where no stack is.
+#[test]
+fn without_a_stack_the_error_says_how_to_get_one() {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "two_scratch_places_share_nothing", "--nocapture"])
+        .env_remove("POSTGRES_HOST")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(
+        text.contains("make test") && text.contains("cargo run -p local -- exec -- cargo test"),
+        "{text}"
+    );
+}

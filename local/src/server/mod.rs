@@ -89,7 +89,8 @@ impl<A> Server<A> {
         })
     }
 
-    /// Ends it at once, with everything it has started (`SIGKILL`).
+    /// Ends it at once, with everything it has started (`SIGKILL`). For RabbitMQ see
+    /// [`Stack::queues_on_disk`](crate::Stack::queues_on_disk).
     ///
     /// # Errors
     /// [`Error::NotOurs`] for a server from outside.

@@ -99,13 +99,18 @@ log_parameter_max_length_on_error = 0
 }
 
 fn programs() -> Result<PathBuf> {
-    if let Some(directory) = env::var_os(PROGRAMS) {
-        return Ok(directory.into());
-    }
     let missing = || Error::MissingProgram {
         program: "PostgreSQL (initdb)".into(),
         package: "postgresql",
     };
+    if let Some(directory) = env::var_os(PROGRAMS) {
+        let directory = PathBuf::from(directory);
+        return if directory.join("initdb").is_file() {
+            Ok(directory)
+        } else {
+            Err(missing())
+        };
+    }
     let mut versions: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
         .map_err(|_| missing())?
         .filter_map(|entry| {

@@ -29,9 +29,7 @@ pub fn print(journeys: &[Journey], address: &str, directory: &Path) {
 
 fn table(journeys: &[Journey]) -> Table {
     let mut table = Table::new();
-    table
-        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
-        .set_header(HEADER);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(HEADER);
     for journey in journeys {
         let (people, faces, result) = match &journey.end {
             End::Anonymized {

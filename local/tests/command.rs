@@ -1,0 +1,107 @@
+//! The program `local`, as one types it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use local::Identity;
+use nix::sys::signal::Signal;
+
+fn local(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
+    command.args(arguments);
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn run(command: &mut Command) -> Output {
+    command.output().unwrap()
+}
+
+#[test]
+fn exec_passes_the_exit_code_on() {
+    let output = run(&mut local(&["exec", "--", "sh", "-c", "exit 7"]));
+    assert_eq!(output.status.code(), Some(7), "{}", text(&output.stderr));
+}
+
+#[test]
+fn exec_uses_the_servers_that_it_is_given() {
+    // The stack of the test run, as if it were somebody else's.
+    let given = std::env::var("POSTGRES_PORT").expect("run with `make test`");
+    let script = "echo $POSTGRES_PORT $RABBITMQ_PORT $OBJECT_STORE_ENDPOINT";
+    let output = run(local(&["exec", "--", "sh", "-c", script]).env_remove("LOCAL_STACK_STARTED"));
+    let wanted = format!(
+        "{given} {} {}\n",
+        std::env::var("RABBITMQ_PORT").unwrap(),
+        std::env::var("OBJECT_STORE_ENDPOINT").unwrap()
+    );
+    assert_eq!(text(&output.stdout), wanted, "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_missing_server_is_named_with_its_package() {
+    let output = run(local(&["exec", "--", "true"]).env("LOCAL_RABBITMQ_SERVER", "/nowhere/rabbitmq-server"));
+    assert_eq!(output.status.code(), Some(70));
+    assert!(
+        text(&output.stderr).contains("apt-get install rabbitmq-server"),
+        "{}",
+        text(&output.stderr)
+    );
+
+    let output = run(local(&["exec", "--", "true"]).env("LOCAL_POSTGRES_BIN", "/nowhere"));
+    assert_eq!(output.status.code(), Some(70));
+    assert!(
+        text(&output.stderr).contains("apt-get install postgresql"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn a_server_that_cannot_start_shows_the_end_of_its_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("rabbitmq-server");
+    std::fs::write(&broken, "#!/bin/sh\necho the disk is on fire\nexit 1\n").unwrap();
+    std::fs::set_permissions(&broken, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let output = run(local(&["exec", "--", "true"]).env("LOCAL_RABBITMQ_SERVER", &broken));
+    assert_eq!(output.status.code(), Some(70));
+    assert!(
+        text(&output.stderr).contains("the disk is on fire"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn servers_do_not_outlive_a_killed_parent() {
+    let mut exec = local(&["exec", "--", "sh", "-c", "echo $$; exec sleep 600"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(exec.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let sleeping = Identity::of(line.trim().parse().unwrap()).unwrap();
+    let parent = Identity::of(exec.id().try_into().unwrap()).unwrap();
+    let family: Vec<Identity> = parent
+        .descendants()
+        .into_iter()
+        .filter(|process| *process != sleeping)
+        .collect();
+    assert!(family.len() >= 4, "{family:?}");
+
+    parent.signal(Signal::SIGKILL);
+    exec.wait().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while family.iter().any(Identity::alive) {
+        assert!(Instant::now() < deadline, "still alive: {family:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    sleeping.signal(Signal::SIGKILL);
+}

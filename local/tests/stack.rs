@@ -1,0 +1,201 @@
+//! Stacks that are started, hurt and ended.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod support;
+
+use lapin::options::{
+    BasicGetOptions, BasicNackOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use local::Stack;
+use sqlx::{Connection as _, Executor, PgConnection, Row};
+use support::{Store, processes_about};
+use tokio::time::{Duration, Instant, sleep, timeout};
+
+async fn channel(url: &str) -> Channel {
+    let connection = Connection::connect(url, ConnectionProperties::default())
+        .await
+        .unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    channel
+        .confirm_select(ConfirmSelectOptions::default())
+        .await
+        .unwrap();
+    channel
+}
+
+async fn declare(channel: &Channel, queue: &str) {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    let options = QueueDeclareOptions {
+        durable: true,
+        ..Default::default()
+    };
+    channel
+        .queue_declare(queue.into(), options, arguments)
+        .await
+        .unwrap();
+}
+
+async fn publish(channel: &Channel, queue: &str, body: &[u8]) {
+    let properties = BasicProperties::default().with_delivery_mode(2);
+    let confirmation = channel
+        .basic_publish(
+            "".into(),
+            queue.into(),
+            BasicPublishOptions::default(),
+            body,
+            properties,
+        )
+        .await
+        .unwrap()
+        .await
+        .unwrap();
+    assert!(confirmation.is_ack());
+}
+
+/// Takes a message, waiting for one. A quorum queue that has just come back chooses its leader first, and until then
+/// RabbitMQ answers a basic.get with an error that closes the connection.
+async fn take(channel: &mut Channel, url: &str, queue: &str) -> lapin::message::Delivery {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        match channel.basic_get(queue.into(), BasicGetOptions::default()).await {
+            Ok(Some(message)) => return message.delivery,
+            Ok(None) => sleep(Duration::from_millis(20)).await,
+            Err(_) => *channel = self::channel(url).await,
+        }
+        assert!(Instant::now() < deadline, "no message in {queue}");
+    }
+}
+
+#[tokio::test]
+async fn servers_that_are_killed_come_back_with_their_data_and_nothing_stays_behind() {
+    let stack = Stack::builder().only_ours().start().await.unwrap();
+    let directory = stack.directory().to_owned();
+    assert!(
+        processes_about(&directory).len() >= 3,
+        "the search for processes finds nothing"
+    );
+    let identities = stack.identities().await;
+
+    let url = stack.postgres().access().url();
+    let mut database = PgConnection::connect(&url).await.unwrap();
+    database
+        .execute("CREATE TABLE kept AS SELECT 17 AS number")
+        .await
+        .unwrap();
+    let queue_url = stack.rabbitmq().access().url();
+    let broker = channel(&queue_url).await;
+    declare(&broker, "images").await;
+    publish(&broker, "images", b"kept").await;
+    let store = Store::of(stack.object_store().access());
+    store.put("input", "kept", b"kept").await;
+
+    stack.queues_on_disk().await.unwrap();
+    stack.postgres().kill().await.unwrap();
+    stack.rabbitmq().kill().await.unwrap();
+    stack.object_store().kill().await.unwrap();
+    assert!(identities.iter().all(|process| !process.alive()));
+    assert!(PgConnection::connect(&url).await.is_err());
+
+    tokio::try_join!(
+        stack.postgres().restart(),
+        stack.rabbitmq().restart(),
+        stack.object_store().restart()
+    )
+    .unwrap();
+    let mut database = PgConnection::connect(&url).await.unwrap();
+    assert_eq!(
+        database
+            .fetch_one("SELECT number FROM kept")
+            .await
+            .unwrap()
+            .get::<i32, _>(0),
+        17
+    );
+    let mut broker = channel(&queue_url).await;
+    assert_eq!(take(&mut broker, &queue_url, "images").await.data, b"kept");
+    assert_eq!(store.get("input", "kept").await, b"kept");
+
+    let identities = stack.identities().await;
+    drop(stack);
+    assert!(identities.iter().all(|process| !process.alive()));
+    assert_eq!(processes_about(&directory), Vec::<String>::new());
+    assert!(!directory.exists());
+}
+
+#[tokio::test]
+async fn a_server_that_is_halted_answers_again_later() {
+    let stack = Stack::builder().only_ours().start().await.unwrap();
+    let mut database = PgConnection::connect(&stack.postgres().access().url())
+        .await
+        .unwrap();
+    stack.postgres().pause().await.unwrap();
+    let patience = Duration::from_millis(500);
+    assert!(timeout(patience, database.execute("SELECT 1")).await.is_err());
+    stack.postgres().resume().await.unwrap();
+    let mut database = PgConnection::connect(&stack.postgres().access().url())
+        .await
+        .unwrap();
+    database.execute("SELECT 1").await.unwrap();
+    let identities = stack.identities().await;
+    stack.stop().await.unwrap();
+    assert!(identities.iter().all(|process| !process.alive()));
+}
+
+#[tokio::test]
+async fn a_job_that_is_given_back_too_often_lands_among_the_dead() {
+    let place = local::scratch().await.unwrap();
+    let queues = contract::queues::Queues::of(&place.queue);
+    let url = place.rabbitmq.url();
+    let mut broker = channel(&url).await;
+    for queue in queues.all() {
+        declare(&broker, queue).await;
+    }
+    publish(&broker, &queues.jobs, b"deadly").await;
+    // The limit is 20 deliveries after the first one.
+    for _ in 0..=20 {
+        let message = take(&mut broker, &url, &queues.jobs).await;
+        message
+            .nack(BasicNackOptions {
+                requeue: true,
+                ..Default::default()
+            })
+            .await
+            .unwrap();
+    }
+    let dead = take(&mut broker, &url, &queues.dead).await;
+    assert_eq!(dead.data, b"deadly");
+    assert!(
+        broker
+            .basic_get(queues.jobs.as_str().into(), BasicGetOptions::default())
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn a_result_can_be_given_back_as_often_as_an_outage_lasts() {
+    let place = local::scratch().await.unwrap();
+    let queues = contract::queues::Queues::of(&place.queue);
+    let url = place.rabbitmq.url();
+    let mut broker = channel(&url).await;
+    for queue in queues.all() {
+        declare(&broker, queue).await;
+    }
+    publish(&broker, &queues.results, b"a verdict").await;
+    for _ in 0..60 {
+        let message = take(&mut broker, &url, &queues.results).await;
+        message
+            .nack(BasicNackOptions {
+                requeue: true,
+                ..Default::default()
+            })
+            .await
+            .unwrap();
+    }
+    assert_eq!(take(&mut broker, &url, &queues.results).await.data, b"a verdict");
+}
