@@ -67,7 +67,7 @@ impl PhotoSettings {
                     "ONNX Runtime's library, libonnxruntime.so.1.31.1; `make setup` installs it",
                 )
                 .into(),
-            anonymize: AnonymizeSettings::default(),
+            anonymize: AnonymizeSettings::read(reader),
         }
     }
 }

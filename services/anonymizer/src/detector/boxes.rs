@@ -1,5 +1,7 @@
 //! Boxes in pixels with fractions, and which of several to keep.
 
+use std::{fmt, str::FromStr};
+
 use contract::Class;
 
 /// A box by its edges, in pixels of whatever picture is being spoken of.
@@ -59,6 +61,17 @@ impl Rect {
             && self.bottom >= other.bottom
     }
 
+    /// The smallest box that contains both.
+    #[must_use]
+    pub const fn around(&self, other: &Self) -> Self {
+        Self {
+            left: self.left.min(other.left),
+            top: self.top.min(other.top),
+            right: self.right.max(other.right),
+            bottom: self.bottom.max(other.bottom),
+        }
+    }
+
     /// Grown by shares of its own width and height.
     #[must_use]
     pub fn grown(&self, growth: &Growth) -> Self {
@@ -82,6 +95,33 @@ pub struct Growth {
     pub bottom: f32,
 }
 
+/// The text is no growth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a margin is three shares of the box, each from 0 to 3: top,sides,bottom")]
+pub struct InvalidGrowth;
+
+impl FromStr for Growth {
+    type Err = InvalidGrowth;
+
+    fn from_str(text: &str) -> Result<Self, InvalidGrowth> {
+        let share = |part: &str| {
+            let share = part.trim().parse::<f32>().map_err(|_| InvalidGrowth)?;
+            (0.0..=3.0).contains(&share).then_some(share).ok_or(InvalidGrowth)
+        };
+        let parts = text.split(',').map(share).collect::<Result<Vec<_>, _>>()?;
+        match parts[..] {
+            [top, sides, bottom] => Ok(Self { top, sides, bottom }),
+            _ => Err(InvalidGrowth),
+        }
+    }
+}
+
+impl fmt::Display for Growth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{},{},{}", self.top, self.sides, self.bottom)
+    }
+}
+
 /// One thing that a model sees.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Found {
@@ -93,19 +133,112 @@ pub struct Found {
     pub rect: Rect,
 }
 
-/// Non-maximum suppression: of boxes of one class that overlap by more than
-/// `iou`, the one with the highest score stays. Best first.
+/// Of boxes of one class that overlap by more than `iou`, the one with the
+/// highest score stays (non-maximum suppression). Best first.
 #[must_use]
 pub fn suppress(mut found: Vec<Found>, iou: f32) -> Vec<Found> {
     found.sort_by(|a, b| b.score.total_cmp(&a.score));
     let mut kept: Vec<Found> = Vec::new();
     for candidate in found {
-        let seen = kept
-            .iter()
-            .any(|k| k.class == candidate.class && k.rect.iou(&candidate.rect) > iou);
-        if !seen {
+        let same = |k: &Found| k.class == candidate.class && k.rect.iou(&candidate.rect) > iou;
+        if !kept.iter().any(same) {
             kept.push(candidate);
         }
     }
     kept
+}
+
+/// Makes one of boxes of one class that overlap by more than `iou`, and of
+/// boxes that lie within a not much larger one. Unlike suppression it loses
+/// no pixel: the box that stays takes in the others.
+#[must_use]
+pub fn fuse(mut found: Vec<Found>, iou: f32) -> Vec<Found> {
+    /// A box smaller than this share of the one around it is a thing of its
+    /// own, say a person in front of another.
+    const SAME_THING: f32 = 0.4;
+    found.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let mut kept: Vec<(Rect, Found)> = Vec::new();
+    for candidate in found {
+        let same = |(seen, k): &&mut (Rect, Found)| {
+            let within =
+                k.rect.contains(&candidate.rect) && candidate.rect.area() > SAME_THING * k.rect.area();
+            k.class == candidate.class && (within || seen.iou(&candidate.rect) > iou)
+        };
+        match kept.iter_mut().find(same) {
+            Some((_, k)) => k.rect = k.rect.around(&candidate.rect),
+            None => kept.push((candidate.rect, candidate)),
+        }
+    }
+    kept.into_iter().map(|(_, found)| found).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn person(score: f32, [left, top, right, bottom]: [f32; 4]) -> Found {
+        Found {
+            class: Class::Person,
+            score,
+            rect: Rect {
+                left,
+                top,
+                right,
+                bottom,
+            },
+        }
+    }
+
+    #[test]
+    fn of_two_views_of_one_thing_the_better_stays() {
+        let worse = person(0.4, [1.0, 1.0, 11.0, 21.0]);
+        let better = person(0.8, [0.0, 0.0, 10.0, 20.0]);
+        let beside = person(0.3, [8.0, 0.0, 18.0, 20.0]);
+        assert_eq!(suppress(vec![worse, better, beside], 0.6), vec![better, beside]);
+    }
+
+    #[test]
+    fn classes_do_not_suppress_each_other() {
+        let rider = person(0.8, [0.0, 0.0, 10.0, 20.0]);
+        let bicycle = Found {
+            class: Class::Bicycle,
+            ..rider
+        };
+        assert_eq!(fuse(vec![rider, bicycle], 0.6).len(), 2);
+    }
+
+    #[test]
+    fn growth_is_by_shares_of_the_box() {
+        let growth = Growth {
+            top: 0.5,
+            sides: 0.1,
+            bottom: 0.25,
+        };
+        let grown = person(1.0, [10.0, 10.0, 20.0, 30.0]).rect.grown(&growth);
+        assert_eq!(grown, person(1.0, [9.0, 0.0, 21.0, 35.0]).rect);
+    }
+
+    fn any_found() -> impl Strategy<Value = Found> {
+        (
+            0.0f32..1.0,
+            0.0f32..100.0,
+            0.0f32..100.0,
+            1.0f32..60.0,
+            1.0f32..60.0,
+        )
+            .prop_map(|(score, x, y, w, h)| person(score, [x, y, x + w, y + h]))
+    }
+
+    proptest! {
+        #[test]
+        fn fusing_leaves_no_box_uncovered(found in prop::collection::vec(any_found(), 0..40)) {
+            let fused = fuse(found.clone(), 0.6);
+            prop_assert!(fused.len() <= found.len());
+            for thing in &found {
+                prop_assert!(fused.iter().any(|f| f.rect.contains(&thing.rect)));
+            }
+        }
+    }
 }

@@ -6,7 +6,10 @@ use fast_image_resize::{
     images::{Image, ImageRef},
 };
 
-use super::{DetectorError, boxes::Rect, tiles::Tile};
+use super::{
+    DetectorError,
+    tiles::{Span, Tile},
+};
 use crate::picture::Picture;
 
 /// Buffers that are used for one tile after the other.
@@ -31,47 +34,39 @@ impl Canvas {
 
     /// Puts a tile's part of the photo onto the canvas.
     pub fn place(&mut self, picture: &Picture, tile: &Tile) -> Result<(), DetectorError> {
-        let failed = |why: String| DetectorError::Resize(why);
         let source = ImageRef::new(picture.width, picture.height, &picture.pixels, PixelType::U8x3)
-            .map_err(|e| failed(e.to_string()))?;
-        let (wide, high) = (tile.content_width, tile.content_height);
-        self.content.resize(3 * (wide * high) as usize, 0);
+            .map_err(|e| DetectorError::Resize(e.to_string()))?;
+        let (wide, high) = (tile.columns.shown, tile.rows.shown);
+        self.content.resize(3 * wide as usize * high as usize, 0);
         let mut content = Image::from_slice_u8(wide, high, &mut self.content, PixelType::U8x3)
-            .map_err(|e| failed(e.to_string()))?;
-        let Rect {
-            left,
-            top,
-            right,
-            bottom,
-        } = tile.source;
+            .map_err(|e| DetectorError::Resize(e.to_string()))?;
+        let [x, y, width, height] = tile.source(picture.width, picture.height);
         let options = ResizeOptions::new()
             .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-            .crop(
-                f64::from(left),
-                f64::from(top),
-                f64::from(right) - f64::from(left),
-                f64::from(bottom) - f64::from(top),
-            );
+            .crop(x, y, width, height);
         self.resizer
             .resize(&source, &mut content, &options)
-            .map_err(|e| failed(e.to_string()))?;
+            .map_err(|e| DetectorError::Resize(e.to_string()))?;
         self.frame(tile);
         Ok(())
     }
 
-    /// Copies the content to its place, black around it.
+    /// Copies the content to its place and mirrors it into the border: beyond
+    /// its edge a photo goes on much like it ends.
     fn frame(&mut self, tile: &Tile) {
-        (self.width, self.height) = (tile.width as usize, tile.height as usize);
-        self.pixels.clear();
+        (self.width, self.height) = (tile.columns.length as usize, tile.rows.length as usize);
         self.pixels.resize(3 * self.width * self.height, 0);
-        let content_stride = 3 * tile.content_width as usize;
-        let begin = 3 * tile.content_x as usize;
-        let lines = self
-            .pixels
-            .chunks_exact_mut(3 * self.width)
-            .skip(tile.content_y as usize);
-        for (line, content) in lines.zip(self.content.chunks_exact(content_stride)) {
-            line[begin..begin + content_stride].copy_from_slice(content);
+        let (from_x, from_y) = (mirrored(&tile.columns), mirrored(&tile.rows));
+        let shown = tile.columns.shown as usize;
+        let inside = tile.columns.offset as usize..tile.columns.offset as usize + shown;
+        let lines = self.content.chunks_exact(3 * shown).collect::<Vec<_>>();
+        for (target, &y) in self.pixels.chunks_exact_mut(3 * self.width).zip(&from_y) {
+            let line = lines[y];
+            target[3 * inside.start..3 * inside.end].copy_from_slice(line);
+            for x in (0..inside.start).chain(inside.end..self.width) {
+                let from = 3 * from_x[x];
+                target[3 * x..3 * x + 3].copy_from_slice(&line[from..from + 3]);
+            }
         }
     }
 
@@ -88,4 +83,18 @@ impl Canvas {
         }
         &self.planes
     }
+}
+
+/// For each pixel of a span's input, the pixel of the shown part that goes
+/// there.
+fn mirrored(span: &Span) -> Vec<usize> {
+    let shown = i64::from(span.shown);
+    (0..i64::from(span.length))
+        .map(|at| {
+            let at = at - i64::from(span.offset);
+            let at = if at < 0 { -at - 1 } else { at };
+            let at = if at >= shown { 2 * shown - 1 - at } else { at };
+            at.clamp(0, shown - 1) as usize
+        })
+        .collect()
 }

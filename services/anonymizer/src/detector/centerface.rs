@@ -10,6 +10,7 @@ use ort::{session::Session, value::TensorRef};
 use super::{
     boxes::{Found, Rect, suppress},
     canvas::Canvas,
+    settings::Threshold,
 };
 
 /// Pixels of the input per cell of the outputs.
@@ -19,7 +20,11 @@ const SAME_FACE_IOU: f32 = 0.3;
 
 /// Runs the network; boxes are in pixels of the canvas, as the network means
 /// them: from the brows to the chin.
-pub(super) fn find(session: &mut Session, canvas: &mut Canvas, threshold: f32) -> ort::Result<Vec<Found>> {
+pub(super) fn find(
+    session: &mut Session,
+    canvas: &mut Canvas,
+    threshold: Threshold,
+) -> ort::Result<Vec<Found>> {
     let (width, height) = (canvas.width(), canvas.height());
     let input = canvas.planes([0, 1, 2], [1.0; 3], [0.0; 3]);
     let outputs = session.run(ort::inputs![TensorRef::from_array_view((
@@ -32,12 +37,19 @@ pub(super) fn find(session: &mut Session, canvas: &mut Canvas, threshold: f32) -
     let across = width / 4;
     let cells = heat.len();
     let mut found = Vec::new();
-    for (cell, &score) in heat.iter().enumerate().filter(|(_, score)| **score > threshold) {
+    for (cell, &score) in heat
+        .iter()
+        .enumerate()
+        .filter(|(_, score)| **score >= threshold.least())
+    {
         let (column, row) = ((cell % across) as f32, (cell / across) as f32);
         let high = size[cell].exp() * STRIDE;
         let wide = size[cells + cell].exp() * STRIDE;
         let y = (row + offset[cell] + 0.5) * STRIDE;
         let x = (column + offset[cells + cell] + 0.5) * STRIDE;
+        if score < threshold.at(high.max(wide)) {
+            continue;
+        }
         found.push(Found {
             class: Class::Face,
             score,

@@ -14,17 +14,19 @@ use std::path::{Path, PathBuf};
 
 use contract::Class;
 
-pub use boxes::{Found, Growth, Rect};
+pub use boxes::{Found, Growth, InvalidGrowth, Rect};
 pub use model::WrongModel;
-pub use settings::{DetectSettings, Effort, PartialDetection, UnknownEffort};
+pub use settings::{DetectSettings, Effort, Scales, Threshold, UnknownEffort};
 
 use self::{
     canvas::Canvas,
-    nanodet::Wanted,
     runtime::{Networks, Pool},
-    tiles::Tile,
 };
 use crate::picture::Picture;
+
+/// Neighbouring cells of one network report one thing; what differs by less
+/// than this is the same report.
+const SAME_CELL_IOU: f32 = 0.8;
 
 /// The two networks, ready to run. Shared between threads: each photo in work
 /// has sessions of its own.
@@ -85,40 +87,36 @@ impl Detector {
     pub fn detect(&self, picture: &Picture, settings: &DetectSettings) -> Result<Vec<Found>, DetectorError> {
         self.pool.with(|networks| {
             let mut canvas = Canvas::default();
-            let wanted = settings.wanted();
             let mut found = Vec::new();
-            for pass in plan::passes(picture.width, picture.height, settings.effort) {
+            for pass in plan::passes(picture.width, picture.height, &settings.scales) {
                 for tile in pass.tiles(picture.width, picture.height) {
                     canvas.place(picture, &tile)?;
-                    found.extend(look(networks, &mut canvas, &tile, &wanted, settings, &pass)?);
+                    let seen = look(networks, &mut canvas, settings)?;
+                    found.extend(seen.into_iter().map(|thing| Found {
+                        rect: tile.to_photo(&thing.rect).grown(settings.growth(thing.class)),
+                        ..thing
+                    }));
                 }
             }
-            Ok(boxes::suppress(found, settings.same_iou))
+            Ok(boxes::fuse(found, settings.same_iou))
         })
     }
 }
 
+/// What both networks see on the canvas, in its pixels.
 fn look(
     networks: &mut Networks,
     canvas: &mut Canvas,
-    tile: &Tile,
-    wanted: &Wanted,
     settings: &DetectSettings,
-    pass: &plan::Pass,
 ) -> Result<Vec<Found>, DetectorError> {
     let mut found = Vec::new();
-    if pass.people && !wanted.is_empty() {
-        found = nanodet::find(&mut networks.nanodet, canvas, wanted)?;
+    let wanted = settings.wanted();
+    if !wanted.is_empty() {
+        let seen = nanodet::find(&mut networks.nanodet, canvas, &wanted)?;
+        found.extend(boxes::suppress(seen, SAME_CELL_IOU));
     }
-    if pass.faces && settings.classes.contains(&Class::Face) {
-        found.extend(centerface::find(
-            &mut networks.centerface,
-            canvas,
-            settings.face_threshold,
-        )?);
-    }
-    for thing in &mut found {
-        thing.rect = tile.to_photo(&thing.rect).grown(settings.growth(thing.class));
+    if settings.classes.contains(&Class::Face) {
+        found.extend(centerface::find(&mut networks.centerface, canvas, settings.face)?);
     }
     Ok(found)
 }

@@ -11,6 +11,7 @@ use ort::{session::Session, value::TensorRef};
 use super::{
     boxes::{Found, Rect},
     canvas::Canvas,
+    settings::Threshold,
 };
 
 /// Grids: pixels of the input per cell.
@@ -30,7 +31,7 @@ const DEVIATION: [f32; 3] = [57.375, 57.12, 58.395];
 
 /// Which of COCO's classes are looked for, and from which score on.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wanted(pub Vec<(Class, f32)>);
+pub(super) struct Wanted(pub Vec<(Class, Threshold)>);
 
 impl Wanted {
     pub(super) const fn is_empty(&self) -> bool {
@@ -74,12 +75,14 @@ pub(super) fn find(session: &mut Session, canvas: &mut Canvas, wanted: &Wanted) 
             for &(class, threshold) in &wanted.0 {
                 let Some(score) = coco(class)
                     .map(|number| scores[number])
-                    .filter(|s| *s >= threshold)
+                    .filter(|s| *s >= threshold.least())
                 else {
                     continue;
                 };
                 let rect = *rect.get_or_insert_with(|| decoded(cell % across, cell / across, stride, sides));
-                found.push(Found { class, score, rect });
+                if score >= threshold.at(rect.height()) {
+                    found.push(Found { class, score, rect });
+                }
             }
         }
     }

@@ -1,56 +1,102 @@
-//! Which scales a photo is looked at in.
+//! At which scales a photo is looked at.
+//!
+//! Two looks at every photo: a coarse one, in which whatever fills the photo is
+//! small enough to be recognised, and a fine one for what is far away. The fine
+//! one's scale follows from a budget of pixels, but never falls so low that a
+//! person of 60 pixels could not be seen. `docs/detector.md` has the figures.
 
 use super::{
-    settings::Effort,
+    settings::{Effort, Scales},
     tiles::{self, Tile},
 };
 
-/// Longest side of a tile, in pixels of the networks' input: bounds memory.
-const SIDE: u32 = 768;
-/// Tiles overlap by this much, pixels of the networks' input.
-const OVERLAP: u32 = 80;
-/// Border around the photo: things cut off by its edge are seen better when
-/// the edge is not also the input's.
-const BORDER: u32 = 32;
-/// Long side of the pass for whatever fills the photo.
-const WHOLE: f32 = 448.0;
+/// Beyond this, enlarging adds nothing.
+const LARGEST_SCALE: f32 = 2.0;
 
-/// One look at the whole photo.
+/// A coarse look that would show hardly less than the fine one is left out.
+const WORTHWHILE: f32 = 0.8;
+
+/// One look at the whole photo, with both networks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Pass {
     /// Pixels of the networks' input per pixel of the photo.
     pub scale: f32,
-    /// With NanoDet.
-    pub people: bool,
-    /// With CenterFace.
-    pub faces: bool,
 }
 
 impl Pass {
-    const fn both(scale: f32) -> Self {
-        Self {
-            scale,
-            people: true,
-            faces: true,
-        }
-    }
-
+    /// The photo's parts for this look.
     pub fn tiles(&self, width: u32, height: u32) -> Vec<Tile> {
-        tiles::cut(width, height, self.scale, SIDE, OVERLAP, BORDER)
+        tiles::cut(width, height, self.scale)
     }
 }
 
-pub(super) fn passes(width: u32, height: u32, effort: Effort) -> Vec<Pass> {
-    let megapixels = width as f32 * height as f32 / 1e6;
-    let whole = (WHOLE / width.max(height) as f32).min(2.0);
-    let mut passes = vec![Pass::both(whole)];
-    if megapixels > 4.0 {
-        passes.push(Pass::both((4.0 / megapixels).sqrt()));
-    } else {
-        passes.push(Pass::both(1.0));
-        if effort == Effort::Thorough && megapixels < 1.2 {
-            passes.push(Pass::both(2.0));
+impl Effort {
+    /// The budget that the effort stands for.
+    #[must_use]
+    pub const fn scales(self) -> Scales {
+        match self {
+            Self::Thorough => Scales {
+                fine_megapixels: 3.2,
+                least_scale: 0.5,
+                coarse_megapixels: 0.13,
+            },
+            Self::Balanced => Scales {
+                fine_megapixels: 1.6,
+                least_scale: 0.4,
+                coarse_megapixels: 0.13,
+            },
+            Self::Fast => Scales {
+                fine_megapixels: 0.8,
+                least_scale: 0.3,
+                coarse_megapixels: 0.13,
+            },
         }
     }
+}
+
+/// The looks at a photo of this size.
+pub(super) fn passes(width: u32, height: u32, scales: &Scales) -> Vec<Pass> {
+    let megapixels = width as f32 * height as f32 / 1e6;
+    let scale_for = |budget: f32| (budget / megapixels).sqrt();
+    let fine = scale_for(scales.fine_megapixels)
+        .max(scales.least_scale)
+        .min(LARGEST_SCALE);
+    let coarse = scale_for(scales.coarse_megapixels).min(1.0);
+    let mut passes = vec![Pass { scale: fine }];
+    if coarse < WORTHWHILE * fine {
+        passes.push(Pass { scale: coarse });
+    }
     passes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scales_of(width: u32, height: u32) -> Vec<f32> {
+        passes(width, height, &Effort::Balanced.scales())
+            .iter()
+            .map(|pass| (pass.scale * 100.0).round() / 100.0)
+            .collect()
+    }
+
+    #[test]
+    fn small_photos_are_enlarged_and_large_ones_reduced() {
+        assert_eq!(scales_of(440, 293), [2.0, 1.0]);
+        assert_eq!(scales_of(768, 576), [1.9, 0.54]);
+        assert_eq!(scales_of(2126, 1463), [0.72, 0.2]);
+        assert_eq!(scales_of(6000, 4000), [0.4, 0.07]);
+    }
+
+    #[test]
+    fn a_person_of_60_pixels_keeps_24_in_any_photo() {
+        for side in [1000, 4000, 10_000, 30_000] {
+            assert!(60.0 * scales_of(side, side)[0] >= 24.0);
+        }
+    }
+
+    #[test]
+    fn the_smallest_photo_is_looked_at_too() {
+        assert_eq!(scales_of(1, 1), [2.0, 1.0]);
+    }
 }

@@ -1,20 +1,21 @@
 //! What is looked for, how hard, and how much around it is hidden.
 
-use std::{collections::BTreeSet, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use contract::Class;
 
 use super::{boxes::Growth, nanodet::Wanted};
 
-/// How much time is spent on a photo.
+/// How much time is spent on a photo: see [`Scales`] for what it stands for,
+/// and docs/detector.md for what it brings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Effort {
-    /// As much as helps.
-    #[default]
+    /// Twice the pixels: for photos in which people are very small.
     Thorough,
-    /// About half of that.
+    /// All that was measured to help with heads of 20 pixels and more.
+    #[default]
     Balanced,
-    /// Little.
+    /// Half the pixels: for people who are close by.
     Fast,
 }
 
@@ -27,12 +28,71 @@ impl FromStr for Effort {
     type Err = UnknownEffort;
 
     fn from_str(name: &str) -> Result<Self, UnknownEffort> {
-        match name {
-            "thorough" => Ok(Self::Thorough),
-            "balanced" => Ok(Self::Balanced),
-            "fast" => Ok(Self::Fast),
-            _ => Err(UnknownEffort),
+        [Self::Thorough, Self::Balanced, Self::Fast]
+            .into_iter()
+            .find(|effort| effort.to_string() == name)
+            .ok_or(UnknownEffort)
+    }
+}
+
+impl fmt::Display for Effort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Thorough => "thorough",
+            Self::Balanced => "balanced",
+            Self::Fast => "fast",
+        })
+    }
+}
+
+/// At which scales a photo is looked at.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scales {
+    /// Megapixels that the photo is enlarged or reduced to for the fine look.
+    pub fine_megapixels: f32,
+    /// The fine look never shows the photo smaller than this: 0.4 leaves 24
+    /// pixels of a person of 60.
+    pub least_scale: f32,
+    /// Megapixels that the photo is reduced to for the coarse look.
+    pub coarse_megapixels: f32,
+}
+
+/// From which score on something counts. Small things score lower, seen as
+/// surely: so they are believed more easily. A false hit among them costs
+/// few pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Threshold {
+    /// Lowest score of large things, 0 to 1.
+    pub large: f32,
+    /// Lowest score of small things, 0 to 1.
+    pub small: f32,
+    /// What counts as small: height in pixels of the networks' input.
+    pub small_height: f32,
+}
+
+impl Threshold {
+    /// The same for all sizes.
+    #[must_use]
+    pub const fn flat(score: f32) -> Self {
+        Self {
+            large: score,
+            small: score,
+            small_height: 0.0,
         }
+    }
+
+    /// For a thing of this height.
+    pub(super) fn at(&self, height: f32) -> f32 {
+        if height <= self.small_height {
+            self.small
+        } else {
+            self.large
+        }
+    }
+
+    /// No thing of any size needs less.
+    pub(super) const fn least(&self) -> f32 {
+        self.large.min(self.small)
     }
 }
 
@@ -41,23 +101,24 @@ impl FromStr for Effort {
 pub struct DetectSettings {
     /// What is looked for.
     pub classes: BTreeSet<Class>,
-    /// Lowest score of a person, 0 to 1.
-    pub person_threshold: f32,
-    /// Lowest score of a face, 0 to 1.
-    pub face_threshold: f32,
-    /// Lowest score of a vehicle, 0 to 1.
-    pub vehicle_threshold: f32,
+    /// When something is a person.
+    pub person: Threshold,
+    /// When something is a face.
+    pub face: Threshold,
+    /// When something is a vehicle.
+    pub vehicle: Threshold,
     /// Boxes of one class that overlap by more than this share (intersection
     /// over union) are one thing.
     pub same_iou: f32,
-    /// What is added to a person's box.
+    /// What is added to a person's box: helmets stand out of it.
     pub person_growth: Growth,
-    /// What is added to a face's box.
+    /// What is added to a face's box, which goes from brows to chin, to hide
+    /// the head.
     pub face_growth: Growth,
     /// What is added to a vehicle's box.
     pub vehicle_growth: Growth,
     /// How much time is spent.
-    pub effort: Effort,
+    pub scales: Scales,
 }
 
 impl Default for DetectSettings {
@@ -73,12 +134,20 @@ impl Default for DetectSettings {
                 Class::Motorcycle,
             ]
             .into(),
-            person_threshold: 0.30,
-            face_threshold: 0.20,
-            vehicle_threshold: 0.35,
+            person: Threshold {
+                large: 0.30,
+                small: 0.15,
+                small_height: 96.0,
+            },
+            face: Threshold {
+                large: 0.20,
+                small: 0.10,
+                small_height: 32.0,
+            },
+            vehicle: Threshold::flat(0.35),
             same_iou: 0.6,
             person_growth: Growth {
-                top: 0.15,
+                top: 0.2,
                 sides: 0.15,
                 bottom: 0.05,
             },
@@ -92,35 +161,19 @@ impl Default for DetectSettings {
                 sides: 0.05,
                 bottom: 0.05,
             },
-            effort: Effort::default(),
+            scales: Effort::default().scales(),
         }
     }
 }
 
-/// People would stay recognisable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("without both person and face, people stay recognisable (ALLOW_PARTIAL=1 allows it)")]
-pub struct PartialDetection;
-
 impl DetectSettings {
-    /// Refuses settings that leave people or faces in the photo.
-    ///
-    /// # Errors
-    /// When `person` or `face` is missing.
-    pub fn complete(&self) -> Result<(), PartialDetection> {
-        if self.classes.contains(&Class::Person) && self.classes.contains(&Class::Face) {
-            Ok(())
-        } else {
-            Err(PartialDetection)
-        }
-    }
-
+    /// What NanoDet is to look for.
     pub(super) fn wanted(&self) -> Wanted {
         let thresholds = self.classes.iter().filter_map(|&class| match class {
-            Class::Person => Some((class, self.person_threshold)),
+            Class::Person => Some((class, self.person)),
             Class::Face => None,
             Class::Bicycle | Class::Car | Class::Motorcycle | Class::Bus | Class::Truck => {
-                Some((class, self.vehicle_threshold))
+                Some((class, self.vehicle))
             }
         });
         Wanted(thresholds.collect())

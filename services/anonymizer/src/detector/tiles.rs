@@ -5,111 +5,168 @@ use super::boxes::Rect;
 /// The networks' inputs are multiples of this, pixels.
 const STEP: u32 = 32;
 
+/// Longest side of a tile, in pixels of the networks' input. It bounds memory:
+/// a network needs about 350 MB for each megapixel of its input.
+const SIDE: u32 = 768;
+
+/// Tiles overlap by this much at least, so that what one of them cuts in two,
+/// the next one has whole; what is larger is seen whole in the coarse look.
+const OVERLAP: u32 = 80;
+
+/// Least border around the photo: things cut off by the photo's edge are seen
+/// better when that edge is not also the input's.
+const BORDER: u32 = 24;
+
 /// A part of the photo at one scale, as the networks get it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Tile {
-    /// Width of the networks' input, a multiple of 32.
-    pub width: u32,
-    /// Height of the networks' input, a multiple of 32.
-    pub height: u32,
-    /// The part of the photo that is shown, in its pixels.
-    pub source: Rect,
-    /// Where in the input that part begins.
-    pub content_x: u32,
-    /// Where in the input that part begins.
-    pub content_y: u32,
-    /// Its width in the input.
-    pub content_width: u32,
-    /// Its height in the input.
-    pub content_height: u32,
+    /// The input, across and down.
+    pub columns: Span,
+    pub rows: Span,
+    /// Pixels of the photo per pixel of the input, across and down; the two
+    /// differ by what rounding to whole pixels makes them.
+    pub x_step: f64,
+    pub y_step: f64,
+}
+
+/// A tile's extent along one side of the scaled photo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    /// Length of the networks' input, a multiple of 32.
+    pub length: u32,
+    /// Where in the input the photo begins: the border's width.
+    pub offset: u32,
+    /// Where the shown part begins, in pixels of the scaled photo.
+    pub start: u32,
+    /// How much of the photo is shown, from `offset` on; the rest is border.
+    pub shown: u32,
 }
 
 impl Tile {
+    /// The part of the photo that is shown: left, top, width, height, in its
+    /// pixels, within a photo of this size.
+    pub fn source(&self, width: u32, height: u32) -> [f64; 4] {
+        let along = |span: &Span, step: f64, limit: u32| {
+            let start = f64::from(span.start) * step;
+            let end = (f64::from(span.start + span.shown) * step).min(f64::from(limit));
+            (start, end - start)
+        };
+        let (x, wide) = along(&self.columns, self.x_step, width);
+        let (y, high) = along(&self.rows, self.y_step, height);
+        [x, y, wide, high]
+    }
+
     /// From pixels of the networks' input to pixels of the photo.
     pub fn to_photo(&self, rect: &Rect) -> Rect {
-        let x_scale = self.source.width() / self.content_width as f32;
-        let y_scale = self.source.height() / self.content_height as f32;
-        let x = |at: f32| (at - self.content_x as f32).mul_add(x_scale, self.source.left);
-        let y = |at: f32| (at - self.content_y as f32).mul_add(y_scale, self.source.top);
+        let place = |at: f32, span: &Span, step: f64| {
+            ((f64::from(at) - f64::from(span.offset) + f64::from(span.start)) * step) as f32
+        };
         Rect {
-            left: x(rect.left),
-            top: y(rect.top),
-            right: x(rect.right),
-            bottom: y(rect.bottom),
+            left: place(rect.left, &self.columns, self.x_step),
+            top: place(rect.top, &self.rows, self.y_step),
+            right: place(rect.right, &self.columns, self.x_step),
+            bottom: place(rect.bottom, &self.rows, self.y_step),
         }
     }
 }
 
-/// A part of one side: where the input begins (in pixels of the scaled photo,
-/// may be negative), how long it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Span {
-    start: i64,
-    length: u32,
-}
-
-/// Cuts a photo of `width` × `height`, shown at `scale`, into tiles of at most
-/// `side` pixels that overlap by `overlap` and have a border of `border`
-/// pixels around the photo.
-pub(super) fn cut(width: u32, height: u32, scale: f32, side: u32, overlap: u32, border: u32) -> Vec<Tile> {
-    let scaled = |length: u32| ((length as f32 * scale).round() as u32).max(1);
+/// Cuts a photo, shown at `scale`, into tiles.
+pub(super) fn cut(width: u32, height: u32, scale: f32) -> Vec<Tile> {
+    let scaled = |length: u32| ((f64::from(length) * f64::from(scale)).round() as u32).max(1);
     let (scaled_width, scaled_height) = (scaled(width), scaled(height));
-    let columns = spans(scaled_width, side, overlap, border);
-    let rows = spans(scaled_height, side, overlap, border);
-    let mut tiles = Vec::with_capacity(rows.len() * columns.len());
-    for row in &rows {
-        for column in &columns {
-            let (content_x, from_x, to_x) = inside(*column, scaled_width);
-            let (content_y, from_y, to_y) = inside(*row, scaled_height);
-            let x_scale = width as f32 / scaled_width as f32;
-            let y_scale = height as f32 / scaled_height as f32;
-            tiles.push(Tile {
-                width: column.length,
-                height: row.length,
-                source: Rect {
-                    left: from_x as f32 * x_scale,
-                    top: from_y as f32 * y_scale,
-                    right: (to_x as f32 * x_scale).min(width as f32),
-                    bottom: (to_y as f32 * y_scale).min(height as f32),
-                },
-                content_x,
-                content_y,
-                content_width: to_x - from_x,
-                content_height: to_y - from_y,
-            });
-        }
-    }
-    tiles
+    let columns = spans(scaled_width);
+    let x_step = f64::from(width) / f64::from(scaled_width);
+    let y_step = f64::from(height) / f64::from(scaled_height);
+    let row = |rows: Span| {
+        columns.iter().map(move |&columns| Tile {
+            columns,
+            rows,
+            x_step,
+            y_step,
+        })
+    };
+    spans(scaled_height).into_iter().flat_map(row).collect()
 }
 
-/// Where the photo begins in a span's input, and which part of it is shown.
-fn inside(span: Span, length: u32) -> (u32, u32, u32) {
-    let from = span.start.clamp(0, i64::from(length));
-    let to = (span.start + i64::from(span.length)).clamp(0, i64::from(length));
-    let narrow = |n: i64| u32::try_from(n).unwrap_or(0);
-    (narrow(from - span.start), narrow(from), narrow(to))
-}
-
-/// Equal spans over a side of `length` pixels and its two borders.
-fn spans(length: u32, side: u32, overlap: u32, border: u32) -> Vec<Span> {
-    let total = length + 2 * border;
-    let count = if total <= side {
+/// Equal spans over a side of `length` pixels and its borders.
+fn spans(length: u32) -> Vec<Span> {
+    let total = length + 2 * BORDER;
+    let count = if total <= SIDE {
         1
     } else {
-        (total - overlap).div_ceil(side - overlap)
+        (total - OVERLAP).div_ceil(SIDE - OVERLAP)
     };
-    let each = (total + (count - 1) * overlap)
+    let each = (total + (count - 1) * OVERLAP)
         .div_ceil(count)
         .next_multiple_of(STEP);
-    let last = i64::from(total) - i64::from(each);
-    (0..count)
-        .map(|i| Span {
-            start: if count == 1 {
-                -i64::from(border)
-            } else {
-                i64::from(i) * last / i64::from(count - 1) - i64::from(border)
-            },
+    if count == 1 {
+        return vec![Span {
             length: each,
+            offset: (each - length) / 2,
+            start: 0,
+            shown: length,
+        }];
+    }
+    let last = total - each;
+    (0..count)
+        .map(|i| {
+            let begin = i * last / (count - 1);
+            let start = begin.saturating_sub(BORDER);
+            let offset = BORDER.saturating_sub(begin);
+            Span {
+                length: each,
+                offset,
+                start,
+                shown: (each - offset).min(length - start),
+            }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn spans_cover_the_side_with_overlap_and_border(length in 1u32..40_000) {
+            let spans = spans(length);
+            let first = spans[0];
+            prop_assert_eq!(first.start, 0);
+            prop_assert!(first.offset >= BORDER);
+            for span in &spans {
+                prop_assert!(span.length <= SIDE);
+                prop_assert_eq!(span.length % STEP, 0);
+                prop_assert!(span.offset + span.shown <= span.length);
+            }
+            for pair in spans.windows(2) {
+                prop_assert!(pair[0].start + pair[0].shown >= (pair[1].start + OVERLAP).min(length));
+            }
+            let last = spans[spans.len() - 1];
+            prop_assert_eq!(last.start + last.shown, length);
+            prop_assert!(last.length - last.offset - last.shown >= BORDER);
+        }
+
+        #[test]
+        fn boxes_come_back_to_where_they_are_in_the_photo(
+            width in 1u32..9000, height in 1u32..9000, scale in 0.05f32..2.0,
+        ) {
+            for tile in cut(width, height, scale) {
+                let [x, y, wide, high] = tile.source(width, height);
+                let shown = Rect {
+                    left: tile.columns.offset as f32,
+                    top: tile.rows.offset as f32,
+                    right: (tile.columns.offset + tile.columns.shown) as f32,
+                    bottom: (tile.rows.offset + tile.rows.shown) as f32,
+                };
+                let back = tile.to_photo(&shown);
+                prop_assert!((f64::from(back.left) - x).abs() < 0.01);
+                prop_assert!((f64::from(back.top) - y).abs() < 0.01);
+                prop_assert!((f64::from(back.right) - x - wide).abs() < 0.01);
+                prop_assert!((f64::from(back.bottom) - y - high).abs() < 0.01);
+            }
+        }
+    }
 }

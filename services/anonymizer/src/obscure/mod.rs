@@ -11,7 +11,7 @@ mod blend;
 mod grid;
 mod merge;
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use grid::Grid;
 
@@ -94,6 +94,16 @@ impl FromStr for Mode {
             "solid" => Ok(Self::Solid),
             _ => Err(UnknownMode),
         }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mosaic => "mosaic",
+            Self::Blur => "blur",
+            Self::Solid => "solid",
+        })
     }
 }
 

@@ -1,41 +1,18 @@
 //! The one way from a photo as it came to a photo that may be seen.
 
+mod settings;
+
 use std::time::Instant;
 
 use contract::{Detection, FailureReason};
 
+pub use settings::{AnonymizeSettings, PartialDetection};
+
 use crate::{
-    detector::{DetectSettings, Detector, DetectorError, Found},
-    obscure::{Area, Mode, obscure},
-    picture::{self, DecodeError, EncodeError, Limits, Picture},
+    detector::{Detector, DetectorError, Found},
+    obscure::{Area, obscure},
+    picture::{self, DecodeError, EncodeError, Picture},
 };
-
-/// Everything that decides how a photo is anonymised.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AnonymizeSettings {
-    /// What a photo may cost.
-    pub limits: Limits,
-    /// What is looked for.
-    pub detect: DetectSettings,
-    /// What hidden areas look like.
-    pub mode: Mode,
-    /// Quality of the JPEG, libjpeg's 1 to 100.
-    pub jpeg_quality: u8,
-}
-
-impl Default for AnonymizeSettings {
-    fn default() -> Self {
-        Self {
-            limits: Limits {
-                bytes: 64 * 1024 * 1024,
-                pixels: 100_000_000,
-            },
-            detect: DetectSettings::default(),
-            mode: Mode::default(),
-            jpeg_quality: 90,
-        }
-    }
-}
 
 /// A photo that may be seen.
 #[derive(Clone, Debug, PartialEq)]
