@@ -38,12 +38,26 @@ fn main() -> ExitCode {
         ("a_collector_that_is_away", a_collector_that_is_away),
         ("set_up_twice_and_wrongly", set_up_twice_and_wrongly),
     ];
+    let filter = env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let (mut passed, mut failed) = (0, 0);
     for (name, case) in cases {
-        println!("test {name} ...");
-        case();
-        println!("test {name} ... ok");
+        if filter
+            .as_ref()
+            .is_some_and(|filter| !name.contains(filter.as_str()))
+        {
+            continue;
+        }
+        let ok = std::panic::catch_unwind(case).is_ok();
+        println!("test {name} ... {}", if ok { "ok" } else { "FAILED" });
+        *if ok { &mut passed } else { &mut failed } += 1;
     }
-    ExitCode::SUCCESS
+    let result = if failed == 0 { "ok" } else { "FAILED" };
+    println!("\ntest result: {result}. {passed} passed; {failed} failed; 0 ignored");
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn child(case: &str) -> ExitCode {

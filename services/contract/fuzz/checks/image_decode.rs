@@ -1,5 +1,6 @@
-use anonymizer::picture::{Limits, decode};
 use contract::media::read_header;
+
+use super::picture::{Limits, decode};
 
 const LIMITS: Limits = Limits {
     bytes: 1 << 20,
