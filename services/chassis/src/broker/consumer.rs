@@ -52,7 +52,7 @@ impl Consumer {
         let inbox = Arc::new(Inbox::default());
         let end = CancellationToken::new();
         let drained = CancellationToken::new();
-        let link = Link::new(format!("consumer of {queue}"));
+        let link = Arc::new(Link::new(format!("consumer of {queue}")));
         let state = link.watch();
         let wanted = watch::Sender::new(Wanted::Deliveries);
         let subscription = Subscription {
@@ -62,13 +62,14 @@ impl Consumer {
             wanted: wanted.subscribe(),
             inbox: Arc::clone(&inbox),
             drained: drained.clone(),
+            link: Arc::clone(&link),
             subscriptions: 0,
         };
         let ended = end.clone();
         tokio::spawn(async move {
             let inbox = Arc::clone(&subscription.inbox);
             tokio::select! {
-                () = subscription.keep(&link) => {}
+                () = subscription.keep() => {}
                 () = ended.cancelled() => {}
             }
             inbox.close();
@@ -166,12 +167,13 @@ struct Subscription {
     inbox: Arc<Inbox>,
     /// The owner has settled everything and wants the connection closed.
     drained: CancellationToken,
+    link: Arc<Link>,
     /// Subscriptions so far.
     subscriptions: u64,
 }
 
 impl Subscription {
-    async fn keep(mut self, link: &Link) {
+    async fn keep(mut self) {
         let mut backoff = Backoff::default();
         loop {
             if *self.wanted.borrow() == Wanted::Nothing {
@@ -181,9 +183,9 @@ impl Subscription {
                 Ok(session) => {
                     self.inbox.forget_stale();
                     let began = tokio::time::Instant::now();
-                    let over = self.consume(&session, link).await;
+                    let over = self.consume(&session).await;
                     if let Over::Lost(why) = over {
-                        link.lost(why);
+                        self.link.lost(why);
                     } else {
                         session.close().await;
                         return;
@@ -193,7 +195,7 @@ impl Subscription {
                         backoff.reset();
                     }
                 }
-                Err(error) => link.lost(error.to_string()),
+                Err(error) => self.link.lost(error.to_string()),
             }
             tokio::select! {
                 () = tokio::time::sleep(backoff.next_wait()) => {}
@@ -202,7 +204,7 @@ impl Subscription {
         }
     }
 
-    async fn consume(&mut self, session: &Session, link: &Link) -> Over {
+    async fn consume(&mut self, session: &Session) -> Over {
         let limit = self.settings.connect_timeout;
         let opened = timeout(limit, async {
             let channel = session.connection().create_channel().await?;
@@ -217,7 +219,7 @@ impl Subscription {
             Ok(Err(error)) => return Over::Lost(error.to_string()),
             Err(_) => return Over::Lost(ConnectError::TimedOut(limit).to_string()),
         };
-        link.connected();
+        self.link.connected();
         tokio::select! {
             why = session.ended() => Over::Lost(why),
             over = self.serve(&channel) => over,
@@ -263,6 +265,7 @@ impl Subscription {
             FieldTable::default(),
         );
         let mut stream = timeout(limit, consume).await.map_err(timed_out)?.map_err(lost)?;
+        self.link.consuming(true);
         loop {
             tokio::select! {
                 delivery = stream.next() => match delivery {
@@ -284,6 +287,7 @@ impl Subscription {
         while let Some(Ok(delivery)) = stream.next().await {
             self.inbox.put(Delivery::new(delivery));
         }
+        self.link.consuming(false);
         Ok(())
     }
 

@@ -28,6 +28,9 @@ pub struct LinkState {
     pub last_error: Option<String>,
     /// Sessions opened so far.
     pub sessions: u64,
+    /// Of a consumer: whether the broker has been asked for deliveries, which
+    /// it has not during a pause.
+    pub consuming: bool,
 }
 
 impl LinkState {
@@ -61,6 +64,7 @@ impl Link {
             since: Instant::now(),
             last_error: None,
             sessions: 0,
+            consuming: false,
         };
         Self {
             name,
@@ -81,6 +85,10 @@ impl Link {
         });
     }
 
+    pub(super) fn consuming(&self, consuming: bool) {
+        self.state.send_modify(|state| state.consuming = consuming);
+    }
+
     pub(super) fn lost(&self, error: String) {
         let before = self.state.borrow().clone();
         if before.status == LinkStatus::Connected || before.last_error.as_ref() != Some(&error) {
@@ -91,6 +99,7 @@ impl Link {
                 state.since = Instant::now();
             }
             state.status = LinkStatus::Connecting;
+            state.consuming = false;
             state.last_error = Some(error);
         });
     }
@@ -98,6 +107,7 @@ impl Link {
     pub(super) fn closed(&self) {
         self.state.send_modify(|state| {
             state.status = LinkStatus::Closed;
+            state.consuming = false;
             state.since = Instant::now();
         });
     }

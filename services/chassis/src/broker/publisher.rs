@@ -29,6 +29,10 @@ use super::{
 /// and the one that was returned would count as stored.
 const IN_FLIGHT: usize = 64;
 
+/// A queue that comes back in the instant of its deletion keeps the consumers
+/// of the deleted one, which RabbitMQ (3.10) then neither cancels nor serves.
+const BEFORE_DECLARING_AGAIN: Duration = Duration::from_secs(1);
+
 /// The message is not known to be stored. It may be, after
 /// [`PublishError::TimedOut`] and [`PublishError::Disconnected`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -274,6 +278,7 @@ async fn until_ended(settings: &BrokerSettings, lane: &Lane) -> String {
         tokio::select! {
             why = &mut ended => return why,
             () = lane.queue_missing.notified() => {
+                tokio::time::sleep(BEFORE_DECLARING_AGAIN).await;
                 let declare = topology::declare(
                     lane.session.connection(),
                     &settings.queues,

@@ -82,7 +82,7 @@ impl BrokerSettings {
             password: reader.secret("RABBITMQ_PASSWORD", "the user's password at RabbitMQ"),
             vhost: reader.string("RABBITMQ_VHOST", "/", "virtual host at RabbitMQ"),
             tls,
-            ca: reader.optional(
+            ca: reader.certificates(
                 "RABBITMQ_CA",
                 "PEM certificates to trust beside the system's; usually given as `RABBITMQ_CA_FILE`",
             ),

@@ -77,6 +77,15 @@ impl<'a> Reader<'a> {
         self.raw(name)
     }
 
+    /// Certificates in PEM, that may be missing.
+    pub fn certificates(&mut self, name: &str, about: &str) -> Option<String> {
+        let pem = self.optional(name, about)?;
+        if !pem.contains("-----BEGIN CERTIFICATE-----") {
+            self.mistake(name, "holds no certificate in PEM (-----BEGIN CERTIFICATE-----)");
+        }
+        Some(pem)
+    }
+
     /// A value of any type that can be read from text, with a default.
     ///
     /// `T`'s parse error is shown, so it must not repeat the text.

@@ -96,7 +96,8 @@ impl Store {
     /// Reads a whole object.
     ///
     /// # Errors
-    /// [`StoreError::TooLarge`] beyond `max_bytes`, which is not read then.
+    /// [`StoreError::TooLarge`] beyond `max_bytes`, which is not read then;
+    /// [`StoreError::NotFound`] as [`Store::head`].
     pub async fn get(&self, location: &ObjectLocation, max_bytes: u64) -> Result<Vec<u8>, StoreError> {
         let object = self
             .client
@@ -105,7 +106,11 @@ impl Store {
             .key(location.key())
             .send()
             .await
-            .map_err(error::classify)?;
+            .map_err(error::classify);
+        let object = match object {
+            Ok(object) => object,
+            Err(error) => return Err(self.explained(error, location).await),
+        };
         let expected = object
             .content_length()
             .and_then(|length| u64::try_from(length).ok());
@@ -172,12 +177,19 @@ impl Store {
                 etag: head.e_tag().map(ToOwned::to_owned),
                 content_type: head.content_type().map(ToOwned::to_owned),
             }),
-            // A HEAD's answer has no body that could tell key from bucket.
-            Err(StoreError::NotFound) => {
-                self.check_bucket(location.bucket()).await?;
-                Err(StoreError::NotFound)
-            }
-            Err(error) => Err(error),
+            Err(error) => Err(self.explained(error, location).await),
+        }
+    }
+
+    /// Tells a missing object from a missing bucket: the answer to a HEAD has
+    /// no body that could, and some servers say "no such key" for both.
+    async fn explained(&self, error: StoreError, location: &ObjectLocation) -> StoreError {
+        if error != StoreError::NotFound {
+            return error;
+        }
+        match self.check_bucket(location.bucket()).await {
+            Ok(()) => StoreError::NotFound,
+            Err(error) => error,
         }
     }
 

@@ -57,7 +57,7 @@ impl StoreSettings {
             ),
             input_bucket,
             output_bucket,
-            ca: reader.optional(
+            ca: reader.certificates(
                 "OBJECT_STORE_CA",
                 "PEM certificates to trust beside the system's; usually given as `OBJECT_STORE_CA_FILE`",
             ),

@@ -1,0 +1,64 @@
+//! The admin port, asked over HTTP.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use chassis::admin::{Admin, Dependency, Readiness};
+use prometheus_client::{metrics::counter::Counter, registry::Registry};
+use tokio_util::sync::CancellationToken;
+
+#[tokio::test]
+async fn readiness_is_the_process_s_own_state() {
+    let readiness = Readiness::new(&["started", "schema"]);
+    readiness.report("rabbitmq", || Dependency {
+        available: false,
+        detail: "away".to_owned(),
+    });
+    let jobs = Counter::<u64>::default();
+    jobs.inc_by(3);
+    let mut registry = Registry::default();
+    registry.register("jobs", "Jobs done", jobs);
+    let admin = Admin {
+        registry,
+        readiness: readiness.clone(),
+    };
+    let bound = admin.bind(([127, 0, 0, 1], 0).into()).await.expect("bound");
+    let base = format!("http://{}", bound.local_addr().expect("address"));
+    let end = CancellationToken::new();
+    let served = tokio::spawn(bound.serve(end.clone()));
+    let client = reqwest::Client::builder().no_proxy().build().expect("client");
+    let get = async |path: &str| {
+        let answer = client.get(format!("{base}{path}")).send().await.expect("answer");
+        (answer.status().as_u16(), answer.text().await.expect("text"))
+    };
+
+    assert_eq!(get("/livez").await.0, 200);
+    readiness.set("started", true);
+    let (status, body) = get("/readyz").await;
+    assert_eq!(status, 503);
+    assert!(body.contains(r#""schema":false"#), "{body}");
+
+    readiness.set("schema", true);
+    let (status, body) = get("/readyz").await;
+    assert_eq!(status, 200, "a dependency that is away changes nothing: {body}");
+    assert!(
+        body.contains(r#""rabbitmq":{"available":false,"detail":"away"}"#),
+        "{body}"
+    );
+
+    readiness.drain();
+    assert_eq!(get("/readyz").await.0, 503);
+    assert_eq!(get("/livez").await.0, 200);
+    let (_, metrics) = get("/metrics").await;
+    assert!(
+        metrics.contains("jobs_total 3\n") && metrics.ends_with("# EOF\n"),
+        "{metrics}"
+    );
+
+    end.cancel();
+    served.await.expect("joined").expect("served");
+}

@@ -1,0 +1,138 @@
+//! Settings: all mistakes at once, no value ever shown.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::{collections::BTreeMap, io::Write, time::Duration};
+
+use chassis::{
+    broker::BrokerSettings,
+    settings::{Reader, markdown_table},
+    store::StoreSettings,
+};
+use secrecy::ExposeSecret;
+
+fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+const COMPLETE: [(&str, &str); 6] = [
+    ("RABBITMQ_HOST", "broker"),
+    ("RABBITMQ_USERNAME", "worker"),
+    ("RABBITMQ_PASSWORD", "hush-1"),
+    ("OBJECT_STORE_HOST", "store"),
+    ("OBJECT_STORE_ACCESS_KEY_ID", "key"),
+    ("OBJECT_STORE_SECRET_ACCESS_KEY", "hush-2"),
+];
+
+#[test]
+fn the_given_variables_are_enough() {
+    let environment = environment(&COMPLETE);
+    let mut reader = Reader::new(&environment);
+    let broker = BrokerSettings::read(&mut reader, "irmgard");
+    let store = StoreSettings::read(&mut reader, Duration::from_secs(10));
+    reader.finish().expect("no mistake");
+
+    assert_eq!((broker.host.as_str(), broker.port), ("broker", 5672));
+    assert_eq!(broker.queues.results, "images.results");
+    assert_eq!(broker.vhost, "/");
+    assert_eq!(broker.connection_name, "irmgard");
+    assert_eq!(store.endpoint, "http://store:9000");
+    assert_eq!(
+        (store.input_bucket.as_str(), store.output_bucket.as_str()),
+        ("input", "output")
+    );
+    assert_eq!(store.secret_access_key.expose_secret(), "hush-2");
+}
+
+#[test]
+fn all_mistakes_are_told_together_and_no_value() {
+    let environment = environment(&[
+        ("RABBITMQ_PORT", "secret-port"),
+        ("RABBITMQ_TLS", "secret-flag"),
+        ("RABBITMQ_HEARTBEAT", "secret-duration"),
+        ("RABBITMQ_PASSWORD", "hush"),
+        ("RABBITMQ_PASSWORD_FILE", "/secret/path"),
+        ("RABBITMQ_USERNAME_FILE", "/nonexistent/user"),
+        ("OBJECT_STORE_ENDPOINT", "ftp://secret-endpoint"),
+        ("OBJECT_STORE_INPUT_BUCKET", "same"),
+        ("OBJECT_STORE_OUTPUT_BUCKET", "same"),
+    ]);
+    let mut reader = Reader::new(&environment);
+    BrokerSettings::read(&mut reader, "irmgard");
+    StoreSettings::read(&mut reader, Duration::from_secs(10));
+    reader.bytes("LIMIT", 1, "a limit");
+    reader.mistake("LIMIT", "is not to my liking");
+    let told = reader.finish().expect_err("mistakes").to_string();
+
+    let names: Vec<_> = told
+        .lines()
+        .map(|line| line.split(':').next().unwrap_or_default())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "LIMIT",
+            "OBJECT_STORE_ACCESS_KEY_ID",
+            "OBJECT_STORE_ENDPOINT",
+            "OBJECT_STORE_OUTPUT_BUCKET",
+            "OBJECT_STORE_SECRET_ACCESS_KEY",
+            "RABBITMQ_HEARTBEAT",
+            "RABBITMQ_HOST",
+            "RABBITMQ_PASSWORD",
+            "RABBITMQ_PORT",
+            "RABBITMQ_TLS",
+            "RABBITMQ_USERNAME_FILE",
+        ],
+        "{told}"
+    );
+    assert!(!told.contains("secret-") && !told.contains("hush"), "{told}");
+}
+
+#[test]
+fn a_value_may_come_from_a_file() {
+    let mut file = tempfile::NamedTempFile::new().expect("file");
+    file.write_all(b"hush\r\n").expect("written");
+    let path = file.path().display().to_string();
+    let environment = environment(&[("PASSWORD_FILE", &path), ("SIZE_FILE", &path), ("EMPTY", "")]);
+    let mut reader = Reader::new(&environment);
+    assert_eq!(reader.secret("PASSWORD", "a secret").expose_secret(), "hush");
+    assert_eq!(reader.optional("EMPTY", "nothing"), None);
+    assert_eq!(reader.bytes("SIZE", 5, "a size"), 5);
+    let told = reader.finish().expect_err("a mistake").to_string();
+    assert!(told.starts_with("SIZE: is no size"), "{told}");
+    assert!(!told.contains("hush"), "{told}");
+}
+
+#[test]
+fn the_documentation_is_what_was_read() {
+    let environment = BTreeMap::new();
+    let mut reader = Reader::new(&environment);
+    reader.required("HOST", "where");
+    reader.secret("PASSWORD", "what for");
+    reader.parsed("PORT", 80_u16, "which");
+    reader.bytes("LIMIT", 64 << 20, "how much | at most");
+    reader.duration("GRACE", Duration::from_secs(25), "how long");
+    reader.flag("TLS", "whether");
+    reader.optional("CA", "whom to trust");
+    reader.required("HOST", "read twice, told once");
+    assert_eq!(
+        markdown_table(reader.documentation()),
+        "| variable | kind | default | what it does |\n\
+         |---|---|---|---|\n\
+         | `HOST` | text | **required** | where |\n\
+         | `PASSWORD` | secret | **required** | what for |\n\
+         | `PORT` | number | `80` | which |\n\
+         | `LIMIT` | size | `64MiB` | how much \\| at most |\n\
+         | `GRACE` | duration | `25s` | how long |\n\
+         | `TLS` | flag | `0` | whether |\n\
+         | `CA` | text | – | whom to trust |\n"
+    );
+}
