@@ -29,7 +29,7 @@ pub use self::{
     metrics::ApiMetrics,
     openapi::description,
     problem::{Code, Problem},
-    server::serve,
+    server::{Limits, serve, serve_within},
     tokens::{Caller, Denied, Scope, Tokens, TokensError},
 };
 use crate::{

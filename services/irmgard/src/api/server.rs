@@ -16,27 +16,48 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// A request's header block must be whole by then.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
-/// All headers of a request, bytes; more is answered 431.
-const MAX_HEADER_BYTES: usize = 32 * 1024;
-/// Bytes of a connection that are read ahead or not yet written.
-const BUFFER_BYTES: usize = 128 * 1024;
-/// Connections at a time; more wait to be accepted.
-const MAX_CONNECTIONS: usize = 2048;
 /// Rest after an accept that failed, as when no descriptor is free.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// What a client can hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// A request's header block must be whole by then.
+    pub header_timeout: Duration,
+    /// All headers of a request, bytes; more is answered 431.
+    pub header_bytes: usize,
+    /// Bytes of a connection that are read ahead or not yet written.
+    pub buffer_bytes: usize,
+    /// Connections at a time; more wait to be accepted.
+    pub connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(15),
+            header_bytes: 32 * 1024,
+            buffer_bytes: 128 * 1024,
+            connections: 2048,
+        }
+    }
+}
 
 /// Answers connections until `stop`; then takes no more, and returns when the
 /// requests that were begun are answered.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    serve_within(listener, router, Limits::default(), stop).await;
+}
+
+/// The same within limits that the caller chooses.
+pub async fn serve_within(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_header_size(MAX_HEADER_BYTES)
-        .max_buf_size(BUFFER_BYTES);
+        .header_read_timeout(limits.header_timeout)
+        .max_header_size(limits.header_bytes)
+        .max_buf_size(limits.buffer_bytes);
     let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(limits.connections));
     while let Some(Some((stream, place))) = stop.run_until_cancelled(accept(&listener, &places)).await {
         // Answers are small and are waited for.
         let _ = stream.set_nodelay(true);

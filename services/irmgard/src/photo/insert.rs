@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use contract::{ObjectLocation, PhotoId, PhotoKey, ProjectName, media::Header};
 use sqlx::{PgConnection, PgPool};
 
+use crate::database::leaves_connection_unusable;
+
 use super::{
     idempotency::Key,
     row::{Photo, Status, TakenAtSource, photo_columns, storage_location},
@@ -40,14 +42,33 @@ pub struct NewPhoto {
 
 /// Draws new ids, in ascending order.
 ///
+/// A connection that has died in the pool is replaced, which spares a test of
+/// each: ids that are drawn twice only leave a gap.
+///
 /// # Errors
 /// The database's.
 pub async fn draw_ids(pool: &PgPool, count: usize) -> Result<Vec<PhotoId>, sqlx::Error> {
     let count = i32::try_from(count).unwrap_or(i32::MAX);
-    let ids: Vec<i64> = sqlx::query_scalar("SELECT nextval('photo_id_seq') FROM generate_series(1, $1)")
-        .bind(count)
-        .fetch_all(pool)
-        .await?;
+    let mut spare = pool.options().get_max_connections();
+    let ids: Vec<i64> = loop {
+        let mut connection = pool.acquire().await?;
+        let drawn = sqlx::query_scalar("SELECT nextval('photo_id_seq') FROM generate_series(1, $1)")
+            .bind(count)
+            .fetch_all(&mut *connection)
+            .await;
+        match drawn {
+            Ok(ids) => break ids,
+            Err(error) => {
+                if leaves_connection_unusable(&error) {
+                    connection.close_on_drop();
+                }
+                if spare == 0 || !leaves_connection_unusable(&error) {
+                    return Err(error);
+                }
+                spare -= 1;
+            }
+        }
+    };
     ids.into_iter()
         .map(|id| PhotoId::try_from(id).map_err(|error| sqlx::Error::Decode(Box::new(error))))
         .collect()

@@ -8,6 +8,7 @@ use aws_sdk_s3::{
 };
 use bytes::Bytes;
 use contract::{ObjectLocation, media::MediaType};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -28,6 +29,13 @@ const REMOVAL_WAITS: [Duration; 4] = [
     Duration::from_secs(4),
     Duration::from_secs(15),
 ];
+
+/// What the store did not answer it may still do: such an object is removed
+/// once more after this time.
+const AFTERMATH: Duration = Duration::from_secs(10);
+
+/// How soon a wait is cut short when the process ends.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Writes and removes originals.
 #[derive(Clone, Debug)]
@@ -165,55 +173,73 @@ impl Originals {
 
     /// Removes an object that belongs to no row, in the background.
     pub fn remove_later(&self, location: ObjectLocation) {
-        let store = self.store.clone();
+        let this = self.clone();
+        self.background.spawn(async move { this.remove(&location).await });
+    }
+
+    /// The same after a request whose outcome is unknown.
+    pub fn remove_later_and_again(&self, location: ObjectLocation) {
+        let this = self.clone();
         self.background.spawn(async move {
-            let gone = persistently(&store, &location, || {
-                let request = store.client().delete_object();
-                request.bucket(location.bucket()).key(location.key()).send()
-            });
-            gone.await;
+            this.remove(&location).await;
+            this.wait(AFTERMATH).await;
+            this.remove(&location).await;
         });
     }
 
-    /// Gives up a multipart upload, and removes the object that it may have
-    /// become, in the background.
+    async fn remove(&self, location: &ObjectLocation) {
+        self.persistently(location, || {
+            let request = self.store.client().delete_object();
+            request.bucket(location.bucket()).key(location.key()).send()
+        })
+        .await;
+    }
+
+    /// A wait that ends early when the process does.
+    async fn wait(&self, time: Duration) {
+        let end = Instant::now() + time;
+        while Instant::now() < end && !self.background.is_closed() {
+            sleep_until(end.min(Instant::now() + LOOK)).await;
+        }
+    }
+
+    /// Gives up a multipart upload, in the background.
     pub fn abort_later(&self, location: ObjectLocation, upload: String) {
         let this = self.clone();
         self.background.spawn(async move {
-            let gone = persistently(&this.store, &location, || {
+            this.persistently(&location, || {
                 let request = this.store.client().abort_multipart_upload();
                 let request = request.bucket(location.bucket()).key(location.key());
                 request.upload_id(&upload).send()
-            });
-            gone.await;
-            this.remove_later(location);
+            })
+            .await;
         });
     }
-}
 
-/// Tries until it is done, will never be, or is left to the sweep.
-async fn persistently<T, E, F>(store: &ObjectStore, location: &ObjectLocation, request: impl Fn() -> F)
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-    F: Future<Output = Result<T, SdkError<E>>>,
-{
-    let mut error = String::new();
-    for wait in REMOVAL_WAITS {
-        tokio::time::sleep(wait).await;
-        let answer = tokio::time::timeout(store.timeout(), request()).await;
-        match answer.map(|answer| answer.map_err(classify)) {
-            Ok(Ok(_) | Err(StoreError::NotFound)) => return,
-            Ok(Err(StoreError::Refused(why))) => {
-                error = why;
-                break;
+    /// Tries until it is done, will never be, or is left to the sweep.
+    async fn persistently<T, E, F>(&self, location: &ObjectLocation, request: impl Fn() -> F)
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        F: Future<Output = Result<T, SdkError<E>>>,
+    {
+        let mut error = String::new();
+        for wait in REMOVAL_WAITS {
+            self.wait(wait).await;
+            let answer = tokio::time::timeout(self.store.timeout(), request()).await;
+            match answer.map(|answer| answer.map_err(classify)) {
+                Ok(Ok(_) | Err(StoreError::NotFound)) => return,
+                Ok(Err(StoreError::Refused(why))) => {
+                    error = why;
+                    break;
+                }
+                Ok(Err(why)) => error = why.to_string(),
+                Err(_) => error = StoreError::Stalled.to_string(),
             }
-            Ok(Err(why)) => error = why.to_string(),
-            Err(_) => error = StoreError::Stalled.to_string(),
         }
+        tracing::warn!(
+            object.key = location.key(),
+            error,
+            "an object without a row is left to the sweep"
+        );
     }
-    tracing::warn!(
-        object.key = location.key(),
-        error,
-        "an object without a row is left to the sweep"
-    );
 }

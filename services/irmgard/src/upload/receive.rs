@@ -69,6 +69,7 @@ pub struct Receiver {
 pub(super) struct Stored {
     originals: Originals,
     location: Option<ObjectLocation>,
+    doubtful: bool,
 }
 
 impl Stored {
@@ -80,8 +81,10 @@ impl Stored {
 
 impl Drop for Stored {
     fn drop(&mut self) {
-        if let Some(location) = self.location.take() {
-            self.originals.remove_later(location);
+        match self.location.take() {
+            Some(location) if self.doubtful => self.originals.remove_later_and_again(location),
+            Some(location) => self.originals.remove_later(location),
+            None => {}
         }
     }
 }
@@ -153,11 +156,19 @@ impl Receiver {
         let place = NewPhoto::key(id, &upload.project, received_at).original(header.media_type);
         let original = ObjectLocation::new(self.originals.store().input_bucket(), place)
             .map_err(|error| UploadError::Internal(error.to_string()))?;
-        let stored = Stored {
+        let mut stored = Stored {
             originals: self.originals.clone(),
             location: Some(original.clone()),
+            doubtful: true,
         };
-        let (sha256, size_bytes, told) = self.store(stream, head, &original).await?;
+        let outcome = self.store(stream, head, &original).await;
+        stored.doubtful = matches!(
+            outcome,
+            Err(UploadError::Store(
+                StoreError::Stalled | StoreError::Unavailable(_)
+            ))
+        );
+        let (sha256, size_bytes, told) = outcome?;
         failpoint::reach("irmgard::after-put", Some(id.get()));
 
         let (taken_at, taken_at_source) = match (upload.taken_at.or(told.taken_at), from_exif) {
@@ -279,24 +290,21 @@ impl Receiver {
         to: &ObjectLocation,
     ) -> Result<([u8; 32], u64), UploadError> {
         let part_bytes = self.settings.part_bytes;
-        let needed = length
-            .and_then(|length| usize::try_from(length).ok())
-            .unwrap_or(usize::MAX);
-        let _share = self.budget.share(needed.min(part_bytes)).await?;
+        // What was read with the head is in memory already.
+        let mut more = if head.whole { None } else { chunks.next().await? };
+        let _share = match more {
+            Some(_) => {
+                let needed = length.and_then(|length| usize::try_from(length).ok());
+                Some(self.budget.share(needed.unwrap_or(part_bytes).min(part_bytes)).await?)
+            }
+            None => None,
+        };
         let mut hasher = Sha256::new();
         let mut size = 0;
         let mut part = Part::default();
         let mut upload: Option<MultipartUpload> = None;
-        let mut next = Some(head.bytes).filter(|bytes| !bytes.is_empty());
-        loop {
-            let chunk = match next.take() {
-                Some(chunk) => chunk,
-                None if head.whole => break,
-                None => match chunks.next().await? {
-                    Some(chunk) => chunk,
-                    None => break,
-                },
-            };
+        let mut next = Some(head.bytes);
+        while let Some(chunk) = next {
             size += chunk.len() as u64;
             if size > self.settings.max_bytes {
                 return Err(UploadError::TooLarge {
@@ -313,6 +321,11 @@ impl Receiver {
                 };
                 upload.part(part.split_to(part_bytes)).await?;
             }
+            next = match more.take() {
+                Some(chunk) => Some(chunk),
+                None if head.whole => None,
+                None => chunks.next().await?,
+            };
         }
         match upload {
             None => self.originals.put(to, media_type, part.chunks).await?,

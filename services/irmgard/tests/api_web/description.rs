@@ -1,0 +1,76 @@
+//! The description and the documents tell what the code does.
+
+use std::{fs, path::Path};
+
+use irmgard::api::{Code, description};
+
+use super::web::Web;
+
+fn project() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+#[test]
+fn the_description_is_the_committed_one() {
+    let file = project().join("docs/openapi.json");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&file, description()).unwrap();
+    }
+    let committed = fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        committed == description(),
+        "docs/openapi.json is out of date: run this test with UPDATE=1"
+    );
+}
+
+#[tokio::test]
+async fn the_description_is_served() {
+    let web = Web::start().await;
+    let answer = web.get("/openapi.json").await;
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let paths = answer.json()["paths"].clone();
+    for (path, methods) in [
+        ("/", ["get", "post"].as_slice()),
+        ("/projects", &["get"]),
+        ("/projects/{project}/photos", &["get", "post"]),
+        ("/photos/{id}", &["get"]),
+        ("/photos/{id}/image", &["get"]),
+    ] {
+        for method in methods {
+            assert!(paths[path][method].is_object(), "{method} {path}");
+        }
+    }
+}
+
+#[test]
+fn every_code_is_documented() {
+    let text = fs::read_to_string(project().join("docs/api.md")).unwrap();
+    for code in Code::ALL {
+        let row = format!("| `{}` | {} |", code.as_str(), code.status().as_u16());
+        assert!(text.contains(&row), "docs/api.md lacks {row}");
+    }
+}
+
+#[test]
+fn every_row_of_the_compatibility_table_has_its_test() {
+    let text = fs::read_to_string(project().join("docs/compatibility.md")).unwrap();
+    let rows = text
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.contains("---") && !line.contains("| Test |"));
+    let mut tests = 0;
+    for row in rows {
+        let last = row.trim_end_matches('|').rsplit('|').next().unwrap().trim();
+        let (file, test) = last
+            .trim_matches('`')
+            .split_once("::")
+            .unwrap_or_else(|| panic!("no test: {row}"));
+        let source =
+            fs::read_to_string(project().join(file)).unwrap_or_else(|_| panic!("no file {file}: {row}"));
+        assert!(
+            source.contains(&format!("fn {test}(")),
+            "no test {test} in {file}"
+        );
+        tests += 1;
+    }
+    assert!(tests > 0);
+}

@@ -1,0 +1,181 @@
+//! What is refused, and that nothing of it stays.
+
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+
+use super::{
+    pictures::{jpeg, png},
+    web::{Web, read_answer, upload_head},
+};
+
+const PHOTOS: &str = "/projects/site-1/photos";
+
+#[tokio::test]
+async fn more_bytes_than_allowed_are_413_however_they_are_sent() {
+    let web = Web::start_with(|change| {
+        change.settings.upload.max_bytes = 12_000_000;
+    })
+    .await;
+    let large = jpeg(4000, 3000, 12_000_001, 1);
+    web.post(PHOTOS, large.clone()).await.is_problem(413, "too-large");
+    web.post_chunked(PHOTOS, large.clone())
+        .await
+        .is_problem(413, "too-large");
+    web.post_form(PHOTOS, large, "a.jpg")
+        .await
+        .is_problem(413, "too-large");
+    web.nothing_left().await;
+    let largest = jpeg(4000, 3000, 12_000_000, 1);
+    for answer in [
+        web.post(PHOTOS, largest.clone()).await,
+        web.post_form(PHOTOS, largest, "a.jpg").await,
+    ] {
+        assert_eq!(answer.status, 202);
+    }
+}
+
+#[tokio::test]
+async fn a_length_beyond_the_limit_is_refused_before_the_body_is_asked_for() {
+    let web = Web::start().await;
+    let head = upload_head(PHOTOS, "Expect: 100-continue\r\nContent-Length: 999999999\r\n");
+    web.raw(&head).await.is_problem(413, "too-large");
+}
+
+#[tokio::test]
+async fn pixels_are_counted_from_the_header() {
+    let web = Web::start().await;
+    web.post(PHOTOS, png(10_001, 10_000))
+        .await
+        .is_problem(422, "too-many-pixels");
+    web.post(PHOTOS, png(65_535, 65_535))
+        .await
+        .is_problem(422, "too-many-pixels");
+    web.nothing_left().await;
+    assert_eq!(web.post(PHOTOS, png(10_000, 10_000)).await.status, 202);
+}
+
+#[tokio::test]
+async fn what_is_no_photo_is_refused() {
+    let web = Web::start().await;
+    let cut = jpeg(64, 48, 900, 1)[..10].to_vec();
+    let zeros = [b"\xFF\xD8\xFF\xC0\x00\x11\x08".as_slice(), &[0; 500]].concat();
+    // Marker after marker, and never a size.
+    let endless = [
+        b"\xFF\xD8".to_vec(),
+        b"\xFF\xE2\x40\x00"
+            .iter()
+            .copied()
+            .chain([0; 0x3FFE])
+            .collect::<Vec<_>>()
+            .repeat(200),
+    ]
+    .concat();
+    for (photo, status, code) in [
+        (Vec::new(), 422, "damaged-image"),
+        (vec![0xFF], 422, "damaged-image"),
+        (cut, 422, "damaged-image"),
+        (zeros, 422, "damaged-image"),
+        (endless, 422, "damaged-image"),
+        (
+            b"GIF89a plus enough of the rest".to_vec(),
+            415,
+            "unsupported-format",
+        ),
+        (
+            b"<svg xmlns='http://www.w3.org/2000/svg'/>".to_vec(),
+            415,
+            "unsupported-format",
+        ),
+        (vec![0; 3_000_000], 415, "unsupported-format"),
+    ] {
+        web.post(PHOTOS, photo.clone()).await.is_problem(status, code);
+        web.post_chunked(PHOTOS, photo.clone())
+            .await
+            .is_problem(status, code);
+        web.post_form(PHOTOS, photo, "a.jpg")
+            .await
+            .is_problem(status, code);
+    }
+    web.nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_form_has_one_image_and_a_readable_time() {
+    let web = Web::start().await;
+    let part = || reqwest::multipart::Part::bytes(jpeg(64, 48, 900, 1)).file_name("a.jpg");
+    let form = reqwest::multipart::Form::new;
+    web.post_fields(PHOTOS, form().part("image", part()).part("image", part()))
+        .await
+        .is_problem(400, "several-images");
+    web.post_fields(PHOTOS, form().part("image", part()).text("taken_at", "noon"))
+        .await
+        .is_problem(400, "invalid-taken-at");
+    web.post_fields(PHOTOS, form().text("taken_at", "noon").part("image", part()))
+        .await
+        .is_problem(400, "invalid-taken-at");
+    web.nothing_left().await;
+    // Fields that nobody knows are passed over.
+    let noted = form()
+        .text("camera", "7")
+        .part("image", part())
+        .text("note", "x".repeat(1_000_000));
+    assert_eq!(web.post_fields(PHOTOS, noted).await.status, 202);
+}
+
+#[tokio::test]
+async fn queries_that_cannot_be_read_are_refused() {
+    let web = Web::start().await;
+    web.post(&format!("{PHOTOS}?taken_at=noon"), jpeg(64, 48, 900, 1))
+        .await
+        .is_problem(400, "invalid-taken-at");
+    for query in [
+        "limit=0",
+        "limit=501",
+        "limit=x",
+        "after=x",
+        "status=lost",
+        "limit=1&limit=2",
+    ] {
+        web.get(&format!("{PHOTOS}?{query}"))
+            .await
+            .is_problem(400, "invalid-query");
+    }
+    web.nothing_left().await;
+}
+
+#[tokio::test]
+async fn bodies_of_unknown_length_wait_for_memory_and_then_are_503() {
+    let web = Web::start_with(|change| {
+        let upload = &mut change.settings.upload;
+        upload.memory_bytes = upload.part_bytes;
+        upload.memory_wait = Duration::from_millis(300);
+    })
+    .await;
+    // Holds the whole budget: the rest of its body does not come.
+    let mut holder = web.connect().await;
+    let photo = jpeg(64, 48, 30_000, 1);
+    holder
+        .write_all(&upload_head(PHOTOS, "Transfer-Encoding: chunked\r\n"))
+        .await
+        .unwrap();
+    holder.write_all(b"7000\r\n").await.unwrap();
+    holder.write_all(&photo[..0x7000]).await.unwrap();
+    super::web::eventually("the first upload has the memory", async || {
+        web.metrics().contains("irmgard_upload_memory_free_bytes 0\n")
+    })
+    .await;
+
+    let busy = web.post_chunked(PHOTOS, photo.clone()).await;
+    busy.is_problem(503, "busy");
+    assert!(busy.header("retry-after").is_some());
+    // One of known length needs none of it.
+    assert_eq!(web.post(PHOTOS, photo.clone()).await.status, 202);
+
+    // Another waits, and has its turn when the first is done.
+    let (waiting, ended) = tokio::join!(web.post_chunked(PHOTOS, photo.clone()), async {
+        holder.write_all(b"\r\n0\r\n\r\n").await.unwrap();
+        read_answer(&mut holder).await.unwrap()
+    });
+    assert_eq!((waiting.status, ended.status), (202, 202));
+}

@@ -1,0 +1,274 @@
+//! PostgreSQL or the object store is away, stalls, or goes at the worst time.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    pictures::jpeg,
+    proxy::{Behaviour, Proxy},
+    web::{Answer, Change, Web, eventually, upload_head},
+};
+
+const PHOTOS: &str = "/projects/site-1/photos";
+
+struct Outage {
+    web: Web,
+    postgres: Proxy,
+    store: Proxy,
+}
+
+async fn outage() -> Outage {
+    outage_with(|_| {}).await
+}
+
+async fn outage_with(change: impl FnOnce(&mut Change<'_>)) -> Outage {
+    let scratch_free = local::PostgresAccess::from_environment()
+        .unwrap()
+        .expect("a stack: run `make test`");
+    let postgres = Proxy::before(format!("{}:{}", scratch_free.host, scratch_free.port)).await;
+    let store = local::ObjectStoreAccess::from_environment().unwrap().unwrap();
+    let authority = store
+        .endpoint
+        .strip_prefix("http://")
+        .expect("a store without TLS")
+        .trim_end_matches('/');
+    let store = Proxy::before(authority.to_owned()).await;
+    let web = Web::start_with(|mut changed| {
+        changed.settings.database.host = postgres.address.ip().to_string();
+        changed.settings.database.port = postgres.address.port();
+        changed.settings.store.endpoint = format!("http://{}", store.address);
+        change(&mut changed);
+    })
+    .await;
+    Outage { web, postgres, store }
+}
+
+/// Posts; asserts 503 with `Retry-After`; how long it took.
+async fn unavailable(web: &Web, code: &str, photo: Vec<u8>) -> Duration {
+    let began = Instant::now();
+    let answer = web.post(PHOTOS, photo).await;
+    let took = began.elapsed();
+    answer.is_problem(503, code);
+    let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=5).contains(&seconds));
+    took
+}
+
+async fn works_again(web: &Web) {
+    eventually("uploads work again", async || {
+        web.post(PHOTOS, jpeg(64, 48, 900, 99)).await.status == 202
+    })
+    .await;
+}
+
+async fn is_503_in_time(code: &str, behaviour: Behaviour, which: fn(&Outage) -> &Proxy) {
+    let outage = outage().await;
+    let web = &outage.web;
+    // Connections lie ready in the pools.
+    assert_eq!(web.post(PHOTOS, jpeg(64, 48, 900, 1)).await.status, 202);
+    which(&outage).set(behaviour.clone());
+
+    let mut slow = 0;
+    for seed in 0..8 {
+        let took = unavailable(web, code, jpeg(64, 48, 100_000, 10 + seed)).await;
+        assert!(took < Duration::from_secs(2), "{took:?}");
+        slow += u32::from(took > Duration::from_millis(100));
+    }
+    assert!(
+        web.metrics()
+            .lines()
+            .any(|line| line.starts_with("irmgard_breaker_open") && line.ends_with(" 1"))
+    );
+    // Three open the breaker; now and then one is let through.
+    assert!(slow <= 5, "{slow} of 8 took longer than 100 ms");
+
+    which(&outage).set(Behaviour::Pass);
+    works_again(web).await;
+    assert_eq!(web.count("photo").await, 2);
+    web.originals_become(2).await;
+}
+
+#[tokio::test]
+async fn a_stalled_database_is_503_in_time() {
+    is_503_in_time("database-unavailable", Behaviour::Stall, |outage| {
+        &outage.postgres
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cut_database_is_503_in_time() {
+    is_503_in_time("database-unavailable", Behaviour::Cut, |outage| &outage.postgres).await;
+}
+
+#[tokio::test]
+async fn a_stalled_store_is_503_in_time() {
+    is_503_in_time("store-unavailable", Behaviour::Stall, |outage| &outage.store).await;
+}
+
+#[tokio::test]
+async fn a_cut_store_is_503_in_time() {
+    is_503_in_time("store-unavailable", Behaviour::Cut, |outage| &outage.store).await;
+}
+
+#[tokio::test]
+async fn a_store_that_stalls_in_the_middle_of_a_photo_is_503_in_time() {
+    let outage = outage().await;
+    let web = &outage.web;
+    let photo = jpeg(4000, 3000, 30_000_000, 1);
+    let upload = async |chunked: bool| {
+        if chunked {
+            web.post_chunked(PHOTOS, photo.clone()).await
+        } else {
+            web.post(PHOTOS, photo.clone()).await
+        }
+    };
+    for chunked in [false, true] {
+        let stall = async {
+            eventually("the upload has begun", async || web.tasks.len() == 1).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            outage.store.set(Behaviour::Stall);
+            Instant::now()
+        };
+        let (answer, stalled): (Answer, Instant) = tokio::join!(upload(chunked), stall);
+        if answer.status != 202 {
+            answer.is_problem(503, "store-unavailable");
+            assert!(
+                stalled.elapsed() < Duration::from_millis(2500),
+                "{:?}",
+                stalled.elapsed()
+            );
+        }
+        outage.store.set(Behaviour::Pass);
+        works_again(web).await;
+    }
+    let kept = usize::try_from(web.count("photo").await).unwrap();
+    web.originals_become(kept).await;
+}
+
+#[tokio::test]
+async fn reads_are_503_too_while_the_database_is_away() {
+    let outage = outage().await;
+    outage.postgres.set(Behaviour::Cut);
+    for path in ["/", "/projects", PHOTOS, "/photos/1", "/photos/1/image"] {
+        outage.web.get(path).await.is_problem(503, "database-unavailable");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_lost_in_commit_keeps_the_original() {
+    let outage = outage().await;
+    let web = &outage.web;
+    outage.postgres.set(Behaviour::CutAfter(b"COMMIT\0"));
+    // `begin` ends a transaction of its own with `COMMIT;` in the middle, which is not this word.
+    unavailable(web, "database-unavailable", jpeg(64, 48, 900, 1)).await;
+    outage.postgres.set(Behaviour::Pass);
+    eventually("the transaction has ended", async || {
+        web.count("photo").await == 1
+    })
+    .await;
+    assert_eq!(web.count("outbox").await, 1);
+    web.originals_become(1).await;
+}
+
+#[tokio::test]
+async fn a_connection_lost_before_commit_leaves_nothing() {
+    let outage = outage().await;
+    outage.postgres.set(Behaviour::CutAfter(b"INSERT INTO photo"));
+    unavailable(&outage.web, "database-unavailable", jpeg(64, 48, 900, 1)).await;
+    outage.postgres.set(Behaviour::Pass);
+    outage.web.nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_certain_rollback_removes_the_original() {
+    let web = Web::start().await;
+    web.execute("ALTER TABLE photo ADD CONSTRAINT no_more CHECK (project <> 'site-1')")
+        .await;
+    web.post(PHOTOS, jpeg(64, 48, 900, 1))
+        .await
+        .is_problem(500, "internal");
+    // One that fails at the very end is one as well.
+    web.execute(
+        "ALTER TABLE photo DROP CONSTRAINT no_more; \
+         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END'; \
+         CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON photo DEFERRABLE INITIALLY DEFERRED \
+           FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+    .await;
+    web.post(PHOTOS, jpeg(64, 48, 900, 2))
+        .await
+        .is_problem(500, "internal");
+    web.nothing_left().await;
+    web.execute("DROP TRIGGER refuse ON photo").await;
+    assert_eq!(web.post(PHOTOS, jpeg(64, 48, 900, 3)).await.status, 202);
+}
+
+#[tokio::test]
+async fn connections_that_the_server_ended_are_replaced_unseen() {
+    let web = Web::start().await;
+    let uploads = (0..8).map(|seed| web.post(PHOTOS, jpeg(64, 48, 900, seed)));
+    for answer in futures::future::join_all(uploads).await {
+        assert_eq!(answer.status, 202);
+    }
+    // 57P01 to every idle connection.
+    web.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    .await;
+    let uploads = (0..8).map(|seed| web.post(PHOTOS, jpeg(64, 48, 900, 20 + seed)));
+    for answer in futures::future::join_all(uploads).await {
+        assert_eq!(answer.status, 202);
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_became_read_only_is_503_and_its_connections_are_not_kept() {
+    let web = Web::start().await;
+    assert_eq!(web.post(PHOTOS, jpeg(64, 48, 900, 1)).await.status, 202);
+    let alter = |value: &str| {
+        format!(
+            "ALTER DATABASE \"{}\" SET default_transaction_read_only = {value}",
+            web.settings.database.database
+        )
+    };
+    let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                     WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    sqlx::raw_sql(sqlx::AssertSqlSafe(alter("on")))
+        .execute(&web.pool)
+        .await
+        .unwrap();
+    web.execute(terminate).await;
+    unavailable(&web, "database-unavailable", jpeg(64, 48, 900, 2)).await;
+    let mut writable = web.pool.acquire().await.unwrap();
+    sqlx::raw_sql("SET default_transaction_read_only = off")
+        .execute(&mut *writable)
+        .await
+        .unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(alter("off")))
+        .execute(&mut *writable)
+        .await
+        .unwrap();
+    // Nothing ends the read-only connections this time but irmgard itself.
+    works_again(&web).await;
+    web.originals_become(2).await;
+}
+
+#[tokio::test]
+async fn requests_that_wait_for_their_camera_are_refused_at_once_while_the_breaker_is_open() {
+    let outage = outage().await;
+    let web = &outage.web;
+    outage.postgres.set(Behaviour::Cut);
+    for seed in 0..3 {
+        unavailable(web, "database-unavailable", jpeg(64, 48, 900, seed)).await;
+    }
+    // Its body has not even begun to arrive.
+    let began = Instant::now();
+    let answer = web.raw(&upload_head(PHOTOS, "Content-Length: 60000\r\n")).await;
+    answer.is_problem(503, "database-unavailable");
+    assert!(
+        began.elapsed() < Duration::from_millis(100),
+        "{:?}",
+        began.elapsed()
+    );
+}

@@ -1,0 +1,332 @@
+//! Uploads that are kept, once.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::time::timeout;
+
+use super::{
+    pictures::{jpeg, jpeg_taken_at, png},
+    web::{Answer, Web},
+};
+
+const PHOTOS: &str = "/projects/site-1/photos";
+const PHOTOS_AT_NOON: &str = "/projects/site-1/photos?taken_at=2024-05-31T12:00:00%2B02:00";
+/// Larger than two parts.
+const MANY_PARTS: usize = 20_000_001;
+
+/// Asserts that what was stored is what was sent.
+async fn is_stored(web: &Web, answer: &Answer, photo: &[u8]) {
+    let row = answer.json();
+    let (bucket, key) = row["storage_location"].as_str().unwrap().split_once('/').unwrap();
+    let stored = web.object(bucket, key).await.expect("the original");
+    assert!(
+        stored == photo,
+        "{} bytes stored, {} sent",
+        stored.len(),
+        photo.len()
+    );
+    assert_eq!(row["size_bytes"], photo.len());
+    assert_eq!(row["sha256"], hex::encode(Sha256::digest(photo)));
+}
+
+#[tokio::test]
+async fn a_photo_as_the_body_is_kept_and_has_an_address() {
+    let web = Web::start().await;
+    let photo = jpeg(640, 480, 300_000, 1);
+    let answer = web.post(PHOTOS, photo.clone()).await;
+    assert_eq!(answer.status, 202);
+    is_stored(&web, &answer, &photo).await;
+    let accepted = answer.json();
+    assert_eq!(
+        answer.header("location"),
+        Some(format!("/photos/{}", accepted["id"]).as_str())
+    );
+    for (field, value) in [
+        ("project", json!("site-1")),
+        ("status", json!("received")),
+        ("media_type", json!("image/jpeg")),
+        ("width", json!(640)),
+        ("height", json!(480)),
+        ("taken_at_source", json!("received")),
+    ] {
+        assert_eq!(accepted[field], value, "{field}");
+    }
+    let location = answer.header("location").unwrap();
+    let read = web.get(location).await;
+    assert_eq!((read.status, read.json()), (200, accepted));
+    assert_eq!(web.count("outbox").await, 1);
+    // The relay was woken: a permit lies ready.
+    timeout(Duration::from_secs(5), web.relay.notified())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn bodies_of_every_size_and_kind_arrive_whole() {
+    let web = Web::start().await;
+    let part = web.settings.upload.part_bytes;
+    for (seed, size) in [64, 8192, 100_000, part - 1, part, part + 1, 2 * part, MANY_PARTS]
+        .into_iter()
+        .enumerate()
+    {
+        let photo = jpeg(4000, 3000, size, seed as u8);
+        is_stored(&web, &web.post(PHOTOS, photo.clone()).await, &photo).await;
+        is_stored(&web, &web.post_chunked(PHOTOS, photo.clone()).await, &photo).await;
+        is_stored(&web, &web.post_form(PHOTOS, photo.clone(), "a.jpg").await, &photo).await;
+    }
+    assert_eq!(web.originals().await.len() as i64, web.count("photo").await);
+}
+
+#[tokio::test]
+async fn the_format_is_told_by_the_content_not_by_the_name() {
+    let web = Web::start().await;
+    let astronaut = std::fs::read(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../local/photos/astronaut.png"
+    ))
+    .unwrap();
+    for (photo, media_type, extension) in [
+        (png(30, 20), "image/png", ".png"),
+        (astronaut, "image/png", ".png"),
+    ] {
+        let answer = web.post_form(PHOTOS, photo, "picture.jpg").await.json();
+        assert_eq!(answer["media_type"], media_type);
+        assert_eq!(answer["name"], "picture.jpg");
+        assert!(answer["storage_location"].as_str().unwrap().ends_with(extension));
+    }
+}
+
+#[tokio::test]
+async fn the_time_comes_from_the_request_then_from_exif_then_from_the_clock() {
+    let web = Web::start().await;
+    let time = |answer: &Answer| {
+        (
+            answer.json()["taken_at"].clone(),
+            answer.json()["taken_at_source"].clone(),
+        )
+    };
+    let told = |time: &str, source: &str| (Value::from(time), Value::from(source));
+    let photo = jpeg_taken_at("2023:06:01 08:30:00", Some("+02:00"), 1);
+
+    assert_eq!(
+        time(&web.post(PHOTOS, photo.clone()).await),
+        told("2023-06-01T06:30:00Z", "exif")
+    );
+    assert_eq!(
+        time(&web.post(PHOTOS_AT_NOON, photo.clone()).await),
+        told("2024-05-31T10:00:00Z", "client")
+    );
+    let utc = jpeg_taken_at("2023:06:01 08:30:00", None, 2);
+    assert_eq!(
+        time(&web.post_chunked(PHOTOS, utc).await),
+        told("2023-06-01T08:30:00Z", "exif")
+    );
+    let nonsense = jpeg_taken_at("0000:00:00 00:00:00", None, 3);
+    assert_eq!(time(&web.post(PHOTOS, nonsense).await).1, "received");
+
+    // In a form the field may stand before the photo or after it.
+    for before in [true, false] {
+        let image =
+            reqwest::multipart::Part::bytes(jpeg_taken_at("2023:06:01 08:30:00", None, 4 + u8::from(before)));
+        let form = reqwest::multipart::Form::new();
+        let form = if before {
+            form.text("taken_at", "2022-01-01T00:00:00.123456789Z")
+                .part("image", image)
+        } else {
+            form.part("image", image)
+                .text("taken_at", "2022-01-01T00:00:00.123456789Z")
+        };
+        let answer = web.post_fields(PHOTOS, form).await;
+        assert_eq!(time(&answer), told("2022-01-01T00:00:00.123456Z", "client"));
+        assert_eq!(
+            web.get(&format!("/photos/{}", answer.id())).await.json()["taken_at"],
+            answer.json()["taken_at"]
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_same_photo_of_the_same_time_is_kept_once() {
+    let web = Web::start().await;
+    let photo = jpeg(640, 480, 40_000, 1);
+    let first = web.post(PHOTOS_AT_NOON, photo.clone()).await;
+    assert_eq!(first.status, 202);
+    let again = web.post_form(PHOTOS_AT_NOON, photo.clone(), "other.jpg").await;
+    assert_eq!((again.status, again.id()), (200, first.id()));
+    assert_eq!(again.header("location"), first.header("location"));
+    web.originals_become(1).await;
+    assert_eq!((web.count("photo").await, web.count("outbox").await), (1, 1));
+
+    // Another time, another project, or no time at all: another photo.
+    for other in [
+        "/projects/site-1/photos?taken_at=2024-05-31T12:00:01Z",
+        "/projects/site-2/photos?taken_at=2024-05-31T12:00:00%2B02:00",
+        PHOTOS,
+        PHOTOS,
+    ] {
+        let answer = web.post(other, photo.clone()).await;
+        assert_eq!(answer.status, 202);
+        assert_ne!(answer.id(), first.id());
+    }
+    web.originals_become(5).await;
+}
+
+#[tokio::test]
+async fn many_that_send_the_same_at_once_are_one() {
+    let web = Web::start().await;
+    let photo = jpeg(640, 480, 40_000, 1);
+    let answers = futures::future::join_all((0..12).map(|_| web.post(PHOTOS_AT_NOON, photo.clone()))).await;
+    let accepted = answers.iter().filter(|answer| answer.status == 202).count();
+    assert_eq!(accepted, 1);
+    assert!(answers.iter().all(|answer| answer.id() == answers[0].id()));
+    web.originals_become(1).await;
+    assert_eq!(web.count("outbox").await, 1);
+}
+
+#[tokio::test]
+async fn a_failed_photo_that_is_sent_again_is_worked_on_again() {
+    let web = Web::start().await;
+    let photo = jpeg(640, 480, 40_000, 1);
+    let first = web.post(PHOTOS_AT_NOON, photo.clone()).await;
+    web.execute(
+        "DELETE FROM outbox; UPDATE photo SET status = 'failed', failure_reason = 'processing-error', \
+         failure_detail = 'x', finished_at = now()",
+    )
+    .await;
+    let again = web.post(PHOTOS_AT_NOON, photo.clone()).await;
+    assert_eq!((again.status, again.id()), (202, first.id()));
+    let row = again.json();
+    assert_eq!(
+        (&row["status"], &row["failure_reason"]),
+        (&"received".into(), &Value::Null)
+    );
+    assert_eq!(web.count("outbox").await, 1);
+    web.originals_become(1).await;
+    is_stored(&web, &again, &photo).await;
+}
+
+#[tokio::test]
+async fn a_failed_photo_without_its_original_gets_it_back() {
+    let web = Web::start().await;
+    let photo = jpeg(640, 480, 40_000, 1);
+    let first = web.post(PHOTOS_AT_NOON, photo.clone()).await;
+    for original in ["original", "NULL"] {
+        let key = web.originals().await.pop().unwrap();
+        let bucket = &web.settings.store.input_bucket;
+        web.store
+            .client()
+            .delete_object()
+            .bucket(bucket)
+            .key(&key)
+            .send()
+            .await
+            .unwrap();
+        web.execute(match original {
+            "NULL" => {
+                "DELETE FROM outbox; UPDATE photo SET status = 'failed', failure_reason = 'original-missing', original = NULL"
+            }
+            _ => "DELETE FROM outbox; UPDATE photo SET status = 'failed', failure_reason = 'original-missing'",
+        })
+        .await;
+        let again = web.post(PHOTOS_AT_NOON, photo.clone()).await;
+        assert_eq!((again.status, again.id()), (202, first.id()));
+        assert_eq!(again.json()["storage_location"], first.json()["storage_location"]);
+        web.originals_become(1).await;
+        is_stored(&web, &again, &photo).await;
+        assert_eq!(web.count("outbox").await, 1);
+    }
+}
+
+#[tokio::test]
+async fn an_anonymised_photo_that_is_sent_again_stays_as_it_is() {
+    let web = Web::start().await;
+    let photo = jpeg(640, 480, 40_000, 1);
+    let first = web.post(PHOTOS_AT_NOON, photo.clone()).await;
+    web.execute("DELETE FROM outbox; UPDATE photo SET status = 'anonymized', output = 's3://output/x'")
+        .await;
+    let again = web.post(PHOTOS_AT_NOON, photo).await;
+    assert_eq!((again.status, again.id()), (200, first.id()));
+    assert_eq!(again.json()["status"], "anonymized");
+    web.originals_become(1).await;
+    assert_eq!(web.count("outbox").await, 0);
+}
+
+async fn with_key(web: &Web, path: &str, key: &str, photo: Vec<u8>) -> Answer {
+    let request = web
+        .http
+        .post(web.url(path))
+        .header("Idempotency-Key", key)
+        .body(photo);
+    Answer::of(request.send().await.unwrap()).await
+}
+
+#[tokio::test]
+async fn an_idempotency_key_answers_the_first_for_the_same_bytes_only() {
+    let web = Web::start().await;
+    let photo = jpeg(640, 480, 40_000, 1);
+    let first = with_key(&web, PHOTOS, "k-1", photo.clone()).await;
+    assert_eq!(first.status, 202);
+    let again = with_key(&web, PHOTOS, "\"k-1\"", photo.clone()).await;
+    assert_eq!((again.status, again.id()), (200, first.id()));
+    with_key(&web, PHOTOS, "k-1", jpeg(640, 480, 40_000, 2))
+        .await
+        .is_problem(422, "idempotency-key-reused");
+    let elsewhere = with_key(&web, "/projects/site-2/photos", "k-1", photo.clone()).await;
+    assert_eq!(elsewhere.status, 202);
+    let other = with_key(&web, PHOTOS, "k-2", photo).await;
+    assert_eq!(other.status, 202);
+    assert_ne!(other.id(), first.id());
+    web.originals_become(3).await;
+    assert_eq!(web.count("photo").await, 3);
+}
+
+#[tokio::test]
+async fn a_key_is_remembered_for_a_photo_that_was_there_without_it() {
+    let web = Web::start().await;
+    let photo = jpeg(640, 480, 40_000, 1);
+    let first = web.post(PHOTOS_AT_NOON, photo.clone()).await;
+    assert_eq!(with_key(&web, PHOTOS_AT_NOON, "k", photo).await.id(), first.id());
+    with_key(&web, PHOTOS, "k", jpeg(64, 48, 900, 2))
+        .await
+        .is_problem(422, "idempotency-key-reused");
+    web.originals_become(1).await;
+}
+
+#[tokio::test]
+async fn many_with_the_same_key_at_once_are_one() {
+    let web = Web::start().await;
+    let photo = jpeg(640, 480, 40_000, 1);
+    let answers =
+        futures::future::join_all((0..12).map(|_| with_key(&web, PHOTOS, "k", photo.clone()))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 202).count(), 1);
+    assert!(answers.iter().all(|answer| answer.id() == answers[0].id()));
+    web.originals_become(1).await;
+
+    let other: Vec<_> = (0..6).map(|seed| jpeg(640, 480, 40_000, 10 + seed)).collect();
+    let answers =
+        futures::future::join_all(other.into_iter().map(|photo| with_key(&web, PHOTOS, "l", photo))).await;
+    let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 202).count(),
+        1,
+        "{statuses:?}"
+    );
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 422).count(),
+        5,
+        "{statuses:?}"
+    );
+    web.originals_become(2).await;
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_one_is_refused() {
+    let web = Web::start().await;
+    for key in ["", "\"\"", "a\"b", &"k".repeat(256)] {
+        let answer = with_key(&web, PHOTOS, key, jpeg(64, 48, 900, 1)).await;
+        answer.is_problem(400, "invalid-idempotency-key");
+    }
+    web.nothing_left().await;
+}
