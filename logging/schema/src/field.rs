@@ -91,6 +91,7 @@ fields! {
     PHOTO_WIDTH_PIXELS "photo.width_pixels" Long "The photo's width in pixels."
     PHOTO_HEIGHT_PIXELS "photo.height_pixels" Long "The photo's height in pixels."
     PHOTO_STATUS "photo.status" Keyword "`received`, `queued`, `anonymized` or `failed`."
+    GIVEN_ID "given.id" Long "The number that the given web service gave its photo; not one of ours."
     PROJECT "project" Keyword "The timelapse project's name."
     TOKEN_NAME "token.name" Keyword "The name of the token that the client showed; never the token."
     USER_NAME "user.name" Keyword "The person who used a command."

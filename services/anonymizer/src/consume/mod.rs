@@ -150,6 +150,7 @@ impl Line {
             messaging.delivery_count = delivery.deliveries_before(),
             photo.id = tracing::field::Empty,
             project = tracing::field::Empty,
+            given.id = tracing::field::Empty,
         );
         if let Some(trace) = &order.trace {
             telemetry::set_parent(&span, trace);

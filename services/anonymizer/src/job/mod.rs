@@ -16,5 +16,5 @@ mod worker;
 
 pub use assignment::{Assignment, Buckets, Origin, Rejection};
 pub use order::Order;
-pub use report::{Ending, Report};
+pub use report::{Ending, Report, Sizes};
 pub use worker::{Stopped, Worker};

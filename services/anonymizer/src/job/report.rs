@@ -34,8 +34,21 @@ pub struct Report {
     pub stages: Vec<(String, f64)>,
     /// What was found and obscured.
     pub detections: Vec<Detection>,
-    /// The anonymised photo's size in bytes.
-    pub output_bytes: Option<u64>,
+    /// How large the photo is, once it is anonymised.
+    pub sizes: Option<Sizes>,
+}
+
+/// How large a photo is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// The original, bytes.
+    pub original_bytes: u64,
+    /// The anonymised photo, bytes.
+    pub output_bytes: u64,
+    /// Width in pixels, upright.
+    pub width: u32,
+    /// Height in pixels, upright.
+    pub height: u32,
 }
 
 impl Report {
@@ -46,7 +59,7 @@ impl Report {
             ending,
             stages: Vec::new(),
             detections: Vec::new(),
-            output_bytes: None,
+            sizes: None,
         }
     }
 
@@ -81,7 +94,10 @@ impl Report {
                 stage.put_seconds = self.stage("put"),
                 stage.publish_seconds = self.stage("publish"),
                 stage.delete_seconds = self.stage("delete"),
-                output.size_bytes = self.output_bytes,
+                photo.size_bytes = self.sizes.map(|sizes| sizes.original_bytes),
+                photo.width_pixels = self.sizes.map(|sizes| sizes.width),
+                photo.height_pixels = self.sizes.map(|sizes| sizes.height),
+                output.size_bytes = self.sizes.map(|sizes| sizes.output_bytes),
                 detections.person = self.count(Class::Person),
                 detections.face = self.count(Class::Face),
                 detections.bicycle = self.count(Class::Bicycle),

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
-use super::{Assignment, Buckets, Ending, Order, Origin, Rejection, Report};
+use super::{Assignment, Buckets, Ending, Order, Origin, Rejection, Report, Sizes};
 use crate::{
     consume::{Fault, Hold, Interrupted, Patience},
     failpoint,
@@ -106,7 +106,10 @@ impl Worker {
                         Span::current().record("photo.id", id.get());
                         Span::current().record("project", project.as_str());
                     }
-                    Origin::Given { .. } => run.given = true,
+                    Origin::Given { id } => {
+                        Span::current().record("given.id", id);
+                        run.given = true;
+                    }
                 }
                 run.fulfil(&assignment).await
             }
@@ -136,6 +139,7 @@ impl Run<'_> {
             }
         };
         failpoint::reach("anonymizer::after-get", Some(number));
+        let original_bytes = original.len() as u64;
         let product = match self.anonymize(number, original).await? {
             Ok(product) => product,
             Err((reason, detail)) => return self.give_up(assignment, reason, detail).await,
@@ -168,7 +172,12 @@ impl Run<'_> {
             ending: Ending::Anonymized,
             stages: std::mem::take(&mut self.stages),
             detections,
-            output_bytes: Some(output_bytes),
+            sizes: Some(Sizes {
+                original_bytes,
+                output_bytes,
+                width,
+                height,
+            }),
         })
     }
 

@@ -40,6 +40,12 @@ async fn photo_of_the_given_web_service_keeps_its_name_and_has_no_result() {
     let written = site.read(&output).await.unwrap();
     assert_eq!(MediaType::sniff(&written), Some(MediaType::Jpeg));
 
+    site.until("its line", async || {
+        site.worker.log().contains(r#""given":{"id":1}"#)
+    })
+    .await;
+    assert!(!site.worker.log().contains("cam 1"));
+
     site.queue(message(&original.storage_location())).await;
     site.no_result().await;
     assert_eq!(site.read(&output).await.unwrap(), written);

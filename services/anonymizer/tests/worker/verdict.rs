@@ -61,7 +61,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 #[tokio::test(flavor = "multi_thread")]
 async fn photo_of_too_many_bytes_is_not_read() {
     let mut site = Site::with(|environment| {
-        environment.insert("MAX_PHOTO_BYTES".into(), "100KiB".into());
+        environment.insert("MAX_UPLOAD_BYTES".into(), "100KiB".into());
     })
     .await;
     site.start().await;
