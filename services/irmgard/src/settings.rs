@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use chassis::{
     broker::BrokerSettings,
     settings::{Environment, Mistakes, Reader, Variable},
-    store::{Store, StoreSettings},
+    store::StoreSettings,
 };
 use secrecy::SecretString;
 use sqlx::postgres::PgSslMode;
@@ -102,7 +102,7 @@ impl ServeSettings {
             "how long all of a request's work in PostgreSQL may take before the answer is 503",
         );
         let broker = BrokerSettings::read(reader, "irmgard");
-        let store = store(reader);
+        let store = StoreSettings::read(reader, STORE_ANSWER_TIMEOUT);
         let upload = upload(reader, store.answer_timeout);
         let relay = relay(reader, &broker, &store);
         let reconcile = reconcile(reader, &broker);
@@ -186,7 +186,7 @@ impl ToolSettings {
     fn read(reader: &mut Reader<'_>) -> Self {
         Self {
             database: database(reader),
-            store: store(reader),
+            store: StoreSettings::read(reader, STORE_ANSWER_TIMEOUT),
         }
     }
 }
@@ -223,7 +223,7 @@ fn database_of(reader: &mut Reader<'_>, credentials: Option<(String, SecretStrin
             reader.secret("POSTGRES_PASSWORD", "the role's password at PostgreSQL"),
         )
     });
-    let ca = reader.optional(
+    let ca = reader.certificates(
         "POSTGRES_CA",
         "PEM certificates that PostgreSQL's must descend from; usually given as `POSTGRES_CA_FILE`",
     );
@@ -287,14 +287,6 @@ impl std::str::FromStr for SslMode {
             .map(Self)
             .map_err(|_| "write disable, allow, prefer, require, verify-ca or verify-full")
     }
-}
-
-fn store(reader: &mut Reader<'_>) -> StoreSettings {
-    let settings = StoreSettings::read(reader, STORE_ANSWER_TIMEOUT);
-    if settings.ca.is_some() && Store::new(settings.clone()).is_err() {
-        reader.mistake("OBJECT_STORE_CA", "holds no certificates in PEM");
-    }
-    settings
 }
 
 fn tokens(reader: &mut Reader<'_>) -> Tokens {

@@ -20,8 +20,8 @@ pub fn is_unavailable(error: &Error) -> bool {
             // Connection exceptions, authorisation (a rotated password), serialisation failures and
             // deadlocks, insufficient resources, operator intervention, system errors (appendix A).
             matches!(class, "08" | "28" | "40" | "53" | "57" | "58")
-                // A lock timeout; read-only: this node is no longer the primary.
-                || matches!(code.as_str(), "55P03" | "25006")
+                // No such database, or closed to connections; a lock timeout; read-only: no longer the primary.
+                || matches!(code.as_str(), "3D000" | "55000" | "55P03" | "25006")
         }),
         _ => false,
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::Context;
+use aws_sdk_s3::error::SdkError;
 use chassis::store::{Store, StoreError};
 use chrono::{DateTime, Utc};
 use contract::{ObjectLocation, PhotoKey, key::PREFIX};
@@ -112,18 +113,17 @@ impl<'a> Sweep<'a> {
                 .set_key_marker(key_marker)
                 .set_upload_id_marker(id_marker)
                 .send()
-                .await
-                .map_err(StoreError::from);
+                .await;
             let page = match page {
                 Ok(page) => page,
-                Err(StoreError::Refused { status: 501, .. }) => {
+                Err(error) if is_not_implemented(&error) => {
                     tracing::warn!(
                         object.bucket = bucket,
                         "this object store cannot list unfinished uploads"
                     );
                     return Ok(findings);
                 }
-                Err(error) => return Err(error).context("unfinished uploads"),
+                Err(error) => return Err(StoreError::from(error)).context("unfinished uploads"),
             };
             for upload in page.uploads() {
                 let (Some(key), Some(id), Some(since)) =
@@ -220,4 +220,10 @@ impl Finding {
             upload_id: None,
         }
     }
+}
+
+fn is_not_implemented<E>(error: &SdkError<E>) -> bool {
+    error
+        .raw_response()
+        .is_some_and(|answer| answer.status().as_u16() == 501)
 }

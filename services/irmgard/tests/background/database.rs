@@ -1,0 +1,302 @@
+use irmgard::database::{self, Database, SchemaError, SchemaState, required_version};
+use sqlx::{AssertSqlSafe, PgConnection};
+
+use crate::place::{Place, eventually};
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
+async fn application_name(connection: &mut PgConnection) -> String {
+    sqlx::query_scalar("SELECT current_setting('application_name')")
+        .fetch_one(connection)
+        .await
+        .unwrap()
+}
+
+async fn backend(connection: &mut PgConnection) -> i32 {
+    sqlx::query_scalar("SELECT pg_backend_pid()")
+        .fetch_one(connection)
+        .await
+        .unwrap()
+}
+
+/// A place whose requests share one connection.
+async fn with_one_connection() -> (Place, Database) {
+    let place = Place::new().await;
+    let mut settings = place.settings.database.clone();
+    settings.request_connections = 1;
+    let database = Database::connect_lazily(&settings);
+    (place, database)
+}
+
+#[tokio::test]
+async fn several_migrations_may_start_at_once() {
+    let place = Place::unmigrated().await;
+    let options = place.settings.database.connect_options();
+    let migrations = (0..4).map(|_| {
+        let options = options.clone();
+        tokio::spawn(async move { database::migrate(&options, None).await })
+    });
+    let mut first = 0;
+    for migration in migrations {
+        let outcome = migration.await.unwrap().unwrap();
+        assert_eq!(outcome.after, required_version());
+        first += i32::from(outcome.before == 0);
+    }
+    assert_eq!(first, 1, "one of them found nothing, the others found its work");
+    assert_eq!(place.database.check_schema().await.unwrap(), SchemaState::Current);
+}
+
+#[tokio::test]
+async fn a_program_serves_on_its_own_schema_and_on_the_next_one() {
+    let place = Place::unmigrated().await;
+    assert!(matches!(
+        place.database.check_schema().await,
+        Err(SchemaError::TooOld { found: 0, .. })
+    ));
+    let options = place.settings.database.connect_options();
+    database::migrate(&options, None).await.unwrap();
+
+    let next = |version: i64| {
+        let insert = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                      VALUES ($1, 'of a later program', true, '', 0)";
+        sqlx::query(insert).bind(version).execute(place.pool())
+    };
+    next(9001).await.unwrap();
+    assert_eq!(
+        place.database.check_schema().await.unwrap(),
+        SchemaState::NewerByOne
+    );
+    database::migrate(&options, None)
+        .await
+        .expect("migrations of a later program are left alone");
+
+    next(9002).await.unwrap();
+    assert!(matches!(
+        place.database.check_schema().await,
+        Err(SchemaError::TooNew { ahead: 2 })
+    ));
+}
+
+#[tokio::test]
+async fn the_runtime_role_writes_rows_and_changes_no_schema() {
+    let place = Place::unmigrated().await;
+    let role = format!("{}_run", place.settings.database.database);
+    let create = format!("CREATE ROLE {role} LOGIN PASSWORD 'x'");
+    sqlx::query(AssertSqlSafe(create))
+        .execute(place.pool())
+        .await
+        .unwrap();
+    let options = place.settings.database.connect_options();
+    database::migrate(&options, Some(&role)).await.unwrap();
+
+    let mut settings = place.settings.database.clone();
+    settings.username.clone_from(&role);
+    settings.password = "x".into();
+    let restricted = Database::connect_lazily(&settings);
+    assert_eq!(restricted.check_schema().await.unwrap(), SchemaState::Current);
+    let pool = restricted.background();
+    for allowed in [
+        "SELECT nextval('photo_id_seq')",
+        "INSERT INTO photo (project, name, taken_at, taken_at_source, media_type, size_bytes, width, height, sha256,
+                            original)
+         VALUES ('p', 'n', now(), 'client', 'image/png', 1, 1, 1, sha256('x'), 's3://input/x')",
+        "INSERT INTO outbox (photo_id) SELECT id FROM photo",
+        "INSERT INTO idempotency_key (project, key, sha256, photo_id) SELECT 'p', 'k', sha256('x'), id FROM photo",
+        "INSERT INTO failed_photo_use (who, action) VALUES ('me', 'list')",
+        "UPDATE photo SET status = 'queued'",
+        "DELETE FROM outbox",
+    ] {
+        sqlx::query(allowed).execute(pool).await.unwrap_or_else(|e| panic!("{allowed}: {e}"));
+    }
+    for refused in [
+        "ALTER TABLE photo ADD COLUMN x int",
+        "DROP TABLE outbox",
+        "TRUNCATE photo CASCADE",
+        "DELETE FROM failed_photo_use",
+        "DELETE FROM _sqlx_migrations",
+    ] {
+        let error = sqlx::query(refused).execute(pool).await.expect_err(refused);
+        assert_eq!(
+            error.as_database_error().unwrap().code().as_deref(),
+            Some("42501"),
+            "{refused}"
+        );
+    }
+    restricted.close().await;
+    let drop = format!("DROP OWNED BY {role}; DROP ROLE {role}");
+    sqlx::raw_sql(AssertSqlSafe(drop))
+        .execute(place.pool())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_request_is_named_in_the_database_from_begin_to_commit_and_rollback() {
+    let (_place, database) = with_one_connection().await;
+    let mut request = database.request(Some(TRACE)).await.unwrap();
+    let mut transaction = request.begin().await.unwrap();
+    assert_eq!(
+        application_name(&mut transaction).await,
+        format!("irmgard {TRACE}")
+    );
+    transaction.rollback().await.unwrap();
+    let name = application_name(request.connection().await.unwrap()).await;
+    assert_eq!(
+        name,
+        format!("irmgard {TRACE}"),
+        "a rollback does not take the name back"
+    );
+    let transaction = request.begin().await.unwrap();
+    transaction.commit().await.unwrap();
+    let pid = backend(request.connection().await.unwrap()).await;
+    request.give_back(&Ok(()));
+
+    let mut plain = database.request(None).await.unwrap();
+    let connection = plain.connection().await.unwrap();
+    assert_eq!(application_name(connection).await, "irmgard");
+    assert_eq!(backend(connection).await, pid, "the connection was used again");
+    plain.give_back(&Ok(()));
+}
+
+#[tokio::test]
+async fn a_trace_id_cannot_end_the_literal_that_it_is_written_into() {
+    let (_place, database) = with_one_connection().await;
+    let mut request = database.request(Some("x'; DROP TABLE photo; --")).await.unwrap();
+    assert_eq!(
+        application_name(request.connection().await.unwrap()).await,
+        "irmgard"
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_is_dropped_takes_its_connection_with_it() {
+    let (place, database) = with_one_connection().await;
+    let mut request = database.request(Some(TRACE)).await.unwrap();
+    let mut transaction = request.begin().await.unwrap();
+    let pid = backend(&mut transaction).await;
+    drop(transaction);
+    request.give_back(&Ok(()));
+    let is_gone = async || {
+        let alive: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)")
+            .bind(pid)
+            .fetch_one(place.pool())
+            .await
+            .unwrap();
+        !alive
+    };
+    eventually("the connection with the open transaction is closed", is_gone).await;
+    let mut next = database.request(None).await.unwrap();
+    assert_ne!(backend(next.connection().await.unwrap()).await, pid);
+}
+
+#[tokio::test]
+async fn connections_that_died_in_the_pool_fail_no_request() {
+    let place = Place::new().await;
+    let mut requests = Vec::new();
+    for _ in 0..5 {
+        let mut request = place.database.request(None).await.unwrap();
+        request.connection().await.unwrap();
+        requests.push(request);
+    }
+    for request in requests {
+        request.give_back(&Ok(()));
+    }
+    eventually("all are idle", async || place.database.requests().num_idle() == 5).await;
+    place.shut_database(true).await;
+    place.shut_database(false).await;
+    let mut request = place.database.request(Some(TRACE)).await.unwrap();
+    let transaction = request.begin().await.expect("dead connections are replaced");
+    transaction.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_shuts_down_or_became_a_standby_costs_the_connection() {
+    let (place, database) = with_one_connection().await;
+    // 25006, as a former primary answers.
+    let mut request = database.request(None).await.unwrap();
+    let connection = request.connection().await.unwrap();
+    let before = backend(connection).await;
+    sqlx::query("SET default_transaction_read_only = on")
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    let refused = sqlx::query("DELETE FROM outbox").execute(connection).await;
+    let error = refused.as_ref().unwrap_err();
+    assert_eq!(
+        error.as_database_error().unwrap().code().as_deref(),
+        Some("25006")
+    );
+    assert!(database::is_unavailable(error));
+    request.give_back(&refused);
+    let mut request = database.request(None).await.unwrap();
+    let pid = backend(request.connection().await.unwrap()).await;
+    assert_ne!(pid, before);
+
+    // 57P01, in the middle of a request.
+    sqlx::query("SELECT pg_terminate_backend($1)")
+        .bind(pid)
+        .execute(place.pool())
+        .await
+        .unwrap();
+    let cut = sqlx::query("SELECT 1")
+        .execute(request.connection().await.unwrap())
+        .await;
+    assert!(database::is_unavailable(cut.as_ref().unwrap_err()));
+    request.give_back(&cut);
+    let mut request = database.request(None).await.unwrap();
+    assert_ne!(backend(request.connection().await.unwrap()).await, pid);
+}
+
+#[tokio::test]
+async fn only_the_relay_does_not_wait_for_the_disk() {
+    let place = Place::new().await;
+    for (pool, expected) in [
+        (place.database.relay(), "off"),
+        (place.database.background(), "on"),
+        (place.database.requests(), "on"),
+    ] {
+        let setting: String = sqlx::query_scalar("SHOW synchronous_commit")
+            .fetch_one(pool)
+            .await
+            .unwrap();
+        assert_eq!(setting, expected);
+    }
+}
+
+/// PostgreSQL's own lines of a request, COMMIT included, carry its trace.
+#[tokio::test]
+async fn the_servers_log_names_the_request() {
+    let Ok(log) = std::env::var("LOCAL_POSTGRES_LOG") else {
+        // A server given from outside writes its log elsewhere.
+        assert!(std::env::var("POSTGRES_HOST").is_ok(), "run under `local exec`");
+        return;
+    };
+    let place = Place::new().await;
+    let trace = format!("{:032x}", std::process::id());
+    let mut request = place.database.request(Some(&trace)).await.unwrap();
+    let mut transaction = request.begin().await.unwrap();
+    sqlx::query("UPDATE photo SET name = $1 WHERE id = 1")
+        .bind("secret parameter")
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    transaction.commit().await.unwrap();
+    request.give_back(&Ok(()));
+    let lines = async || {
+        let text = tokio::fs::read_to_string(&log).await.unwrap();
+        let mine = text
+            .lines()
+            .filter(|line| line.contains(&format!("irmgard {trace}")));
+        mine.map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    eventually("COMMIT is in the log", async || {
+        lines().await.iter().any(|line| line.contains("COMMIT\""))
+    })
+    .await;
+    let lines = lines().await;
+    assert!(
+        lines.iter().any(|line| line.contains("UPDATE photo SET name")),
+        "{lines:#?}"
+    );
+    assert!(!lines.iter().any(|line| line.contains("secret parameter")));
+}

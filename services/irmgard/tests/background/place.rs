@@ -1,0 +1,334 @@
+//! A place of its own for one test: migrated database, queues, buckets.
+
+use std::{
+    process::{Output, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use chassis::{
+    broker::{Consumer, Delivery, Message, Publisher},
+    store::Store,
+};
+use contract::{FailureReason, ObjectLocation, Outcome, PhotoId, PhotoKey, PhotoResult, media::MediaType};
+use irmgard::{
+    database::{self, Database},
+    metrics::Metrics,
+    outbox::Relay,
+    reconcile::Reconciler,
+    results::{Inbox, ResultsConsumer},
+    settings::ServeSettings,
+};
+use local::Scratch;
+use sqlx::PgPool;
+use tokio::{sync::Notify, task::JoinHandle, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+/// How long a condition may take to come true on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+pub const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+pub struct Place {
+    pub scratch: Scratch,
+    pub settings: ServeSettings,
+    pub database: Database,
+    pub metrics: Metrics,
+    pub wake: Arc<Notify>,
+    end: CancellationToken,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.end.cancel();
+    }
+}
+
+impl Place {
+    /// Everything there, nothing running.
+    pub async fn new() -> Self {
+        let place = Self::unmigrated().await;
+        let options = place.settings.database.connect_options();
+        database::migrate(&options, None).await.unwrap();
+        place
+    }
+
+    pub async fn unmigrated() -> Self {
+        let scratch = local::scratch().await.unwrap_or_else(|error| panic!("{error}"));
+        let settings = ServeSettings::from_environment(&scratch.environment()).unwrap();
+        Self {
+            database: Database::connect_lazily(&settings.database),
+            scratch,
+            settings,
+            metrics: Metrics::default(),
+            wake: Arc::default(),
+            end: CancellationToken::new(),
+        }
+    }
+
+    /// Ends what was started.
+    pub fn end(&self) {
+        self.end.cancel();
+    }
+
+    pub fn pool(&self) -> &PgPool {
+        self.database.background()
+    }
+
+    pub fn publisher(&self) -> Publisher {
+        Publisher::start(self.settings.broker.clone())
+    }
+
+    pub async fn connected_publisher(&self) -> Publisher {
+        let publisher = self.publisher();
+        tokio::time::timeout(PATIENCE, publisher.connected())
+            .await
+            .unwrap();
+        publisher
+    }
+
+    pub fn store(&self) -> Store {
+        Store::new(self.settings.store.clone()).unwrap()
+    }
+
+    /// A relay that runs until the test ends.
+    pub fn start_relay(&self) -> JoinHandle<()> {
+        let relay = Relay::new(
+            self.database.relay().clone(),
+            self.publisher(),
+            Arc::clone(&self.wake),
+            self.settings.relay.clone(),
+            self.metrics.relay.clone(),
+        );
+        tokio::spawn(relay.run(self.end.clone()))
+    }
+
+    /// A consumer of verdicts that runs until the test ends.
+    pub fn start_consumer(&self, inbox: Inbox) -> JoinHandle<()> {
+        let queues = &self.settings.broker.queues;
+        let queue = match inbox {
+            Inbox::Results => &queues.results,
+            Inbox::DeadLetters => &queues.dead,
+        };
+        let results = ResultsConsumer::new(
+            self.pool().clone(),
+            self.publisher(),
+            queues.parked.clone(),
+            inbox,
+            self.metrics.results.clone(),
+        );
+        let consumer = Consumer::subscribe(self.settings.broker.clone(), queue, irmgard::results::PREFETCH);
+        tokio::spawn(results.run(consumer, self.end.clone()))
+    }
+
+    pub async fn reconciler(&self) -> Reconciler {
+        Reconciler::new(
+            self.pool().clone(),
+            self.connected_publisher().await,
+            Arc::clone(&self.wake),
+            self.settings.reconcile.clone(),
+            self.metrics.clone(),
+        )
+    }
+
+    pub fn key(id: i64) -> PhotoKey {
+        PhotoKey {
+            project: "site".parse().unwrap(),
+            received_on: "2026-01-02".parse().unwrap(),
+            id: id.try_into().unwrap(),
+        }
+    }
+
+    pub fn original(&self, id: i64) -> ObjectLocation {
+        ObjectLocation::new(
+            &self.settings.store.input_bucket,
+            Self::key(id).original(MediaType::Jpeg),
+        )
+        .unwrap()
+    }
+
+    pub fn output(&self, id: i64) -> ObjectLocation {
+        ObjectLocation::new(&self.settings.store.output_bucket, Self::key(id).anonymized()).unwrap()
+    }
+
+    /// A photo in `received`, with its outbox row, as an upload leaves it.
+    pub async fn received(&self) -> PhotoId {
+        let id: i64 = sqlx::query_scalar("SELECT nextval('photo_id_seq')")
+            .fetch_one(self.pool())
+            .await
+            .unwrap();
+        sqlx::query(
+            "WITH new AS (
+                 INSERT INTO photo (id, project, name, taken_at, taken_at_source, media_type, size_bytes,
+                                    width, height, sha256, original, traceparent)
+                 VALUES ($1, 'site', 'camera 7.jpg', now(), 'received', 'image/jpeg', 3, 640, 480,
+                         sha256(int8send($1)), $2, $3)
+                 RETURNING id, traceparent)
+             INSERT INTO outbox (photo_id, traceparent) SELECT id, traceparent FROM new",
+        )
+        .bind(id)
+        .bind(self.original(id).to_string())
+        .bind(TRACEPARENT)
+        .execute(self.pool())
+        .await
+        .unwrap();
+        id.try_into().unwrap()
+    }
+
+    /// A photo in `queued`, whose job nobody has, queued this long ago.
+    pub async fn queued(&self, ago: &str) -> PhotoId {
+        let id = self.received().await;
+        self.execute("DELETE FROM outbox WHERE photo_id = $1", id).await;
+        sqlx::query("UPDATE photo SET status = 'queued', queued_at = now() - $2::interval WHERE id = $1")
+            .bind(id.get())
+            .bind(sqlx::postgres::types::PgInterval::try_from(parse(ago)).unwrap())
+            .execute(self.pool())
+            .await
+            .unwrap();
+        id
+    }
+
+    /// A failed photo.
+    pub async fn failed(&self, reason: FailureReason) -> PhotoId {
+        let id = self.queued("0s").await;
+        let outcome = Outcome::Failed {
+            reason,
+            detail: "for the test".to_owned(),
+        };
+        let verdict = irmgard::results::Verdict { id, outcome };
+        irmgard::results::apply(self.pool(), &[verdict]).await.unwrap();
+        id
+    }
+
+    pub fn anonymized(&self, id: PhotoId) -> PhotoResult {
+        PhotoResult::new(
+            id,
+            Outcome::Anonymized {
+                output: self.output(id.get()),
+                size_bytes: 1234,
+                width: 480,
+                height: 640,
+                detections: Some(vec![contract::Detection {
+                    class: contract::Class::Person,
+                    score: 0.75,
+                    x: 1,
+                    y: 2,
+                    width: 30,
+                    height: 40,
+                }]),
+                seconds: Some(0.5),
+            },
+        )
+    }
+
+    pub async fn execute(&self, sql: &'static str, id: PhotoId) {
+        sqlx::query(sql)
+            .bind(id.get())
+            .execute(self.pool())
+            .await
+            .unwrap();
+    }
+
+    pub async fn status(&self, id: PhotoId) -> String {
+        sqlx::query_scalar("SELECT status FROM photo WHERE id = $1")
+            .bind(id.get())
+            .fetch_one(self.pool())
+            .await
+            .unwrap()
+    }
+
+    pub async fn outbox_length(&self) -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM outbox")
+            .fetch_one(self.pool())
+            .await
+            .unwrap()
+    }
+
+    pub async fn wait_for_status(&self, id: PhotoId, status: &str) {
+        eventually(&format!("photo {id} {status}"), async || {
+            self.status(id).await == status
+        })
+        .await;
+    }
+
+    pub async fn publish(&self, queue: &str, message: Message) {
+        self.connected_publisher()
+            .await
+            .publish(queue, &message)
+            .await
+            .unwrap();
+    }
+
+    /// The next message in a queue, acknowledged.
+    pub async fn take(&self, queue: &str) -> Delivery {
+        let consumer = Consumer::subscribe(self.settings.broker.clone(), queue, 1);
+        let delivery = tokio::time::timeout(PATIENCE, consumer.next())
+            .await
+            .unwrap_or_else(|_| panic!("no message in {queue}"))
+            .unwrap();
+        delivery.ack().await.unwrap();
+        consumer.close().await;
+        delivery
+    }
+
+    /// Keeps everybody out of this test's database, or lets them in again.
+    pub async fn shut_database(&self, shut: bool) {
+        let mut postgres = self.settings.database.clone();
+        let name = std::mem::replace(&mut postgres.database, "postgres".to_owned());
+        let other = Database::connect_lazily(&postgres);
+        let allow = format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {}", !shut);
+        sqlx::query(sqlx::AssertSqlSafe(allow))
+            .execute(other.background())
+            .await
+            .unwrap();
+        if shut {
+            sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1")
+                .bind(name)
+                .execute(other.background())
+                .await
+                .unwrap();
+        }
+        other.close().await;
+    }
+
+    /// Runs the real program to its end.
+    pub async fn irmgard(&self, arguments: &[&str]) -> Output {
+        run(arguments, &self.scratch.environment()).await
+    }
+}
+
+/// Runs the real program to its end, with this environment and no other.
+pub async fn run(arguments: &[&str], environment: &local::Environment) -> Output {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_irmgard"));
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(environment)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    tokio::time::timeout(PATIENCE, command.output())
+        .await
+        .unwrap_or_else(|_| panic!("irmgard {arguments:?} does not end"))
+        .unwrap()
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Waits until a condition holds.
+pub async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "still not true: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn parse(duration: &str) -> Duration {
+    chassis::settings::units::parse_duration(duration).unwrap()
+}

@@ -1,0 +1,380 @@
+use chassis::broker::{Consumer, Message};
+use contract::{Detection, FailureReason, Outcome, PhotoId, headers};
+use irmgard::results::{Applied, Inbox, Verdict, apply};
+use sqlx::types::Json;
+
+use crate::place::{PATIENCE, Place, eventually};
+
+fn failure(id: PhotoId) -> Verdict {
+    let outcome = Outcome::Failed {
+        reason: FailureReason::CorruptImage,
+        detail: "ends early".to_owned(),
+    };
+    Verdict { id, outcome }
+}
+
+fn success(place: &Place, id: PhotoId) -> Verdict {
+    let outcome = place.anonymized(id).outcome;
+    Verdict { id, outcome }
+}
+
+fn without_detections(place: &Place, id: PhotoId) -> Verdict {
+    let mut verdict = success(place, id);
+    if let Outcome::Anonymized {
+        detections, seconds, ..
+    } = &mut verdict.outcome
+    {
+        (*detections, *seconds) = (None, None);
+    }
+    verdict
+}
+
+async fn detections(place: &Place, id: PhotoId) -> Option<Vec<Detection>> {
+    let known: Option<Json<Vec<Detection>>> =
+        sqlx::query_scalar("SELECT detections FROM photo WHERE id = $1")
+            .bind(id.get())
+            .fetch_one(place.pool())
+            .await
+            .unwrap();
+    known.map(|json| json.0)
+}
+
+async fn applied(place: &Place, verdict: Verdict) -> Applied {
+    apply(place.pool(), &[verdict]).await.unwrap()[0]
+}
+
+#[tokio::test]
+async fn each_status_takes_the_verdicts_that_it_may() {
+    let place = Place::new().await;
+    for (status, verdict_is_success, expected, after) in [
+        ("received", true, Applied::Changed, "anonymized"),
+        ("received", false, Applied::Changed, "failed"),
+        ("queued", true, Applied::Changed, "anonymized"),
+        ("queued", false, Applied::Changed, "failed"),
+        ("failed", true, Applied::Changed, "anonymized"),
+        ("failed", false, Applied::Repeated, "failed"),
+        ("anonymized", true, Applied::Repeated, "anonymized"),
+        ("anonymized", false, Applied::Repeated, "anonymized"),
+    ] {
+        let id = match status {
+            "received" => place.received().await,
+            "queued" => place.queued("0s").await,
+            "failed" => place.failed(FailureReason::TooLarge).await,
+            _ => {
+                let id = place.queued("0s").await;
+                applied(&place, success(&place, id)).await;
+                id
+            }
+        };
+        let verdict = if verdict_is_success {
+            success(&place, id)
+        } else {
+            failure(id)
+        };
+        assert_eq!(applied(&place, verdict).await, expected, "{status}");
+        assert_eq!(place.status(id).await, after, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_verdict_is_written_whole() {
+    let place = Place::new().await;
+    let id = place.queued("0s").await;
+    applied(&place, failure(id)).await;
+    applied(&place, success(&place, id)).await;
+    type Row = (
+        Option<String>,
+        Option<i64>,
+        Option<i32>,
+        Option<i32>,
+        Option<f64>,
+        bool,
+        Option<String>,
+    );
+    let row: Row = sqlx::query_as(
+        "SELECT output, output_size_bytes, output_width, output_height, processing_seconds,
+                finished_at IS NOT NULL, failure_reason
+           FROM photo WHERE id = $1",
+    )
+    .bind(id.get())
+    .fetch_one(place.pool())
+    .await
+    .unwrap();
+    let output = place.output(id.get()).to_string();
+    assert_eq!(
+        row,
+        (
+            Some(output),
+            Some(1234),
+            Some(480),
+            Some(640),
+            Some(0.5),
+            true,
+            None
+        )
+    );
+    assert_eq!(detections(&place, id).await.unwrap()[0].width, 30);
+}
+
+#[tokio::test]
+async fn known_detections_are_never_lost_and_late_ones_are_added() {
+    let place = Place::new().await;
+    let known = place.queued("0s").await;
+    applied(&place, success(&place, known)).await;
+    assert_eq!(
+        applied(&place, without_detections(&place, known)).await,
+        Applied::Repeated
+    );
+    assert!(detections(&place, known).await.is_some());
+
+    let late = place.queued("0s").await;
+    applied(&place, without_detections(&place, late)).await;
+    assert_eq!(detections(&place, late).await, None);
+    assert_eq!(applied(&place, success(&place, late)).await, Applied::Repeated);
+    assert!(detections(&place, late).await.is_some());
+
+    let at_once = place.queued("0s").await;
+    let batch = [
+        without_detections(&place, at_once),
+        failure(at_once),
+        success(&place, at_once),
+    ];
+    let applied = apply(place.pool(), &batch).await.unwrap();
+    assert_eq!(applied, [Applied::Changed, Applied::Repeated, Applied::Repeated]);
+    assert!(detections(&place, at_once).await.is_some());
+}
+
+#[tokio::test]
+async fn a_failure_says_why() {
+    let place = Place::new().await;
+    let id = place.queued("0s").await;
+    applied(&place, failure(id)).await;
+    let row: (String, String) =
+        sqlx::query_as("SELECT failure_reason, failure_detail FROM photo WHERE id = $1")
+            .bind(id.get())
+            .fetch_one(place.pool())
+            .await
+            .unwrap();
+    assert_eq!(row, ("corrupt-image".to_owned(), "ends early".to_owned()));
+}
+
+#[tokio::test]
+async fn results_arrive_and_what_belongs_to_no_photo_is_parked() {
+    let place = Place::new().await;
+    let queues = place.settings.broker.queues.clone();
+    let id = place.queued("0s").await;
+    place.start_consumer(Inbox::Results);
+    for (body, reason) in [
+        (b"not json".to_vec(), "not a result"),
+        (
+            br#"{"version":7,"id":1,"outcome":"failed"}"#.to_vec(),
+            "unknown version 7",
+        ),
+        (vec![b'x'; headers::MAX_MESSAGE_BYTES + 1], "more than"),
+        (
+            place.anonymized(999_999.try_into().unwrap()).encode().unwrap(),
+            "no photo 999999",
+        ),
+    ] {
+        let message = Message::new(body.clone())
+            .with_id("odd")
+            .with_header(headers::TRACEPARENT, "t");
+        place.publish(&queues.results, message).await;
+        let parked = place.take(&queues.parked).await;
+        assert_eq!(parked.body, body);
+        assert_eq!(parked.message_id().as_deref(), Some("odd"));
+        assert_eq!(parked.header_text(headers::TRACEPARENT).as_deref(), Some("t"));
+        let told = parked.header_text(headers::X_PARKED_REASON).unwrap();
+        assert!(told.contains(reason), "{told}");
+    }
+    place
+        .publish(
+            &queues.results,
+            Message::new(place.anonymized(id).encode().unwrap()),
+        )
+        .await;
+    place.wait_for_status(id, "anonymized").await;
+    let publisher = place.connected_publisher().await;
+    eventually("nothing is left", async || {
+        publisher.messages_ready(&queues.results).await.unwrap() == 0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_result_that_the_database_cannot_hold_is_parked_alone() {
+    let place = Place::new().await;
+    let queues = place.settings.broker.queues.clone();
+    let (sound, odd) = (place.queued("0s").await, place.queued("0s").await);
+    // Refused by a constraint, as an unforeseen value would be.
+    sqlx::query("ALTER TABLE photo ADD CHECK (output_size_bytes < 2000)")
+        .execute(place.pool())
+        .await
+        .unwrap();
+    let mut result = place.anonymized(odd);
+    if let Outcome::Anonymized { size_bytes, .. } = &mut result.outcome {
+        *size_bytes = 2000;
+    }
+    for result in [&result, &place.anonymized(sound)] {
+        place
+            .publish(&queues.results, Message::new(result.encode().unwrap()))
+            .await;
+    }
+    place.start_consumer(Inbox::Results);
+    place.wait_for_status(sound, "anonymized").await;
+    let parked = place.take(&queues.parked).await;
+    assert_eq!(parked.body, result.encode().unwrap());
+    assert_eq!(place.status(odd).await, "queued");
+}
+
+#[tokio::test]
+async fn no_result_is_lost_or_poisoned_while_the_database_is_away() {
+    let place = Place::new().await;
+    let queues = place.settings.broker.queues.clone();
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        ids.push(place.queued("0s").await);
+    }
+    place.shut_database(true).await;
+    let publisher = place.connected_publisher().await;
+    for id in &ids {
+        let message = Message::new(place.anonymized(*id).encode().unwrap());
+        publisher.publish(&queues.results, &message).await.unwrap();
+    }
+    place.start_consumer(Inbox::Results);
+    eventually("the consumer holds them", async || {
+        publisher.messages_ready(&queues.results).await.unwrap() == 0
+    })
+    .await;
+    place.shut_database(false).await;
+    for id in ids {
+        place.wait_for_status(id, "anonymized").await;
+    }
+    assert_eq!(publisher.messages_ready(&queues.parked).await.unwrap(), 0);
+    assert_eq!(publisher.messages_ready(&queues.dead).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_is_held_at_the_end_goes_back_to_the_broker() {
+    let place = Place::new().await;
+    let queues = place.settings.broker.queues.clone();
+    let id = place.queued("0s").await;
+    place.shut_database(true).await;
+    place
+        .publish(
+            &queues.results,
+            Message::new(place.anonymized(id).encode().unwrap()),
+        )
+        .await;
+    let consumer = place.start_consumer(Inbox::Results);
+    let publisher = place.connected_publisher().await;
+    let ready = async || publisher.messages_ready(&queues.results).await.unwrap();
+    eventually("the consumer holds it", async || ready().await == 0).await;
+    place.end();
+    tokio::time::timeout(PATIENCE, consumer)
+        .await
+        .expect("it ends although the database is away")
+        .unwrap();
+    eventually("it is back", async || ready().await == 1).await;
+    place.shut_database(false).await;
+}
+
+/// Twenty returned deliveries, by the policy that the cluster has too.
+#[tokio::test]
+async fn a_job_that_the_broker_gives_up_on_fails_its_photo() {
+    let place = Place::new().await;
+    let queues = place.settings.broker.queues.clone();
+    let id = place.received().await;
+    place.start_relay();
+    place.wait_for_status(id, "queued").await;
+    let worker = Consumer::subscribe(place.settings.broker.clone(), &queues.jobs, 1);
+    let returning = tokio::spawn(async move {
+        while let Some(job) = worker.next().await {
+            let _ = job.requeue().await;
+        }
+    });
+    place.start_consumer(Inbox::DeadLetters);
+    place.wait_for_status(id, "failed").await;
+    returning.abort();
+    let row: (String, String) =
+        sqlx::query_as("SELECT failure_reason, failure_detail FROM photo WHERE id = $1")
+            .bind(id.get())
+            .fetch_one(place.pool())
+            .await
+            .unwrap();
+    assert_eq!(row.0, "delivery-limit");
+    assert!(row.1.contains("delivery_limit in images"), "{}", row.1);
+}
+
+#[tokio::test]
+async fn dead_letters_change_no_final_verdict_and_foreign_ones_are_parked() {
+    let place = Place::new().await;
+    let queues = place.settings.broker.queues.clone();
+    let done = place.queued("0s").await;
+    applied(&place, success(&place, done)).await;
+    let waiting = place.queued("0s").await;
+    let publisher = place.connected_publisher().await;
+    let foreign = br#"{"id":1,"name":"a.jpg","storage_location":"infiles/a.jpg"}"#;
+    for body in [
+        format!(r#"{{"version":1,"id":{done}}}"#).into_bytes(),
+        foreign.to_vec(),
+        format!(r#"{{"version":1,"id":{waiting}}}"#).into_bytes(),
+    ] {
+        publisher
+            .publish(&queues.dead, &Message::new(body))
+            .await
+            .unwrap();
+    }
+    place.start_consumer(Inbox::DeadLetters);
+    place.wait_for_status(waiting, "failed").await;
+    assert_eq!(place.take(&queues.parked).await.body, foreign);
+    assert_eq!(place.status(done).await, "anonymized");
+}
+
+#[tokio::test]
+async fn hundreds_of_results_a_second_are_written() {
+    const PHOTOS: i64 = 2000;
+    let place = Place::new().await;
+    let queues = place.settings.broker.queues.clone();
+    let first = place.queued("0s").await;
+    sqlx::query(
+        "INSERT INTO photo (project, name, status, taken_at, taken_at_source, media_type, size_bytes, width, height,
+                            sha256, original)
+         SELECT project, name, status, taken_at, taken_at_source, media_type, size_bytes, width, height, sha256,
+                original
+           FROM photo, generate_series(2, $2) WHERE id = $1",
+    )
+    .bind(first.get())
+    .bind(PHOTOS)
+    .execute(place.pool())
+    .await
+    .unwrap();
+    let publisher = place.connected_publisher().await;
+    let ids: Vec<i64> = sqlx::query_scalar("SELECT id FROM photo")
+        .fetch_all(place.pool())
+        .await
+        .unwrap();
+    let bodies = ids
+        .into_iter()
+        .map(|id| place.anonymized(id.try_into().unwrap()).encode().unwrap());
+    let messages: Vec<Message> = bodies.map(Message::new).collect();
+    for some in messages.chunks(64) {
+        let published = some
+            .iter()
+            .map(|message| publisher.publish(&queues.results, message));
+        futures::future::try_join_all(published).await.unwrap();
+    }
+    let began = tokio::time::Instant::now();
+    place.start_consumer(Inbox::Results);
+    eventually("all have their result", async || {
+        let left: i64 = sqlx::query_scalar("SELECT count(*) FROM photo WHERE status <> 'anonymized'")
+            .fetch_one(place.pool())
+            .await
+            .unwrap();
+        left == 0
+    })
+    .await;
+    let rate = PHOTOS as f64 / began.elapsed().as_secs_f64();
+    println!("results: {rate:.0} a second");
+    assert!(rate > 100.0, "{rate:.0} a second");
+}

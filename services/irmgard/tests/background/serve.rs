@@ -1,0 +1,136 @@
+use std::time::Duration;
+
+use local::Service;
+
+use crate::place::{PATIENCE, Place, eventually, stdout};
+
+async fn get(url: &str) -> Option<(u16, String)> {
+    let answer = reqwest::get(url).await.ok()?;
+    Some((answer.status().as_u16(), answer.text().await.ok()?))
+}
+
+fn started(place: &Place) -> Service {
+    let mut service = Service::new("irmgard", &place.scratch.environment()).unwrap();
+    service.spawn().unwrap();
+    service
+}
+
+async fn readyz(service: &Service) -> Option<(u16, String)> {
+    get(&format!("http://{}/readyz", service.admin_address())).await
+}
+
+#[tokio::test]
+async fn serve_refuses_a_schema_that_does_not_fit() {
+    let place = Place::unmigrated().await;
+    let mut environment = place.scratch.environment();
+    for name in ["LISTEN", "ADMIN_LISTEN"] {
+        environment.insert(name.to_owned(), "127.0.0.1:0".to_owned());
+    }
+    let output = crate::place::run(&["serve"], &environment).await;
+    assert_eq!(output.status.code(), Some(3));
+    assert!(
+        stdout(&output).contains("run `irmgard migrate` first"),
+        "{}",
+        stdout(&output)
+    );
+
+    let output = place.irmgard(&["migrate"]).await;
+    assert!(output.status.success());
+}
+
+#[tokio::test]
+async fn it_starts_without_its_database_and_becomes_ready_by_itself() {
+    let place = Place::new().await;
+    place.shut_database(true).await;
+    let service = started(&place);
+    eventually("alive", async || {
+        get(&format!("http://{}/livez", service.admin_address()))
+            .await
+            .is_some_and(|(status, _)| status == 200)
+    })
+    .await;
+    eventually("the probe tells what is missing", async || {
+        readyz(&service).await.is_some_and(|(status, body)| {
+            status == 503 && body.contains("not currently accepting connections")
+        })
+    })
+    .await;
+    let (status, _) = get(&format!("http://{}/projects", service.address()))
+        .await
+        .unwrap();
+    assert_eq!(status, 503);
+    place.shut_database(false).await;
+    eventually("ready", async || {
+        readyz(&service).await.is_some_and(|(status, _)| status == 200)
+    })
+    .await;
+
+    // Once ready, an outage does not take it out of service.
+    place.shut_database(true).await;
+    eventually("the probe's body tells of the outage", async || {
+        readyz(&service)
+            .await
+            .is_some_and(|(status, body)| status == 200 && body.contains("did not answer"))
+    })
+    .await;
+    place.shut_database(false).await;
+    eventually("it is back", async || {
+        get(&format!("http://{}/projects", service.address()))
+            .await
+            .is_some_and(|(status, _)| status == 200)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn it_ends_in_order() {
+    let place = Place::new().await;
+    let mut service = started(&place);
+    service.ready().await.unwrap();
+    service.terminate();
+    let status = service.ended(Duration::from_secs(10)).await.unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn it_says_that_it_drains_while_it_still_answers() {
+    let place = Place::new().await;
+    let service = Service::new("irmgard", &place.scratch.environment()).unwrap();
+    let mut service = service.with("DRAIN_DELAY", "3s");
+    service.start().await.unwrap();
+    service.terminate();
+    eventually("the probe says no", async || {
+        readyz(&service)
+            .await
+            .is_some_and(|(status, body)| status == 503 && body.contains("\"draining\":true"))
+    })
+    .await;
+    let (status, _) = get(&format!("http://{}/projects", service.address()))
+        .await
+        .expect("still taken");
+    assert_eq!(status, 200);
+    let status = service.ended(PATIENCE).await.unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_job_goes_out_and_its_result_comes_back() {
+    let place = Place::new().await;
+    let mut service = started(&place);
+    service.ready().await.unwrap();
+    let id = place.received().await;
+    place.wait_for_status(id, "queued").await;
+    let result = chassis::broker::Message::new(place.anonymized(id).encode().unwrap());
+    place.publish(&place.settings.broker.queues.results, result).await;
+    place.wait_for_status(id, "anonymized").await;
+    let (_, metrics) = get(&format!("http://{}/metrics", service.admin_address()))
+        .await
+        .unwrap();
+    for line in [
+        "irmgard_relay_jobs_total{outcome=\"published\"} 1",
+        "irmgard_results_total{outcome=\"anonymized\"} 1",
+        "irmgard_outbox_rows 0",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+    }
+}
