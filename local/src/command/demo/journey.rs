@@ -8,6 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::sleep;
 
+use super::found::{Detection, count};
+
 const POLL: Duration = Duration::from_millis(50);
 
 /// How long one photo may take. Far beyond what a photo takes on a slow machine, with a backlog before it.
@@ -29,12 +31,13 @@ pub struct Journey {
 /// How a photo's way ended.
 #[derive(Debug)]
 pub enum End {
-    /// Anonymised: id, what was found, where the output is.
+    /// Anonymised: id, what was found, where the result is.
     Anonymized {
         id: i64,
         people: usize,
         faces: usize,
-        output: String,
+        hidden: usize,
+        url: String,
     },
     /// Taken and not anonymised: the reason.
     Failed { id: i64, reason: String },
@@ -128,11 +131,14 @@ impl Client {
                 .await?;
             match photo["status"].as_str() {
                 Some("anonymized") => {
+                    let detections: Vec<Detection> =
+                        serde_json::from_value(photo["detections"].clone()).unwrap_or_default();
                     return Ok(End::Anonymized {
                         id,
-                        people: found(&photo, "person"),
-                        faces: found(&photo, "face"),
-                        output: text(&photo["output"]).unwrap_or_default(),
+                        people: count(&detections, "person"),
+                        faces: count(&detections, "face"),
+                        hidden: detections.len(),
+                        url: format!("{}/photos/{id}/image", self.base),
                     });
                 }
                 Some("failed") => {
@@ -166,12 +172,6 @@ fn media_type(file: &Path) -> &'static str {
 
 fn text(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned)
-}
-
-fn found(photo: &Value, class: &str) -> usize {
-    photo["detections"]
-        .as_array()
-        .map_or(0, |all| all.iter().filter(|one| one["class"] == class).count())
 }
 
 fn reason(photo: &Value) -> String {

@@ -1,5 +1,6 @@
 //! `local demo`: every photo of a folder through the whole system, and what came of it.
 
+mod found;
 mod journey;
 mod report;
 
@@ -69,7 +70,12 @@ async fn on(lasting: &mut Lasting, files: &[PathBuf], start: Instant) -> anyhow:
     .collect()
     .await;
     bar.finish_and_clear();
-    report::print(&journeys, &address, lasting.directory());
+    report::print(
+        &journeys,
+        &address,
+        lasting.stack().object_store().access(),
+        lasting.directory(),
+    );
     Ok(if journeys.iter().all(Journey::succeeded) {
         ExitCode::SUCCESS
     } else {

@@ -3,16 +3,24 @@
 use std::path::Path;
 
 use comfy_table::{CellAlignment, Table, presets};
+use local::ObjectStoreAccess;
 
+use super::found::SURE;
 use super::journey::{End, Journey};
-use super::say;
+use crate::command::say;
 
-const HEADER: [&str; 6] = ["photo", "project", "people", "faces", "seconds", "result"];
+const HEADER: [&str; 7] = [
+    "photo", "project", "people", "faces", "hidden", "seconds", "result",
+];
 
 /// Prints the table, the web service's address and how to go on.
-pub fn print(journeys: &[Journey], address: &str, directory: &Path) {
+pub fn print(journeys: &[Journey], address: &str, store: &ObjectStoreAccess, directory: &Path) {
     say(&table(journeys));
-    say(&format!("\nweb service      http://{address}"));
+    say(&format!(
+        "people and faces: surely found (score {SURE} or more), each counted once; hidden: all boxes, the unsure ones too; \
+         seconds: from the start of the POST to the result\n"
+    ));
+    say(&format!("web service      http://{address}"));
     let example = journeys.iter().find_map(|journey| match journey.end {
         End::Anonymized { id, .. } => Some(id),
         _ => None,
@@ -23,6 +31,10 @@ pub fn print(journeys: &[Journey], address: &str, directory: &Path) {
         ));
         say(&format!("what was found   curl http://{address}/photos/{id}"));
     }
+    say(&format!(
+        "in the store     bucket {}, {}",
+        store.output_bucket, store.endpoint
+    ));
     say(&format!("logs             {}/*.log", directory.display()));
     say(&"end it           make down");
 }
@@ -31,34 +43,41 @@ fn table(journeys: &[Journey]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(HEADER);
     for journey in journeys {
-        let (people, faces, result) = match &journey.end {
+        let seconds = format!("{:.2}", journey.duration.as_secs_f64());
+        let [people, faces, hidden, result] = match &journey.end {
             End::Anonymized {
                 people,
                 faces,
-                output,
+                hidden,
+                url,
                 ..
-            } => (people.to_string(), faces.to_string(), output.clone()),
-            End::Failed { id, reason } => (
-                String::new(),
-                String::new(),
-                format!("photo {id} failed: {reason}"),
-            ),
-            End::Refused { reason } => (String::new(), String::new(), format!("refused: {reason}")),
+            } => [
+                people.to_string(),
+                faces.to_string(),
+                hidden.to_string(),
+                url.clone(),
+            ],
+            End::Failed { id, reason } => nothing(format!("photo {id} failed: {reason}")),
+            End::Refused { reason } => nothing(format!("refused: {reason}")),
         };
-        let seconds = format!("{:.2}", journey.duration.as_secs_f64());
         table.add_row([
             &journey.name,
             &journey.project,
             &people,
             &faces,
+            &hidden,
             &seconds,
             &result,
         ]);
     }
-    for column in 2..=4 {
+    for column in 2..=5 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
     table
+}
+
+fn nothing(result: String) -> [String; 4] {
+    [String::new(), String::new(), String::new(), result]
 }
