@@ -285,10 +285,16 @@ fn remove(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Ends the processes of the journal that still run, the latest first: services before servers, and a server before what it needs.
+/// Ends the processes of the journal that still run: services before the servers that they use, and a server before what it needs.
 fn end_processes(journal: &Path) -> Result<Vec<Line>> {
     let mut alive = journal::alive(journal);
     alive.reverse();
+    alive.sort_by_key(|(_, name)| {
+        SERVERS
+            .iter()
+            .position(|server| server == name)
+            .map_or(0, |place| place + 1)
+    });
     let mut ended = Vec::new();
     for (identity, name) in alive {
         identity.end(&name, ending(&name), PATIENCE)?;
@@ -299,6 +305,9 @@ fn end_processes(journal: &Path) -> Result<Vec<Line>> {
     }
     Ok(ended)
 }
+
+/// The servers' processes in the order in which they are ended, after everything else.
+const SERVERS: [&str; 4] = ["S3 server", "RabbitMQ", "epmd", "PostgreSQL"];
 
 /// PostgreSQL's SIGINT is its fast shutdown; SIGTERM would wait for sessions to leave.
 fn ending(name: &str) -> Signal {
