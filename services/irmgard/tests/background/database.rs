@@ -172,9 +172,7 @@ async fn a_trace_id_cannot_end_the_literal_that_it_is_written_into() {
 async fn a_request_that_is_dropped_takes_its_connection_with_it() {
     let (place, database) = with_one_connection().await;
     let mut request = database.request(Some(TRACE)).await.unwrap();
-    let mut transaction = request.begin().await.unwrap();
-    let pid = backend(&mut transaction).await;
-    drop(transaction);
+    let pid = backend(&mut request.begin().await.unwrap()).await;
     request.give_back(&Ok(()));
     let is_gone = async || {
         let alive: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)")

@@ -1,5 +1,10 @@
 //! What irmgard does beside answering requests, against real servers:
 //! `cargo run -p local -- exec -- cargo test -p irmgard`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by a panic, in what it calls as well"
+)]
 
 mod database;
 mod failed;
