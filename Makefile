@@ -40,13 +40,17 @@ lint: ## Check formatting, clippy, shell scripts, and licences where cargo-deny 
 	cargo clippy --workspace --all-targets --features irmgard/failpoints,anonymizer/failpoints -- -D warnings
 	@if command -v cargo-deny >/dev/null; then cargo deny --all-features check; \
 	else echo 'lint: cargo-deny is not installed, so licences and advisories were not checked'; fi
-	@if command -v shellcheck >/dev/null; then shellcheck local/install local/test .ci/run; \
+	@if command -v shellcheck >/dev/null; then shellcheck local/install local/test local/fuzz .ci/run; \
 	else echo 'lint: shellcheck is not installed, so the shell scripts were not checked'; fi
 
 .PHONY: bench
-bench: setup ## Measure speed and memory: a table, and JSON
-	@cargo build --release -p local -p irmgard -p anonymizer -p e2e
-	@target/release/local exec -- target/release/bench
+bench: setup ## Measure speed and memory: tables, and JSON in target/bench
+	@mkdir -p target/bench
+	@cargo build --release -p local -p irmgard
+	@ORT_DYLIB_PATH="$${ORT_DYLIB_PATH:-$(CURDIR)/.local/onnxruntime/libonnxruntime.so.1.31.1}" \
+		cargo bench -p anonymizer --bench photo -- --json "$(CURDIR)/target/bench/photo.json"
+	@BENCH_OUT="$${BENCH_OUT:-$(CURDIR)/target/bench}" \
+		target/release/local exec -- cargo bench -p e2e --bench uploads
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZ_SECONDS (60)
