@@ -31,7 +31,7 @@ fn replay(target: &str, at_least: usize, check: fn(&[u8])) {
 
 #[test]
 fn job_messages() {
-    replay("job_message", 10, job_message::check);
+    replay("job_message", 11, job_message::check);
 }
 
 #[test]
