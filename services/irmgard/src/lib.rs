@@ -4,6 +4,7 @@
 //! Architecture invariant: nothing here can give out an original. The code
 //! that answers requests for pictures knows only the output's location.
 
+pub mod alive;
 pub mod api;
 pub mod breaker;
 pub mod cli;

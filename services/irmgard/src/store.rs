@@ -1,23 +1,18 @@
 //! The object store as requests see it: behind a breaker, its failures sorted
 //! once into "later" and "never".
 
-use std::{
-    future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use aws_sdk_s3::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
 };
 use chassis::store::{Store, StoreError as Fault};
-use tokio::time::Instant;
 
-use crate::breaker::{Breaker, Open, Permit};
+use crate::{
+    alive::Alive,
+    breaker::{Breaker, Open, Permit},
+};
 
 /// The object store and its two buckets.
 #[derive(Clone, Debug)]
@@ -143,35 +138,5 @@ where
         refused @ (Fault::Refused { .. } | Fault::TooLarge { .. }) => {
             StoreError::Refused(refused.to_string())
         }
-    }
-}
-
-/// The time at which the store last showed that it works.
-#[derive(Debug)]
-pub struct Alive {
-    epoch: Instant,
-    milliseconds: AtomicU64,
-}
-
-impl Default for Alive {
-    fn default() -> Self {
-        Self {
-            epoch: Instant::now(),
-            milliseconds: AtomicU64::new(0),
-        }
-    }
-}
-
-impl Alive {
-    /// It does so now.
-    pub fn now(&self) {
-        let now = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.milliseconds.fetch_max(now, Ordering::Relaxed);
-    }
-
-    /// When it last did.
-    #[must_use]
-    pub fn last(&self) -> Instant {
-        self.epoch + Duration::from_millis(self.milliseconds.load(Ordering::Relaxed))
     }
 }

@@ -1,6 +1,6 @@
 //! The database as requests see it: behind a breaker, within a time limit.
 
-use std::time::Duration;
+use std::{future::Future, sync::Arc, time::Duration};
 
 use contract::PhotoId;
 use futures::future::BoxFuture;
@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use tokio::time::Instant;
 
 use crate::{
+    alive::Alive,
     breaker::{Breaker, Open, Permit},
     database::{Database, RequestConnection, is_unavailable},
     upload::Ids,
@@ -46,11 +47,13 @@ pub struct Records {
     database: Database,
     breaker: Breaker,
     timeout: Duration,
+    alive: Arc<Alive>,
     ids: Ids,
 }
 
 impl Records {
-    /// Every piece of a request's work in the database may take `timeout`.
+    /// Every piece of a request's work in the database may take `timeout`,
+    /// and longer while the database answers others.
     /// Needs a Tokio runtime.
     #[must_use]
     pub fn new(database: Database, breaker: Breaker, timeout: Duration) -> Self {
@@ -59,6 +62,7 @@ impl Records {
             database,
             breaker,
             timeout,
+            alive: Arc::default(),
             ids,
         }
     }
@@ -81,11 +85,14 @@ impl Records {
     /// See [`RecordsError`].
     pub async fn next_id(&self) -> Result<PhotoId, RecordsError> {
         let permit = self.breaker.permit()?;
-        let drawn = match tokio::time::timeout(self.timeout, self.ids.next()).await {
-            Ok(drawn) => drawn.map_err(RecordsError::from),
-            Err(_) => Err(RecordsError::TimedOut),
+        let drawn = async {
+            self.patiently(|| self.ids.next())
+                .await
+                .map_err(RecordsError::from)
         };
-        report(permit, &drawn);
+        let drawn = self.alive.within(self.timeout, drawn).await;
+        let drawn = drawn.unwrap_or(Err(RecordsError::TimedOut));
+        self.report(permit, drawn.as_ref().err());
         drawn
     }
 
@@ -111,7 +118,7 @@ impl Records {
         .await
     }
 
-    /// Work on a connection that is on loan; dropped at the time limit.
+    /// Work on a connection that is on loan; dropped when the time is over.
     ///
     /// # Errors
     /// See [`RecordsError`].
@@ -121,24 +128,50 @@ impl Records {
         E: From<RecordsError> + AsRecordsError,
     {
         let permit = self.breaker.permit().map_err(RecordsError::from)?;
-        let deadline = Instant::now() + limit;
         let trace_id = telemetry::propagation::current_trace_id();
-        let outcome = tokio::time::timeout_at(deadline, async {
+        let outcome = self.alive.within(limit, async {
             let connection = self
-                .database
-                .request(trace_id.as_deref())
+                .patiently(|| self.database.request(trace_id.as_deref()))
                 .await
                 .map_err(RecordsError::from)?;
             work(connection).await
-        })
-        .await
-        .unwrap_or_else(|_| Err(RecordsError::TimedOut.into()));
-        match outcome.as_ref().err().and_then(AsRecordsError::as_records_error) {
+        });
+        let outcome = outcome
+            .await
+            .unwrap_or_else(|| Err(RecordsError::TimedOut.into()));
+        self.report(
+            permit,
+            outcome.as_ref().err().and_then(AsRecordsError::as_records_error),
+        );
+        outcome
+    }
+
+    /// Stands in the queue for a connection anew, as long as the time limit
+    /// around allows: with a server that is busy, not down, a turn comes.
+    async fn patiently<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, sqlx::Error>
+    where
+        F: Future<Output = Result<T, sqlx::Error>>,
+    {
+        let began = Instant::now();
+        loop {
+            match attempt().await {
+                Err(sqlx::Error::PoolTimedOut)
+                    if Instant::now() < self.alive.deadline(began, self.timeout) => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Tells the breaker what an outcome says about the database.
+    fn report(&self, permit: Permit, error: Option<&RecordsError>) {
+        match error {
             Some(RecordsError::TimedOut | RecordsError::Unavailable(_)) => permit.failed(),
             Some(RecordsError::Open(_)) => {}
-            Some(RecordsError::Fault(_)) | None => permit.succeeded(),
+            Some(RecordsError::Fault(_)) | None => {
+                self.alive.now();
+                permit.succeeded();
+            }
         }
-        outcome
     }
 }
 
@@ -151,13 +184,5 @@ pub trait AsRecordsError {
 impl AsRecordsError for RecordsError {
     fn as_records_error(&self) -> Option<&RecordsError> {
         Some(self)
-    }
-}
-
-fn report<T>(permit: Permit, outcome: &Result<T, RecordsError>) {
-    match outcome {
-        Err(RecordsError::TimedOut | RecordsError::Unavailable(_)) => permit.failed(),
-        Err(RecordsError::Open(_)) => {}
-        Ok(_) | Err(RecordsError::Fault(_)) => permit.succeeded(),
     }
 }

@@ -74,7 +74,7 @@ pub enum Chunks {
     /// The body is the photo.
     Body(Source),
     /// The photo is the field that the form is at.
-    Field(Form),
+    Field(Box<Form>),
 }
 
 impl Chunks {

@@ -4,7 +4,7 @@ use contract::PhotoId;
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::photo::draw_ids;
+use crate::{database::is_unavailable, photo::draw_ids};
 
 /// Requests that wait for an id at a time.
 const WAITING: usize = 1024;
@@ -62,16 +62,21 @@ async fn draw(pool: PgPool, mut waiting: mpsc::Receiver<oneshot::Sender<Result<P
                 }
             }
             Err(error) => {
-                let text = error.to_string();
-                let mut first = Some(error);
                 for request in asking.drain(..) {
-                    let error = first
-                        .take()
-                        .unwrap_or_else(|| sqlx::Error::Io(std::io::Error::other(text.clone())));
-                    let _ = request.send(Err(error));
+                    let _ = request.send(Err(same(&error)));
                 }
             }
         }
+    }
+}
+
+/// Errors cannot be cloned: another that means the same to requests.
+fn same(error: &sqlx::Error) -> sqlx::Error {
+    match error {
+        sqlx::Error::PoolTimedOut => sqlx::Error::PoolTimedOut,
+        sqlx::Error::PoolClosed => sqlx::Error::PoolClosed,
+        error if is_unavailable(error) => sqlx::Error::Io(std::io::Error::other(error.to_string())),
+        error => sqlx::Error::Decode(error.to_string().into()),
     }
 }
 

@@ -11,11 +11,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::error::UploadError;
-use crate::store::Alive;
-
-/// A connection that takes nothing for so many time limits is given up, even
-/// if the store answers others.
-const PATIENCE: u32 = 10;
+use crate::alive::Alive;
 
 /// How often the progress is looked at, in parts of the store's time limit.
 const LOOKS: u32 = 8;
@@ -108,10 +104,7 @@ impl Progress {
             let (waiting, since) = self.get();
             let (deadline, stall) = match waiting {
                 Waiting::OnCamera => (since + idle_timeout, Stall::Camera),
-                Waiting::OnStore => (
-                    (since.max(alive.last()) + store_timeout).min(since + store_timeout * PATIENCE),
-                    Stall::Store,
-                ),
+                Waiting::OnStore => (alive.deadline(since, store_timeout), Stall::Store),
             };
             let now = Instant::now();
             if now >= deadline {

@@ -225,7 +225,7 @@ impl Receiver {
             match field.name.as_str() {
                 IMAGE => {
                     return Ok(Stream {
-                        chunks: Chunks::Field(form),
+                        chunks: Chunks::Field(Box::new(form)),
                         length,
                         taken_at,
                         name: field.file_name,
@@ -295,7 +295,11 @@ impl Receiver {
         let _share = match more {
             Some(_) => {
                 let needed = length.and_then(|length| usize::try_from(length).ok());
-                Some(self.budget.share(needed.unwrap_or(part_bytes).min(part_bytes)).await?)
+                Some(
+                    self.budget
+                        .share(needed.unwrap_or(part_bytes).min(part_bytes))
+                        .await?,
+                )
             }
             None => None,
         };

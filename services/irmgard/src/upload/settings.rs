@@ -33,7 +33,7 @@ impl Default for UploadSettings {
             max_pixels: 100_000_000,
             part_bytes: 8 * 1024 * 1024,
             memory_bytes: 96 * 1024 * 1024,
-            memory_wait: Duration::from_secs(10),
+            memory_wait: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(30),
             store_timeout: Duration::from_millis(1500),
         }

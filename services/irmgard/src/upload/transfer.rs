@@ -20,7 +20,7 @@ use super::{
     progress::{Progress, Waiting},
     source::incomplete,
 };
-use crate::store::Alive;
+use crate::alive::Alive;
 
 /// The store had no room for the next bytes for so long, and then had: it
 /// works. A shorter wait may be our own.

@@ -12,7 +12,7 @@ async fn a_posted_image_is_answered_with_its_name_and_place() {
     let place = answer
         .text()
         .strip_prefix("Success: site.jpg ")
-        .expect(answer.text());
+        .unwrap_or_else(|| panic!("{}", answer.text()));
     let (bucket, key) = place.split_once('/').unwrap();
     assert_eq!(bucket, web.settings.store.input_bucket);
     assert!(
