@@ -249,7 +249,7 @@ impl Service {
         self.daemon.stop(Signal::SIGTERM, patience)
     }
 
-    /// Sends it a signal by number, as kill(1) does.
+    /// Asks it to end (`SIGTERM`) and does not wait.
     pub fn terminate(&self) {
         self.daemon.signal(Signal::SIGTERM);
     }
