@@ -1,10 +1,16 @@
 //! A connection on loan to one request.
 
-use std::ops::{Deref, DerefMut};
+use std::{
+    ops::{Deref, DerefMut},
+    time::{Duration, Instant},
+};
 
 use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Postgres, pool::PoolConnection};
 
-use super::{APPLICATION_NAME, leaves_connection_unusable};
+use super::{APPLICATION_NAME, leaves_connection_unusable, suspicion::Suspicion};
+
+/// A connection that is closed after this much time was waited for in vain.
+const SUSPICIOUS: Duration = Duration::from_millis(500);
 
 /// A connection on loan to one request. Its statements, BEGIN, COMMIT and
 /// ROLLBACK included, are logged by PostgreSQL with the request's trace id in
@@ -17,6 +23,7 @@ use super::{APPLICATION_NAME, leaves_connection_unusable};
 #[derive(Debug)]
 pub struct RequestConnection {
     pool: PgPool,
+    suspicion: Suspicion,
     connection: Loan,
     application_name: String,
     state: State,
@@ -33,8 +40,12 @@ enum State {
 }
 
 impl RequestConnection {
-    pub(super) async fn acquire(pool: PgPool, trace_id: Option<&str>) -> Result<Self, sqlx::Error> {
-        let connection = Loan(Some(pool.acquire().await?));
+    pub(super) async fn acquire(
+        pool: PgPool,
+        suspicion: Suspicion,
+        trace_id: Option<&str>,
+    ) -> Result<Self, sqlx::Error> {
+        let connection = Loan::of(&pool, &suspicion).await?;
         // Only what cannot end the literal that it is written into.
         let trace_id = trace_id.filter(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()));
         let application_name = trace_id.map_or_else(
@@ -43,6 +54,7 @@ impl RequestConnection {
         );
         Ok(Self {
             pool,
+            suspicion,
             connection,
             application_name,
             state: State::Untested,
@@ -96,8 +108,8 @@ impl RequestConnection {
                 return Err(error);
             }
             spare -= 1;
-            self.connection = Loan(None);
-            self.connection = Loan(Some(self.pool.acquire().await?));
+            self.connection.close();
+            self.connection = Loan::of(&self.pool, &self.suspicion).await?;
         }
     }
 
@@ -109,7 +121,7 @@ impl RequestConnection {
             .err()
             .is_none_or(|e| !leaves_connection_unusable(e));
         if usable && self.state != State::InTransaction {
-            drop(self.connection.0.take());
+            drop(self.connection.connection.take());
         }
     }
 }
@@ -169,18 +181,38 @@ impl DerefMut for RequestTransaction<'_> {
 
 /// A pooled connection that is closed when dropped.
 #[derive(Debug)]
-struct Loan(Option<PoolConnection<Postgres>>);
+struct Loan {
+    connection: Option<PoolConnection<Postgres>>,
+    since: Instant,
+    suspicion: Suspicion,
+}
 
 impl Loan {
+    async fn of(pool: &PgPool, suspicion: &Suspicion) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            connection: Some(pool.acquire().await?),
+            since: Instant::now(),
+            suspicion: suspicion.clone(),
+        })
+    }
+
     fn get(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
-        self.0.as_deref_mut().ok_or(sqlx::Error::PoolClosed)
+        self.connection.as_deref_mut().ok_or(sqlx::Error::PoolClosed)
+    }
+
+    fn close(&mut self) {
+        if let Some(mut connection) = self.connection.take() {
+            connection.close_on_drop();
+            // Not for each client that went away in the middle of its request.
+            if self.since.elapsed() >= SUSPICIOUS {
+                self.suspicion.raise();
+            }
+        }
     }
 }
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        if let Some(connection) = &mut self.0 {
-            connection.close_on_drop();
-        }
+        self.close();
     }
 }

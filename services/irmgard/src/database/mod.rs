@@ -8,6 +8,7 @@
 mod connection;
 mod error;
 mod schema;
+mod suspicion;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 
+use self::suspicion::Suspicion;
 pub use self::{
     connection::RequestConnection,
     error::{is_unavailable, leaves_connection_unusable, outcome_is_unknown},
@@ -26,8 +28,11 @@ pub use self::{
 /// What PostgreSQL's own log calls a connection that serves no request.
 pub const APPLICATION_NAME: &str = "irmgard";
 
-/// How long a connection that is given back may take to be reset.
-const RESET_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a connection may take to show that it works, and to be reset.
+const TEST_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long background work waits for a connection.
+const BACKGROUND_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long one piece of background work may take in the database: without a
 /// limit a server that vanished from the network would stop it for ever.
@@ -92,6 +97,7 @@ pub struct Database {
     requests: PgPool,
     background: PgPool,
     relay: PgPool,
+    suspicion: Suspicion,
 }
 
 impl Database {
@@ -102,43 +108,19 @@ impl Database {
     #[must_use]
     pub fn connect_lazily(settings: &DatabaseSettings) -> Self {
         let options = settings.connect_options();
-        let pool = PgPoolOptions::new()
-            .min_connections(0)
-            .idle_timeout(Duration::from_secs(300))
-            .max_lifetime(Duration::from_secs(1800));
-        let requests = pool
-            .clone()
-            .max_connections(settings.request_connections)
-            .acquire_timeout(settings.acquire_timeout)
-            // A request's first statement tests the connection, see `RequestConnection`.
-            .test_before_acquire(false)
-            .after_release(|connection, _| {
-                Box::pin(async move {
-                    within(RESET_TIMEOUT, connection.execute("RESET application_name")).await?;
-                    Ok(true)
-                })
-            })
-            .connect_lazy_with(options.clone());
-        let pool = pool.after_release(|connection, _| {
-            Box::pin(async move {
-                // Work that ran out of time leaves its statement behind.
-                within(RESET_TIMEOUT, connection.ping()).await?;
-                Ok(true)
-            })
-        });
-        let background = pool
-            .clone()
+        let suspicion = Suspicion::default();
+        let requests = request_pool(settings, &suspicion).connect_lazy_with(options.clone());
+        let background = background_pool(&suspicion)
             .max_connections(settings.background_connections)
-            .acquire_timeout(Duration::from_secs(5))
             .connect_lazy_with(options.clone());
-        let relay = pool
+        let relay = background_pool(&suspicion)
             .max_connections(1)
-            .acquire_timeout(Duration::from_secs(5))
             .connect_lazy_with(options.options([("synchronous_commit", "off")]));
         Self {
             requests,
             background,
             relay,
+            suspicion,
         }
     }
 
@@ -148,7 +130,7 @@ impl Database {
     /// # Errors
     /// When none is free or can be opened within the acquire timeout.
     pub async fn request(&self, trace_id: Option<&str>) -> Result<RequestConnection, sqlx::Error> {
-        RequestConnection::acquire(self.requests.clone(), trace_id).await
+        RequestConnection::acquire(self.requests.clone(), self.suspicion.clone(), trace_id).await
     }
 
     /// The connections of the consumers and the reconciler.
@@ -188,6 +170,64 @@ impl Database {
         self.background.close().await;
         self.relay.close().await;
     }
+}
+
+/// A request's first statement tests its connection, see
+/// [`RequestConnection`].
+fn request_pool(settings: &DatabaseSettings, suspicion: &Suspicion) -> PgPoolOptions {
+    let (before, after) = (suspicion.clone(), suspicion.clone());
+    pool()
+        .max_connections(settings.request_connections)
+        .acquire_timeout(settings.acquire_timeout)
+        .before_acquire(move |_, connection| {
+            let usable = !before.covers(connection.age);
+            Box::pin(async move { Ok(usable) })
+        })
+        .after_release(move |connection, _| {
+            let suspicion = after.clone();
+            Box::pin(async move {
+                let reset = connection.execute("RESET application_name");
+                within(TEST_TIMEOUT, reset)
+                    .await
+                    .inspect_err(|_| suspicion.raise())?;
+                Ok(true)
+            })
+        })
+}
+
+fn background_pool(suspicion: &Suspicion) -> PgPoolOptions {
+    let (before, after) = (suspicion.clone(), suspicion.clone());
+    pool()
+        .acquire_timeout(BACKGROUND_ACQUIRE_TIMEOUT)
+        .before_acquire(move |connection, metadata| {
+            let suspicion = before.clone();
+            Box::pin(async move {
+                if suspicion.covers(metadata.age) {
+                    return Ok(false);
+                }
+                let answers = within(TEST_TIMEOUT, connection.ping()).await;
+                Ok(answers.inspect_err(|_| suspicion.raise()).is_ok())
+            })
+        })
+        .after_release(move |connection, _| {
+            let suspicion = after.clone();
+            Box::pin(async move {
+                // Work that ran out of time leaves its statement behind.
+                within(TEST_TIMEOUT, connection.ping())
+                    .await
+                    .inspect_err(|_| suspicion.raise())?;
+                Ok(true)
+            })
+        })
+}
+
+fn pool() -> PgPoolOptions {
+    PgPoolOptions::new()
+        .min_connections(0)
+        .idle_timeout(Duration::from_secs(300))
+        .max_lifetime(Duration::from_secs(1800))
+        // By the hooks, which have a limit on their time.
+        .test_before_acquire(false)
 }
 
 /// A piece of background work in the database, with a limit on its time.

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use irmgard::database::{self, Database, SchemaError, SchemaState, required_version};
 use sqlx::{AssertSqlSafe, PgConnection};
 
@@ -205,6 +207,34 @@ async fn connections_that_died_in_the_pool_fail_no_request() {
     let mut request = place.database.request(Some(TRACE)).await.unwrap();
     let transaction = request.begin().await.expect("dead connections are replaced");
     transaction.commit().await.unwrap();
+}
+
+/// As after a server vanished from the network: what was connected then
+/// answers nothing, and costs no further request its time.
+#[tokio::test]
+async fn a_connection_that_was_waited_for_in_vain_makes_the_older_ones_suspect() {
+    let place = Place::new().await;
+    let mut requests = Vec::new();
+    let mut old = Vec::new();
+    for _ in 0..4 {
+        let mut request = place.database.request(None).await.unwrap();
+        old.push(backend(request.connection().await.unwrap()).await);
+        requests.push(request);
+    }
+    let mut waiting = requests.pop().unwrap();
+    for request in requests {
+        request.give_back(&Ok(()));
+    }
+    let sleep = sqlx::query("SELECT pg_sleep(60)").execute(waiting.connection().await.unwrap());
+    tokio::time::timeout(Duration::from_millis(600), sleep)
+        .await
+        .unwrap_err();
+    drop(waiting);
+    for _ in 0..3 {
+        let mut request = place.database.request(None).await.unwrap();
+        let pid = backend(request.connection().await.unwrap()).await;
+        assert!(!old.contains(&pid));
+    }
 }
 
 #[tokio::test]
