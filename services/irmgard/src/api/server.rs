@@ -22,7 +22,9 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// What a client can hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// A request's header block must be whole by then.
+    /// A request's header block must be whole by then, counted from the end
+    /// of the request before: also how long a connection may be idle, and
+    /// longer than the 60 s of common load balancers.
     pub header_timeout: Duration,
     /// All headers of a request, bytes; more is answered 431.
     pub header_bytes: usize,
@@ -35,10 +37,10 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            header_timeout: Duration::from_secs(15),
+            header_timeout: Duration::from_secs(75),
             header_bytes: 32 * 1024,
             buffer_bytes: 128 * 1024,
-            connections: 2048,
+            connections: 1024,
         }
     }
 }

@@ -289,8 +289,9 @@ async fn restore_original(
             ObjectLocation::new(originals.store().input_bucket(), key).map_err(internal)?
         }
     };
-    if !originals.exists(&place).await? {
-        originals.copy(&photo.original, &place).await?;
+    // Rare, and large futures, which every upload's would carry along.
+    if !Box::pin(originals.exists(&place)).await? {
+        Box::pin(originals.copy(&photo.original, &place)).await?;
     }
     Ok(place)
 }

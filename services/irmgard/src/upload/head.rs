@@ -4,10 +4,18 @@ use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
 use contract::media::{self, Header, HeaderError, MediaType};
 
-use super::{error::UploadError, form::Chunks, settings::UploadSettings};
+use super::{
+    budget::{Budget, Share},
+    error::UploadError,
+    form::Chunks,
+    settings::UploadSettings,
+};
 
 /// A picture whose size is not told in so many bytes is none that we take.
 pub const MAX_HEAD_BYTES: usize = 1024 * 1024;
+
+/// A longer head needs a share of the memory for such heads.
+const SMALL_HEAD_BYTES: usize = 64 * 1024;
 
 /// So much of a PNG or WebP is looked at for EXIF, which may lie anywhere in
 /// them: a fixed number, so that the answer never depends on how the bytes
@@ -25,15 +33,22 @@ pub struct Head {
     pub header: Header,
     /// When the camera says that it took the photo.
     pub taken_at: Option<DateTime<Utc>>,
+    /// The memory of a long one.
+    pub share: Option<Share>,
 }
 
-/// Reads the head of a photo.
+/// Reads the head of a photo; a long one in a share of `memory`.
 ///
 /// # Errors
 /// What makes the bytes no photo, or one beyond the limits.
-pub async fn read(chunks: &mut Chunks, settings: &UploadSettings) -> Result<Head, UploadError> {
+pub async fn read(
+    chunks: &mut Chunks,
+    settings: &UploadSettings,
+    memory: &Budget,
+) -> Result<Head, UploadError> {
     let mut head = Gathered::default();
     let mut asked_at = 0;
+    let mut share = None;
     let (header, mut whole) = loop {
         let more = head.gather(chunks).await?;
         // A camera that sends byte by byte must not have each prefix parsed.
@@ -42,6 +57,9 @@ pub async fn read(chunks: &mut Chunks, settings: &UploadSettings) -> Result<Head
             continue;
         }
         asked_at = head.len();
+        if asked_at > SMALL_HEAD_BYTES && share.is_none() {
+            share = Some(memory.share(MAX_HEAD_BYTES).await?);
+        }
         match media::read_header(head.bytes()) {
             Ok(header) => break (header, !more),
             Err(HeaderError::Incomplete) if !more => return Err(UploadError::Truncated),
@@ -73,6 +91,7 @@ pub async fn read(chunks: &mut Chunks, settings: &UploadSettings) -> Result<Head
         whole,
         header,
         taken_at,
+        share,
     })
 }
 

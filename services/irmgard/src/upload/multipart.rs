@@ -40,7 +40,7 @@ impl MultipartUpload {
             .bucket(location.bucket())
             .key(location.key())
             .content_type(media_type.as_str());
-        let begun = store.ask(request.send()).await?;
+        let begun = Box::pin(store.ask(request.send())).await?;
         let id = begun
             .upload_id
             .ok_or_else(|| StoreError::Refused("no upload id".to_owned()))?;
@@ -69,7 +69,8 @@ impl MultipartUpload {
             .part_number(number)
             .content_length(i64::try_from(body.remaining()).unwrap_or(i64::MAX))
             .body(ByteStream::new(SdkBody::from_body_1_x(body)));
-        let sent = self.originals.watched(&progress, permit, request.send()).await?;
+        let request = Box::pin(request.send());
+        let sent = self.originals.watched(&progress, permit, request).await?;
         self.parts.push(
             CompletedPart::builder()
                 .part_number(number)
@@ -93,7 +94,8 @@ impl MultipartUpload {
             .key(self.location.key())
             .upload_id(&self.id)
             .multipart_upload(parts);
-        let answer = match tokio::time::timeout(store.timeout() * COMPLETION, request.send()).await {
+        let answer = match Box::pin(tokio::time::timeout(store.timeout() * COMPLETION, request.send())).await
+        {
             Ok(answer) => answer.map_err(classify),
             Err(_) => Err(StoreError::Stalled),
         };

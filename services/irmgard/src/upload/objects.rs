@@ -111,7 +111,9 @@ impl Originals {
             .content_type(media_type.as_str())
             .content_length(i64::try_from(body.remaining()).unwrap_or(i64::MAX))
             .body(ByteStream::new(SdkBody::from_body_1_x(body)));
-        self.watched(progress, permit, request.send()).await.map(drop)
+        // The SDK's future is large, and would be moved with ours.
+        let request = Box::pin(request.send());
+        self.watched(progress, permit, request).await.map(drop)
     }
 
     /// Waits for a request whose body is a [`Transfer`], as long as it moves.

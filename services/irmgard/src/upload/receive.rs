@@ -32,6 +32,8 @@ const IMAGE: &str = "image";
 const TAKEN_AT: &str = "taken_at";
 /// Bytes of a form beside the photo.
 const FORM_BYTES: u64 = 256 * 1024;
+/// Heads that are long may fill this part of the memory for parts beside it.
+const LONG_HEADS: usize = 4;
 /// A file name is cut to so many bytes.
 const MAX_NAME_BYTES: usize = 255;
 
@@ -60,6 +62,7 @@ pub struct Receiver {
     records: Records,
     originals: Originals,
     budget: Budget,
+    heads: Budget,
     settings: UploadSettings,
     relay: Arc<Notify>,
 }
@@ -106,6 +109,8 @@ impl Receiver {
             records,
             originals,
             budget: Budget::new(settings.memory_bytes, settings.memory_wait),
+            // Apart from the other, since a long head is kept while a part is waited for.
+            heads: Budget::new(settings.memory_bytes / LONG_HEADS, settings.memory_wait),
             settings,
             relay,
         }
@@ -150,7 +155,7 @@ impl Receiver {
             return first.answer_again(&self.records, &sha256).await;
         }
 
-        let head = head::read(&mut stream.chunks, &self.settings).await?;
+        let head = head::read(&mut stream.chunks, &self.settings, &self.heads).await?;
         let id = self.records.next_id().await?;
         let (header, from_exif) = (head.header, head.taken_at);
         let place = NewPhoto::key(id, &upload.project, received_at).original(header.media_type);
@@ -248,6 +253,8 @@ impl Receiver {
         let media_type = head.header.media_type;
         match (stream.chunks, stream.length) {
             (Chunks::Body(source), Some(length)) if (head.bytes.len() as u64) < length => {
+                // The head goes first, however slowly the rest comes.
+                drop(head.share);
                 let sha256 = self
                     .originals
                     .put_streamed(to, media_type, head.bytes, source.into_body(), length)
@@ -303,6 +310,7 @@ impl Receiver {
             }
             None => None,
         };
+        drop(head.share);
         let mut hasher = Sha256::new();
         let mut size = 0;
         let mut part = Part::default();

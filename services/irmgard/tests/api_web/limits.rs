@@ -179,3 +179,29 @@ async fn bodies_of_unknown_length_wait_for_memory_and_then_are_503() {
     });
     assert_eq!((waiting.status, ended.status), (202, 202));
 }
+
+#[tokio::test]
+async fn photos_whose_size_comes_late_are_taken() {
+    let web = Web::start().await;
+    // ICC profiles and thumbnails before the size: 600 KB of them.
+    let segment: Vec<u8> = b"\xFF\xE2\xF0\x00".iter().copied().chain([0; 0xEFFE]).collect();
+    let photo = jpeg(640, 480, 300_000, 1);
+    let photo = [&photo[..2], &segment.repeat(10), &photo[2..]].concat();
+    let answers = futures::future::join_all((0..40).map(|i| {
+        let (web, photo) = (&web, photo.clone());
+        async move {
+            match i % 3 {
+                0 => web.post(PHOTOS, photo).await,
+                1 => web.post_chunked(PHOTOS, photo).await,
+                _ => web.post_form(PHOTOS, photo, "a.jpg").await,
+            }
+        }
+    }))
+    .await;
+    for answer in answers {
+        assert_eq!(
+            (answer.status, &answer.json()["size_bytes"]),
+            (202, &photo.len().into())
+        );
+    }
+}
