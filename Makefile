@@ -9,6 +9,8 @@ MAKEFLAGS += --no-print-directory
 PHOTOS ?= local/photos
 # The programs are tested with the places at which a test may end them.
 TESTED := --workspace --features irmgard/failpoints,anonymizer/failpoints
+# Where cargo puts what it builds.
+BUILT := $(or $(CARGO_TARGET_DIR),target)
 # How long each fuzz target runs, in seconds.
 FUZZ_SECONDS ?= 60
 
@@ -23,12 +25,12 @@ setup: ## Install what is missing: Debian's PostgreSQL and RabbitMQ, compilers' 
 .PHONY: demo
 demo: setup ## Start everything, anonymise the photos of PHOTOS=folder, leave it running
 	@cargo build --release -p local -p irmgard -p anonymizer
-	@target/release/local demo "$(PHOTOS)"
+	@$(BUILT)/release/local demo "$(PHOTOS)"
 
 .PHONY: down
 down: ## End what `make demo` has started
-	@if [[ -x target/release/local ]]; then target/release/local down; \
-	elif [[ -e .local/stack.json ]]; then cargo run -q --release -p local -- down; fi
+	@if [[ -x $(BUILT)/release/local ]]; then $(BUILT)/release/local down; \
+	elif [[ -e .local/stack.processes ]]; then cargo run -q --release -p local -- down; fi
 
 .PHONY: test
 test: setup ## Run all tests against real servers, started for the run
@@ -36,6 +38,7 @@ test: setup ## Run all tests against real servers, started for the run
 
 .PHONY: lint
 lint: ## Check formatting, clippy, shell scripts, and licences where cargo-deny is installed
+	@cargo metadata --locked --format-version 1 >/dev/null
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --features irmgard/failpoints,anonymizer/failpoints -- -D warnings
 	@if command -v cargo-deny >/dev/null; then cargo deny --all-features check; \
@@ -50,7 +53,7 @@ bench: setup ## Measure speed and memory: tables, and JSON in target/bench
 	@ORT_DYLIB_PATH="$${ORT_DYLIB_PATH:-$(CURDIR)/.local/onnxruntime/libonnxruntime.so.1.31.1}" \
 		cargo bench -p anonymizer --bench photo -- --json "$(CURDIR)/target/bench/photo.json"
 	@BENCH_OUT="$${BENCH_OUT:-$(CURDIR)/target/bench}" \
-		target/release/local exec -- cargo bench -p e2e --bench uploads
+		$(BUILT)/release/local exec -- cargo bench -p e2e --bench uploads
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZ_SECONDS (60)
