@@ -148,9 +148,10 @@ impl Daemon {
     }
 
     /// Takes the exit status of an ended child, so that no zombie stays.
+    /// Waits for what has been ended: a process whose first thread is a zombie keeps its ports until its last thread is gone.
     fn reap(&mut self) {
         if let Some(child) = &mut self.child
-            && child.try_wait().is_ok_and(|status| status.is_some())
+            && child.wait().is_ok()
         {
             self.child = None;
         }
