@@ -12,6 +12,7 @@ use chassis::{
 };
 use contract::FailureReason;
 use prometheus_client::registry::Registry;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -41,6 +42,7 @@ pub async fn serve(settings: Settings, detector: Detector, child: ChildProgram) 
         detector: Arc::new(detector),
         settings: Arc::new(settings.photo.anonymize.clone()),
         allowance: Allowance::new(settings.budget.bytes),
+        threads: Arc::new(Semaphore::new(settings.budget.threads.into())),
         child,
         metrics: metrics.clone(),
         time_limit: settings.photo_time_limit,

@@ -175,7 +175,8 @@ fn budget(reader: &mut Reader<'_>) -> Budget {
     );
     let concurrency = reader.parsed_optional(
         "CONCURRENCY",
-        "photos in work at once, also the prefetch; if not set, as many as cores and memory allow",
+        "jobs at once, also the prefetch; if not set, one more than the photos that cores and memory allow to be \
+         worked on at once",
     );
     if concurrency == Some(0) {
         reader.mistake("CONCURRENCY", "is 0: at least 1");
@@ -218,4 +219,77 @@ pub fn child_environment(environment: &dyn Environment) -> Vec<(OsString, OsStri
         .chain(OTHERS.map(str::to_owned))
         .filter_map(|name| Some((name.clone().into(), environment.get(&name)?.into())))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn read(changes: &[(&str, &str)]) -> Result<Settings, String> {
+        let needed = [
+            ("RABBITMQ_HOST", "rabbitmq"),
+            ("RABBITMQ_USERNAME", "anonymizer"),
+            ("RABBITMQ_PASSWORD", "secret"),
+            ("OBJECT_STORE_ENDPOINT", "http://store:9000"),
+            ("OBJECT_STORE_ACCESS_KEY_ID", "anonymizer"),
+            ("OBJECT_STORE_SECRET_ACCESS_KEY", "secret"),
+            ("ORT_DYLIB_PATH", "/usr/lib/libonnxruntime.so"),
+        ];
+        let environment: BTreeMap<String, String> = needed
+            .iter()
+            .chain(changes)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Settings::from_environment(&environment).map_err(|mistakes| mistakes.to_string())
+    }
+
+    #[test]
+    fn defaults_suffice() {
+        let settings = read(&[]).unwrap();
+        assert_eq!(settings.buckets.input, "input");
+        assert_eq!(settings.buckets.output, "output");
+        assert!(settings.buckets.extra_inputs.is_empty());
+        assert!(settings.budget.concurrency > settings.budget.threads);
+    }
+
+    #[test]
+    fn buckets_of_the_given_web_service_are_a_list() {
+        let settings = read(&[("OBJECT_STORE_EXTRA_INPUT_BUCKETS", "infiles, uploads,")]).unwrap();
+        let buckets: Vec<_> = settings.buckets.extra_inputs.iter().map(String::as_str).collect();
+        assert_eq!(buckets, ["infiles", "uploads"]);
+    }
+
+    #[test]
+    fn what_cannot_go_well_is_refused() {
+        for (name, value) in [
+            ("OBJECT_STORE_EXTRA_INPUT_BUCKETS", "infiles,output"),
+            ("OBJECT_STORE_EXTRA_INPUT_BUCKETS", "No Bucket"),
+            ("OBJECT_STORE_OUTPUT_BUCKET", "input"),
+            ("HOLD_LIMIT", "25m"),
+            ("PHOTO_TIME_LIMIT", "500ms"),
+            ("CONCURRENCY", "0"),
+            ("MEMORY_LIMIT", "lots"),
+        ] {
+            let told = read(&[(name, value)]).unwrap_err();
+            assert!(told.contains(name), "{name}={value}: {told}");
+        }
+    }
+
+    #[test]
+    fn every_variable_is_described() {
+        let variables = document();
+        for name in [
+            "RABBITMQ_HOST",
+            "OBJECT_STORE_INPUT_BUCKET",
+            "CLASSES",
+            "HOLD_LIMIT",
+        ] {
+            assert!(variables.iter().any(|variable| variable.name == name), "{name}");
+        }
+        for variable in variables {
+            assert!(variable.about.len() > 10, "{}", variable.name);
+        }
+    }
 }

@@ -1,9 +1,10 @@
 //! How much the worker does at once: bounded by cores and by memory.
 //!
-//! The number of jobs at once, which is also the consumer's prefetch, follows
-//! from the cores and from how many photos of usual size the memory holds.
-//! Photos differ by a factor of a thousand, so beyond that each job takes what
-//! its own photo needs out of one [`Allowance`] before it is decoded.
+//! The number of photos in work follows from the cores and from how many
+//! photos of usual size the memory holds; jobs at once, which is also the
+//! consumer's prefetch, is one more. Photos differ by a factor of a thousand,
+//! so beyond that each job takes what its own photo needs out of one
+//! [`Allowance`] before it is decoded.
 
 mod allowance;
 mod limits;
@@ -51,21 +52,27 @@ pub const fn child_bytes(pixels: u64, size: u64) -> u64 {
 pub struct Budget {
     /// Jobs at once; also the prefetch.
     pub concurrency: u16,
+    /// Photos of these that are decoded, looked at and encoded at once, each
+    /// by one thread. The other jobs read, write and wait.
+    pub threads: u16,
     /// Bytes that all jobs together may hold.
     pub bytes: u64,
 }
 
 impl Budget {
     /// The budget of a process that may use `memory` bytes and `cores`;
-    /// `concurrency` overrules the number of jobs, not the bytes.
+    /// `concurrency` overrules the number of jobs, neither bytes nor cores.
     #[must_use]
     pub fn of(memory: u64, cores: usize, concurrency: Option<u16>) -> Self {
         let bytes = memory.saturating_sub(PROCESS_BYTES).max(INFERENCE_BYTES);
         let by_memory = bytes / job_bytes(USUAL_PIXELS, 0);
         let by_cores = u64::try_from(cores).unwrap_or(u64::MAX);
-        let reckoned = u16::try_from(by_memory.min(by_cores)).unwrap_or(u16::MAX);
+        let threads = u16::try_from(by_memory.min(by_cores)).unwrap_or(u16::MAX).max(1);
+        // One more, so that no core waits for the object store.
+        let concurrency = concurrency.unwrap_or(threads.saturating_add(1)).max(1);
         Self {
-            concurrency: concurrency.unwrap_or(reckoned).max(1),
+            concurrency,
+            threads: threads.min(concurrency),
             bytes,
         }
     }
@@ -76,20 +83,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_24_mp_photos_fit_a_gibibyte() {
-        assert_eq!(Budget::of(1 << 30, 2, None).concurrency, 2);
-        assert_eq!(Budget::of(1 << 30, 8, None).concurrency, 2);
+    fn two_24_mp_photos_and_hardly_more_fit_a_gibibyte() {
+        assert_eq!(Budget::of(1 << 30, 2, None).threads, 2);
+        assert_eq!(Budget::of(1 << 30, 8, None).threads, 3);
     }
 
     #[test]
     fn cores_bound_it_where_memory_is_plenty() {
-        assert_eq!(Budget::of(64 << 30, 4, None).concurrency, 4);
+        let budget = Budget::of(64 << 30, 4, None);
+        assert_eq!((budget.threads, budget.concurrency), (4, 5));
     }
 
     #[test]
     fn there_is_always_one_job() {
-        assert_eq!(Budget::of(0, 1, None).concurrency, 1);
+        assert_eq!(Budget::of(0, 1, None).threads, 1);
         assert_eq!(Budget::of(64 << 20, 4, Some(0)).concurrency, 1);
-        assert_eq!(Budget::of(64 << 20, 4, Some(3)).concurrency, 3);
+    }
+
+    #[test]
+    fn concurrency_overrules_neither_cores_nor_memory() {
+        let more = Budget::of(64 << 30, 4, Some(10));
+        assert_eq!((more.threads, more.concurrency), (4, 10));
+        let less = Budget::of(64 << 30, 4, Some(1));
+        assert_eq!((less.threads, less.concurrency), (1, 1));
     }
 }

@@ -189,11 +189,6 @@ impl Run<'_> {
             .persist("look for the output", || async {
                 // That nothing is found must be the bucket's own word, not
                 // that of some proxy before it.
-                self.worker
-                    .store
-                    .check_bucket(assignment.original.bucket())
-                    .await
-                    .map_err(passing)?;
                 let head = look(&self.worker.store, output).await;
                 if matches!(head, Err(StoreError::NotFound)) {
                     self.worker

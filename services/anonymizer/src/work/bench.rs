@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use contract::{FailureReason, media};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Span;
 
 use super::{Judgement, Product, judge};
@@ -31,6 +32,8 @@ pub struct Workbench {
     pub settings: Arc<AnonymizeSettings>,
     /// Memory of all photos in work.
     pub allowance: Allowance,
+    /// A permit for each photo that may be worked on at once.
+    pub threads: Arc<Semaphore>,
     /// How suspect photos are worked on.
     pub child: ChildProgram,
     /// Where deaths are counted.
@@ -79,11 +82,12 @@ impl Workbench {
     /// `None` when this process cannot say.
     async fn in_process(&self, number: i64, photo: Bytes, pixels: u64) -> Result<Option<Product>, Failure> {
         let share = self.allowance.take(job_bytes(pixels, photo.len() as u64)).await;
+        let thread = self.thread().await;
         let (detector, settings) = (Arc::clone(&self.detector), Arc::clone(&self.settings));
         let span = Span::current();
         let work = tokio::task::spawn_blocking(move || {
             let _entered = span.entered();
-            let _share = share;
+            let _held = (share, thread);
             failpoint::reach("anonymizer::while-anonymizing", Some(number));
             judge(anonymize(&photo, &settings, &detector))
         });
@@ -107,9 +111,15 @@ impl Workbench {
         }
     }
 
+    /// Waits for a turn. The semaphore is never closed.
+    async fn thread(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.threads).acquire_owned().await.ok()
+    }
+
     async fn in_child(&self, number: i64, photo: &[u8], pixels: u64) -> Result<Product, Failure> {
         let length = photo.len() as u64;
         let share = self.allowance.take(child_bytes(pixels, length)).await;
+        let _thread = self.thread().await;
         let request = Request {
             photo: number,
             memory_bytes: share.bytes(),
