@@ -2,7 +2,7 @@
 
 use std::{process::Stdio, time::Duration};
 
-use contract::{Outcome, headers::X_EARLIER_DELIVERIES};
+use contract::Outcome;
 use tokio::process::Command;
 
 use crate::harness::{PATIENCE, Site, astronaut};
@@ -106,7 +106,10 @@ async fn shutdown_gives_back_what_it_cannot_finish() {
     let message = site.take(&site.queues.jobs).await;
     assert_eq!(message.body, photo.job.encode().unwrap());
     assert_eq!(message.deliveries_before(), 0);
-    assert_eq!(message.header_number(X_EARLIER_DELIVERIES), Some(0));
+    assert_eq!(
+        message.header_number(contract::headers::X_EARLIER_DELIVERIES),
+        Some(0)
+    );
 }
 
 /// A thread that does not come back cannot be ended: the process makes room
