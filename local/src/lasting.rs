@@ -1,5 +1,6 @@
 //! A stack that goes on when the program that started it ends, and is found again by the next one.
 
+use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -17,6 +18,9 @@ use crate::runtime_library::project;
 use crate::server::{Server, ServerRecord};
 use crate::service::{Service, ServiceRecord};
 use crate::stack::Stack;
+
+/// Where the stack is kept, when not in the project.
+const DIRECTORY: &str = "LOCAL_DIRECTORY";
 
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -59,7 +63,7 @@ struct State {
 
 impl Places {
     fn find() -> Result<Self> {
-        let base = project().join(".local");
+        let base = env::var_os(DIRECTORY).map_or_else(|| project().join(".local"), PathBuf::from);
         fs::create_dir_all(&base).context(|| format!("cannot create {}", base.display()))?;
         Ok(Self {
             data: base.join("stack"),

@@ -1,10 +1,14 @@
 //! What must hold after everything that was done to a pipeline.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use contract::{Detection, ObjectLocation, PhotoKey};
 use sqlx::{Row, types::Json};
+use tokio::time::{Instant, sleep};
 
 use super::{PATIENCE, Pipeline, references};
 
@@ -36,7 +40,13 @@ impl Pipeline {
         self.settled(PATIENCE).await?;
         let photos = self.photos().await?;
         self.check_photos(&photos, failed)?;
-        self.check_originals(&photos).await?;
+        // A photo's original goes after its verdict has been told, and may go
+        // much later, when the worker that told it has died.
+        let deadline = Instant::now() + PATIENCE;
+        while let Err(error) = self.check_originals(&photos).await {
+            ensure!(Instant::now() < deadline, "{error:#}\n{}", self.tails());
+            sleep(Duration::from_millis(100)).await;
+        }
         self.check_outputs(&photos).await?;
         self.check_queues().await
     }
@@ -176,17 +186,14 @@ impl Pipeline {
     async fn check_queues(&self) -> Result<()> {
         self.publisher.connected().await;
         for queue in self.queues().all() {
-            let deadline = tokio::time::Instant::now() + PATIENCE;
+            let deadline = Instant::now() + PATIENCE;
             loop {
                 let waiting = self.publisher.messages_ready(queue).await;
                 if waiting == Ok(0) {
                     break;
                 }
-                ensure!(
-                    tokio::time::Instant::now() < deadline,
-                    "messages left in {queue}: {waiting:?}"
-                );
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                ensure!(Instant::now() < deadline, "messages left in {queue}: {waiting:?}");
+                sleep(Duration::from_millis(100)).await;
             }
         }
         Ok(())

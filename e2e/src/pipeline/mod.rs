@@ -99,7 +99,8 @@ impl Pipeline {
         pipeline.started().await
     }
 
-    /// Starts everything on servers that may be killed.
+    /// Starts everything on servers that may be killed, where [`Place::own`]
+    /// finds such.
     ///
     /// # Errors
     /// When something does not start.

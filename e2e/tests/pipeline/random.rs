@@ -8,7 +8,7 @@ use std::{
 };
 
 use e2e::{
-    pipeline::{PATIENCE, Pipeline, Setup, references},
+    pipeline::{PATIENCE, Pipeline, Place, Setup, references},
     proxy::Behaviour,
 };
 use tokio::time::{Instant, sleep};
@@ -108,9 +108,6 @@ async fn hundreds_of_photos_survive_random_kills() {
 async fn disturb(pipeline: &mut Pipeline, random: &mut Random) -> String {
     let which = random.below(2);
     let pause = random.millis(0, 1500);
-    let e2e::pipeline::Place::Own(stack) = &pipeline.place else {
-        panic!("servers of its own");
-    };
     match random.below(12) {
         0..2 => {
             pipeline.irmgards[which].kill().unwrap();
@@ -136,24 +133,9 @@ async fn disturb(pipeline: &mut Pipeline, random: &mut Random) -> String {
             pipeline.irmgards[which].start().await.unwrap();
             format!("irmgard {which} asked to end")
         }
-        6 => {
-            stack.postgres().kill().await.unwrap();
-            sleep(pause).await;
-            stack.postgres().restart().await.unwrap();
-            format!("PostgreSQL killed, back after {pause:?}")
-        }
-        7 => {
-            stack.object_store().kill().await.unwrap();
-            sleep(pause).await;
-            stack.object_store().restart().await.unwrap();
-            format!("the store killed, back after {pause:?}")
-        }
-        8 => {
-            stack.rabbitmq().kill().await.unwrap();
-            sleep(pause).await;
-            stack.rabbitmq().restart().await.unwrap();
-            format!("RabbitMQ killed, back after {pause:?}")
-        }
+        6 => kill_server(pipeline, 0, pause).await,
+        7 => kill_server(pipeline, 1, pause).await,
+        8 => kill_server(pipeline, 2, pause).await,
         other => {
             let (name, proxy) = pipeline.proxies.all()[random.below(3)];
             let behaviour = match other {
@@ -170,4 +152,28 @@ async fn disturb(pipeline: &mut Pipeline, random: &mut Random) -> String {
             format!("{name}: {behaviour:?} for {:?}", pause * 2)
         }
     }
+}
+
+/// Kills a server; one that is not ours is out of reach for a while instead.
+async fn kill_server(pipeline: &Pipeline, server: usize, pause: Duration) -> String {
+    let (name, proxy) = pipeline.proxies.all()[server];
+    let Place::Own(stack) = &pipeline.place else {
+        proxy.behave(Behaviour::Refuse).await;
+        sleep(pause).await;
+        proxy.restore().await;
+        return format!("{name} out of reach for {pause:?}");
+    };
+    macro_rules! kill {
+        ($server:expr) => {{
+            $server.kill().await.unwrap();
+            sleep(pause).await;
+            $server.restart().await.unwrap();
+        }};
+    }
+    match name {
+        "postgres" => kill!(stack.postgres()),
+        "rabbitmq" => kill!(stack.rabbitmq()),
+        _ => kill!(stack.object_store()),
+    }
+    format!("{name} killed, back after {pause:?}")
 }

@@ -70,6 +70,13 @@ async fn every_sample_comes_out_anonymised_under_one_trace() {
 
         assert_traced(&pipeline, *id, trace_id).await;
     }
+    // A file's name may be a person's.
+    for service in pipeline.irmgards.iter().chain(&pipeline.workers) {
+        let log = service.log();
+        for (sample, ..) in &posted {
+            assert!(!log.contains(&sample.name), "{} in a log", sample.name);
+        }
+    }
     let settings = pipeline.store.settings();
     assert!(pipeline.keys(&settings.input_bucket).await.unwrap().is_empty());
     assert_eq!(

@@ -20,6 +20,14 @@ pub enum Command {
     /// code 2: the settings make no sense; 1: the worker cannot start, or must
     /// be replaced; 0: ended in order.
     Serve,
+    /// Anonymise photos from files and folders.
+    ///
+    /// Writes each photo as NAME.jpg into OUT, and leaves IN as it is. A photo
+    /// that cannot be anonymised is not written. Settings come from the
+    /// environment, as with `serve`: docs/configuration.md. Exit code 0: all
+    /// photos are anonymised; 1: some are not; 2: the command or the settings
+    /// make no sense, and nothing was done.
+    File(crate::file::Arguments),
     /// Work on one photo from standard input, for `serve`.
     #[command(hide = true, name = crate::child::COMMAND)]
     PhotoProcess,

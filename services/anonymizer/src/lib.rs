@@ -12,6 +12,7 @@ pub mod cli;
 pub mod consume;
 pub mod detector;
 pub mod failpoint;
+pub mod file;
 pub mod job;
 pub mod metrics;
 pub mod obscure;

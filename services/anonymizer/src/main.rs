@@ -6,7 +6,7 @@ use anonymizer::{
     child::{self, ChildProgram},
     cli::{Arguments, Command},
     detector::Detector,
-    failpoint, serve,
+    failpoint, file, serve,
     settings::{self, Settings},
 };
 use anyhow::Context as _;
@@ -23,6 +23,7 @@ fn main() -> ExitCode {
     failpoint::read_environment();
     match Arguments::parse().command {
         Command::Serve => serve(),
+        Command::File(arguments) => file::run(&arguments, &ProcessEnvironment),
         Command::PhotoProcess => child::photo_process(&ProcessEnvironment),
     }
 }

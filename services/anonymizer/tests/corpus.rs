@@ -1,7 +1,6 @@
 //! The corpus of the fuzz target `image_decode`, replayed through its check.
 
 #![expect(
-    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a panic is how a test fails, what it printed last is the file"
 )]

@@ -9,10 +9,14 @@ use contract::{Detection, FailureReason};
 pub use settings::{AnonymizeSettings, PartialDetection};
 
 use crate::{
-    detector::{Detector, DetectorError, Found},
+    detector::{Detector, DetectorError, Found, things},
     obscure::{Area, obscure},
     picture::{self, DecodeError, EncodeError, Picture},
 };
+
+/// So many things are told of at most: a result has to fit into a message.
+/// What is hidden has no such limit.
+pub const MAX_DETECTIONS: usize = 1000;
 
 /// A photo that may be seen.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,7 +27,8 @@ pub struct Anonymized {
     pub width: u32,
     /// Height in pixels, upright.
     pub height: u32,
-    /// What was found, and where it was hidden.
+    /// What was found, each thing once, best first, and where it was hidden;
+    /// [`MAX_DETECTIONS`] at most. More may be hidden than is told here.
     pub detections: Vec<Detection>,
     /// Where the time went.
     pub seconds: Seconds,
@@ -95,12 +100,17 @@ pub fn anonymize(
     let found = timed(&mut seconds.detect, || {
         detector.detect(&picture, &settings.detect)
     })?;
-    let detections: Vec<Detection> = found.iter().filter_map(|thing| inside(thing, &picture)).collect();
     timed(&mut seconds.obscure, || {
-        let areas: Vec<Area> = detections.iter().map(area).collect();
+        let hidden = found.iter().filter_map(|found| inside(found, &picture));
+        let areas: Vec<Area> = hidden.map(|detection| area(&detection)).collect();
         let (width, height) = (picture.width, picture.height);
         obscure(&mut picture.pixels, width, height, &areas, settings.mode);
     });
+    let detections = things(found, settings.detect.same_iou)
+        .iter()
+        .filter_map(|thing| inside(thing, &picture))
+        .take(MAX_DETECTIONS)
+        .collect();
     let jpeg = timed(&mut seconds.encode, || {
         picture::encode(&picture, settings.jpeg_quality)
     })?;

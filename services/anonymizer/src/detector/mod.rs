@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use contract::Class;
 
-pub use boxes::{Found, Growth, InvalidGrowth, Rect};
+pub use boxes::{Found, Growth, InvalidGrowth, Rect, things};
 pub use model::WrongModel;
 pub use settings::{DetectSettings, Effort, Scales, Threshold, UnknownEffort};
 
@@ -80,7 +80,9 @@ impl Detector {
     }
 
     /// All that is found in the picture, as boxes in its pixels, already grown
-    /// to what is to be hidden; they may reach beyond the picture's edges.
+    /// to what is to be hidden; they may reach beyond the picture's edges. One
+    /// thing may be found several times, in different places: all are to be
+    /// hidden. [`things`] tells how many things that are.
     ///
     /// # Errors
     /// When a network fails; then nothing is known about the picture.
@@ -98,7 +100,7 @@ impl Detector {
                     }));
                 }
             }
-            Ok(boxes::fuse(found, settings.same_iou))
+            Ok(found)
         })
     }
 }

@@ -38,17 +38,17 @@ impl Effort {
             Self::Thorough => Scales {
                 fine_megapixels: 3.2,
                 least_scale: 0.5,
-                coarse_megapixels: 0.13,
+                coarse_megapixels: 0.15,
             },
             Self::Balanced => Scales {
                 fine_megapixels: 1.6,
                 least_scale: 0.4,
-                coarse_megapixels: 0.13,
+                coarse_megapixels: 0.15,
             },
             Self::Fast => Scales {
                 fine_megapixels: 0.8,
                 least_scale: 0.3,
-                coarse_megapixels: 0.13,
+                coarse_megapixels: 0.15,
             },
         }
     }
@@ -56,17 +56,29 @@ impl Effort {
 
 /// The looks at a photo of this size.
 pub(super) fn passes(width: u32, height: u32, scales: &Scales) -> Vec<Pass> {
-    let megapixels = width as f32 * height as f32 / 1e6;
-    let scale_for = |budget: f32| (budget / megapixels).sqrt();
-    let fine = scale_for(scales.fine_megapixels)
-        .max(scales.least_scale)
-        .min(LARGEST_SCALE);
-    let coarse = scale_for(scales.coarse_megapixels).min(1.0);
+    let least = scales.least_scale.min(LARGEST_SCALE);
+    let budget = pixels(scales.fine_megapixels).max(tiles::cost(width, height, least));
+    let fine = largest_scale(width, height, LARGEST_SCALE, budget).max(least);
+    let coarse = largest_scale(width, height, 1.0, pixels(scales.coarse_megapixels));
     let mut passes = vec![Pass { scale: fine }];
-    if coarse < WORTHWHILE * fine {
+    if coarse > 0.0 && coarse < WORTHWHILE * fine {
         passes.push(Pass { scale: coarse });
     }
     passes
+}
+
+fn pixels(megapixels: f32) -> u64 {
+    (f64::from(megapixels) * 1e6) as u64
+}
+
+/// The largest scale up to `limit` at which the photo costs no more than
+/// `budget` pixels of input; 0 where none does.
+fn largest_scale(width: u32, height: u32, limit: f32, budget: u64) -> f32 {
+    tiles::filling(width, limit)
+        .chain(tiles::filling(height, limit))
+        .chain([limit])
+        .filter(|scale| tiles::cost(width, height, *scale) <= budget)
+        .fold(0.0, f32::max)
 }
 
 #[cfg(test)]
@@ -82,21 +94,44 @@ mod tests {
 
     #[test]
     fn small_photos_are_enlarged_and_large_ones_reduced() {
-        assert_eq!(scales_of(440, 293), [2.0, 1.0]);
-        assert_eq!(scales_of(768, 576), [1.9, 0.54]);
-        assert_eq!(scales_of(2126, 1463), [0.72, 0.2]);
-        assert_eq!(scales_of(6000, 4000), [0.4, 0.07]);
+        assert_eq!(scales_of(440, 293), [2.0, 0.91]);
+        assert_eq!(scales_of(768, 576), [1.69, 0.48]);
+        assert_eq!(scales_of(2126, 1463), [0.64, 0.18]);
+        assert_eq!(scales_of(6000, 4000), [0.42, 0.07]);
     }
 
     #[test]
     fn a_person_of_60_pixels_keeps_24_in_any_photo() {
-        for side in [1000, 4000, 10_000, 30_000] {
-            assert!(60.0 * scales_of(side, side)[0] >= 24.0);
+        for (width, height) in [
+            (1000, 1000),
+            (4000, 4000),
+            (10_000, 10_000),
+            (60_000, 1000),
+            (500, 65_000),
+        ] {
+            assert!(60.0 * scales_of(width, height)[0] >= 24.0);
+        }
+    }
+
+    #[test]
+    fn the_budget_is_kept_wherever_the_least_scale_allows() {
+        let scales = Effort::Balanced.scales();
+        for (width, height) in [
+            (300, 300),
+            (1024, 768),
+            (1920, 1080),
+            (2126, 1463),
+            (100, 3000),
+            (8000, 400),
+        ] {
+            let fine = passes(width, height, &scales)[0];
+            assert!(tiles::cost(width, height, fine.scale) <= pixels(scales.fine_megapixels));
         }
     }
 
     #[test]
     fn the_smallest_photo_is_looked_at_too() {
         assert_eq!(scales_of(1, 1), [2.0, 1.0]);
+        assert!(!scales_of(1, 65_535).is_empty());
     }
 }

@@ -48,12 +48,13 @@ impl fmt::Display for Effort {
 /// At which scales a photo is looked at.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scales {
-    /// Megapixels that the photo is enlarged or reduced to for the fine look.
+    /// Megapixels of the networks' inputs that the fine look may take, borders
+    /// and overlaps included.
     pub fine_megapixels: f32,
     /// The fine look never shows the photo smaller than this: 0.4 leaves 24
     /// pixels of a person of 60.
     pub least_scale: f32,
-    /// Megapixels that the photo is reduced to for the coarse look.
+    /// Megapixels of the networks' inputs that the coarse look may take.
     pub coarse_megapixels: f32,
 }
 
@@ -108,7 +109,7 @@ pub struct DetectSettings {
     /// When something is a vehicle.
     pub vehicle: Threshold,
     /// Boxes of one class that overlap by more than this share (intersection
-    /// over union) are one thing.
+    /// over union) are told as one thing; all of them are hidden.
     pub same_iou: f32,
     /// What is added to a person's box: helmets stand out of it.
     pub person_growth: Growth,
@@ -145,7 +146,7 @@ impl Default for DetectSettings {
                 small_height: 32.0,
             },
             vehicle: Threshold::flat(0.35),
-            same_iou: 0.6,
+            same_iou: 0.45,
             person_growth: Growth {
                 top: 0.2,
                 sides: 0.15,

@@ -11,7 +11,7 @@ const SIDE: u32 = 768;
 
 /// Tiles overlap by this much at least, so that what one of them cuts in two,
 /// the next one has whole; what is larger is seen whole in the coarse look.
-const OVERLAP: u32 = 80;
+const OVERLAP: u32 = 64;
 
 /// Least border around the photo: things cut off by the photo's edge are seen
 /// better when that edge is not also the input's.
@@ -72,8 +72,7 @@ impl Tile {
 
 /// Cuts a photo, shown at `scale`, into tiles.
 pub(super) fn cut(width: u32, height: u32, scale: f32) -> Vec<Tile> {
-    let scaled = |length: u32| ((f64::from(length) * f64::from(scale)).round() as u32).max(1);
-    let (scaled_width, scaled_height) = (scaled(width), scaled(height));
+    let (scaled_width, scaled_height) = (scaled(width, scale), scaled(height, scale));
     let columns = spans(scaled_width);
     let x_step = f64::from(width) / f64::from(scaled_width);
     let y_step = f64::from(height) / f64::from(scaled_height);
@@ -88,8 +87,36 @@ pub(super) fn cut(width: u32, height: u32, scale: f32) -> Vec<Tile> {
     spans(scaled_height).into_iter().flat_map(row).collect()
 }
 
-/// Equal spans over a side of `length` pixels and its borders.
-fn spans(length: u32) -> Vec<Span> {
+/// Pixels of the networks' inputs that a photo costs, shown at `scale`.
+pub(super) fn cost(width: u32, height: u32, scale: f32) -> u64 {
+    let along = |length: u32| {
+        let (count, each) = division(scaled(length, scale));
+        u64::from(count) * u64::from(each)
+    };
+    along(width) * along(height)
+}
+
+/// The scales up to `largest` at which a side of `length` pixels fills its
+/// inputs: a larger one costs more, a smaller one wastes border.
+pub(super) fn filling(length: u32, largest: f32) -> impl Iterator<Item = f32> {
+    let most = division(scaled(length, largest)).0;
+    let lengths = (1..=SIDE / STEP).map(|steps| steps * STEP);
+    lengths.flat_map(move |each| {
+        (1..=most).filter_map(move |count| {
+            let shown = (count * each).checked_sub((count - 1) * OVERLAP + 2 * BORDER)?;
+            let scale = shown as f32 / length as f32;
+            (shown > 0 && scale <= largest).then_some(scale)
+        })
+    })
+}
+
+fn scaled(length: u32, scale: f32) -> u32 {
+    ((f64::from(length) * f64::from(scale)).round() as u32).max(1)
+}
+
+/// How many inputs of which length a side of `length` pixels and its borders
+/// need.
+fn division(length: u32) -> (u32, u32) {
     let total = length + 2 * BORDER;
     let count = if total <= SIDE {
         1
@@ -99,6 +126,12 @@ fn spans(length: u32) -> Vec<Span> {
     let each = (total + (count - 1) * OVERLAP)
         .div_ceil(count)
         .next_multiple_of(STEP);
+    (count, each)
+}
+
+/// Equal spans over a side of `length` pixels and its borders.
+fn spans(length: u32) -> Vec<Span> {
+    let (count, each) = division(length);
     if count == 1 {
         return vec![Span {
             length: each,
@@ -107,7 +140,7 @@ fn spans(length: u32) -> Vec<Span> {
             shown: length,
         }];
     }
-    let last = total - each;
+    let last = length + 2 * BORDER - each;
     (0..count)
         .map(|i| {
             let begin = i * last / (count - 1);
@@ -147,6 +180,12 @@ mod tests {
             let last = spans[spans.len() - 1];
             prop_assert_eq!(last.start + last.shown, length);
             prop_assert!(last.length - last.offset - last.shown >= BORDER);
+        }
+
+        #[test]
+        fn cost_is_the_sum_of_the_inputs(width in 1u32..9000, height in 1u32..9000, scale in 0.05f32..2.0) {
+            let pixels = |tile: &Tile| u64::from(tile.columns.length) * u64::from(tile.rows.length);
+            prop_assert_eq!(cut(width, height, scale).iter().map(pixels).sum::<u64>(), cost(width, height, scale));
         }
 
         #[test]

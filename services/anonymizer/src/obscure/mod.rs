@@ -10,6 +10,8 @@
 mod blend;
 mod grid;
 mod merge;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, str::FromStr};
 

@@ -7,6 +7,11 @@ use image::{ColorType, ImageDecoder, ImageError, codecs::webp::WebPDecoder};
 use super::{DecodeError, IccProfile, Limits, Picture, png::over_white};
 
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+    if !is_whole(bytes) {
+        return Err(DecodeError::Corrupt(
+            "the WebP ends before the size that it tells".to_owned(),
+        ));
+    }
     let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(corrupt)?;
     let (width, height) = decoder.dimensions();
     limits.allow(width, height)?;
@@ -39,6 +44,15 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
         grey: false,
         icc: icc.and_then(|profile| IccProfile::accept(profile, false)),
     })
+}
+
+/// Whether all bytes are there that the RIFF header tells of (RFC 9649, 2.4).
+/// The decoder is content with fewer. A padding byte at the end may be missing.
+fn is_whole(bytes: &[u8]) -> bool {
+    bytes
+        .get(4..8)
+        .and_then(|size| size.try_into().ok())
+        .is_some_and(|size| u64::from(u32::from_le_bytes(size)) + 8 <= bytes.len() as u64 + 1)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "used as `map_err(corrupt)`")]

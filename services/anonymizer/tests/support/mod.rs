@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test program uses a part")]
 
+pub mod photos;
+
 use std::{
     path::{Path, PathBuf},
     sync::LazyLock,

@@ -7,7 +7,7 @@ mod export;
 mod list;
 mod record;
 
-use std::{io::Write, path::Path};
+use std::{collections::BTreeSet, io::Write, path::Path};
 
 use anyhow::{Context, bail};
 use chassis::store::Store;
@@ -88,17 +88,16 @@ async fn requeue(
     recorder.record(Action::Requeue, &failed).await?;
     let mut connection = pool.acquire().await?;
     let failed: Vec<i64> = failed.iter().map(|id| id.get()).collect();
-    let queued = queue_again(&mut connection, &failed).await?;
+    let queued: BTreeSet<i64> = queue_again(&mut connection, &failed).await?.into_iter().collect();
     writeln!(
         out,
         "{} of {} photos were queued again.",
         queued.len(),
         asked.len()
     )?;
-    let mut left: Vec<i64> = asked.into_iter().filter(|id| !queued.contains(id)).collect();
-    left.sort_unstable();
+    let left: BTreeSet<i64> = asked.into_iter().filter(|id| !queued.contains(id)).collect();
     if !left.is_empty() {
-        bail!("not failed, or the original was deleted: {left:?}");
+        bail!("not failed, or the original was deleted: {}", list::joined(&left));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use aws_sdk_s3::error::SdkError;
 use chassis::store::{Store, StoreError};
 use chrono::{DateTime, Utc};
@@ -21,8 +21,9 @@ struct Known {
     output: Option<ObjectLocation>,
 }
 
-/// One sweep.
-pub(super) struct Sweep<'a> {
+/// One look at both buckets.
+#[derive(Debug)]
+pub struct Sweep<'a> {
     store: &'a Store,
     pool: &'a PgPool,
     before: DateTime<Utc>,
@@ -30,11 +31,16 @@ pub(super) struct Sweep<'a> {
 
 impl<'a> Sweep<'a> {
     /// Looks at what is there since before `before`.
-    pub(super) const fn new(store: &'a Store, pool: &'a PgPool, before: DateTime<Utc>) -> Self {
+    #[must_use]
+    pub const fn new(store: &'a Store, pool: &'a PgPool, before: DateTime<Utc>) -> Self {
         Self { store, pool, before }
     }
 
-    pub(super) async fn find(&self) -> anyhow::Result<Vec<Finding>> {
+    /// Everything that belongs to no photo, or to none any more.
+    ///
+    /// # Errors
+    /// When a server is away or refuses.
+    pub async fn find(&self) -> anyhow::Result<Vec<Finding>> {
         let settings = self.store.settings();
         let mut findings = self.originals(&settings.input_bucket).await?;
         findings.extend(self.outputs(&settings.output_bucket).await?);
@@ -150,7 +156,39 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    pub(super) async fn delete(&self, finding: &mut Finding) -> anyhow::Result<()> {
+    /// Deletes what may be deleted, and notes it in the findings.
+    ///
+    /// # Errors
+    /// When the store refuses, or the database cannot be the one that these
+    /// photos were entered in; what comes after is not deleted.
+    pub async fn delete(&self, findings: &mut [Finding]) -> anyhow::Result<()> {
+        self.refuse_wrong_database(findings).await?;
+        for finding in findings.iter_mut().filter(|finding| finding.kind.is_deletable()) {
+            self.delete_one(finding).await?;
+        }
+        Ok(())
+    }
+
+    /// An empty or a restored database knows none of the photos, and every
+    /// original would seem to be left over.
+    async fn refuse_wrong_database(&self, findings: &[Finding]) -> anyhow::Result<()> {
+        let last: i64 = sqlx::query_scalar("SELECT last_value FROM photo_id_seq")
+            .fetch_one(self.pool)
+            .await?;
+        for finding in findings {
+            let location: ObjectLocation = finding.location.parse()?;
+            if let Some(key) = PhotoKey::parse(location.key()).filter(|key| key.id.get() > last) {
+                bail!(
+                    "this database has never given out photo {}, whose object {location} exists: is it the \
+                     right one, or restored from a backup? Nothing was deleted",
+                    key.id
+                );
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete_one(&self, finding: &mut Finding) -> anyhow::Result<()> {
         let location: ObjectLocation = finding.location.parse()?;
         match &finding.upload_id {
             Some(id) => {

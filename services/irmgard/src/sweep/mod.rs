@@ -16,7 +16,7 @@ use chrono::{DateTime, Utc};
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use serde::Serialize;
 
-use self::find::Sweep;
+pub use self::find::Sweep;
 use crate::{cli::SweepArguments, database::Database, settings::ToolSettings};
 
 /// Deleting what is younger could hit an upload that is just being made.
@@ -92,18 +92,20 @@ pub async fn run(
     let before = Utc::now() - chrono::Duration::from_std(arguments.older_than)?;
     let sweep = Sweep::new(&store, database.background(), before);
     let mut findings = sweep.find().await?;
-    if arguments.delete {
-        for finding in findings.iter_mut().filter(|f| f.kind.is_deletable()) {
-            sweep.delete(finding).await?;
-        }
-    }
+    let deleted = if arguments.delete {
+        sweep.delete(&mut findings).await
+    } else {
+        Ok(())
+    };
+    // What was deleted before something went wrong is told as well.
     if arguments.json {
         for finding in &findings {
             writeln!(out, "{}", serde_json::to_string(finding)?)?;
         }
-        return Ok(());
+    } else {
+        print(&findings, arguments.delete, out)?;
     }
-    print(&findings, arguments.delete, out)
+    deleted
 }
 
 fn print(findings: &[Finding], delete: bool, out: &mut impl Write) -> anyhow::Result<()> {

@@ -123,7 +123,7 @@ async fn failed_photos_are_queued_again() {
         .await;
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        stderr(&output).contains(&format!("[{waiting}]")),
+        stderr(&output).contains(&format!("was deleted: {waiting}")),
         "{}",
         stderr(&output)
     );

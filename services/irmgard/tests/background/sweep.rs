@@ -1,5 +1,8 @@
 use contract::ObjectLocation;
-use irmgard::results::{Verdict, apply};
+use irmgard::{
+    results::{Verdict, apply},
+    sweep::Sweep,
+};
 use serde_json::Value;
 
 use crate::place::{Place, stderr, stdout};
@@ -88,6 +91,43 @@ async fn a_dry_run_finds_what_belongs_to_nothing_and_deletes_nothing() {
         table.contains("no photo") && table.contains("--delete deletes 2 of 4"),
         "{table}"
     );
+}
+
+#[tokio::test]
+async fn what_may_be_deleted_is_deleted_and_nothing_else() {
+    let place = Place::new().await;
+    let known = place.received().await;
+    let orphan = place.original(known.get() + 1);
+    let foreign = ObjectLocation::new(&place.settings.store.input_bucket, "photos/notes.txt").unwrap();
+    let unknown_output = place.output(known.get() + 1);
+    for location in [&place.original(known.get()), &orphan, &foreign, &unknown_output] {
+        put(&place, location).await;
+    }
+    let store = place.store();
+    let tomorrow = chrono::Utc::now() + chrono::Duration::days(1);
+    let sweep = Sweep::new(&store, place.pool(), tomorrow);
+
+    let mut found = sweep.find().await.unwrap();
+    let refusal = sweep.delete(&mut found).await.unwrap_err().to_string();
+    assert!(refusal.contains("never given out"), "{refusal}");
+    assert!(store.exists(&orphan).await.unwrap());
+
+    // Drawn, as for an upload whose rows were never written.
+    sqlx::query("SELECT nextval('photo_id_seq')")
+        .execute(place.pool())
+        .await
+        .unwrap();
+    sweep.delete(&mut found).await.unwrap();
+    assert!(!store.exists(&orphan).await.unwrap());
+    for kept in [&place.original(known.get()), &foreign, &unknown_output] {
+        assert!(store.exists(kept).await.unwrap(), "{kept}");
+    }
+    let deleted: Vec<_> = found
+        .iter()
+        .filter(|f| f.deleted)
+        .map(|f| f.location.clone())
+        .collect();
+    assert_eq!(deleted, [orphan.to_string()]);
 }
 
 #[tokio::test]

@@ -1,0 +1,75 @@
+//! `docs/configuration.md` is what the programs read, not what somebody
+//! remembers: `UPDATE=1 cargo test -p e2e --test configuration` writes it.
+
+use std::{fmt::Write, path::Path};
+
+use chassis::settings::{Variable, documentation::Default};
+
+const HEAD: &str = "\
+# Configuration
+
+Every setting is an environment variable. This page is made from the programs' own reading of them, and a test keeps it
+true.
+
+- Each variable `NAME` can also be given as `NAME_FILE`, the path of a file that holds the value, as a mounted secret is;
+  `TOKENS_FILE` is such a path itself. An empty value counts as not set.
+- A program that finds mistakes tells all of them at once, by name and without any value, and ends with exit code 2.
+- No credential has a default.
+- Sizes are written `64MiB` or as a plain number of bytes, durations `500ms`, `30s`, `15m`, `24h`, `7d`.
+
+What is **required** is so only for the commands that use it: `irmgard migrate` reads the variables of PostgreSQL alone,
+`irmgard sweep` and `irmgard failed` those of PostgreSQL and of the object store, `anonymizer file` none of a server.
+";
+
+#[test]
+fn the_table_of_all_variables_is_true() {
+    let mut text = HEAD.to_owned();
+    text.push_str("\n## Services\n\n| variable | read by | default | what it does |\n|---|---|---|---|\n");
+    for (variable, programs) in services() {
+        let default = match &variable.default {
+            Default::Required => "**required**".to_owned(),
+            Default::Unset => "–".to_owned(),
+            Default::Value(value) => format!("`{value}`"),
+        };
+        let about = variable.about.replace('|', "\\|");
+        writeln!(text, "| `{}` | {programs} | {default} | {about} |", variable.name).unwrap();
+    }
+    text.push_str("\n## Log lines and traces\n\nRead by every program.\n\n");
+    text.push_str("| variable | default | what it does |\n|---|---|---|\n");
+    for variable in telemetry::VARIABLES {
+        let meaning = variable.meaning.replace('|', "\\|");
+        writeln!(text, "| `{}` | {} | {meaning} |", variable.name, variable.default).unwrap();
+    }
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, &text).unwrap();
+    }
+    let written = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        written == text,
+        "docs/configuration.md is out of date: UPDATE=1 cargo test -p e2e --test configuration"
+    );
+}
+
+/// Every variable with the programs that read it, namesakes together.
+fn services() -> Vec<(Variable, &'static str)> {
+    let mut rows: Vec<(Variable, &str)> = Vec::new();
+    for (program, variables) in [
+        ("irmgard", irmgard::settings::document()),
+        ("anonymizer", anonymizer::settings::document()),
+    ] {
+        for variable in variables {
+            if let Some((_, programs)) = rows.iter_mut().find(|(known, _)| *known == variable) {
+                *programs = "both";
+                continue;
+            }
+            let namesake = rows.iter().rposition(|(known, _)| known.name == variable.name);
+            rows.insert(
+                namesake.map_or(rows.len(), |place| place + 1),
+                (variable, program),
+            );
+        }
+    }
+    rows
+}

@@ -1,0 +1,78 @@
+//! The stack that goes on when the program that started it ends.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use local::Identity;
+use nix::sys::signal::Signal;
+
+fn local(command: &str, directory: &Path) -> Output {
+    // The servers of the test run are not this stack's.
+    let output = Command::new(env!("CARGO_BIN_EXE_local"))
+        .arg(command)
+        .env("LOCAL_DIRECTORY", directory)
+        .env_remove("POSTGRES_HOST")
+        .env_remove("RABBITMQ_HOST")
+        .env_remove("OBJECT_STORE_ENDPOINT")
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() || command == "status",
+        "local {command}: {errors}"
+    );
+    output
+}
+
+/// What `local status` shows: the processes by name.
+fn status(directory: &Path) -> BTreeMap<String, Identity> {
+    let output = local("status", directory);
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.trim().split_once("  "))
+        .filter_map(|(pid, name)| Some((name.to_owned(), Identity::of(pid.parse().ok()?)?)))
+        .collect()
+}
+
+#[test]
+fn what_died_comes_back_and_down_ends_exactly_what_was_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path();
+    local("up", directory);
+    let first = status(directory);
+    let names: Vec<&str> = first.keys().map(String::as_str).collect();
+    assert_eq!(names, ["PostgreSQL", "RabbitMQ", "S3 server", "epmd"]);
+
+    first["S3 server"].signal(Signal::SIGKILL);
+    local("up", directory);
+    let second = status(directory);
+    assert_ne!(first["S3 server"], second["S3 server"]);
+    assert_eq!(first["PostgreSQL"], second["PostgreSQL"]);
+    assert_eq!(first["RabbitMQ"], second["RabbitMQ"]);
+
+    // A process that has got the pid of one that is gone.
+    let mut stranger = Command::new("sleep")
+        .arg("600")
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let journal = directory.join("stack.processes");
+    let text = std::fs::read_to_string(&journal).unwrap();
+    std::fs::write(&journal, format!("{text}{} 1 1 PostgreSQL\n", stranger.id())).unwrap();
+
+    local("down", directory);
+    assert!(second.values().all(|process| !process.alive()), "{second:?}");
+    assert!(stranger.try_wait().unwrap().is_none(), "a stranger was ended");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+    assert!(status(directory).is_empty());
+    let left: Vec<_> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["stack.lock"]);
+}

@@ -1,0 +1,209 @@
+//! Whatever is no whole photo is an error with the right verdict, and never a
+//! panic, a photo half grey, or a machine out of memory.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use anonymizer::picture::{DecodeError, Limits, decode};
+use contract::FailureReason::{self, CorruptImage, TooLarge, UnsupportedFormat};
+use proptest::prelude::*;
+use support::{
+    SOLVAY,
+    photos::{
+        LIMITS, WEBP_ALPHA, WEBP_ANIMATED, WEBP_LOSSLESS, WEBP_LOSSY, bytes, gradient, jpeg, png_of, segment,
+    },
+    sample,
+};
+
+const USUAL: Limits = Limits {
+    bytes: 64 << 20,
+    pixels: 100_000_000,
+};
+
+fn verdict(photo: &[u8]) -> FailureReason {
+    decode(photo, &USUAL).unwrap_err().reason()
+}
+
+fn seeds() -> Vec<Vec<u8>> {
+    let picture = gradient(61, 47);
+    vec![
+        jpeg(&picture, |_| {}),
+        jpeg(&picture, |c| c.set_progressive(true).unwrap()),
+        jpeg(&picture, |c| c.set_arithmetic(true).unwrap()),
+        png_of(&picture),
+        bytes(WEBP_LOSSLESS),
+        bytes(WEBP_LOSSY),
+        bytes(WEBP_ALPHA),
+    ]
+}
+
+#[test]
+fn what_is_no_photo_is_unsupported() {
+    assert_eq!(
+        verdict(b"Dear Sir or Madam, attached please find"),
+        UnsupportedFormat
+    );
+    assert_eq!(
+        verdict(b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00"),
+        UnsupportedFormat
+    );
+    assert_eq!(verdict(&[0; 4096]), UnsupportedFormat);
+    assert_eq!(
+        verdict(b"<svg xmlns='http://www.w3.org/2000/svg'/>"),
+        UnsupportedFormat
+    );
+}
+
+#[test]
+fn nothing_at_all_and_beginnings_are_corrupt() {
+    assert_eq!(verdict(b""), CorruptImage);
+    assert_eq!(verdict(b"\xFF\xD8\xFF"), CorruptImage);
+    assert_eq!(verdict(b"\x89PNG\r\n\x1A\n"), CorruptImage);
+    assert_eq!(verdict(b"RIFF\x10\0\0\0WEBPVP8 "), CorruptImage);
+    assert_eq!(verdict(&[0xFF; 1000]), UnsupportedFormat);
+}
+
+#[test]
+fn a_photo_that_is_cut_off_anywhere_is_corrupt() {
+    for photo in seeds() {
+        decode(&photo, &USUAL).unwrap();
+        for length in 0..photo.len() {
+            // The last two bytes of a WebP may be padding.
+            let complete = decode(&photo[..length], &USUAL);
+            if photo.starts_with(b"RIFF") && length + 2 >= photo.len() {
+                continue;
+            }
+            let error = complete.expect_err(&format!("cut to {length} of {} bytes", photo.len()));
+            assert_eq!(
+                error.reason(),
+                CorruptImage,
+                "cut to {length} of {} bytes: {error}",
+                photo.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_real_photo_that_is_cut_off_is_corrupt() {
+    for name in [SOLVAY, "astronaut.png"] {
+        let photo = sample(name);
+        for share in [0.01, 0.3, 0.9, 0.999] {
+            let length = (photo.len() as f64 * share) as usize;
+            assert_eq!(verdict(&photo[..length]), CorruptImage, "{name} cut to {share}");
+        }
+    }
+}
+
+#[test]
+fn a_photo_with_a_hole_is_corrupt() {
+    let mut photo = sample(SOLVAY);
+    let middle = photo.len() / 2;
+    photo[middle..middle + 3000].fill(0);
+    assert_eq!(verdict(&photo), CorruptImage);
+}
+
+#[test]
+fn what_follows_the_photo_is_ignored() {
+    let photo = jpeg(&gradient(61, 47), |_| {});
+    let longer = [&photo[..], b"trailing data", &photo[..]].concat();
+    assert_eq!(decode(&longer, &USUAL).unwrap(), decode(&photo, &USUAL).unwrap());
+}
+
+/// A PNG that is all header: `width` × `height`, and a few bytes of zeros.
+fn png_bomb(width: u32, height: u32) -> Vec<u8> {
+    let mut photo = png_of(&gradient(4, 4));
+    photo[16..20].copy_from_slice(&width.to_be_bytes());
+    photo[20..24].copy_from_slice(&height.to_be_bytes());
+    let crc = !photo[12..29].iter().fold(!0u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())
+        })
+    });
+    photo[29..33].copy_from_slice(&crc.to_be_bytes());
+    photo
+}
+
+#[test]
+fn bombs_are_too_large_by_their_headers() {
+    assert_eq!(verdict(&png_bomb(50_000, 50_000)), TooLarge);
+    assert_eq!(verdict(&png_bomb(u32::MAX >> 1, 1)), TooLarge);
+    let mut photo = jpeg(&gradient(16, 16), |_| {});
+    let frame = photo.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
+    photo[frame + 5..frame + 9].fill(0xFF);
+    assert_eq!(verdict(&photo), TooLarge);
+}
+
+#[test]
+fn a_bomb_within_the_limits_is_corrupt() {
+    assert_eq!(verdict(&png_bomb(10_000, 10_000)), CorruptImage);
+    let mut photo = jpeg(&gradient(16, 16), |_| {});
+    let frame = photo.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
+    photo[frame + 5..frame + 9].copy_from_slice(&[0x20, 0, 0x20, 0]);
+    assert_eq!(verdict(&photo), CorruptImage);
+}
+
+/// The header that is checked first must be the one that is decoded.
+#[test]
+fn a_second_frame_header_does_not_get_around_the_limits() {
+    let photo = jpeg(&gradient(16, 16), |_| {});
+    let frame = photo.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
+    let large = segment(
+        0xC0,
+        &[8, 0xFF, 0, 0xFF, 0, 3, 1, 0x11, 0, 2, 0x11, 1, 3, 0x11, 1],
+    );
+    for at in [2, frame] {
+        let both = [&photo[..at], &large, &photo[at..]].concat();
+        assert!(decode(&both, &USUAL).is_err());
+    }
+    let after = [&photo[..frame + 19], &large, &photo[frame + 19..]].concat();
+    assert!(decode(&after, &USUAL).is_err());
+}
+
+#[test]
+fn limits_are_told_with_their_numbers() {
+    let photo = jpeg(&gradient(100, 100), |_| {});
+    let few_pixels = Limits {
+        pixels: 9_999,
+        ..USUAL
+    };
+    let few_bytes = Limits { bytes: 10, ..USUAL };
+    let told = |limits| decode(&photo, &limits).unwrap_err().to_string();
+    assert_eq!(told(few_pixels), "10000 pixels: more than the limit of 9999");
+    assert!(matches!(
+        decode(&photo, &few_bytes),
+        Err(DecodeError::TooManyBytes { limit: 10, .. })
+    ));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+
+    #[test]
+    fn damage_never_panics(
+        which in 0usize..8,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut photo = seeds().get(which).cloned().unwrap_or_else(|| bytes(WEBP_ANIMATED));
+        for (at, value) in changes {
+            let at = at.index(photo.len());
+            photo[at] = value;
+        }
+        if let Some(cut) = cut {
+            photo.truncate(cut.index(photo.len()));
+        }
+        let small = Limits { bytes: LIMITS.bytes, pixels: 4_000_000 };
+        if let Ok(picture) = decode(&photo, &small) {
+            prop_assert_eq!(picture.pixels.len(), 3 * picture.width as usize * picture.height as usize);
+        }
+    }
+
+    #[test]
+    fn noise_never_decodes(noise in prop::collection::vec(any::<u8>(), 0..200), signature in 0usize..4) {
+        let begin: [&[u8]; 4] = [b"", b"\xFF\xD8\xFF\xE0", b"\x89PNG\r\n\x1A\n", b"RIFF\xFF\0\0\0WEBP"];
+        let photo = [begin[signature], &noise].concat();
+        prop_assert!(decode(&photo, &LIMITS).is_err());
+    }
+}
