@@ -96,8 +96,8 @@ mod tests {
     fn small_photos_are_enlarged_and_large_ones_reduced() {
         assert_eq!(scales_of(440, 293), [2.0, 0.91]);
         assert_eq!(scales_of(768, 576), [1.69, 0.48]);
-        assert_eq!(scales_of(2126, 1463), [0.64, 0.18]);
-        assert_eq!(scales_of(6000, 4000), [0.42, 0.07]);
+        assert_eq!(scales_of(2126, 1463), [0.62, 0.19]);
+        assert_eq!(scales_of(6000, 4000), [0.41, 0.07]);
     }
 
     #[test]
