@@ -234,14 +234,14 @@ fn a_profile_that_does_not_fit_is_dropped() {
             .jpeg;
         assert!(!markers(&out).0.contains(&0xE2));
     }
+}
+
+#[test]
+fn a_profile_of_which_a_part_is_missing_is_damage() {
     let mut parts = profile_segments(&profile(b"RGB ", 500), 200);
     parts.remove(1);
-    let incomplete = anonymize(
-        &with_segments(&plain, &parts),
-        &AnonymizeSettings::default(),
-        &DETECTOR,
-    );
-    assert_eq!(incomplete.unwrap_err().reason(), FailureReason::CorruptImage);
+    let photo = with_segments(&jpeg(&gradient(16, 16), |_| {}), &parts);
+    assert_eq!(refused(&photo).reason(), FailureReason::CorruptImage);
 }
 
 #[test]

@@ -148,36 +148,22 @@ fn enlarged(picture: &Picture, times: u32) -> Picture {
     }
 }
 
-/// Turned so that EXIF orientation 6 turns it upright again.
+/// Turned a quarter against the clock: EXIF orientation 6 turns it upright.
 fn sideways(picture: &Picture) -> Picture {
     let (width, height) = (picture.height, picture.width);
     let mut pixels = Vec::with_capacity(picture.pixels.len());
     for y in 0..height {
         for x in 0..width {
-            // Upright (height - 1 - stored y, …): the inverse of a quarter turn clockwise.
-            let from = 3 * ((picture.height - 1 - x) * picture.width + y) as usize;
+            let from = 3 * (x * picture.width + picture.width - 1 - y) as usize;
             pixels.extend_from_slice(&picture.pixels[from..from + 3]);
-        }
-    }
-    // A quarter turn clockwise maps stored (x, y) to (stored height - 1 - y, x).
-    let mut turned = Vec::with_capacity(pixels.len());
-    for row in pixels.chunks(3 * width as usize) {
-        for pixel in row.chunks(3).rev() {
-            turned.extend_from_slice(pixel);
         }
     }
     Picture {
         width,
         height,
-        pixels: mirrored_rows(turned, width, height),
+        pixels,
         ..picture.clone()
     }
-}
-
-fn mirrored_rows(pixels: Vec<u8>, width: u32, height: u32) -> Vec<u8> {
-    let rows: Vec<&[u8]> = pixels.chunks(3 * width as usize).collect();
-    assert_eq!(rows.len(), height as usize);
-    rows.into_iter().rev().flatten().copied().collect()
 }
 
 /// EXIF with orientation 6, a camera's name, a place, and a thumbnail

@@ -12,7 +12,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
             "the WebP ends before the size that it tells".to_owned(),
         ));
     }
-    let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(corrupt)?;
+    let mut decoder = WebPDecoder::new(Cursor::new(whole(bytes)?)).map_err(corrupt)?;
     let (width, height) = decoder.dimensions();
     limits.allow(width, height)?;
     if decoder.has_animation() {
@@ -53,6 +53,17 @@ fn is_whole(bytes: &[u8]) -> bool {
         .get(4..8)
         .and_then(|size| size.try_into().ok())
         .is_some_and(|size| u64::from(u32::from_le_bytes(size)) + 8 <= bytes.len() as u64 + 1)
+}
+
+/// The file as long as its header says (RFC 9649, 2.4). The decoder would read
+/// what is missing at its end as zeros.
+fn whole(bytes: &[u8]) -> Result<&[u8], DecodeError> {
+    let size = bytes
+        .get(4..8)
+        .and_then(|size| size.try_into().ok())
+        .map(u32::from_le_bytes);
+    size.and_then(|size| bytes.get(..8 + usize::try_from(size).ok()?))
+        .ok_or_else(|| DecodeError::Corrupt("it ends before its end".to_owned()))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "used as `map_err(corrupt)`")]
