@@ -51,7 +51,7 @@ bench: setup ## Measure speed and memory: tables, and JSON in target/bench
 	@mkdir -p target/bench
 	@cargo build --release -p local -p irmgard
 	@ORT_DYLIB_PATH="$${ORT_DYLIB_PATH:-$(CURDIR)/.local/onnxruntime/libonnxruntime.so.1.31.1}" \
-		cargo bench -p anonymizer --bench photo -- --json "$(CURDIR)/target/bench/photo.json"
+		cargo bench -p imaging --bench photo -- --json "$(CURDIR)/target/bench/photo.json"
 	@BENCH_OUT="$${BENCH_OUT:-$(CURDIR)/target/bench}" \
 		$(BUILT)/release/local exec -- cargo bench -p e2e --bench uploads
 

@@ -2,21 +2,17 @@
 //!
 //! `serve` takes jobs from the queue: [`consume`] takes and settles messages,
 //! [`job`] does what one says, [`work`] decides where a photo is worked on,
-//! [`anonymize`] is the one way from a photo as it came to one that may be
-//! seen.
+//! and the crate `imaging` is the one way from a photo as it came to one that
+//! may be seen.
 
-pub mod anonymize;
 pub mod budget;
 pub mod child;
 pub mod cli;
 pub mod consume;
-pub mod detector;
 pub mod failpoint;
 pub mod file;
 pub mod job;
 pub mod metrics;
-pub mod obscure;
-pub mod picture;
 pub mod serve;
 pub mod settings;
 pub mod work;

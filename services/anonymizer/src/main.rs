@@ -5,13 +5,13 @@ use std::{io::Write as _, process::ExitCode, time::Duration};
 use anonymizer::{
     child::{self, ChildProgram},
     cli::{Arguments, Command},
-    detector::Detector,
     failpoint, file, serve,
     settings::{self, Settings},
 };
 use anyhow::Context as _;
 use chassis::settings::ProcessEnvironment;
 use clap::Parser as _;
+use imaging::detector::Detector;
 
 /// The settings make no sense.
 const EXIT_SETTINGS: u8 = 2;

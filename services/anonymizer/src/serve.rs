@@ -11,6 +11,7 @@ use chassis::{
     store::Store,
 };
 use contract::FailureReason;
+use imaging::detector::Detector;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +20,6 @@ use crate::{
     budget::Allowance,
     child::ChildProgram,
     consume::{Hold, Line},
-    detector::Detector,
     job::Worker,
     metrics::Metrics,
     settings::Settings,

@@ -8,12 +8,11 @@ use std::{
 
 use anyhow::Context as _;
 use chassis::settings::{Environment, Reader};
+use imaging::{anonymize, detector::Detector};
 use rlimit::Resource;
 
 use super::protocol::{Reply, Request, read_header, write_header};
 use crate::{
-    anonymize::anonymize,
-    detector::Detector,
     failpoint,
     settings::PhotoSettings,
     work::{Judgement, judge},

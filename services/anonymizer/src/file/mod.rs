@@ -1,5 +1,5 @@
 //! `anonymizer file IN… OUT`: photos from folders to a folder, without broker
-//! or object store, by the same [`crate::anonymize`].
+//! or object store, by the same [`imaging`].
 
 mod plan;
 mod report;

@@ -3,9 +3,8 @@
 use std::{collections::BTreeMap, path::Path};
 
 use contract::{Detection, FailureReason};
+use imaging::Anonymized;
 use serde::Serialize;
-
-use crate::anonymize::Anonymized;
 
 /// What became of one photo; a line of `--json`.
 #[derive(Debug, Serialize)]

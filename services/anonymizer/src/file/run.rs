@@ -14,13 +14,12 @@ use std::{
 };
 
 use chassis::settings::{Environment, Reader};
+use imaging::{AnonymizeSettings, anonymize, detector::Detector};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Arguments, Entry, Plan, Report, plan};
 use crate::{
-    anonymize::{AnonymizeSettings, anonymize},
     budget::{cores, job_bytes, memory_limit},
-    detector::Detector,
     settings::PhotoSettings,
 };
 

@@ -4,18 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use contract::{FailureReason, media};
+use imaging::{AnonymizeSettings, anonymize, detector::Detector};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Span;
 
 use super::{Judgement, Product, judge};
 use crate::{
-    anonymize::{AnonymizeSettings, anonymize},
     budget::{Allowance, child_bytes, job_bytes},
     child::{
         ChildProgram, Ended,
         protocol::{Reply, Request},
     },
-    detector::Detector,
     failpoint,
     metrics::Metrics,
 };

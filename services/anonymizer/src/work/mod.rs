@@ -7,10 +7,7 @@ use contract::{Detection, FailureReason};
 
 pub use bench::{Failure, Workbench};
 
-use crate::{
-    anonymize::{AnonymizeError, Anonymized},
-    detector::DetectorError,
-};
+use imaging::{AnonymizeError, Anonymized, detector::DetectorError};
 
 /// An anonymised photo, whichever process made it.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +24,7 @@ pub struct Product {
     pub stages: Vec<(String, f64)>,
 }
 
-/// What [`crate::anonymize::anonymize`] said, as far as it concerns the photo.
+/// What [`imaging::anonymize`] said, as far as it concerns the photo.
 #[derive(Debug)]
 pub enum Judgement {
     /// Done.

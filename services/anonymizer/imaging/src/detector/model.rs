@@ -14,14 +14,14 @@ pub(super) struct Model {
 /// NanoDet-g: people and vehicles (`models/README.md`).
 pub(super) const NANODET: Model = Model {
     name: "nanodet_g_dyn_w16.onnx",
-    bytes: include_bytes!("../../models/nanodet_g_dyn_w16.onnx"),
+    bytes: include_bytes!("../../../models/nanodet_g_dyn_w16.onnx"),
     sha256: "76bfce68ab85512acf35583adeb9a8e856460375115b9a324d9912dc21576c88",
 };
 
 /// CenterFace: faces (`models/README.md`).
 pub(super) const CENTERFACE: Model = Model {
     name: "centerface_dyn.onnx",
-    bytes: include_bytes!("../../models/centerface_dyn.onnx"),
+    bytes: include_bytes!("../../../models/centerface_dyn.onnx"),
     sha256: "fedf7900a732b44376df2d56977af100b04564730c5beecac1bae5038bf86fba",
 };
 

@@ -10,21 +10,28 @@ use std::{
     sync::LazyLock,
 };
 
-use anonymizer::detector::{Detector, Rect};
 use contract::Detection;
+use imaging::detector::{Detector, Rect};
 
 /// One detector for all tests of a program.
-pub static DETECTOR: LazyLock<Detector> = LazyLock::new(|| {
-    let library = std::env::var_os("ORT_DYLIB_PATH").map_or_else(
+pub static DETECTOR: LazyLock<Detector> =
+    LazyLock::new(|| Detector::load(&library()).unwrap_or_else(|e| panic!("{e}")));
+
+/// ONNX Runtime's library.
+pub fn library() -> PathBuf {
+    std::env::var_os("ORT_DYLIB_PATH").map_or_else(
         || root().join(".local/onnxruntime/libonnxruntime.so.1.31.1"),
         PathBuf::from,
-    );
-    Detector::load(&library).unwrap_or_else(|e| panic!("{e}"))
-});
+    )
+}
 
 /// The project's root folder.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .find(|folder| folder.join("Cargo.lock").exists())
+        .unwrap_or_else(|| panic!("no Cargo.lock above"))
+        .to_owned()
 }
 
 /// A sample photo's bytes.

@@ -5,8 +5,8 @@
 
 mod support;
 
-use anonymizer::picture::{DecodeError, Limits, decode};
 use contract::FailureReason::{self, CorruptImage, TooLarge, UnsupportedFormat};
+use imaging::picture::{DecodeError, Limits, decode};
 use proptest::prelude::*;
 use support::{
     SOLVAY,

@@ -5,11 +5,11 @@
 
 mod support;
 
-use anonymizer::{
-    anonymize::{AnonymizeSettings, anonymize},
+use contract::FailureReason;
+use imaging::{
+    AnonymizeSettings, anonymize,
     picture::{self, DecodeError, Picture},
 };
-use contract::FailureReason;
 use support::{
     DETECTOR,
     photos::{

@@ -1,23 +1,27 @@
 //! How many heads are hidden, at which cost, by the three efforts: on photos
 //! of your own, with the heads' boxes.
 //!
-//! `cargo bench -p anonymizer --bench recall -- FOLDER [TIMES]` reads
+//! `cargo bench -p imaging --bench recall -- FOLDER [TIMES [MEGAPIXELS…]]` reads
 //! `FOLDER/heads.json`, `{"photo.jpg": [[left, top, right, bottom], …], …}` in
 //! pixels, and the photos beside it. `TIMES` reduces photos and boxes, say to
-//! 0.5. A head counts as hidden when at least 95 % of its box are.
+//! 0.5; `MEGAPIXELS` are further budgets to try. `MISSED=1` lists the heads
+//! that can be seen. A head counts as hidden when at least 95 % of its box are.
 
+#![allow(clippy::panic, reason = "a benchmark ends by panicking where a test does")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+
+#[path = "../tests/support/resize.rs"]
+mod resize;
 
 use std::{collections::BTreeMap, fs, path::PathBuf, time::Instant};
 
-use anonymizer::{
-    anonymize::AnonymizeSettings,
+use anyhow::{Context as _, anyhow};
+use contract::Class;
+use imaging::{
+    AnonymizeSettings,
     detector::{DetectSettings, Detector, Effort, Found, Threshold},
     picture::{self, Limits, Picture},
 };
-use anyhow::{Context as _, anyhow};
-use contract::Class;
-use fast_image_resize::{PixelType, Resizer, images::Image};
 
 const HIDDEN: f64 = 0.95;
 
@@ -34,6 +38,7 @@ fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
     let folder = PathBuf::from(arguments.next().context("FOLDER is missing")?);
     let times: f32 = arguments.next().map_or(Ok(1.0), |text| text.parse())?;
+    let budgets: Vec<f32> = arguments.map(|text| text.parse()).collect::<Result<_, _>>()?;
     let list = fs::read(folder.join("heads.json")).context("heads.json")?;
     let heads: BTreeMap<String, Vec<[f32; 4]>> = serde_json::from_slice(&list)?;
     let library = std::env::var_os("ORT_DYLIB_PATH").context("ORT_DYLIB_PATH is not set")?;
@@ -43,7 +48,7 @@ fn main() -> anyhow::Result<()> {
         "{:>34} {:>16} {:>16} {:>6} {:>8}",
         "setting", "heads >= 20 px", "12 to 20 px", "area", "s/photo"
     );
-    for (name, settings) in variants() {
+    for (name, settings) in variants(&budgets) {
         let mut tally = Tally::default();
         for (photo, boxes) in &heads {
             let picture = picture(&folder.join(photo), times)?;
@@ -72,7 +77,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn variants() -> Vec<(&'static str, DetectSettings)> {
+fn variants(budgets: &[f32]) -> Vec<(String, DetectSettings)> {
     let people = DetectSettings {
         classes: [Class::Person, Class::Face].into(),
         ..AnonymizeSettings::default().detect
@@ -86,13 +91,25 @@ fn variants() -> Vec<(&'static str, DetectSettings)> {
         face: Threshold::flat(0.20),
         ..with(effort)
     };
-    vec![
-        ("thorough", with(Effort::Thorough)),
-        ("balanced", with(Effort::Balanced)),
-        ("fast", with(Effort::Fast)),
-        ("thorough, all sizes .30 and .20", flat(Effort::Thorough)),
-        ("balanced, all sizes .30 and .20", flat(Effort::Balanced)),
-    ]
+    let mut variants = vec![
+        ("thorough".to_owned(), with(Effort::Thorough)),
+        ("balanced".to_owned(), with(Effort::Balanced)),
+        ("fast".to_owned(), with(Effort::Fast)),
+        (
+            "thorough, all sizes .30 and .20".to_owned(),
+            flat(Effort::Thorough),
+        ),
+        (
+            "balanced, all sizes .30 and .20".to_owned(),
+            flat(Effort::Balanced),
+        ),
+    ];
+    variants.extend(budgets.iter().map(|megapixels| {
+        let mut settings = people.clone();
+        settings.scales.fine_megapixels = *megapixels;
+        (format!("{megapixels} MP"), settings)
+    }));
+    variants
 }
 
 fn picture(path: &std::path::Path, times: f32) -> anyhow::Result<Picture> {
@@ -106,16 +123,7 @@ fn picture(path: &std::path::Path, times: f32) -> anyhow::Result<Picture> {
         return Ok(picture);
     }
     let side = |length: u32| ((length as f32 * times).round() as u32).max(1);
-    let (width, height) = (side(picture.width), side(picture.height));
-    let source = Image::from_vec_u8(picture.width, picture.height, picture.pixels, PixelType::U8x3)?;
-    let mut target = Image::new(width, height, PixelType::U8x3);
-    Resizer::new().resize(&source, &mut target, None)?;
-    Ok(Picture {
-        width,
-        height,
-        pixels: target.into_vec(),
-        ..picture
-    })
+    Ok(resized(&picture, side(picture.width), side(picture.height)))
 }
 
 impl Tally {

@@ -3,38 +3,21 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "support/resize.rs"]
+mod resize;
 mod support;
 
-use anonymizer::{
-    anonymize::{AnonymizeSettings, anonymize},
-    picture::{self, Limits, Picture},
+use imaging::{
+    AnonymizeSettings, anonymize,
+    picture::{self, Limits},
 };
-use fast_image_resize::{PixelType, Resizer, images::Image};
+use resize::resized;
 use support::{DETECTOR, SOLVAY, SOLVAY_FACES, covered, head, sample};
 
 const LIMITS: Limits = Limits {
     bytes: u64::MAX,
     pixels: u64::MAX,
 };
-
-fn shrunk(picture: &Picture, divisor: u32) -> Picture {
-    let (width, height) = (picture.width / divisor, picture.height / divisor);
-    let source = Image::from_vec_u8(
-        picture.width,
-        picture.height,
-        picture.pixels.clone(),
-        PixelType::U8x3,
-    )
-    .unwrap();
-    let mut target = Image::new(width, height, PixelType::U8x3);
-    Resizer::new().resize(&source, &mut target, None).unwrap();
-    Picture {
-        width,
-        height,
-        pixels: target.into_vec(),
-        ..picture.clone()
-    }
-}
 
 fn assert_all_hidden(jpeg: &[u8], scale: f32) {
     let anonymized = anonymize(jpeg, &AnonymizeSettings::default(), &DETECTOR).unwrap();
@@ -59,7 +42,8 @@ fn all_heads_are_hidden_at_full_size() {
 fn all_heads_are_hidden_at_half_and_quarter_size() {
     let picture = picture::decode(&sample(SOLVAY), &LIMITS).unwrap();
     for divisor in [2, 4] {
-        let jpeg = picture::encode(&shrunk(&picture, divisor), 90).unwrap();
+        let shrunk = resized(&picture, picture.width / divisor, picture.height / divisor);
+        let jpeg = picture::encode(&shrunk, 90).unwrap();
         assert_all_hidden(&jpeg, 1.0 / divisor as f32);
     }
 }

@@ -3,17 +3,20 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "support/resize.rs"]
+mod resize;
 mod support;
 
 use std::collections::BTreeSet;
 
-use anonymizer::{
-    anonymize::{AnonymizeSettings, Anonymized, anonymize},
+use contract::{Class, Detection};
+use imaging::{
+    AnonymizeSettings, Anonymized, anonymize,
     detector::{DetectSettings, Growth, Scales, Threshold},
     obscure::Mode,
     picture::{self, Picture},
 };
-use contract::{Class, Detection};
+use resize::resized;
 use support::{
     DETECTOR, SOLVAY, SOLVAY_FACES, covered, head,
     photos::{LIMITS, jpeg, markers, profile, profile_segments, segment, with_segments},
@@ -30,7 +33,7 @@ fn anonymized(photo: &[u8], mode: Mode) -> Anonymized {
 
 /// CenterFace over the whole photo at its own size, as its authors use it, and
 /// at half and twice that: the eyes of somebody else.
-fn faces(picture: &Picture) -> Vec<anonymizer::detector::Found> {
+fn faces(picture: &Picture) -> Vec<imaging::detector::Found> {
     let none = Growth {
         top: 0.0,
         sides: 0.0,
@@ -115,9 +118,9 @@ fn a_face_that_fills_the_frame_is_hidden() {
         ..astronaut.clone()
     };
     for times in [1, 8, 24] {
-        let photo = jpeg(&enlarged(&face, times), |_| {});
+        let photo = jpeg(&resized(&face, times * face.width, times * face.height), |_| {});
         let out = anonymized(&photo, Mode::Mosaic);
-        let whole = anonymizer::detector::Rect {
+        let whole = imaging::detector::Rect {
             left: 0.1 * out.width as f32,
             top: 0.1 * out.height as f32,
             right: 0.9 * out.width as f32,
@@ -125,26 +128,6 @@ fn a_face_that_fills_the_frame_is_hidden() {
         };
         let hidden = covered(&whole, &out.detections);
         assert!(hidden > 0.99, "{times} times as large: {hidden}");
-    }
-}
-
-fn enlarged(picture: &Picture, times: u32) -> Picture {
-    use fast_image_resize::{PixelType, Resizer, images::Image};
-    let (width, height) = (times * picture.width, times * picture.height);
-    let source = Image::from_vec_u8(
-        picture.width,
-        picture.height,
-        picture.pixels.clone(),
-        PixelType::U8x3,
-    )
-    .unwrap();
-    let mut target = Image::new(width, height, PixelType::U8x3);
-    Resizer::new().resize(&source, &mut target, None).unwrap();
-    Picture {
-        width,
-        height,
-        pixels: target.into_vec(),
-        ..picture.clone()
     }
 }
 
@@ -283,7 +266,7 @@ fn people_cut_off_by_the_edge_are_hidden() {
         ..solvay.clone()
     };
     let out = anonymized(&jpeg(&cut, |_| {}), Mode::Mosaic);
-    let half = anonymizer::detector::Rect {
+    let half = imaging::detector::Rect {
         left: 0.0,
         top: 66.0,
         right: 34.0,

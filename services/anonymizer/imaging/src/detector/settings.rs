@@ -109,7 +109,7 @@ pub struct DetectSettings {
     /// When something is a vehicle.
     pub vehicle: Threshold,
     /// Boxes of one class that overlap by more than this share (intersection
-    /// over union) are told as one thing; all of them are hidden.
+    /// over union) are one thing, and the box around all of them is hidden.
     pub same_iou: f32,
     /// What is added to a person's box: helmets stand out of it.
     pub person_growth: Growth,

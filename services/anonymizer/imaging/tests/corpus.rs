@@ -7,14 +7,14 @@
 
 use std::{fs, path::Path};
 
-use anonymizer::picture;
+use imaging::picture;
 
-#[path = "../../contract/fuzz/checks/image_decode.rs"]
+#[path = "../../../contract/fuzz/checks/image_decode.rs"]
 mod checks;
 
 #[test]
 fn image_decode() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../contract/fuzz/corpus/image_decode");
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contract/fuzz/corpus/image_decode");
     let mut replayed = 0;
     for entry in fs::read_dir(&corpus).unwrap() {
         let path = entry.unwrap().path();

@@ -1,5 +1,7 @@
 //! Finds people, faces and vehicles in a picture.
 
+#[cfg(test)]
+mod agreement;
 mod boxes;
 mod canvas;
 mod centerface;
@@ -14,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use contract::Class;
 
-pub use boxes::{Found, Growth, InvalidGrowth, Rect, things};
+pub use boxes::{Found, Growth, InvalidGrowth, Rect};
 pub use model::WrongModel;
 pub use settings::{DetectSettings, Effort, Scales, Threshold, UnknownEffort};
 
@@ -79,10 +81,9 @@ impl Detector {
         })
     }
 
-    /// All that is found in the picture, as boxes in its pixels, already grown
-    /// to what is to be hidden; they may reach beyond the picture's edges. One
-    /// thing may be found several times, in different places: all are to be
-    /// hidden. [`things`] tells how many things that are.
+    /// All that is found in the picture, each thing once, best first, as boxes
+    /// in its pixels, already grown to what is to be hidden; they may reach
+    /// beyond the picture's edges.
     ///
     /// # Errors
     /// When a network fails; then nothing is known about the picture.
@@ -100,7 +101,7 @@ impl Detector {
                     }));
                 }
             }
-            Ok(found)
+            Ok(boxes::fuse(found, settings.same_iou))
         })
     }
 }

@@ -1,22 +1,45 @@
 //! The one way from a photo as it came to a photo that may be seen.
 
-mod settings;
-
 use std::time::Instant;
 
 use contract::{Detection, FailureReason};
 
-pub use settings::{AnonymizeSettings, PartialDetection};
-
 use crate::{
-    detector::{Detector, DetectorError, Found, things},
-    obscure::{Area, obscure},
-    picture::{self, DecodeError, EncodeError, Picture},
+    detector::{DetectSettings, Detector, DetectorError, Found},
+    obscure::{Area, Mode, obscure},
+    picture::{self, DecodeError, EncodeError, Limits, Picture},
 };
 
 /// So many things are told of at most: a result has to fit into a message.
 /// What is hidden has no such limit.
 pub const MAX_DETECTIONS: usize = 1000;
+
+/// Everything that decides how a photo is anonymised.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AnonymizeSettings {
+    /// What a photo may cost.
+    pub limits: Limits,
+    /// What is looked for.
+    pub detect: DetectSettings,
+    /// What hidden areas look like.
+    pub mode: Mode,
+    /// Quality of the JPEG, libjpeg's 1 to 100.
+    pub jpeg_quality: u8,
+}
+
+impl Default for AnonymizeSettings {
+    fn default() -> Self {
+        Self {
+            limits: Limits {
+                bytes: 64 * 1024 * 1024,
+                pixels: 100_000_000,
+            },
+            detect: DetectSettings::default(),
+            mode: Mode::default(),
+            jpeg_quality: 90,
+        }
+    }
+}
 
 /// A photo that may be seen.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +51,7 @@ pub struct Anonymized {
     /// Height in pixels, upright.
     pub height: u32,
     /// What was found, each thing once, best first, and where it was hidden;
-    /// [`MAX_DETECTIONS`] at most. More may be hidden than is told here.
+    /// [`MAX_DETECTIONS`] at most.
     pub detections: Vec<Detection>,
     /// Where the time went.
     pub seconds: Seconds,
@@ -100,17 +123,13 @@ pub fn anonymize(
     let found = timed(&mut seconds.detect, || {
         detector.detect(&picture, &settings.detect)
     })?;
+    let mut detections: Vec<Detection> = found.iter().filter_map(|thing| inside(thing, &picture)).collect();
     timed(&mut seconds.obscure, || {
-        let hidden = found.iter().filter_map(|found| inside(found, &picture));
-        let areas: Vec<Area> = hidden.map(|detection| area(&detection)).collect();
+        let areas: Vec<Area> = detections.iter().map(area).collect();
         let (width, height) = (picture.width, picture.height);
         obscure(&mut picture.pixels, width, height, &areas, settings.mode);
     });
-    let detections = things(found, settings.detect.same_iou)
-        .iter()
-        .filter_map(|thing| inside(thing, &picture))
-        .take(MAX_DETECTIONS)
-        .collect();
+    detections.truncate(MAX_DETECTIONS);
     let jpeg = timed(&mut seconds.encode, || {
         picture::encode(&picture, settings.jpeg_quality)
     })?;

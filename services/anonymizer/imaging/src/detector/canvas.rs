@@ -2,8 +2,9 @@
 //! part reaches beyond the photo.
 
 use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
-    images::{Image, ImageRef},
+    FilterType, ResizeAlg, ResizeOptions, Resizer,
+    images::{TypedImage, TypedImageRef},
+    pixels::U8x3,
 };
 
 use super::{
@@ -34,18 +35,18 @@ impl Canvas {
 
     /// Puts a tile's part of the photo onto the canvas.
     pub fn place(&mut self, picture: &Picture, tile: &Tile) -> Result<(), DetectorError> {
-        let source = ImageRef::new(picture.width, picture.height, &picture.pixels, PixelType::U8x3)
+        let source = TypedImageRef::<U8x3>::from_buffer(picture.width, picture.height, &picture.pixels)
             .map_err(|e| DetectorError::Resize(e.to_string()))?;
         let (wide, high) = (tile.columns.shown, tile.rows.shown);
         self.content.resize(3 * wide as usize * high as usize, 0);
-        let mut content = Image::from_slice_u8(wide, high, &mut self.content, PixelType::U8x3)
+        let mut content = TypedImage::<U8x3>::from_buffer(wide, high, &mut self.content)
             .map_err(|e| DetectorError::Resize(e.to_string()))?;
         let [x, y, width, height] = tile.source(picture.width, picture.height);
         let options = ResizeOptions::new()
             .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
             .crop(x, y, width, height);
         self.resizer
-            .resize(&source, &mut content, &options)
+            .resize_typed(&source, &mut content, &options)
             .map_err(|e| DetectorError::Resize(e.to_string()))?;
         self.frame(tile);
         Ok(())

@@ -1,11 +1,15 @@
 //! What a photo costs: time by stage, CPU and memory for photos of four
 //! sizes, one at a time and with all cores busy.
 //!
-//! `cargo bench -p anonymizer --bench photo -- [--json FILE] [PHOTO...]` prints
+//! `cargo bench -p imaging --bench photo -- [--json FILE] [PHOTO...]` prints
 //! a table and writes the same figures as JSON. Without photos it makes its own
 //! out of the Solvay photograph: as it is, reduced, or laid side by side.
 
+#![allow(clippy::panic, reason = "a benchmark ends by panicking where a test does")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+
+#[path = "../tests/support/resize.rs"]
+mod resize;
 
 use std::{
     fs,
@@ -14,17 +18,17 @@ use std::{
     time::Instant,
 };
 
-use anonymizer::{
-    anonymize::{AnonymizeSettings, Anonymized, anonymize},
+use anyhow::{Context as _, anyhow};
+use imaging::{
+    AnonymizeSettings, Anonymized, anonymize,
     detector::Detector,
     picture::{self, Limits, Picture},
 };
-use anyhow::{Context as _, anyhow};
-use fast_image_resize::{PixelType, Resizer, images::Image};
 use nix::sys::{
     resource::{UsageWho, getrusage},
     time::TimeValLike,
 };
+use resize::resized;
 use serde::Serialize;
 
 /// Runs of each size, one photo at a time; their median counts.
@@ -176,7 +180,7 @@ fn arguments() -> (Option<PathBuf>, Vec<PathBuf>) {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..")
 }
 
 fn read(photos: &[PathBuf]) -> anyhow::Result<Vec<Sample>> {
@@ -203,28 +207,11 @@ fn made() -> anyhow::Result<Vec<Sample>> {
         jpeg,
     };
     Ok(vec![
-        sample("0.4 MP", picture::encode(&reduced(&picture, 762, 524)?, 90)?),
+        sample("0.4 MP", picture::encode(&resized(&picture, 762, 524), 90)?),
         sample("3 MP", original),
         sample("12 MP", picture::encode(&side_by_side(&picture, 4200, 2860), 90)?),
         sample("24 MP", picture::encode(&side_by_side(&picture, 6000, 4000), 90)?),
     ])
-}
-
-fn reduced(picture: &Picture, width: u32, height: u32) -> anyhow::Result<Picture> {
-    let source = Image::from_vec_u8(
-        picture.width,
-        picture.height,
-        picture.pixels.clone(),
-        PixelType::U8x3,
-    )?;
-    let mut target = Image::new(width, height, PixelType::U8x3);
-    Resizer::new().resize(&source, &mut target, None)?;
-    Ok(Picture {
-        width,
-        height,
-        pixels: target.into_vec(),
-        ..picture.clone()
-    })
 }
 
 fn side_by_side(picture: &Picture, width: u32, height: u32) -> Picture {

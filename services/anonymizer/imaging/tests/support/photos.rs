@@ -1,7 +1,7 @@
 //! Photos made for tests: every kind of file that decodes, and the parts of a
 //! JPEG.
 
-use anonymizer::picture::{Limits, Picture};
+use imaging::picture::{Limits, Picture};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
 /// No limits.

@@ -1,5 +1,7 @@
 //! What the environment says.
 
+mod photo;
+
 use std::{collections::BTreeSet, ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use chassis::{
@@ -9,8 +11,9 @@ use chassis::{
 };
 use contract::ObjectLocation;
 
+use imaging::AnonymizeSettings;
+
 use crate::{
-    anonymize::AnonymizeSettings,
     budget::{self, Budget},
     job::Buckets,
 };
@@ -67,7 +70,7 @@ impl PhotoSettings {
                     "ONNX Runtime's library, libonnxruntime.so.1.31.1; `make setup` installs it",
                 )
                 .into(),
-            anonymize: AnonymizeSettings::read(reader),
+            anonymize: photo::read(reader),
         }
     }
 }

@@ -52,6 +52,17 @@ impl Rect {
         if union > 0.0 { overlap / union } else { 0.0 }
     }
 
+    /// The smallest box that contains both.
+    #[must_use]
+    pub const fn around(&self, other: &Self) -> Self {
+        Self {
+            left: self.left.min(other.left),
+            top: self.top.min(other.top),
+            right: self.right.max(other.right),
+            bottom: self.bottom.max(other.bottom),
+        }
+    }
+
     /// Grown by shares of its own width and height.
     #[must_use]
     pub fn grown(&self, growth: &Growth) -> Self {
@@ -128,30 +139,36 @@ pub fn suppress(mut found: Vec<Found>, iou: f32) -> Vec<Found> {
     kept
 }
 
-/// How many things the boxes show, for people to read: boxes of one class that
-/// overlap by more than `iou`, or of which one lies mostly in the other, count
-/// as one, the one with the highest score. Best first.
+/// Tells of each thing once: of boxes of one class that overlap by more than
+/// `iou`, or of which one lies mostly in the other, the one with the highest
+/// score takes in the others. So nothing that any of them covers is lost. Best
+/// first.
 #[must_use]
-pub fn things(mut found: Vec<Found>, iou: f32) -> Vec<Found> {
+pub fn fuse(mut found: Vec<Found>, iou: f32) -> Vec<Found> {
     /// Share of the smaller box.
     const MOSTLY: f32 = 0.8;
     found.sort_by(|a, b| b.score.total_cmp(&a.score));
-    let mut kept: Vec<Found> = Vec::new();
+    // Compared is with the best box as it was found: a growing one would
+    // swallow its neighbours.
+    let mut kept: Vec<(Rect, Found)> = Vec::new();
     for candidate in found {
-        let same = |k: &Found| {
-            let smaller = k.rect.area().min(candidate.rect.area());
+        let same = |(rect, k): &&mut (Rect, Found)| {
+            let smaller = rect.area().min(candidate.rect.area());
             k.class == candidate.class
-                && (k.rect.iou(&candidate.rect) > iou || k.rect.overlap(&candidate.rect) > MOSTLY * smaller)
+                && (rect.iou(&candidate.rect) > iou || rect.overlap(&candidate.rect) > MOSTLY * smaller)
         };
-        if !kept.iter().any(same) {
-            kept.push(candidate);
+        match kept.iter_mut().find(same) {
+            Some((_, best)) => best.rect = best.rect.around(&candidate.rect),
+            None => kept.push((candidate.rect, candidate)),
         }
     }
-    kept
+    kept.into_iter().map(|(_, found)| found).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn person(score: f32, [left, top, right, bottom]: [f32; 4]) -> Found {
@@ -183,7 +200,7 @@ mod tests {
             ..rider
         };
         assert_eq!(suppress(vec![rider, bicycle], 0.6).len(), 2);
-        assert_eq!(things(vec![rider, bicycle], 0.6).len(), 2);
+        assert_eq!(fuse(vec![rider, bicycle], 0.6).len(), 2);
     }
 
     #[test]
@@ -200,8 +217,31 @@ mod tests {
     #[test]
     fn half_of_a_person_is_no_second_person() {
         let whole = person(0.8, [0.0, 0.0, 10.0, 40.0]);
-        let bust = person(0.4, [1.0, 0.0, 9.0, 15.0]);
+        let bust = person(0.4, [1.0, -2.0, 9.0, 15.0]);
         let neighbour = person(0.5, [6.0, 0.0, 16.0, 40.0]);
-        assert_eq!(things(vec![bust, whole, neighbour], 0.45), vec![whole, neighbour]);
+        let both = person(0.8, [0.0, -2.0, 10.0, 40.0]);
+        assert_eq!(fuse(vec![bust, whole, neighbour], 0.45), vec![both, neighbour]);
+    }
+
+    fn any_found() -> impl Strategy<Value = Found> {
+        (
+            0.0f32..1.0,
+            0.0f32..100.0,
+            0.0f32..100.0,
+            1.0f32..60.0,
+            1.0f32..60.0,
+        )
+            .prop_map(|(score, x, y, w, h)| person(score, [x, y, x + w, y + h]))
+    }
+
+    proptest! {
+        #[test]
+        fn fusing_leaves_no_box_uncovered(found in prop::collection::vec(any_found(), 0..40)) {
+            let fused = fuse(found.clone(), 0.45);
+            prop_assert!(fused.len() <= found.len());
+            for thing in &found {
+                prop_assert!(fused.iter().any(|f| f.rect.around(&thing.rect) == f.rect));
+            }
+        }
     }
 }

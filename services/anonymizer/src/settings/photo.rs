@@ -1,84 +1,52 @@
-//! What decides how a photo is anonymised.
+//! The variables that decide how a photo is anonymised.
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use chassis::settings::Reader;
 use contract::{Class, detection::UnknownClass};
-
-use crate::{
+use imaging::{
+    AnonymizeSettings,
     detector::{DetectSettings, Effort, Scales, Threshold},
-    obscure::Mode,
     picture::Limits,
 };
 
-/// Everything that decides how a photo is anonymised.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AnonymizeSettings {
-    /// What a photo may cost.
-    pub limits: Limits,
-    /// What is looked for.
-    pub detect: DetectSettings,
-    /// What hidden areas look like.
-    pub mode: Mode,
-    /// Quality of the JPEG, libjpeg's 1 to 100.
-    pub jpeg_quality: u8,
-}
-
-impl Default for AnonymizeSettings {
-    fn default() -> Self {
-        Self {
-            limits: Limits {
-                bytes: 64 * 1024 * 1024,
-                pixels: 100_000_000,
-            },
-            detect: DetectSettings::default(),
-            mode: Mode::default(),
-            jpeg_quality: 90,
-        }
-    }
-}
-
 /// People would stay recognisable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("leaves out person or face, and so people recognisable: ALLOW_PARTIAL=1 allows it")]
-pub struct PartialDetection;
+const PARTIAL: &str = "leaves out person or face, and so people recognisable: ALLOW_PARTIAL=1 allows it";
 
-impl AnonymizeSettings {
-    /// Reads all variables that concern the photo itself.
-    pub fn read(reader: &mut Reader<'_>) -> Self {
-        let default = Self::default();
-        let limits = Limits {
-            bytes: reader.bytes(
-                "MAX_UPLOAD_BYTES",
-                default.limits.bytes,
-                "the largest photo that is accepted",
-            ),
-            pixels: reader.parsed(
-                "MAX_PIXELS",
-                default.limits.pixels,
-                "the largest photo that is accepted, in pixels",
-            ),
-        };
-        let detect = detect(reader, default.detect);
-        let mode = reader.parsed(
-            "OBSCURE_MODE",
-            default.mode,
-            "what hidden areas look like: mosaic, blur or solid; none of them can be undone",
-        );
-        let jpeg_quality = reader.parsed(
-            "JPEG_QUALITY",
-            default.jpeg_quality,
-            "quality of the anonymised JPEG, 1 to 100",
-        );
-        if !(1..=100).contains(&jpeg_quality) {
-            reader.mistake("JPEG_QUALITY", "is a whole number from 1 to 100");
-        }
-        Self {
-            limits,
-            detect,
-            mode,
-            jpeg_quality,
-        }
+/// Reads all variables that concern the photo itself.
+pub(super) fn read(reader: &mut Reader<'_>) -> AnonymizeSettings {
+    let default = AnonymizeSettings::default();
+    let limits = Limits {
+        bytes: reader.bytes(
+            "MAX_UPLOAD_BYTES",
+            default.limits.bytes,
+            "the largest photo that is accepted",
+        ),
+        pixels: reader.parsed(
+            "MAX_PIXELS",
+            default.limits.pixels,
+            "the largest photo that is accepted, in pixels",
+        ),
+    };
+    let detect = detect(reader, default.detect);
+    let mode = reader.parsed(
+        "OBSCURE_MODE",
+        default.mode,
+        "what hidden areas look like: mosaic, blur or solid; none of them can be undone",
+    );
+    let jpeg_quality = reader.parsed(
+        "JPEG_QUALITY",
+        default.jpeg_quality,
+        "quality of the anonymised JPEG, 1 to 100",
+    );
+    if !(1..=100).contains(&jpeg_quality) {
+        reader.mistake("JPEG_QUALITY", "is a whole number from 1 to 100");
+    }
+    AnonymizeSettings {
+        limits,
+        detect,
+        mode,
+        jpeg_quality,
     }
 }
 
@@ -129,7 +97,7 @@ fn classes(reader: &mut Reader<'_>, default: &BTreeSet<Class>) -> BTreeSet<Class
     let partial = reader.flag("ALLOW_PARTIAL", "allows CLASSES without person or face");
     let complete = classes.contains(&Class::Person) && classes.contains(&Class::Face);
     if !complete && !partial {
-        reader.mistake("CLASSES", PartialDetection.to_string());
+        reader.mistake("CLASSES", PARTIAL);
     }
     classes
 }
@@ -233,35 +201,37 @@ impl fmt::Display for Classes {
 mod tests {
     use std::collections::BTreeMap;
 
+    use imaging::obscure::Mode;
+
     use super::*;
 
-    fn read(variables: &[(&str, &str)]) -> Result<AnonymizeSettings, String> {
+    fn settings_of(variables: &[(&str, &str)]) -> Result<AnonymizeSettings, String> {
         let environment: BTreeMap<String, String> = variables
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         let mut reader = Reader::new(&environment);
-        let settings = AnonymizeSettings::read(&mut reader);
+        let settings = super::read(&mut reader);
         reader.finish().map(|()| settings).map_err(|e| e.to_string())
     }
 
     #[test]
     fn nothing_set_is_what_was_measured() {
-        assert_eq!(read(&[]).unwrap(), AnonymizeSettings::default());
+        assert_eq!(settings_of(&[]).unwrap(), AnonymizeSettings::default());
     }
 
     #[test]
     fn what_leaves_people_recognisable_is_refused_unless_allowed() {
         for classes in ["car", "person,car", "face"] {
-            let refused = read(&[("CLASSES", classes)]).unwrap_err();
+            let refused = settings_of(&[("CLASSES", classes)]).unwrap_err();
             assert!(
                 refused.contains("CLASSES") && refused.contains("ALLOW_PARTIAL=1"),
                 "{refused}"
             );
-            let allowed = read(&[("CLASSES", classes), ("ALLOW_PARTIAL", "1")]).unwrap();
+            let allowed = settings_of(&[("CLASSES", classes), ("ALLOW_PARTIAL", "1")]).unwrap();
             assert!(!allowed.detect.classes.contains(&Class::Bus));
         }
-        assert!(read(&[("CLASSES", "face, person")]).is_ok());
+        assert!(settings_of(&[("CLASSES", "face, person")]).is_ok());
     }
 
     #[test]
@@ -278,7 +248,7 @@ mod tests {
             ("OBSCURE_MODE", "pretty"),
             ("JPEG_QUALITY", "0"),
         ];
-        let told = read(&wrong).unwrap_err();
+        let told = settings_of(&wrong).unwrap_err();
         for (name, _) in wrong {
             assert!(told.contains(name), "{name} is not in: {told}");
         }
@@ -286,7 +256,7 @@ mod tests {
 
     #[test]
     fn settings_arrive() {
-        let settings = read(&[
+        let settings = settings_of(&[
             ("CLASSES", "person,face,bicycle"),
             ("SMALL_PERSON_THRESHOLD", "0.25"),
             ("DETECTOR_EFFORT", "fast"),
