@@ -22,6 +22,7 @@ use imaging::{
     detector::{DetectSettings, Detector, Effort, Found, Threshold},
     picture::{self, Limits, Picture},
 };
+use resize::resized;
 
 const HIDDEN: f64 = 0.95;
 
