@@ -17,7 +17,7 @@ const HEADER: [&str; 7] = [
 pub fn print(journeys: &[Journey], address: &str, store: &ObjectStoreAccess, directory: &Path) {
     say(&table(journeys));
     say(&format!(
-        "people and faces: surely found (score {SURE} or more), each counted once; hidden: all boxes, the unsure ones too; \
+        "people and faces: surely found (score {SURE} or more); hidden: all boxes, the unsure ones too; \
          seconds: from the start of the POST to the result\n"
     ));
     say(&format!("web service      http://{address}"));
