@@ -357,6 +357,12 @@ fn upload(reader: &mut Reader<'_>, store_timeout: Duration) -> UploadSettings {
             default.idle_timeout,
             "how long a camera may send nothing before the answer is 408",
         ),
+        min_bytes_per_second: reader.bytes(
+            "MIN_UPLOAD_BYTES_PER_SECOND",
+            default.min_bytes_per_second,
+            "the least that a camera sends while it is waited for, per second, over each `UPLOAD_IDLE_TIMEOUT` of \
+             such waiting; below it the answer is 408; 0 asks for nothing",
+        ),
         store_timeout,
     };
     if settings.part_bytes < crate::upload::SMALLEST_PART_BYTES {

@@ -3,6 +3,7 @@
 mod access;
 mod given;
 mod image;
+mod impatient;
 mod linger;
 mod metrics;
 mod observe;

@@ -70,6 +70,7 @@ codes! {
     PhotoUnknown "photo-unknown" NOT_FOUND "There is no such photo"
     MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED "This address does not take this method"
     UploadIdle "upload-idle" REQUEST_TIMEOUT "The client sent nothing for too long"
+    UploadTooSlow "upload-too-slow" REQUEST_TIMEOUT "The client sent its body too slowly"
     PhotoNotReady "photo-not-ready" CONFLICT "The photo is not anonymised"
     ImageGone "image-gone" GONE "The anonymised photo is no longer stored"
     TooLarge "too-large" PAYLOAD_TOO_LARGE "The photo has too many bytes"
@@ -259,6 +260,7 @@ impl From<UploadError> for Problem {
             UploadError::TooManyPixels { .. } => Code::TooManyPixels,
             UploadError::Damaged | UploadError::Truncated => Code::DamagedImage,
             UploadError::Idle { .. } => Code::UploadIdle,
+            UploadError::TooSlow(_) => Code::UploadTooSlow,
         };
         Self::new(code).detail(error.to_string())
     }

@@ -16,6 +16,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::impatient::Impatient;
+use crate::pace::LeastRate;
+
 /// Rest after an accept that failed, as when no descriptor is free.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
@@ -30,6 +33,9 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Bytes of a connection that are read ahead or not yet written.
     pub buffer_bytes: usize,
+    /// What a client must take of an answer; in a window without a byte, or
+    /// with fewer, its connection ends.
+    pub reading: LeastRate,
     /// Connections at a time; more wait to be accepted.
     pub connections: usize,
 }
@@ -40,6 +46,10 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(75),
             header_bytes: 32 * 1024,
             buffer_bytes: 128 * 1024,
+            reading: LeastRate {
+                bytes_per_second: 8 * 1024,
+                window: Duration::from_secs(60),
+            },
             connections: 1024,
         }
     }
@@ -64,7 +74,8 @@ pub async fn serve_within(listener: TcpListener, router: Router, limits: Limits,
         // Answers are small and are waited for.
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(router.clone());
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let connection = graceful
+            .watch(http.serve_connection(TokioIo::new(Impatient::new(stream, limits.reading)), service));
         tokio::spawn(async move {
             // How a connection ends is its client's affair; requests have lines of their own.
             let _ = connection.await;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use contract::{ObjectLocation, PhotoId};
 
-use super::{error::UploadError, objects::Originals, receive::Stored};
+use super::{error::UploadError, objects::Originals, original::Stored};
 use crate::{
     database::{RequestConnection, leaves_connection_unusable, outcome_is_unknown},
     failpoint,

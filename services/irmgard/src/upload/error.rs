@@ -1,7 +1,7 @@
 //! Why an upload ends without a photo.
 
 use super::form::FormError;
-use crate::{photo::RecordsError, store::StoreError};
+use crate::{pace::TooSlow, photo::RecordsError, store::StoreError};
 
 /// Why an upload ends without a photo.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,9 @@ pub enum UploadError {
         /// The limit, seconds.
         seconds: u64,
     },
+    /// The camera sent less than it must.
+    #[error("the camera sent {0}")]
+    TooSlow(#[from] TooSlow),
     /// The form cannot be read.
     #[error("malformed form: {0}")]
     Form(#[from] FormError),

@@ -1,9 +1,10 @@
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
 
 use axum::body::Body;
 use proptest::prelude::*;
 
 use super::*;
+use crate::upload::UploadSettings;
 
 fn form(chunks: Vec<Vec<u8>>, boundary: &str) -> Form {
     let chunks = futures::stream::iter(
@@ -11,7 +12,7 @@ fn form(chunks: Vec<Vec<u8>>, boundary: &str) -> Form {
             .into_iter()
             .map(|chunk| Ok::<_, Infallible>(Bytes::from(chunk))),
     );
-    let source = Source::new(Body::from_stream(chunks), 1 << 30, Duration::from_secs(1));
+    let source = Source::new(Body::from_stream(chunks), 1 << 30, &UploadSettings::default());
     Form::new(source, boundary)
 }
 

@@ -14,8 +14,12 @@ mod error;
 mod form;
 mod head;
 mod ids;
+mod incoming;
 mod multipart;
+mod name;
 mod objects;
+mod original;
+mod part;
 mod progress;
 mod receive;
 mod settings;
@@ -28,7 +32,8 @@ pub use self::{
     error::UploadError,
     form::{FormError, boundary},
     ids::Ids,
+    incoming::parse_taken_at,
     objects::Originals,
-    receive::{Receiver, Upload, parse_taken_at},
+    receive::{Receiver, Upload},
     settings::{SMALLEST_PART_BYTES, UploadSettings},
 };

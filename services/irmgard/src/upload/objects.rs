@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     error::UploadError,
     progress::{Progress, Stall},
+    source::Rest,
     transfer::Transfer,
 };
 use crate::{
@@ -81,7 +82,7 @@ impl Originals {
         location: &ObjectLocation,
         media_type: MediaType,
         head: Bytes,
-        rest: axum::body::Body,
+        rest: Rest,
         length: u64,
     ) -> Result<[u8; 32], UploadError> {
         let permit = self.store.breaker().permit().map_err(StoreError::from)?;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::pace::LeastRate;
+
 /// The smallest part but the last that S3 takes (Amazon S3 multipart upload
 /// limits), bytes.
 pub const SMALLEST_PART_BYTES: usize = 5 * 1024 * 1024;
@@ -21,6 +23,9 @@ pub struct UploadSettings {
     pub memory_wait: Duration,
     /// How long a camera may send nothing.
     pub idle_timeout: Duration,
+    /// What a camera must send while it is waited for, over each
+    /// `idle_timeout`; 0 asks for nothing.
+    pub min_bytes_per_second: u64,
     /// How long the object store may take nothing of what lies ready, or
     /// leave a request without an answer.
     pub store_timeout: Duration,
@@ -35,7 +40,19 @@ impl Default for UploadSettings {
             memory_bytes: 96 * 1024 * 1024,
             memory_wait: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(30),
+            // Below what the slowest mobile networks give (EDGE, some 100 kbit/s).
+            min_bytes_per_second: 8 * 1024,
             store_timeout: Duration::from_millis(1500),
+        }
+    }
+}
+
+impl UploadSettings {
+    /// The least that a camera must send.
+    pub const fn least_rate(&self) -> LeastRate {
+        LeastRate {
+            bytes_per_second: self.min_bytes_per_second,
+            window: self.idle_timeout,
         }
     }
 }

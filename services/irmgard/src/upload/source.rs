@@ -5,27 +5,40 @@ use std::time::Duration;
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use tokio::time::{Instant, timeout};
 
-use super::error::UploadError;
+use super::{error::UploadError, settings::UploadSettings};
+use crate::pace::Pace;
 
-/// A request's body: bounded in bytes, and in the time that the client may
-/// send nothing.
+/// A request's body: bounded in bytes, in the time that the client may send
+/// nothing, and in how slow it may be.
 #[derive(Debug)]
 pub struct Source {
     body: Body,
     limit: u64,
     received: u64,
     idle_timeout: Duration,
+    pace: Pace,
+}
+
+/// What is left of a body, unread.
+#[derive(Debug)]
+pub struct Rest {
+    /// The bytes.
+    pub body: Body,
+    /// How the client has kept up so far.
+    pub pace: Pace,
 }
 
 impl Source {
     /// Reads at most `limit` bytes.
-    pub const fn new(body: Body, limit: u64, idle_timeout: Duration) -> Self {
+    pub const fn new(body: Body, limit: u64, settings: &UploadSettings) -> Self {
         Self {
             body,
             limit,
             received: 0,
-            idle_timeout,
+            idle_timeout: settings.idle_timeout,
+            pace: Pace::new(settings.least_rate()),
         }
     }
 
@@ -38,14 +51,16 @@ impl Source {
     ///
     /// # Errors
     /// [`UploadError::TooLarge`], [`UploadError::Incomplete`],
-    /// [`UploadError::Idle`].
+    /// [`UploadError::Idle`], [`UploadError::TooSlow`].
     pub async fn next(&mut self) -> Result<Option<Bytes>, UploadError> {
         loop {
-            let frame = tokio::time::timeout(self.idle_timeout, self.body.frame())
-                .await
-                .map_err(|_| UploadError::Idle {
-                    seconds: self.idle_timeout.as_secs(),
-                })?;
+            let asked = Instant::now();
+            let frame =
+                timeout(self.idle_timeout, self.body.frame())
+                    .await
+                    .map_err(|_| UploadError::Idle {
+                        seconds: self.idle_timeout.as_secs(),
+                    })?;
             let Some(frame) = frame else { return Ok(None) };
             // Trailers say nothing that is asked for.
             let Ok(data) = frame.map_err(incomplete)?.into_data() else {
@@ -54,6 +69,7 @@ impl Source {
             if data.is_empty() {
                 continue;
             }
+            self.pace.moved(data.len(), asked.elapsed())?;
             self.received += data.len() as u64;
             if self.received > self.limit {
                 return Err(UploadError::TooLarge { limit: self.limit });
@@ -62,9 +78,12 @@ impl Source {
         }
     }
 
-    /// What is left of the body, unread.
-    pub fn into_body(self) -> Body {
-        self.body
+    /// What is left of the body.
+    pub fn into_rest(self) -> Rest {
+        Rest {
+            body: self.body,
+            pace: self.pace,
+        }
     }
 }
 

@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use sha2::{Digest, Sha256};
@@ -18,7 +17,7 @@ use sync_wrapper::SyncWrapper;
 use super::{
     error::UploadError,
     progress::{Progress, Waiting},
-    source::incomplete,
+    source::{Rest, incomplete},
 };
 use crate::alive::Alive;
 
@@ -29,7 +28,7 @@ const BACKPRESSURE: Duration = Duration::from_millis(20);
 /// Hands bytes to the object store, hashing what the camera still sends.
 pub struct Transfer {
     ready: VecDeque<Bytes>,
-    rest: Option<SyncWrapper<Body>>,
+    rest: Option<SyncWrapper<Rest>>,
     remaining: u64,
     hasher: Option<Sha256>,
     progress: Arc<Progress>,
@@ -60,7 +59,7 @@ impl Transfer {
     /// all, which the digest in the [`Progress`] is of.
     pub fn streamed(
         head: Bytes,
-        rest: Body,
+        rest: Rest,
         length: u64,
         progress: Arc<Progress>,
         alive: Arc<Alive>,
@@ -131,7 +130,8 @@ impl http_body::Body for Transfer {
             let Some(rest) = &mut this.rest else {
                 return Poll::Ready(None);
             };
-            match Pin::new(rest.get_mut()).poll_frame(context) {
+            let rest = rest.get_mut();
+            match Pin::new(&mut rest.body).poll_frame(context) {
                 Poll::Pending => {
                     if this.progress.get().0 == Waiting::OnStore {
                         this.progress.set(Waiting::OnCamera);
@@ -139,7 +139,14 @@ impl http_body::Body for Transfer {
                     return Poll::Pending;
                 }
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(bytes) if !bytes.is_empty() => return this.hand_over(bytes),
+                    Ok(bytes) if !bytes.is_empty() => {
+                        if let (Waiting::OnCamera, since) = this.progress.get()
+                            && let Err(slow) = rest.pace.moved(bytes.len(), since.elapsed())
+                        {
+                            return this.fail(slow.into());
+                        }
+                        return this.hand_over(bytes);
+                    }
                     Ok(_) | Err(_) => {}
                 },
                 Poll::Ready(Some(Err(error))) => return this.fail(incomplete(error)),

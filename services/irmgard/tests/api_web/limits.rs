@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::sleep};
 
 use super::{
     pictures::{jpeg, png},
-    web::{Web, read_answer, upload_head},
+    web::{Answer, Web, eventually, read_answer, upload_head},
 };
 
 const PHOTOS: &str = "/projects/site-1/photos";
@@ -161,7 +161,7 @@ async fn bodies_of_unknown_length_wait_for_memory_and_then_are_503() {
         .unwrap();
     holder.write_all(b"7000\r\n").await.unwrap();
     holder.write_all(&photo[..0x7000]).await.unwrap();
-    super::web::eventually("the first upload has the memory", async || {
+    eventually("the first upload has the memory", async || {
         web.metrics().contains("irmgard_upload_memory_free_bytes 0\n")
     })
     .await;
@@ -204,4 +204,99 @@ async fn photos_whose_size_comes_late_are_taken() {
             (202, &photo.len().into())
         );
     }
+}
+
+/// Sends a piece again and again, far more often than the idle timeout asks
+/// for, until there is an answer.
+async fn trickle(camera: &mut TcpStream, piece: &[u8]) -> Answer {
+    let (mut input, mut output) = camera.split();
+    let sending = async {
+        while output.write_all(piece).await.is_ok() {
+            sleep(Duration::from_millis(50)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        answer = read_answer(&mut input) => answer.unwrap(),
+        () = sending => unreachable!(),
+    }
+}
+
+#[tokio::test]
+async fn a_camera_that_trickles_is_answered_408_and_gives_its_memory_to_others() {
+    let web = Web::start_with(|change| {
+        let upload = &mut change.settings.upload;
+        upload.memory_bytes = upload.part_bytes;
+        upload.idle_timeout = Duration::from_millis(500);
+    })
+    .await;
+    let photo = jpeg(64, 48, 30_000, 1);
+    let mut holder = web.connect().await;
+    holder
+        .write_all(&upload_head(PHOTOS, "Transfer-Encoding: chunked\r\n"))
+        .await
+        .unwrap();
+    holder.write_all(b"7000\r\n").await.unwrap();
+    holder.write_all(&photo[..0x7000]).await.unwrap();
+    holder.write_all(b"\r\n").await.unwrap();
+    eventually("the first upload has the memory", async || {
+        web.metrics().contains("irmgard_upload_memory_free_bytes 0\n")
+    })
+    .await;
+    let (waiting, trickled) = tokio::join!(
+        web.post_chunked(PHOTOS, photo.clone()),
+        trickle(&mut holder, b"1\r\nx\r\n")
+    );
+    trickled.is_problem(408, "upload-too-slow");
+    assert_eq!(waiting.status, 202);
+    web.originals_become(1).await;
+}
+
+#[tokio::test]
+async fn a_camera_that_trickles_is_answered_408_however_it_sends() {
+    let web = Web::start_with(|change| {
+        change.settings.upload.idle_timeout = Duration::from_millis(500);
+    })
+    .await;
+    let photo = jpeg(64, 48, 30_000, 1);
+    let form = b"--b\r\nContent-Disposition: form-data; name=image\r\n\r\n";
+    for (headers, body) in [
+        ("Content-Length: 60000\r\n", photo.clone()),
+        // Not yet a photo.
+        ("Content-Length: 60000\r\n", photo[..2].to_vec()),
+        (
+            "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 60000\r\n",
+            [form.to_vec(), photo.clone()].concat(),
+        ),
+    ] {
+        let mut camera = web.connect().await;
+        camera.write_all(&upload_head(PHOTOS, headers)).await.unwrap();
+        camera.write_all(&body).await.unwrap();
+        trickle(&mut camera, b"\xFF")
+            .await
+            .is_problem(408, "upload-too-slow");
+    }
+    web.nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_slow_camera_that_keeps_the_least_rate_is_taken() {
+    let web = Web::start_with(|change| {
+        let upload = &mut change.settings.upload;
+        upload.idle_timeout = Duration::from_secs(1);
+        upload.min_bytes_per_second = 10_000;
+    })
+    .await;
+    // 3 s for 60 KB: slow, and quick enough.
+    let photo = jpeg(64, 48, 60_000, 1);
+    let mut camera = web.connect().await;
+    camera
+        .write_all(&upload_head(PHOTOS, "Content-Length: 60000\r\n"))
+        .await
+        .unwrap();
+    for piece in photo.chunks(4_000) {
+        camera.write_all(piece).await.unwrap();
+        sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(read_answer(&mut camera).await.unwrap().status, 202);
 }

@@ -19,7 +19,7 @@ use prometheus_client::registry::Registry;
 use serde_json::Value;
 use sqlx::{PgPool, Row};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::Notify,
     task::JoinHandle,
@@ -305,7 +305,7 @@ impl Answer {
 }
 
 /// Reads one answer; `None` if the connection ends before its header does.
-pub async fn read_answer(stream: &mut TcpStream) -> Option<Answer> {
+pub async fn read_answer(stream: &mut (impl AsyncRead + Unpin)) -> Option<Answer> {
     let mut bytes = Vec::new();
     let read = async {
         loop {

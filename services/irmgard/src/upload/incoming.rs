@@ -1,0 +1,135 @@
+//! What an upload's body turns out to be: the photo, or a form around it.
+
+use axum::body::Body;
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+
+use super::{
+    error::UploadError,
+    form::{Chunks, Form},
+    settings::UploadSettings,
+    source::Source,
+};
+
+/// The form's field with the photo.
+const IMAGE: &str = "image";
+/// The form's field with the time.
+const TAKEN_AT: &str = "taken_at";
+/// Bytes of a form beside the photo.
+const FORM_BYTES: u64 = 256 * 1024;
+
+/// An upload's body, read up to the photo's first byte.
+pub struct Incoming {
+    /// Its bytes.
+    pub chunks: Chunks,
+    /// Bytes of the body, where the request tells.
+    pub length: Option<u64>,
+    /// When the photo was taken, as a field before it told.
+    pub taken_at: Option<DateTime<Utc>>,
+    /// The file name that the form told.
+    pub name: Option<String>,
+}
+
+impl Incoming {
+    /// Goes to the photo's first byte.
+    pub async fn open(
+        body: Body,
+        boundary: Option<&str>,
+        settings: &UploadSettings,
+    ) -> Result<Self, UploadError> {
+        let limit = settings.max_bytes;
+        let Some(boundary) = boundary else {
+            let source = Source::new(body, limit, settings);
+            let length = source.length();
+            if length.is_some_and(|length| length > limit) {
+                return Err(UploadError::TooLarge { limit });
+            }
+            return Ok(Self {
+                chunks: Chunks::Body(source),
+                length,
+                taken_at: None,
+                name: None,
+            });
+        };
+        let source = Source::new(body, limit + FORM_BYTES, settings);
+        let length = source.length();
+        if length.is_some_and(|length| length > limit + FORM_BYTES) {
+            return Err(UploadError::TooLarge { limit });
+        }
+        let mut form = Form::new(source, boundary);
+        let mut taken_at = None;
+        while let Some(field) = form.next_field().await? {
+            match field.name.as_str() {
+                IMAGE => {
+                    return Ok(Self {
+                        chunks: Chunks::Field(Box::new(form)),
+                        length,
+                        taken_at,
+                        name: field.file_name,
+                    });
+                }
+                TAKEN_AT => taken_at = Some(parse_taken_at(&form.text().await?)?),
+                _ => {}
+            }
+        }
+        Err(UploadError::ImageMissing)
+    }
+
+    /// Reads the fields after the photo; returns `taken_at` if it is there.
+    pub async fn rest_of_form(&mut self) -> Result<Option<DateTime<Utc>>, UploadError> {
+        let Chunks::Field(form) = &mut self.chunks else {
+            return Ok(None);
+        };
+        let mut taken_at = None;
+        while let Some(field) = form.next_field().await? {
+            match field.name.as_str() {
+                IMAGE => return Err(UploadError::SeveralImages),
+                TAKEN_AT => taken_at = Some(parse_taken_at(&form.text().await?)?),
+                _ => {}
+            }
+        }
+        Ok(taken_at)
+    }
+
+    /// The digest of a photo that is not stored.
+    pub async fn digest(&mut self) -> Result<[u8; 32], UploadError> {
+        let mut hasher = Sha256::new();
+        while let Some(chunk) = self.chunks.next().await? {
+            hasher.update(&chunk);
+        }
+        self.rest_of_form().await?;
+        Ok(hasher.finalize().into())
+    }
+}
+
+/// Reads `taken_at`, an RFC 3339 time.
+///
+/// # Errors
+/// [`UploadError::TakenAt`].
+pub fn parse_taken_at(text: &str) -> Result<DateTime<Utc>, UploadError> {
+    DateTime::parse_from_rfc3339(text.trim())
+        .map(|time| time.to_utc())
+        .map_err(|_| UploadError::TakenAt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn taken_at_is_rfc_3339() {
+        assert_eq!(
+            parse_taken_at("2024-02-29T12:00:00+01:00").unwrap().to_rfc3339(),
+            "2024-02-29T11:00:00+00:00"
+        );
+        for bad in [
+            "",
+            "yesterday",
+            "2024-02-30T00:00:00Z",
+            "2024-02-29",
+            "1709208000",
+        ] {
+            assert!(parse_taken_at(bad).is_err(), "{bad}");
+        }
+    }
+}
