@@ -115,7 +115,7 @@ impl Database {
             .connect_lazy_with(options.clone());
         let relay = background_pool(&suspicion)
             .max_connections(1)
-            .connect_lazy_with(options.options([("synchronous_commit", "off")]));
+            .connect_lazy_with(options);
         Self {
             requests,
             background,
@@ -139,10 +139,8 @@ impl Database {
         &self.background
     }
 
-    /// The relay's connection. Its commits do not wait for the disk or for a
-    /// standby: what a crash takes back is a lease or the mark of a confirmed
-    /// message, and then the message is published once more, which changes
-    /// nothing.
+    /// The relay's connection: the pace of publishing must not depend on how
+    /// busy the others are.
     #[must_use]
     pub const fn relay(&self) -> &PgPool {
         &self.relay
