@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use reqwest::{
-    Body, Client, Request,
+    Body, Client, Request, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
 
@@ -18,6 +18,8 @@ use crate::service::Service;
 pub enum Way {
     /// `POST /projects/{project}/photos`, the photo as the body.
     Body,
+    /// The same without `Content-Length`.
+    Chunked,
     /// `POST /`, the photo in the multipart field `image`: the given API.
     Form,
 }
@@ -27,6 +29,7 @@ impl Way {
     pub fn label(self) -> &'static str {
         match self {
             Self::Body => "body",
+            Self::Chunked => "chunked",
             Self::Form => "form",
         }
     }
@@ -56,7 +59,12 @@ pub struct Run {
     pub peak_mib: f64,
     /// Photos that the figures are taken from.
     pub photos: usize,
+    /// Photos answered 503, as when a server stalls on a busy machine.
+    pub refused: usize,
 }
+
+/// How long a camera rests that was told to come again.
+const REST: Duration = Duration::from_millis(100);
 
 const BOUNDARY: &str = "irmgard-bench-7d1b0f4e9c";
 
@@ -96,10 +104,10 @@ impl Load {
     pub async fn run(&self, way: Way, service: &Service) -> Result<Run> {
         let client = Client::builder().pool_max_idle_per_host(self.cameras).build()?;
         let body = bytes::Bytes::copy_from_slice(match way {
-            Way::Body => &self.photo,
+            Way::Body | Way::Chunked => &self.photo,
             Way::Form => &self.form,
         });
-        let given_out = AtomicUsize::new(0);
+        let (given_out, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
         service.pid.reset_peak()?;
         let cpu_before = service.pid.cpu_seconds()?;
         let start = Instant::now();
@@ -111,6 +119,11 @@ impl Load {
                 let answer = client.execute(request(way, service, body.clone())?).await?;
                 let status = answer.status();
                 let text = answer.text().await?;
+                if status == StatusCode::SERVICE_UNAVAILABLE {
+                    refused.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(REST).await;
+                    continue;
+                }
                 ensure!(status.is_success(), "{} answered {status}: {text}", service.name);
                 latencies.push(sent.elapsed().as_secs_f64() * 1_000.0);
             }
@@ -123,7 +136,7 @@ impl Load {
             .collect();
         let seconds = start.elapsed().as_secs_f64();
         latencies.sort_by(f64::total_cmp);
-        ensure!(!latencies.is_empty(), "no photo was posted");
+        ensure!(!latencies.is_empty(), "{} took no photo", service.name);
         let photos = latencies.len();
         Ok(Run {
             per_second: photos as f64 / seconds,
@@ -132,19 +145,25 @@ impl Load {
             cpu_ms: (service.pid.cpu_seconds()? - cpu_before) * 1_000.0 / photos as f64,
             peak_mib: service.pid.peak_mib()?,
             photos,
+            refused: refused.into_inner(),
         })
     }
 }
 
 fn request(way: Way, service: &Service, body: bytes::Bytes) -> Result<Request> {
     let (path, media_type) = match way {
-        Way::Body => ("/projects/bench/photos", "image/jpeg".to_owned()),
+        Way::Body | Way::Chunked => ("/projects/bench/photos", "image/jpeg".to_owned()),
         Way::Form => ("/", format!("multipart/form-data; boundary={BOUNDARY}")),
     };
     let mut request = Request::new(reqwest::Method::POST, format!("{}{path}", service.url).parse()?);
     request.headers_mut().insert(CONTENT_TYPE, media_type.parse()?);
-    request.headers_mut().insert(CONTENT_LENGTH, body.len().into());
-    *request.body_mut() = Some(Body::from(body));
+    *request.body_mut() = Some(if way == Way::Chunked {
+        let whole = futures::stream::once(async { Ok::<_, std::convert::Infallible>(body) });
+        Body::wrap_stream(whole)
+    } else {
+        request.headers_mut().insert(CONTENT_LENGTH, body.len().into());
+        Body::from(body)
+    });
     Ok(request)
 }
 

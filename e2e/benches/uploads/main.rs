@@ -32,6 +32,19 @@ struct Case {
     requests: usize,
 }
 
+impl Case {
+    /// Who is sent what: the given API is all that the baseline speaks.
+    fn ways<'a>(&self, ours: &'a Service, baseline: Option<&'a Service>) -> Vec<(Way, &'a Service)> {
+        let mut ways = vec![(Way::Body, ours), (Way::Form, ours)];
+        // A body of unknown length goes in parts once it is larger than one.
+        if self.photo_bytes > 8 * MB {
+            ways.push((Way::Chunked, ours));
+        }
+        ways.extend(baseline.map(|baseline| (Way::Form, baseline)));
+        ways
+    }
+}
+
 const KB: usize = 1_000;
 const MB: usize = 1_000 * KB;
 
@@ -62,6 +75,19 @@ fn cases() -> Vec<Case> {
     cases
 }
 
+/// What the figures depend on most.
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, NonZeroUsize::get);
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
+        .map_or("unknown", |(_, model)| model.trim());
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or_default();
+    format!("{cores} cores of {model}; load {load} before the first run")
+}
+
 /// One run of a cell ends after this time, whatever it has counted by then.
 const LONGEST_RUN: Duration = Duration::from_secs(20);
 
@@ -77,14 +103,16 @@ async fn main() -> Result<()> {
     let ours = Service::start_irmgard().await?;
     let baseline = Service::baseline()?;
 
-    let mut ways = vec![(Way::Body, &ours), (Way::Form, &ours)];
-    if let Some(baseline) = &baseline {
-        ways.push((Way::Form, baseline));
+    println!("{}", machine());
+    match &baseline {
+        Some(baseline) => println!("compared with {}, in turns", baseline.url),
+        None => println!("compared with nothing: BASELINE_URL and BASELINE_PID are not set"),
     }
 
     let mut report = Report::default();
     for case in cases() {
         let load = Load::new(case.photo_bytes, case.cameras, case.requests, LONGEST_RUN)?;
+        let ways = case.ways(&ours, baseline.as_ref());
         // A pass that is not counted: connections, pages, the allocator.
         for (way, service) in &ways {
             load.warm_up().run(*way, service).await?;
@@ -96,6 +124,7 @@ async fn main() -> Result<()> {
             }
         }
         report.print_case(case.label, case.cameras);
+        report.print_comparison(case.label, case.cameras, (&ours, baseline.as_ref()));
     }
     let file = PathBuf::from(std::env::var("BENCH_OUT").unwrap_or_else(|_| "target/bench".to_owned()))
         .join("uploads.json");

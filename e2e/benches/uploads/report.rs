@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::Result;
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 
-use crate::load::{Run, Way};
+use crate::{
+    load::{Run, Way},
+    service::Service,
+};
 
 /// What a row of the table is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +57,7 @@ impl Report {
             "p99 ms",
             "CPU ms/photo",
             "peak MiB",
+            "503",
         ]);
         for (cell, runs) in self
             .runs
@@ -71,9 +75,31 @@ impl Report {
                 format!("{:.1}", median.p99_ms),
                 format!("{:.2}", median.cpu_ms),
                 format!("{:.0}", median.peak_mib),
+                median.refused.to_string(),
             ]);
         }
         println!("{table}");
+    }
+
+    /// Prints what the given API costs beside the baseline, where there is one.
+    pub fn print_comparison(
+        &self,
+        size: &str,
+        cameras: usize,
+        (ours, baseline): (&Service, Option<&Service>),
+    ) {
+        let median = |service: &Service| {
+            let cell = Cell::key(&service.name, Way::Form, size, cameras);
+            self.runs.get(&cell).map(|runs| medians(runs))
+        };
+        if let Some((ours, theirs)) = median(ours).zip(baseline.and_then(median)) {
+            println!(
+                "form: {:.2} times the baseline's photos/s, {:.2} times its CPU, {:.2} times its memory\n",
+                ours.per_second / theirs.per_second,
+                ours.cpu_ms / theirs.cpu_ms,
+                ours.peak_mib / theirs.peak_mib,
+            );
+        }
     }
 
     /// Writes every run and the medians.
@@ -96,7 +122,8 @@ impl Report {
     }
 }
 
-/// Figure by figure; peak memory is the highest, not the median.
+/// Figure by figure; peak memory is the highest and refusals are the sum, not
+/// the median.
 fn medians(runs: &[Run]) -> Run {
     let median = |figure: fn(&Run) -> f64| {
         let mut figures: Vec<f64> = runs.iter().map(figure).collect();
@@ -110,5 +137,6 @@ fn medians(runs: &[Run]) -> Run {
         cpu_ms: median(|r| r.cpu_ms),
         peak_mib: runs.iter().map(|r| r.peak_mib).fold(0.0, f64::max),
         photos: runs.iter().map(|r| r.photos).sum(),
+        refused: runs.iter().map(|r| r.refused).sum(),
     }
 }

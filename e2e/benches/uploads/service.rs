@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use local::Scratch;
 
 use crate::usage::Pid;
 
@@ -20,7 +21,14 @@ pub struct Service {
     pub url: String,
     /// Its process.
     pub pid: Pid,
-    own: Option<Child>,
+    own: Option<Own>,
+}
+
+/// What this program has started, and ends.
+struct Own {
+    process: Child,
+    /// Dropped, its database is gone.
+    _servers: Scratch,
 }
 
 impl Service {
@@ -47,7 +55,10 @@ impl Service {
             name: "irmgard".to_owned(),
             url: format!("http://127.0.0.1:{port}"),
             pid: Pid(child.id()),
-            own: Some(child),
+            own: Some(Own {
+                process: child,
+                _servers: servers,
+            }),
         };
         let deadline = Instant::now() + Duration::from_secs(20);
         let ready = format!("http://127.0.0.1:{admin_port}/readyz");
@@ -80,9 +91,9 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.own {
-            let _ = child.kill();
-            let _ = child.wait();
+        if let Some(Own { process, .. }) = &mut self.own {
+            let _ = process.kill();
+            let _ = process.wait();
         }
     }
 }
