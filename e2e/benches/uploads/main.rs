@@ -100,6 +100,8 @@ async fn main() -> Result<()> {
             .get(),
         Err(_) => 3,
     };
+    // As it stands in the table: "100 KB", "3 MB", "10 MB".
+    let only = std::env::var("PHOTO_SIZE").ok();
     let ours = Service::start_irmgard().await?;
     let baseline = Service::baseline()?;
 
@@ -110,7 +112,10 @@ async fn main() -> Result<()> {
     }
 
     let mut report = Report::default();
-    for case in cases() {
+    for case in cases()
+        .into_iter()
+        .filter(|case| only.as_deref().is_none_or(|only| only == case.label))
+    {
         let load = Load::new(case.photo_bytes, case.cameras, case.requests, LONGEST_RUN)?;
         let ways = case.ways(&ours, baseline.as_ref());
         // A pass that is not counted: connections, pages, the allocator.
@@ -123,6 +128,7 @@ async fn main() -> Result<()> {
                 report.add(Cell::key(&service.name, *way, case.label, case.cameras), run);
             }
         }
+        ours.forget_photos().await?;
         report.print_case(case.label, case.cameras);
         report.print_comparison(case.label, case.cameras, (&ours, baseline.as_ref()));
     }

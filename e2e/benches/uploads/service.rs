@@ -9,9 +9,15 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use chassis::store::Store;
+use futures::{TryStreamExt, stream};
+use irmgard::settings::ToolSettings;
 use local::Scratch;
 
 use crate::usage::Pid;
+
+/// Objects that are deleted at a time.
+const DELETIONS: usize = 16;
 
 /// A running web service.
 pub struct Service {
@@ -28,7 +34,7 @@ pub struct Service {
 struct Own {
     process: Child,
     /// Dropped, its database is gone.
-    _servers: Scratch,
+    servers: Scratch,
 }
 
 impl Service {
@@ -57,7 +63,7 @@ impl Service {
             pid: Pid(child.id()),
             own: Some(Own {
                 process: child,
-                _servers: servers,
+                servers,
             }),
         };
         let deadline = Instant::now() + Duration::from_secs(20);
@@ -70,6 +76,30 @@ impl Service {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(service)
+    }
+
+    /// Removes the photos that were posted so far: those of a whole run would
+    /// fill a disk.
+    pub async fn forget_photos(&self) -> Result<()> {
+        let Some(Own { servers, .. }) = &self.own else {
+            return Ok(());
+        };
+        let settings = ToolSettings::from_environment(&servers.environment())?.store;
+        let bucket = settings.input_bucket.clone();
+        let store = Store::new(settings)?;
+        let client = store.client();
+        let mut pages = client.list_objects_v2().bucket(&bucket).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page?;
+            let keys = page.contents().iter().filter_map(|object| object.key());
+            stream::iter(keys.map(Ok))
+                .try_for_each_concurrent(DELETIONS, async |key| {
+                    let request = client.delete_object().bucket(&bucket).key(key);
+                    request.send().await.map(drop)
+                })
+                .await?;
+        }
+        Ok(())
     }
 
     /// The service to compare with, where the environment names one.
