@@ -13,7 +13,12 @@
 #[path = "../tests/support/resize.rs"]
 mod resize;
 
-use std::{collections::BTreeMap, fs, path::PathBuf, time::Instant};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use anyhow::{Context as _, anyhow};
 use contract::Class;
@@ -42,8 +47,11 @@ fn main() -> anyhow::Result<()> {
     let budgets: Vec<f32> = arguments.map(|text| text.parse()).collect::<Result<_, _>>()?;
     let list = fs::read(folder.join("heads.json")).context("heads.json")?;
     let heads: BTreeMap<String, Vec<[f32; 4]>> = serde_json::from_slice(&list)?;
-    let library = std::env::var_os("ORT_DYLIB_PATH").context("ORT_DYLIB_PATH is not set")?;
-    let detector = Detector::load(&PathBuf::from(library))?;
+    let library = std::env::var_os("ORT_DYLIB_PATH").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../.local/onnxruntime/libonnxruntime.so.1.31.1"),
+        PathBuf::from,
+    );
+    let detector = Detector::load(&library)?;
 
     println!(
         "{:>34} {:>16} {:>16} {:>6} {:>8}",
@@ -113,7 +121,7 @@ fn variants(budgets: &[f32]) -> Vec<(String, DetectSettings)> {
     variants
 }
 
-fn picture(path: &std::path::Path, times: f32) -> anyhow::Result<Picture> {
+fn picture(path: &Path, times: f32) -> anyhow::Result<Picture> {
     let bytes = fs::read(path).with_context(|| path.display().to_string())?;
     let limits = Limits {
         bytes: u64::MAX,
