@@ -114,7 +114,7 @@ impl Reconciler {
     /// # Errors
     /// The database's.
     pub async fn pass(&self) -> Result<Option<Pass>, sqlx::Error> {
-        // Closing the connection gives the lock up, however this ends.
+        // Closing the connection gives the lock up, if nothing else does.
         let mut lock = self.pool.acquire().await?;
         lock.close_on_drop();
         let mine: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
@@ -129,7 +129,12 @@ impl Reconciler {
             healed: heal_received(&self.pool, AT_ONCE).await?,
             keys_forgotten: self.forget_keys().await?,
         };
-        lock.close().await?;
+        // Expressly: the server notices a closed connection some time later,
+        // and until then the next pass would find itself locked out.
+        sqlx::query("SELECT pg_advisory_unlock($1)")
+            .bind(LOCK)
+            .execute(&mut *lock)
+            .await?;
         Ok(Some(pass))
     }
 
