@@ -64,14 +64,15 @@ struct Token {
     project: Option<ProjectName>,
 }
 
-/// The tokens file cannot be used. Never says what a line holds.
+/// The tokens file cannot be used. Names neither the variable, which whoever
+/// reports it does, nor what a line holds.
 #[derive(Debug, thiserror::Error)]
 pub enum TokensError {
     /// It cannot be read.
-    #[error("TOKENS_FILE cannot be read: {0}")]
+    #[error("cannot be read: {0}")]
     Unreadable(#[from] std::io::Error),
     /// Lines that are no tokens.
-    #[error("TOKENS_FILE: {}", .0.join("; "))]
+    #[error("{}", .0.join("; "))]
     Lines(Vec<String>),
 }
 
@@ -123,7 +124,7 @@ impl Tokens {
                 }
                 Err(error) if !complained => {
                     complained = true;
-                    tracing::error!(%error, "the tokens that were read before stay in use");
+                    tracing::error!(%error, "TOKENS_FILE cannot be used: the tokens that were read before stay");
                 }
                 Err(_) => {}
             }

@@ -75,6 +75,7 @@ async fn every_mistake_is_told_at_once_with_exit_code_2_and_no_secret() {
         assert!(told.contains(name), "{name} is not among:\n{told}");
     }
     assert!(!told.contains("hush"), "{told}");
+    assert_eq!(told.matches("TOKENS_FILE").count(), 1, "{told}");
 }
 
 #[tokio::test]
