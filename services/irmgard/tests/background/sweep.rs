@@ -140,10 +140,8 @@ async fn what_is_young_is_not_looked_at_and_cannot_be_deleted() {
     assert!(stderr(&output).contains("at least 1h"), "{}", stderr(&output));
 }
 
-#[tokio::test]
-async fn unfinished_uploads_are_found() {
-    let place = Place::new().await;
-    let location = place.original(556);
+/// Begins an upload, with one part, that nobody ends.
+async fn begin_upload(place: &Place, location: &ObjectLocation) {
     let client = place.store().client().clone();
     let upload = client
         .create_multipart_upload()
@@ -152,22 +150,125 @@ async fn unfinished_uploads_are_found() {
         .send()
         .await
         .unwrap();
-    assert!(upload.upload_id().is_some());
-    let output = place.irmgard(&["sweep", "--older-than", "0s", "--json"]).await;
-    assert!(output.status.success(), "{}", stderr(&output));
-    let listed = client
-        .list_multipart_uploads()
+    client
+        .upload_part()
         .bucket(location.bucket())
+        .key(location.key())
+        .upload_id(upload.upload_id().unwrap())
+        .part_number(1)
+        .body(b"half a photo".to_vec().into())
+        .send()
+        .await
+        .unwrap();
+}
+
+/// The keys of the unfinished uploads in the input bucket; `None` of a store
+/// that cannot tell.
+async fn unfinished(place: &Place) -> Option<Vec<String>> {
+    let listed = place
+        .store()
+        .client()
+        .list_multipart_uploads()
+        .bucket(&place.settings.store.input_bucket)
         .send()
         .await;
-    if listed.is_ok() {
-        let expected = [("unfinished-upload".to_owned(), location.to_string(), false)];
-        assert_eq!(findings(&stdout(&output)), expected);
-    } else {
+    match listed {
+        Ok(listed) => {
+            let mut keys: Vec<_> = listed
+                .uploads()
+                .iter()
+                .map(|u| u.key().unwrap().to_owned())
+                .collect();
+            keys.sort();
+            Some(keys)
+        }
+        Err(error) => {
+            let status = error.raw_response().unwrap().status().as_u16();
+            assert_eq!(status, 501, "{error:?}");
+            None
+        }
+    }
+}
+
+#[tokio::test]
+async fn stale_uploads_of_ours_are_found_and_aborted() {
+    let place = Place::new().await;
+    let stale = place.original(place.received().await.get());
+    let elsewhere = ObjectLocation::new(stale.bucket(), "other/photo.jpg").unwrap();
+    let foreign = ObjectLocation::new(stale.bucket(), "photos/notes.txt").unwrap();
+    for location in [&stale, &elsewhere, &foreign] {
+        begin_upload(&place, location).await;
+    }
+
+    let output = place.irmgard(&["sweep", "--older-than", "0s", "--json"]).await;
+    assert!(output.status.success(), "{}", stderr(&output));
+    if unfinished(&place).await.is_none() {
+        // The object store of the local stack; versitygw and MinIO can tell.
+        println!("not tested: this object store cannot list unfinished uploads");
         assert!(
             stderr(&output).contains("cannot list unfinished uploads"),
             "{}",
             stderr(&output)
         );
+        return;
     }
+    let expected = [("unfinished-upload".to_owned(), stale.to_string(), false)];
+    assert_eq!(findings(&stdout(&output)), expected);
+
+    // What is younger than the limit may be on its way.
+    let store = place.store();
+    let an_hour_ago = chrono::Utc::now() - chrono::Duration::hours(1);
+    let young = Sweep::new(&store, place.pool(), an_hour_ago);
+    assert_eq!(young.find().await.unwrap(), []);
+
+    let tomorrow = chrono::Utc::now() + chrono::Duration::days(1);
+    let sweep = Sweep::new(&store, place.pool(), tomorrow);
+    let mut found = sweep.find().await.unwrap();
+    sweep.delete(&mut found).await.unwrap();
+    assert_eq!(
+        found.iter().map(|f| (&f.location, f.deleted)).collect::<Vec<_>>(),
+        [(&stale.to_string(), true)]
+    );
+    let left = unfinished(&place).await.unwrap();
+    assert_eq!(left, [elsewhere.key(), foreign.key()]);
+}
+
+#[tokio::test]
+async fn the_original_of_an_anonymised_photo_is_deleted_only_beside_its_output() {
+    let place = Place::new().await;
+    let store = place.store();
+    let mut originals = Vec::new();
+    for has_output in [true, false] {
+        let id = place.queued("0s").await;
+        let outcome = place.anonymized(id).outcome;
+        apply(place.pool(), &[Verdict { id, outcome }]).await.unwrap();
+        put(&place, &place.original(id.get())).await;
+        if has_output {
+            put(&place, &place.output(id.get())).await;
+        }
+        originals.push(place.original(id.get()));
+    }
+    let failed = place.failed(contract::FailureReason::CorruptImage).await;
+    let queued = place.queued("0s").await;
+    for id in [failed, queued] {
+        put(&place, &place.original(id.get())).await;
+        originals.push(place.original(id.get()));
+    }
+    // The result of this one is on its way: the row does not name the output yet.
+    put(&place, &place.output(queued.get())).await;
+
+    let tomorrow = chrono::Utc::now() + chrono::Duration::days(1);
+    let sweep = Sweep::new(&store, place.pool(), tomorrow);
+    let mut found = sweep.find().await.unwrap();
+    sweep.delete(&mut found).await.unwrap();
+    assert_eq!(
+        found.iter().map(|f| (&f.location, f.deleted)).collect::<Vec<_>>(),
+        [(&originals[0].to_string(), true)]
+    );
+    let mut left = Vec::new();
+    for original in &originals {
+        left.push(store.exists(original).await.unwrap());
+    }
+    assert_eq!(left, [false, true, true, true]);
+    assert!(store.exists(&place.output(queued.get())).await.unwrap());
 }
