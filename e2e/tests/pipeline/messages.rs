@@ -1,8 +1,12 @@
 //! Messages that belong to no photo, in both directions.
 
 use chassis::broker::Message;
-use contract::headers::{MAX_MESSAGE_BYTES, X_PARKED_REASON};
+use contract::{
+    Class, Detection, Outcome, PhotoId, PhotoResult,
+    headers::{MAX_MESSAGE_BYTES, X_PARKED_REASON},
+};
 use e2e::pipeline::{PATIENCE, Pipeline, Setup, references};
+use imaging::MAX_DETECTIONS;
 
 use crate::{NONE, take};
 
@@ -42,6 +46,33 @@ async fn strange_messages_are_parked_and_stop_nobody() {
         pipeline.settled(PATIENCE).await.unwrap();
     }
     pipeline.check(&NONE).await.unwrap();
+}
+
+/// Otherwise a photo of a crowd would never get its verdict.
+#[test]
+fn the_longest_result_is_read() {
+    let detection = Detection {
+        class: Class::Motorcycle,
+        score: 0.123_456_79,
+        x: u32::MAX,
+        y: u32::MAX,
+        width: u32::MAX,
+        height: u32::MAX,
+    };
+    let key = format!("s3://bucket/photos/{}/2026-01-01/1.jpg", "p".repeat(255));
+    let result = PhotoResult::new(
+        PhotoId::try_from(i64::MAX).unwrap(),
+        Outcome::Anonymized {
+            output: key.parse().unwrap(),
+            size_bytes: u64::MAX,
+            width: u32::MAX,
+            height: u32::MAX,
+            detections: Some(vec![detection; MAX_DETECTIONS]),
+            seconds: Some(f64::MIN_POSITIVE),
+        },
+    );
+    let bytes = result.encode().unwrap().len();
+    assert!(bytes <= MAX_MESSAGE_BYTES, "{bytes} of {MAX_MESSAGE_BYTES} bytes");
 }
 
 /// Whoever can write to the queue must not get at other photos.

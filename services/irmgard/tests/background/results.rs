@@ -201,6 +201,25 @@ async fn results_arrive_and_what_belongs_to_no_photo_is_parked() {
     .await;
 }
 
+/// As long as RabbitMQ 4 takes them (16 MiB) by default.
+#[tokio::test]
+async fn messages_of_many_megabytes_are_parked_and_hold_nothing_up() {
+    let place = Place::new().await;
+    let queues = place.settings.broker.queues.clone();
+    let id = place.queued("0s").await;
+    let huge = vec![b' '; 15 << 20];
+    for _ in 0..3 {
+        place.publish(&queues.results, Message::new(huge.clone())).await;
+    }
+    let sound = Message::new(place.anonymized(id).encode().unwrap());
+    place.publish(&queues.results, sound).await;
+    place.start_consumer(Inbox::Results);
+    place.wait_for_status(id, "anonymized").await;
+    for _ in 0..3 {
+        assert_eq!(place.take(&queues.parked).await.body.len(), huge.len());
+    }
+}
+
 #[tokio::test]
 async fn a_result_that_the_database_cannot_hold_is_parked_alone() {
     let place = Place::new().await;
