@@ -225,7 +225,7 @@ fn database_of(reader: &mut Reader<'_>, credentials: Option<(String, SecretStrin
     });
     let ca = reader.certificates(
         "POSTGRES_CA",
-        "PEM certificates that PostgreSQL's must descend from; usually given as `POSTGRES_CA_FILE`",
+        "PEM certificates that PostgreSQL's may descend from, beside the system's; usually given as `POSTGRES_CA_FILE`",
     );
     let ssl_mode = reader.parsed_optional::<SslMode>(
         "POSTGRES_SSLMODE",

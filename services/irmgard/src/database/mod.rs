@@ -60,7 +60,8 @@ pub struct DatabaseSettings {
     pub password: SecretString,
     /// TLS, as libpq's `sslmode`.
     pub ssl_mode: PgSslMode,
-    /// PEM certificates that the server's must descend from.
+    /// PEM certificates that the server's may descend from, beside those of
+    /// the system.
     pub ca: Option<String>,
     /// Connections for requests.
     pub request_connections: u32,
@@ -74,6 +75,10 @@ impl DatabaseSettings {
     /// The options of one connection.
     #[must_use]
     pub fn connect_options(&self) -> PgConnectOptions {
+        // Where it checks the chain but not the name (verify-ca), sqlx 0.9
+        // uses rustls' default, and panics when there is none. An error means
+        // that there is one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let options = PgConnectOptions::new_without_pgpass()
             .host(&self.host)
             .port(self.port)

@@ -15,3 +15,4 @@ mod results;
 mod serve;
 mod settings;
 mod sweep;
+mod tls;

@@ -1,0 +1,106 @@
+//! TLS to PostgreSQL, on a server of its own.
+
+use irmgard::{database::Database, settings::ServeSettings};
+use local::{Environment, Stack};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+use crate::place::{eventually, run, stderr, stdout};
+
+type Authority = CertifiedIssuer<'static, KeyPair>;
+
+fn authority(name: &str) -> Authority {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, format!("CA of {name}"));
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// Gives the server a certificate for `127.0.0.1`, and makes it offer TLS.
+async fn offer_tls(stack: &Stack, authority: &Authority) {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(["127.0.0.1".to_owned()])
+        .unwrap()
+        .signed_by(&key, authority)
+        .unwrap();
+    let url = stack.postgres().access().url();
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    for (file, pem) in [
+        ("server.crt", certificate.pem()),
+        ("server.key", key.serialize_pem()),
+    ] {
+        // By the server itself, so that the files are its own, in its data directory.
+        let write = format!(
+            "COPY (SELECT string_to_table('{pem}', E'\\n')) TO PROGRAM 'umask 077; cat > {file}'",
+            pem = pem.replace('\r', "")
+        );
+        connection.execute(AssertSqlSafe(write)).await.unwrap();
+    }
+    connection.execute("ALTER SYSTEM SET ssl = on").await.unwrap();
+    connection.execute("SELECT pg_reload_conf()").await.unwrap();
+    eventually("the server offers TLS", async || {
+        let mut connection = PgConnection::connect(&format!("{url}?sslmode=disable"))
+            .await
+            .unwrap();
+        let ssl: String = sqlx::query_scalar("SHOW ssl")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        ssl == "on"
+    })
+    .await;
+}
+
+fn with(environment: &Environment, more: &[(&str, &str)]) -> Environment {
+    let mut environment = environment.clone();
+    for (name, value) in more {
+        environment.insert((*name).to_owned(), (*value).to_owned());
+    }
+    environment
+}
+
+/// Why the program cannot reach the database; `None` when it can.
+async fn refusal(environment: &Environment) -> Option<String> {
+    let output = run(&["migrate"], environment).await;
+    (!output.status.success()).then(|| format!("{}{}", stdout(&output), stderr(&output)))
+}
+
+#[tokio::test]
+async fn the_database_is_who_its_certificate_says_or_is_not_spoken_to() {
+    let stack = Stack::builder().only_ours().start().await.unwrap();
+    let plain = stack.environment();
+    let (ours, other) = (authority("the database"), authority("somebody else"));
+    let verified = with(&plain, &[("POSTGRES_CA", &ours.pem())]);
+
+    // Never in the clear where a certificate is asked for.
+    let why = refusal(&verified).await.expect("there is no TLS yet");
+    assert!(why.contains("TLS"), "{why}");
+
+    offer_tls(&stack, &ours).await;
+    assert_eq!(refusal(&verified).await, None);
+    let settings = ServeSettings::from_environment(&verified).unwrap();
+    let database = Database::connect_lazily(&settings.database);
+    let encrypted: bool = sqlx::query_scalar("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        .fetch_one(database.background())
+        .await
+        .unwrap();
+    assert!(encrypted);
+    database.close().await;
+
+    let why = refusal(&with(&plain, &[("POSTGRES_CA", &other.pem())])).await;
+    let why = why.expect("another CA's");
+    assert!(why.contains("certificate"), "{why}");
+    // The system's CAs have not signed it either.
+    let why = refusal(&with(&plain, &[("POSTGRES_SSLMODE", "verify-full")])).await;
+    assert!(why.is_some());
+
+    // The certificate is for the address, not for the name.
+    let named = with(&verified, &[("POSTGRES_HOST", "localhost")]);
+    let why = refusal(&named).await.expect("another host's certificate");
+    assert!(why.contains("certificate"), "{why}");
+    let lenient = with(&named, &[("POSTGRES_SSLMODE", "verify-ca")]);
+    assert_eq!(refusal(&lenient).await, None);
+    stack.stop().await.unwrap();
+}
