@@ -94,6 +94,7 @@ pub async fn serve(settings: Settings, detector: Detector, child: ChildProgram) 
     };
     let line = Line::new(worker, concurrency, metrics, settings.shutdown_grace, shutdown);
     let worked = line.run(consumer).await;
+    publisher.close().await;
     draining.abort();
     admin_end.cancel();
     probes.await.context("admin port")?.context("admin port")?;

@@ -202,7 +202,7 @@ impl Server {
         if ended.is_err() {
             tracing::warn!("background work was cut off: it took longer than SHUTDOWN_GRACE");
         }
-        drop(publisher);
+        publisher.close().await;
         // A server that does not answer must not hold the process.
         let _ = tokio::time::timeout(Duration::from_secs(1), database.close()).await;
         admin_end.cancel();

@@ -184,12 +184,8 @@ impl Subscription {
                     self.inbox.forget_stale();
                     let began = tokio::time::Instant::now();
                     let over = self.consume(&session).await;
-                    if let Over::Lost(why) = over {
-                        self.link.lost(why);
-                    } else {
-                        session.close().await;
-                        return;
-                    }
+                    let Over::Lost(why) = over else { return };
+                    self.link.lost(why);
                     // A session that ends as soon as it is open is a failure.
                     if began.elapsed() > self.settings.connect_timeout {
                         backoff.reset();
@@ -220,10 +216,14 @@ impl Subscription {
             Err(_) => return Over::Lost(ConnectError::TimedOut(limit).to_string()),
         };
         self.link.connected();
-        tokio::select! {
+        let over = tokio::select! {
             why = session.ended() => Over::Lost(why),
             over = self.serve(&channel) => over,
+        };
+        if matches!(over, Over::Closed) {
+            session.close(vec![channel]).await;
         }
+        over
     }
 
     /// Follows the owner's wishes on one channel.

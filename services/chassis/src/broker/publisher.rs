@@ -60,6 +60,7 @@ pub enum PublishError {
 pub struct Publisher {
     shared: Arc<Shared>,
     state: watch::Receiver<LinkState>,
+    end: CancellationToken,
     _end: Arc<DropGuard>,
 }
 
@@ -99,6 +100,7 @@ impl Publisher {
         Self {
             shared,
             state,
+            end: end.clone(),
             _end: Arc::new(end.drop_guard()),
         }
     }
@@ -116,6 +118,15 @@ impl Publisher {
         let _ = state
             .wait_for(|state| state.status == LinkStatus::Connected)
             .await;
+    }
+
+    /// Ends the connection in order, for all clones, and waits for it. What is
+    /// not confirmed by then counts as [`PublishError::Disconnected`].
+    pub async fn close(&self) {
+        self.end.cancel();
+        let mut state = self.state.clone();
+        // An error means that the task has ended, which is what is waited for.
+        let _ = state.wait_for(|state| state.status == LinkStatus::Closed).await;
     }
 
     /// Publishes to a queue and waits for the broker's confirm, which a
@@ -221,6 +232,10 @@ impl Lane {
         Ok(channel)
     }
 
+    fn take_idle(&self) -> Vec<Channel> {
+        std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Only a channel on which nothing is in flight may come back; one that
     /// is dropped instead closes.
     fn give_back(&self, channel: Channel) {
@@ -251,7 +266,7 @@ async fn keep_connected(settings: BrokerSettings, link: Link, shared: Arc<Shared
                 let ended = tokio::select! {
                     why = until_ended(&settings, &lane) => why,
                     () = end.cancelled() => {
-                        lane.session.close().await;
+                        lane.session.close(lane.take_idle()).await;
                         break;
                     }
                 };

@@ -9,15 +9,16 @@ use std::{
 
 use futures::StreamExt;
 use lapin::{
-    AsyncTcpStream, Connection, ConnectionProperties, Event,
+    AsyncTcpStream, Channel, Connection, ConnectionProperties, Event,
     tcp::OwnedTLSConfig,
     uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo},
 };
 use secrecy::ExposeSecret;
-use tokio::time::{interval, timeout};
+use tokio::time::{interval, sleep, timeout};
 
 use super::{
     BrokerSettings,
+    message::short,
     topology::{self, TopologyError},
 };
 
@@ -26,6 +27,10 @@ use super::{
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long a farewell may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often is looked whether lapin has noted a close.
+const CLOSED_LOOK: Duration = Duration::from_millis(2);
+/// AMQP 0-9-1's reply code of a close that nothing is the matter with.
+const REPLY_SUCCESS: u16 = 200;
 
 /// A session cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -154,8 +159,23 @@ impl Session {
 
     /// Says farewell, so that the broker has handled everything that was sent
     /// before, acknowledgements among it.
-    pub(super) async fn close(&self) {
-        let farewell = self.connection.close(200, "OK".into());
+    ///
+    /// `channels` are those that are still open. lapin closes a channel when it
+    /// is dropped, and calls it an error where the connection is closing by then.
+    pub(super) async fn close(&self, channels: Vec<Channel>) {
+        let farewell = async {
+            for channel in channels {
+                // An error means that it is closed, which is what is wanted.
+                let _ = channel.close(REPLY_SUCCESS, short("OK")).await;
+            }
+            let closed = self.connection.close(REPLY_SUCCESS, short("OK")).await;
+            // The answer is here before lapin has noted it, for which it has
+            // no event; a socket that is shut earlier counts as lost.
+            while self.connection.status().closing() {
+                sleep(CLOSED_LOOK).await;
+            }
+            closed
+        };
         if !matches!(timeout(CLOSE_TIMEOUT, farewell).await, Ok(Ok(()))) {
             tracing::debug!("the connection to RabbitMQ ended without a farewell");
         }
