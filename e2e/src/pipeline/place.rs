@@ -38,6 +38,9 @@ impl Place {
         if ours == [true; 3] {
             Ok(Self::Own(Box::new(stack)))
         } else {
+            local::not_tested(
+                "the end of servers, which are given from outside: a proxy puts them out of reach instead",
+            );
             Self::scratch().await
         }
     }
@@ -51,11 +54,12 @@ impl Place {
         }
     }
 
-    /// PostgreSQL's log (JSON lines), where it can be read.
+    /// PostgreSQL's log (JSON lines), where it can be read; that it cannot is
+    /// said.
     #[must_use]
     pub fn postgres_log(&self) -> Option<std::path::PathBuf> {
         match self {
-            Self::Scratch(_) => std::env::var_os("LOCAL_POSTGRES_LOG").map(Into::into),
+            Self::Scratch(_) => local::postgres_log("a photo's trace id in PostgreSQL's lines"),
             Self::Own(stack) => stack.postgres_log(),
         }
     }

@@ -183,6 +183,31 @@ async fn what_a_dropped_consumer_held_goes_to_the_next() {
     held.ack().await.expect_err("the broker has taken it back");
 }
 
+/// The acknowledgement is the last thing before the farewell.
+#[tokio::test]
+async fn what_was_acked_before_the_end_does_not_come_again() {
+    let place = local::scratch().await.unwrap();
+    let settings = support::broker(&place.environment());
+    let publisher = Publisher::start(settings.clone());
+    let queue = &settings.queues.jobs;
+    soon("connected", publisher.connected()).await;
+    for round in 0..20 {
+        let body = format!("message {round}");
+        publisher
+            .publish(queue, &Message::new(body.clone()))
+            .await
+            .unwrap();
+        let consumer = Consumer::subscribe(settings.clone(), queue, 2);
+        let delivery = soon("a delivery", consumer.next()).await.unwrap();
+        assert_eq!(delivery.body, body.as_bytes(), "one that was acked came again");
+        delivery.ack().await.unwrap();
+        soon("closed", consumer.close()).await;
+    }
+    soon("closed", publisher.close()).await;
+    let late = publisher.publish(queue, &Message::new("late")).await;
+    assert_eq!(late, Err(PublishError::Disconnected));
+}
+
 #[tokio::test]
 async fn a_classic_job_queue_is_refused_unless_it_is_allowed() {
     let scratch = local::scratch().await.expect("a place in the stack");

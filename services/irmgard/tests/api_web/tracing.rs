@@ -37,7 +37,9 @@ async fn a_request_continues_the_trace_that_it_comes_with() {
     assert!(line["duration_seconds"].is_f64() && line["outcome"] == "new");
     assert!(!line.to_string().contains("secret.jpg"));
 
-    let path = std::env::var("LOCAL_POSTGRES_LOG").expect("the log of a PostgreSQL that the stack started");
+    let Some(path) = local::postgres_log("the trace id of an upload in PostgreSQL's lines") else {
+        return;
+    };
     eventually(
         "PostgreSQL's lines carry the trace, COMMIT included",
         async || {

@@ -294,12 +294,10 @@ async fn every_commit_waits_for_the_disk() {
 /// PostgreSQL's own lines of a request, COMMIT included, carry its trace.
 #[tokio::test]
 async fn the_servers_log_names_the_request() {
-    let Ok(log) = std::env::var("LOCAL_POSTGRES_LOG") else {
-        // A server given from outside writes its log elsewhere.
-        assert!(std::env::var("POSTGRES_HOST").is_ok(), "run under `local exec`");
+    let place = Place::new().await;
+    let Some(log) = local::postgres_log("the trace id in PostgreSQL's lines") else {
         return;
     };
-    let place = Place::new().await;
     let trace = format!("{:032x}", std::process::id());
     let mut request = place.database.request(Some(&trace)).await.unwrap();
     let mut transaction = request.begin().await.unwrap();

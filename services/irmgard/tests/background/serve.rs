@@ -90,6 +90,10 @@ async fn it_ends_in_order() {
     service.terminate();
     let status = service.ended(Duration::from_secs(10)).await.unwrap();
     assert_eq!(status.code(), Some(0));
+    let log = service.log_lines();
+    assert_eq!(log.last().unwrap()["message"], "irmgard ends");
+    let errors: Vec<_> = log.iter().filter(|line| line["level"] == "error").collect();
+    assert!(errors.is_empty(), "{errors:#?}");
 }
 
 #[tokio::test]
