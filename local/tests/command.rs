@@ -15,6 +15,15 @@ fn local(arguments: &[&str]) -> Command {
     command
 }
 
+/// As outside of every stack.
+fn local_alone(arguments: &[&str]) -> Command {
+    let mut command = local(arguments);
+    for name in ["POSTGRES_HOST", "RABBITMQ_HOST", "OBJECT_STORE_ENDPOINT"] {
+        command.env_remove(name);
+    }
+    command
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -45,7 +54,8 @@ fn exec_uses_the_servers_that_it_is_given() {
 
 #[test]
 fn a_missing_server_is_named_with_its_package() {
-    let output = run(local(&["exec", "--", "true"]).env("LOCAL_RABBITMQ_SERVER", "/nowhere/rabbitmq-server"));
+    let output =
+        run(local_alone(&["exec", "--", "true"]).env("LOCAL_RABBITMQ_SERVER", "/nowhere/rabbitmq-server"));
     assert_eq!(output.status.code(), Some(70));
     assert!(
         text(&output.stderr).contains("apt-get install rabbitmq-server"),
@@ -53,7 +63,7 @@ fn a_missing_server_is_named_with_its_package() {
         text(&output.stderr)
     );
 
-    let output = run(local(&["exec", "--", "true"]).env("LOCAL_POSTGRES_BIN", "/nowhere"));
+    let output = run(local_alone(&["exec", "--", "true"]).env("LOCAL_POSTGRES_BIN", "/nowhere"));
     assert_eq!(output.status.code(), Some(70));
     assert!(
         text(&output.stderr).contains("apt-get install postgresql"),
@@ -68,7 +78,7 @@ fn a_server_that_cannot_start_shows_the_end_of_its_log() {
     let broken = folder.path().join("rabbitmq-server");
     std::fs::write(&broken, "#!/bin/sh\necho the disk is on fire\nexit 1\n").unwrap();
     std::fs::set_permissions(&broken, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let output = run(local(&["exec", "--", "true"]).env("LOCAL_RABBITMQ_SERVER", &broken));
+    let output = run(local_alone(&["exec", "--", "true"]).env("LOCAL_RABBITMQ_SERVER", &broken));
     assert_eq!(output.status.code(), Some(70));
     assert!(
         text(&output.stderr).contains("the disk is on fire"),
@@ -79,7 +89,7 @@ fn a_server_that_cannot_start_shows_the_end_of_its_log() {
 
 #[test]
 fn servers_do_not_outlive_a_killed_parent() {
-    let mut exec = local(&["exec", "--", "sh", "-c", "echo $$; exec sleep 600"])
+    let mut exec = local_alone(&["exec", "--", "sh", "-c", "echo $$; exec sleep 600"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

@@ -32,7 +32,7 @@ async fn outage_with(change: impl FnOnce(&mut Change<'_>)) -> Outage {
         .expect("a store without TLS")
         .trim_end_matches('/');
     let store = Proxy::before(authority.to_owned()).await;
-    let web = Web::start_with(|mut changed| {
+    let web = Web::start_as_delivered(|mut changed| {
         changed.settings.database.host = postgres.address.ip().to_string();
         changed.settings.database.port = postgres.address.port();
         changed.settings.store.endpoint = format!("http://{}", store.address);

@@ -56,10 +56,31 @@ impl Web {
         Self::start_with(|_| {}).await
     }
 
+    /// With more patience than as delivered: a machine that is busy with
+    /// other tests is no outage.
     pub async fn start_with(change: impl FnOnce(Change<'_>)) -> Self {
+        let patient = [
+            ("POSTGRES_TIMEOUT", "20s"),
+            ("POSTGRES_ACQUIRE_TIMEOUT", "20s"),
+            ("OBJECT_STORE_CONNECT_TIMEOUT", "20s"),
+            ("OBJECT_STORE_ANSWER_TIMEOUT", "20s"),
+        ];
+        Self::start_in(&patient, change).await
+    }
+
+    /// With the time limits as delivered, for tests of outages.
+    pub async fn start_as_delivered(change: impl FnOnce(Change<'_>)) -> Self {
+        Self::start_in(&[], change).await
+    }
+
+    async fn start_in(more: &[(&str, &str)], change: impl FnOnce(Change<'_>)) -> Self {
         log();
         let scratch = local::scratch().await.expect("a stack: run `make test`");
-        let mut settings = ServeSettings::from_environment(&scratch.environment()).unwrap();
+        let mut environment = scratch.environment();
+        for (name, value) in more {
+            environment.insert((*name).to_owned(), (*value).to_owned());
+        }
+        let mut settings = ServeSettings::from_environment(&environment).unwrap();
         migrate(&settings.database.connect_options(), None).await.unwrap();
         let pool = PgPool::connect_with(settings.database.connect_options())
             .await
