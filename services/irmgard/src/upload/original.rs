@@ -10,6 +10,10 @@ use super::{
 };
 use crate::store::StoreError;
 
+/// What a part takes beside its bytes: the buffers of the connections from the
+/// camera and to the store.
+const BUFFER_BYTES: usize = 512 * 1024;
+
 /// An original that is being stored. Dropped, it is removed, unless
 /// [`Stored::keep`] was called.
 pub struct Stored {
@@ -121,11 +125,8 @@ impl Receiver {
         let _share = match more {
             Some(_) => {
                 let needed = length.and_then(|length| usize::try_from(length).ok());
-                Some(
-                    self.budget
-                        .share(needed.unwrap_or(part_bytes).min(part_bytes))
-                        .await?,
-                )
+                let part = needed.unwrap_or(part_bytes).min(part_bytes);
+                Some(self.budget.share(part + BUFFER_BYTES).await?)
             }
             None => None,
         };
