@@ -47,6 +47,7 @@ fn faces(picture: &Picture) -> Vec<imaging::detector::Found> {
             fine_megapixels: 0.01,
             least_scale: scale,
             coarse_megapixels: 0.0,
+            turned_megapixels: 0.0,
         },
         ..DetectSettings::default()
     };

@@ -9,41 +9,99 @@ mod support;
 
 use imaging::{
     AnonymizeSettings, anonymize,
-    picture::{self, Limits},
+    detector::Rect,
+    picture::{self, Limits, Picture},
 };
 use resize::resized;
-use support::{DETECTOR, SOLVAY, SOLVAY_FACES, covered, head, sample};
+use support::{DETECTOR, SOLVAY, SOLVAY_FACES, covered, head, photos::png_of, sample};
 
 const LIMITS: Limits = Limits {
     bytes: u64::MAX,
     pixels: u64::MAX,
 };
 
-fn assert_all_hidden(jpeg: &[u8], scale: f32) {
-    let anonymized = anonymize(jpeg, &AnonymizeSettings::default(), &DETECTOR).unwrap();
-    let seen: Vec<_> = SOLVAY_FACES
+#[track_caller]
+fn assert_hidden(photo: &[u8], heads: &[Rect]) {
+    let anonymized = anonymize(photo, &AnonymizeSettings::default(), &DETECTOR).unwrap();
+    let seen: Vec<_> = heads
         .iter()
-        .map(|face| head(*face, scale))
         .filter(|head| covered(head, &anonymized.detections) < 0.95)
         .collect();
     assert!(
         seen.is_empty(),
-        "{} of 29 heads can be seen: {seen:?}",
-        seen.len()
+        "{} of {} heads can be seen: {seen:?}",
+        seen.len(),
+        heads.len()
     );
+}
+
+fn heads(scale: f32) -> Vec<Rect> {
+    SOLVAY_FACES.iter().map(|face| head(*face, scale)).collect()
+}
+
+fn decoded() -> Picture {
+    picture::decode(&sample(SOLVAY), &LIMITS).unwrap()
+}
+
+/// A quarter turn, clockwise.
+fn turned(picture: &Picture) -> Picture {
+    let (width, height) = (picture.width as usize, picture.height as usize);
+    let source = picture.pixels.as_chunks::<3>().0;
+    let pixels = (0..width * height).flat_map(|at| source[(height - 1 - at % height) * width + at / height]);
+    Picture {
+        width: picture.height,
+        height: picture.width,
+        pixels: pixels.collect(),
+        ..picture.clone()
+    }
 }
 
 #[test]
 fn all_heads_are_hidden_at_full_size() {
-    assert_all_hidden(&sample(SOLVAY), 1.0);
+    assert_hidden(&sample(SOLVAY), &heads(1.0));
 }
 
 #[test]
 fn all_heads_are_hidden_at_half_and_quarter_size() {
-    let picture = picture::decode(&sample(SOLVAY), &LIMITS).unwrap();
+    let picture = decoded();
     for divisor in [2, 4] {
         let shrunk = resized(&picture, picture.width / divisor, picture.height / divisor);
         let jpeg = picture::encode(&shrunk, 90).unwrap();
-        assert_all_hidden(&jpeg, 1.0 / divisor as f32);
+        assert_hidden(&jpeg, &heads(1.0 / divisor as f32));
+    }
+}
+
+#[test]
+fn a_camera_may_hang_upside_down_or_sideways_and_not_say_so() {
+    let (mut picture, mut heads) = (decoded(), heads(1.0));
+    for _ in 0..3 {
+        for head in &mut heads {
+            let Rect {
+                left,
+                top,
+                right,
+                bottom,
+            } = *head;
+            let height = picture.height as f32;
+            *head = Rect {
+                left: height - bottom,
+                top: left,
+                right: height - top,
+                bottom: right,
+            };
+        }
+        picture = turned(&picture);
+        assert_hidden(&picture::encode(&picture, 90).unwrap(), &heads);
+    }
+}
+
+#[test]
+fn what_is_nearly_black_or_lost_in_fog_is_seen_all_the_same() {
+    let dark = |value: u8| value / 25;
+    let fog = |value: u8| 230 + value / 25;
+    for fade in [dark, fog] {
+        let mut picture = decoded();
+        picture.pixels.iter_mut().for_each(|value| *value = fade(*value));
+        assert_hidden(&png_of(&picture), &heads(1.0));
     }
 }

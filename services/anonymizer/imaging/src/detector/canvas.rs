@@ -9,7 +9,9 @@ use fast_image_resize::{
 
 use super::{
     DetectorError,
+    levels::Levels,
     tiles::{Span, Tile},
+    turn::Turn,
 };
 use crate::picture::Picture;
 
@@ -22,9 +24,18 @@ pub(super) struct Canvas {
     planes: Vec<f32>,
     width: usize,
     height: usize,
+    levels: Option<Levels>,
 }
 
 impl Canvas {
+    /// One on which every pixel's values are replaced by these.
+    pub fn with_levels(levels: Option<Levels>) -> Self {
+        Self {
+            levels,
+            ..Self::default()
+        }
+    }
+
     pub const fn width(&self) -> usize {
         self.width
     }
@@ -48,6 +59,11 @@ impl Canvas {
         self.resizer
             .resize_typed(&source, &mut content, &options)
             .map_err(|e| DetectorError::Resize(e.to_string()))?;
+        if let Some(levels) = &self.levels {
+            for value in &mut self.content {
+                *value = levels[usize::from(*value)];
+            }
+        }
         self.frame(tile);
         Ok(())
     }
@@ -69,6 +85,11 @@ impl Canvas {
                 target[3 * x..3 * x + 3].copy_from_slice(&line[from..from + 3]);
             }
         }
+    }
+
+    /// Turns what is on the canvas.
+    pub fn turn(&mut self, turn: Turn) {
+        (self.pixels, self.width, self.height) = turn.pixels(&self.pixels, self.width, self.height);
     }
 
     /// The canvas as three planes of numbers: plane `i` shows channel

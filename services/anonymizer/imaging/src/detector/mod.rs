@@ -5,12 +5,14 @@ mod agreement;
 mod boxes;
 mod canvas;
 mod centerface;
+mod levels;
 mod model;
 mod nanodet;
 mod plan;
 mod runtime;
 mod settings;
 mod tiles;
+mod turn;
 
 use std::path::{Path, PathBuf};
 
@@ -22,13 +24,24 @@ pub use settings::{DetectSettings, Effort, Scales, Threshold, UnknownEffort};
 
 use self::{
     canvas::Canvas,
+    nanodet::Wanted,
+    plan::Pass,
     runtime::{Networks, Pool},
+    turn::Turn,
 };
 use crate::picture::Picture;
 
 /// Neighbouring cells of one network report one thing; what differs by less
 /// than this is the same report.
 const SAME_CELL_IOU: f32 = 0.8;
+
+/// Scores from here on say how a photo hangs.
+const SURELY_A_FACE: f32 = 0.35;
+/// The sum of scores below which nothing is known about how a photo hangs.
+const LEAST_VOTES: f32 = 0.5;
+/// A turn with this share of the votes of the photo as it is may be the right
+/// one, or another one for some of the people.
+const RIVALS: f32 = 0.8;
 
 /// The two networks, ready to run. Shared between threads: each photo in work
 /// has sessions of its own.
@@ -89,37 +102,99 @@ impl Detector {
     /// When a network fails; then nothing is known about the picture.
     pub fn detect(&self, picture: &Picture, settings: &DetectSettings) -> Result<Vec<Found>, DetectorError> {
         self.pool.with(|networks| {
-            let mut canvas = Canvas::default();
-            let mut found = Vec::new();
+            let mut search = Search {
+                picture,
+                settings,
+                networks,
+                canvas: Canvas::with_levels(levels::of(picture)),
+                found: Vec::new(),
+            };
+            let upright = search.upright()?;
             for pass in plan::passes(picture.width, picture.height, &settings.scales) {
-                for tile in pass.tiles(picture.width, picture.height) {
-                    canvas.place(picture, &tile)?;
-                    let seen = look(networks, &mut canvas, settings)?;
-                    found.extend(seen.into_iter().map(|thing| Found {
-                        rect: tile.to_photo(&thing.rect).grown(settings.growth(thing.class)),
-                        ..thing
-                    }));
+                search.pass(&pass, Turn::None, &settings.wanted())?;
+                for &turn in &upright {
+                    search.pass(&pass, turn, &settings.wanted())?;
                 }
             }
-            Ok(boxes::fuse(found, settings.same_iou))
+            Ok(boxes::fuse(search.found, settings.same_iou))
         })
     }
 }
 
-/// What both networks see on the canvas, in its pixels.
-fn look(
-    networks: &mut Networks,
-    canvas: &mut Canvas,
-    settings: &DetectSettings,
-) -> Result<Vec<Found>, DetectorError> {
-    let mut found = Vec::new();
-    let wanted = settings.wanted();
-    if !wanted.is_empty() {
-        let seen = nanodet::find(&mut networks.nanodet, canvas, &wanted)?;
-        found.extend(boxes::suppress(seen, SAME_CELL_IOU));
+/// Looking at one picture.
+struct Search<'s> {
+    picture: &'s Picture,
+    settings: &'s DetectSettings,
+    networks: &'s mut Networks,
+    canvas: Canvas,
+    found: Vec<Found>,
+}
+
+impl Search<'_> {
+    /// The turns, beside none, after which people may be upright: those with
+    /// about as many faces as the photo as it is.
+    fn upright(&mut self) -> Result<Vec<Turn>, DetectorError> {
+        if !self.settings.classes.contains(&Class::Face) {
+            return Ok(Vec::new());
+        }
+        let (width, height) = (self.picture.width, self.picture.height);
+        let Some(pass) = plan::turned(width, height, &self.settings.scales) else {
+            return Ok(Vec::new());
+        };
+        let as_it_is = self.votes(&pass, Turn::None)?;
+        let mut upright = Vec::new();
+        for turn in Turn::OTHERS {
+            let votes = self.votes(&pass, turn)?;
+            if votes >= LEAST_VOTES && votes >= RIVALS * as_it_is {
+                upright.push(turn);
+            }
+        }
+        Ok(upright)
     }
-    if settings.classes.contains(&Class::Face) {
-        found.extend(centerface::find(&mut networks.centerface, canvas, settings.face)?);
+
+    /// The sum of the scores of all faces that are surely faces. What is found
+    /// on the way counts.
+    fn votes(&mut self, pass: &Pass, turn: Turn) -> Result<f32, DetectorError> {
+        let before = self.found.len();
+        self.pass(pass, turn, &Wanted::default())?;
+        let scores = self.found[before..].iter().map(|face| face.score);
+        Ok(scores.filter(|score| *score >= SURELY_A_FACE).sum())
     }
-    Ok(found)
+
+    /// Looks at the whole picture once: for faces, and with NanoDet for what is
+    /// wanted of it.
+    fn pass(&mut self, pass: &Pass, turn: Turn, wanted: &Wanted) -> Result<(), DetectorError> {
+        for tile in pass.tiles(self.picture.width, self.picture.height) {
+            self.canvas.place(self.picture, &tile)?;
+            let (width, height) = (self.canvas.width(), self.canvas.height());
+            if turn != Turn::None {
+                self.canvas.turn(turn);
+            }
+            for thing in self.look(wanted)? {
+                // Upwards is where the head is: grown before it is turned back.
+                let rect = thing.rect.grown(self.settings.growth(thing.class));
+                let thing = turn.back(Found { rect, ..thing }, width, height);
+                self.found.push(Found {
+                    rect: tile.to_photo(&thing.rect),
+                    ..thing
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// What the networks see on the canvas, in its pixels.
+    fn look(&mut self, wanted: &Wanted) -> Result<Vec<Found>, DetectorError> {
+        let mut found = Vec::new();
+        if !wanted.is_empty() {
+            let seen = nanodet::find(&mut self.networks.nanodet, &mut self.canvas, wanted)?;
+            found.extend(boxes::suppress(seen, SAME_CELL_IOU));
+        }
+        if self.settings.classes.contains(&Class::Face) {
+            let threshold = self.settings.face;
+            let seen = centerface::find(&mut self.networks.centerface, &mut self.canvas, threshold)?;
+            found.extend(seen);
+        }
+        Ok(found)
+    }
 }

@@ -39,16 +39,19 @@ impl Effort {
                 fine_megapixels: 3.2,
                 least_scale: 0.5,
                 coarse_megapixels: 0.15,
+                turned_megapixels: 1.0,
             },
             Self::Balanced => Scales {
                 fine_megapixels: 1.6,
                 least_scale: 0.4,
                 coarse_megapixels: 0.15,
+                turned_megapixels: 0.3,
             },
             Self::Fast => Scales {
                 fine_megapixels: 0.8,
                 least_scale: 0.3,
                 coarse_megapixels: 0.15,
+                turned_megapixels: 0.15,
             },
         }
     }
@@ -65,6 +68,12 @@ pub(super) fn passes(width: u32, height: u32, scales: &Scales) -> Vec<Pass> {
         passes.push(Pass { scale: coarse });
     }
     passes
+}
+
+/// The look that tells how the photo hangs; `None` where none is wanted.
+pub(super) fn turned(width: u32, height: u32, scales: &Scales) -> Option<Pass> {
+    let scale = largest_scale(width, height, 1.0, pixels(scales.turned_megapixels));
+    (scale > 0.0).then_some(Pass { scale })
 }
 
 fn pixels(megapixels: f32) -> u64 {

@@ -56,6 +56,9 @@ pub struct Scales {
     pub least_scale: f32,
     /// Megapixels of the networks' inputs that the coarse look may take.
     pub coarse_megapixels: f32,
+    /// Megapixels of each of the four looks, one after each quarter turn, that
+    /// tell how the photo hangs; 0 for a photo that surely is upright.
+    pub turned_megapixels: f32,
 }
 
 /// From which score on something counts. Small things score lower, seen as
