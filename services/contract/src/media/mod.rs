@@ -12,6 +12,12 @@ use serde::{Deserialize, Serialize};
 use self::bytes::Bytes;
 pub use self::exif::{orientation, taken_at};
 
+/// Longest side of a photo, in pixels, before and after EXIF orientation.
+///
+/// Every anonymised photo is a JPEG. JPEG itself goes up to 65,535 (ITU-T
+/// T.81, B.2.2), libjpeg-turbo up to this (`JPEG_MAX_DIMENSION`).
+pub const MAX_SIDE: u32 = 65_500;
+
 /// A picture format that is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum MediaType {
