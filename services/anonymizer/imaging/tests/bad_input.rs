@@ -207,3 +207,11 @@ proptest! {
         prop_assert!(decode(&photo, &LIMITS).is_err());
     }
 }
+
+#[test]
+fn a_side_that_no_jpeg_can_have_is_too_large() {
+    assert!(decode(&png_of(&gradient(65_500, 1)), &USUAL).is_ok());
+    for (width, height) in [(65_501, 1), (1, 65_501), (1, 1_000_000)] {
+        assert_eq!(verdict(&png_of(&gradient(width, height))), TooLarge);
+    }
+}

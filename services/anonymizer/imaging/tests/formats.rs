@@ -10,6 +10,7 @@ use imaging::{
     AnonymizeSettings, anonymize,
     picture::{self, DecodeError, Picture},
 };
+use moxcms::ColorProfile;
 use support::{
     DETECTOR,
     photos::{
@@ -198,17 +199,101 @@ fn jpegs_of_12_bits_are_refused() {
     assert_eq!(refused(&photo).reason(), FailureReason::UnsupportedFormat);
 }
 
-#[test]
-fn a_fitting_profile_is_kept_whole() {
+fn profile_of(photo: &[u8]) -> Option<Vec<u8>> {
+    let out = anonymize(photo, &AnonymizeSettings::default(), &DETECTOR).unwrap();
+    decoded(&out.jpeg).icc.map(|icc| icc.as_bytes().to_vec())
+}
+
+fn with_profile(profile: &[u8]) -> Vec<u8> {
     let plain = jpeg(&gradient(16, 16), |_| {});
+    with_segments(&plain, &profile_segments(profile, 60_000))
+}
+
+fn usual_profiles() -> Vec<Vec<u8>> {
+    [
+        ColorProfile::new_srgb(),
+        ColorProfile::new_adobe_rgb(),
+        ColorProfile::new_display_p3(),
+        ColorProfile::new_pro_photo_rgb(),
+    ]
+    .map(|profile| profile.encode().unwrap())
+    .to_vec()
+}
+
+/// The profile with one tag more, which holds `data`.
+fn with_tag(profile: &[u8], signature: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let number = |at: usize| u32::from_be_bytes(profile[at..at + 4].try_into().unwrap());
+    let count = number(128);
+    let table = 132..132 + 12 * count as usize;
+    let mut rows = Vec::new();
+    for row in profile[table.clone()].chunks(12) {
+        let offset = u32::from_be_bytes(row[4..8].try_into().unwrap()) + 12;
+        rows.extend([&row[..4], &offset.to_be_bytes(), &row[8..]].concat());
+    }
+    let end = (profile.len() + 12) as u32;
+    rows.extend(
+        [
+            &signature[..],
+            &end.to_be_bytes(),
+            &(data.len() as u32).to_be_bytes(),
+        ]
+        .concat(),
+    );
+    let mut new = [
+        &profile[..128],
+        &(count + 1).to_be_bytes(),
+        &rows,
+        &profile[table.end..],
+        data,
+    ]
+    .concat();
+    let size = (new.len() as u32).to_be_bytes();
+    new[..4].copy_from_slice(&size);
+    new
+}
+
+#[test]
+fn a_profile_of_colours_is_kept_as_it_is() {
+    for profile in usual_profiles() {
+        assert_eq!(profile_of(&with_profile(&profile)).unwrap(), profile);
+    }
+}
+
+#[test]
+fn of_a_profile_that_carries_more_only_the_colours_are_kept() {
+    let secret = b"JOHN DOE LIVES AT 52.52N 13.40E ".repeat(20);
+    for profile in usual_profiles() {
+        let colours = ColorProfile::new_from_slice(&profile).unwrap();
+        let mut behind = [&profile[..], &secret].concat();
+        let size = (behind.len() as u32).to_be_bytes();
+        behind[..4].copy_from_slice(&size);
+        let mut header = profile.clone();
+        header[100..108].copy_from_slice(&secret[..8]);
+        for carrier in [
+            with_tag(&profile, b"EVIL", &secret),
+            with_tag(&profile, b"dmdd", &secret),
+            behind,
+            header,
+        ] {
+            let kept = profile_of(&with_profile(&carrier)).unwrap();
+            assert!(!kept.windows(8).any(|window| window == &secret[..8]));
+            let kept = ColorProfile::new_from_slice(&kept).unwrap();
+            assert_eq!(kept.red_colorant, colours.red_colorant);
+            assert_eq!(kept.blue_colorant, colours.blue_colorant);
+            assert_eq!(kept.media_white_point, colours.media_white_point);
+            assert_eq!(kept.green_trc, colours.green_trc);
+        }
+    }
+}
+
+#[test]
+fn a_profile_without_colours_is_dropped() {
     for size in [128, 3000, 200_000] {
-        let profile = profile(b"RGB ", size);
-        let photo = with_segments(&plain, &profile_segments(&profile, 60_000));
-        let out = anonymize(&photo, &AnonymizeSettings::default(), &DETECTOR)
-            .unwrap()
-            .jpeg;
-        let kept = decoded(&out).icc.unwrap();
-        assert!(kept.as_bytes() == profile, "profile of {size} bytes");
+        assert_eq!(
+            profile_of(&with_profile(&profile(b"RGB ", size))),
+            None,
+            "{size} bytes"
+        );
     }
 }
 

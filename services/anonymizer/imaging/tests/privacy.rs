@@ -19,7 +19,7 @@ use imaging::{
 use resize::resized;
 use support::{
     DETECTOR, SOLVAY, SOLVAY_FACES, covered, head,
-    photos::{LIMITS, jpeg, markers, profile, profile_segments, segment, with_segments},
+    photos::{LIMITS, jpeg, markers, profile_segments, segment, with_segments},
     sample,
 };
 
@@ -207,7 +207,8 @@ fn telltale() -> Vec<u8> {
         segment(0xEB, b"SecretBox"),
         segment(0xFE, b"SecretComment"),
     ];
-    segments.extend(profile_segments(&profile(b"RGB ", 600), 60_000));
+    let colours = moxcms::ColorProfile::new_srgb().encode().unwrap();
+    segments.extend(profile_segments(&colours, 60_000));
     let photo = with_segments(&jpeg(&sideways(&solvay), |_| {}), &segments);
     [&photo, &thumbnail[..], b"SecretTrailer"].concat()
 }

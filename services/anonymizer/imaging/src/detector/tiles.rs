@@ -143,7 +143,7 @@ fn spans(length: u32) -> Vec<Span> {
     let last = length + 2 * BORDER - each;
     (0..count)
         .map(|i| {
-            let begin = i * last / (count - 1);
+            let begin = (u64::from(i) * u64::from(last) / u64::from(count - 1)) as u32;
             let start = begin.saturating_sub(BORDER);
             let offset = BORDER.saturating_sub(begin);
             Span {

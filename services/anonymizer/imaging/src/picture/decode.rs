@@ -4,7 +4,7 @@
 
 use contract::{
     FailureReason,
-    media::{self, HeaderError, MediaType},
+    media::{self, HeaderError, MAX_SIDE, MediaType},
 };
 
 use super::{Picture, jpeg, orientation, png, webp};
@@ -26,6 +26,11 @@ impl Limits {
             return Err(DecodeError::TooManyPixels {
                 pixels,
                 limit: self.pixels,
+            });
+        }
+        if width.max(height) > MAX_SIDE {
+            return Err(DecodeError::TooLongSide {
+                side: width.max(height),
             });
         }
         if pixels == 0 {
@@ -54,6 +59,12 @@ pub enum DecodeError {
         /// The limit.
         limit: u64,
     },
+    /// A side of more than [`MAX_SIDE`] pixels: no JPEG can have it.
+    #[error("a side of {side} pixels: more than the {MAX_SIDE} that a JPEG can have")]
+    TooLongSide {
+        /// The longer side.
+        side: u32,
+    },
     /// No JPEG, PNG or WebP, or a kind of these that is not decoded.
     #[error("unsupported format: {0}")]
     Unsupported(String),
@@ -67,7 +78,9 @@ impl DecodeError {
     #[must_use]
     pub const fn reason(&self) -> FailureReason {
         match self {
-            Self::TooManyBytes { .. } | Self::TooManyPixels { .. } => FailureReason::TooLarge,
+            Self::TooManyBytes { .. } | Self::TooManyPixels { .. } | Self::TooLongSide { .. } => {
+                FailureReason::TooLarge
+            }
             Self::Unsupported(_) => FailureReason::UnsupportedFormat,
             Self::Corrupt(_) => FailureReason::CorruptImage,
         }
