@@ -164,7 +164,8 @@ fn inside(found: &Found, picture: &Picture) -> Option<Detection> {
     );
     (x < right && y < bottom).then(|| Detection {
         class: found.class,
-        score: found.score,
+        // A network may round beyond.
+        score: found.score.clamp(0.0, 1.0),
         x,
         y,
         width: right - x,

