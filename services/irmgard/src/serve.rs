@@ -249,6 +249,7 @@ impl Background<'_> {
             let results = ResultsConsumer::new(
                 self.database.background().clone(),
                 self.publisher.clone(),
+                self.settings.store.output_bucket.clone(),
                 queues.parked.clone(),
                 inbox,
                 self.metrics.results.clone(),

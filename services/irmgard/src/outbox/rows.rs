@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use contract::{Job, ObjectLocation, PhotoKey, job};
+use contract::{Job, ObjectLocation, job};
 use sqlx::{FromRow, PgPool};
+
+use crate::photo::output_of;
 
 /// An outbox row that is leased to this relay, with what its job needs.
 #[derive(Clone, Debug, FromRow)]
@@ -55,13 +57,7 @@ impl Leased {
         let original: ObjectLocation = text.parse().map_err(|e| unusable(format!("its original: {e}")))?;
         let id = self.photo_id.try_into().map_err(|e| unusable(format!("{e}")))?;
         let project: contract::ProjectName = self.project.parse().map_err(|e| unusable(format!("{e}")))?;
-        // The day in the original's key; the row's own may differ at midnight.
-        let key = PhotoKey::parse(original.key()).unwrap_or_else(|| PhotoKey {
-            project: project.clone(),
-            received_on: self.received_at.date_naive(),
-            id,
-        });
-        let output = ObjectLocation::new(output_bucket, key.anonymized())
+        let output = output_of(output_bucket, id, &project, Some(&original), self.received_at)
             .map_err(|e| unusable(format!("its output: {e}")))?;
         Ok(Job {
             version: job::VERSION,

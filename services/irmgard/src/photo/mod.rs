@@ -13,7 +13,7 @@ pub use self::{
     idempotency::{Key, remember, remembered},
     insert::{NewPhoto, draw_ids, insert, same_photo},
     list::{GivenImage, ListedProject, PhotoFilter, ProjectFilter, given_page, photos, projects},
-    output::{AnonymizedImage, NotShown},
+    output::{AnonymizedImage, NotShown, output_of},
     read::by_id,
     records::{AsRecordsError, Records, RecordsError},
     requeue::{OutboxRow, requeue},

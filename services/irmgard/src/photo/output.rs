@@ -1,8 +1,35 @@
 //! The anonymised photo's place, the only one that pictures are served from.
 
-use contract::{ObjectLocation, PhotoKey};
+use chrono::{DateTime, Utc};
+use contract::{ObjectLocation, PhotoId, PhotoKey, ProjectName, location::InvalidLocation};
 
 use super::row::{Photo, Status};
+
+/// Where the anonymised photo of a row belongs: its job says so, no other
+/// place is taken from a result, and none is served.
+///
+/// The day is the one in the original's key; a row whose original was deleted
+/// has its own.
+///
+/// # Errors
+/// When S3 allows no such bucket.
+pub fn output_of(
+    output_bucket: &str,
+    id: PhotoId,
+    project: &ProjectName,
+    original: Option<&ObjectLocation>,
+    received_at: DateTime<Utc>,
+) -> Result<ObjectLocation, InvalidLocation> {
+    let key = original
+        .and_then(|original| PhotoKey::parse(original.key()))
+        .filter(|key| key.id == id && key.project == *project)
+        .unwrap_or_else(|| PhotoKey {
+            project: project.clone(),
+            received_on: received_at.date_naive(),
+            id,
+        });
+    ObjectLocation::new(output_bucket, key.anonymized())
+}
 
 /// Where an anonymised photo lies.
 ///
@@ -31,18 +58,10 @@ impl AnonymizedImage {
         if photo.status != Status::Anonymized {
             return Err(NotShown::NotReady(photo.status));
         }
-        let location: ObjectLocation = photo
-            .output
-            .as_deref()
-            .and_then(|uri| uri.parse().ok())
-            .ok_or(NotShown::WrongPlace)?;
-        let own = PhotoKey::parse(location.key())
-            .is_some_and(|key| key.id.get() == photo.id && key.anonymized() == location.key());
-        if own && location.bucket() == output_bucket {
-            Ok(Self(location))
-        } else {
-            Err(NotShown::WrongPlace)
-        }
+        own_output(photo, output_bucket)
+            .filter(|own| photo.output.as_deref() == Some(own.to_string().as_str()))
+            .map(Self)
+            .ok_or(NotShown::WrongPlace)
     }
 
     /// Bucket and key.
@@ -50,4 +69,16 @@ impl AnonymizedImage {
     pub const fn location(&self) -> &ObjectLocation {
         &self.0
     }
+}
+
+fn own_output(photo: &Photo, output_bucket: &str) -> Option<ObjectLocation> {
+    let original = photo.original.as_deref().and_then(|uri| uri.parse().ok());
+    output_of(
+        output_bucket,
+        photo.id.try_into().ok()?,
+        &photo.project.parse().ok()?,
+        original.as_ref(),
+        photo.received_at,
+    )
+    .ok()
 }

@@ -2,13 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use contract::Outcome;
+use chrono::{DateTime, Utc};
+use contract::{ObjectLocation, Outcome};
 use sqlx::{PgConnection, PgPool};
 
 use super::{
     Verdict,
     batch::{AnonymizedColumns, Columns, FailedColumns},
 };
+use crate::photo::output_of;
 
 /// What a verdict did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +21,15 @@ pub enum Applied {
     Repeated,
     /// There is no such photo.
     UnknownPhoto,
+    /// Nothing: it names a place where this photo's output does not belong.
+    WrongOutput,
 }
 
 /// Writes verdicts, all or none; the answer has one entry per verdict.
+///
+/// An output that is not the photo's own, in `output_bucket`, is never
+/// written: its row would be final, and the original, perhaps the only picture
+/// there is, in nobody's list.
 ///
 /// `anonymized` overrides everything and is overridden by nothing; `failed`
 /// applies to `received` and `queued` only. Where a first result told no
@@ -29,9 +37,18 @@ pub enum Applied {
 ///
 /// # Errors
 /// The database's.
-pub async fn apply(pool: &PgPool, verdicts: &[Verdict]) -> Result<Vec<Applied>, sqlx::Error> {
-    let columns = Columns::of(verdicts);
+pub async fn apply(
+    pool: &PgPool,
+    output_bucket: &str,
+    verdicts: &[Verdict],
+) -> Result<Vec<Applied>, sqlx::Error> {
     let mut transaction = pool.begin().await?;
+    let outputs = own_outputs(&mut transaction, output_bucket, verdicts).await?;
+    let is_usable = |verdict: &&Verdict| match (&verdict.outcome, outputs.get(&verdict.id.get())) {
+        (Outcome::Anonymized { output, .. }, Some(own)) => own.as_ref() == Some(output),
+        (Outcome::Anonymized { .. }, None) | (Outcome::Failed { .. }, _) => true,
+    };
+    let columns = Columns::of(verdicts.iter().filter(is_usable));
     let mut changed = HashMap::new();
     if !columns.anonymized.ids.is_empty() {
         let ids = write_anonymized(&mut transaction, &columns.anonymized).await?;
@@ -44,6 +61,7 @@ pub async fn apply(pool: &PgPool, verdicts: &[Verdict]) -> Result<Vec<Applied>, 
     let mut known: HashSet<i64> = changed.keys().copied().collect();
     let unchanged: Vec<i64> = verdicts
         .iter()
+        .filter(is_usable)
         .map(|verdict| verdict.id.get())
         .filter(|id| !known.contains(id))
         .collect();
@@ -54,7 +72,9 @@ pub async fn apply(pool: &PgPool, verdicts: &[Verdict]) -> Result<Vec<Applied>, 
     transaction.commit().await?;
     let mut answer = |verdict: &Verdict| {
         let id = verdict.id.get();
-        if !known.contains(&id) {
+        if !is_usable(&verdict) {
+            Applied::WrongOutput
+        } else if !known.contains(&id) {
             Applied::UnknownPhoto
         } else if changed.get(&id) == Some(&name(&verdict.outcome)) {
             // Only one message of the batch has brought the change.
@@ -65,6 +85,39 @@ pub async fn apply(pool: &PgPool, verdicts: &[Verdict]) -> Result<Vec<Applied>, 
         }
     };
     Ok(verdicts.iter().map(&mut answer).collect())
+}
+
+/// Where the outputs of those photos belong that the verdicts call
+/// anonymised, as far as there are such photos; `None` for a row that this
+/// program did not write.
+async fn own_outputs(
+    connection: &mut PgConnection,
+    output_bucket: &str,
+    verdicts: &[Verdict],
+) -> Result<HashMap<i64, Option<ObjectLocation>>, sqlx::Error> {
+    let anonymized = |verdict: &&Verdict| matches!(verdict.outcome, Outcome::Anonymized { .. });
+    let ids: Vec<i64> = verdicts
+        .iter()
+        .filter(anonymized)
+        .map(|verdict| verdict.id.get())
+        .collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<(i64, String, Option<String>, DateTime<Utc>)> =
+        sqlx::query_as("SELECT id, project, original, received_at FROM photo WHERE id = ANY ($1)")
+            .bind(ids)
+            .fetch_all(connection)
+            .await?;
+    let own = |(id, project, original, received_at): (i64, String, Option<String>, DateTime<Utc>)| {
+        let original = original.and_then(|uri| uri.parse().ok());
+        let own = id.try_into().ok().zip(project.parse().ok());
+        let own = own.and_then(|(photo, project)| {
+            output_of(output_bucket, photo, &project, original.as_ref(), received_at).ok()
+        });
+        (id, own)
+    };
+    Ok(rows.into_iter().map(own).collect())
 }
 
 async fn write_anonymized(

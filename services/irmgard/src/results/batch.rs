@@ -35,7 +35,7 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    pub(super) fn of(verdicts: &[Verdict]) -> Self {
+    pub(super) fn of<'v>(verdicts: impl IntoIterator<Item = &'v Verdict>) -> Self {
         let mut columns = Self::default();
         for verdict in strongest(verdicts) {
             match &verdict.outcome {
@@ -77,7 +77,7 @@ impl FailedColumns {
 /// One verdict per photo, by id, so that concurrent batches lock rows in the
 /// same order: `anonymized` is final whatever else is said, and says most
 /// with its detections.
-fn strongest(verdicts: &[Verdict]) -> impl Iterator<Item = &Verdict> {
+fn strongest<'v>(verdicts: impl IntoIterator<Item = &'v Verdict>) -> impl Iterator<Item = &'v Verdict> {
     let strength = |verdict: &Verdict| match &verdict.outcome {
         Outcome::Anonymized {
             detections: Some(_), ..

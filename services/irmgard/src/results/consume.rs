@@ -47,6 +47,7 @@ impl Inbox {
 pub struct ResultsConsumer {
     pool: PgPool,
     publisher: Publisher,
+    output_bucket: String,
     parked_queue: String,
     inbox: Inbox,
     metrics: ResultMetrics,
@@ -62,11 +63,14 @@ struct Received {
 struct Ending;
 
 impl ResultsConsumer {
-    /// Reads one queue. What belongs to no photo goes to `parked_queue`.
+    /// Reads one queue. What cannot be used goes to `parked_queue`: it belongs
+    /// to no photo, or names an output elsewhere than in `output_bucket` at
+    /// the photo's own key.
     #[must_use]
     pub const fn new(
         pool: PgPool,
         publisher: Publisher,
+        output_bucket: String,
         parked_queue: String,
         inbox: Inbox,
         metrics: ResultMetrics,
@@ -74,6 +78,7 @@ impl ResultsConsumer {
         Self {
             pool,
             publisher,
+            output_bucket,
             parked_queue,
             inbox,
             metrics,
@@ -154,7 +159,7 @@ impl ResultsConsumer {
         let verdicts: Vec<Verdict> = batch.iter().map(|r| r.verdict.clone()).collect();
         let mut rest = SHORTEST_REST;
         loop {
-            let error = match limited(apply(&self.pool, &verdicts)).await {
+            let error = match limited(apply(&self.pool, &self.output_bucket, &verdicts)).await {
                 Ok(applied) => return Ok(Ok(applied)),
                 Err(error) => error,
             };
@@ -176,6 +181,13 @@ impl ResultsConsumer {
         let outcome = match applied {
             Applied::Changed => name(&verdict.outcome),
             Applied::Repeated => "repeated",
+            Applied::WrongOutput => {
+                let reason = Unattributable(format!(
+                    "the place that it names is not that of photo {}'s output",
+                    verdict.id
+                ));
+                return self.park(&delivery, &reason, end).await;
+            }
             Applied::UnknownPhoto => {
                 let reason = Unattributable(format!("there is no photo {}", verdict.id));
                 return self.park(&delivery, &reason, end).await;
@@ -207,7 +219,7 @@ impl ResultsConsumer {
         tracing::error!(
             reason = reason.0,
             messaging.destination.name = self.parked_queue,
-            "a message that belongs to no photo was parked"
+            "a message that cannot be used was parked"
         );
         let _ = delivery.ack().await;
         Ok(())

@@ -7,7 +7,8 @@
 //!   twice changes nothing.
 //! - While PostgreSQL is away messages are held. An outage is never held
 //!   against a message.
-//! - What belongs to no photo is parked, confirmed, for a person to look at.
+//! - What belongs to no photo, or names an output that is not the photo's own,
+//!   is parked, confirmed, for a person to look at.
 
 mod apply;
 mod batch;

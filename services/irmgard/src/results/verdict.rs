@@ -13,7 +13,7 @@ pub struct Verdict {
     pub outcome: Outcome,
 }
 
-/// The message belongs to no photo of ours. The text tells why.
+/// The message is no verdict on a photo of ours. The text tells why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unattributable(pub String);

@@ -95,7 +95,16 @@ async fn no_row_can_make_it_serve_an_original() {
     let other = key.replace(&format!("/{id}.jpg"), &format!("/{}.jpg", id + 1));
     web.put(output, &other, ANONYMISED.to_vec()).await;
     web.put(output, "x.jpg", ANONYMISED.to_vec()).await;
+    // Its own id, and yet not its own place.
+    let foreign = key.replace("/site-1/", "/site-2/");
+    let day = key.split('/').nth(2).unwrap();
+    let other_day = key.replace(day, "2020-02-02");
+    for key in [&foreign, &other_day] {
+        web.put(output, key, ANONYMISED.to_vec()).await;
+    }
     for place in [
+        format!("s3://{output}/{foreign}"),
+        format!("s3://{output}/{other_day}"),
         format!("s3://{input}/{key}"),
         format!("s3://{output}/{other}"),
         format!("s3://{output}/x.jpg"),

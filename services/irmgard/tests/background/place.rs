@@ -16,7 +16,7 @@ use irmgard::{
     metrics::Metrics,
     outbox::Relay,
     reconcile::Reconciler,
-    results::{Inbox, ResultsConsumer},
+    results::{Applied, Inbox, ResultsConsumer, Verdict, apply},
     settings::ServeSettings,
 };
 use local::Scratch;
@@ -113,6 +113,7 @@ impl Place {
         let results = ResultsConsumer::new(
             self.pool().clone(),
             self.publisher(),
+            self.settings.store.output_bucket.clone(),
             queues.parked.clone(),
             inbox,
             self.metrics.results.clone(),
@@ -195,9 +196,15 @@ impl Place {
             reason,
             detail: "for the test".to_owned(),
         };
-        let verdict = irmgard::results::Verdict { id, outcome };
-        irmgard::results::apply(self.pool(), &[verdict]).await.unwrap();
+        let verdict = Verdict { id, outcome };
+        self.apply(&[verdict]).await;
         id
+    }
+
+    pub async fn apply(&self, verdicts: &[Verdict]) -> Vec<Applied> {
+        apply(self.pool(), &self.settings.store.output_bucket, verdicts)
+            .await
+            .unwrap()
     }
 
     pub fn anonymized(&self, id: PhotoId) -> PhotoResult {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use chassis::broker::Message;
-use irmgard::results::{Verdict, apply};
+use irmgard::results::Verdict;
 
 use crate::place::Place;
 
@@ -60,9 +60,7 @@ async fn a_photo_that_later_ones_have_overtaken_is_queued_again_however_long_the
     let waiting = place.queued("70m").await;
     let later = place.queued("60m").await;
     let outcome = place.anonymized(later).outcome;
-    apply(place.pool(), &[Verdict { id: later, outcome }])
-        .await
-        .unwrap();
+    place.apply(&[Verdict { id: later, outcome }]).await;
     place
         .publish(&place.settings.broker.queues.jobs, Message::new("somebody's job"))
         .await;

@@ -2,7 +2,7 @@ use std::{collections::HashMap, time::Duration};
 
 use chassis::broker::Consumer;
 use contract::{FailureReason, JobMessage, headers};
-use irmgard::results::{Verdict, apply};
+use irmgard::results::Verdict;
 
 use crate::place::{PATIENCE, Place, TRACEPARENT, eventually};
 
@@ -105,7 +105,7 @@ async fn a_verdict_that_is_faster_than_the_relays_mark_stays() {
     let place = Place::new().await;
     let id = place.received().await;
     let outcome = place.anonymized(id).outcome;
-    apply(place.pool(), &[Verdict { id, outcome }]).await.unwrap();
+    place.apply(&[Verdict { id, outcome }]).await;
     place.start_relay();
     eventually("the outbox is empty", async || place.outbox_length().await == 0).await;
     assert_eq!(place.status(id).await, "anonymized");

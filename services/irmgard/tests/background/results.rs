@@ -1,6 +1,6 @@
 use chassis::broker::{Consumer, Message};
 use contract::{Detection, FailureReason, Outcome, PhotoId, headers};
-use irmgard::results::{Applied, Inbox, Verdict, apply};
+use irmgard::results::{Applied, Inbox, Verdict};
 use sqlx::types::Json;
 
 use crate::place::{PATIENCE, Place, eventually};
@@ -40,7 +40,7 @@ async fn detections(place: &Place, id: PhotoId) -> Option<Vec<Detection>> {
 }
 
 async fn applied(place: &Place, verdict: Verdict) -> Applied {
-    apply(place.pool(), &[verdict]).await.unwrap()[0]
+    place.apply(&[verdict]).await[0]
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn known_detections_are_never_lost_and_late_ones_are_added() {
         failure(at_once),
         success(&place, at_once),
     ];
-    let applied = apply(place.pool(), &batch).await.unwrap();
+    let applied = place.apply(&batch).await;
     assert_eq!(applied, [Applied::Changed, Applied::Repeated, Applied::Repeated]);
     assert!(detections(&place, at_once).await.is_some());
 }
@@ -244,6 +244,89 @@ async fn a_result_that_the_database_cannot_hold_is_parked_alone() {
     let parked = place.take(&queues.parked).await;
     assert_eq!(parked.body, result.encode().unwrap());
     assert_eq!(place.status(odd).await, "queued");
+}
+
+/// An `anonymized` is final: with a wrong place nobody would see the picture
+/// again, and nobody look for its original.
+#[tokio::test]
+async fn a_result_that_names_another_place_is_parked_and_the_photos_own_counts() {
+    let place = Place::new().await;
+    let queues = place.settings.broker.queues.clone();
+    let (id, neighbour) = (place.queued("0s").await, place.queued("0s").await);
+    let own = place.output(id.get()).to_string();
+    let with_output = |output: &str| {
+        let mut result = place.anonymized(id);
+        if let Outcome::Anonymized { output: named, .. } = &mut result.outcome {
+            *named = output.parse().unwrap();
+        }
+        result
+    };
+    let forged: Vec<_> = [
+        place.original(id.get()).to_string(),
+        place.output(neighbour.get()).to_string(),
+        own.replace("/site/", "/other/"),
+        own.replace("2026-01-02", "2026-01-03"),
+        own.replace(".jpg", ".png"),
+        own.replace("photos/", ""),
+    ]
+    .iter()
+    .map(|output| with_output(output))
+    .collect();
+    for result in forged
+        .iter()
+        .chain([&place.anonymized(id), &place.anonymized(neighbour)])
+    {
+        let message = Message::new(result.encode().unwrap());
+        place.publish(&queues.results, message).await;
+    }
+    place.start_consumer(Inbox::Results);
+    for id in [id, neighbour] {
+        place.wait_for_status(id, "anonymized").await;
+        let output: String = sqlx::query_scalar("SELECT output FROM photo WHERE id = $1")
+            .bind(id.get())
+            .fetch_one(place.pool())
+            .await
+            .unwrap();
+        assert_eq!(output, place.output(id.get()).to_string());
+    }
+    let parked = Consumer::subscribe(place.settings.broker.clone(), &queues.parked, 100);
+    for result in &forged {
+        let message = tokio::time::timeout(PATIENCE, parked.next())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(message.body, result.encode().unwrap());
+        let told = message.header_text(headers::X_PARKED_REASON).unwrap();
+        assert!(told.contains(&format!("photo {id}'s output")), "{told}");
+        message.ack().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_place_is_told_apart_from_a_repetition_and_adds_nothing() {
+    let place = Place::new().await;
+    let id = place.queued("0s").await;
+    let mut wrong = success(&place, id);
+    if let Outcome::Anonymized { output, .. } = &mut wrong.outcome {
+        *output = place.original(id.get());
+    }
+    let batch = [
+        wrong.clone(),
+        failure(id),
+        without_detections(&place, id),
+        wrong.clone(),
+    ];
+    assert_eq!(
+        place.apply(&batch).await,
+        [
+            Applied::WrongOutput,
+            Applied::Repeated,
+            Applied::Changed,
+            Applied::WrongOutput
+        ]
+    );
+    assert_eq!(applied(&place, wrong).await, Applied::WrongOutput);
+    assert_eq!(detections(&place, id).await, None);
 }
 
 #[tokio::test]
@@ -368,6 +451,10 @@ async fn hundreds_of_results_a_second_are_written() {
     .execute(place.pool())
     .await
     .unwrap();
+    sqlx::query(r"UPDATE photo SET original = regexp_replace(original, '\d+\.jpg$', id || '.jpg')")
+        .execute(place.pool())
+        .await
+        .unwrap();
     let publisher = place.connected_publisher().await;
     let ids: Vec<i64> = sqlx::query_scalar("SELECT id FROM photo")
         .fetch_all(place.pool())

@@ -1,8 +1,5 @@
 use contract::ObjectLocation;
-use irmgard::{
-    results::{Verdict, apply},
-    sweep::Sweep,
-};
+use irmgard::{results::Verdict, sweep::Sweep};
 use serde_json::Value;
 
 use crate::place::{Place, stderr, stdout};
@@ -43,9 +40,7 @@ async fn a_dry_run_finds_what_belongs_to_nothing_and_deletes_nothing() {
 
     let done = place.queued("0s").await;
     let outcome = place.anonymized(done).outcome;
-    apply(place.pool(), &[Verdict { id: done, outcome }])
-        .await
-        .unwrap();
+    place.apply(&[Verdict { id: done, outcome }]).await;
     let left_over = place.original(done.get());
     put(&place, &left_over).await;
     put(&place, &place.output(done.get())).await;
@@ -53,15 +48,12 @@ async fn a_dry_run_finds_what_belongs_to_nothing_and_deletes_nothing() {
     // Anonymised, as the row says, but the output is gone: the original may be all there is.
     let doubtful = place.queued("0s").await;
     let outcome = place.anonymized(doubtful).outcome;
-    apply(
-        place.pool(),
-        &[Verdict {
+    place
+        .apply(&[Verdict {
             id: doubtful,
             outcome,
-        }],
-    )
-    .await
-    .unwrap();
+        }])
+        .await;
     put(&place, &place.original(doubtful.get())).await;
 
     let input = &place.settings.store.input_bucket;
@@ -241,7 +233,7 @@ async fn the_original_of_an_anonymised_photo_is_deleted_only_beside_its_output()
     for has_output in [true, false] {
         let id = place.queued("0s").await;
         let outcome = place.anonymized(id).outcome;
-        apply(place.pool(), &[Verdict { id, outcome }]).await.unwrap();
+        place.apply(&[Verdict { id, outcome }]).await;
         put(&place, &place.original(id.get())).await;
         if has_output {
             put(&place, &place.output(id.get())).await;
