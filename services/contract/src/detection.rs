@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::media::MAX_SIDE;
+
 /// A kind of thing that the detector can find and the worker can hide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -89,4 +91,14 @@ pub struct Detection {
     pub width: u32,
     /// Height, pixels.
     pub height: u32,
+}
+
+impl Detection {
+    /// Whether the score is one, and no edge lies beyond the longest side of
+    /// a JPEG.
+    #[must_use]
+    pub fn is_plausible(&self) -> bool {
+        let edges = [self.x, self.y, self.width, self.height];
+        (0.0..=1.0).contains(&self.score) && edges.into_iter().all(|edge| edge <= MAX_SIDE)
+    }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Detection, FailureReason, ObjectLocation, PhotoId, job::shortened};
+use crate::{Detection, FailureReason, ObjectLocation, PhotoId, job::shortened, media::MAX_SIDE};
 
 /// The version of [`PhotoResult`] that this code writes and reads.
 pub const VERSION: u64 = 1;
@@ -76,12 +76,16 @@ impl PhotoResult {
     /// The message body.
     ///
     /// # Errors
-    /// When a score or duration is not finite.
+    /// Never for a value of this type; `serde_json`'s signature is passed on.
+    /// A score or duration that is not finite is written as `null`, which no
+    /// reader takes for a score.
     pub fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
         serde_json::to_vec(self)
     }
 
-    /// Reads a message body.
+    /// Reads a message body. Its numbers can be true of a JPEG: sides of 1 to
+    /// [`MAX_SIDE`] pixels, boxes not beyond that, scores of 0 to 1, a
+    /// duration that is not negative.
     ///
     /// # Errors
     /// See [`ResultError`].
@@ -90,10 +94,48 @@ impl PhotoResult {
             serde_json::from_slice(body).map_err(|e| ResultError::NotAResult(shortened(&e)))?;
         match value.get("version") {
             Some(version) if version.as_u64() == Some(VERSION) => {
-                Self::deserialize(&value).map_err(|e| ResultError::NotAResult(shortened(&e)))
+                let result: Self =
+                    Self::deserialize(&value).map_err(|e| ResultError::NotAResult(shortened(&e)))?;
+                result.outcome.check().map_err(ResultError::NotAResult)?;
+                Ok(result)
             }
             Some(version) => Err(ResultError::UnknownVersion(shortened(version))),
             None => Err(ResultError::NotAResult("no version".to_owned())),
+        }
+    }
+}
+
+impl Outcome {
+    /// Whether the numbers can be true; what is wrong otherwise.
+    fn check(&self) -> Result<(), String> {
+        let Self::Anonymized {
+            size_bytes,
+            width,
+            height,
+            detections,
+            seconds,
+            ..
+        } = self
+        else {
+            return Ok(());
+        };
+        let side = 1..=MAX_SIDE;
+        if !side.contains(width) || !side.contains(height) {
+            return Err(format!("a photo of {width} x {height} pixels"));
+        }
+        if i64::try_from(*size_bytes).is_err() {
+            return Err(format!("a photo of {size_bytes} bytes"));
+        }
+        if let Some(seconds) = seconds.filter(|s| !s.is_finite() || s.is_sign_negative()) {
+            return Err(format!("a duration of {seconds} s"));
+        }
+        match detections
+            .iter()
+            .flatten()
+            .find(|detection| !detection.is_plausible())
+        {
+            Some(odd) => Err(format!("an impossible detection: {odd:?}")),
+            None => Ok(()),
         }
     }
 }

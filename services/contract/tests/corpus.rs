@@ -36,7 +36,7 @@ fn job_messages() {
 
 #[test]
 fn result_messages() {
-    replay("result_message", 7, result_message::check);
+    replay("result_message", 9, result_message::check);
 }
 
 #[test]

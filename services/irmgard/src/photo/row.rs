@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use contract::Detection;
-use serde::Serialize;
-use sqlx::{FromRow, Row, postgres::PgRow};
+use serde::{Deserialize, Serialize};
+use sqlx::{FromRow, Row, postgres::PgRow, types::Json};
 use utoipa::ToSchema;
 
 /// Where a photo is on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Stored; its job is not yet in the queue.
@@ -191,7 +191,6 @@ impl FromRow<'_, PgRow> for Photo {
         let status = Status::parse(row.try_get("status")?)?;
         let original: Option<String> = row.try_get("original")?;
         let traceparent: Option<&str> = row.try_get("traceparent")?;
-        let detections: Option<sqlx::types::Json<Vec<Detection>>> = row.try_get("detections")?;
         Ok(Self {
             id,
             project: row.try_get("project")?,
@@ -213,7 +212,7 @@ impl FromRow<'_, PgRow> for Photo {
             output_size_bytes: row.try_get("output_size_bytes")?,
             output_width: row.try_get("output_width")?,
             output_height: row.try_get("output_height")?,
-            detections: detections.map(|json| json.0),
+            detections: detections(row, id)?,
             processing_seconds: row.try_get("processing_seconds")?,
             failure_reason: row.try_get("failure_reason")?,
             failure_detail: row.try_get("failure_detail")?,
@@ -222,6 +221,21 @@ impl FromRow<'_, PgRow> for Photo {
             output: row.try_get("output")?,
         })
     }
+}
+
+/// What was found. An entry that is none is left out: one row must not take a
+/// whole page with it.
+fn detections(row: &PgRow, id: i64) -> Result<Option<Vec<Detection>>, sqlx::Error> {
+    let error = match row.try_get::<Option<Json<Vec<Detection>>>, _>("detections") {
+        Ok(known) => return Ok(known.map(|json| json.0)),
+        Err(error) => error,
+    };
+    tracing::error!(photo.id = id, %error, "a photo's detections cannot be read: some are left out");
+    let Some(Json(serde_json::Value::Array(entries))) = row.try_get("detections")? else {
+        return Ok(None);
+    };
+    let readable = |entry| Detection::deserialize(entry).ok();
+    Ok(Some(entries.into_iter().filter_map(readable).collect()))
 }
 
 /// `bucket/key` of an `s3://bucket/key`.

@@ -68,6 +68,25 @@ async fn a_photo_tells_what_was_found_and_why_it_failed() {
     }
 }
 
+/// Written by an earlier version, which took such numbers from a result.
+#[tokio::test]
+async fn a_detection_that_cannot_be_read_hides_nothing_else() {
+    let web = filled().await;
+    web.execute(
+        r#"UPDATE photo SET detections = detections || '[{"class":"face","score":null,"x":1,"y":2,"width":3,"height":4}]'
+            WHERE id = 4;
+           UPDATE photo SET detections = '{"odd":true}' WHERE id = 7"#,
+    )
+    .await;
+    let photo = web.get("/photos/4").await;
+    assert_eq!(photo.status, 200);
+    let detections = photo.json()["detections"].clone();
+    assert_eq!(detections.as_array().unwrap().len(), 1);
+    assert_eq!(detections[0]["class"], "person");
+    assert!(web.get("/photos/7").await.json().get("detections").is_none());
+    assert_eq!(all(&web, "/projects/site-1/photos?limit=500").await.len(), 34);
+}
+
 #[tokio::test]
 async fn projects_come_by_name() {
     let web = filled().await;

@@ -164,8 +164,13 @@ async fn results_arrive_and_what_belongs_to_no_photo_is_parked() {
     let queues = place.settings.broker.queues.clone();
     let id = place.queued("0s").await;
     place.start_consumer(Inbox::Results);
+    let odd = String::from_utf8(place.anonymized(id).encode().unwrap()).unwrap();
     for (body, reason) in [
         (b"not json".to_vec(), "not a result"),
+        (
+            odd.replace(r#""score":0.75"#, r#""score":1e300"#).into_bytes(),
+            "impossible detection",
+        ),
         (
             br#"{"version":7,"id":1,"outcome":"failed"}"#.to_vec(),
             "unknown version 7",
