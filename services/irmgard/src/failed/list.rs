@@ -8,7 +8,7 @@ use contract::PhotoId;
 use serde::Serialize;
 use sqlx::{FromRow, PgPool};
 
-use crate::cli::Which;
+use crate::{cli::Which, terminal::escaped};
 
 /// A failed photo, for a person.
 #[derive(Clone, Debug, FromRow, Serialize)]
@@ -60,7 +60,7 @@ pub(super) async fn still_failed(pool: &PgPool, ids: &[i64]) -> Result<Vec<Photo
 pub(super) fn print(photos: &[FailedPhoto], json: bool, out: &mut impl Write) -> anyhow::Result<()> {
     if json {
         for photo in photos {
-            writeln!(out, "{}", serde_json::to_string(photo)?)?;
+            writeln!(out, "{}", escaped(&serde_json::to_string(photo)?))?;
         }
         return Ok(());
     }
@@ -76,12 +76,12 @@ pub(super) fn print(photos: &[FailedPhoto], json: bool, out: &mut impl Write) ->
     for photo in photos {
         table.add_row([
             photo.id.to_string(),
-            photo.project.clone(),
+            escaped(&photo.project),
             photo.received_at.format("%Y-%m-%d %H:%M:%SZ").to_string(),
-            photo.reason.clone().unwrap_or_default(),
-            photo.detail.clone().unwrap_or_default(),
+            escaped(photo.reason.as_deref().unwrap_or_default()),
+            escaped(photo.detail.as_deref().unwrap_or_default()),
             photo.size_bytes.to_string(),
-            photo.original.clone().unwrap_or_else(|| "deleted".to_owned()),
+            escaped(photo.original.as_deref().unwrap_or("deleted")),
         ]);
     }
     writeln!(out, "{table}")?;

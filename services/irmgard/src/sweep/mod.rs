@@ -17,7 +17,7 @@ use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use serde::Serialize;
 
 pub use self::find::Sweep;
-use crate::{cli::SweepArguments, database::Database, settings::ToolSettings};
+use crate::{cli::SweepArguments, database::Database, settings::ToolSettings, terminal::escaped};
 
 /// Deleting what is younger could hit an upload that is just being made.
 const YOUNGEST_TO_DELETE: Duration = Duration::from_secs(3600);
@@ -100,7 +100,7 @@ pub async fn run(
     // What was deleted before something went wrong is told as well.
     if arguments.json {
         for finding in &findings {
-            writeln!(out, "{}", serde_json::to_string(finding)?)?;
+            writeln!(out, "{}", escaped(&serde_json::to_string(finding)?))?;
         }
     } else {
         print(&findings, arguments.delete, out)?;
@@ -119,7 +119,7 @@ fn print(findings: &[Finding], delete: bool, out: &mut impl Write) -> anyhow::Re
     for finding in findings {
         table.add_row([
             finding.kind.name().to_owned(),
-            finding.location.clone(),
+            escaped(&finding.location),
             finding.since.format("%Y-%m-%d %H:%M:%SZ").to_string(),
             finding.size_bytes.map(|n| n.to_string()).unwrap_or_default(),
             if finding.deleted { "yes" } else { "no" }.to_owned(),

@@ -1,5 +1,7 @@
 //! What a photo may be called.
 
+use crate::terminal::is_acted_on;
+
 /// A file name is cut to so many bytes.
 const MAX_NAME_BYTES: usize = 255;
 
@@ -7,7 +9,7 @@ const MAX_NAME_BYTES: usize = 255;
 /// on; `None` where nothing is left.
 pub fn plain_name(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let mut plain: String = last.chars().filter(|c| !c.is_control()).collect();
+    let mut plain: String = last.chars().filter(|c| !is_acted_on(*c)).collect();
     while plain.len() > MAX_NAME_BYTES {
         plain.pop();
     }
@@ -26,6 +28,7 @@ mod tests {
             ("../../etc/passwd", Some("passwd")),
             (r"C:\photos\b.jpg", Some("b.jpg")),
             ("x\r\nSet-Cookie: y\u{1b}[2J\0.jpg", Some("xSet-Cookie: y[2J.jpg")),
+            ("a\u{202e}gpj.exe\u{2069}\u{200f}", Some("agpj.exe")),
             ("..", None),
             ("dir/", None),
             ("  ", None),

@@ -49,6 +49,31 @@ async fn failed_photos_are_listed() {
     );
 }
 
+/// The detail is a worker's word, the name a camera's.
+#[tokio::test]
+async fn a_list_cannot_play_with_the_terminal() {
+    let place = Place::new().await;
+    let id = place.failed(FailureReason::CorruptImage).await;
+    sqlx::query("UPDATE photo SET failure_detail = $1, name = $1")
+        .bind("a\u{1b}]0;title\u{7}\u{9b}2J\u{202e}gpj\r")
+        .execute(place.pool())
+        .await
+        .unwrap();
+    let table = stdout(&place.irmgard(&["failed", "list"]).await);
+    assert!(
+        table.contains("\\u001b") && table.contains("\\u202e"),
+        "{table:?}"
+    );
+    let json = stdout(&place.irmgard(&["failed", "list", "--json"]).await);
+    for text in [&table, &json] {
+        let odd = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+        assert!(!text.contains(odd), "{text:?}");
+    }
+    let photo: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(photo["id"], id.get());
+    assert_eq!(photo["detail"], "a\u{1b}]0;title\u{7}\u{9b}2J\u{202e}gpj\r");
+}
+
 #[tokio::test]
 async fn an_export_is_for_its_owners_eyes_and_is_recorded() {
     let place = Place::new().await;
