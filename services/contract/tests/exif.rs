@@ -140,6 +140,19 @@ fn the_time_with_and_without_an_offset() {
     }
 }
 
+/// A year that RFC 3339 cannot write must not come into an answer.
+#[test]
+fn a_year_that_no_time_can_have_in_utc_is_none() {
+    for (date, offset) in [
+        ("0000:06:01 00:00:00", None),
+        ("0001:01:01 00:00:00", Some("+00:01")),
+        ("9999:12:31 23:59:59", Some("-00:01")),
+    ] {
+        assert_eq!(taken(date, offset), None, "{date} {offset:?}");
+    }
+    assert!(taken("9999:12:31 23:59:59", Some("+00:01")).is_some());
+}
+
 #[test]
 fn a_time_that_is_none() {
     for date in [

@@ -2,12 +2,14 @@
 
 use std::io::Cursor;
 
-use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, Utc};
 use exif::{In, Tag, Value};
+
+use super::YEARS;
 
 /// The time at which the camera says that it took the photo: EXIF
 /// `DateTimeOriginal` with `OffsetTimeOriginal`; without an offset it is taken
-/// as UTC. `None` where the bytes hold no such time.
+/// as UTC. `None` where the bytes hold no such time, or one outside [`YEARS`].
 #[must_use]
 pub fn taken_at(head: &[u8]) -> Option<DateTime<Utc>> {
     let exif = read_exif(head)?;
@@ -23,7 +25,8 @@ pub fn taken_at(head: &[u8]) -> Option<DateTime<Utc>> {
     let local = NaiveDate::from_ymd_opt(stamp.year.into(), stamp.month.into(), stamp.day.into())?
         .and_hms_opt(stamp.hour.into(), stamp.minute.into(), stamp.second.into())?;
     let offset = FixedOffset::east_opt(i32::from(stamp.offset.unwrap_or(0)) * 60)?;
-    Some(local.and_local_timezone(offset).single()?.to_utc())
+    let taken_at = local.and_local_timezone(offset).single()?.to_utc();
+    YEARS.contains(&taken_at.year()).then_some(taken_at)
 }
 
 /// EXIF `Orientation`, 1 to 8 (CIPA DC-008, 4.6.4); 1 where there is none or

@@ -7,6 +7,8 @@ mod jpeg;
 mod png;
 mod webp;
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use self::bytes::Bytes;
@@ -17,6 +19,10 @@ pub use self::exif::{orientation, taken_at};
 /// Every anonymised photo is a JPEG. JPEG itself goes up to 65,535 (ITU-T
 /// T.81, B.2.2), libjpeg-turbo up to this (`JPEG_MAX_DIMENSION`).
 pub const MAX_SIDE: u32 = 65_500;
+
+/// Years (UTC) in which a photo can have been taken: those that RFC 3339 can
+/// write, without the year 0, which a camera without a clock tells.
+pub const YEARS: RangeInclusive<i32> = 1..=9999;
 
 /// A picture format that is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -255,7 +255,8 @@ pub(super) async fn list(
 #[into_params(parameter_in = Query)]
 pub(super) struct ProjectsQuery {
     /// Only those after this name.
-    after: Option<String>,
+    #[param(value_type = Option<String>)]
+    after: Option<ProjectName>,
     /// At most so many: 1 to 500, usually 500.
     limit: Option<i64>,
 }
@@ -273,7 +274,10 @@ pub(super) struct ProjectPage {
 #[utoipa::path(
     get, path = "/projects", tag = "photos",
     params(ProjectsQuery),
-    responses((status = 200, body = ProjectPage)),
+    responses(
+        (status = 200, body = ProjectPage),
+        (status = 400, description = "`invalid-query`", body = ProblemBody, content_type = "application/problem+json"),
+    ),
 )]
 pub(super) async fn list_projects(
     State(api): State<Api>,
@@ -283,7 +287,7 @@ pub(super) async fn list_projects(
     let limit = limit(query.limit, LARGEST_PAGE, LARGEST_PAGE)?;
     let filter = ProjectFilter {
         only: caller.project,
-        after: query.after.unwrap_or_default(),
+        after: query.after.map(String::from).unwrap_or_default(),
         limit: limit + 1,
     };
     let mut projects = api

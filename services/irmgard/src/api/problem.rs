@@ -257,7 +257,7 @@ impl From<UploadError> for Problem {
             UploadError::IdempotencyKeyReused => return Self::new(Code::IdempotencyKeyReused),
             UploadError::UnknownFormat => return Self::new(Code::UnsupportedFormat),
             UploadError::TooLarge { .. } => Code::TooLarge,
-            UploadError::TooManyPixels { .. } => Code::TooManyPixels,
+            UploadError::TooManyPixels { .. } | UploadError::TooLong { .. } => Code::TooManyPixels,
             UploadError::Damaged | UploadError::Truncated => Code::DamagedImage,
             UploadError::Idle { .. } => Code::UploadIdle,
             UploadError::TooSlow(_) => Code::UploadTooSlow,

@@ -1,5 +1,7 @@
 //! Why an upload ends without a photo.
 
+use contract::media::MAX_SIDE;
+
 use super::form::FormError;
 use crate::{pace::TooSlow, photo::RecordsError, store::StoreError};
 
@@ -19,6 +21,14 @@ pub enum UploadError {
         pixels: u64,
         /// The limit.
         limit: u64,
+    },
+    /// A side is longer than a JPEG can be, which the anonymised photo is.
+    #[error("the photo has {width} x {height} pixels, and no side may have more than {MAX_SIDE}")]
+    TooLong {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
     },
     /// Neither JPEG nor PNG nor WebP.
     #[error("neither JPEG nor PNG nor WebP")]
@@ -50,7 +60,7 @@ pub enum UploadError {
     /// The form has two or more fields `image`.
     #[error("the form has more than one field image")]
     SeveralImages,
-    /// `taken_at` is no time.
+    /// `taken_at` is no time, or not in one of [`contract::media::YEARS`].
     #[error("taken_at is no RFC 3339 time")]
     TakenAt,
     /// The key belongs to other bytes.

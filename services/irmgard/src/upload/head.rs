@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
-use contract::media::{self, Header, HeaderError, MediaType};
+use contract::media::{self, Header, HeaderError, MAX_SIDE, MediaType};
 
 use super::{
     budget::{Budget, Share},
@@ -69,6 +69,12 @@ pub async fn read(
             Err(HeaderError::Damaged) => return Err(UploadError::Damaged),
         }
     };
+    if header.width.max(header.height) > MAX_SIDE {
+        return Err(UploadError::TooLong {
+            width: header.width,
+            height: header.height,
+        });
+    }
     if header.pixels() > settings.max_pixels {
         return Err(UploadError::TooManyPixels {
             pixels: header.pixels(),

@@ -1,7 +1,8 @@
 //! What an upload's body turns out to be: the photo, or a form around it.
 
 use axum::body::Body;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
+use contract::media::YEARS;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -102,14 +103,17 @@ impl Incoming {
     }
 }
 
-/// Reads `taken_at`, an RFC 3339 time.
+/// Reads `taken_at`, an RFC 3339 time that in UTC is in one of [`YEARS`]: no
+/// other can be written as RFC 3339 in an answer.
 ///
 /// # Errors
 /// [`UploadError::TakenAt`].
 pub fn parse_taken_at(text: &str) -> Result<DateTime<Utc>, UploadError> {
     DateTime::parse_from_rfc3339(text.trim())
+        .ok()
         .map(|time| time.to_utc())
-        .map_err(|_| UploadError::TakenAt)
+        .filter(|time| YEARS.contains(&time.year()))
+        .ok_or(UploadError::TakenAt)
 }
 
 #[cfg(test)]
@@ -122,12 +126,18 @@ mod tests {
             parse_taken_at("2024-02-29T12:00:00+01:00").unwrap().to_rfc3339(),
             "2024-02-29T11:00:00+00:00"
         );
+        for edge in ["0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59+00:00"] {
+            assert_eq!(parse_taken_at(edge).unwrap().to_rfc3339(), edge);
+        }
         for bad in [
             "",
             "yesterday",
             "2024-02-30T00:00:00Z",
             "2024-02-29",
             "1709208000",
+            "0000-06-01T00:00:00Z",
+            "0001-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59-00:01",
         ] {
             assert!(parse_taken_at(bad).is_err(), "{bad}");
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use contract::media::MAX_SIDE;
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::sleep};
 
 use super::{
@@ -53,6 +54,20 @@ async fn pixels_are_counted_from_the_header() {
         .is_problem(422, "too-many-pixels");
     web.nothing_left().await;
     assert_eq!(web.post(PHOTOS, png(10_000, 10_000)).await.status, 202);
+}
+
+/// The anonymised photo is a JPEG, which cannot be longer.
+#[tokio::test]
+async fn a_side_that_no_jpeg_can_have_is_refused() {
+    let web = Web::start().await;
+    for (width, height) in [(MAX_SIDE + 1, 10), (10, MAX_SIDE + 1), (100_000_000, 1)] {
+        let answer = web.post(PHOTOS, png(width, height)).await;
+        answer.is_problem(422, "too-many-pixels");
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("65500"), "{detail}");
+    }
+    web.nothing_left().await;
+    assert_eq!(web.post(PHOTOS, png(MAX_SIDE, 10)).await.status, 202);
 }
 
 #[tokio::test]
@@ -126,9 +141,11 @@ async fn a_form_has_one_image_and_a_readable_time() {
 #[tokio::test]
 async fn queries_that_cannot_be_read_are_refused() {
     let web = Web::start().await;
-    web.post(&format!("{PHOTOS}?taken_at=noon"), jpeg(64, 48, 900, 1))
-        .await
-        .is_problem(400, "invalid-taken-at");
+    for bad in ["noon", "9999-12-31T23:59:59-00:01", "0001-01-01T00:00:00%2B00:01"] {
+        web.post(&format!("{PHOTOS}?taken_at={bad}"), jpeg(64, 48, 900, 1))
+            .await
+            .is_problem(400, "invalid-taken-at");
+    }
     for query in [
         "limit=0",
         "limit=501",
@@ -141,7 +158,39 @@ async fn queries_that_cannot_be_read_are_refused() {
             .await
             .is_problem(400, "invalid-query");
     }
+    for query in ["after=%00", "after=a%00b", "after=%ff", "after=a%2fb", "limit=0"] {
+        web.get(&format!("/projects?{query}"))
+            .await
+            .is_problem(400, "invalid-query");
+    }
     web.nothing_left().await;
+}
+
+/// PostgreSQL's text holds no NUL: wherever a client can write one, it is
+/// refused or left out before it gets there.
+#[tokio::test]
+async fn a_nul_gets_nowhere() {
+    let web = Web::start().await;
+    for path in [
+        "/projects?after=a%00",
+        "/projects/a%00/photos",
+        "/projects/a/photos?status=queued%00",
+        "/projects/a/photos?after=1%00",
+    ] {
+        assert_eq!(web.get(path).await.status, 400, "{path}");
+    }
+    assert_eq!(web.get("/photos/1%00").await.status, 404);
+    web.post(
+        &format!("{PHOTOS}?taken_at=2024-01-01T00:00:00Z%00"),
+        jpeg(64, 48, 900, 1),
+    )
+    .await
+    .is_problem(400, "invalid-taken-at");
+    web.nothing_left().await;
+    let named = web
+        .post(&format!("{PHOTOS}?name=a%00b.jpg"), jpeg(64, 48, 900, 1))
+        .await;
+    assert_eq!((named.status, &named.json()["name"]), (202, &"ab.jpg".into()));
 }
 
 #[tokio::test]
