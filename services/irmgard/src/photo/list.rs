@@ -57,7 +57,8 @@ pub struct GivenImage {
     pub id: i64,
     /// The file name that the camera gave.
     pub name: String,
-    /// `bucket/key` of the original.
+    /// `bucket/key` at which the original was stored, whether or not it is
+    /// still there; empty once a person deleted the original of a failed photo.
     pub storage_location: String,
     /// The timelapse project.
     pub project: String,

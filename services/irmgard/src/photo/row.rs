@@ -103,7 +103,10 @@ pub struct Photo {
     pub height: i32,
     /// SHA-256 of the original, hexadecimal.
     pub sha256: String,
-    /// `bucket/key` of the original; not kept once the photo is anonymised.
+    /// `bucket/key` at which the original was stored. It stays when the photo
+    /// is anonymised and the object there is removed, as the name under which
+    /// the given API knows the photo; it goes when a person deletes the
+    /// original of a failed photo.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_location: Option<String>,
     /// Name of the token that it came with.
