@@ -4,6 +4,9 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+/// S3's limit on a key.
+const MAX_KEY_BYTES: usize = 1024;
+
 /// An object in the object store, written `s3://bucket/key` in messages.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -18,8 +21,10 @@ pub enum InvalidLocation {
     /// Neither `s3://bucket/key` nor `bucket/key`.
     #[error("a location is written s3://bucket/key")]
     Shape,
-    /// S3 takes keys of 1 to 1024 bytes of UTF-8.
-    #[error("an object key has 1 to 1024 bytes and no control characters")]
+    /// Not a key of [`ObjectLocation::new`].
+    #[error(
+        "an object key has 1 to 1024 bytes, no control characters or backslashes, and no part between slashes that is empty, '.' or '..'"
+    )]
     Key,
     /// S3's bucket naming rules: 3 to 63 of `a-z 0-9 . -`, a letter or digit
     /// at both ends, no two dots together.
@@ -32,14 +37,18 @@ pub enum InvalidLocation {
 impl ObjectLocation {
     /// An object by bucket and key.
     ///
+    /// S3 takes any 1 to 1024 bytes of UTF-8 as a key. Many servers and
+    /// proxies read it as a path, though, and to them `a/../b` is `b` or even
+    /// another bucket: a key is taken only if it means the same to everybody.
+    ///
     /// # Errors
-    /// When S3 allows no such bucket or key.
+    /// When S3 allows no such bucket, or the key is none or ambiguous.
     pub fn new(bucket: impl Into<String>, key: impl Into<String>) -> Result<Self, InvalidLocation> {
         let (bucket, key) = (bucket.into(), key.into());
         if !is_bucket_name(&bucket) {
             return Err(InvalidLocation::Bucket);
         }
-        if !(1..=1024).contains(&key.len()) || key.chars().any(char::is_control) {
+        if !is_unambiguous_key(&key) {
             return Err(InvalidLocation::Key);
         }
         Ok(Self { bucket, key })
@@ -66,11 +75,18 @@ impl ObjectLocation {
     /// Reads `bucket/key`.
     ///
     /// # Errors
-    /// When there is no slash, or S3 allows no such bucket or key.
+    /// When there is no slash, or as [`ObjectLocation::new`].
     pub fn from_storage_location(text: &str) -> Result<Self, InvalidLocation> {
         let (bucket, key) = text.split_once('/').ok_or(InvalidLocation::Shape)?;
         Self::new(bucket, key)
     }
+}
+
+/// Leading, trailing and double slashes make empty parts; the empty key is one.
+fn is_unambiguous_key(key: &str) -> bool {
+    key.len() <= MAX_KEY_BYTES
+        && !key.chars().any(|c| c.is_control() || c == '\\')
+        && key.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 fn is_bucket_name(name: &str) -> bool {

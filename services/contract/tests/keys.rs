@@ -38,6 +38,24 @@ proptest! {
         }
     }
 
+    /// Whoever reads the key as a path comes to the same object as who does not.
+    #[test]
+    fn a_key_means_the_same_as_a_path(key in "((\\.|\\.\\.|[a-z .]{0,3}|photos)/){0,4}[a-zäöü\u{202e} ./\\\\\u{0}\u{7f}\u{85}-]{0,4}") {
+        let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+        let same = key.split('/').all(plain) && !key.contains(['\\', '\0', '\u{7f}', '\u{85}']);
+        prop_assert_eq!(ObjectLocation::new("input", key.as_str()).is_ok(), same);
+        let text = format!("input/{key}");
+        let read = ObjectLocation::from_storage_location(&text);
+        prop_assert_eq!(read.map(|location| location.key().to_owned()).ok(), same.then_some(key));
+    }
+
+    #[test]
+    fn file_names_of_cameras_are_keys(parts in prop::collection::vec("[\\p{L}\\p{N}][\\p{L}\\p{N}\\p{S}\\p{P}\\p{M} ]{0,12}", 1..4)) {
+        let key = parts.join("/").replace('\\', "_");
+        let plain = key.split('/').all(|part| !matches!(part, "" | "." | ".."));
+        prop_assert_eq!(ObjectLocation::new("input", key).is_ok(), plain);
+    }
+
     #[test]
     fn any_text_is_read_without_harm(text in any::<String>()) {
         let _ = PhotoKey::parse(&text);
@@ -90,10 +108,31 @@ fn locations_that_s3_does_not_take() {
         "s3://input",
         "s3://input/",
         "s3://input/a\nb",
+        "s3://input/a\0b",
+        "s3://input/a\u{85}b",
+        "s3://input/a\\b",
+        "s3://input//photos/a.jpg",
+        "s3://input/a//b",
+        "s3://input/a/",
+        "s3://input/.",
+        "s3://input/./photos/a.jpg",
+        "s3://input/..",
+        "s3://input/../output/photos/a.jpg",
+        "s3://input/x/../photos/a.jpg",
         "http://input/key",
         "input/key",
     ] {
         assert!(text.parse::<ObjectLocation>().is_err(), "{text}");
+    }
+    for key in [
+        "cam 1/ä.jpg",
+        "...",
+        "..a/.b",
+        "a..",
+        "IMG (1) [x] 100%+#?.JPG",
+        "写真/📷.jpg",
+    ] {
+        assert!(ObjectLocation::new("input", key).is_ok(), "{key}");
     }
     assert!(ObjectLocation::new("input", "k".repeat(1024)).is_ok());
     assert!(ObjectLocation::new("input", "k".repeat(1025)).is_err());

@@ -115,6 +115,11 @@ fn what_is_wrong_but_names_its_photo() {
         ("project", ""),
         ("uri", "file:///etc/passwd"),
         ("uri", "s3://../key"),
+        ("uri", "s3://input/x/../photos/site-north/2024-05-06/17.jpg"),
+        (
+            "output",
+            "s3://output/../input/photos/site-north/2024-05-06/17.jpg",
+        ),
         ("output", "output/key"),
     ] {
         let decoded = JobMessage::decode(&with(ours(), name, json!(value)));

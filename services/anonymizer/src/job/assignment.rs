@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn what_belongs_to_no_photo_is_parked() {
-        let bodies: [&[u8]; 7] = [
+        let bodies: [&[u8]; 12] = [
             b"",
             b"not json",
             b"[]",
@@ -230,6 +230,12 @@ mod tests {
             &given_message("secrets/a.jpg"),
             &given_message("output/a.jpg"),
             &given_message("input/photos/north/2026-02-03/17.png"),
+            // To a store that reads keys as paths, these are others' objects.
+            &given_message("input/./photos/north/2026-02-03/17.png"),
+            &given_message("input/x/../photos/north/2026-02-03/17.png"),
+            &given_message("input//photos/north/2026-02-03/17.png"),
+            &given_message("input/../output/photos/north/2026-02-03/17.jpg"),
+            &given_message("input/a\\..\\photos\\17.jpg"),
         ];
         for body in bodies {
             let read = Assignment::read(body, &buckets());

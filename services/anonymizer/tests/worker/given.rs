@@ -85,11 +85,26 @@ async fn given_message_about_a_photo_of_ours_or_another_bucket_is_parked() {
     site.start().await;
     let ours = site.photo(17, MediaType::Png);
     site.store_original(&ours, astronaut()).await;
-    let other = format!("{}/a.jpg", site.store.settings().output_bucket);
-    for location in [ours.original.storage_location(), other] {
+    let (input, output) = (ours.original.bucket(), ours.output.bucket());
+    let key = ours.original.key();
+    site.store
+        .put(&ours.output, astronaut(), "image/jpeg")
+        .await
+        .unwrap();
+    let forged = [
+        ours.original.storage_location(),
+        format!("{output}/a.jpg"),
+        // A store that reads keys as paths takes these for others.
+        format!("{input}/./{key}"),
+        format!("{input}/x/../{key}"),
+        format!("{input}//{key}"),
+        format!("{input}/../{output}/{}", ours.output.key()),
+    ];
+    for location in forged {
         site.queue(message(&location)).await;
         site.take(&site.queues.parked).await;
     }
     site.no_result().await;
     assert_eq!(site.read(&ours.original).await.unwrap(), astronaut());
+    assert_eq!(site.read(&ours.output).await.unwrap(), astronaut());
 }
