@@ -15,7 +15,8 @@ pub enum FailureReason {
     UnsupportedFormat,
     /// More bytes or pixels than the limits allow.
     TooLarge,
-    /// The detector or the encoder failed on this photo.
+    /// The detector or the encoder failed on this photo, or the object store,
+    /// in order otherwise, constantly fails at its original.
     ProcessingError,
     /// Work on this photo ended the process that did it, twice.
     ProcessCrashed,

@@ -15,6 +15,10 @@ pub const X_DELIVERY_COUNT: &str = "x-delivery-count";
 /// [`X_DELIVERY_COUNT`] to it.
 pub const X_EARLIER_DELIVERIES: &str = "x-irmgard-earlier-deliveries";
 
+/// How often a worker has published the message again because the store, in
+/// order otherwise, constantly failed at the message's object.
+pub const X_UNREADABLE_RETURNS: &str = "x-irmgard-unreadable-returns";
+
 /// Why a message was put into the parking queue.
 pub const X_PARKED_REASON: &str = "x-irmgard-parked-reason";
 

@@ -135,6 +135,7 @@ where
     match Fault::from(error) {
         Fault::NotFound => StoreError::NotFound,
         Fault::Unavailable(why) => StoreError::Unavailable(why),
+        failed @ Fault::Failed { .. } => StoreError::Unavailable(failed.to_string()),
         refused @ (Fault::Refused { .. } | Fault::TooLarge { .. }) => {
             StoreError::Refused(refused.to_string())
         }

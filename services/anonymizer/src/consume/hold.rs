@@ -2,6 +2,9 @@
 //!
 //! While any job is held, the consumer takes no further messages. As soon as
 //! one held job gets through, the others try again at once.
+//!
+//! A fault that concerns one job only holds nobody else up: that job tries
+//! again by itself, and not for long.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -63,6 +66,8 @@ impl Drop for Held<'_> {
 pub enum Fault<E> {
     /// The server's fault, which passes: try again.
     Passing(String),
+    /// The server is in order, but not for this step: try again, for a while.
+    Own(E),
     /// The step cannot succeed.
     Final(E),
 }
@@ -96,6 +101,8 @@ pub struct Patience<'a> {
     pub hold: Hold,
     /// No new try after this time.
     pub until: Instant,
+    /// How long a fault of the job's own is waited out.
+    pub alone: Duration,
     /// Cancelled when the process is to end.
     pub shutdown: CancellationToken,
     /// Whether the broker has taken the delivery back.
@@ -108,7 +115,8 @@ impl Patience<'_> {
     ///
     /// # Errors
     /// [`Interrupted`] when waiting has no more sense; the inner error is the
-    /// step's own and final.
+    /// step's own: of [`Fault::Final`], or of [`Fault::Own`] if there was
+    /// nothing else for as long as [`Patience::alone`].
     pub async fn persist<T, E, A>(
         &self,
         step: &'static str,
@@ -146,10 +154,11 @@ impl Patience<'_> {
         A: Future<Output = Result<T, Fault<E>>>,
     {
         let mut held = None;
+        let mut alone = None;
         let mut waits = Waits::default();
         loop {
             let recovered = self.hold.recovered.notified();
-            match attempt().await {
+            let own = match attempt().await {
                 Ok(value) => {
                     if let Some((_, since)) = held.take() {
                         tracing::info!(step, duration_seconds = seconds(since), "goes on after a fault");
@@ -158,14 +167,31 @@ impl Patience<'_> {
                     return Ok(Ok(value));
                 }
                 Err(Fault::Final(error)) => return Ok(Err(error)),
-                Err(Fault::Passing(why)) if held.is_none() => {
-                    tracing::warn!(step, error = why, "held: trying again until the fault is gone");
-                    held = Some((self.hold.begin(), Instant::now()));
+                Err(Fault::Own(error)) => {
+                    if held.take().is_some() {
+                        self.hold.recovered.notify_waiters();
+                    }
+                    Some(error)
                 }
-                Err(Fault::Passing(why)) => tracing::debug!(step, error = why, "still held"),
-            }
+                Err(Fault::Passing(why)) => {
+                    alone = None;
+                    if held.is_none() {
+                        tracing::warn!(step, error = why, "held: trying again until the fault is gone");
+                        held = Some((self.hold.begin(), Instant::now()));
+                    } else {
+                        tracing::debug!(step, error = why, "still held");
+                    }
+                    None
+                }
+            };
             let wait = waits.next();
-            if Instant::now() + wait > self.until {
+            let next = Instant::now() + wait;
+            if let Some(error) = own
+                && next > *alone.get_or_insert_with(Instant::now) + self.alone
+            {
+                return Ok(Err(error));
+            }
+            if next > self.until {
                 return Err(Interrupted::HeldTooLong);
             }
             if lost() {
@@ -213,10 +239,13 @@ mod tests {
         Patience {
             hold: hold.clone(),
             until: Instant::now() + Duration::from_secs(seconds),
+            alone: ALONE,
             shutdown: CancellationToken::new(),
             lost: &|| false,
         }
     }
+
+    const ALONE: Duration = Duration::from_secs(30);
 
     fn passing<T>() -> Result<T, Fault<Infallible>> {
         Err(Fault::Passing("away".to_owned()))
@@ -288,6 +317,48 @@ mod tests {
             })
             .await;
         assert_eq!((done, tries), (Ok(Err("gone")), 1));
+    }
+
+    /// It is the job's own, and says so soon; nobody is held for it.
+    #[tokio::test(start_paused = true)]
+    async fn an_own_fault_holds_nobody_and_has_an_end() {
+        let hold = Hold::default();
+        let held = hold.watch();
+        let (began, tries) = (Instant::now(), AtomicUsize::new(0));
+        let done = patience(&hold, 600)
+            .persist("get", || async {
+                assert_eq!(*held.borrow(), 0);
+                tries.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                Err::<(), _>(Fault::Own("broken"))
+            })
+            .await;
+        assert_eq!(done, Ok(Err("broken")));
+        let waited = began.elapsed();
+        assert!(waited <= ALONE && waited > ALONE / 2, "{waited:?}");
+        assert!(tries.into_inner() > 10);
+    }
+
+    /// An outage in between shows that it was not the job's own.
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_is_never_an_own_fault() {
+        let hold = Hold::default();
+        let held = hold.watch();
+        let tries = AtomicUsize::new(0);
+        let done = patience(&hold, 600)
+            .persist("get", || async {
+                match tries.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 10 {
+                    0 => Err::<(), _>(Fault::Passing("away".to_owned())),
+                    1 => {
+                        assert_eq!(*held.borrow(), 1);
+                        Err(Fault::Own("broken"))
+                    }
+                    _ => Err(Fault::Own("broken")),
+                }
+            })
+            .await;
+        assert_eq!(done, Err(Interrupted::HeldTooLong));
+        assert!(tries.into_inner() > 250);
+        assert_eq!(*held.borrow(), 0);
     }
 
     #[tokio::test(start_paused = true)]

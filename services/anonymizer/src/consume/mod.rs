@@ -182,6 +182,7 @@ impl Line {
         };
         let outcome = match stopped {
             Stopped::Interrupted(why) => why.name(),
+            Stopped::Unreadable => "unreadable",
             Stopped::Stuck => "stuck",
         };
         let seconds = began.elapsed().as_secs_f64();
@@ -195,6 +196,7 @@ impl Line {
             Stopped::Interrupted(Interrupted::DeliveryLost) => {}
             Stopped::Interrupted(Interrupted::ShuttingDown) => settle.again(GiveBack::ShuttingDown).await,
             Stopped::Interrupted(Interrupted::HeldTooLong) => settle.again(GiveBack::HeldTooLong).await,
+            Stopped::Unreadable => settle.again(GiveBack::Unreadable).await,
             Stopped::Stuck => {
                 settle.again(GiveBack::Stuck).await;
                 self.sick.cancel();

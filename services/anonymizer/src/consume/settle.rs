@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use chassis::broker::Delivery;
-use contract::headers::X_EARLIER_DELIVERIES;
+use contract::headers::{X_EARLIER_DELIVERIES, X_UNREADABLE_RETURNS};
 use tokio::time::sleep;
 
 use super::Line;
@@ -36,6 +36,8 @@ pub(super) enum GiveBack {
     ShuttingDown,
     /// A server was away too long.
     HeldTooLong,
+    /// The store is in order, but constantly fails at the job's object.
+    Unreadable,
     /// It comes close to the broker's delivery limit.
     NearLimit,
     /// A thread was lost in it: the one reason that speaks against the photo.
@@ -72,10 +74,14 @@ impl Settle<'_> {
     pub(super) async fn again(&self, why: GiveBack) {
         let worker = &self.line.worker;
         let before = self.delivery.deliveries_before() + u64::from(why == GiveBack::Stuck);
-        let copy = self
+        let mut copy = self
             .delivery
             .as_message()
             .with_header(X_EARLIER_DELIVERIES, i64::try_from(before).unwrap_or(i64::MAX));
+        if why == GiveBack::Unreadable {
+            let returns = self.delivery.unreadable_returns().saturating_add(1);
+            copy = copy.with_header(X_UNREADABLE_RETURNS, i64::try_from(returns).unwrap_or(i64::MAX));
+        }
         loop {
             if self.delivery.is_stale() {
                 return;

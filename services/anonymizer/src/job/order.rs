@@ -11,6 +11,9 @@ pub struct Order {
     /// Whether the broker has given it out before, so that it may have ended
     /// the process that had it.
     pub suspect: bool,
+    /// How often the message has been given back because the store failed at
+    /// its object.
+    pub unreadable_returns: u64,
     /// The trace that it belongs to.
     pub trace: Option<TraceContext>,
 }
@@ -20,6 +23,7 @@ impl From<&Delivery> for Order {
         Self {
             message: delivery.as_message(),
             suspect: delivery.deliveries_before() > 0,
+            unreadable_returns: delivery.unreadable_returns(),
             trace: TraceContext::extract(|name| delivery.header_text(name)),
         }
     }

@@ -32,6 +32,15 @@ const HEAD_BYTES: u64 = 2 << 20;
 /// Failures are told in a few words; the whole is in the log.
 const DETAIL_CHARS: usize = 300;
 
+/// How long a job is tried at a stretch while the store fails at its object
+/// only: it occupies the place of one that has no trouble.
+const ALONE_LIMIT: Duration = Duration::from_secs(30);
+
+/// So often a message is given back because the store, in order otherwise,
+/// failed at its object for [`ALONE_LIMIT`]: an hour of tries in all. Then it is
+/// a verdict, or the message would circulate for ever.
+const UNREADABLE_RETURNS: u64 = 120;
+
 /// Everything that a job needs.
 #[derive(Clone)]
 pub struct Worker {
@@ -58,6 +67,8 @@ pub struct Worker {
 pub enum Stopped {
     /// Waiting had no more sense.
     Interrupted(Interrupted),
+    /// The store is in order, but constantly fails at this job's object.
+    Unreadable,
     /// A thread is lost in the photo.
     Stuck,
 }
@@ -92,6 +103,9 @@ impl Worker {
             patience: Patience {
                 hold: self.hold.clone(),
                 until: began + self.hold_limit,
+                // Shorter than the whole, so that an outage before it does
+                // not leave it a moment only.
+                alone: ALONE_LIMIT.min(self.hold_limit / 2),
                 shutdown: self.shutdown.clone(),
                 lost,
             },
@@ -133,6 +147,7 @@ impl Run<'_> {
                 let detail = format!("{size_bytes} bytes or more");
                 return self.give_up(assignment, FailureReason::TooLarge, detail).await;
             }
+            Err(error @ StoreError::Failed { .. }) => return self.unreadable(assignment, error).await,
             Err(error) => {
                 let reason = FailureReason::ProcessingError;
                 return self.give_up(assignment, reason, error.to_string()).await;
@@ -191,15 +206,14 @@ impl Run<'_> {
                 // that of some proxy before it.
                 let head = look(&self.worker.store, output).await;
                 if matches!(head, Err(StoreError::NotFound)) {
-                    self.worker
-                        .store
-                        .check_bucket(output.bucket())
-                        .await
-                        .map_err(passing)?;
+                    self.bucket_answers(output).await?;
                 }
-                head.map_err(|error| self.sort_out(error))
+                self.read_or_fault(output, head).await
             })
             .await?;
+        if let Err(error @ StoreError::Failed { .. }) = found {
+            return self.unreadable(assignment, error).await;
+        }
         let Ok(Some((header, size_bytes))) = found else {
             let detail = "neither the original nor an anonymised photo is in the object store".to_owned();
             return self
@@ -227,7 +241,7 @@ impl Run<'_> {
             .patience
             .persist("get", || async {
                 let got = self.worker.store.get(location, limit).await;
-                got.map(Bytes::from).map_err(|error| self.sort_out(error))
+                self.read_or_fault(location, got.map(Bytes::from)).await
             })
             .await?;
         self.stage("get", began);
@@ -293,6 +307,45 @@ impl Run<'_> {
         let Ok(()) = deleted;
         self.stage("delete", began);
         Ok(())
+    }
+
+    /// Whose fault it is that an object cannot be read. Where the store fails
+    /// at it, but answers for its bucket, the trouble is the object's.
+    ///
+    /// Only for reading: a store that is full fails at every write, and
+    /// answers for its buckets all the same.
+    async fn read_or_fault<T>(
+        &self,
+        location: &ObjectLocation,
+        read: Result<T, StoreError>,
+    ) -> Result<T, Fault<StoreError>> {
+        match read {
+            Err(error @ StoreError::Failed { .. }) => {
+                self.bucket_answers(location).await?;
+                tracing::debug!(%error, "the store answers for the bucket, but fails at the object");
+                Err(Fault::Own(error))
+            }
+            other => other.map_err(|error| self.sort_out(error)),
+        }
+    }
+
+    async fn bucket_answers(&self, location: &ObjectLocation) -> Result<(), Fault<StoreError>> {
+        let asked = self.worker.store.check_bucket(location.bucket()).await;
+        asked.map_err(passing)
+    }
+
+    /// The store has failed at the object for as long as that is tried at a
+    /// stretch, and was in order all the while.
+    async fn unreadable(&mut self, assignment: &Assignment, error: StoreError) -> Result<Report, Stopped> {
+        let rounds = self.order.unreadable_returns.saturating_add(1);
+        tracing::warn!(%error, count = rounds, "the store is in order, but fails at this job's object");
+        if rounds < UNREADABLE_RETURNS {
+            return Err(Stopped::Unreadable);
+        }
+        let detail =
+            format!("the store is in order, but an object cannot be read in {rounds} rounds: {error}");
+        self.give_up(assignment, FailureReason::ProcessingError, detail)
+            .await
     }
 
     /// A verdict: on our photos as a result, else on the message.
@@ -367,7 +420,7 @@ impl Run<'_> {
     fn sort_out(&self, error: StoreError) -> Fault<StoreError> {
         let final_here = match &error {
             StoreError::NotFound | StoreError::TooLarge { .. } => true,
-            StoreError::Unavailable(_) => false,
+            StoreError::Unavailable(_) | StoreError::Failed { .. } => false,
             StoreError::Refused { code, .. } if code == "InvalidObjectState" => true,
             // Our keys are well-formed; what others call theirs is not known.
             StoreError::Refused { status, .. } => self.given && !matches!(status, 401 | 403),

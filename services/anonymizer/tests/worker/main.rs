@@ -15,4 +15,5 @@ mod journey;
 mod lifecycle;
 mod outage;
 mod suspect;
+mod unreadable;
 mod verdict;

@@ -54,6 +54,14 @@ impl Delivery {
             .saturating_add(u64::try_from(earlier).unwrap_or(0))
     }
 
+    /// How often a worker has given this message up for a while because the
+    /// store failed at its object.
+    #[must_use]
+    pub fn unreadable_returns(&self) -> u64 {
+        let returns = self.header_number(headers::X_UNREADABLE_RETURNS);
+        returns.and_then(|count| u64::try_from(count).ok()).unwrap_or(0)
+    }
+
     /// The message's id, if it has one.
     #[must_use]
     pub fn message_id(&self) -> Option<String> {
@@ -123,6 +131,7 @@ impl Delivery {
             headers::TRACEPARENT,
             headers::TRACESTATE,
             headers::X_EARLIER_DELIVERIES,
+            headers::X_UNREADABLE_RETURNS,
             headers::X_PARKED_REASON,
         ] {
             let value = self

@@ -18,6 +18,17 @@ pub enum StoreError {
     /// about the object; another attempt may succeed.
     #[error("object store unavailable: {0}")]
     Unavailable(String),
+    /// The store answered that something went wrong on its side (5xx). Mostly
+    /// that is as [`StoreError::Unavailable`]; but it may be this object only,
+    /// for ever: [`Store::check_bucket`](super::Store::check_bucket) helps to
+    /// tell.
+    #[error("object store failed: {code} (HTTP {status})")]
+    Failed {
+        /// S3's error code, or `unknown`.
+        code: String,
+        /// HTTP status.
+        status: u16,
+    },
     /// The store answered that it will not: credentials, rights, or a
     /// request that it does not understand. It says nothing about the object
     /// either; another attempt succeeds only after a person has done
@@ -35,7 +46,7 @@ impl StoreError {
     /// Whether waiting may help.
     #[must_use]
     pub const fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::Failed { .. })
     }
 }
 
@@ -63,9 +74,13 @@ where
         match (status, code) {
             (_, "NoSuchBucket") => Self::Unavailable("there is no such bucket".to_owned()),
             (_, "NoSuchKey" | "NotFound") | (404, "unknown") => Self::NotFound,
-            (408 | 429 | 500.., _) | (_, "RequestTimeout" | "SlowDown") => {
+            (408 | 429, _) | (_, "RequestTimeout" | "SlowDown") => {
                 Self::Unavailable(format!("{code} (HTTP {status})"))
             }
+            (500.., _) => Self::Failed {
+                code: code.to_owned(),
+                status,
+            },
             _ => Self::Refused {
                 code: code.to_owned(),
                 status,
