@@ -41,11 +41,25 @@ async fn photo_that_ends_the_process_fails_and_the_worker_lives_on() {
 async fn photo_that_panics_is_tried_in_a_child() {
     let mut site = Site::with(|environment| {
         environment.insert(FAILPOINTS.into(), "anonymizer::while-anonymizing=panic".into());
+        environment.insert("RUST_BACKTRACE".into(), "full".into());
     })
     .await;
     site.start().await;
     let photo = site.post(17, astronaut()).await;
-    assert_eq!(site.failure(photo.id).await, "process-crashed");
+    let result = site.result().await;
+    assert_eq!(result.id, photo.id);
+    let Outcome::Failed { reason, detail } = result.outcome else {
+        panic!("{:?}", result.outcome);
+    };
+    assert_eq!(reason.code(), "process-crashed");
+    assert!(
+        detail.contains("; panicked at ") && detail.contains("while-anonymizing"),
+        "{detail}"
+    );
+    assert!(
+        !detail.contains("note:") && !detail.contains("backtrace"),
+        "{detail}"
+    );
     assert!(site.worker.alive());
 }
 
