@@ -25,8 +25,10 @@ pub enum Command {
     /// Writes each photo as NAME.jpg into OUT, and leaves IN as it is. A photo
     /// that cannot be anonymised is not written. Settings come from the
     /// environment, as with `serve`: docs/configuration.md. Exit code 0: all
-    /// photos are anonymised; 1: some are not; 2: the command or the settings
-    /// make no sense, and nothing was done.
+    /// photos are anonymised; 1: some are not, or a folder below IN cannot be
+    /// read; 2: the command or the settings make no sense, and nothing was done.
+    /// Links to photos are followed, links to folders are not. Whatever links
+    /// there are in OUT, nothing is written into IN.
     File(crate::file::Arguments),
     /// Work on one photo from standard input, for `serve`.
     #[command(hide = true, name = crate::child::COMMAND)]

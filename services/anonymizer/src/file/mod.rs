@@ -1,17 +1,21 @@
 //! `anonymizer file IN… OUT`: photos from folders to a folder, without broker
 //! or object store, by the same [`imaging`].
 
+mod guard;
 mod plan;
 mod report;
 mod run;
+mod shown;
 
 use std::path::PathBuf;
 
 use clap::Args;
 
+pub use guard::Guard;
 pub use plan::{Entry, Plan, PlanError, plan};
 pub use report::Report;
 pub use run::run;
+pub use shown::{shown, shown_json};
 
 /// What `anonymizer file` takes.
 #[derive(Clone, Debug, Args)]

@@ -8,7 +8,9 @@ use std::{
 };
 
 use contract::media::MediaType;
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
+
+use super::{guard::resolved, shown};
 
 /// One photo: from where, to where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,13 +28,15 @@ pub struct Plan {
     pub entries: Vec<Entry>,
     /// Files in folders that are no photos by name or content.
     pub passed_over: usize,
+    /// Links in folders that lead to a folder or nowhere.
+    pub links_passed_over: usize,
 }
 
 /// The command makes no sense.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// An input cannot be read.
-    #[error("{path}: {why}")]
+    #[error("{}: {why}", shown(path))]
     Input {
         /// Which one.
         path: PathBuf,
@@ -40,10 +44,10 @@ pub enum PlanError {
         why: io::Error,
     },
     /// OUT is a file, or is named like a photo.
-    #[error("{0} is no folder: OUT is a folder, and photos keep their names in it")]
+    #[error("{} is no folder: OUT is a folder, and photos keep their names in it", shown(.0))]
     OutputIsNoFolder(PathBuf),
     /// OUT lies in IN: what is written there would be read the next time.
-    #[error("{output} lies in {input}: nothing is written into IN")]
+    #[error("{} lies in {}: nothing is written into IN", shown(output), shown(input))]
     OutputInInput {
         /// OUT.
         output: PathBuf,
@@ -51,13 +55,13 @@ pub enum PlanError {
         input: PathBuf,
     },
     /// There is nothing to do.
-    #[error("there is no photo in IN")]
-    NoPhoto,
+    #[error("there is no photo in IN{}", .0.as_deref().unwrap_or_default())]
+    NoPhoto(Option<String>),
 }
 
 /// Settles which photo goes where. Photos of a folder keep their place below
 /// it. Of two photos that would become the same file, the second is an entry
-/// that failed.
+/// that failed; so is a folder below IN that cannot be read.
 ///
 /// # Errors
 /// See [`PlanError`].
@@ -73,33 +77,88 @@ pub fn plan(inputs: &[PathBuf], output: &Path) -> Result<Plan, PlanError> {
             continue;
         }
         for file in WalkDir::new(input).sort_by_file_name().into_iter() {
-            let file = file.map_err(|e| unreadable(input, e.into()))?;
-            let is_file = fs::metadata(file.path()).is_ok_and(|data| data.is_file());
-            if !is_file {
-                continue;
+            let file = match file {
+                Ok(file) => file,
+                Err(error) if error.depth() == 0 => return Err(unreadable(input, error.into())),
+                Err(error) => {
+                    plan.add_unreadable(input, &error);
+                    continue;
+                }
+            };
+            match Kind::of(&file) {
+                Kind::Folder => {}
+                Kind::IdleLink => plan.links_passed_over += 1,
+                Kind::Other => plan.passed_over += 1,
+                Kind::Photo => {
+                    let below = file.path().strip_prefix(input).unwrap_or(file.path());
+                    plan.add(file.path().to_owned(), &output.join(below), &mut taken);
+                }
             }
-            if !looks_like_photo(file.path()) {
-                plan.passed_over += 1;
-                continue;
-            }
-            let below = file.path().strip_prefix(input).unwrap_or(file.path());
-            plan.add(file.path().to_owned(), &output.join(below), &mut taken);
         }
     }
     if plan.entries.is_empty() {
-        return Err(PlanError::NoPhoto);
+        return Err(PlanError::NoPhoto(plan.links_told()));
     }
     Ok(plan)
 }
 
+/// What is found in a folder.
+enum Kind {
+    Photo,
+    Folder,
+    /// Leads to a folder, where the same photos may be a second time or
+    /// without end; or nowhere.
+    IdleLink,
+    Other,
+}
+
+impl Kind {
+    fn of(file: &DirEntry) -> Self {
+        let kind = file.file_type();
+        let is_file = if kind.is_symlink() {
+            match fs::metadata(file.path()) {
+                Ok(data) if !data.is_dir() => data.is_file(),
+                _ => return Self::IdleLink,
+            }
+        } else {
+            kind.is_file()
+        };
+        if kind.is_dir() {
+            Self::Folder
+        } else if is_file && looks_like_photo(file.path()) {
+            Self::Photo
+        } else {
+            Self::Other
+        }
+    }
+}
+
 impl Plan {
+    /// The end of a sentence about links, if there are any.
+    #[must_use]
+    pub fn links_told(&self) -> Option<String> {
+        let count = self.links_passed_over;
+        (count > 0).then(|| format!(", {count} links passed over that lead to a folder or nowhere"))
+    }
+
+    fn add_unreadable(&mut self, input: &Path, error: &walkdir::Error) {
+        // walkdir's own text has the path in it, as it is.
+        let why = error
+            .io_error()
+            .map_or_else(|| "a link leads in a circle".to_owned(), ToString::to_string);
+        self.entries.push(Entry {
+            input: error.path().unwrap_or(input).to_owned(),
+            output: Err(format!("cannot be read: {why}")),
+        });
+    }
+
     fn add(&mut self, input: PathBuf, named: &Path, taken: &mut BTreeMap<PathBuf, PathBuf>) {
         let target = named.with_extension(MediaType::Jpeg.extension());
         let output = match taken.get(&target) {
             Some(first) => Err(format!(
                 "would become {}, as does {}; rename one of them",
-                target.display(),
-                first.display()
+                shown(&target),
+                shown(first)
             )),
             None => {
                 taken.insert(target.clone(), input.clone());
@@ -125,18 +184,6 @@ fn check_output(inputs: &[PathBuf], output: &Path) -> Result<(), PlanError> {
         }
     }
     Ok(())
-}
-
-/// Where a path that need not exist yet really lies.
-fn resolved(path: &Path) -> PathBuf {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let existing = absolute
-        .ancestors()
-        .find_map(|ancestor| Some((fs::canonicalize(ancestor).ok()?, ancestor.to_owned())));
-    match existing {
-        Some((real, ancestor)) => real.join(absolute.strip_prefix(&ancestor).unwrap_or(Path::new(""))),
-        None => absolute,
-    }
 }
 
 fn unreadable(path: &Path, why: io::Error) -> PlanError {
@@ -194,6 +241,50 @@ mod tests {
         assert_eq!(plan.passed_over, 1);
     }
 
+    /// No folder deep below is a reason to leave the others.
+    #[test]
+    fn folder_that_cannot_be_read_is_an_entry_that_failed() {
+        let input = folder(&[("a.jpg", b""), ("z.jpg", b"")]);
+        let name = "n".repeat(250);
+        let half: PathBuf = std::iter::repeat_n(name.as_str(), 9).collect();
+        let (upper, lower) = (input.path().join("m").join(&half), input.path().join("lower"));
+        fs::create_dir_all(&upper).unwrap();
+        fs::create_dir_all(lower.join(&half)).unwrap();
+        // Nobody may read it now by its path, which is over PATH_MAX.
+        fs::rename(&lower, upper.join("lower")).unwrap();
+        let plan = plan(&[input.path().to_owned()], Path::new("/out")).unwrap();
+        let told: Vec<_> = plan.entries.iter().map(|entry| entry.output.is_ok()).collect();
+        assert_eq!(told, [true, false, true]);
+        let why = plan.entries[1].output.clone().unwrap_err();
+        assert!(why.starts_with("cannot be read: File name too long"), "{why}");
+    }
+
+    #[test]
+    fn links_are_followed_to_photos_only() {
+        use std::os::unix::fs::symlink;
+        let input = folder(&[("a.jpg", b"")]);
+        let elsewhere = folder(&[("b.jpg", b"")]);
+        symlink(elsewhere.path().join("b.jpg"), input.path().join("link.jpg")).unwrap();
+        symlink(elsewhere.path(), input.path().join("folder.jpg")).unwrap();
+        symlink("/nowhere", input.path().join("dangling.jpg")).unwrap();
+        symlink(".", input.path().join("loop")).unwrap();
+        let found = plan(&[input.path().to_owned()], Path::new("/out")).unwrap();
+        let names: Vec<_> = found
+            .entries
+            .iter()
+            .map(|e| e.input.file_name().unwrap())
+            .collect();
+        assert_eq!(names, ["a.jpg", "link.jpg"]);
+        assert_eq!((found.links_passed_over, found.passed_over), (3, 0));
+        let only_links = folder(&[]);
+        symlink(elsewhere.path(), only_links.path().join("folder")).unwrap();
+        let refused = plan(&[only_links.path().to_owned()], Path::new("/out")).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "there is no photo in IN, 1 links passed over that lead to a folder or nowhere"
+        );
+    }
+
     #[test]
     fn of_two_photos_with_one_name_the_second_fails() {
         let input = folder(&[("a.jpg", b""), ("a.png", b"")]);
@@ -240,7 +331,7 @@ mod tests {
         let empty = folder(&[]);
         assert!(matches!(
             refused(&[empty.path().to_owned()], Path::new("/out")),
-            PlanError::NoPhoto
+            PlanError::NoPhoto(None)
         ));
     }
 }

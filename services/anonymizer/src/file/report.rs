@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, path::Path};
 
 use contract::{Detection, FailureReason};
 use imaging::Anonymized;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+
+use super::{shown, shown_json};
 
 /// What became of one photo; a line of `--json`.
 #[derive(Debug, Serialize)]
@@ -13,8 +15,10 @@ pub enum Report<'a> {
     /// It was written.
     Anonymized {
         /// The photo as it came.
+        #[serde(serialize_with = "lossy")]
         input: &'a Path,
         /// The photo that may be seen.
+        #[serde(serialize_with = "lossy")]
         output: &'a Path,
         /// Width in pixels, upright.
         width: u32,
@@ -28,6 +32,7 @@ pub enum Report<'a> {
     /// Nothing was written.
     Failed {
         /// The photo as it came.
+        #[serde(serialize_with = "lossy")]
         input: &'a Path,
         /// The verdict on the photo; none where something else is wrong.
         reason: Option<FailureReason>,
@@ -50,12 +55,27 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// The line of `--json`, with its end.
+    ///
+    /// # Errors
+    /// When a number is none that JSON has.
+    pub fn line(&self) -> serde_json::Result<String> {
+        let mut line = shown_json(&serde_json::to_string(self)?);
+        line.push('\n');
+        Ok(line)
+    }
+
     /// The line for people; `None` where all went well.
     #[must_use]
     pub fn complaint(&self) -> Option<String> {
         match self {
             Self::Anonymized { .. } => None,
-            Self::Failed { input, detail, .. } => Some(format!("{}: {detail}", input.display())),
+            Self::Failed { input, detail, .. } => Some(format!("{}: {detail}", shown(input))),
         }
     }
+}
+
+/// JSON is Unicode, file names need not be.
+fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
 }

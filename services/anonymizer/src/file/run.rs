@@ -8,7 +8,7 @@ use std::{
     process::ExitCode,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
 };
@@ -17,7 +17,7 @@ use chassis::settings::{Environment, Reader};
 use imaging::{AnonymizeSettings, anonymize, detector::Detector};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Arguments, Entry, Plan, Report, plan};
+use super::{Arguments, Entry, Guard, Plan, Report, plan, shown};
 use crate::{
     budget::{cores, job_bytes, memory_limit},
     settings::PhotoSettings,
@@ -52,12 +52,14 @@ pub fn run(arguments: &Arguments, environment: &dyn Environment) -> ExitCode {
         }
     };
     let desk = Desk {
+        guard: Guard::of(&arguments.inputs, &plan),
         detector,
         settings: settings.anonymize,
         json: arguments.json,
         overwrite: arguments.overwrite,
         bar: bar(plan.entries.len(), arguments.json),
         failed: AtomicUsize::new(0),
+        untold: AtomicBool::new(false),
         stdout: Mutex::new(io::stdout()),
     };
     desk.work(&plan, arguments.jobs.map_or_else(photos_at_once, usize::from));
@@ -66,12 +68,15 @@ pub fn run(arguments: &Arguments, environment: &dyn Environment) -> ExitCode {
 
 /// What the threads share.
 struct Desk {
+    guard: Guard,
     detector: Detector,
     settings: AnonymizeSettings,
     json: bool,
     overwrite: bool,
     bar: ProgressBar,
     failed: AtomicUsize,
+    /// Something could not be told on stdout.
+    untold: AtomicBool,
     stdout: Mutex<io::Stdout>,
 }
 
@@ -99,10 +104,13 @@ impl Desk {
             Ok(output) => output,
             Err(why) => return failed(why.clone()),
         };
+        if let Err(why) = self.guard.check(output) {
+            return failed(why);
+        }
         if output.exists() && !self.overwrite {
             return failed(format!(
                 "{} is there already; --overwrite replaces it",
-                output.display()
+                shown(output)
             ));
         }
         let photo = match read(&entry.input, self.settings.limits.bytes) {
@@ -121,7 +129,7 @@ impl Desk {
         };
         match write(output, &done.jpeg, self.overwrite) {
             Ok(()) => Report::anonymized(&entry.input, output, done),
-            Err(why) => failed(format!("{} cannot be written: {why}", output.display())),
+            Err(why) => failed(format!("{} cannot be written: {why}", shown(output))),
         }
     }
 
@@ -132,10 +140,10 @@ impl Desk {
         }
         self.bar.suspend(|| {
             if self.json {
-                let mut stdout = self.stdout.lock().unwrap_or_else(PoisonError::into_inner);
-                // A reader that went away has read enough; the photos go on.
-                let _ = serde_json::to_writer(&mut *stdout, report);
-                let _ = writeln!(stdout);
+                match report.line() {
+                    Ok(line) => self.say(&line),
+                    Err(error) => self.could_not_say(&error.into()),
+                }
             } else if let Some(text) = complaint {
                 complain(&text);
             }
@@ -143,10 +151,31 @@ impl Desk {
         self.bar.inc(1);
     }
 
+    /// Writes to stdout, whole lines.
+    fn say(&self, lines: &str) {
+        let mut stdout = self.stdout.lock().unwrap_or_else(PoisonError::into_inner);
+        match stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush()) {
+            // A reader that went away has read enough; the photos go on.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => self.could_not_say(&error),
+            _ => {}
+        }
+    }
+
+    fn could_not_say(&self, error: &io::Error) {
+        if !self.untold.swap(true, Ordering::Relaxed) {
+            complain(&format!("stdout: {error}"));
+        }
+    }
+
     fn close(self, plan: &Plan) -> ExitCode {
         self.bar.finish_and_clear();
-        let failed = self.failed.into_inner();
-        if !self.json {
+        let failed = self.failed.load(Ordering::Relaxed);
+        let links = plan.links_told();
+        if self.json {
+            if let Some(links) = links {
+                complain(links.trim_start_matches([',', ' ']));
+            }
+        } else {
             let mut text = format!("{} anonymised, {failed} failed", plan.entries.len() - failed);
             if plan.passed_over > 0 {
                 text.push_str(&format!(
@@ -154,10 +183,11 @@ impl Desk {
                     plan.passed_over
                 ));
             }
-            let stdout = self.stdout.into_inner().unwrap_or_else(PoisonError::into_inner);
-            let _ = writeln!(&stdout, "{text}");
+            text.push_str(&links.unwrap_or_default());
+            text.push('\n');
+            self.say(&text);
         }
-        if failed == 0 {
+        if failed == 0 && !self.untold.into_inner() {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
