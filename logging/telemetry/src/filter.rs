@@ -14,7 +14,7 @@ use tracing_subscriber::{
 
 /// Libraries whose `info` is of no use to who runs the program, and whose
 /// spans are not ours.
-const CHATTY: [&str; 15] = [
+const CHATTY: [&str; 14] = [
     "aws_config",
     "aws_sdk_s3",
     "aws_smithy_http_client",
@@ -23,7 +23,6 @@ const CHATTY: [&str; 15] = [
     "h2",
     "hyper",
     "hyper_util",
-    "lapin",
     "ort",
     "reqwest",
     "rustls",
@@ -32,9 +31,10 @@ const CHATTY: [&str; 15] = [
     "tower",
 ];
 
-/// The exporter's own notes: what matters of them is logged by [`crate`]'s
-/// watch over the export.
-const SILENT: [&str; 2] = ["opentelemetry", "opentelemetry-otlp"];
+/// Libraries whose notes repeat ours: on the exporter's this crate keeps watch,
+/// and the loss of a connection to the broker is logged where it is mended, not
+/// also as lapin's error, which cannot tell it from an orderly end.
+const SILENT: [&str; 3] = ["lapin", "opentelemetry", "opentelemetry-otlp"];
 
 /// `RUST_LOG` over the defaults: `info`, and [`CHATTY`] libraries at `warn`
 /// or what `RUST_LOG` says of everything, whichever is quieter.
@@ -84,7 +84,10 @@ impl Gate {
 
 fn is_our_span(metadata: &Metadata<'_>) -> bool {
     let krate = metadata.target().split("::").next().unwrap_or_default();
-    metadata.is_span() && *metadata.level() <= tracing::Level::INFO && !CHATTY.contains(&krate)
+    metadata.is_span()
+        && *metadata.level() <= tracing::Level::INFO
+        && !CHATTY.contains(&krate)
+        && !SILENT.contains(&krate)
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Gate {

@@ -207,8 +207,9 @@ fn rust_log_adds_to_the_defaults() {
         debug!(target: "irmgard::upload", "debug of ours");
         info!(target: "other", "info of another");
         debug!(target: "other", "debug of another");
-        info!(target: "lapin::channel", "chatter");
-        warn!(target: "lapin::channel", "warning");
+        info!(target: "hyper::client", "chatter");
+        warn!(target: "hyper::client", "warning");
+        error!(target: "lapin::channel", "told elsewhere");
     };
     let messages = |rust_log| -> Vec<String> {
         lines_of(&[("RUST_LOG", rust_log)], work)
@@ -225,7 +226,8 @@ fn rust_log_adds_to_the_defaults() {
         messages("debug"),
         ["debug of ours", "info of another", "debug of another", "warning"]
     );
-    assert_eq!(messages("warn,lapin=info"), ["chatter", "warning"]);
+    assert_eq!(messages("warn,hyper=info"), ["chatter", "warning"]);
+    assert_eq!(messages("warn,lapin=error"), ["warning", "told elsewhere"]);
     assert_eq!(messages("off"), Vec::<String>::new());
 }
 
