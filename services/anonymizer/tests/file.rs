@@ -264,7 +264,7 @@ fn names_do_nothing_to_a_terminal() {
     let (code, _, stderr) = run(&mut anonymizer(&[&folders.input(), &folders.output()]));
     assert_eq!(code, 1);
     assert!(
-        stderr.contains(r"a\u{1b}]0;x\u{7}\u{202e}gpj.jpg: unsupported format"),
+        stderr.contains(r"a\u001b]0;x\u0007\u202egpj.jpg: unsupported format"),
         "{stderr:?}"
     );
     let missing = folders.input().join("\u{1b}c");

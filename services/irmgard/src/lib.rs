@@ -22,5 +22,4 @@ pub mod serve;
 pub mod settings;
 pub mod store;
 pub mod sweep;
-pub mod terminal;
 pub mod upload;

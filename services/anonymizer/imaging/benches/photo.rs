@@ -8,8 +8,8 @@
 #![allow(clippy::panic, reason = "a benchmark ends by panicking where a test does")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
-#[path = "../tests/support/resize.rs"]
-mod resize;
+#[path = "../tests/support/shapes.rs"]
+mod shapes;
 
 use std::{
     fs,
@@ -28,8 +28,8 @@ use nix::sys::{
     resource::{UsageWho, getrusage},
     time::TimeValLike,
 };
-use resize::resized;
 use serde::Serialize;
+use shapes::resized;
 
 /// Runs of each size, one photo at a time; their median counts.
 const RUNS: usize = 7;

@@ -10,8 +10,8 @@
 #![allow(clippy::panic, reason = "a benchmark ends by panicking where a test does")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
-#[path = "../tests/support/resize.rs"]
-mod resize;
+#[path = "../tests/support/shapes.rs"]
+mod shapes;
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +27,7 @@ use imaging::{
     detector::{DetectSettings, Detector, Effort, Found, Threshold},
     picture::{self, Limits, Picture},
 };
-use resize::resized;
+use shapes::resized;
 
 const HIDDEN: f64 = 0.95;
 

@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "support/resize.rs"]
-mod resize;
+#[path = "support/shapes.rs"]
+mod shapes;
 mod support;
 
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ use imaging::{
     obscure::Mode,
     picture::{self, Picture},
 };
-use resize::resized;
+use shapes::{cropped, resized, turned};
 use support::{
     DETECTOR, SOLVAY, SOLVAY_FACES, covered, head,
     photos::{LIMITS, jpeg, markers, profile_segments, segment, with_segments},
@@ -107,17 +107,7 @@ fn every_detected_box_is_replaced() {
 #[test]
 fn a_face_that_fills_the_frame_is_hidden() {
     let astronaut = picture::decode(&sample("astronaut.png"), &LIMITS).unwrap();
-    let (x, y, width, height) = (165, 50, 125, 140);
-    let crop = |row: u32| {
-        let begin = 3 * ((y + row) * astronaut.width + x) as usize;
-        astronaut.pixels[begin..begin + 3 * width as usize].to_vec()
-    };
-    let face = Picture {
-        width,
-        height,
-        pixels: (0..height).flat_map(crop).collect(),
-        ..astronaut.clone()
-    };
+    let face = cropped(&astronaut, [165, 50, 125, 140]);
     for times in [1, 8, 24] {
         let photo = jpeg(&resized(&face, times * face.width, times * face.height), |_| {});
         let out = anonymized(&photo, Mode::Mosaic);
@@ -134,20 +124,7 @@ fn a_face_that_fills_the_frame_is_hidden() {
 
 /// Turned a quarter against the clock: EXIF orientation 6 turns it upright.
 fn sideways(picture: &Picture) -> Picture {
-    let (width, height) = (picture.height, picture.width);
-    let mut pixels = Vec::with_capacity(picture.pixels.len());
-    for y in 0..height {
-        for x in 0..width {
-            let from = 3 * (x * picture.width + picture.width - 1 - y) as usize;
-            pixels.extend_from_slice(&picture.pixels[from..from + 3]);
-        }
-    }
-    Picture {
-        width,
-        height,
-        pixels,
-        ..picture.clone()
-    }
+    turned(&turned(&turned(picture)))
 }
 
 /// EXIF with orientation 6, a camera's name, a place, and a thumbnail
@@ -256,17 +233,7 @@ fn a_photo_stored_sideways_is_hidden_as_it_is_seen() {
 fn people_cut_off_by_the_edge_are_hidden() {
     let solvay = picture::decode(&sample(SOLVAY), &LIMITS).unwrap();
     // The left edge through the face at 569 to 624, the bottom edge below it.
-    let (x, y, width, height) = (590, 640, 700, 160);
-    let crop = |row: u32| {
-        let begin = 3 * ((y + row) * solvay.width + x) as usize;
-        solvay.pixels[begin..begin + 3 * width as usize].to_vec()
-    };
-    let cut = Picture {
-        width,
-        height,
-        pixels: (0..height).flat_map(crop).collect(),
-        ..solvay.clone()
-    };
+    let cut = cropped(&solvay, [590, 640, 700, 160]);
     let out = anonymized(&jpeg(&cut, |_| {}), Mode::Mosaic);
     let half = imaging::detector::Rect {
         left: 0.0,

@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "support/resize.rs"]
-mod resize;
+#[path = "support/shapes.rs"]
+mod shapes;
 mod support;
 
 use imaging::{
@@ -12,7 +12,7 @@ use imaging::{
     detector::Rect,
     picture::{self, Limits, Picture},
 };
-use resize::resized;
+use shapes::{resized, turned};
 use support::{DETECTOR, SOLVAY, SOLVAY_FACES, covered, head, photos::png_of, sample};
 
 const LIMITS: Limits = Limits {
@@ -41,19 +41,6 @@ fn heads(scale: f32) -> Vec<Rect> {
 
 fn decoded() -> Picture {
     picture::decode(&sample(SOLVAY), &LIMITS).unwrap()
-}
-
-/// A quarter turn, clockwise.
-fn turned(picture: &Picture) -> Picture {
-    let (width, height) = (picture.width as usize, picture.height as usize);
-    let source = picture.pixels.as_chunks::<3>().0;
-    let pixels = (0..width * height).flat_map(|at| source[(height - 1 - at % height) * width + at / height]);
-    Picture {
-        width: picture.height,
-        height: picture.width,
-        pixels: pixels.collect(),
-        ..picture.clone()
-    }
 }
 
 #[test]

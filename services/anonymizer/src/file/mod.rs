@@ -15,7 +15,7 @@ pub use guard::Guard;
 pub use plan::{Entry, Plan, PlanError, plan};
 pub use report::Report;
 pub use run::run;
-pub use shown::{shown, shown_json};
+pub use shown::shown;
 
 /// What `anonymizer file` takes.
 #[derive(Clone, Debug, Args)]

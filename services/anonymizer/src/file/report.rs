@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use chassis::terminal::escaped;
 use contract::{Detection, FailureReason};
 use imaging::Anonymized;
 use serde::{Serialize, Serializer};
 
-use super::{shown, shown_json};
+use super::shown;
 
 /// What became of one photo; a line of `--json`.
 #[derive(Debug, Serialize)]
@@ -60,7 +61,7 @@ impl<'a> Report<'a> {
     /// # Errors
     /// When a number is none that JSON has.
     pub fn line(&self) -> serde_json::Result<String> {
-        let mut line = shown_json(&serde_json::to_string(self)?);
+        let mut line = escaped(&serde_json::to_string(self)?);
         line.push('\n');
         Ok(line)
     }

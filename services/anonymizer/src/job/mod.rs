@@ -10,8 +10,10 @@
 //!   worker was quicker; the result is given again.
 
 mod assignment;
+mod objects;
 mod order;
 mod report;
+mod verdict;
 mod worker;
 
 pub use assignment::{Assignment, Buckets, Origin, Rejection};

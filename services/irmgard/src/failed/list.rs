@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeSet, io::Write};
 
+use chassis::terminal::escaped;
 use chrono::{DateTime, Utc};
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use contract::PhotoId;
 use serde::Serialize;
 use sqlx::{FromRow, PgPool};
 
-use crate::{cli::Which, terminal::escaped};
+use crate::cli::Which;
 
 /// A failed photo, for a person.
 #[derive(Clone, Debug, FromRow, Serialize)]

@@ -11,13 +11,13 @@ mod listing;
 use std::{io::Write, time::Duration};
 
 use anyhow::bail;
-use chassis::store::Store;
+use chassis::{store::Store, terminal::escaped};
 use chrono::{DateTime, Utc};
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use serde::Serialize;
 
 pub use self::find::Sweep;
-use crate::{cli::SweepArguments, database::Database, settings::ToolSettings, terminal::escaped};
+use crate::{cli::SweepArguments, database::Database, settings::ToolSettings};
 
 /// Deleting what is younger could hit an upload that is just being made.
 const YOUNGEST_TO_DELETE: Duration = Duration::from_secs(3600);

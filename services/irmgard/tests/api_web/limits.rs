@@ -193,6 +193,24 @@ async fn a_nul_gets_nowhere() {
     assert_eq!((named.status, &named.json()["name"]), (202, &"ab.jpg".into()));
 }
 
+/// An upload of unknown length that holds the whole budget: after its first
+/// chunk nothing comes.
+async fn holder_of_all_memory(web: &Web, photo: &[u8]) -> TcpStream {
+    let mut holder = web.connect().await;
+    holder
+        .write_all(&upload_head(PHOTOS, "Transfer-Encoding: chunked\r\n"))
+        .await
+        .unwrap();
+    holder.write_all(b"7000\r\n").await.unwrap();
+    holder.write_all(&photo[..0x7000]).await.unwrap();
+    holder.write_all(b"\r\n").await.unwrap();
+    eventually("the first upload has the memory", async || {
+        web.metrics().contains("irmgard_upload_memory_free_bytes 0\n")
+    })
+    .await;
+    holder
+}
+
 #[tokio::test]
 async fn bodies_of_unknown_length_wait_for_memory_and_then_are_503() {
     let web = Web::start_with(|change| {
@@ -201,19 +219,8 @@ async fn bodies_of_unknown_length_wait_for_memory_and_then_are_503() {
         upload.memory_wait = Duration::from_millis(300);
     })
     .await;
-    // Holds the whole budget: the rest of its body does not come.
-    let mut holder = web.connect().await;
     let photo = jpeg(64, 48, 30_000, 1);
-    holder
-        .write_all(&upload_head(PHOTOS, "Transfer-Encoding: chunked\r\n"))
-        .await
-        .unwrap();
-    holder.write_all(b"7000\r\n").await.unwrap();
-    holder.write_all(&photo[..0x7000]).await.unwrap();
-    eventually("the first upload has the memory", async || {
-        web.metrics().contains("irmgard_upload_memory_free_bytes 0\n")
-    })
-    .await;
+    let mut holder = holder_of_all_memory(&web, &photo).await;
 
     let busy = web.post_chunked(PHOTOS, photo.clone()).await;
     busy.is_problem(503, "busy");
@@ -223,7 +230,7 @@ async fn bodies_of_unknown_length_wait_for_memory_and_then_are_503() {
 
     // Another waits, and has its turn when the first is done.
     let (waiting, ended) = tokio::join!(web.post_chunked(PHOTOS, photo.clone()), async {
-        holder.write_all(b"\r\n0\r\n\r\n").await.unwrap();
+        holder.write_all(b"0\r\n\r\n").await.unwrap();
         read_answer(&mut holder).await.unwrap()
     });
     assert_eq!((waiting.status, ended.status), (202, 202));
@@ -280,18 +287,7 @@ async fn a_camera_that_trickles_is_answered_408_and_gives_its_memory_to_others()
     })
     .await;
     let photo = jpeg(64, 48, 30_000, 1);
-    let mut holder = web.connect().await;
-    holder
-        .write_all(&upload_head(PHOTOS, "Transfer-Encoding: chunked\r\n"))
-        .await
-        .unwrap();
-    holder.write_all(b"7000\r\n").await.unwrap();
-    holder.write_all(&photo[..0x7000]).await.unwrap();
-    holder.write_all(b"\r\n").await.unwrap();
-    eventually("the first upload has the memory", async || {
-        web.metrics().contains("irmgard_upload_memory_free_bytes 0\n")
-    })
-    .await;
+    let mut holder = holder_of_all_memory(&web, &photo).await;
     let (waiting, trickled) = tokio::join!(
         web.post_chunked(PHOTOS, photo.clone()),
         trickle(&mut holder, b"1\r\nx\r\n")

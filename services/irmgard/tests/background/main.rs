@@ -16,3 +16,4 @@ mod serve;
 mod settings;
 mod sweep;
 mod tls;
+mod verdicts;

@@ -1,0 +1,113 @@
+//! What a job says in the end: on a photo of ours by a result message, on
+//! anything else by parking the message.
+
+use chassis::{broker::Message, store::StoreError};
+use contract::{
+    FailureReason, Outcome, PhotoId, PhotoResult,
+    headers::{TRACEPARENT, TRACESTATE, X_PARKED_REASON},
+};
+use telemetry::TraceContext;
+use tokio::time::Instant;
+
+use super::{Assignment, Ending, Report, Stopped, objects::passing, worker::Run};
+use crate::failpoint;
+
+/// Failures are told in a few words; the whole is in the log.
+const DETAIL_CHARS: usize = 300;
+
+/// So often a message is given back because the store, in order otherwise,
+/// failed at its object for [`ALONE_LIMIT`]: an hour of tries in all. Then it is
+/// a verdict, or the message would circulate for ever.
+const UNREADABLE_RETURNS: u64 = 120;
+
+impl Run<'_> {
+    /// The store has failed at the object for as long as that is tried at a
+    /// stretch, and was in order all the while.
+    pub(super) async fn unreadable(
+        &mut self,
+        assignment: &Assignment,
+        error: StoreError,
+    ) -> Result<Report, Stopped> {
+        let rounds = self.order.unreadable_returns.saturating_add(1);
+        tracing::warn!(%error, count = rounds, "the store is in order, but fails at this job's object");
+        if rounds < UNREADABLE_RETURNS {
+            return Err(Stopped::Unreadable);
+        }
+        let detail =
+            format!("the store is in order, but an object cannot be read in {rounds} rounds: {error}");
+        self.give_up(assignment, FailureReason::ProcessingError, detail)
+            .await
+    }
+
+    /// A verdict: on our photos as a result, else on the message.
+    pub(super) async fn give_up(
+        &mut self,
+        assignment: &Assignment,
+        reason: FailureReason,
+        detail: String,
+    ) -> Result<Report, Stopped> {
+        match assignment.origin.photo() {
+            Some(id) => self.fail(id, reason, detail).await,
+            None => self.park(format!("{reason}: {detail}")).await,
+        }
+    }
+
+    pub(super) async fn fail(
+        &mut self,
+        id: PhotoId,
+        reason: FailureReason,
+        detail: String,
+    ) -> Result<Report, Stopped> {
+        let short = detail.chars().take(DETAIL_CHARS).collect();
+        self.answer(
+            id,
+            Outcome::Failed {
+                reason,
+                detail: short,
+            },
+        )
+        .await?;
+        failpoint::reach("anonymizer::after-failed", Some(id.get()));
+        Ok(Report::of(Ending::Failed { reason, detail }))
+    }
+
+    pub(super) async fn answer(&mut self, id: PhotoId, outcome: Outcome) -> Result<(), Stopped> {
+        let mut message = Message::new(PhotoResult::new(id, outcome).encode().map_err(|error| {
+            tracing::error!(%error, "a result cannot be written");
+            Stopped::Stuck
+        })?)
+        .with_id(id);
+        if let Some(trace) = TraceContext::current() {
+            message = message.with_header(TRACEPARENT, trace.traceparent());
+            if let Some(state) = trace.tracestate() {
+                message = message.with_header(TRACESTATE, state);
+            }
+        }
+        self.publish(&self.worker.queues.results, &message).await
+    }
+
+    pub(super) async fn park(&mut self, why: String) -> Result<Report, Stopped> {
+        let short: String = why.chars().take(DETAIL_CHARS).collect();
+        let message = self.order.message.clone().with_header(X_PARKED_REASON, short);
+        self.publish(&self.worker.queues.parked, &message).await?;
+        failpoint::reach("anonymizer::after-park", None);
+        Ok(Report::of(Ending::Parked { why }))
+    }
+
+    pub(super) async fn publish(&mut self, queue: &str, message: &Message) -> Result<(), Stopped> {
+        let began = Instant::now();
+        let published: Result<(), std::convert::Infallible> = self
+            .patience
+            .persist_to_the_end("publish", || async {
+                self.worker
+                    .publisher
+                    .publish(queue, message)
+                    .await
+                    .map_err(passing)
+            })
+            .await?;
+        let Ok(()) = published;
+        self.stage("publish", began);
+        Ok(())
+    }
+}

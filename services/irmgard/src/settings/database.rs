@@ -1,0 +1,93 @@
+//! The variables of PostgreSQL.
+
+use std::time::Duration;
+
+use chassis::settings::Reader;
+use secrecy::SecretString;
+use sqlx::postgres::PgSslMode;
+
+use super::at_least;
+use crate::database::DatabaseSettings;
+
+pub(super) fn database(reader: &mut Reader<'_>) -> DatabaseSettings {
+    database_of(reader, None)
+}
+
+pub(super) fn database_of(
+    reader: &mut Reader<'_>,
+    credentials: Option<(String, SecretString)>,
+) -> DatabaseSettings {
+    let host = reader.required("POSTGRES_HOST", "PostgreSQL's host name or address");
+    let port = reader.parsed("POSTGRES_PORT", 5432, "PostgreSQL's port");
+    let database = reader.string("POSTGRES_DATABASE", "irmgard", "database");
+    let (username, password) = credentials.unwrap_or_else(|| {
+        (
+            reader.required("POSTGRES_USERNAME", "role at PostgreSQL"),
+            reader.secret("POSTGRES_PASSWORD", "the role's password at PostgreSQL"),
+        )
+    });
+    let ca = reader.certificates(
+        "POSTGRES_CA",
+        "PEM certificates that PostgreSQL's may descend from, beside the system's; usually given as `POSTGRES_CA_FILE`",
+    );
+    let ssl_mode = reader.parsed_optional::<SslMode>(
+        "POSTGRES_SSLMODE",
+        "TLS as libpq's `sslmode`: disable, allow, prefer, require, verify-ca or verify-full; if not set, \
+         verify-full with `POSTGRES_CA` and prefer without",
+    );
+    let ssl_mode = ssl_mode.map_or(
+        if ca.is_some() {
+            PgSslMode::VerifyFull
+        } else {
+            PgSslMode::Prefer
+        },
+        |mode| mode.0,
+    );
+    if ca.is_some() && !matches!(ssl_mode, PgSslMode::VerifyCa | PgSslMode::VerifyFull) {
+        reader.mistake(
+            "POSTGRES_SSLMODE",
+            "verifies no certificate although POSTGRES_CA is set: use verify-full or verify-ca",
+        );
+    }
+    DatabaseSettings {
+        host,
+        port,
+        database,
+        username,
+        password,
+        ssl_mode,
+        ca,
+        request_connections: at_least(
+            reader,
+            1,
+            "POSTGRES_POOL_SIZE",
+            16,
+            "connections to PostgreSQL for requests",
+        ),
+        background_connections: at_least(
+            reader,
+            3,
+            "POSTGRES_BACKGROUND_POOL_SIZE",
+            4,
+            "connections to PostgreSQL for results and the reconciler, beside one for the relay",
+        ),
+        acquire_timeout: reader.duration(
+            "POSTGRES_ACQUIRE_TIMEOUT",
+            Duration::from_secs(1),
+            "how long a request waits for a connection to PostgreSQL",
+        ),
+    }
+}
+
+/// libpq's `sslmode`; its error does not repeat the text.
+struct SslMode(PgSslMode);
+
+impl std::str::FromStr for SslMode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse()
+            .map(Self)
+            .map_err(|_| "write disable, allow, prefer, require, verify-ca or verify-full")
+    }
+}
