@@ -51,6 +51,13 @@ impl Budget {
         }
     }
 
+    /// A share, if one is free now and nobody waits for one.
+    pub fn share_now(&self, bytes: usize) -> Option<Share> {
+        let wanted = units(bytes).min(self.total);
+        let permit = Arc::clone(&self.units).try_acquire_many_owned(wanted);
+        permit.ok().map(|permit| Share { _permit: permit })
+    }
+
     /// Bytes that nobody holds.
     #[must_use]
     pub fn free_bytes(&self) -> usize {
@@ -73,9 +80,14 @@ mod tests {
         assert_eq!(budget.free_bytes(), 2 * UNIT);
         assert!(matches!(budget.share(3 * UNIT).await, Err(UploadError::Busy)));
 
+        assert!(budget.share_now(3 * UNIT).is_none());
         let waiting = budget.share(10 * UNIT);
-        let (second, ()) = tokio::join!(waiting, async { drop(first) });
+        let (second, ()) = tokio::join!(waiting, async {
+            assert!(budget.share_now(UNIT).is_none(), "overtook one that waits");
+            drop(first);
+        });
         second.unwrap();
+        assert!(budget.share_now(10 * UNIT).is_some());
         assert_eq!(budget.free_bytes(), 10 * UNIT);
     }
 

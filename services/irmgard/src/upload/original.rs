@@ -1,18 +1,22 @@
 //! The way of an original into the store.
 
 use chrono::{DateTime, Utc};
-use contract::{ObjectLocation, media::MediaType};
+use contract::ObjectLocation;
 use sha2::{Digest, Sha256};
 
 use super::{
-    error::UploadError, form::Chunks, head::Head, incoming::Incoming, multipart::MultipartUpload,
-    objects::Originals, part::Part, receive::Receiver,
+    budget::Share, error::UploadError, form::Chunks, head::Head, incoming::Incoming,
+    multipart::MultipartUpload, objects::Originals, part::Part, receive::Receiver,
 };
 use crate::store::StoreError;
 
 /// What a part takes beside its bytes: the buffers of the connections from the
 /// camera and to the store.
 const BUFFER_BYTES: usize = 512 * 1024;
+
+/// A body of up to so many bytes is gathered and handed to the store at once,
+/// which costs both less than piece by piece.
+const GATHERED_BYTES: u64 = 256 * 1024;
 
 /// An original that is being stored. Dropped, it is removed, unless
 /// [`Stored::keep`] was called.
@@ -80,8 +84,16 @@ impl Receiver {
         to: &ObjectLocation,
     ) -> Result<Kept, UploadError> {
         let media_type = head.header.media_type;
+        let held = head.bytes.len() as u64;
+        let gathered = match (&incoming.chunks, incoming.length) {
+            (Chunks::Body(_), Some(length)) if (held + 1..=GATHERED_BYTES).contains(&length) => {
+                let bytes = usize::try_from(length).unwrap_or(usize::MAX);
+                self.budget.share_now(bytes.saturating_add(BUFFER_BYTES))
+            }
+            _ => None,
+        };
         match (incoming.chunks, incoming.length) {
-            (Chunks::Body(source), Some(length)) if (head.bytes.len() as u64) < length => {
+            (Chunks::Body(source), Some(length)) if held < length && gathered.is_none() => {
                 // The head goes first, however slowly the rest comes.
                 drop(head.share);
                 let streamed =
@@ -96,7 +108,7 @@ impl Receiver {
             }
             (chunks, length) => {
                 incoming.chunks = chunks;
-                let stored = self.store_in_parts(&mut incoming.chunks, length, head, media_type, to);
+                let stored = self.store_in_parts(&mut incoming.chunks, length, head, gathered, to);
                 let (sha256, size_bytes) = stored.await?;
                 let taken_at = incoming.rest_of_form().await?;
                 Ok(Kept {
@@ -109,26 +121,27 @@ impl Receiver {
         }
     }
 
-    /// Stores a photo of unknown length: whole from memory if it fits into
-    /// one part, else part by part.
+    /// Stores a photo from memory: whole if it fits into one part, else part
+    /// by part. `share` is waited for where it was not taken yet.
     async fn store_in_parts(
         &self,
         chunks: &mut Chunks,
         length: Option<u64>,
         head: Head,
-        media_type: MediaType,
+        share: Option<Share>,
         to: &ObjectLocation,
     ) -> Result<([u8; 32], u64), UploadError> {
         let part_bytes = self.settings.part_bytes;
+        let media_type = head.header.media_type;
         // What was read with the head is in memory already.
         let mut more = if head.whole { None } else { chunks.next().await? };
         let _share = match more {
-            Some(_) => {
+            Some(_) if share.is_none() => {
                 let needed = length.and_then(|length| usize::try_from(length).ok());
                 let part = needed.unwrap_or(part_bytes).min(part_bytes);
                 Some(self.budget.share(part + BUFFER_BYTES).await?)
             }
-            None => None,
+            _ => share,
         };
         drop(head.share);
         let mut hasher = Sha256::new();
