@@ -10,16 +10,29 @@ use std::time::{Duration, Instant};
 use local::Identity;
 use nix::sys::signal::Signal;
 
-fn local(command: &str, directory: &Path) -> Output {
+fn program(command: &str, directory: &Path) -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_local"));
     // The servers of the test run are not this stack's.
-    let output = Command::new(env!("CARGO_BIN_EXE_local"))
+    program
         .arg(command)
         .env("LOCAL_DIRECTORY", directory)
         .env_remove("POSTGRES_HOST")
         .env_remove("RABBITMQ_HOST")
-        .env_remove("OBJECT_STORE_ENDPOINT")
-        .output()
-        .unwrap();
+        .env_remove("OBJECT_STORE_ENDPOINT");
+    program
+}
+
+/// Ends the stack of a test that fails half way, too.
+struct EndedInAnyCase<'d>(&'d Path);
+
+impl Drop for EndedInAnyCase<'_> {
+    fn drop(&mut self) {
+        let _ = program("down", self.0).status();
+    }
+}
+
+fn local(command: &str, directory: &Path) -> Output {
+    let output = program(command, directory).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success() || command == "status",
@@ -43,6 +56,7 @@ fn status(directory: &Path) -> BTreeMap<String, Identity> {
 fn what_died_comes_back_and_down_ends_exactly_what_was_started() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path();
+    let _ended = EndedInAnyCase(directory);
     local("up", directory);
     let first = status(directory);
     let names: Vec<&str> = first.keys().map(String::as_str).collect();

@@ -19,6 +19,7 @@ use lapin::{
     types::FieldTable,
 };
 use support::soon;
+use tokio::net::TcpListener;
 
 #[tokio::test]
 async fn a_message_arrives_with_its_headers_and_is_gone_after_the_ack() {
@@ -208,6 +209,19 @@ async fn what_was_acked_before_the_end_does_not_come_again() {
     soon("closed", publisher.close()).await;
     let late = publisher.publish(queue, &Message::new("late")).await;
     assert_eq!(late, Err(PublishError::Disconnected));
+}
+
+#[tokio::test]
+async fn a_consumer_is_closed_while_a_broker_lets_it_wait() {
+    let place = local::scratch().await.unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut settings = support::broker(&place.environment());
+    settings.port = silent.local_addr().unwrap().port();
+    settings.connect_timeout = support::PATIENCE * 10;
+    let queue = settings.queues.jobs.clone();
+    let consumer = Consumer::subscribe(settings, &queue, 1);
+    let _greeted = soon("it connects", silent.accept()).await.unwrap();
+    soon("closed", consumer.close()).await;
 }
 
 #[tokio::test]

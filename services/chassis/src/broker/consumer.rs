@@ -179,7 +179,13 @@ impl Subscription {
             if *self.wanted.borrow() == Wanted::Nothing {
                 return;
             }
-            match Session::open(&self.settings, &format!("consumer of {}", self.queue)).await {
+            let name = format!("consumer of {}", self.queue);
+            let opened = tokio::select! {
+                opened = Session::open(&self.settings, &name) => opened,
+                // Nothing was received that is still to be settled.
+                () = self.drained.cancelled() => return,
+            };
+            match opened {
                 Ok(session) => {
                     self.inbox.forget_stale();
                     let began = tokio::time::Instant::now();
