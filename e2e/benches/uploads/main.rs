@@ -12,6 +12,7 @@
 mod load;
 mod report;
 mod service;
+mod statements;
 mod usage;
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
@@ -106,6 +107,7 @@ async fn main() -> Result<()> {
     let baseline = Service::baseline()?;
 
     println!("{}", machine());
+    println!("{}", statements::stop_logging().await?);
     match &baseline {
         Some(baseline) => println!("compared with {}, in turns", baseline.url),
         None => println!("compared with nothing: BASELINE_URL and BASELINE_PID are not set"),

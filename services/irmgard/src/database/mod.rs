@@ -3,7 +3,8 @@
 //!
 //! Pools of their own for requests, for background work and for the relay, so
 //! that neither a burst of uploads starves the relay and the consumers, nor a
-//! backlog of results the requests.
+//! backlog of results the requests. Ids are drawn on a connection of their own:
+//! it is never given a request's name, so that it need not be reset.
 
 mod connection;
 mod error;
@@ -102,6 +103,7 @@ pub struct Database {
     requests: PgPool,
     background: PgPool,
     relay: PgPool,
+    ids: PgPool,
     suspicion: Suspicion,
 }
 
@@ -120,11 +122,16 @@ impl Database {
             .connect_lazy_with(options.clone());
         let relay = background_pool(&suspicion)
             .max_connections(1)
+            .connect_lazy_with(options.clone());
+        let ids = untested_pool(&suspicion)
+            .acquire_timeout(settings.acquire_timeout)
+            .max_connections(1)
             .connect_lazy_with(options);
         Self {
             requests,
             background,
             relay,
+            ids,
             suspicion,
         }
     }
@@ -151,6 +158,12 @@ impl Database {
         &self.relay
     }
 
+    /// The connection that ids are drawn on. Its next statement tests it.
+    #[must_use]
+    pub const fn ids(&self) -> &PgPool {
+        &self.ids
+    }
+
     /// The connections of requests, for their numbers alone.
     #[must_use]
     pub const fn requests(&self) -> &PgPool {
@@ -172,20 +185,17 @@ impl Database {
         self.requests.close().await;
         self.background.close().await;
         self.relay.close().await;
+        self.ids.close().await;
     }
 }
 
 /// A request's first statement tests its connection, see
 /// [`RequestConnection`].
 fn request_pool(settings: &DatabaseSettings, suspicion: &Suspicion) -> PgPoolOptions {
-    let (before, after) = (suspicion.clone(), suspicion.clone());
-    pool()
+    let after = suspicion.clone();
+    untested_pool(suspicion)
         .max_connections(settings.request_connections)
         .acquire_timeout(settings.acquire_timeout)
-        .before_acquire(move |_, connection| {
-            let usable = !before.covers(connection.age);
-            Box::pin(async move { Ok(usable) })
-        })
         .after_release(move |connection, _| {
             let suspicion = after.clone();
             Box::pin(async move {
@@ -196,6 +206,16 @@ fn request_pool(settings: &DatabaseSettings, suspicion: &Suspicion) -> PgPoolOpt
                 Ok(true)
             })
         })
+}
+
+/// Connections that are known to be suspicious are not given out; any other
+/// may have died all the same.
+fn untested_pool(suspicion: &Suspicion) -> PgPoolOptions {
+    let suspicion = suspicion.clone();
+    pool().before_acquire(move |_, connection| {
+        let usable = !suspicion.covers(connection.age);
+        Box::pin(async move { Ok(usable) })
+    })
 }
 
 fn background_pool(suspicion: &Suspicion) -> PgPoolOptions {

@@ -57,7 +57,7 @@ impl Records {
     /// Needs a Tokio runtime.
     #[must_use]
     pub fn new(database: Database, breaker: Breaker, timeout: Duration) -> Self {
-        let ids = Ids::start(database.requests().clone());
+        let ids = Ids::start(database.ids().clone());
         Self {
             database,
             breaker,

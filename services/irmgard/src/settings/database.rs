@@ -69,7 +69,7 @@ pub(super) fn database_of(
             3,
             "POSTGRES_BACKGROUND_POOL_SIZE",
             4,
-            "connections to PostgreSQL for results and the reconciler, beside one for the relay",
+            "connections to PostgreSQL for results and the reconciler, beside one for the relay and one that draws ids",
         ),
         acquire_timeout: reader.duration(
             "POSTGRES_ACQUIRE_TIMEOUT",
