@@ -22,8 +22,13 @@ help: ## List the targets
 setup: ## Install what is missing: Debian's PostgreSQL and RabbitMQ, compilers' helpers, ONNX Runtime
 	@local/install
 
+# Before anything is built for it.
+.PHONY: photos
+photos:
+	@test -d "$(PHOTOS)" || { echo 'make: PHOTOS="$(PHOTOS)" is no folder (a shell may leave ~ as it is: write $$HOME)' >&2; exit 2; }
+
 .PHONY: demo
-demo: setup ## Start everything, anonymise the photos of PHOTOS=folder, leave it running
+demo: photos setup ## Start everything, anonymise the photos of PHOTOS=folder, leave it running
 	@cargo build --release -p local -p irmgard -p anonymizer
 	@$(BUILT)/release/local demo "$(PHOTOS)"
 

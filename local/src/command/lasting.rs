@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -13,20 +14,7 @@ use super::say;
 /// Starts the servers and says where they are. The whole environment, passwords included, goes to a file.
 pub async fn up() -> anyhow::Result<ExitCode> {
     let lasting = Lasting::start().await?;
-    let environment = lasting.stack().environment();
-    let path = lasting.directory().join("environment");
-    let text: String = environment
-        .iter()
-        .map(|(name, value)| format!("{name}='{value}'\n"))
-        .collect();
-    OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    let path = write_environment(&lasting)?;
     let stack = lasting.stack();
     say(&format!(
         "PostgreSQL  {}:{}",
@@ -45,6 +33,26 @@ pub async fn up() -> anyhow::Result<ExitCode> {
     ));
     lasting.keep().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes what programs are told of this stack, passwords included, to a file for shells; returns its path.
+pub fn write_environment(lasting: &Lasting) -> anyhow::Result<PathBuf> {
+    let path = lasting.directory().join("environment");
+    let text: String = lasting
+        .stack()
+        .environment()
+        .iter()
+        .map(|(name, value)| format!("{name}='{value}'\n"))
+        .collect();
+    OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
 }
 
 /// Ends what was started.

@@ -78,7 +78,7 @@ pub async fn serve(settings: Settings, detector: Detector, child: ChildProgram) 
     let admin_end = CancellationToken::new();
     let probes = tokio::spawn(admin.serve(admin_end.clone()));
     tracing::info!(
-        server.address = %address.ip(),
+        admin = %address,
         server.port = address.port(),
         concurrency,
         memory_bytes = settings.budget.bytes,

@@ -15,6 +15,9 @@ const POLL: Duration = Duration::from_millis(50);
 /// How long one photo may take. Far beyond what a photo takes on a slow machine, with a backlog before it.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// How long a camera comes again that is told to.
+const BUSY: Duration = Duration::from_secs(30);
+
 /// What became of one photo in one project.
 #[derive(Debug)]
 pub struct Journey {
@@ -104,7 +107,15 @@ impl Client {
             .post(format!("{}/projects/{project}/photos", self.base))
             .header("content-type", media_type(file))
             .body(bytes);
-        let answer = request.send().await.context("the web service did not answer")?;
+        let deadline = Instant::now() + BUSY;
+        let answer = loop {
+            let request = request.try_clone().context("the request cannot be sent twice")?;
+            let answer = request.send().await.context("the web service did not answer")?;
+            match retry_after(&answer) {
+                Some(wait) if Instant::now() + wait < deadline => sleep(wait).await,
+                _ => break answer,
+            }
+        };
         if !answer.status().is_success() {
             return Ok(End::Refused {
                 reason: problem(answer).await,
@@ -157,6 +168,12 @@ impl Client {
     }
 }
 
+/// How long a service that cannot take the photo now asks the camera to wait.
+fn retry_after(answer: &reqwest::Response) -> Option<Duration> {
+    let seconds = answer.headers().get("retry-after")?.to_str().ok()?.parse().ok()?;
+    (answer.status() == 503).then(|| Duration::from_secs(seconds))
+}
+
 /// The service looks at the content; the header is what a camera would send.
 fn media_type(file: &Path) -> &'static str {
     let extension = file
@@ -175,10 +192,11 @@ fn text(value: &Value) -> Option<String> {
 }
 
 fn reason(photo: &Value) -> String {
-    ["/failure/reason", "/failure_reason", "/failure"]
-        .iter()
-        .find_map(|path| photo.pointer(path).and_then(text))
-        .unwrap_or_else(|| "no reason was told".into())
+    let reason = text(&photo["failure_reason"]).unwrap_or_else(|| "no reason was told".into());
+    match text(&photo["failure_detail"]) {
+        Some(detail) => format!("{reason}: {detail}"),
+        None => reason,
+    }
 }
 
 /// Status and title of a problem document (RFC 9457).

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use futures::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use local::{Environment, Lasting};
 
-use super::say;
+use super::{lasting::write_environment, say};
 use journey::{Client, Journey};
 
 /// Two cameras on two sites: each photo is posted to both.
@@ -29,7 +29,13 @@ pub async fn run(folder: &Path) -> anyhow::Result<ExitCode> {
     let files = files(folder)?;
     let start = Instant::now();
     let mut lasting = Lasting::start().await?;
-    let outcome = on(&mut lasting, &files, start).await;
+    let outcome = tokio::select! {
+        outcome = on(&mut lasting, &files, start) => outcome,
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted?;
+            Err(anyhow!("interrupted; what was started goes on: `make down` ends it"))
+        }
+    };
     // Whatever happened: what runs is written down, to be looked at and to be ended by `make down`.
     lasting.keep().await?;
     outcome
@@ -70,12 +76,8 @@ async fn on(lasting: &mut Lasting, files: &[PathBuf], start: Instant) -> anyhow:
     .collect()
     .await;
     bar.finish_and_clear();
-    report::print(
-        &journeys,
-        &address,
-        lasting.stack().object_store().access(),
-        lasting.directory(),
-    );
+    let environment = write_environment(lasting)?;
+    report::print(&journeys, lasting, &address, &environment);
     Ok(if journeys.iter().all(Journey::succeeded) {
         ExitCode::SUCCESS
     } else {

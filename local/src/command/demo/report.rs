@@ -1,9 +1,10 @@
 //! What the demonstration tells at its end.
 
+use std::iter;
 use std::path::Path;
 
 use comfy_table::{CellAlignment, Table, presets};
-use local::ObjectStoreAccess;
+use local::{Lasting, Service};
 
 use super::found::SURE;
 use super::journey::{End, Journey};
@@ -14,7 +15,7 @@ const HEADER: [&str; 7] = [
 ];
 
 /// Prints the table, the web service's address and how to go on.
-pub fn print(journeys: &[Journey], address: &str, store: &ObjectStoreAccess, directory: &Path) {
+pub fn print(journeys: &[Journey], lasting: &Lasting, address: &str, environment: &Path) {
     say(&table(journeys));
     say(&format!(
         "people and faces: surely found (score {SURE} or more); hidden: all boxes, the unsure ones too; \
@@ -31,17 +32,55 @@ pub fn print(journeys: &[Journey], address: &str, store: &ObjectStoreAccess, dir
         ));
         say(&format!("what was found   curl http://{address}/photos/{id}"));
     }
+    let stack = lasting.stack();
+    let store = stack.object_store().access();
     say(&format!(
         "in the store     bucket {}, {}",
         store.output_bucket, store.endpoint
     ));
-    say(&format!("logs             {}/*.log", directory.display()));
+    for (heading, name) in [("metrics", "irmgard"), ("", "anonymizer")] {
+        if let Some(service) = lasting.service(name) {
+            say(&format!(
+                "{heading:<17}http://{}/metrics ({name})",
+                service.admin_address()
+            ));
+        }
+    }
+    let own = ["irmgard", "anonymizer"]
+        .into_iter()
+        .filter_map(|name| lasting.service(name))
+        .map(Service::log_path);
+    let servers = [stack.postgres_log(), stack.rabbitmq_log()].into_iter().flatten();
+    for (heading, path) in ["logs"]
+        .into_iter()
+        .chain(iter::repeat(""))
+        .zip(own.map(Path::to_owned).chain(servers))
+    {
+        say(&format!("{heading:<17}{}", path.display()));
+    }
+    say(&format!(
+        "for a shell      set -a; . {}; set +a",
+        environment.display()
+    ));
     say(&"end it           make down");
+    let wrong = journeys.iter().filter(|journey| !journey.succeeded()).count();
+    if wrong > 0 {
+        say(&format!(
+            "\n{wrong} of {} photos were refused or failed: see the table.",
+            journeys.len()
+        ));
+        if journeys
+            .iter()
+            .any(|journey| matches!(journey.end, End::Failed { .. }))
+        {
+            say(&"Their originals wait for a person (in such a shell): target/release/irmgard failed list");
+        }
+    }
 }
 
 fn table(journeys: &[Journey]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(HEADER);
+    table.load_style(presets::NOTHING).set_header(HEADER);
     for journey in journeys {
         let seconds = format!("{:.2}", journey.duration.as_secs_f64());
         let [people, faces, hidden, result] = match &journey.end {

@@ -84,8 +84,10 @@ fn a_camera_may_hang_upside_down_or_sideways_and_not_say_so() {
 
 #[test]
 fn what_is_nearly_black_or_lost_in_fog_is_seen_all_the_same() {
-    let dark = |value: u8| value / 25;
-    let fog = |value: u8| 230 + value / 25;
+    // Five values are left; without brightening a third of the heads is seen
+    // in the dark, and none is found in the fog.
+    let dark = |value: u8| value / 60;
+    let fog = |value: u8| 230 + value / 60;
     for fade in [dark, fog] {
         let mut picture = decoded();
         picture.pixels.iter_mut().for_each(|value| *value = fade(*value));

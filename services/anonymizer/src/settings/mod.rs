@@ -65,9 +65,11 @@ impl PhotoSettings {
     pub fn read(reader: &mut Reader<'_>) -> Self {
         Self {
             library: reader
-                .required(
+                .string(
                     "ORT_DYLIB_PATH",
-                    "ONNX Runtime's library, libonnxruntime.so.1.31.1; `make setup` installs it",
+                    "libonnxruntime.so.1.31.1",
+                    "ONNX Runtime's library; a bare name is looked for where the system's loader looks; \
+                     `make setup` puts one into .local/onnxruntime",
                 )
                 .into(),
             anonymize: photo::read(reader),

@@ -25,7 +25,6 @@ async fn all_mistakes_are_told_at_once() {
         "RABBITMQ_USERNAME",
         "OBJECT_STORE_ENDPOINT",
         "OBJECT_STORE_SECRET_ACCESS_KEY",
-        "ORT_DYLIB_PATH",
         "CONCURRENCY",
         "HOLD_LIMIT",
     ] {

@@ -268,7 +268,10 @@ impl<'a> Reader<'a> {
     fn parse_text<T: FromStr<Err: Display>>(&mut self, name: &str, text: &str) -> Option<T> {
         text.trim()
             .parse()
-            .map_err(|error| self.mistake(name, format!("cannot be read: {error}")))
+            .map_err(|error| match number_wanted::<T>() {
+                Some(wanted) => self.mistake(name, format!("is {wanted}")),
+                None => self.mistake(name, format!("cannot be read: {error}")),
+            })
             .ok()
     }
 
@@ -304,5 +307,23 @@ fn kind_of<T: 'static>() -> Kind {
         Kind::Address
     } else {
         Kind::Text
+    }
+}
+/// What is to be written for a number: the errors of the standard library tell
+/// of digits.
+fn number_wanted<T>() -> Option<String> {
+    let name = std::any::type_name::<T>();
+    let bits = name.get(1..)?;
+    match name.get(..1)? {
+        "u" if bits == "size" => Some("a whole number, 0 or more".to_owned()),
+        "u" if bits.parse::<u32>().is_ok() => {
+            let most = 2_u128
+                .checked_pow(bits.parse().ok()?)
+                .map_or(u128::MAX, |count| count - 1);
+            Some(format!("a whole number from 0 to {most}"))
+        }
+        "i" if bits.parse::<u32>().is_ok() => Some("a whole number".to_owned()),
+        "f" if bits.parse::<u32>().is_ok() => Some("a number".to_owned()),
+        _ => None,
     }
 }

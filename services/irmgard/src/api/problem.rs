@@ -258,7 +258,7 @@ impl From<UploadError> for Problem {
             UploadError::UnknownFormat => return Self::new(Code::UnsupportedFormat),
             UploadError::TooLarge { .. } => Code::TooLarge,
             UploadError::TooManyPixels { .. } | UploadError::TooLong { .. } => Code::TooManyPixels,
-            UploadError::Damaged | UploadError::Truncated => Code::DamagedImage,
+            UploadError::Damaged | UploadError::Empty | UploadError::Truncated => Code::DamagedImage,
             UploadError::Idle { .. } => Code::UploadIdle,
             UploadError::TooSlow(_) => Code::UploadTooSlow,
         };

@@ -61,6 +61,12 @@ async fn export(
     directory: &Path,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
+    if !directory.is_dir() {
+        bail!(
+            "{} is no folder: make one that only you can read (mkdir -m 700)",
+            directory.display()
+        );
+    }
     let original = original(pool, id).await?;
     recorder.record(Action::Export, &[id]).await?;
     let path = export::write(store, &original, id, directory).await?;

@@ -36,6 +36,9 @@ pub enum UploadError {
     /// The header of the picture makes no sense, or does not end.
     #[error("the picture's header is damaged")]
     Damaged,
+    /// There is no body.
+    #[error("the body is empty: it is the photo's bytes, or a form with them")]
+    Empty,
     /// The body ended before the picture told its size.
     #[error("the picture ends before its size in pixels is told")]
     Truncated,

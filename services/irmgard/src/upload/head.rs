@@ -62,6 +62,7 @@ pub async fn read(
         }
         match media::read_header(head.bytes()) {
             Ok(header) => break (header, !more),
+            Err(HeaderError::Incomplete) if !more && head.len() == 0 => return Err(UploadError::Empty),
             Err(HeaderError::Incomplete) if !more => return Err(UploadError::Truncated),
             Err(HeaderError::Incomplete) if head.len() >= MAX_HEAD_BYTES => return Err(UploadError::Damaged),
             Err(HeaderError::Incomplete) => {}
