@@ -14,9 +14,11 @@ pub const OBJECT_STORE: &str = "object-store";
 pub const OPENSEARCH: &str = "opensearch";
 /// What carries log lines to OpenSearch.
 pub const FLUENTD: &str = "fluentd";
+/// What shows log lines, and its jobs.
+pub const LOGQ: &str = "logq";
 
 /// Every component that has a name of its own.
-pub const ALL: [&str; 7] = [
+pub const ALL: [&str; 8] = [
     IRMGARD,
     ANONYMIZER,
     POSTGRES,
@@ -24,4 +26,5 @@ pub const ALL: [&str; 7] = [
     OBJECT_STORE,
     OPENSEARCH,
     FLUENTD,
+    LOGQ,
 ];

@@ -22,15 +22,23 @@ pub enum Kind {
     Keyword,
     /// A text that is searched for words.
     Text,
-    /// RFC 3339, UTC.
+    /// Several short texts, each compared as a whole: an array of keywords.
+    Keywords,
+    /// RFC 3339, UTC, kept in milliseconds.
     Date,
+    /// RFC 3339, UTC, kept in nanoseconds: 1970 to April 2262.
+    DateNanos,
     /// A whole number that fits 64 bits with sign.
     Long,
     /// A number.
     Double,
     /// True or false.
     Boolean,
-    /// Names and values that nobody can list beforehand; not nested further.
+    /// Keywords under names that nobody can list beforehand but that are few:
+    /// an object whose members the index maps as they come.
+    KeywordMap,
+    /// Names and values that nobody can list beforehand: one field of the
+    /// index, however many there are.
     FlatObject,
 }
 
@@ -39,13 +47,25 @@ impl Kind {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Keyword => "keyword",
+            Self::Keyword | Self::Keywords => "keyword",
             Self::Text => "text",
             Self::Date => "date",
+            Self::DateNanos => "date_nanos",
             Self::Long => "long",
             Self::Double => "double",
             Self::Boolean => "boolean",
+            Self::KeywordMap => "object",
             Self::FlatObject => "flat_object",
+        }
+    }
+
+    /// The type for people, with what a mapping does not say.
+    #[must_use]
+    pub const fn described(self) -> &'static str {
+        match self {
+            Self::Keywords => "keyword, several",
+            Self::KeywordMap => "object of keywords",
+            other => other.name(),
         }
     }
 }
@@ -67,7 +87,7 @@ macro_rules! fields {
 }
 
 fields! {
-    TIMESTAMP "@timestamp" Date "When it happened: UTC, microseconds."
+    TIMESTAMP "@timestamp" DateNanos "When it happened, UTC: by the program's clock where its line tells, else by the container runtime's."
     LEVEL "level" Keyword "`error`, `warn`, `info`, `debug` or `trace`."
     MESSAGE "message" Text "What happened, for people."
     COMPONENT "component" Keyword "Whose line it is: `irmgard`, `anonymizer`, `postgres`, `rabbitmq`, `object-store`, …"
@@ -76,14 +96,19 @@ fields! {
     TRACE_ID "trace_id" Keyword "The trace (32 hex digits): one from the POST through the queue to the output. On every line within a request or a job, sampled or not."
     SPAN_ID "span_id" Keyword "The span within the trace (16 hex digits)."
     TARGET "target" Keyword "The module of the program that wrote the line."
-    TRUNCATED "truncated" Boolean "True where values were cut or left out so that the line stays under 16 KiB."
+    TRUNCATED "truncated" Boolean "True where values were cut or left out: so that the line stays under 16 KiB, or the document can be indexed."
+    TAGS "tags" Keywords "What went wrong with the line on its way, or is special about it."
+    LOG_IOSTREAM "log.iostream" Keyword "`stdout` or `stderr`."
+    EVENT_ID "event.id" Keyword "The line's id, the same whichever way the line came; also the document's `_id`."
+    EVENT_INGESTED "event.ingested" Date "When OpenSearch took it, by OpenSearch's clock."
 
     KUBERNETES_NAMESPACE "kubernetes.namespace" Keyword "The pod's namespace."
     KUBERNETES_POD "kubernetes.pod" Keyword "The pod's name."
     KUBERNETES_POD_UID "kubernetes.pod_uid" Keyword "The pod's uid."
     KUBERNETES_CONTAINER "kubernetes.container" Keyword "The container's name."
     KUBERNETES_NODE "kubernetes.node" Keyword "The node's name."
-    KUBERNETES_LABELS "kubernetes.labels" FlatObject "The pod's labels; their names keep their dots."
+    KUBERNETES_LABELS "kubernetes.labels" KeywordMap "The pod's labels `app.kubernetes.io/…` and `irmgard.dev/…`; in their names each `.` is `_`."
+    KUBERNETES_OTHER_LABELS "kubernetes.other_labels" FlatObject "The pod's other labels; their names keep their dots."
 
     PHOTO_ID "photo.id" Long "The photo's number."
     PHOTO_MEDIA_TYPE "photo.media_type" Keyword "`image/jpeg`, `image/png` or `image/webp`, by content."
@@ -147,8 +172,30 @@ fields! {
     MESSAGING_MESSAGE_ID "messaging.message.id" Keyword "The message's id."
     MESSAGING_MESSAGE_BODY_SIZE "messaging.message.body.size" Long "The message's size in bytes."
     MESSAGING_DELIVERY_COUNT "messaging.delivery_count" Long "How often the message had been delivered before."
+    MESSAGING_CLIENT_ID "messaging.client.id" Keyword "The name that a client gave its connection."
+    CLIENT_ADDRESS "client.address" Keyword "Who is connected; `[local]` through a socket of the same machine."
+    CLIENT_PORT "client.port" Long "Its port."
     DB_SYSTEM_NAME "db.system.name" Keyword "`postgresql`."
+    DB_NAMESPACE "db.namespace" Keyword "The database's name."
+    DB_QUERY_TEXT "db.query.text" Text "The statement, without its parameters."
     DB_RESPONSE_STATUS_CODE "db.response.status_code" Keyword "SQLSTATE."
+    POSTGRESQL_SEVERITY "postgresql.severity" Keyword "PostgreSQL's own level: `LOG`, `NOTICE`, `FATAL`, …"
+    POSTGRESQL_USER "postgresql.user" Keyword "The database user."
+    POSTGRESQL_APPLICATION_NAME "postgresql.application_name" Keyword "What the client calls itself; of ours the name and the trace id."
+    POSTGRESQL_BACKEND_TYPE "postgresql.backend_type" Keyword "What kind of process wrote the line."
+    POSTGRESQL_SESSION_ID "postgresql.session_id" Keyword "The session."
+    POSTGRESQL_LINE_NUMBER "postgresql.line_number" Long "The line's number within the session."
+    POSTGRESQL_QUERY_ID "postgresql.query_id" Keyword "The statement's id without its constants."
+    POSTGRESQL_DETAIL "postgresql.detail" Text "DETAIL of the message."
+    POSTGRESQL_HINT "postgresql.hint" Text "HINT of the message."
+    POSTGRESQL_CONTEXT "postgresql.context" Text "CONTEXT of the message."
+    POSTGRESQL_INTERNAL_QUERY "postgresql.internal_query" Text "The statement within a function that failed."
+    POSTGRESQL_PS "postgresql.ps" Keyword "What the process was doing."
+    POSTGRESQL_VIRTUAL_TRANSACTION_ID "postgresql.virtual_transaction_id" Keyword "The transaction's virtual id."
+    POSTGRESQL_TRANSACTION_ID "postgresql.transaction_id" Long "The transaction's id, once it has written."
+    RABBITMQ_DOMAIN "rabbitmq.domain" Keyword "Which part of the broker wrote the line."
+    RABBITMQ_PID "rabbitmq.pid" Keyword "The Erlang process that wrote the line."
+    RABBITMQ_CONNECTION_PID "rabbitmq.connection.pid" Keyword "The Erlang process of the connection that the line is about."
     OBJECT_BUCKET "object.bucket" Keyword "The bucket of an object."
     OBJECT_LOCATION "object.location" Keyword "Where an object of ours lies: `s3://bucket/key`."
     OBJECT_KEY "object.key" Keyword "The key of an object of ours."
@@ -158,10 +205,11 @@ fields! {
     EXCEPTION_STACKTRACE "exception.stacktrace" Text "Where it happened, for a panic with RUST_BACKTRACE set."
     CODE_FILE_PATH "code.file.path" Keyword "The source file."
     CODE_LINE_NUMBER "code.line.number" Long "The line in the source file."
+    CODE_FUNCTION_NAME "code.function.name" Keyword "The function."
     THREAD_NAME "thread.name" Keyword "The thread."
     PROCESS_PID "process.pid" Long "The process's id."
     PROCESS_EXIT_CODE "process.exit.code" Long "What a child process ended with."
-    FIELDS_OTHER "fields" FlatObject "Fields of a name that the line itself uses."
+    FIELDS_OTHER "fields" FlatObject "What has no place among the names above: members of other programs' lines, and values that contradict this table."
 }
 
 /// Whether other fields are nested in one of this name, so that a value of
@@ -176,9 +224,21 @@ pub fn is_object(name: &str) -> bool {
     })
 }
 
+/// The field of this name.
+#[must_use]
+pub fn by_name(name: &str) -> Option<&'static Field> {
+    FIELDS.iter().find(|field| field.name == name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_is_found_by_its_whole_name() {
+        assert_eq!(by_name(PHOTO_ID).map(|field| field.kind), Some(Kind::Long));
+        assert_eq!(by_name("photo"), None);
+    }
 
     #[test]
     fn no_name_stands_twice() {

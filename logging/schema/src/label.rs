@@ -27,3 +27,40 @@ labels! { 8:
     COMPONENT "app.kubernetes.io/component" "The role within the system."
     PART_OF "app.kubernetes.io/part-of" "The system: `irmgard`."
 }
+
+/// What the names of labels begin with that are kept as keywords of their
+/// own; all others share one flat object.
+pub const OWN_PREFIXES: [&str; 2] = ["app.kubernetes.io/", "irmgard.dev/"];
+
+/// Labels that name the component of a pod, the first that it has.
+pub const COMPONENT_NAMES: [&str; 3] = [NAME, "k8s-app", "app"];
+
+/// A label's name within `kubernetes.labels`, where a dot would begin a
+/// nested object: `app_kubernetes_io/name`. None for a label that goes to
+/// `kubernetes.other_labels`, under its own name.
+#[must_use]
+pub fn stored(name: &str) -> Option<String> {
+    OWN_PREFIXES
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+        .then(|| name.replace('.', "_"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_that_say_whose_lines_they_are_get_a_place_of_their_own() {
+        for name in ALL {
+            assert!(stored(name).is_some_and(|stored| !stored.contains('.')), "{name}");
+        }
+        assert_eq!(stored(NAME).as_deref(), Some("app_kubernetes_io/name"));
+        assert_eq!(
+            stored(USES_DATABASE).as_deref(),
+            Some("irmgard_dev/uses-database")
+        );
+        assert_eq!(stored("app"), None);
+        assert_eq!(stored("helm.sh/chart"), None);
+    }
+}

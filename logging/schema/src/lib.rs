@@ -9,6 +9,8 @@ pub mod environment;
 pub mod field;
 pub mod label;
 pub mod level;
+pub mod stream;
+pub mod tag;
 
 pub use field::{FIELDS, Field, Kind};
 
@@ -16,3 +18,11 @@ pub use field::{FIELDS, Field, Kind};
 /// container runtimes split longer ones (16 KiB), and a split line can lose
 /// its first half.
 pub const MAX_LINE_BYTES: usize = 16 * 1024;
+
+/// Of a longer line of any program the beginning is kept.
+pub const MAX_CONTENT_BYTES: usize = 1024 * 1024;
+
+/// Longest text that can be found as a whole, bytes: `ignore_above` of a
+/// keyword, and where a text in a flat object is cut. Lucene takes no term
+/// beyond 32,766 bytes, and rejects the document.
+pub const MAX_TERM_BYTES: usize = 8191;

@@ -5,7 +5,7 @@
 
 use std::{fmt::Write, fs, path::Path};
 
-use schema::{FIELDS, component, environment, label, level};
+use schema::{FIELDS, component, environment, label, level, stream, tag};
 
 const BEGINNING: &str = r#"# Log fields
 
@@ -35,6 +35,16 @@ with line breaks:
 - Where both `a` and `a.b` are set, the value of `a` is in `a.value`. A field of a name that the line
   itself uses (`level`, `service.name`) is in `fields`.
 - An error's text with its causes is `error.message`.
+
+What OpenSearch holds and `logq` shows is the same for every program's lines, ours or not:
+
+- `kubernetes` is what the shipper knows of the pod, not what the line says. Its `labels` are those with the
+  prefixes `app.kubernetes.io/` and `irmgard.dev/`, `.` in their names replaced by `_`; all others are in
+  `other_labels`.
+- `component` is the pod's label `app.kubernetes.io/name`, else `k8s-app`, else `app`, else the container's name.
+- `level` is there only where it is certain.
+- A value that contradicts the table below is in `fields`, as a text under its dotted name, so that no line is
+  ever refused. A field that is not in the table stays where it is; it can be read, not searched.
 "#;
 
 fn rendered() -> String {
@@ -45,7 +55,7 @@ fn rendered() -> String {
             out,
             "| `{}` | {} | {} |",
             field.name,
-            field.kind.name(),
+            field.kind.described(),
             field.meaning
         )
         .unwrap();
@@ -59,11 +69,16 @@ fn rendered() -> String {
     };
     writeln!(
         out,
-        "\n## Values\n\n- `level`: {}\n- `component`: {}",
+        "\n## Values\n\n- `level`: {}\n- `component`: {}, and any other program's\n- data streams: {}",
         listed(&level::ALL),
-        listed(&component::ALL)
+        listed(&component::ALL),
+        listed(&stream::ALL)
     )
     .unwrap();
+    out.push_str("\n| tag | meaning |\n|---|---|\n");
+    for (name, meaning) in tag::MEANINGS {
+        writeln!(out, "| `{name}` | {meaning} |").unwrap();
+    }
     out.push_str("\n## Labels that say whose lines they are\n\n| label | meaning |\n|---|---|\n");
     for (name, meaning) in label::MEANINGS {
         writeln!(out, "| `{name}` | {meaning} |").unwrap();
