@@ -1,0 +1,137 @@
+//! Values of a flat object: one field of the index holds them all, and
+//! Lucene's limits apply to each.
+
+use schema::MAX_TERM_BYTES;
+use serde_json::{Map, Value};
+
+/// Deepest nesting; what is deeper becomes a text. With [`MAX_NAME_BYTES`]
+/// and [`MAX_TERM_BYTES`] a path with its value stays below 32,766 bytes.
+pub(crate) const MAX_DEPTH: usize = 10;
+
+/// Longest name.
+pub(crate) const MAX_NAME_BYTES: usize = 512;
+
+/// What a blank name becomes.
+const NO_NAME: &str = "_";
+
+/// A name that a flat object can have.
+pub(super) fn name(name: &str, truncated: &mut bool) -> String {
+    if is_blank(name) {
+        return NO_NAME.to_owned();
+    }
+    cut(name, MAX_NAME_BYTES, truncated).to_owned()
+}
+
+/// Whether OpenSearch would take it for no name at all: what is white space
+/// for Unicode or for Java.
+pub(crate) fn is_blank(name: &str) -> bool {
+    name.chars()
+        .all(|c| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c))
+}
+
+/// A text that can be a term.
+pub(super) fn text(text: String, truncated: &mut bool) -> Value {
+    let kept = cut(&text, MAX_TERM_BYTES, truncated).len();
+    let mut text = text;
+    text.truncate(kept);
+    Value::String(text)
+}
+
+fn cut<'a>(text: &'a str, limit: usize, truncated: &mut bool) -> &'a str {
+    let kept = &text[..text.floor_char_boundary(limit)];
+    *truncated |= kept.len() < text.len();
+    kept
+}
+
+/// A value as text: a text as it is, anything else as JSON with sorted keys.
+pub(super) fn as_text(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
+/// The value as a member of a flat object, at the first level; None for null.
+pub(super) fn value(value: Value, truncated: &mut bool) -> Option<Value> {
+    nested(value, 1, truncated)
+}
+
+fn nested(value: Value, depth: usize, truncated: &mut bool) -> Option<Value> {
+    match value {
+        Value::Null => None,
+        Value::String(long) => Some(text(long, truncated)),
+        Value::Array(_) | Value::Object(_) if depth > MAX_DEPTH => Some(text(value.to_string(), truncated)),
+        Value::Array(all) => {
+            let all = all.into_iter();
+            Some(
+                all.filter_map(|value| nested(value, depth + 1, truncated))
+                    .collect(),
+            )
+        }
+        Value::Object(all) => {
+            let mut members = Map::new();
+            for (own, value) in all {
+                let name = name(&own, truncated);
+                if let Some(value) = nested(value, depth + 1, truncated) {
+                    members.insert(name, value);
+                }
+            }
+            Some(Value::Object(members))
+        }
+        scalar => Some(scalar),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn flat(given: Value) -> (Option<Value>, bool) {
+        let mut truncated = false;
+        let value = value(given, &mut truncated);
+        (value, truncated)
+    }
+
+    #[test]
+    fn what_fits_stays() {
+        let fits = json!({"a": [1, "x", {"b.c": true}], "d": {}, "e": []});
+        assert_eq!(flat(fits.clone()), (Some(fits), false));
+    }
+
+    #[test]
+    fn nulls_say_nothing() {
+        assert_eq!(flat(Value::Null).0, None);
+        assert_eq!(
+            flat(json!({"a": null, "b": [null, 1]})).0,
+            Some(json!({"b": [1]}))
+        );
+    }
+
+    #[test]
+    fn long_texts_and_names_are_cut_between_characters() {
+        let (value, truncated) = flat(json!("é".repeat(5000)));
+        assert_eq!(value.unwrap().as_str().unwrap().len(), 8190);
+        assert!(truncated);
+        let mut truncated = false;
+        assert_eq!(name(&"n".repeat(600), &mut truncated).len(), 512);
+        assert!(truncated);
+        assert_eq!(name(" ", &mut truncated), "_");
+    }
+
+    #[test]
+    fn what_is_too_deep_becomes_a_text() {
+        let mut deep = json!({"b": 1, "a": [2]});
+        for _ in 0..10 {
+            deep = json!({ "x": deep });
+        }
+        let (value, truncated) = flat(deep);
+        let pointer = "/x".repeat(10);
+        assert_eq!(
+            value.unwrap().pointer(&pointer),
+            Some(&json!(r#"{"a":[2],"b":1}"#))
+        );
+        assert!(!truncated);
+    }
+}

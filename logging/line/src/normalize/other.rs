@@ -1,0 +1,53 @@
+//! JSON objects of programs that nothing is known of.
+
+use schema::field;
+use serde_json::{Map, Value};
+
+use super::{draft::Draft, level};
+use crate::Time;
+
+const MESSAGES: [&str; 4] = ["message", "msg", "log", "event"];
+const LEVELS: [&str; 4] = ["level", "severity", "lvl", "loglevel"];
+const TIMES: [&str; 4] = ["@timestamp", "timestamp", "time", "ts"];
+
+/// Takes what is surely a message, a level, a time or a trace id, and keeps
+/// all other members in `fields`; returns the program's own time. `text` is the
+/// whole line, `claims`: whether it may say whose it is.
+pub(super) fn read(draft: &mut Draft, members: Map<String, Value>, text: &str, claims: bool) -> Option<Time> {
+    let told = |name: &str| members.get(name).and_then(Value::as_str);
+    let message = MESSAGES.into_iter().find(|name| told(name).is_some());
+    draft.field(field::MESSAGE, message.and_then(told).unwrap_or(text).into());
+    let level = LEVELS.into_iter().find_map(|name| level_of(members.get(name)?));
+    if let Some(level) = level {
+        draft.text(field::LEVEL, level);
+    }
+    if let Some(trace) = told(field::TRACE_ID).and_then(trace_id) {
+        draft.text(field::TRACE_ID, &trace);
+    }
+    if let Some(component) = told(field::COMPONENT).filter(|_| claims) {
+        draft.text(field::COMPONENT, component);
+    }
+    let time = TIMES.into_iter().find_map(|name| Time::parse(told(name)?));
+    for (name, value) in members {
+        if Some(name.as_str()) != message {
+            draft.other(&name, value);
+        }
+    }
+    time
+}
+
+fn level_of(value: &Value) -> Option<&'static str> {
+    match value {
+        Value::String(word) => level::of_word(word),
+        Value::Number(number) => level::of_number(number.as_i64()?),
+        _ => None,
+    }
+}
+
+/// A trace id in lower case: 32 hex digits, not all zero (W3C Trace Context).
+pub(super) fn trace_id(text: &str) -> Option<String> {
+    let is_one = text.len() == 32
+        && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && text.bytes().any(|byte| byte != b'0');
+    is_one.then(|| text.to_ascii_lowercase())
+}

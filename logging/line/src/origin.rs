@@ -1,0 +1,280 @@
+//! Where a line comes from.
+
+use std::{collections::BTreeMap, path::Path};
+
+use schema::{field, label};
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+/// What is known of a line before it is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A container of a pod. What is known of it replaces what the line claims.
+    Pod(Pod),
+    /// A file or a stream of this name, of which nothing else is known.
+    Source(String),
+}
+
+/// One container's place: `<namespace>_<pod>_<uid>/<container>` of a file's path.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod's name.
+    pub pod: String,
+    /// The pod's uid.
+    pub uid: String,
+    /// The container's name.
+    pub container: String,
+}
+
+impl Place {
+    /// Reads the path of a pod's file,
+    /// `…/<namespace>_<pod>_<uid>/<container>/<file>`; None for other files.
+    #[must_use]
+    pub fn of_file(path: &Path) -> Option<Self> {
+        let mut parts = path.iter().rev().skip(1).map(|part| part.to_str());
+        let container = parts.next()??;
+        // Neither namespaces nor pods have `_` in their names.
+        let mut names = parts.next()??.split('_');
+        let place = Self {
+            namespace: names.next()?.to_owned(),
+            pod: names.next()?.to_owned(),
+            uid: names.next()?.to_owned(),
+            container: container.to_owned(),
+        };
+        let whole = names.next().is_none()
+            && ![&place.namespace, &place.pod, &place.uid, &place.container]
+                .into_iter()
+                .any(String::is_empty);
+        whole.then_some(place)
+    }
+}
+
+/// What Kubernetes knows of a pod beside its place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metadata {
+    /// The node that it runs on.
+    pub node: Option<String>,
+    /// Its labels under their own names.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// One container of one pod, with what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    place: Place,
+    component: String,
+    /// The member `kubernetes` of each of its lines.
+    block: Map<String, Value>,
+}
+
+impl Pod {
+    /// Puts together what the path and what Kubernetes says.
+    #[must_use]
+    pub fn new(place: Place, metadata: &Metadata) -> Self {
+        let component = label::COMPONENT_NAMES
+            .into_iter()
+            .find_map(|name| metadata.labels.get(name).filter(|value| !value.is_empty()))
+            .unwrap_or(&place.container)
+            .clone();
+        Self {
+            block: block(&place, metadata),
+            component,
+            place,
+        }
+    }
+
+    /// The container's place.
+    #[must_use]
+    pub const fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Whose lines its lines are: the label that says so, else the container's name.
+    #[must_use]
+    pub fn component(&self) -> &str {
+        &self.component
+    }
+
+    /// The member `kubernetes` of each document.
+    pub(crate) const fn block(&self) -> &Map<String, Value> {
+        &self.block
+    }
+}
+
+/// A field's name without the object that it is in.
+pub(crate) fn last(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+fn block(place: &Place, metadata: &Metadata) -> Map<String, Value> {
+    let mut block = Map::new();
+    let mut set = |name: &str, value: &String| {
+        block.insert(last(name).to_owned(), Value::String(value.clone()));
+    };
+    set(field::KUBERNETES_NAMESPACE, &place.namespace);
+    set(field::KUBERNETES_POD, &place.pod);
+    set(field::KUBERNETES_POD_UID, &place.uid);
+    set(field::KUBERNETES_CONTAINER, &place.container);
+    if let Some(node) = &metadata.node {
+        set(field::KUBERNETES_NODE, node);
+    }
+    let (mut labels, mut others) = (Map::new(), Map::new());
+    for (name, value) in &metadata.labels {
+        let value = Value::String(value.clone());
+        match label::stored(name) {
+            Some(name) => labels.insert(name, value),
+            None => others.insert(name.clone(), value),
+        };
+    }
+    for (name, labels) in [
+        (field::KUBERNETES_LABELS, labels),
+        (field::KUBERNETES_OTHER_LABELS, others),
+    ] {
+        if !labels.is_empty() {
+            block.insert(last(name).to_owned(), Value::Object(labels));
+        }
+    }
+    block
+}
+
+/// The pods of a cluster, as `kubectl get pods -A -o json` tells them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pods(BTreeMap<(String, String), Metadata>);
+
+/// Why a list of pods could not be read.
+#[derive(Debug, Error)]
+pub enum PodsError {
+    /// It is no JSON.
+    #[error("the list of pods is no JSON")]
+    Json(#[from] serde_json::Error),
+    /// It has no `items`.
+    #[error("the list of pods has no array `items`")]
+    NoItems,
+}
+
+impl Pods {
+    /// Reads a `PodList`. Items without a namespace or a name are left out.
+    ///
+    /// # Errors
+    ///
+    /// When it is no JSON or has no `items`.
+    pub fn read(json: &[u8]) -> Result<Self, PodsError> {
+        let list: Value = serde_json::from_slice(json)?;
+        let items = list
+            .get("items")
+            .and_then(Value::as_array)
+            .ok_or(PodsError::NoItems)?;
+        Ok(Self(items.iter().filter_map(pod).collect()))
+    }
+
+    /// What is known of a pod.
+    #[must_use]
+    pub fn get(&self, namespace: &str, pod: &str) -> Option<&Metadata> {
+        self.0.get(&(namespace.to_owned(), pod.to_owned()))
+    }
+
+    /// A container's origin: with labels and node if the pod is in the list.
+    ///
+    /// The uid is the path's, and is not compared: a static pod's files carry
+    /// another than the API tells.
+    #[must_use]
+    pub fn origin(&self, place: Place) -> Origin {
+        let nothing = Metadata::default();
+        let metadata = self.get(&place.namespace, &place.pod).unwrap_or(&nothing);
+        Origin::Pod(Pod::new(place, metadata))
+    }
+
+    /// Each pod's namespace and name.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .keys()
+            .map(|(namespace, pod)| (namespace.as_str(), pod.as_str()))
+    }
+}
+
+fn pod(item: &Value) -> Option<((String, String), Metadata)> {
+    let text = |pointer: &str| item.pointer(pointer)?.as_str().map(ToOwned::to_owned);
+    let labels = item.pointer("/metadata/labels").and_then(Value::as_object);
+    let metadata = Metadata {
+        node: text("/spec/nodeName").filter(|node| !node.is_empty()),
+        labels: labels
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+            .collect(),
+    };
+    Some(((text("/metadata/namespace")?, text("/metadata/name")?), metadata))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = r#"{"kind":"List","items":[
+        {"metadata":{"namespace":"photos","name":"postgres-0","uid":"u","labels":
+            {"app.kubernetes.io/name":"postgres","app":"pg","irmgard.dev/x.y":"z"}},"spec":{"nodeName":"n1"}},
+        {"metadata":{"namespace":"kube-system","name":"dns","labels":{"k8s-app":"kube-dns","app":"x"}},"spec":{}},
+        {"metadata":{"name":"nowhere"}}, 5]}"#;
+
+    fn place(namespace: &str, pod: &str) -> Place {
+        let path = format!("/var/log/pods/{namespace}_{pod}_a-b/main/0.log");
+        Place::of_file(Path::new(&path)).unwrap()
+    }
+
+    fn known(namespace: &str, pod: &str) -> Pod {
+        match Pods::read(LIST.as_bytes()).unwrap().origin(place(namespace, pod)) {
+            Origin::Pod(pod) => pod,
+            Origin::Source(source) => panic!("{source}"),
+        }
+    }
+
+    #[test]
+    fn a_pods_file_tells_its_place() {
+        let place = Place::of_file(Path::new("pods/a_b_c/d/0.log.20261122-101500")).unwrap();
+        assert_eq!(
+            (&*place.namespace, &*place.pod, &*place.uid, &*place.container),
+            ("a", "b", "c", "d")
+        );
+        for path in [
+            "",
+            "0.log",
+            "a_b/c/0.log",
+            "a_b_c_d/c/0.log",
+            "a__c/d/0.log",
+            "/x/../0.log",
+        ] {
+            assert_eq!(Place::of_file(Path::new(path)), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn labels_are_kept_by_their_prefix() {
+        let pod = known("photos", "postgres-0");
+        assert_eq!(pod.component(), "postgres");
+        assert_eq!(
+            Value::Object(pod.block().clone()),
+            serde_json::json!({
+                "namespace": "photos", "pod": "postgres-0", "pod_uid": "a-b", "container": "main", "node": "n1",
+                "labels": {"app_kubernetes_io/name": "postgres", "irmgard_dev/x_y": "z"},
+                "other_labels": {"app": "pg"},
+            })
+        );
+    }
+
+    #[test]
+    fn the_component_is_what_the_labels_call_it() {
+        assert_eq!(known("kube-system", "dns").component(), "kube-dns");
+        let unknown = known("photos", "gone");
+        assert_eq!(unknown.component(), "main");
+        assert!(!unknown.block().contains_key("labels"));
+    }
+
+    #[test]
+    fn what_is_no_list() {
+        assert!(matches!(Pods::read(b"{"), Err(PodsError::Json(_))));
+        assert!(matches!(Pods::read(b"{}"), Err(PodsError::NoItems)));
+        assert_eq!(Pods::read(br#"{"items":[]}"#).unwrap().names().count(), 0);
+    }
+}
