@@ -80,9 +80,9 @@ impl Document {
         self.text(field::COMPONENT)
     }
 
-    /// The data stream that it belongs to.
+    /// The stream that it is kept in, one of [`schema::stream::ALL`].
     #[must_use]
-    pub fn data_stream(&self) -> &'static str {
+    pub fn stream(&self) -> &'static str {
         stream::of(self.component().unwrap_or_default())
     }
 
@@ -94,7 +94,7 @@ impl Document {
 
     /// Where the program wrote it.
     #[must_use]
-    pub fn stream(&self) -> Option<Stream> {
+    pub fn iostream(&self) -> Option<Stream> {
         let name = self.text(field::LOG_IOSTREAM)?;
         [Stream::Stdout, Stream::Stderr]
             .into_iter()
@@ -360,8 +360,8 @@ mod tests {
             (Some("warn"), "m", Some("irmgard"), Some("i"))
         );
         assert_eq!(
-            (document.stream(), document.data_stream()),
-            (Some(Stream::Stderr), "logs-irmgard")
+            (document.iostream(), document.stream()),
+            (Some(Stream::Stderr), "irmgard")
         );
         assert_eq!((document.trace_id(), document.photo_id()), (Some("t"), Some(17)));
         assert!(document.has_tag(tag::CUT) && !document.has_tag(tag::SCRUBBED));

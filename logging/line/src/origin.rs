@@ -54,6 +54,10 @@ impl Place {
 /// What Kubernetes knows of a pod beside its place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
+    /// The uid that its files carry: a static pod's is not that of the API.
+    pub uid: Option<String>,
+    /// Its containers, those that only prepare or debug it included.
+    pub containers: Vec<String>,
     /// The node that it runs on.
     pub node: Option<String>,
     /// Its labels under their own names.
@@ -186,18 +190,30 @@ impl Pods {
         Origin::Pod(Pod::new(place, metadata))
     }
 
-    /// Each pod's namespace and name.
-    pub fn names(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// Each pod's namespace and name, with what is known of it.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &Metadata)> {
         self.0
-            .keys()
-            .map(|(namespace, pod)| (namespace.as_str(), pod.as_str()))
+            .iter()
+            .map(|((namespace, pod), metadata)| (namespace.as_str(), pod.as_str(), metadata))
     }
 }
 
 fn pod(item: &Value) -> Option<((String, String), Metadata)> {
     let text = |pointer: &str| item.pointer(pointer)?.as_str().map(ToOwned::to_owned);
     let labels = item.pointer("/metadata/labels").and_then(Value::as_object);
+    let containers = [
+        "/spec/initContainers",
+        "/spec/containers",
+        "/spec/ephemeralContainers",
+    ];
     let metadata = Metadata {
+        uid: text("/metadata/annotations/kubernetes.io~1config.hash").or_else(|| text("/metadata/uid")),
+        containers: containers
+            .into_iter()
+            .filter_map(|pointer| item.pointer(pointer)?.as_array())
+            .flatten()
+            .filter_map(|container| container.get("name")?.as_str().map(ToOwned::to_owned))
+            .collect(),
         node: text("/spec/nodeName").filter(|node| !node.is_empty()),
         labels: labels
             .into_iter()
@@ -214,8 +230,10 @@ mod tests {
 
     const LIST: &str = r#"{"kind":"List","items":[
         {"metadata":{"namespace":"photos","name":"postgres-0","uid":"u","labels":
-            {"app.kubernetes.io/name":"postgres","app":"pg","irmgard.dev/x.y":"z"}},"spec":{"nodeName":"n1"}},
-        {"metadata":{"namespace":"kube-system","name":"dns","labels":{"k8s-app":"kube-dns","app":"x"}},"spec":{}},
+            {"app.kubernetes.io/name":"postgres","app":"pg","irmgard.dev/x.y":"z"}},"spec":{"nodeName":"n1",
+            "containers":[{"name":"main"},{}],"initContainers":[{"name":"init"}]}},
+        {"metadata":{"namespace":"kube-system","name":"dns","uid":"v",
+            "annotations":{"kubernetes.io/config.hash":"h"},"labels":{"k8s-app":"kube-dns","app":"x"}},"spec":{}},
         {"metadata":{"name":"nowhere"}}, 5]}"#;
 
     fn place(namespace: &str, pod: &str) -> Place {
@@ -272,9 +290,24 @@ mod tests {
     }
 
     #[test]
+    fn what_else_is_known_of_each() {
+        let pods = Pods::read(LIST.as_bytes()).unwrap();
+        let known: Vec<_> = pods
+            .iter()
+            .map(|(_, pod, metadata)| (pod, metadata.uid.as_deref(), metadata.containers.join(" ")))
+            .collect();
+        // The files of a static pod carry the hash of its manifest.
+        let expected = [
+            ("dns", Some("h"), String::new()),
+            ("postgres-0", Some("u"), "init main".to_owned()),
+        ];
+        assert_eq!(known, expected);
+    }
+
+    #[test]
     fn what_is_no_list() {
         assert!(matches!(Pods::read(b"{"), Err(PodsError::Json(_))));
         assert!(matches!(Pods::read(b"{}"), Err(PodsError::NoItems)));
-        assert_eq!(Pods::read(br#"{"items":[]}"#).unwrap().names().count(), 0);
+        assert_eq!(Pods::read(br#"{"items":[]}"#).unwrap().iter().count(), 0);
     }
 }

@@ -71,14 +71,14 @@ fn keep(documents: &mut Documents, line: &Line<'_>, origin: &Origin) {
     documents.insert((time, document.id().unwrap().to_owned()), document);
 }
 
-/// A document as the case has it: with its data stream, and without the time
+/// A document as the case has it: with its stream, and without the time
 /// of what has only been read.
 fn expected(document: &Document) -> Map<String, Value> {
     let mut members = document.members().clone();
     if document.has_tag(tag::UNMATCHED_CRI) {
         members.remove(field::TIMESTAMP);
     }
-    members.insert("_stream".to_owned(), document.data_stream().into());
+    members.insert("_stream".to_owned(), document.stream().into());
     members
 }
 

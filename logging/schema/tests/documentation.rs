@@ -3,7 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
 
-use std::{fmt::Write, fs, path::Path};
+use std::{
+    fmt::{Display, Write},
+    fs,
+    path::Path,
+};
 
 use schema::{FIELDS, component, environment, label, level, stream, tag};
 
@@ -47,6 +51,11 @@ What OpenSearch holds and `logq` shows is the same for every program's lines, ou
   ever refused. A field that is not in the table stays where it is; it can be read, not searched.
 "#;
 
+fn listed(names: &[impl Display]) -> String {
+    let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}
+
 fn rendered() -> String {
     let mut out = BEGINNING.to_owned();
     out.push_str("\n## Fields\n\n| field | type | meaning |\n|---|---|---|\n");
@@ -60,19 +69,12 @@ fn rendered() -> String {
         )
         .unwrap();
     }
-    let listed = |names: &[&str]| {
-        names
-            .iter()
-            .map(|name| format!("`{name}`"))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
     writeln!(
         out,
         "\n## Values\n\n- `level`: {}\n- `component`: {}, and any other program's\n- data streams: {}",
         listed(&level::ALL),
         listed(&component::ALL),
-        listed(&stream::ALL)
+        listed(&stream::ALL.map(stream::data_stream))
     )
     .unwrap();
     out.push_str("\n| tag | meaning |\n|---|---|\n");

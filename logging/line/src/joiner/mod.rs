@@ -65,9 +65,17 @@ impl<'a> Line<'a> {
     /// The content of a pod's file's line.
     #[must_use]
     pub const fn cri(cri: &Cri<'a>, offset: u64) -> Self {
-        let mut line = Self::of(cri.content, offset);
-        line.time = Some(cri.time);
+        let mut line = Self::timed(cri.time, cri.content, offset);
         line.stream = Some(cri.stream);
+        line
+    }
+
+    /// What [`timestamped`](crate::timestamped) has split. Nobody knows of
+    /// which stream it was.
+    #[must_use]
+    pub const fn timed(time: Time, content: &'a [u8], offset: u64) -> Self {
+        let mut line = Self::of(content, offset);
+        line.time = Some(time);
         line
     }
 
@@ -81,7 +89,9 @@ impl<'a> Line<'a> {
         line
     }
 
-    fn held(self) -> Line<'static> {
+    /// The same line, to keep.
+    #[must_use]
+    pub fn into_owned(self) -> Line<'static> {
         Line {
             content: Cow::Owned(self.content.into_owned()),
             ..self
@@ -225,7 +235,7 @@ impl Lane {
         }
         match State::begun_by(&line.content) {
             Some(state) if !line.cut && line.content.len() <= MAX_TRACE_BYTES => {
-                self.trace = Some(Trace::new(line.held(), state, now));
+                self.trace = Some(Trace::new(line.into_owned(), state, now));
             }
             _ => out(line),
         }

@@ -14,9 +14,11 @@ fn joined(parts: &[Part<'_>]) -> Vec<Line<'static>> {
         let mut line = Line::of(content, offset);
         line.time = Some(Time::from_nanos(*nanos));
         line.stream = Some(*stream);
-        joiner.push(line, *partial, Duration::ZERO, &mut |line| all.push(line.held()));
+        joiner.push(line, *partial, Duration::ZERO, &mut |line| {
+            all.push(line.into_owned())
+        });
     }
-    joiner.flush(&mut |line| all.push(line.held()));
+    joiner.flush(&mut |line| all.push(line.into_owned()));
     assert_eq!(joiner.due(), None);
     all
 }
@@ -91,11 +93,43 @@ fn what_is_held_goes_out_when_it_is_due() {
     joiner.push(part, true, now, &mut |_| unreachable!());
     assert_eq!(joiner.due(), Some(now + TRACE_WAIT));
     joiner.expire(now + TRACE_WAIT / 2, &mut |_| unreachable!());
-    joiner.expire(now + TRACE_WAIT, &mut |line| all.push(line.held()));
+    joiner.expire(now + TRACE_WAIT, &mut |line| all.push(line.into_owned()));
     assert_eq!(joiner.due(), Some(now + PARTIAL_WAIT));
-    joiner.expire(now + PARTIAL_WAIT, &mut |line| all.push(line.held()));
+    joiner.expire(now + PARTIAL_WAIT, &mut |line| all.push(line.into_owned()));
     assert_eq!(texts(&all), ["panic: a", "part"]);
     assert_eq!(joiner.due(), None);
+}
+
+/// A part or a line that goes on begins the time anew.
+#[test]
+fn what_goes_on_is_waited_for() {
+    for (begins, goes_on, partial, wait) in [
+        ("panic: a", "\tb", false, TRACE_WAIT),
+        ("a", "b", true, PARTIAL_WAIT),
+    ] {
+        let mut joiner = Joiner::new();
+        joiner.push(
+            Line::plain(begins.as_bytes(), 0),
+            partial,
+            Duration::ZERO,
+            &mut |_| unreachable!(),
+        );
+        joiner.push(
+            Line::plain(goes_on.as_bytes(), 0),
+            partial,
+            wait / 2,
+            &mut |_| unreachable!(),
+        );
+        assert_eq!(joiner.due(), Some(wait / 2 + wait), "{begins}");
+    }
+    // By the runtime's times too: each line soon after the one before it.
+    let lines: Vec<Part<'_>> = (0..5)
+        .map(|i| {
+            let content: &[u8] = if i == 0 { b"panic: x" } else { b"\ty" };
+            (i * SECOND, Stream::Stdout, false, content)
+        })
+        .collect();
+    assert_eq!(texts(&joined(&lines)), ["panic: x\n\ty\n\ty\n\ty\n\ty"]);
 }
 
 #[test]

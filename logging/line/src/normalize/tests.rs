@@ -277,7 +277,7 @@ fn ids_are_made_as_agreed() {
     let line = b"2026-11-22T11:20:00.000000001+01:00 stderr F caf\xe9";
     let cri = Cri::parse(line).unwrap();
     let of_pod = normalize(&Line::cri(&cri, 5), &pod());
-    assert_eq!(of_pod.stream(), Some(Stream::Stderr));
+    assert_eq!(of_pod.iostream(), Some(Stream::Stderr));
     assert_eq!(
         of_pod.id(),
         Some("03841c59dde9fab35ff1beb656ead914adb9edda738661e92e06ea4439b04453")
