@@ -3,7 +3,10 @@
 use schema::{Kind, field, label, level};
 use serde_json::{Map, Value};
 
-use super::{draft::Draft, flat};
+use super::{
+    draft::{Draft, has_too_many_parts},
+    flat,
+};
 use crate::Time;
 
 /// The object of what Kubernetes knows.
@@ -70,7 +73,7 @@ impl Reader<'_> {
         if let Some(label) = inside(name, field::KUBERNETES_OTHER_LABELS) {
             return self.draft.other_label(label, value);
         }
-        if SHIPPERS.contains(&name) || is_within_a_value(name) {
+        if SHIPPERS.contains(&name) || has_too_many_parts(name) || is_within_a_value(name) {
             return self.draft.contradicting(name, value);
         }
         match (field::by_name(name).map(|field| field.kind), value) {

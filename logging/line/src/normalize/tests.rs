@@ -134,6 +134,21 @@ fn dotted_names_are_nested() {
     }
 }
 
+/// As deep and as long as a line can be; nothing may overflow the stack.
+#[test]
+fn hostile_names_are_only_kept() {
+    let dots = "a.".repeat(500_000) + "a";
+    let long = document(ours(&format!(r#""{dots}":1"#)).as_bytes(), &file());
+    let fields = long.get("fields").and_then(Value::as_object).unwrap();
+    assert_eq!(fields.get(&dots[..512]), Some(&json!("1")));
+    assert_eq!(long.get(field::TRUNCATED), Some(&json!(true)));
+
+    let deep = "{\"a\":".repeat(120) + "1" + &"}".repeat(120);
+    for name in ["photo", "fields", "odd", "message.x"] {
+        document(ours(&format!(r#""{name}":{deep}"#)).as_bytes(), &file());
+    }
+}
+
 #[test]
 fn what_a_line_says_of_its_pod_counts_only_without_one() {
     let claimed = r#""component":"vault","kubernetes":{"pod":"p","node":5,"labels":{"app.kubernetes.io/name":"vault",
