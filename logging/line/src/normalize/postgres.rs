@@ -55,7 +55,8 @@ pub(super) fn read(draft: &mut Draft, mut members: Map<String, Value>) -> Option
     }
     if let Some((seconds, query)) = told("message").and_then(duration) {
         draft.field(field::DURATION_SECONDS, seconds.into());
-        if told("statement").is_none_or(str::is_empty) {
+        let statement = members.get("statement");
+        if !statement.is_some_and(|statement| says_something("statement", statement)) {
             draft.text(field::DB_QUERY_TEXT, query);
         }
     }

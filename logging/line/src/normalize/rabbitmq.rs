@@ -60,7 +60,7 @@ pub(super) fn read(draft: &mut Draft, mut members: Map<String, Value>) -> Option
         (("mfa", field::CODE_FUNCTION_NAME), function),
     ] {
         if let Some(text) = members.get(field.0).and_then(read) {
-            draft.text(field.1, &text);
+            draft.field(field.1, text.into());
             members.remove(field.0);
         }
     }

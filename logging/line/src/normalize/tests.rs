@@ -204,6 +204,29 @@ fn a_line_of_postgresql() {
     );
 }
 
+/// What PostgreSQL calls the statement is it, whatever the message says.
+#[test]
+fn a_statement_goes_before_the_one_in_the_message() {
+    let of = |statement: &str| {
+        let head = r#""timestamp":"x","error_severity":"LOG","message":"duration: 1 ms  statement: m""#;
+        untimed(&format!("{{{head}{statement}}}"))
+    };
+    for (statement, text) in [
+        ("", "m"),
+        (r#","statement":"""#, "m"),
+        (r#","statement":"s""#, "s"),
+    ] {
+        assert_eq!(
+            of(statement).pointer("/db/query/text"),
+            Some(&json!(text)),
+            "{statement}"
+        );
+    }
+    let odd = of(r#","statement":{"a":1}"#);
+    assert_eq!(odd.pointer("/db/query"), None);
+    assert_eq!(odd.pointer("/fields/db.query.text"), Some(&json!("{\"a\":1}")));
+}
+
 #[test]
 fn a_line_of_rabbitmq() {
     assert_eq!(
@@ -229,6 +252,9 @@ fn a_line_of_rabbitmq() {
             "rabbitmq": {"pid": "<0.1.0>"}, "fields": {"time": "now", "level": "loud", "domain": 5, "mfa": 1},
         })
     );
+    let empty = untimed(r#"{"time":"now","level":"info","msg":"m","domain":"","mfa":""}"#);
+    assert_eq!(empty.pointer("/rabbitmq/domain"), Some(&json!("")));
+    assert_eq!(empty.pointer("/code/function/name"), Some(&json!("")));
     // logrus with the process's id.
     let other = untimed(r#"{"time":"now","level":"info","msg":"m","pid":5}"#);
     assert_eq!(other.get(field::COMPONENT), None);
