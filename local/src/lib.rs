@@ -24,7 +24,7 @@ pub use error::{Error, Result};
 pub use lasting::{Lasting, Line};
 pub use outside::{not_tested, postgres_log};
 pub use process::program;
-pub use process::{Daemon, Identity};
+pub use process::{Daemon, Identity, Lifetime, Program};
 pub use runtime_library::project;
 pub use scratch::{Scratch, scratch};
 pub use server::{Server, serve_s3};

@@ -14,7 +14,7 @@ module Irmgard
 
     # The container, whichever of its files this is.
     def key
-      uid ? "#{uid}/#{container}" : path
+      uid ? File.dirname(path) : path
     end
 
     # What goes before time and text where an id is made.
