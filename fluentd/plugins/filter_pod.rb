@@ -19,6 +19,9 @@ module Fluent
         super
       end
 
+      # Nothing of namespaces is wanted, so no right to read them is needed.
+      def set_up_namespace_thread; end
+
       def fetch_pod_metadata(namespace, pod)
         @unknown ||= {}
         key = [namespace, pod]

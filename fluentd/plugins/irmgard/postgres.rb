@@ -59,7 +59,8 @@ module Irmgard
       match = DURATION.match(object['message'])
       return unless match
 
-      document.set('duration_seconds', match[1].to_f / 1000)
+      # Not divided: 6.935 ms are 0.006935 s.
+      document.set('duration_seconds', Float("#{match[1]}e-3"))
       document.set('db.query.text', match[2]) unless match[2].to_s.empty? || !object['statement'].to_s.empty?
     end
   end
