@@ -38,23 +38,23 @@ impl Log {
         })
     }
 
-    /// Writes one line, in parts where it is long. `between` is called between two parts.
+    /// Writes one line, in parts where it is long.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn line(&mut self, text: &str, mut between: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+    pub fn line(&mut self, text: &str) -> Result<()> {
         let mut parts = text.as_bytes().chunks(PART).peekable();
         while let Some(part) = parts.next() {
-            let is_last = parts.peek().is_none();
-            self.part(part, is_last)?;
-            if !is_last {
-                between(self)?;
-            }
+            self.part(part, parts.peek().is_none())?;
         }
         Ok(())
     }
 
-    fn part(&mut self, bytes: &[u8], is_last: bool) -> Result<()> {
+    /// Writes one part of a line.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn part(&mut self, bytes: &[u8], is_last: bool) -> Result<()> {
         self.clock += STEP_NANOS;
         let time = DateTime::from_timestamp_nanos(self.clock).to_rfc3339_opts(SecondsFormat::Nanos, true);
         let tag = if is_last { 'F' } else { 'P' };
@@ -76,5 +76,8 @@ impl Log {
 }
 
 fn open(directory: &Path) -> Result<File> {
-    Ok(OpenOptions::new().create(true).append(true).open(directory.join("0.log"))?)
+    Ok(OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(directory.join("0.log"))?)
 }

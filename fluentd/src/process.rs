@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use local::{Daemon, Lifetime, Program};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
@@ -30,7 +30,9 @@ pub fn executable() -> Option<PathBuf> {
 pub fn executable_for(what: &str) -> Option<PathBuf> {
     let found = executable();
     if found.is_none() {
-        local::not_tested(&format!("{what}: there is no fluentd on PATH, and FLUENTD names none"));
+        local::not_tested(&format!(
+            "{what}: there is no fluentd on PATH, and FLUENTD names none"
+        ));
     }
     found
 }
@@ -56,7 +58,10 @@ impl Fluentd {
         let set = |name: &str, value: String| (name.to_owned(), value);
         let environment = BTreeMap::from([
             set("FLUENT_STATE_PATH", state.path().display().to_string()),
-            set("FLUENT_CONTAINER_TAIL_PATH", format!("{logs}/pods/*/*/*.log.????????-??????,{logs}/pods/*/*/*.log")),
+            set(
+                "FLUENT_CONTAINER_TAIL_PATH",
+                format!("{logs}/pods/*/*/*.log.????????-??????,{logs}/pods/*/*/*.log"),
+            ),
             set("FLUENT_CONTAINER_TAIL_EXCLUDE_PATH", "[]".to_owned()),
             set("FLUENT_FILTER_KUBERNETES_URL", format!("http://{servers}/api")),
             set("FLUENT_OPENSEARCH_SCHEME", "http".to_owned()),
@@ -70,7 +75,14 @@ impl Fluentd {
         let program = Program {
             name: "Fluentd".to_owned(),
             executable,
-            arguments: vec!["-c".to_owned(), argument("fluent.conf"), "-p".to_owned(), argument("plugins")],
+            // As in the image: one process, which is started again from outside.
+            arguments: vec![
+                "--no-supervisor".to_owned(),
+                "-c".to_owned(),
+                argument("fluent.conf"),
+                "-p".to_owned(),
+                argument("plugins"),
+            ],
             environment,
             directory: state.path().to_owned(),
             output: state.path().join("fluentd.out"),
@@ -86,7 +98,10 @@ impl Fluentd {
 
     /// Sets a variable of its environment, for the next start.
     pub fn set(&mut self, name: &str, value: &str) {
-        self.daemon.program_mut().environment.insert(name.to_owned(), value.to_owned());
+        self.daemon
+            .program_mut()
+            .environment
+            .insert(name.to_owned(), value.to_owned());
     }
 
     /// Where it keeps positions, buffer and dead letters.
@@ -95,30 +110,20 @@ impl Fluentd {
         self.state.path()
     }
 
-    /// The process that reads; the one beside it only looks after it.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn worker(&self) -> Result<i32> {
-        let supervisor = self.daemon.identity().context("Fluentd was not started")?.pid;
-        let children = std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children"))?;
-        let worker = children.split_whitespace().next().context("Fluentd has no worker")?;
-        Ok(worker.parse()?)
-    }
-
     /// Starts it, and waits until it answers.
     ///
     /// # Errors
     /// When it ends instead.
     pub async fn start(&mut self) -> Result<()> {
         self.daemon.start()?;
-        self.wait("Fluentd to answer", async || self.metrics().await.is_ok()).await
+        self.wait("Fluentd to answer", async || self.metrics().await.is_ok())
+            .await
     }
 
-    /// Ends supervisor and worker at once (`SIGKILL`).
+    /// Ends it at once (`SIGKILL`).
     ///
     /// # Errors
-    /// When they do not go away.
+    /// When it does not go away.
     pub fn kill(&mut self) -> Result<()> {
         Ok(self.daemon.kill()?)
     }
@@ -138,8 +143,13 @@ impl Fluentd {
     /// When Fluentd does not answer.
     pub async fn metric(&self, name: &str) -> Result<f64> {
         let all = self.metrics().await?;
-        let values = all.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
-        Ok(values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+        let values = all.lines().filter(|line| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(['{', ' ']))
+        });
+        Ok(values
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum())
     }
 
     /// What it has written to its standard output and error.
@@ -156,9 +166,12 @@ impl Fluentd {
         let end = Instant::now() + PATIENCE;
         while !so().await {
             if !self.daemon.alive() || Instant::now() > end {
-                bail!("waited in vain for {what}; the last lines of Fluentd:\n{}", self.daemon.tail());
+                bail!(
+                    "waited in vain for {what}; the last lines of Fluentd:\n{}",
+                    self.daemon.tail()
+                );
             }
-            sleep(Duration::from_millis(100)).await;
+            sleep(Duration::from_millis(20)).await;
         }
         Ok(())
     }

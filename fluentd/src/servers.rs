@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use axum::body::Body;
-use axum::extract::{Path as Segments, Query, State};
+use axum::extract::{DefaultBodyLimit, Path as Segments, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -98,10 +98,14 @@ impl Servers {
         let app = Router::new()
             .route("/", get(about))
             .route("/_bulk", post(bulk).put(bulk))
-            .route("/api", get(|| async { Json(json!({"kind": "APIVersions", "versions": ["v1"]})) }))
+            .route(
+                "/api",
+                get(|| async { Json(json!({"kind": "APIVersions", "versions": ["v1"]})) }),
+            )
             .route("/api/v1", get(resources))
             .route("/api/v1/pods", get(pods))
             .route("/api/v1/namespaces/{namespace}/pods/{pod}", get(pod))
+            .layer(DefaultBodyLimit::disable())
             .with_state(Arc::clone(&self.held));
         self.task = Some(tokio::spawn(async move {
             // Ends with the task.
@@ -196,9 +200,7 @@ impl Held {
 }
 
 async fn resources() -> Json<Value> {
-    let resource = |name, kind, namespaced| {
-        json!({"name": name, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": ["get", "list", "watch"]})
-    };
+    let resource = |name, kind, namespaced| json!({"name": name, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": ["get", "list", "watch"]});
     Json(json!({
         "kind": "APIResourceList", "groupVersion": "v1",
         "resources": [resource("pods", "Pod", true), resource("namespaces", "Namespace", false)],
@@ -206,12 +208,16 @@ async fn resources() -> Json<Value> {
 }
 
 /// All pods; a watch stays open and tells nothing.
-async fn pods(State(held): State<Arc<Mutex<Held>>>, Query(query): Query<BTreeMap<String, String>>) -> Response {
+async fn pods(
+    State(held): State<Arc<Mutex<Held>>>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Response {
     if query.contains_key("watch") {
         return Body::from_stream(futures::stream::pending::<std::io::Result<Vec<u8>>>()).into_response();
     }
     let items: Vec<Value> = lock(&held).pods.values().cloned().collect();
-    Json(json!({"kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items})).into_response()
+    Json(json!({"kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items}))
+        .into_response()
 }
 
 async fn pod(State(held): State<Arc<Mutex<Held>>>, Segments(name): Segments<(String, String)>) -> Response {

@@ -35,7 +35,9 @@ fn comparable(mut document: Value) -> Value {
         tags.any(|tag| tag == schema::tag::UNMATCHED_CRI)
     };
     if is_unmatched(&document["tags"]) {
-        let time = document.as_object_mut().and_then(|members| members.remove("@timestamp"));
+        let time = document
+            .as_object_mut()
+            .and_then(|members| members.remove("@timestamp"));
         assert!(time.is_some(), "{document}");
     }
     document
@@ -51,7 +53,9 @@ async fn fluentd_makes_of_each_line_the_document_that_is_expected() -> Result<()
     let mut fluentd = Fluentd::new(executable, &folder().join("golden/*"), servers.address())?;
     fluentd.start().await?;
     // What is missing in the end is shown below.
-    let _ = fluentd.wait("all documents", async || servers.count() >= expected.len()).await;
+    let _ = fluentd
+        .wait("all documents", async || servers.count() >= expected.len())
+        .await;
 
     let documents = servers.documents().into_iter().map(|document| {
         let id = document["event"]["id"].as_str().unwrap_or_default().to_owned();

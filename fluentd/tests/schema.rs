@@ -21,6 +21,9 @@ fn schema_json_is_made_of_the_schema() -> Result<()> {
         std::fs::write(&path, &made)?;
     }
     let file = std::fs::read_to_string(&path)?;
-    assert_eq!(file, made, "UPDATE=1 cargo test -p fluentd --test schema writes it anew");
+    assert_eq!(
+        file, made,
+        "UPDATE=1 cargo test -p fluentd --test schema writes it anew"
+    );
     Ok(())
 }
