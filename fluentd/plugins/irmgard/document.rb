@@ -22,7 +22,7 @@ module Irmgard
 
     # Sets what nobody else has a say in.
     def own(name, value)
-      *parents, last = name.split('.')
+      *parents, last = Schema.parts(name)
       parents.reduce(@content) { |inner, parent| inner[parent] = inner[parent].is_a?(Hash) ? inner[parent] : {} }[last] = value
     end
 
@@ -36,7 +36,7 @@ module Irmgard
 
     # Puts a value where its name says, if the place is free.
     def place(name, value)
-      parts = name.split('.')
+      parts = Schema.parts(name)
       return contradicting(name, value) if parts.size > MAX_NAME_PARTS || !free?(parts)
 
       own(name, value)

@@ -13,6 +13,11 @@ module Irmgard
     # What the way of the line tells, not the line.
     SHIPPERS = %w[tags event.id event.ingested log.iostream].freeze
 
+    # Fields of which nothing has to be asked but their kind.
+    PLAIN = Schema::FIELDS.keys.reject do |name|
+      SHIPPERS.include?(name) || %w[@timestamp component fields].include?(name) || name.start_with?('kubernetes.')
+    end.to_set.freeze
+
     def self.line?(object)
       Level::ALL.include?(object['level']) && object['message'].is_a?(String) && object['@timestamp'].is_a?(String)
     end
@@ -31,6 +36,10 @@ module Irmgard
 
     # One member under its dotted name from the top. What it says of its pod does not count.
     def member(name, value)
+      # Nearly all, and nothing of the rest applies to them.
+      return @document.set(name, value) if PLAIN.include?(name) && !value.is_a?(Hash)
+      return object(name, value) if value.is_a?(Hash) && name != KUBERNETES && Schema::OBJECTS.include?(name)
+
       return if of_pod?(name)
       return timestamp(value) if name == '@timestamp'
       return @document.other(without_blanks(name), value) if name.empty? || name.split('.', -1).any? { |part| Flat.blank?(part) }

@@ -19,6 +19,8 @@ module Irmgard
       (1...parts.size).map { |size| parts.first(size).join('.') }
     end.to_set.freeze
 
+    PARTS = FIELDS.keys.to_h { |name| [name, name.split('.').freeze] }.freeze
+
     INTEGER = /\A-?\d{1,19}\z/
     NUMBER = /\A-?\d+(\.\d+)?([eE][+-]?\d+)?\z/
     LONG = (-(2**63)..(2**63 - 1)).freeze
@@ -30,6 +32,11 @@ module Irmgard
 
     def stream(component)
       STREAMS.include?(component) ? component : OTHER_STREAM
+    end
+
+    # A dotted name's parts.
+    def parts(name)
+      PARTS[name] || name.split('.')
     end
 
     # Whether the name goes through one that is a value.
