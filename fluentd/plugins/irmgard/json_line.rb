@@ -23,7 +23,7 @@ module Irmgard
       return if text.include?('\\') && !escapes?(text)
       return if COMMENT_PERHAPS.match?(text) && text.gsub(STRING, '').include?('/')
 
-      value = JSON.parse(text, max_nesting: MAX_NESTING)
+      value = JSON.parse(text, max_nesting: MAX_NESTING, allow_duplicate_key: true)
       return unless value.is_a?(Hash)
 
       LARGE_PERHAPS.match?(text) ? finite(value) : value
