@@ -4,15 +4,15 @@ require 'fluent/plugin/filter_kubernetes_metadata'
 
 module Fluent
   module Plugin
-    # kubernetes_metadata (3.7.1) asks the API server again for each line of a pod that it does not find, and waits for
-    # seconds each time when the server is away. This asks once in a while.
+    # kubernetes_metadata (3.7.1) asks the API server again for each line of a pod that it has not found once, also when it
+    # is there later, and waits for seconds each time when the server is away. This asks once in a while.
     class PodFilter < KubernetesMetadataFilter
       Fluent::Plugin.register_filter('pod', self)
 
-      desc 'For how long a pod that was not found is not asked for again'
-      config_param :unknown_ttl, :time, default: 30
+      desc 'For how long an answer serves'
+      config_param :answer_ttl, :time, default: 30
 
-      MAX_UNKNOWN = 10_000
+      MAX_ANSWERS = 10_000
 
       # Fluentd wants a filter to have this by itself.
       def filter(tag, time, record)
@@ -22,15 +22,16 @@ module Fluent
       # Nothing of namespaces is wanted, so no right to read them is needed.
       def set_up_namespace_thread; end
 
+      # Called for what is not in the plugin's own cache.
       def fetch_pod_metadata(namespace, pod)
-        @unknown ||= {}
-        key = [namespace, pod]
-        return {} if @unknown.fetch(key, 0) > Clock.now
+        @answers ||= {}
+        until_when, answer = @answers[[namespace, pod]]
+        return answer.dup if answer && until_when > Fluent::Clock.now
 
-        found = super
-        @unknown.clear if @unknown.size >= MAX_UNKNOWN
-        found.empty? ? @unknown[key] = Clock.now + @unknown_ttl : @unknown.delete(key)
-        found
+        answer = super
+        @answers.clear if @answers.size >= MAX_ANSWERS
+        @answers[[namespace, pod]] = [Fluent::Clock.now + @answer_ttl, answer]
+        answer.dup
       end
     end
   end

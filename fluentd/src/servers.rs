@@ -137,6 +137,11 @@ impl Servers {
         lock(&self.held).repeated
     }
 
+    /// Makes a pod known, or replaces it.
+    pub fn add_pod(&self, pod: Value) {
+        lock(&self.held).pods.insert(name_of(&pod), pod);
+    }
+
     /// How often a pod was asked for.
     #[must_use]
     pub fn pods_asked_for(&self) -> usize {

@@ -4,6 +4,7 @@ use std::fs;
 
 use anyhow::Result;
 use fluentd::kubelet::Log;
+use serde_json::{Value, json};
 
 use super::Stand;
 
@@ -91,7 +92,7 @@ async fn what_has_no_end_is_not_kept_for_ever() -> Result<()> {
 
 /// The API server is not asked for each line of a pod that is gone.
 #[tokio::test]
-async fn a_pod_that_is_gone_is_asked_for_once() -> Result<()> {
+async fn a_pod_that_is_gone_is_not_asked_for_with_each_line() -> Result<()> {
     let Some(mut stand) = Stand::new("lines of a pod that is gone").await? else {
         return Ok(());
     };
@@ -100,12 +101,32 @@ async fn a_pod_that_is_gone_is_asked_for_once() -> Result<()> {
         "shop_gone-1_00000063-0000-4000-8000-000000000063",
         "app",
     )?;
-    for number in 0..500 {
-        log.line(&format!("line {number}"))?;
-    }
+    let mut lines =
+        |from: usize| (from..from + 500).try_for_each(|number| log.line(&format!("line {number}")));
+    lines(0)?;
+    stand.fluentd.set("FLUENT_KUBERNETES_ANSWER_TTL", "5s");
     stand.fluentd.start().await?;
     stand.stored(500).await?;
     assert_eq!(stand.servers.pods_asked_for(), 1);
+
+    // It is known later: its lines say so, and it is not asked for each of them either.
+    let labels = json!({"app.kubernetes.io/name": "found"});
+    stand.servers.add_pod(json!({
+        "metadata": {"name": "gone-1", "namespace": "shop", "uid": "00000063-0000-4000-8000-000000000063", "labels": labels},
+        "spec": {"nodeName": "node-1"}, "status": {},
+    }));
+    let mut written = 500;
+    let is_found = |document: &Value| document["component"] == "found";
+    while !stand.servers.documents().iter().any(is_found) {
+        lines(written)?;
+        written += 500;
+        stand.stored(written).await?;
+    }
+    let asked = stand.servers.pods_asked_for();
+    assert!(
+        asked < written / 500 + 2,
+        "asked {asked} times for {written} lines"
+    );
     Ok(())
 }
 
