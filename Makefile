@@ -29,7 +29,7 @@ photos:
 
 .PHONY: demo
 demo: photos setup ## Start everything, anonymise the photos of PHOTOS=folder, leave it running
-	@cargo build --release -p local -p irmgard -p anonymizer
+	@cargo build --release -p local -p irmgard -p anonymizer -p logq
 	@$(BUILT)/release/local demo "$(PHOTOS)"
 
 .PHONY: down

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use chassis::terminal::escaped;
 use contract::{Detection, FailureReason};
 use imaging::Anonymized;
 use serde::{Serialize, Serializer};
+use terminal::escaped;
 
 use super::shown;
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chassis::terminal::escaped;
+use terminal::escaped;
 
 /// A path for people: what would do something to a terminal is escaped, what is
 /// no Unicode is written as `�`.

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeSet, io::Write};
 
-use chassis::terminal::escaped;
 use chrono::{DateTime, Utc};
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use contract::PhotoId;
 use serde::Serialize;
 use sqlx::{FromRow, PgPool};
+use terminal::escaped;
 
 use crate::cli::Which;
 

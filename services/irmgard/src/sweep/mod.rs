@@ -11,10 +11,11 @@ mod listing;
 use std::{io::Write, time::Duration};
 
 use anyhow::bail;
-use chassis::{store::Store, terminal::escaped};
+use chassis::store::Store;
 use chrono::{DateTime, Utc};
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use serde::Serialize;
+use terminal::escaped;
 
 pub use self::find::Sweep;
 use crate::{cli::SweepArguments, database::Database, settings::ToolSettings};

@@ -1,6 +1,6 @@
 //! What a photo may be called.
 
-use chassis::terminal::is_acted_on;
+use terminal::is_acted_on;
 
 /// A file name is cut to so many bytes.
 const MAX_NAME_BYTES: usize = 255;

@@ -1,0 +1,275 @@
+//! The command line as it is typed.
+
+pub mod condition;
+pub mod selector;
+pub mod time;
+mod view;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+pub use self::view::{UnknownView, expanded, views};
+
+const EXAMPLES: &str = "\
+Examples:
+  logq pods/ -c irmgard --with-db --since 15m   the web service and its database
+  logq pods/ --photo 17 --with-all              what happened to this photo
+  logq trace 4bf92f35 pods/                     one trace as a waterfall
+  logq irmgard.log --level warn --since yesterday
+  logq irmgard.log -f 'duration_seconds>500ms' -f 'http.route=/photos/{id}'
+  logq *.log.gz --grep 'timed? out' -C 3        with three lines around each
+  kubectl logs deploy/irmgard | logq --stats    lines of a pipe
+pods/ is a folder as the kubelet writes it (/var/log/pods), with or beside pods.json, what
+`kubectl get pods -A -o json` prints: only the pods' labels say who uses which database.
+
+Exit status: 0 lines were found, 1 none was, 2 an error.";
+
+/// Shows what the components log.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "logq",
+    version,
+    after_help = EXAMPLES,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+pub struct Cli {
+    /// Something else than lines.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Lines.
+    #[command(flatten)]
+    pub search: Search,
+}
+
+/// What else than lines can be asked for.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// One trace as a waterfall: what happened when, in which component, how long it took
+    Trace {
+        /// 32 hexadecimal digits, or their beginning
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Where to look, and how to show it.
+        #[command(flatten)]
+        search: Box<Search>,
+    },
+    /// A view that has a name, with more options; without a name the list of views
+    #[command(disable_help_flag = true)]
+    View {
+        /// The view, and options as without one
+        #[arg(value_name = "NAME", trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// The completions of a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// Lines, and how they are shown.
+#[derive(Args, Clone, Debug)]
+pub struct Search {
+    /// Files and folders to read, also .gz and .zst, and - for standard input
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Which lines.
+    #[command(flatten)]
+    pub select: Select,
+    /// When.
+    #[command(flatten)]
+    pub window: Window,
+    /// How they are shown.
+    #[command(flatten)]
+    pub show: Show,
+}
+
+/// Which lines.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Select")]
+pub struct Select {
+    /// Lines of this component; * and ? stand for other characters; may be repeated
+    #[arg(short, long = "component", value_name = "NAME")]
+    pub components: Vec<String>,
+    /// Also the lines of the database that these components use
+    #[arg(long)]
+    pub with_db: bool,
+    /// Also those of the broker that they use
+    #[arg(long)]
+    pub with_queue: bool,
+    /// Also those of the object store that they use
+    #[arg(long)]
+    pub with_store: bool,
+    /// Also those of everything that they use
+    #[arg(long)]
+    pub with_all: bool,
+    /// Lines of pods in this namespace
+    #[arg(short, long, value_name = "NAME")]
+    pub namespace: Vec<String>,
+    /// Lines of pods with these labels, as kubectl takes them
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub selector: Option<String>,
+    /// Lines of this pod; * and ? stand for other characters
+    #[arg(long, value_name = "NAME")]
+    pub pod: Vec<String>,
+    /// Lines of containers of this name
+    #[arg(long, value_name = "NAME")]
+    pub container: Vec<String>,
+    /// Lines of pods on this node
+    #[arg(long, value_name = "NAME")]
+    pub node: Vec<String>,
+    /// Lines as grave as this, or graver; lines without a level are left out
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    pub level: Option<&'static str>,
+    /// Lines in whose texts (message, error, statement, stack trace) this is found
+    #[arg(short, long, value_name = "REGEX")]
+    pub grep: Vec<String>,
+    /// Lines in whose texts this is not found
+    #[arg(short = 'v', long, value_name = "REGEX")]
+    pub exclude: Vec<String>,
+    /// Lines whose field fits: NAME=VALUE, !=, ~=, !~=, >, >=, <, <=, or "NAME exists"
+    #[arg(short = 'f', long = "field", value_name = "CONDITION")]
+    pub conditions: Vec<String>,
+    /// Lines about this photo, and all lines of their traces
+    #[arg(long, value_name = "ID")]
+    pub photo: Option<i64>,
+    /// Lines of this trace: 32 hexadecimal digits, or their beginning
+    #[arg(long, value_name = "ID")]
+    pub trace: Option<String>,
+}
+
+/// When.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Time")]
+pub struct Window {
+    /// Not before: 15m, 3h, 2d, 14:00, "yesterday 14:00", 2026-11-22, RFC 3339
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub since: Option<String>,
+    /// Not after
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub until: Option<String>,
+    /// A minute before and after this, or so long as --since says (15m)
+    #[arg(long, value_name = "TIME", conflicts_with = "until")]
+    pub around: Option<String>,
+}
+
+/// How lines are shown.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Show")]
+pub struct Show {
+    /// The form of each line
+    #[arg(short, long, value_enum, default_value_t, env = "LOGQ_OUTPUT")]
+    pub output: Output,
+    /// Whether to colour
+    #[arg(long, value_enum, default_value_t, env = "LOGQ_COLOR")]
+    pub color: Colour,
+    /// Only these fields, apart by commas; * stands for other characters
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub fields: Vec<String>,
+    /// Not these fields
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', env = "LOGQ_HIDE")]
+    pub hide: Vec<String>,
+    /// Times in UTC, those shown and those typed
+    #[arg(long, env = "LOGQ_UTC")]
+    pub utc: bool,
+    /// The first so many lines
+    #[arg(long, value_name = "NUMBER", conflicts_with = "tail")]
+    pub limit: Option<usize>,
+    /// The last so many lines
+    #[arg(long, value_name = "NUMBER")]
+    pub tail: Option<usize>,
+    /// The newest line first
+    #[arg(long)]
+    pub reverse: bool,
+    /// Also so many lines before each
+    #[arg(
+        short = 'B',
+        long,
+        value_name = "NUMBER",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    pub before: usize,
+    /// Also so many lines after each
+    #[arg(
+        short = 'A',
+        long,
+        value_name = "NUMBER",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    pub after: usize,
+    /// Both
+    #[arg(short = 'C', long, value_name = "NUMBER")]
+    pub context: Option<usize>,
+    /// How many lines there are by component and level, in place of the lines
+    #[arg(long, conflicts_with_all = ["histogram", "top"])]
+    pub stats: bool,
+    /// How many lines there are over time, in place of the lines
+    #[arg(long, conflicts_with = "top")]
+    pub histogram: bool,
+    /// The most frequent values of a field, in place of the lines
+    #[arg(long, value_name = "FIELD")]
+    pub top: Option<String>,
+    /// What is asked for, in words, in place of asking
+    #[arg(long)]
+    pub explain: bool,
+}
+
+/// The form of a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    #[default]
+    Pretty,
+    /// The document, one JSON object a line
+    Jsonl,
+    /// The documents in one JSON array
+    Json,
+    /// key=value pairs
+    Logfmt,
+    /// As the program wrote it, where the source has that, else the message
+    Raw,
+}
+
+/// Whether to colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// A level as people know it.
+fn level(text: &str) -> Result<&'static str, String> {
+    let lower = text.to_ascii_lowercase();
+    let name = match lower.as_str() {
+        "warning" => "warn",
+        "err" => "error",
+        other => other,
+    };
+    schema::level::ALL
+        .into_iter()
+        .find(|level| *level == name)
+        .ok_or_else(|| format!("one of {}", schema::level::ALL.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,141 @@
+//! `-l`: Kubernetes label selectors (Kubernetes documentation, "Labels and
+//! Selectors", equality- and set-based requirements).
+
+use schema::field;
+
+use crate::filter::{Filter, Literal};
+
+/// A text that is no selector.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{requirement:?} is no requirement of a selector: write a=b, a!=b, \"a in (b,c)\", \"a notin (b,c)\", a or !a"
+)]
+pub struct NoSelector {
+    requirement: String,
+}
+
+/// Reads a selector: its requirements, apart by commas, hold all of them.
+///
+/// # Errors
+/// [`NoSelector`].
+pub fn read(text: &str) -> Result<Filter, NoSelector> {
+    requirements(text)
+        .into_iter()
+        .map(|requirement| {
+            requirement_of(requirement).ok_or_else(|| NoSelector {
+                requirement: requirement.to_owned(),
+            })
+        })
+        .collect::<Result<_, _>>()
+        .map(Filter::All)
+}
+
+/// The parts between commas that stand in no parentheses.
+fn requirements(text: &str) -> Vec<&str> {
+    let mut depth = 0_usize;
+    text.split(|c: char| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    })
+    .map(str::trim)
+    .collect()
+}
+
+fn requirement_of(text: &str) -> Option<Filter> {
+    if let Some(key) = text.strip_prefix('!') {
+        return Some(has(label(key)?).negated());
+    }
+    // "In the case of != and notin", a pod without the label is taken too.
+    if let Some((key, value)) = text.split_once("!=") {
+        return Some(is(label(key)?, value.trim()).negated());
+    }
+    if let Some((key, value)) = text.split_once('=') {
+        return Some(is(label(key)?, value.trim_start_matches('=').trim()));
+    }
+    let mut words = text.splitn(2, char::is_whitespace);
+    let key = label(words.next()?)?;
+    let Some(rest) = words.next().map(str::trim_start) else {
+        return Some(has(key));
+    };
+    if let Some(set) = rest.strip_prefix("notin") {
+        return Some(one_of(&key, set)?.negated());
+    }
+    one_of(&key, rest.strip_prefix("in")?)
+}
+
+fn one_of(key: &str, set: &str) -> Option<Filter> {
+    let values = set.trim().strip_prefix('(')?.strip_suffix(')')?;
+    let values = values.split(',').map(|value| is(key.to_owned(), value.trim()));
+    Some(Filter::Any(values.collect()))
+}
+
+fn label(key: &str) -> Option<String> {
+    let key = key.trim();
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    (!key.is_empty() && key.chars().all(fits)).then(|| key.to_owned())
+}
+
+/// Where a label of this name is: those that say what a pod is have names of
+/// their own, the others share an object.
+fn places(key: &str) -> [String; 2] {
+    [field::KUBERNETES_LABELS, field::KUBERNETES_OTHER_LABELS].map(|object| format!("{object}.{key}"))
+}
+
+fn is(key: String, value: &str) -> Filter {
+    let value = Literal::new(value);
+    Filter::Any(places(&key).map(|place| Filter::Is(place, value.clone())).into())
+}
+
+fn has(key: String) -> Filter {
+    Filter::Any(places(&key).map(Filter::Exists).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use line::Document;
+    use serde_json::json;
+
+    use super::*;
+
+    fn takes(selector: &str) -> bool {
+        let document = Document::try_from(json!({ "kubernetes": {
+            "labels": { "app_kubernetes_io/name": "irmgard" }, "other_labels": { "tier": "web" },
+        }}));
+        read(selector).unwrap().matches(&document.unwrap())
+    }
+
+    #[test]
+    fn what_kubernetes_takes() {
+        for selector in [
+            "app.kubernetes.io/name=irmgard",
+            "app.kubernetes.io/name==irmgard,tier=web",
+            "tier in (db, web)",
+            "tier notin (db,queue), tier",
+            "tier!=db,!track",
+            "track notin (canary)",
+        ] {
+            assert!(takes(selector), "{selector}");
+        }
+        for selector in [
+            "tier=db",
+            "tier in (db)",
+            "!tier",
+            "track",
+            "tier!=web",
+            "tier=web,track=canary",
+        ] {
+            assert!(!takes(selector), "{selector}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_selector() {
+        for selector in ["", "a=b,", "a within (b)", "a in b", "=b", "a b"] {
+            assert!(read(selector).is_err(), "{selector}");
+        }
+    }
+}

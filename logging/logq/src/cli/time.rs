@@ -1,0 +1,202 @@
+//! Points in time as people type them.
+
+use chrono::{DateTime, Days, Local, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
+use line::Time;
+
+/// A text that is no point in time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no time: write 15m, 3h or 2d (ago), now, today, yesterday, 14:00, \"yesterday 14:00\", \
+     2026-11-22, \"2026-11-22 14:00:05\" or 2026-11-22T14:00:05Z"
+)]
+pub struct NoTime(String);
+
+/// What a point in time is told relative to.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    now: DateTime<Utc>,
+    utc: bool,
+}
+
+impl Clock {
+    /// The machine's clock; times of day are its zone's, or with `utc` UTC's.
+    #[must_use]
+    pub fn system(utc: bool) -> Self {
+        Self { now: Utc::now(), utc }
+    }
+
+    /// A clock that stands still, in UTC.
+    #[must_use]
+    pub const fn at(now: DateTime<Utc>) -> Self {
+        Self { now, utc: true }
+    }
+
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        Time::from_nanos(self.now.timestamp_nanos_opt().unwrap_or(i64::MAX))
+    }
+
+    /// Reads a point in time.
+    ///
+    /// # Errors
+    /// [`NoTime`], also for one before 1970 or after 2261.
+    pub fn read(&self, text: &str) -> Result<Time, NoTime> {
+        let error = || NoTime(text.to_owned());
+        let text = text.trim();
+        let time = match self.ago(text) {
+            Some(time) => Some(time),
+            None => self.absolute(text),
+        };
+        let nanos = time.and_then(|time| time.timestamp_nanos_opt());
+        nanos
+            .filter(|nanos| *nanos >= 0)
+            .map(Time::from_nanos)
+            .ok_or_else(error)
+    }
+
+    /// `15m`, `-3h`, `1h30m`: so long before now.
+    fn ago(&self, text: &str) -> Option<DateTime<Utc>> {
+        let text = text.strip_suffix("ago").map_or(text, str::trim_end);
+        let length = duration(text.strip_prefix('-').unwrap_or(text))?;
+        self.now.checked_sub_signed(length)
+    }
+
+    fn absolute(&self, text: &str) -> Option<DateTime<Utc>> {
+        if text == "now" {
+            return Some(self.now);
+        }
+        if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+            return Some(time.to_utc());
+        }
+        let (day, time) = match text.split_once([' ', 'T']) {
+            Some((day, time)) => (self.day(day)?, time_of_day(time.trim())?),
+            None => match self.day(text) {
+                Some(day) => (day, NaiveTime::MIN),
+                None => (self.today(), time_of_day(text)?),
+            },
+        };
+        let local = day.and_time(time);
+        if self.utc {
+            return Some(local.and_utc());
+        }
+        // An hour that is there twice is meant as its first, and one that is
+        // left out as what the clock showed then.
+        match Local.from_local_datetime(&local) {
+            chrono::LocalResult::Single(time) | chrono::LocalResult::Ambiguous(time, _) => {
+                Some(time.to_utc())
+            }
+            chrono::LocalResult::None => {
+                let before = Local
+                    .from_local_datetime(&(local - TimeDelta::hours(1)))
+                    .latest()?;
+                Some(before.to_utc() + TimeDelta::hours(1))
+            }
+        }
+    }
+
+    fn today(&self) -> NaiveDate {
+        if self.utc {
+            self.now.date_naive()
+        } else {
+            self.now.with_timezone(&Local).date_naive()
+        }
+    }
+
+    fn day(&self, text: &str) -> Option<NaiveDate> {
+        match text {
+            "today" => Some(self.today()),
+            "yesterday" => self.today().checked_sub_days(Days::new(1)),
+            _ => NaiveDate::parse_from_str(text, "%Y-%m-%d").ok(),
+        }
+    }
+}
+
+/// Reads a length of time: `500ms`, `90s`, `15m`, `1h30m`, `2d`, `1w`.
+#[must_use]
+pub fn duration(text: &str) -> Option<TimeDelta> {
+    let mut sum = TimeDelta::zero();
+    let mut rest = text;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).filter(|at| *at > 0)?;
+        let (number, after) = rest.split_at(digits);
+        let unit_end = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(unit_end);
+        let milliseconds: i64 = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" | "min" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            "w" => 604_800_000,
+            _ => return None,
+        };
+        let length = number.parse::<i64>().ok()?.checked_mul(milliseconds)?;
+        sum = sum.checked_add(&TimeDelta::try_milliseconds(length)?)?;
+        rest = after;
+    }
+    Some(sum)
+}
+
+fn time_of_day(text: &str) -> Option<NaiveTime> {
+    ["%H:%M", "%H:%M:%S%.f"]
+        .into_iter()
+        .find_map(|format| NaiveTime::parse_from_str(text, format).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Option<String> {
+        let now = DateTime::parse_from_rfc3339("2026-11-22T10:30:00Z").unwrap();
+        Clock::at(now.to_utc())
+            .read(text)
+            .ok()
+            .map(|time| time.to_string())
+    }
+
+    #[test]
+    fn what_people_type() {
+        for (typed, meant) in [
+            ("15m", "2026-11-22T10:15:00.000000000Z"),
+            ("-3h", "2026-11-22T07:30:00.000000000Z"),
+            ("1h30m", "2026-11-22T09:00:00.000000000Z"),
+            ("2d ago", "2026-11-20T10:30:00.000000000Z"),
+            ("now", "2026-11-22T10:30:00.000000000Z"),
+            ("today", "2026-11-22T00:00:00.000000000Z"),
+            ("yesterday", "2026-11-21T00:00:00.000000000Z"),
+            ("yesterday 14:00", "2026-11-21T14:00:00.000000000Z"),
+            ("09:05", "2026-11-22T09:05:00.000000000Z"),
+            ("09:05:07.25", "2026-11-22T09:05:07.250000000Z"),
+            ("2024-02-29", "2024-02-29T00:00:00.000000000Z"),
+            ("2024-02-29 23:59:58", "2024-02-29T23:59:58.000000000Z"),
+            ("2024-02-29T12:00:00+02:00", "2024-02-29T10:00:00.000000000Z"),
+        ] {
+            assert_eq!(read(typed).as_deref(), Some(meant), "{typed}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time() {
+        for typed in [
+            "",
+            "-",
+            "15",
+            "15x",
+            "m",
+            "2024-02-30",
+            "25:00",
+            "tomorrow",
+            "999999999999999w",
+            "1969-12-31",
+            "9999-01-01",
+            "é",
+        ] {
+            assert_eq!(read(typed), None, "{typed}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Values that fields are compared with.
+
+use std::{cmp::Ordering, fmt};
+
+use line::Time;
+use serde_json::Value;
+
+/// How two values compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// `<`
+    Less,
+    /// `<=`
+    AtMost,
+    /// `>`
+    Greater,
+    /// `>=`
+    AtLeast,
+}
+
+impl Comparison {
+    /// Whether a value that compares so with the wanted one is wanted.
+    #[must_use]
+    pub const fn holds(self, ordering: Ordering) -> bool {
+        match self {
+            Self::Less => ordering.is_lt(),
+            Self::AtMost => ordering.is_le(),
+            Self::Greater => ordering.is_gt(),
+            Self::AtLeast => ordering.is_ge(),
+        }
+    }
+
+    /// OpenSearch's name in a `range` query.
+    #[must_use]
+    pub const fn query(self) -> &'static str {
+        match self {
+            Self::Less => "lt",
+            Self::AtMost => "lte",
+            Self::Greater => "gt",
+            Self::AtLeast => "gte",
+        }
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Less => "<",
+            Self::AtMost => "<=",
+            Self::Greater => ">",
+            Self::AtLeast => ">=",
+        })
+    }
+}
+
+/// A value as somebody typed it, with what it can mean.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Literal {
+    text: String,
+    number: Option<f64>,
+    time: Option<Time>,
+}
+
+impl Literal {
+    /// Reads a value.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            number: text.parse().ok().filter(|number: &f64| number.is_finite()),
+            time: Time::parse(text),
+        }
+    }
+
+    /// A number that was typed in another way, such as `500ms`.
+    #[must_use]
+    pub fn number_as(text: &str, number: f64) -> Self {
+        Self {
+            number: Some(number),
+            ..Self::new(text)
+        }
+    }
+
+    /// As it was typed.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The number that it is.
+    #[must_use]
+    pub const fn number(&self) -> Option<f64> {
+        self.number
+    }
+
+    /// The time that it is.
+    #[must_use]
+    pub const fn time(&self) -> Option<Time> {
+        self.time
+    }
+
+    /// How a field's value compares with this one; None where they cannot be
+    /// compared. Numbers compare as numbers and times as times; everything
+    /// else is equal or not.
+    #[must_use]
+    pub fn compared(&self, value: &Value) -> Option<Ordering> {
+        match value {
+            Value::Number(number) => number.as_f64()?.partial_cmp(&self.number?),
+            Value::String(text) => match (self.time, Time::parse(text)) {
+                (Some(wanted), Some(own)) => Some(own.cmp(&wanted)),
+                _ => (*text == self.text).then_some(Ordering::Equal),
+            },
+            Value::Bool(value) => (value.to_string() == self.text).then_some(Ordering::Equal),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Literal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}

@@ -1,0 +1,163 @@
+//! What is wanted of each line, as data: it becomes a query for OpenSearch,
+//! a test of a document here, or an explanation for people.
+//!
+//! Architecture invariant: what [`Filter::matches`] says is the truth. What a
+//! source leaves out beforehand may only be what does not match.
+
+mod compare;
+mod matches;
+mod pushed;
+
+use std::fmt;
+
+use globset::GlobMatcher;
+use regex::Regex;
+
+pub use self::{
+    compare::{Comparison, Literal},
+    pushed::{Pushed, push},
+};
+
+/// What is wanted of a line.
+#[derive(Clone, Debug)]
+pub enum Filter {
+    /// All of them hold; every line, when there are none.
+    All(Vec<Self>),
+    /// One of them holds; no line, when there are none.
+    Any(Vec<Self>),
+    /// It does not hold.
+    Not(Box<Self>),
+    /// The field has this value: a text as a whole, a number or a time by
+    /// what it means. Of several values one.
+    Is(String, Literal),
+    /// The field's text fits the pattern as a whole.
+    Glob(String, Glob),
+    /// The pattern is found in the field's text.
+    Found(String, Pattern),
+    /// The field's value compares so with this one.
+    Compare(String, Comparison, Literal),
+    /// The field is there.
+    Exists(String),
+    /// The line is as grave as this level, or graver; one without a level is
+    /// not.
+    Level(&'static str),
+    /// The pattern is found in one of the line's texts: the fields that are
+    /// searched for words ([`schema::Kind::Text`]).
+    Text(Pattern),
+}
+
+impl Filter {
+    /// Every line.
+    pub const EVERYTHING: Self = Self::All(Vec::new());
+    /// No line.
+    pub const NOTHING: Self = Self::Any(Vec::new());
+
+    /// It holds exactly where this does not.
+    #[must_use]
+    pub fn negated(self) -> Self {
+        Self::Not(Box::new(self))
+    }
+
+    /// Whether it is known to hold for every line.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        match self {
+            Self::All(parts) => parts.iter().all(Self::is_everything),
+            _ => false,
+        }
+    }
+}
+
+/// A pattern for a whole text, with `*` and `?`.
+#[derive(Clone, Debug)]
+pub struct Glob {
+    text: String,
+    matcher: GlobMatcher,
+}
+
+impl Glob {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn new(text: &str) -> Result<Self, globset::Error> {
+        let glob = globset::GlobBuilder::new(text).literal_separator(false).build()?;
+        Ok(Self {
+            text: text.to_owned(),
+            matcher: glob.compile_matcher(),
+        })
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The only text that fits, if there is only one.
+    #[must_use]
+    pub fn literal(&self) -> Option<&str> {
+        (!self.text.contains(['*', '?', '[', '{', '\\'])).then_some(&self.text)
+    }
+
+    /// Whether the whole text fits.
+    #[must_use]
+    pub fn fits(&self, text: &str) -> bool {
+        self.matcher.is_match(text)
+    }
+}
+
+/// A regular expression, searched for within a text.
+#[derive(Clone, Debug)]
+pub struct Pattern(Regex);
+
+impl Pattern {
+    /// Reads a pattern, in the syntax of the crate `regex`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn new(text: &str) -> Result<Self, regex::Error> {
+        Regex::new(text).map(Self)
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Whether it is found.
+    #[must_use]
+    pub fn is_in(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let joined = |f: &mut fmt::Formatter<'_>, parts: &[Self], word: &str| {
+            f.write_str("(")?;
+            for (i, part) in parts.iter().enumerate() {
+                if i > 0 {
+                    write!(f, " {word} ")?;
+                }
+                part.fmt(f)?;
+            }
+            f.write_str(")")
+        };
+        match self {
+            Self::All(parts) if parts.is_empty() => f.write_str("every line"),
+            Self::Any(parts) if parts.is_empty() => f.write_str("no line"),
+            Self::All(parts) => joined(f, parts, "and"),
+            Self::Any(parts) => joined(f, parts, "or"),
+            Self::Not(part) => write!(f, "not {part}"),
+            Self::Is(field, value) => write!(f, "{field}={value}"),
+            Self::Glob(field, glob) => write!(f, "{field}={}", glob.as_str()),
+            Self::Found(field, pattern) => write!(f, "{field}~={}", pattern.as_str()),
+            Self::Compare(field, comparison, value) => write!(f, "{field}{comparison}{value}"),
+            Self::Exists(field) => write!(f, "{field} exists"),
+            Self::Level(level) => write!(f, "level>={level}"),
+            Self::Text(pattern) => write!(f, "text~={}", pattern.as_str()),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! What `logq` is made of, for its tests and benchmarks.
+//!
+//! The way of a call: `cli` (as typed) → `plan` (what is wanted, as data) →
+//! `source` (OpenSearch, pods, files) → `filter` (what the source could not
+//! leave out) → `search` (which of it) → `render` or `summary`.
+
+pub mod cli;
+pub mod filter;
+pub mod plan;
+pub mod render;
+pub mod search;
+pub mod source;
+pub mod summary;

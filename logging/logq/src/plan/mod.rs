@@ -1,0 +1,344 @@
+//! What a command line asks for, as data.
+
+mod uses;
+
+use std::collections::BTreeSet;
+
+use line::{Document, Time};
+use schema::field;
+
+pub use self::uses::{Use, Uses};
+use crate::{
+    cli::{
+        Select, Window,
+        condition::{self, NoCondition},
+        selector::{self, NoSelector},
+        time::{Clock, NoTime, duration},
+    },
+    filter::{Comparison, Filter, Glob, Literal, Pattern},
+};
+
+/// Why a command line asks for nothing that can be looked for.
+#[derive(Debug, thiserror::Error)]
+pub enum Unclear {
+    /// A condition on a field.
+    #[error("-f: {0}")]
+    Condition(#[from] NoCondition),
+    /// A selector.
+    #[error("--selector: {0}")]
+    Selector(#[from] NoSelector),
+    /// A time.
+    #[error("--{option}: {error}")]
+    Time {
+        /// The option.
+        option: &'static str,
+        /// What is wrong.
+        error: NoTime,
+    },
+    /// A regular expression.
+    #[error("--{option}: {pattern:?} is no regular expression: {why}")]
+    Pattern {
+        /// The option.
+        option: &'static str,
+        /// What was typed.
+        pattern: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A pattern with `*` and `?`.
+    #[error("--{option}: {pattern:?} is no pattern: {why}")]
+    Glob {
+        /// The option.
+        option: &'static str,
+        /// What was typed.
+        pattern: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A trace id.
+    #[error(
+        "--trace: {0:?} is no trace id: these are 32 hexadecimal digits; their beginning will do, from 8 on"
+    )]
+    Trace(String),
+    /// `--with-…` without a component that uses something.
+    #[error(
+        "--{0} says whose lines beside those of a component: name it with -c, or ask for --photo or --trace"
+    )]
+    UsesOfNothing(&'static str),
+    /// The window ends before it begins.
+    #[error("--until {until} is before --since {since}")]
+    Backwards {
+        /// The beginning.
+        since: Time,
+        /// The end.
+        until: Time,
+    },
+}
+
+/// From when to when, both included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Not before.
+    pub since: Option<Time>,
+    /// Not after.
+    pub until: Option<Time>,
+}
+
+impl Span {
+    /// Reads when.
+    ///
+    /// # Errors
+    /// [`Unclear`].
+    pub fn of(window: &Window, clock: &Clock) -> Result<Self, Unclear> {
+        let read = |option, text: &Option<String>| {
+            text.as_deref()
+                .map(|text| clock.read(text))
+                .transpose()
+                .map_err(|error| Unclear::Time { option, error })
+        };
+        if let Some(around) = &window.around {
+            let middle = clock.read(around).map_err(|error| Unclear::Time {
+                option: "around",
+                error,
+            })?;
+            let half = window
+                .since
+                .as_deref()
+                .and_then(duration)
+                .map_or(MINUTE, |half| half.num_nanoseconds().unwrap_or(i64::MAX));
+            return Ok(Self {
+                since: Some(Time::from_nanos(middle.nanos().saturating_sub(half).max(0))),
+                until: Some(Time::from_nanos(middle.nanos().saturating_add(half))),
+            });
+        }
+        let span = Self {
+            since: read("since", &window.since)?,
+            until: read("until", &window.until)?,
+        };
+        match (span.since, span.until) {
+            (Some(since), Some(until)) if until < since => Err(Unclear::Backwards { since, until }),
+            _ => Ok(span),
+        }
+    }
+
+    /// The same as a filter.
+    #[must_use]
+    pub fn filter(&self) -> Filter {
+        let bound = |time: Option<Time>, comparison| {
+            time.map(|time| {
+                let time = Literal::new(&time.to_string());
+                Filter::Compare(field::TIMESTAMP.to_owned(), comparison, time)
+            })
+        };
+        let bounds = [
+            bound(self.since, Comparison::AtLeast),
+            bound(self.until, Comparison::AtMost),
+        ];
+        Filter::All(bounds.into_iter().flatten().collect())
+    }
+}
+
+/// A minute in nanoseconds.
+const MINUTE: i64 = 60_000_000_000;
+
+/// Fewer digits of a trace id would find others too.
+const LEAST_TRACE_DIGITS: usize = 8;
+
+/// Which lines are asked for.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The components that were named; none for all.
+    pub components: Vec<Glob>,
+    /// What they use and is asked for, too.
+    pub uses: Uses,
+    /// Lines about this photo, and of the traces that these belong to.
+    pub photo: Option<i64>,
+    /// The pods that it is asked of.
+    pub place: Filter,
+    /// What else is wanted of each line.
+    pub conditions: Filter,
+    /// When.
+    pub span: Span,
+}
+
+impl Wanted {
+    /// Reads what is wanted.
+    ///
+    /// # Errors
+    /// [`Unclear`].
+    pub fn of(select: &Select, window: &Window, clock: &Clock) -> Result<Self, Unclear> {
+        let uses = Uses::of(select);
+        let anchored = !select.components.is_empty() || select.photo.is_some() || select.trace.is_some();
+        if let Some(option) = uses.option()
+            && !anchored
+        {
+            return Err(Unclear::UsesOfNothing(option));
+        }
+        Ok(Self {
+            components: globs("component", &select.components)?,
+            uses,
+            photo: select.photo,
+            place: place(select)?,
+            conditions: conditions(select)?,
+            span: Span::of(window, clock)?,
+        })
+    }
+
+    /// The lines of the components that were named.
+    #[must_use]
+    pub fn named(&self) -> Filter {
+        if self.components.is_empty() {
+            return Filter::EVERYTHING;
+        }
+        let components = self.components.iter().cloned();
+        Filter::Any(
+            components
+                .map(|glob| Filter::Glob(field::COMPONENT.to_owned(), glob))
+                .collect(),
+        )
+    }
+
+    /// The lines among which is looked, and which can be shown around those
+    /// that are found: those of the named components, and of what they use.
+    #[must_use]
+    pub fn scope(&self, known: &Known) -> Filter {
+        let mut all = vec![self.span.filter(), self.place.clone()];
+        if !self.components.is_empty() {
+            let used = known.used.iter().map(|component| is(field::COMPONENT, component));
+            all.push(Filter::Any(std::iter::once(self.named()).chain(used).collect()));
+        }
+        simple(all)
+    }
+
+    /// The lines that are wanted.
+    #[must_use]
+    pub fn filter(&self, known: &Known) -> Filter {
+        let mut all = vec![self.scope(known), self.conditions.clone()];
+        if let Some(photo) = self.photo {
+            let traces = known.traces.iter().map(|trace| is(field::TRACE_ID, trace));
+            all.push(Filter::Any(std::iter::once(about(photo)).chain(traces).collect()));
+        }
+        simple(all)
+    }
+
+    /// Whether something has to be found out before: see [`Known`].
+    #[must_use]
+    pub fn depends(&self) -> bool {
+        self.photo.is_some() || (!self.components.is_empty() && !self.uses.wanted().is_empty())
+    }
+}
+
+/// What has to be found out before it is known which lines are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The components that the named ones use, of what was asked for.
+    pub used: BTreeSet<String>,
+    /// The traces that lines about the photo belong to.
+    pub traces: BTreeSet<String>,
+}
+
+impl Known {
+    /// Learns from a line.
+    pub fn learn(&mut self, wanted: &Wanted, document: &Document) {
+        if !wanted.components.is_empty() && wanted.named().matches(document) {
+            for used in wanted.uses.wanted() {
+                self.used.extend(document.label(used.label()).map(str::to_owned));
+            }
+        }
+        if let Some(photo) = wanted.photo
+            && about(photo).matches(document)
+        {
+            self.traces.extend(document.trace_id().map(str::to_owned));
+        }
+    }
+}
+
+fn is(field: &str, value: &str) -> Filter {
+    Filter::Is(field.to_owned(), Literal::new(value))
+}
+
+fn about(photo: i64) -> Filter {
+    is(field::PHOTO_ID, &photo.to_string())
+}
+
+fn simple(mut all: Vec<Filter>) -> Filter {
+    all.retain(|part| !part.is_everything());
+    match <[Filter; 1]>::try_from(all) {
+        Ok([only]) => only,
+        Err(all) => Filter::All(all),
+    }
+}
+
+fn place(select: &Select) -> Result<Filter, Unclear> {
+    let mut all = Vec::new();
+    for (option, field, names) in [
+        ("namespace", field::KUBERNETES_NAMESPACE, &select.namespace),
+        ("pod", field::KUBERNETES_POD, &select.pod),
+        ("container", field::KUBERNETES_CONTAINER, &select.container),
+        ("node", field::KUBERNETES_NODE, &select.node),
+    ] {
+        if !names.is_empty() {
+            let globs = globs(option, names)?.into_iter();
+            all.push(Filter::Any(
+                globs.map(|glob| Filter::Glob(field.to_owned(), glob)).collect(),
+            ));
+        }
+    }
+    if let Some(selector) = &select.selector {
+        all.push(selector::read(selector)?);
+    }
+    Ok(simple(all))
+}
+
+fn conditions(select: &Select) -> Result<Filter, Unclear> {
+    let mut all = Vec::new();
+    if let Some(level) = select.level {
+        all.push(Filter::Level(level));
+    }
+    for pattern in &select.grep {
+        all.push(Filter::Text(compiled("grep", pattern)?));
+    }
+    for pattern in &select.exclude {
+        all.push(Filter::Text(compiled("exclude", pattern)?).negated());
+    }
+    for condition in &select.conditions {
+        all.push(condition::read(condition)?);
+    }
+    if let Some(trace) = &select.trace {
+        all.push(of_trace(trace)?);
+    }
+    Ok(simple(all))
+}
+
+fn of_trace(text: &str) -> Result<Filter, Unclear> {
+    let id = text.trim().to_ascii_lowercase();
+    let digits = id.len();
+    if !(LEAST_TRACE_DIGITS..=32).contains(&digits) || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(Unclear::Trace(text.to_owned()));
+    }
+    let field = field::TRACE_ID.to_owned();
+    if digits == 32 {
+        return Ok(Filter::Is(field, Literal::new(&id)));
+    }
+    glob("trace", &format!("{id}*")).map(|glob| Filter::Glob(field, glob))
+}
+
+fn globs(option: &'static str, texts: &[String]) -> Result<Vec<Glob>, Unclear> {
+    texts.iter().map(|text| glob(option, text)).collect()
+}
+
+fn glob(option: &'static str, text: &str) -> Result<Glob, Unclear> {
+    Glob::new(text).map_err(|error| Unclear::Glob {
+        option,
+        pattern: text.to_owned(),
+        why: error.kind().to_string(),
+    })
+}
+
+fn compiled(option: &'static str, pattern: &str) -> Result<Pattern, Unclear> {
+    Pattern::new(pattern).map_err(|error| Unclear::Pattern {
+        option,
+        pattern: pattern.to_owned(),
+        why: error.to_string(),
+    })
+}

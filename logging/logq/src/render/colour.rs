@@ -1,0 +1,54 @@
+//! Colours, or none.
+
+use anstyle::{AnsiColor, Style};
+
+/// What stands out, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Palette {
+    /// Times, names of fields, lines around those that were found.
+    pub dim: Style,
+    /// Whose line it is.
+    pub component: Style,
+    /// Texts of people.
+    pub message: Style,
+    error: Style,
+    warn: Style,
+    info: Style,
+    debug: Style,
+}
+
+impl Palette {
+    /// No colours.
+    pub const NONE: Self = Self {
+        dim: Style::new(),
+        component: Style::new(),
+        message: Style::new(),
+        error: Style::new(),
+        warn: Style::new(),
+        info: Style::new(),
+        debug: Style::new(),
+    };
+
+    /// The sixteen colours that every terminal has, in the terminal's theme.
+    pub const TERMINAL: Self = Self {
+        dim: Style::new().dimmed(),
+        component: AnsiColor::Cyan.on_default(),
+        message: Style::new().bold(),
+        error: AnsiColor::Red.on_default().bold(),
+        warn: AnsiColor::Yellow.on_default().bold(),
+        info: AnsiColor::Green.on_default(),
+        debug: AnsiColor::Blue.on_default(),
+    };
+
+    /// A level's.
+    #[must_use]
+    pub fn level(&self, level: Option<&str>) -> Style {
+        match level {
+            Some(schema::level::ERROR) => self.error,
+            Some(schema::level::WARN) => self.warn,
+            Some(schema::level::INFO) => self.info,
+            Some(_) => self.debug,
+            None => self.dim,
+        }
+    }
+}

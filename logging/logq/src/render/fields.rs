@@ -1,0 +1,109 @@
+//! Which fields are shown.
+
+use line::Document;
+use serde_json::{Map, Value};
+
+use crate::filter::Glob;
+
+/// A list of fields that is none.
+#[derive(Debug, thiserror::Error)]
+#[error("--{option}: {name:?} is no field's name: {why}")]
+pub struct NoFields {
+    option: &'static str,
+    name: String,
+    why: String,
+}
+
+/// Which fields are shown.
+#[derive(Clone, Debug, Default)]
+pub struct Chosen {
+    only: Vec<Glob>,
+    hidden: Vec<Glob>,
+}
+
+impl Chosen {
+    /// Reads names, in which `*` stands for other characters; a name of an
+    /// object is all that is in it.
+    ///
+    /// # Errors
+    /// [`NoFields`].
+    pub fn new(only: &[String], hidden: &[String]) -> Result<Self, NoFields> {
+        let globs = |option, names: &[String]| {
+            names
+                .iter()
+                .map(|name| name.trim())
+                .filter(|name| !name.is_empty())
+                .flat_map(|name| [name.to_owned(), format!("{name}.*")])
+                .map(|name| {
+                    Glob::new(&name).map_err(|error| NoFields {
+                        option,
+                        why: error.kind().to_string(),
+                        name,
+                    })
+                })
+                .collect::<Result<Vec<_>, _>>()
+        };
+        Ok(Self {
+            only: globs("fields", only)?,
+            hidden: globs("hide", hidden)?,
+        })
+    }
+
+    /// Whether certain fields were asked for.
+    #[must_use]
+    pub const fn is_explicit(&self) -> bool {
+        !self.only.is_empty()
+    }
+
+    /// Whether a field is shown.
+    #[must_use]
+    pub fn shows(&self, name: &str) -> bool {
+        let fits = |globs: &[Glob]| globs.iter().any(|glob| glob.fits(name));
+        (self.only.is_empty() || fits(&self.only)) && !fits(&self.hidden)
+    }
+
+    /// The document with the chosen fields.
+    #[must_use]
+    pub fn json(&self, document: &Document) -> String {
+        if self.only.is_empty() && self.hidden.is_empty() {
+            return document.to_json();
+        }
+        serde_json::to_string(&self.within(document.members(), "")).unwrap_or_default()
+    }
+
+    fn within(&self, members: &Map<String, Value>, prefix: &str) -> Map<String, Value> {
+        let chosen = members.iter().filter_map(|(key, value)| {
+            let name = format!("{prefix}{key}");
+            let value = match value {
+                Value::Object(members) if !members.is_empty() => {
+                    let inner = self.within(members, &format!("{name}."));
+                    (!inner.is_empty()).then_some(Value::Object(inner))
+                }
+                value => self.shows(&name).then(|| value.clone()),
+            };
+            Some((key.clone(), value?))
+        });
+        chosen.collect()
+    }
+}
+
+/// Calls `take` with every value of the document that is no object, and its
+/// dotted name, in the order of names.
+pub fn each<'d>(document: &'d Document, take: &mut dyn FnMut(&str, &'d Value)) {
+    within(document.members(), &mut String::new(), take);
+}
+
+fn within<'d>(members: &'d Map<String, Value>, name: &mut String, take: &mut dyn FnMut(&str, &'d Value)) {
+    for (key, value) in members {
+        let length = name.len();
+        name.push_str(key);
+        match value {
+            Value::Object(members) => {
+                name.push('.');
+                within(members, name, take);
+            }
+            value => take(name, value),
+        }
+        name.truncate(length);
+    }
+}

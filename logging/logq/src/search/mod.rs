@@ -1,0 +1,190 @@
+//! From what is wanted to what is shown.
+
+mod context;
+mod window;
+
+use std::io::Write;
+
+use crate::{
+    cli::{Search, UnknownView},
+    filter::Filter,
+    plan::{Known, Unclear, Wanted},
+    render::{NoFields, Renderer},
+    source::{
+        Entry,
+        files::{self, FileError},
+    },
+    summary::{NoSummary, Summary},
+};
+
+use self::{context::Context, window::Kept};
+
+/// Why nothing, or not all, could be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// What is asked for is unclear.
+    #[error(transparent)]
+    Unclear(#[from] Unclear),
+    /// A list of fields.
+    #[error(transparent)]
+    Fields(#[from] NoFields),
+    /// A summary.
+    #[error(transparent)]
+    Summary(#[from] NoSummary),
+    /// There is nothing to look through.
+    #[error("nothing to look through: name files or folders, or pipe lines into logq; --help shows examples")]
+    NoInput,
+    /// A view.
+    #[error(transparent)]
+    View(#[from] UnknownView),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Standard input cannot be read a second time.
+    #[error(
+        "--{0} needs to read twice, first to learn which lines belong together: save the input in a file, \
+         or name the components with -c and the traces with --trace"
+    )]
+    Twice(&'static str),
+    /// The output.
+    #[error("output: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+/// How it went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Lines that were found.
+    pub found: u64,
+    /// Lines of them that were shown, or counted.
+    pub shown: u64,
+    /// What a person should know.
+    pub notes: Vec<String>,
+    /// Files that could not be read.
+    pub errors: Vec<String>,
+}
+
+/// All lines of one trace, in the order of their times.
+///
+/// # Errors
+/// [`SearchError`]; a file that breaks off is told in the outcome.
+pub fn trace(search: &Search, wanted: &Wanted) -> Result<(Vec<Entry>, Outcome), SearchError> {
+    let filter = wanted.filter(&Known::default());
+    let mut outcome = Outcome::default();
+    let mut found = Vec::new();
+    for entry in files::open(&search.files)? {
+        match entry {
+            Ok(entry) if filter.matches(&entry.document) => found.push(entry),
+            Ok(_) => {}
+            Err(error) => outcome.errors.push(error.to_string()),
+        }
+    }
+    found.sort_by_key(|entry| entry.document.timestamp());
+    outcome.found = found.len() as u64;
+    outcome.shown = outcome.found;
+    Ok((found, outcome))
+}
+
+impl Outcome {
+    /// Something was shown that is no line.
+    #[must_use]
+    pub fn something() -> Self {
+        Self {
+            found: 1,
+            shown: 1,
+            ..Self::default()
+        }
+    }
+}
+
+/// Looks through files.
+///
+/// # Errors
+/// [`SearchError`]; a file that breaks off is told in the outcome.
+pub fn files<W: Write>(search: &Search, wanted: &Wanted, out: Renderer<W>) -> Result<Outcome, SearchError> {
+    let mut outcome = Outcome::default();
+    let mut known = Known::default();
+    if wanted.depends() {
+        if search.files.iter().any(|file| file.as_os_str() == "-") {
+            return Err(SearchError::Twice(wanted.uses.option().unwrap_or("photo")));
+        }
+        for entry in files::open(&search.files)?.flatten() {
+            known.learn(wanted, &entry.document);
+        }
+        outcome.notes.extend(unknown_uses(wanted, &known));
+    }
+    let entries = files::open(&search.files)?;
+    if let Some(summary) = Summary::of(&search.show)? {
+        return summarise(entries, &wanted.filter(&known), summary, out, outcome);
+    }
+    show(
+        search,
+        entries,
+        (&wanted.scope(&known), &wanted.filter(&known)),
+        out,
+        outcome,
+    )
+}
+
+fn unknown_uses(wanted: &Wanted, known: &Known) -> Option<String> {
+    let option = wanted.uses.option()?;
+    (known.used.is_empty() && !wanted.components.is_empty()).then(|| {
+        format!(
+            "--{option}: no line of these components says what they use (label {}); name it with -c",
+            wanted.uses.wanted().first().map_or("", |used| used.label())
+        )
+    })
+}
+
+fn summarise<W: Write>(
+    entries: impl Iterator<Item = Result<Entry, FileError>>,
+    filter: &Filter,
+    mut summary: Summary,
+    mut out: Renderer<W>,
+    mut outcome: Outcome,
+) -> Result<Outcome, SearchError> {
+    for entry in entries {
+        match entry {
+            Ok(entry) if filter.matches(&entry.document) => {
+                outcome.found += 1;
+                summary.add(&entry.document);
+            }
+            Ok(_) => {}
+            Err(error) => outcome.errors.push(error.to_string()),
+        }
+    }
+    outcome.shown = outcome.found;
+    summary.write(out.output())?;
+    out.flush()?;
+    Ok(outcome)
+}
+
+fn show<W: Write>(
+    search: &Search,
+    entries: impl Iterator<Item = Result<Entry, FileError>>,
+    (scope, filter): (&Filter, &Filter),
+    mut out: Renderer<W>,
+    mut outcome: Outcome,
+) -> Result<Outcome, SearchError> {
+    let mut context = Context::of(&search.show);
+    let mut kept = Kept::of(&search.show);
+    for entry in entries {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                outcome.errors.push(error.to_string());
+                continue;
+            }
+        };
+        let found = filter.matches(&entry.document);
+        outcome.found += u64::from(found);
+        if found || (context.is_wanted() && scope.matches(&entry.document)) {
+            for line in context.take(entry, found) {
+                kept.take(line, &mut out)?;
+            }
+        }
+    }
+    outcome.shown = kept.finish(&mut out)?;
+    out.finish()?;
+    Ok(outcome)
+}

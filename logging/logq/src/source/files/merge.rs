@@ -1,0 +1,74 @@
+//! Several sources as one.
+
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use line::Time;
+
+use super::{Entry, FileError, Reader};
+
+/// The lines of several sources by time. Those of each source stay in its
+/// order: a line that is older than the one before it comes right after that.
+pub struct Merged {
+    readers: Vec<Reader>,
+    /// The next line of each source.
+    next: Vec<Option<Entry>>,
+    /// By time, then by the source's number.
+    order: BinaryHeap<Reverse<(Time, usize)>>,
+    /// The time of each source's line before.
+    reached: Vec<Time>,
+    errors: Vec<FileError>,
+    begun: bool,
+}
+
+impl Merged {
+    /// Reads nothing yet.
+    #[must_use]
+    pub fn new(readers: Vec<Reader>) -> Self {
+        Self {
+            next: readers.iter().map(|_| None).collect(),
+            reached: readers.iter().map(|_| Time::from_nanos(0)).collect(),
+            readers,
+            order: BinaryHeap::new(),
+            errors: Vec::new(),
+            begun: false,
+        }
+    }
+
+    fn advance(&mut self, source: usize) {
+        let Some(reader) = self.readers.get_mut(source) else {
+            return;
+        };
+        match reader.next() {
+            Some(Ok(entry)) => {
+                if let (Some(reached), Some(next)) = (self.reached.get_mut(source), self.next.get_mut(source))
+                {
+                    // A line without a time belongs to the one before it.
+                    *reached = entry.document.timestamp().unwrap_or(*reached).max(*reached);
+                    self.order.push(Reverse((*reached, source)));
+                    *next = Some(entry);
+                }
+            }
+            Some(Err(error)) => self.errors.push(error),
+            None => {}
+        }
+    }
+}
+
+impl Iterator for Merged {
+    type Item = Result<Entry, FileError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if !std::mem::replace(&mut self.begun, true) {
+            for source in 0..self.readers.len() {
+                self.advance(source);
+            }
+        }
+        if let Some(error) = self.errors.pop() {
+            return Some(Err(error));
+        }
+        let Reverse((_, source)) = self.order.pop()?;
+        let entry = self.next.get_mut(source)?.take()?;
+        self.advance(source);
+        Some(Ok(entry))
+    }
+}

@@ -1,0 +1,277 @@
+//! Files, folders and standard input, through the real program.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
+
+#[path = "support/world.rs"]
+mod world;
+
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use flate2::{Compression, write::GzEncoder};
+
+fn logq(arguments: &[&str], folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
+    command
+        .args(arguments)
+        .arg(folder)
+        .env("TZ", "UTC")
+        .env_remove("NO_COLOR");
+    command
+}
+
+fn piped(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = logq(arguments, Path::new("-"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The first word of each message.
+fn words(output: &Output) -> Vec<String> {
+    text(&output.stdout)
+        .lines()
+        .map(|line| {
+            let document: serde_json::Value = serde_json::from_str(line).unwrap();
+            let message = document["message"].as_str().unwrap();
+            message.split(' ').next().unwrap().to_owned()
+        })
+        .collect()
+}
+
+/// What a source that knows the order by time alone answers.
+fn expected(found: &str) -> Vec<&str> {
+    let mut words: Vec<&str> = found.split_whitespace().collect();
+    // Written in the order of the world, but for those that are reversed.
+    let order = ["q1", "i1", "d1", "i2", "a1", "i3", "d2", "s1", "a2", "i4"];
+    let reversed = words.len() > 1 && matches!(found, "d2 d1" | "i1 q1");
+    words.sort_by_key(|word| order.iter().position(|known| known == word));
+    if reversed {
+        words.reverse();
+    }
+    words
+}
+
+#[test]
+fn every_question_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write(folder.path());
+    for (arguments, found) in world::CASES {
+        let output = logq(&[arguments, ["-o", "jsonl", "--utc"].as_slice()].concat(), &pods)
+            .output()
+            .unwrap();
+        let errors = text(&output.stderr);
+        assert_eq!(words(&output), expected(found), "{arguments:?}: {errors}");
+        let code = if found.is_empty() { 1 } else { 0 };
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
+    }
+}
+
+#[test]
+fn what_is_cut_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write(folder.path());
+    for (arguments, told) in [
+        (["--limit", "3"].as_slice(), "logq: 3 of 10 lines shown\n"),
+        (&["--tail", "4", "-c", "irmgard"], ""),
+        (&["--tail", "3", "-c", "irmgard"], "logq: 3 of 4 lines shown\n"),
+        (
+            &["-c", "postgres", "--with-db"],
+            "logq: --with-db: no line of these components says what they use",
+        ),
+    ] {
+        let output = logq(arguments, &pods).output().unwrap();
+        let errors = text(&output.stderr);
+        assert!(
+            errors.starts_with(told) && errors.is_empty() == told.is_empty(),
+            "{arguments:?}: {errors}"
+        );
+    }
+}
+
+#[test]
+fn what_is_asked_wrongly_is_told() {
+    for (arguments, told) in [
+        (
+            ["--since", "soon"].as_slice(),
+            "--since: \"soon\" is no time: write 15m",
+        ),
+        (&["--since", "1h", "--until", "2h"], "--until"),
+        (&["-f", "photo"], "-f: \"photo\" says nothing of a field"),
+        (&["--grep", "("], "--grep: \"(\" is no regular expression"),
+        (&["-l", "a b"], "--selector: \"a b\" is no requirement"),
+        (&["--trace", "xyz"], "--trace: \"xyz\" is no trace id"),
+        (
+            &["--with-db"],
+            "--with-db says whose lines beside those of a component",
+        ),
+        (&["-c", "irmgard", "--with-db"], "--with-db needs to read twice"),
+        (&["-c", "[a"], "--component: \"[a\" is no pattern"),
+        (&["--level", "loud"], "error, warn, info, debug, trace"),
+    ] {
+        let output = piped(arguments, b"");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(
+            text(&output.stderr).contains(told),
+            "{arguments:?}: {}",
+            text(&output.stderr)
+        );
+    }
+    let output = logq(&[], Path::new("/nowhere/at/all")).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).starts_with("logq: error: /nowhere/at/all: "));
+}
+
+#[test]
+fn compressed_files_are_read_as_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = b"{\"level\":\"info\",\"msg\":\"m1\"}\n{\"level\":\"warn\",\"msg\":\"m2\"}\n";
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    // Two members, as when something is appended.
+    gzip.write_all(&lines[..30]).unwrap();
+    let mut compressed = gzip.finish().unwrap();
+    let mut gzip = GzEncoder::new(&mut compressed, Compression::fast());
+    gzip.write_all(&lines[30..]).unwrap();
+    gzip.finish().unwrap();
+    let zstd = zstd::encode_all(lines.as_slice(), 1).unwrap();
+    for (name, bytes) in [
+        ("a.log.gz", compressed.as_slice()),
+        ("b.log.zst", &zstd),
+        ("c.log", lines),
+    ] {
+        let file = folder.path().join(name);
+        fs::write(&file, bytes).unwrap();
+        let output = logq(&["-o", "jsonl"], &file).output().unwrap();
+        assert_eq!(words(&output), ["m1", "m2"], "{name}: {}", text(&output.stderr));
+        assert_eq!(words(&piped(&["-o", "jsonl"], bytes)), ["m1", "m2"], "{name}");
+    }
+    // One that breaks off gives what it has, and says so.
+    let file = folder.path().join("d.log.gz");
+    fs::write(&file, &compressed[..compressed.len() - 12]).unwrap();
+    let output = logq(&["-o", "jsonl"], &file).output().unwrap();
+    assert_eq!(
+        (words(&output).first().unwrap().as_str(), output.status.code()),
+        ("m1", Some(2))
+    );
+    assert!(
+        text(&output.stderr).contains("d.log.gz"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn nothing_that_a_terminal_acts_on_is_shown() {
+    let evil = "{\"level\":\"info\",\"msg\":\"a\\u001b]0;x\\u0007\\u202eb\",\"k\\u001b[2J\":\"\\u009b31m\"}\n\x1b[31mred\x1b[0m \x1b]52;c;x\x07\r\n";
+    for form in ["pretty", "jsonl", "json", "logfmt"] {
+        let output = piped(&["-o", form, "--fields", "*"], evil.as_bytes());
+        let shown = text(&output.stdout);
+        let acted_on = |c: char| c != '\n' && terminal::is_acted_on(c);
+        assert!(!shown.contains(acted_on), "{form}: {shown:?}");
+        assert!(shown.contains("red"), "{form}: {shown:?}");
+    }
+    // What is not for a terminal is what was written.
+    let output = piped(&["-o", "raw"], evil.as_bytes());
+    assert_eq!(text(&output.stdout), evil.replace("\r\n", "\n"));
+}
+
+#[test]
+fn a_pipe_that_is_closed_ends_quietly() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("long.log");
+    fs::write(&file, "a line of text\n".repeat(200_000)).unwrap();
+    let mut child = logq(&[], &file)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        (output.status.code(), text(&output.stderr).as_str()),
+        (Some(0), "")
+    );
+}
+
+#[test]
+fn a_folder_is_searched_for_files_of_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str, content: &str| {
+        let file = folder.path().join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, content).unwrap();
+    };
+    place("a.log", "a\n");
+    place("deep/b.jsonl", "b\n");
+    place("deep/c.log.1", "c\n");
+    place(".hidden/d.log", "d\n");
+    place(".e.json", "e\n");
+    place("photo.jpg", "f\n");
+    let output = logq(&["-o", "jsonl"], folder.path()).output().unwrap();
+    assert_eq!(words(&output), ["a", "b", "c"], "{}", text(&output.stderr));
+
+    let empty = tempfile::tempdir().unwrap();
+    let output = logq(&[], empty.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        text(&output.stderr).contains("no file of log lines"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn long_lines_are_cut_and_the_rest_is_read() {
+    let long = [b"x".repeat(3_000_000), b"\nshort\n".to_vec()].concat();
+    let output = piped(&["-o", "jsonl", "--fields", "message,truncated"], &long);
+    let shown = text(&output.stdout);
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(lines.len(), 2);
+    assert!(
+        lines[0].ends_with("\"truncated\":true}") && lines[0].len() < 1_100_000,
+        "{}",
+        lines[0].len()
+    );
+    assert_eq!(lines[1], "{\"message\":\"short\"}");
+}
+
+#[test]
+fn people_see_this() {
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write(folder.path());
+    let show = |arguments: &[&str]| text(&logq(arguments, &pods).output().unwrap().stdout);
+    insta::assert_snapshot!("pretty", show(&["-c", "irmgard", "--with-db"]));
+    insta::assert_snapshot!(
+        "colours",
+        show(&["--level", "warn", "--color", "always", "-C", "1"]).replace('\u{1b}', "␛")
+    );
+    insta::assert_snapshot!(
+        "logfmt",
+        show(&["-o", "logfmt", "--photo", "17", "--hide", "kubernetes,event"])
+    );
+    insta::assert_snapshot!(
+        "fields",
+        show(&["--fields", "photo.*,kubernetes.pod", "--photo", "18"])
+    );
+    insta::assert_snapshot!(
+        "json",
+        show(&["-o", "json", "--fields", "message,level", "--limit", "2"])
+    );
+    insta::assert_snapshot!("stats", show(&["--stats"]));
+    insta::assert_snapshot!("histogram", show(&["--histogram"]));
+    insta::assert_snapshot!("trace", show(&["trace", "4bf92f35"]));
+    insta::assert_snapshot!("view", show(&["view", "trouble", "--utc"]));
+    insta::assert_snapshot!("top", show(&["--top", "photo.id"]));
+}

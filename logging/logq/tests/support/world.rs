@@ -1,0 +1,194 @@
+//! A small world of pods and their lines, which every source is asked about.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Value, json};
+
+/// A pod: name, component, node, further labels.
+type Pod = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
+
+const PODS: [Pod; 6] = [
+    (
+        "irmgard-a",
+        "irmgard",
+        "node-1",
+        &[
+            ("irmgard.dev/uses-database", "postgres"),
+            ("irmgard.dev/uses-queue", "rabbitmq"),
+            ("irmgard.dev/uses-store", "object-store"),
+            ("tier", "web"),
+        ],
+    ),
+    (
+        "irmgard-b",
+        "irmgard",
+        "node-2",
+        &[("irmgard.dev/uses-database", "postgres"), ("tier", "web")],
+    ),
+    (
+        "anonymizer-a",
+        "anonymizer",
+        "node-2",
+        &[("irmgard.dev/uses-queue", "rabbitmq"), ("tier", "work")],
+    ),
+    ("postgres-0", "postgres", "node-1", &[("tier", "data")]),
+    ("rabbitmq-0", "rabbitmq", "node-2", &[("tier", "data")]),
+    ("object-store-0", "object-store", "node-1", &[("tier", "data")]),
+];
+
+/// Of the upload of photo 17, and of another one.
+pub const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const OTHER_TRACE: &str = "4bf92f3599999999a3ce929d0e0e4736";
+
+/// All lines by pod, in the order of their times: seconds after 10:00, and
+/// what the program wrote.
+fn lines() -> Vec<(&'static str, u32, String)> {
+    let ours = |second: u32, component: &str, level: &str, message: &str, more: Value| {
+        let mut line = json!({
+            "@timestamp": format!("2026-11-22T10:00:{second:02}.000001Z"),
+            "level": level, "message": message, "component": component,
+        });
+        if let (Some(line), Value::Object(more)) = (line.as_object_mut(), more) {
+            line.extend(more);
+        }
+        line.to_string()
+    };
+    let postgres = |second: u32, severity: &str, message: &str, trace: &str| {
+        json!({
+            "timestamp": format!("2026-11-22 10:00:{second:02}.000 UTC"), "error_severity": severity,
+            "message": message, "application_name": format!("irmgard {trace}"), "pid": 7,
+        })
+        .to_string()
+    };
+    vec![
+        ("rabbitmq-0", 1, r#"{"time":"2026-11-22 10:00:01.000000+00:00","level":"notice","msg":"q1 ready","pid":"<0.1.0>","domain":"rabbitmq"}"#.to_owned()),
+        ("irmgard-a", 2, ours(2, "irmgard", "info", "i1 stored original", json!({"photo": {"id": 17}, "trace_id": TRACE, "duration_seconds": 0.25}))),
+        ("postgres-0", 3, postgres(3, "LOG", "d1 duration: 12.5 ms  statement: COMMIT", TRACE)),
+        ("irmgard-a", 4, ours(4, "irmgard", "info", "i2 request", json!({"trace_id": TRACE, "http": {"response": {"status_code": 202}}, "duration_seconds": 0.5}))),
+        ("anonymizer-a", 5, ours(5, "anonymizer", "info", "a1 photo anonymized", json!({"photo": {"id": 17}, "trace_id": TRACE, "outcome": "anonymized"}))),
+        ("irmgard-b", 6, ours(6, "irmgard", "warn", "i3 slow request timed out", json!({"photo": {"id": 18}, "trace_id": OTHER_TRACE, "duration_seconds": 7.0}))),
+        ("postgres-0", 7, postgres(7, "ERROR", "d2 canceling statement due to timeout", OTHER_TRACE)),
+        ("object-store-0", 8, "s1 plain text of the store".to_owned()),
+        ("anonymizer-a", 9, ours(9, "anonymizer", "error", "a2 photo failed", json!({"photo": {"id": 18}, "trace_id": OTHER_TRACE, "failure": {"reason": "corrupt-image"}, "error": {"message": "timed out"}}))),
+        ("irmgard-b", 10, ours(10, "irmgard", "debug", "i4 detail", json!({}))),
+    ]
+}
+
+/// What is asked, and the first words of the lines that are found, in order.
+pub const CASES: &[(&[&str], &str)] = &[
+    (&[], "q1 i1 d1 i2 a1 i3 d2 s1 a2 i4"),
+    (&["-c", "irmgard"], "i1 i2 i3 i4"),
+    (&["-c", "irmgard", "-c", "anonymizer"], "i1 i2 a1 i3 a2 i4"),
+    (&["-c", "*r*", "--level", "info"], "q1 i1 d1 i2 a1 i3 d2 a2"),
+    (&["-c", "irmgard", "--with-db"], "i1 d1 i2 i3 d2 i4"),
+    (&["-c", "irmgard", "--with-queue"], "q1 i1 i2 i3 i4"),
+    (
+        &["-c", "irmgard", "--with-store", "--with-db"],
+        "i1 d1 i2 i3 d2 s1 i4",
+    ),
+    (&["-c", "irmgard", "--with-all"], "q1 i1 d1 i2 i3 d2 s1 i4"),
+    (&["-c", "anonymizer", "--with-all"], "q1 a1 a2"),
+    (&["-n", "photos", "--pod", "irmgard-?"], "i1 i2 i3 i4"),
+    (&["-n", "elsewhere"], ""),
+    (&["--pod", "irmgard-b"], "i3 i4"),
+    (&["--container", "postgres"], "d1 d2"),
+    (&["--node", "node-2"], "q1 a1 i3 a2 i4"),
+    (&["-l", "tier=data"], "q1 d1 d2 s1"),
+    (
+        &["-l", "tier in (web,work),app.kubernetes.io/name!=anonymizer"],
+        "i1 i2 i3 i4",
+    ),
+    (&["-l", "!irmgard.dev/uses-queue,tier"], "d1 i3 d2 s1 i4 q1"),
+    (&["--level", "warn"], "i3 d2 a2"),
+    (&["--level", "DEBUG"], "q1 i1 d1 i2 a1 i3 d2 a2 i4"),
+    (&["--grep", "time(d out|out)"], "i3 d2 a2"),
+    (&["--grep", "photo", "--exclude", "failed"], "a1"),
+    (&["--grep", "^s1 .*store$"], "s1"),
+    (&["-f", "photo.id=17"], "i1 a1"),
+    (&["-f", "photo.id exists", "-f", "photo.id!=17"], "i3 a2"),
+    (&["-f", "duration_seconds>=0.5"], "i2 i3"),
+    (&["-f", "duration_seconds<500ms"], "i1"),
+    (&["-f", "failure.reason~=^corrupt"], "a2"),
+    (&["-f", "message~=^d"], "d1 d2"),
+    (&["-f", "trace_id not exists"], "q1 s1 i4"),
+    (&["-f", "nothing.of.this=1"], ""),
+    (&["-f", "@timestamp>2026-11-22T10:00:08.5Z"], "a2 i4"),
+    (&["--photo", "17"], "i1 d1 i2 a1"),
+    (&["--photo", "17", "-c", "irmgard"], "i1 i2"),
+    (&["--photo", "18", "--level", "error"], "d2 a2"),
+    (&["--trace", TRACE], "i1 d1 i2 a1"),
+    (
+        &["--trace", "4BF92F35", "-c", "irmgard", "--with-db"],
+        "i1 d1 i2 i3 d2",
+    ),
+    (
+        &[
+            "--since",
+            "2026-11-22T10:00:05Z",
+            "--until",
+            "2026-11-22 10:00:07",
+        ],
+        "a1 i3 d2",
+    ),
+    (
+        &["--around", "2026-11-22 10:00:04", "--since", "2s"],
+        "i1 d1 i2 a1",
+    ),
+    (&["--limit", "3"], "q1 i1 d1"),
+    (&["--tail", "2"], "a2 i4"),
+    (&["--reverse", "-c", "postgres"], "d2 d1"),
+    (&["--reverse", "--limit", "2"], "i1 q1"),
+    (&["--grep", "d2", "-C", "1"], "i3 d2 s1"),
+    (
+        &["--grep", "d[12]", "-A", "1", "-c", "postgres", "-c", "irmgard"],
+        "d1 i2 d2 i4",
+    ),
+];
+
+/// Writes the world as the kubelet does, with the list of pods; returns the
+/// folder.
+pub fn write(folder: &Path) -> PathBuf {
+    let pods: Vec<Value> = PODS
+        .iter()
+        .map(|(name, component, node, labels)| {
+            let mut all =
+                serde_json::Map::from_iter([("app.kubernetes.io/name".to_owned(), json!(component))]);
+            all.extend(
+                labels
+                    .iter()
+                    .map(|(label, value)| ((*label).to_owned(), json!(value))),
+            );
+            json!({
+                "metadata": { "name": name, "namespace": "photos", "uid": uid(name), "labels": all },
+                "spec": { "nodeName": node, "containers": [{ "name": component }] },
+            })
+        })
+        .collect();
+    let list = json!({ "apiVersion": "v1", "kind": "PodList", "items": pods });
+    fs::write(folder.join("pods.json"), list.to_string()).unwrap();
+    for (name, component, ..) in PODS {
+        let container = folder.join(format!("pods/photos_{name}_{}/{component}", uid(name)));
+        fs::create_dir_all(&container).unwrap();
+        let lines = lines()
+            .into_iter()
+            .filter(|(pod, ..)| *pod == name)
+            .map(|(_, second, line)| format!("2026-11-22T10:00:{second:02}.500000000Z stdout F {line}\n"));
+        fs::write(container.join("0.log"), lines.collect::<String>()).unwrap();
+    }
+    folder.join("pods")
+}
+
+fn uid(pod: &str) -> String {
+    format!(
+        "00000000-0000-4000-8000-{:>012}",
+        pod.bytes().map(u64::from).sum::<u64>()
+    )
+}
