@@ -1,0 +1,230 @@
+//! What a failed exchange or a refusal means.
+
+use std::error::Error as StdError;
+use std::io;
+use std::time::Duration;
+
+use rustls::{AlertDescription, CertificateError, Error as Tls, InvalidMessage};
+use serde_json::Value;
+
+use super::{Error, Unreachable};
+
+/// What was asked, of whom, by whom: all that an error says of the question.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub url: &'a str,
+    pub identity: &'a str,
+    pub what: &'a str,
+    pub timeout: Duration,
+}
+
+/// An exchange that failed before a status came, or while its body was read.
+pub(super) fn exchange(asked: Asked<'_>, error: &(dyn StdError + 'static)) -> Error {
+    let chain = chain(error);
+    let url = asked.url.to_owned();
+    let root = chain
+        .last()
+        .map_or_else(|| error.to_string(), ToString::to_string);
+    if let Some(tls) = chain.iter().find_map(|cause| cause.downcast_ref::<Tls>()) {
+        return Error::Tls {
+            url,
+            reason: tls.to_string(),
+            remedy: remedy(tls),
+        };
+    }
+    let http = chain
+        .iter()
+        .find_map(|cause| cause.downcast_ref::<reqwest::Error>());
+    if http.is_some_and(reqwest::Error::is_builder) {
+        return Error::Settings(format!("the connection to OpenSearch cannot be set up: {root}"));
+    }
+    if http.is_some_and(reqwest::Error::is_connect) {
+        return Error::Unreachable {
+            url,
+            reason: unreachable(&chain, root, asked.timeout),
+        };
+    }
+    let reason = if http.is_some_and(reqwest::Error::is_timeout) {
+        format!(
+            "did not answer within {:?} (LOGQ_OPENSEARCH_TIMEOUT)",
+            asked.timeout
+        )
+    } else {
+        format!("the connection broke: {root}")
+    };
+    Error::Interrupted {
+        url,
+        what: asked.what.into(),
+        reason,
+    }
+}
+
+/// The error and its causes. An `io::Error` hides what it was made of from `source`.
+fn chain<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'static)> {
+    let mut all = vec![error];
+    let mut last = error;
+    loop {
+        let inner = last
+            .downcast_ref::<io::Error>()
+            .and_then(|error| error.get_ref())
+            .map(|inner| inner as &(dyn StdError + 'static));
+        match inner.or_else(|| last.source()) {
+            Some(next) => {
+                all.push(next);
+                last = next;
+            }
+            None => return all,
+        }
+    }
+}
+
+fn unreachable(chain: &[&(dyn StdError + 'static)], root: String, timeout: Duration) -> Unreachable {
+    if chain.iter().any(|cause| cause.to_string().contains("dns error")) {
+        return Unreachable::Name;
+    }
+    let kind = chain
+        .iter()
+        .rev()
+        .find_map(|cause| cause.downcast_ref::<io::Error>())
+        .map(io::Error::kind);
+    match kind {
+        Some(io::ErrorKind::ConnectionRefused) => Unreachable::Refused,
+        Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => Unreachable::NoRoute,
+        Some(io::ErrorKind::TimedOut) => Unreachable::Timeout(timeout),
+        _ if chain.iter().any(|cause| {
+            cause
+                .downcast_ref::<reqwest::Error>()
+                .is_some_and(reqwest::Error::is_timeout)
+        }) =>
+        {
+            Unreachable::Timeout(timeout)
+        }
+        _ => Unreachable::Other(root),
+    }
+}
+
+fn remedy(error: &Tls) -> &'static str {
+    match error {
+        Tls::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "Its certificate is of an authority that this machine does not know: name the authority's PEM file in LOGQ_OPENSEARCH_CA"
+        }
+        Tls::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => "Its certificate is for another name: use one of the names in it in LOGQ_OPENSEARCH_URL",
+        Tls::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            "Its certificate has expired: it must be renewed (or this machine's clock is wrong)"
+        }
+        Tls::InvalidCertificate(_) => "Its certificate cannot be accepted",
+        Tls::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "It seems not to speak TLS: try http:// in LOGQ_OPENSEARCH_URL"
+        }
+        Tls::AlertReceived(
+            AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnknownCA
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateExpired
+            | AlertDescription::HandshakeFailure,
+        ) => {
+            "It does not accept our client certificate, or wants one: LOGQ_OPENSEARCH_CLIENT_CERT and LOGQ_OPENSEARCH_CLIENT_KEY"
+        }
+        _ => "The two have no TLS in common",
+    }
+}
+
+/// An answer whose status says no.
+pub(super) fn refusal(asked: Asked<'_>, status: u16, body: &[u8]) -> Error {
+    let url = asked.url.to_owned();
+    let what = asked.what.to_owned();
+    let (kind, reason) = reason(body);
+    match status {
+        401 => Error::Unauthorized {
+            url,
+            identity: asked.identity.into(),
+        },
+        403 => Error::Forbidden {
+            url,
+            what,
+            identity: asked.identity.into(),
+            reason,
+        },
+        429 => Error::Busy { url, what, reason },
+        500.. => Error::Failed {
+            url,
+            what,
+            status,
+            reason,
+        },
+        _ => Error::Rejected {
+            url,
+            what,
+            status,
+            kind,
+            reason,
+        },
+    }
+}
+
+/// The server's name for an error and its reason, with the cause that says
+/// most: `{"error":{"type","reason","root_cause":[…],"caused_by":{…}}}` or
+/// `{"error":"text"}`.
+fn reason(body: &[u8]) -> (String, String) {
+    let Ok(body) = serde_json::from_slice::<Value>(body) else {
+        let text = String::from_utf8_lossy(body.get(..200).unwrap_or(body));
+        let text: String = text.chars().filter(|c| !c.is_control()).collect();
+        return ("no JSON".into(), text);
+    };
+    let Some(error) = body.get("error").filter(|error| !error.is_null()) else {
+        let message = body.get("message").and_then(Value::as_str);
+        return ("no reason".into(), message.unwrap_or("no reason given").into());
+    };
+    if let Some(text) = error.as_str() {
+        return ("error".into(), text.into());
+    }
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    // A search that fails on all shards says why at its first one.
+    let cause = error
+        .get("failed_shards")
+        .and_then(|shards| shards.get(0))
+        .and_then(|shard| shard.get("reason"))
+        .unwrap_or(error);
+    let mut reason = text(cause, "reason").unwrap_or_else(|| "no reason given".into());
+    let mut deeper = cause.get("caused_by");
+    while let Some(next) = deeper {
+        if let Some(more) = text(next, "reason")
+            && !reason.contains(&more)
+        {
+            reason = format!("{reason}: {more}");
+        }
+        deeper = next.get("caused_by");
+    }
+    (text(cause, "type").unwrap_or_else(|| "error".into()), reason)
+}
+
+/// Whether an answer to a search is whole.
+pub(super) fn whole(asked: Asked<'_>, answer: &Value) -> Result<(), Error> {
+    let Some(shards) = answer.get("_shards") else {
+        return Ok(());
+    };
+    let count = |name: &str| shards.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let failures = shards.get("failures").and_then(Value::as_array);
+    let late = answer.get("timed_out").and_then(Value::as_bool) == Some(true);
+    if count("failed") == 0 && !late {
+        return Ok(());
+    }
+    let reason = failures
+        .and_then(|failures| failures.first())
+        .and_then(|failure| failure.pointer("/reason/reason"))
+        .and_then(Value::as_str)
+        .unwrap_or(if late {
+            "it ran out of time"
+        } else {
+            "no reason given"
+        });
+    Err(Error::Partial {
+        url: asked.url.into(),
+        successful: count("successful"),
+        total: count("total"),
+        reason: reason.into(),
+    })
+}

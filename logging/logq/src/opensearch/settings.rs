@@ -1,0 +1,279 @@
+//! Where OpenSearch is and how one is let in.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fmt, fs};
+
+use secrecy::SecretString;
+use url::Url;
+
+/// Where OpenSearch is looked for unless told.
+pub const DEFAULT_URL: &str = "http://localhost:9200";
+
+/// Every variable with its meaning, for help and documentation.
+pub const VARIABLES: [(&str, &str); 10] = [
+    ("LOGQ_OPENSEARCH_URL", "http://… or https://… of OpenSearch"),
+    ("LOGQ_OPENSEARCH_USERNAME", "user, for basic authentication"),
+    ("LOGQ_OPENSEARCH_PASSWORD", "its password"),
+    ("LOGQ_OPENSEARCH_PASSWORD_FILE", "a file with the password"),
+    ("LOGQ_OPENSEARCH_TOKEN", "a bearer token, in place of a user"),
+    ("LOGQ_OPENSEARCH_TOKEN_FILE", "a file with the token"),
+    (
+        "LOGQ_OPENSEARCH_CA",
+        "PEM file of the authorities to trust beside the system's",
+    ),
+    ("LOGQ_OPENSEARCH_CLIENT_CERT", "PEM file of a client certificate"),
+    ("LOGQ_OPENSEARCH_CLIENT_KEY", "PEM file of its key"),
+    ("LOGQ_OPENSEARCH_TIMEOUT", "seconds to wait for an answer; 60"),
+];
+
+/// How a variable is looked up: the environment, a configuration file, a map
+/// in a test.
+pub type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(super) enum Identity {
+    Nobody,
+    Basic(String, SecretString),
+    Bearer(SecretString),
+}
+
+/// A client certificate with its key, PEM.
+#[derive(Clone)]
+pub(super) struct ClientCertificate {
+    pub path: PathBuf,
+    pub pem: Vec<u8>,
+}
+
+impl fmt::Debug for ClientCertificate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.fmt(formatter)
+    }
+}
+
+/// Where OpenSearch is and how one is let in.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub(super) url: Url,
+    pub(super) identity: Identity,
+    pub(super) authorities: Option<(PathBuf, Vec<u8>)>,
+    pub(super) certificate: Option<ClientCertificate>,
+    pub(super) timeout: Duration,
+}
+
+/// All that is wrong with the settings. Names variables, never their values.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct SettingsError(pub Vec<String>);
+
+impl Settings {
+    /// Reads the variables of [`VARIABLES`].
+    ///
+    /// # Errors
+    /// [`SettingsError`] with every mistake at once.
+    pub fn read(lookup: &Lookup<'_>) -> Result<Self, SettingsError> {
+        let mut reader = Reader {
+            lookup,
+            mistakes: Vec::new(),
+        };
+        let url = reader.url();
+        let identity = reader.identity();
+        let authorities = reader
+            .value("LOGQ_OPENSEARCH_CA")
+            .map(PathBuf::from)
+            .and_then(|path| {
+                let bytes = reader.file("LOGQ_OPENSEARCH_CA", &path)?;
+                Some((path, bytes))
+            });
+        let certificate = reader.certificate();
+        let timeout = reader.timeout();
+        match (url, reader.mistakes.is_empty()) {
+            (Some(url), true) => Ok(Self {
+                url,
+                identity,
+                authorities,
+                certificate,
+                timeout,
+            }),
+            _ => Err(SettingsError(reader.mistakes)),
+        }
+    }
+
+    /// The same with another address, as a flag may say.
+    ///
+    /// # Errors
+    /// [`SettingsError`] when it is none.
+    pub fn with_url(mut self, url: &str) -> Result<Self, SettingsError> {
+        self.url = parse(url).map_err(|why| SettingsError(vec![format!("the URL {why}")]))?;
+        Ok(self)
+    }
+
+    /// Where OpenSearch is; holds no password.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// How one is let in, for people: no secret in it.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let certificate = self
+            .certificate
+            .as_ref()
+            .map(|certificate| format!("the client certificate {}", certificate.path.display()));
+        match (&self.identity, certificate) {
+            (Identity::Nobody, None) => "without credentials".into(),
+            (Identity::Nobody, Some(certificate)) => format!("with {certificate}"),
+            (Identity::Basic(user, _), None) => format!("as the user {user}"),
+            (Identity::Basic(user, _), Some(certificate)) => {
+                format!("as the user {user}, with {certificate}")
+            }
+            (Identity::Bearer(_), None) => "with a bearer token".into(),
+            (Identity::Bearer(_), Some(certificate)) => format!("with a bearer token and {certificate}"),
+        }
+    }
+}
+
+/// A URL that OpenSearch can be at. The reason of a refusal never shows it:
+/// it may hold a password.
+fn parse(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).map_err(|_| "is no URL (http://host:9200 or https://…)")?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err("must begin with http:// or https:// and name a host");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(
+            "holds a user or a password: these belong in LOGQ_OPENSEARCH_USERNAME and LOGQ_OPENSEARCH_PASSWORD",
+        );
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("must not hold ? or #");
+    }
+    Ok(url)
+}
+
+struct Reader<'a> {
+    lookup: &'a Lookup<'a>,
+    mistakes: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn value(&self, name: &str) -> Option<String> {
+        (self.lookup)(name).filter(|value| !value.is_empty())
+    }
+
+    fn mistake(&mut self, text: impl Into<String>) {
+        self.mistakes.push(text.into());
+    }
+
+    fn url(&mut self) -> Option<Url> {
+        let text = self
+            .value("LOGQ_OPENSEARCH_URL")
+            .unwrap_or_else(|| DEFAULT_URL.into());
+        match parse(&text) {
+            Ok(url) => Some(url),
+            Err(why) => {
+                self.mistake(format!("LOGQ_OPENSEARCH_URL {why}"));
+                None
+            }
+        }
+    }
+
+    fn file(&mut self, name: &str, path: &Path) -> Option<Vec<u8>> {
+        match fs::read(path) {
+            Ok(bytes) => Some(bytes),
+            Err(error) => {
+                self.mistake(format!("{name}: cannot read {}: {error}", path.display()));
+                None
+            }
+        }
+    }
+
+    /// What `name` says, or the file that `name_FILE` names, without its last line break.
+    fn secret(&mut self, name: &str) -> Option<SecretString> {
+        let variable = format!("{name}_FILE");
+        match (self.value(name), self.value(&variable)) {
+            (Some(_), Some(_)) => {
+                self.mistake(format!("{name} and {variable} are both set"));
+                None
+            }
+            (Some(value), None) => Some(value.into()),
+            (None, Some(path)) => {
+                let bytes = self.file(&variable, Path::new(&path))?;
+                match String::from_utf8(bytes) {
+                    Ok(text) => Some(text.trim_end_matches(['\r', '\n']).into()),
+                    Err(_) => {
+                        self.mistake(format!("{variable}: {path} is not UTF-8"));
+                        None
+                    }
+                }
+            }
+            (None, None) => None,
+        }
+    }
+
+    fn identity(&mut self) -> Identity {
+        let before = self.mistakes.len();
+        let user = self.value("LOGQ_OPENSEARCH_USERNAME");
+        let password = self.secret("LOGQ_OPENSEARCH_PASSWORD");
+        let token = self.secret("LOGQ_OPENSEARCH_TOKEN");
+        match (user, password, token) {
+            (Some(_), _, Some(_)) => {
+                self.mistake(
+                    "LOGQ_OPENSEARCH_USERNAME and LOGQ_OPENSEARCH_TOKEN are both set: which one is it?",
+                );
+            }
+            (Some(user), Some(password), None) => return Identity::Basic(user, password),
+            (None, None, Some(token)) => return Identity::Bearer(token),
+            (Some(_), None, None) if self.mistakes.len() == before => {
+                self.mistake("LOGQ_OPENSEARCH_USERNAME is set, and LOGQ_OPENSEARCH_PASSWORD is not");
+            }
+            (None, Some(_), _) => {
+                self.mistake("LOGQ_OPENSEARCH_PASSWORD is set, and LOGQ_OPENSEARCH_USERNAME is not");
+            }
+            _ => {}
+        }
+        Identity::Nobody
+    }
+
+    fn certificate(&mut self) -> Option<ClientCertificate> {
+        const CERTIFICATE: &str = "LOGQ_OPENSEARCH_CLIENT_CERT";
+        const KEY: &str = "LOGQ_OPENSEARCH_CLIENT_KEY";
+        match (self.value(CERTIFICATE), self.value(KEY)) {
+            (Some(certificate), Some(key)) => {
+                let path = PathBuf::from(certificate);
+                let pem = self.file(CERTIFICATE, &path);
+                let key = self.file(KEY, Path::new(&key));
+                let mut pem = pem?;
+                pem.push(b'\n');
+                pem.extend(key?);
+                Some(ClientCertificate { path, pem })
+            }
+            (Some(_), None) => {
+                self.mistake(format!("{CERTIFICATE} is set, and {KEY} is not"));
+                None
+            }
+            (None, Some(_)) => {
+                self.mistake(format!("{KEY} is set, and {CERTIFICATE} is not"));
+                None
+            }
+            (None, None) => None,
+        }
+    }
+
+    fn timeout(&mut self) -> Duration {
+        const NAME: &str = "LOGQ_OPENSEARCH_TIMEOUT";
+        let default = Duration::from_secs(60);
+        self.value(NAME).map_or(default, |text| {
+            text.parse::<u64>()
+                .ok()
+                .filter(|seconds| (1..=3600).contains(seconds))
+                .map(Duration::from_secs)
+                .unwrap_or_else(|| {
+                    self.mistake(format!("{NAME} must be whole seconds from 1 to 3600"));
+                    default
+                })
+        })
+    }
+}
