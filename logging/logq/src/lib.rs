@@ -2,8 +2,10 @@
 //!
 //! The way of a call: `cli` (as typed) → `plan` (what is wanted, as data) →
 //! `source` (OpenSearch, pods, files) → `filter` (what the source could not
-//! leave out) → `search` (which of it) → `render` or `summary`.
+//! leave out) → `search` (which of it) → `render` or `summary`. `admin`
+//! stands beside it.
 
+pub mod admin;
 pub mod cli;
 pub mod filter;
 pub mod plan;

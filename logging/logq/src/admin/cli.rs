@@ -1,0 +1,112 @@
+//! `logq admin …` as it is typed.
+
+use std::io::{ErrorKind, Write};
+
+use clap::{Args, Subcommand};
+
+use super::{Age, Limits, Options, Outcome, Result, Size, bootstrap, retain};
+use crate::opensearch::Client;
+
+/// Keeps OpenSearch in order for the log lines.
+#[derive(Clone, Debug, Args)]
+pub struct Admin {
+    /// What is to be done.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The tasks of an administrator.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Put templates, pipeline and data streams where they are missing or older than this release's.
+    ///
+    /// Can be run at any time, at every release, and by several at once: what is as it should be is left alone, what a
+    /// newer release has put as well, and nothing is ever deleted. What an installation wants otherwise (shards, replicas,
+    /// fields of its own) goes into the component template irmgard-logs-custom, which is made empty and never changed.
+    Bootstrap(BootstrapArgs),
+    /// Roll over streams whose index is big or old, and delete indices that were filled long ago.
+    ///
+    /// Meant to be run now and then, as a CronJob. The index that a stream writes to is never deleted.
+    Retain(RetainArgs),
+}
+
+/// Arguments of `bootstrap`.
+#[derive(Clone, Debug, Args)]
+pub struct BootstrapArgs {
+    /// Put the security plugin's roles irmgard-fluentd, irmgard-logq and irmgard-logs-admin too.
+    #[arg(long, env = "LOGQ_BOOTSTRAP_ROLES")]
+    pub roles: bool,
+    /// Put a policy of index state management too; it takes the place of `logq admin retain`.
+    #[arg(long, env = "LOGQ_BOOTSTRAP_ISM")]
+    pub ism: bool,
+}
+
+/// Arguments of `retain`.
+#[derive(Clone, Debug, Args)]
+pub struct RetainArgs {
+    /// A new index when the written one is as big as this.
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "20gb",
+        env = "LOGQ_RETAIN_ROLLOVER_SIZE"
+    )]
+    pub rollover_size: Size,
+    /// A new index when the written one is as old as this, and not empty.
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "1d",
+        env = "LOGQ_RETAIN_ROLLOVER_AGE"
+    )]
+    pub rollover_age: Age,
+    /// How long lines are kept at least: an index is deleted when its last line is older than this.
+    #[arg(long, value_name = "TIME", default_value = "30d", env = "LOGQ_RETAIN_KEEP")]
+    pub keep: Age,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+impl Admin {
+    /// Does the task and writes what was done, a line for each thing. It is done to its end also when nobody reads on.
+    ///
+    /// # Errors
+    /// [`super::Error`]; the program's exit code is 2 then, else 0.
+    pub async fn run(&self, client: &Client, out: &mut (dyn Write + Send)) -> Result<()> {
+        let mut all = Vec::new();
+        let mut written = Ok(());
+        {
+            let mut say = |outcome: Outcome| {
+                if written.is_ok() {
+                    written = writeln!(out, "{outcome}");
+                }
+                all.push(outcome);
+                Ok(())
+            };
+            match &self.command {
+                Command::Bootstrap(arguments) => {
+                    let options = Options {
+                        roles: arguments.roles,
+                        ism: arguments.ism,
+                    };
+                    bootstrap(client, options, &mut say).await
+                }
+                Command::Retain(arguments) => {
+                    let limits = Limits {
+                        rollover_size: arguments.rollover_size,
+                        rollover_age: arguments.rollover_age,
+                        keep: arguments.keep,
+                        dry_run: arguments.dry_run,
+                    };
+                    retain(client, limits, &mut say).await
+                }
+            }
+        }?;
+        let changes = all.iter().filter(|outcome| outcome.is_change()).count();
+        match written.and_then(|()| writeln!(out, "{changes} of {} changed", all.len())) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What should be in OpenSearch: the files of `opensearch/`, which are part
+//! of this program.
+
+use schema::stream;
+use serde_json::{Value, json};
+
+use super::{Error, Result};
+
+/// The index template of all our streams.
+pub const TEMPLATE: &str = "irmgard-logs";
+/// The ingest pipeline that says when a line was taken.
+pub const PIPELINE: &str = "irmgard-logs";
+/// The policy of index state management, where one is wanted.
+pub const POLICY: &str = "irmgard-logs";
+
+/// Above what others give templates for `logs-*` (100 to 500 are usual, and
+/// two templates of the same priority may not match the same name).
+const PRIORITY: u32 = 5_000;
+
+const MAPPINGS: &str = include_str!("../../../../opensearch/mappings.json");
+const SETTINGS: &str = include_str!("../../../../opensearch/settings.json");
+const CUSTOM: &str = include_str!("../../../../opensearch/custom.json");
+const PIPELINE_FILE: &str = include_str!("../../../../opensearch/pipeline.json");
+const ROLES: &str = include_str!("../../../../opensearch/roles.json");
+const ISM: &str = include_str!("../../../../opensearch/ism.json");
+const VERSION: &str = include_str!("../../../../opensearch/version.json");
+
+/// The names of all our data streams.
+#[must_use]
+pub fn data_streams() -> Vec<String> {
+    stream::ALL.into_iter().map(stream::data_stream).collect()
+}
+
+/// What kind of thing a piece is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    /// An ingest pipeline.
+    Pipeline,
+    /// A component template.
+    ComponentTemplate,
+    /// A composable index template.
+    IndexTemplate,
+}
+
+/// A piece that carries a version.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// What kind of thing it is.
+    pub sort: Sort,
+    /// Its name.
+    pub name: &'static str,
+    /// Its body, the version in it.
+    pub body: Value,
+    /// Whether it is the installation's own: made where it is missing, never
+    /// changed.
+    pub theirs: bool,
+}
+
+impl Sort {
+    /// The path of the API for these, without a name.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Pipeline => "/_ingest/pipeline",
+            Self::ComponentTemplate => "/_component_template",
+            Self::IndexTemplate => "/_index_template",
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Pipeline => "ingest pipeline",
+            Self::ComponentTemplate => "component template",
+            Self::IndexTemplate => "index template",
+        }
+    }
+}
+
+impl Piece {
+    /// The path of this piece.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.sort.path(), self.name)
+    }
+
+    /// What it is, for people.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{} {}", self.sort.name(), self.name)
+    }
+
+    /// The body within the answer to a GET.
+    pub(super) fn body_in<'a>(&self, answer: &'a Value) -> Option<&'a Value> {
+        match self.sort {
+            Sort::Pipeline => answer.get(self.name),
+            Sort::ComponentTemplate => answer.pointer("/component_templates/0/component_template"),
+            Sort::IndexTemplate => answer.pointer("/index_templates/0/index_template"),
+        }
+    }
+}
+
+pub(super) fn parse(file: &'static str, text: &str) -> Result<Value> {
+    serde_json::from_str(text).map_err(|error| Error::Broken {
+        file,
+        reason: error.to_string(),
+    })
+}
+
+/// The version of all pieces: it grows with every change to them, so that an
+/// older release knows what it must not touch.
+///
+/// # Errors
+/// [`Error::Broken`].
+pub fn version() -> Result<u64> {
+    parse("version.json", VERSION)?
+        .get("version")
+        .and_then(Value::as_u64)
+        .ok_or_else(|| Error::Broken {
+            file: "version.json",
+            reason: "it has no number `version`".into(),
+        })
+}
+
+/// What should be there, in the order in which it must come: a pipeline
+/// before who names it, components before who is composed of them.
+///
+/// # Errors
+/// [`Error::Broken`].
+pub fn pieces() -> Result<Vec<Piece>> {
+    let version = version()?;
+    let versioned = |file, text| {
+        let mut body = parse(file, text)?;
+        if let Some(body) = body.as_object_mut() {
+            body.insert("version".into(), version.into());
+        }
+        Ok::<_, Error>(body)
+    };
+    let piece = |sort, name, body| Piece {
+        sort,
+        name,
+        body,
+        theirs: false,
+    };
+    Ok(vec![
+        piece(
+            Sort::Pipeline,
+            PIPELINE,
+            versioned("pipeline.json", PIPELINE_FILE)?,
+        ),
+        piece(
+            Sort::ComponentTemplate,
+            "irmgard-logs-settings",
+            versioned("settings.json", SETTINGS)?,
+        ),
+        piece(
+            Sort::ComponentTemplate,
+            "irmgard-logs-mappings",
+            versioned("mappings.json", MAPPINGS)?,
+        ),
+        Piece {
+            theirs: true,
+            ..piece(
+                Sort::ComponentTemplate,
+                "irmgard-logs-custom",
+                parse("custom.json", CUSTOM)?,
+            )
+        },
+        piece(
+            Sort::IndexTemplate,
+            TEMPLATE,
+            json!({
+                "index_patterns": data_streams(),
+                "data_stream": {},
+                "priority": PRIORITY,
+                "composed_of": ["irmgard-logs-settings", "irmgard-logs-mappings", "irmgard-logs-custom"],
+                "version": version,
+                "_meta": { "description": "Log lines, one stream for each component; made by `logq admin bootstrap`" },
+            }),
+        ),
+    ])
+}
+
+/// The roles by name, their version in the description: the security plugin
+/// keeps no other.
+pub(super) fn roles() -> Result<Vec<(String, Value)>> {
+    let version = version()?;
+    let mut roles = Vec::new();
+    if let Value::Object(all) = parse("roles.json", ROLES)? {
+        for (name, mut role) in all {
+            describe(role.get_mut("description"), version);
+            roles.push((name, role));
+        }
+    }
+    Ok(roles)
+}
+
+/// The policy of index state management.
+pub(super) fn policy() -> Result<Value> {
+    let mut body = parse("ism.json", ISM)?;
+    describe(body.pointer_mut("/policy/description"), version()?);
+    if let Some(patterns) = body.pointer_mut("/policy/ism_template/0/index_patterns") {
+        *patterns = json!(data_streams());
+    }
+    Ok(body)
+}
+
+fn describe(description: Option<&mut Value>, version: u64) {
+    if let Some(description) = description {
+        let text = description.as_str().unwrap_or_default();
+        *description = format!("{text} [version {version}]").into();
+    }
+}
+
+/// The version at the end of a description.
+pub(super) fn described_version(description: Option<&Value>) -> Option<u64> {
+    let (_, version) = description?.as_str()?.rsplit_once("[version ")?;
+    version.strip_suffix(']')?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_carries_its_version() {
+        for (_, role) in roles().unwrap() {
+            assert_eq!(
+                described_version(role.get("description")),
+                Some(version().unwrap())
+            );
+        }
+        assert_eq!(
+            described_version(policy().unwrap().pointer("/policy/description")),
+            Some(version().unwrap())
+        );
+        assert_eq!(described_version(Some(&json!("somebody's"))), None);
+    }
+
+    #[test]
+    fn components_come_before_who_is_composed_of_them() {
+        let pieces = pieces().unwrap();
+        let template = pieces.last().unwrap();
+        assert_eq!(template.sort, Sort::IndexTemplate);
+        for component in template.body["composed_of"].as_array().unwrap() {
+            assert!(
+                pieces
+                    .iter()
+                    .any(|piece| component.as_str() == Some(piece.name)
+                        && piece.sort == Sort::ComponentTemplate)
+            );
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! How what is there differs from what is wanted.
+
+use serde_json::{Map, Value};
+
+/// Whether all that is wanted is there, with the same values. OpenSearch adds
+/// defaults to what it is given and tells numbers and booleans as text.
+pub(super) fn holds(there: &Value, wanted: &Value) -> bool {
+    match (there, wanted) {
+        (Value::Object(there), Value::Object(wanted)) => wanted
+            .iter()
+            .all(|(name, value)| there.get(name).is_some_and(|there| holds(there, value))),
+        (Value::Array(there), Value::Array(wanted)) => {
+            there.len() == wanted.len()
+                && there
+                    .iter()
+                    .zip(wanted)
+                    .all(|(there, wanted)| holds(there, wanted))
+        }
+        (Value::Object(_) | Value::Array(_), _) | (_, Value::Object(_) | Value::Array(_)) => false,
+        (there, wanted) => text(there) == text(wanted),
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The fields of a mapping's `properties` that are not there at all: what can
+/// always be added.
+pub(super) fn new_fields(there: &Value, wanted: &Value) -> Map<String, Value> {
+    let mut new = Map::new();
+    let nothing = Map::new();
+    let there = there
+        .get("properties")
+        .and_then(Value::as_object)
+        .unwrap_or(&nothing);
+    for (name, field) in wanted
+        .get("properties")
+        .and_then(Value::as_object)
+        .unwrap_or(&nothing)
+    {
+        match there.get(name) {
+            None => {
+                new.insert(name.clone(), field.clone());
+            }
+            // An object in both; a field that is an object in one of them only cannot be changed.
+            Some(known) if known.get("properties").is_some() && field.get("properties").is_some() => {
+                let inner = new_fields(known, field);
+                if !inner.is_empty() {
+                    new.insert(name.clone(), serde_json::json!({ "properties": inner }));
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    new
+}
+
+/// The dotted names of fields in `properties`.
+pub(super) fn names(properties: &Map<String, Value>) -> Vec<String> {
+    let mut all = Vec::new();
+    for (name, field) in properties {
+        match field.get("properties").and_then(Value::as_object) {
+            Some(inner) => all.extend(names(inner).into_iter().map(|rest| format!("{name}.{rest}"))),
+            None => all.push(name.clone()),
+        }
+    }
+    all
+}
+
+/// Settings as dotted names with texts, as `?flat_settings=true` tells them.
+pub(super) fn flat_settings(settings: &Value) -> Vec<(String, Value)> {
+    fn walk(prefix: &str, value: &Value, all: &mut Vec<(String, Value)>) {
+        match value {
+            Value::Object(members) => {
+                for (name, value) in members {
+                    let name = if prefix.is_empty() {
+                        name.clone()
+                    } else {
+                        format!("{prefix}.{name}")
+                    };
+                    walk(&name, value, all);
+                }
+            }
+            value => all.push((prefix.to_owned(), value.clone())),
+        }
+    }
+    let mut all = Vec::new();
+    walk("", settings, &mut all);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_the_server_adds_is_no_difference() {
+        let wanted = json!({ "dynamic": false, "properties": { "a": { "type": "long" } }, "list": ["x", 1] });
+        let there = json!({
+            "dynamic": "false", "properties": { "a": { "type": "long", "doc_values": true }, "b": {} },
+            "list": ["x", "1"],
+        });
+        assert!(holds(&there, &wanted));
+        assert!(!holds(&wanted, &there));
+        assert!(!holds(
+            &json!({ "list": ["x", "1", "2"] }),
+            &json!({ "list": ["x", "1"] })
+        ));
+        assert!(!holds(&json!({ "a": { "b": 1 } }), &json!({ "a": "{\"b\":1}" })));
+    }
+
+    #[test]
+    fn only_what_is_nowhere_is_new() {
+        let there = json!({ "properties": {
+            "a": { "type": "long" }, "o": { "properties": { "x": { "type": "long" } } }, "s": { "type": "long" },
+        }});
+        let wanted = json!({ "properties": {
+            "a": { "type": "keyword" }, "b": { "type": "long" },
+            "o": { "properties": { "x": { "type": "keyword" }, "y": { "type": "long" } } },
+            "s": { "properties": { "z": { "type": "long" } } },
+        }});
+        let new = new_fields(&there, &wanted);
+        assert_eq!(names(&new), ["b", "o.y"]);
+    }
+
+    #[test]
+    fn settings_are_told_by_dotted_names() {
+        let flat =
+            flat_settings(&json!({ "index": { "codec": "x", "mapping": { "ignore_malformed": "true" } } }));
+        let names: Vec<_> = flat.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["index.codec", "index.mapping.ignore_malformed"]);
+    }
+}

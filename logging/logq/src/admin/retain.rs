@@ -1,0 +1,230 @@
+//! Lines are kept for a time: a stream gets a new index when the one that is
+//! written to is big or old, and indices that were filled long ago go.
+
+use std::time::Duration;
+
+use opensearch::http::Method;
+use serde_json::{Value, json};
+
+use super::desired::data_streams;
+use super::measure::{Age, Size};
+use super::outcome::{Outcome, State};
+use super::streams;
+use super::{Error, Result};
+use crate::opensearch::Client;
+
+/// How much and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// A new index when the written one is as big as this.
+    pub rollover_size: Size,
+    /// A new index when the written one is as old as this and not empty.
+    pub rollover_age: Age,
+    /// How long after an index got its last line it is deleted.
+    pub keep: Age,
+    /// Nothing is done; it is only told.
+    pub dry_run: bool,
+}
+
+/// One backing index.
+struct Index {
+    name: String,
+    /// Milliseconds since 1970, by OpenSearch's clock.
+    created: u64,
+    lines: u64,
+    size: Size,
+}
+
+/// Rolls over and deletes, and tells `say` of each stream and index what
+/// became of it. Goes on after a stream that fails, and fails at the end.
+///
+/// # Errors
+/// The first [`super::Error`].
+pub async fn retain(
+    client: &Client,
+    limits: Limits,
+    say: &mut (dyn FnMut(Outcome) -> Result<()> + Send),
+) -> Result<()> {
+    let mut first: Option<Error> = None;
+    for stream in data_streams() {
+        if let Err(error) = one(client, &stream, limits, say).await {
+            match error {
+                error @ Error::Output(_) => return Err(error),
+                Error::OpenSearch(ref cause) if cause.is_unreachable() => return Err(error),
+                error => {
+                    say(Outcome::new(
+                        format!("data stream {stream}"),
+                        State::Left(error.to_string()),
+                    ))?;
+                    first.get_or_insert(error);
+                }
+            }
+        }
+    }
+    first.map_or(Ok(()), Err)
+}
+
+async fn one(
+    client: &Client,
+    stream: &str,
+    limits: Limits,
+    say: &mut (dyn FnMut(Outcome) -> Result<()> + Send),
+) -> Result<()> {
+    let title = format!("data stream {stream}");
+    let Some(there) = streams::find(client, stream).await? else {
+        let why = "it is not there: run `logq admin bootstrap`";
+        return say(Outcome::new(title, State::Left(why.into())));
+    };
+    let indices = describe(client, stream, there.indices).await?;
+    let Some((written, filled)) = indices.split_last() else {
+        return Ok(());
+    };
+    let mut changed = roll_over(client, stream, written, limits, say).await?;
+    let now = now(client).await?;
+    for (index, next) in filled.iter().zip(indices.iter().skip(1)) {
+        // It got its last line when the next one was made, and no later.
+        let age = Age(Duration::from_millis(now.saturating_sub(next.created)));
+        if age <= limits.keep {
+            continue;
+        }
+        changed = true;
+        let why = format!("{} lines, {}, filled {age} ago", index.lines, index.size);
+        let state = if limits.dry_run {
+            State::Would(format!("be deleted: {why}"))
+        } else {
+            delete(client, &index.name).await?;
+            State::Deleted(why)
+        };
+        say(Outcome::new(&index.name, state))?;
+    }
+    if !changed {
+        say(Outcome::new(title, State::Same))?;
+    }
+    Ok(())
+}
+
+async fn describe(client: &Client, stream: &str, names: Vec<String>) -> Result<Vec<Index>> {
+    let what = format!("show sizes and ages of {stream}");
+    let settings = client
+        .ask(
+            &what,
+            Method::Get,
+            &format!("/{stream}/_settings/index.creation_date"),
+            &[("flat_settings", "true")],
+            None,
+        )
+        .await?;
+    let stats = client
+        .ask(
+            &what,
+            Method::Get,
+            &format!("/{stream}/_stats/docs,store"),
+            &[],
+            None,
+        )
+        .await?;
+    let mut indices = Vec::new();
+    for name in names {
+        let created = settings
+            .get(&name)
+            .and_then(|index| index.get("settings"))
+            .and_then(|settings| settings.get("index.creation_date"))
+            .and_then(Value::as_str)
+            .and_then(|text| text.parse().ok());
+        let Some(created) = created else {
+            // It was deleted meanwhile, by another run; or nothing is known of it, and nothing is done to it.
+            continue;
+        };
+        let primaries = stats
+            .get("indices")
+            .and_then(|indices| indices.get(&name))
+            .and_then(|index| index.get("primaries"));
+        let number = |path: &str| {
+            primaries
+                .and_then(|primaries| primaries.pointer(path))
+                .and_then(Value::as_u64)
+                .unwrap_or(0)
+        };
+        indices.push(Index {
+            created,
+            lines: number("/docs/count"),
+            size: Size(number("/store/size_in_bytes")),
+            name,
+        });
+    }
+    Ok(indices)
+}
+
+/// The time by the clock that indices' ages are counted by, milliseconds
+/// since 1970.
+async fn now(client: &Client) -> Result<u64> {
+    let what = "say what time it is";
+    let query = [("filter_path", "nodes.*.timestamp")];
+    let answer = client
+        .ask(what, Method::Get, "/_nodes/_local/stats/process", &query, None)
+        .await?;
+    answer
+        .get("nodes")
+        .and_then(Value::as_object)
+        .and_then(|nodes| nodes.values().next())
+        .and_then(|node| node.get("timestamp"))
+        .and_then(Value::as_u64)
+        .ok_or_else(|| client.strange(what, "its answer has no time").into())
+}
+
+/// Tells whether there is a new index, or would be.
+async fn roll_over(
+    client: &Client,
+    stream: &str,
+    written: &Index,
+    limits: Limits,
+    say: &mut (dyn FnMut(Outcome) -> Result<()> + Send),
+) -> Result<bool> {
+    // A quiet component would get an empty index each day.
+    if written.lines == 0 {
+        return Ok(false);
+    }
+    let conditions = json!({ "conditions": {
+        "max_size": format!("{}b", limits.rollover_size.0),
+        "max_age": format!("{}s", limits.rollover_age.0.as_secs()),
+    }});
+    let asked = streams::roll_over(client, stream, &written.name, limits.dry_run, Some(&conditions));
+    let Some(answer) = asked.await? else {
+        // Another run has been faster.
+        return Ok(false);
+    };
+    let met = answer
+        .get("conditions")
+        .and_then(Value::as_object)
+        .is_some_and(|conditions| conditions.values().any(|met| met.as_bool() == Some(true)));
+    if !met {
+        return Ok(false);
+    }
+    let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or("?");
+    let how = format!(
+        "{} is full ({} lines, {}); new lines go to {}",
+        text("old_index"),
+        written.lines,
+        written.size,
+        text("new_index")
+    );
+    let state = if limits.dry_run {
+        State::Would(how)
+    } else {
+        State::Changed(how)
+    };
+    say(Outcome::new(format!("data stream {stream}"), state))?;
+    Ok(true)
+}
+
+/// OpenSearch itself refuses to delete an index that a stream writes to.
+async fn delete(client: &Client, index: &str) -> Result<()> {
+    let path = format!("/{index}");
+    match client
+        .ask(&format!("delete {index}"), Method::Delete, &path, &[], None)
+        .await
+    {
+        Err(error) if error.rejected_with() != Some(404) => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,128 @@
+//! `opensearch/mappings.json` is what `logging/schema` says, and a change to
+//! what is put into OpenSearch raises its version. `UPDATE=1 cargo test -p
+//! logq --test templates` writes both.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use schema::{FIELDS, Kind, MAX_TERM_BYTES, field, label};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../opensearch")
+        .join(name)
+}
+
+fn keyword() -> Value {
+    json!({ "type": "keyword", "ignore_above": MAX_TERM_BYTES })
+}
+
+fn mapping(field: &schema::Field) -> Value {
+    match field.kind {
+        Kind::Keyword | Kind::Keywords => keyword(),
+        // Longer ones are not in the subfield: its values are Lucene terms too. `doc_values` is the default, said because the
+        // server says it.
+        Kind::Text if field.name == field::MESSAGE => json!({
+            "type": "text", "norms": false,
+            "fields": { "wildcard": { "type": "wildcard", "ignore_above": MAX_TERM_BYTES, "doc_values": true } },
+        }),
+        Kind::Text => json!({ "type": "text", "norms": false }),
+        Kind::KeywordMap => {
+            let labels: Map<String, Value> = label::ALL
+                .iter()
+                .map(|name| (label::stored(name).unwrap(), keyword()))
+                .collect();
+            json!({ "dynamic": false, "properties": labels })
+        }
+        kind => json!({ "type": kind.name() }),
+    }
+}
+
+fn place(properties: &mut Map<String, Value>, name: &str, mapping: Value) {
+    match name.split_once('.') {
+        None => {
+            properties.insert(name.into(), mapping);
+        }
+        Some((first, rest)) => {
+            let object = properties
+                .entry(first)
+                .or_insert_with(|| json!({ "properties": {} }));
+            place(object["properties"].as_object_mut().unwrap(), rest, mapping);
+        }
+    }
+}
+
+fn rendered() -> String {
+    let mut properties = Map::new();
+    for field in FIELDS {
+        place(&mut properties, field.name, mapping(field));
+    }
+    let body = json!({ "template": { "mappings": { "dynamic": false, "properties": properties } } });
+    format!("{body:#}\n")
+}
+
+#[test]
+fn mappings_are_what_the_schema_says() {
+    let path = file("mappings.json");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, rendered()).unwrap();
+        write_version();
+    }
+    assert!(
+        fs::read_to_string(&path).unwrap() == rendered(),
+        "opensearch/mappings.json is out of date: UPDATE=1 cargo test -p logq --test templates"
+    );
+    assert!(
+        version_file()["sha256"] == checksum(),
+        "what is put into OpenSearch has changed under the old version: UPDATE=1 cargo test -p logq --test templates"
+    );
+}
+
+fn version_file() -> Value {
+    serde_json::from_str(&fs::read_to_string(file("version.json")).unwrap()).unwrap()
+}
+
+/// Of all that is put, but for the version itself.
+fn checksum() -> String {
+    let mut sum = Sha256::new();
+    for name in [
+        "mappings.json",
+        "settings.json",
+        "pipeline.json",
+        "roles.json",
+        "ism.json",
+    ] {
+        let body: Value = serde_json::from_str(&fs::read_to_string(file(name)).unwrap()).unwrap();
+        sum.update(body.to_string());
+    }
+    for piece in logq::admin::pieces().unwrap() {
+        if piece.sort == logq::admin::Sort::IndexTemplate {
+            let mut body = piece.body;
+            body.as_object_mut().unwrap().remove("version");
+            sum.update(body.to_string());
+        }
+    }
+    hex::encode(sum.finalize())
+}
+
+fn write_version() {
+    let known = version_file();
+    if known["sha256"] != checksum() {
+        let version = known["version"].as_u64().unwrap() + 1;
+        let new = json!({ "version": version, "sha256": checksum() });
+        fs::write(file("version.json"), format!("{new:#}\n")).unwrap();
+    }
+}
+
+/// What the whole gets is limited, and a line's document is refused beyond it.
+#[test]
+fn there_is_room_for_fields_of_an_installation_s_own() {
+    assert!(
+        FIELDS.len() + label::ALL.len() < 300,
+        "OpenSearch's limit is 1000, objects included"
+    );
+}
