@@ -7,7 +7,9 @@ use std::{
 
 use clap::{CommandFactory, Parser};
 use logq::{
+    admin::{self, Admin},
     cli::{self, Cli, Colour, Command, Search, expanded, time::Clock},
+    opensearch::{Client, Settings},
     plan::Wanted,
     render::{Chosen, Palette, Renderer, Style, waterfall},
     search::{self, Outcome, SearchError},
@@ -43,11 +45,22 @@ fn run(cli: Cli) -> Result<Outcome, SearchError> {
         Some(Command::View { arguments }) if arguments.is_empty() => list_views(),
         Some(Command::View { arguments }) => lines(&with_input(expanded(&arguments)?)?),
         Some(Command::Trace { id, search }) => trace(id, with_input(*search)?),
+        Some(Command::Admin(task)) => administer(&task),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "logq", &mut io::stdout());
             Ok(Outcome::something())
         }
     }
+}
+
+fn administer(task: &Admin) -> Result<Outcome, SearchError> {
+    let settings = Settings::read(&|name| std::env::var(name).ok())?;
+    let client = Client::new(&settings).map_err(admin::Error::from)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(task.run(&client, &mut io::stdout()))?;
+    Ok(Outcome::something())
 }
 
 fn lines(search: &Search) -> Result<Outcome, SearchError> {

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::admin::Admin;
+
 pub use self::view::{UnknownView, expanded, views};
 
 const EXAMPLES: &str = "\
@@ -64,6 +66,8 @@ pub enum Command {
         #[arg(value_name = "NAME", trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Keep OpenSearch in order for the log lines
+    Admin(Admin),
     /// The completions of a shell
     Completions {
         /// The shell

@@ -46,6 +46,12 @@ pub enum SearchError {
          or name the components with -c and the traces with --trace"
     )]
     Twice(&'static str),
+    /// Where OpenSearch is.
+    #[error(transparent)]
+    Settings(#[from] crate::opensearch::SettingsError),
+    /// A task of an administrator's.
+    #[error(transparent)]
+    Admin(#[from] crate::admin::Error),
     /// The output.
     #[error("output: {0}")]
     Output(#[from] std::io::Error),
