@@ -19,7 +19,7 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
 
 .PHONY: setup
-setup: ## Install what is missing: Debian's PostgreSQL and RabbitMQ, compilers' helpers, ONNX Runtime
+setup: ## Install what is missing: Debian's PostgreSQL and RabbitMQ, compilers' helpers, ONNX Runtime, OpenSearch
 	@local/install
 
 # Before anything is built for it.

@@ -59,6 +59,17 @@ pub struct ObjectStoreAccess {
     pub output_bucket: String,
 }
 
+/// OpenSearch: address and account.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OpenSearchAccess {
+    /// Base URL.
+    pub url: String,
+    /// User name, where one is needed.
+    pub username: Option<String>,
+    /// Its password.
+    pub password: Option<String>,
+}
+
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -78,7 +89,7 @@ fn number(name: &str, default: u16) -> Result<u16> {
 /// command's to use but not "given from outside".
 pub(crate) const STARTED: &str = "LOCAL_STACK_STARTED";
 
-fn started_by_us(server: &str) -> bool {
+pub(crate) fn started_by_us(server: &str) -> bool {
     variable(STARTED).is_some_and(|names| names.split(',').any(|name| name == server))
 }
 
@@ -224,6 +235,38 @@ impl ObjectStoreAccess {
         set("OBJECT_STORE_REGION", &self.region);
         set("OBJECT_STORE_INPUT_BUCKET", &self.input_bucket);
         set("OBJECT_STORE_OUTPUT_BUCKET", &self.output_bucket);
+    }
+}
+
+impl OpenSearchAccess {
+    /// The server that the environment names, if it names one.
+    #[must_use]
+    pub fn from_environment() -> Option<Self> {
+        Some(Self {
+            url: variable("LOGQ_OPENSEARCH_URL")?.trim_end_matches('/').to_owned(),
+            username: variable("LOGQ_OPENSEARCH_USERNAME"),
+            password: variable("LOGQ_OPENSEARCH_PASSWORD"),
+        })
+    }
+
+    pub(crate) fn from_outside() -> Option<Self> {
+        if started_by_us("opensearch") {
+            None
+        } else {
+            Self::from_environment()
+        }
+    }
+
+    pub(crate) fn write(&self, environment: &mut Environment) {
+        environment.insert("LOGQ_OPENSEARCH_URL".into(), self.url.clone());
+        for (name, value) in [
+            ("LOGQ_OPENSEARCH_USERNAME", &self.username),
+            ("LOGQ_OPENSEARCH_PASSWORD", &self.password),
+        ] {
+            if let Some(value) = value {
+                environment.insert(name.into(), value.clone());
+            }
+        }
     }
 }
 

@@ -86,8 +86,8 @@ pub(crate) fn lasting(wanted: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Whether PostgreSQL's account can reach a directory: only a question when we are root.
-fn reachable(path: &Path) -> bool {
+/// Whether other accounts can reach a directory: only a question when we are root.
+pub(crate) fn reachable(path: &Path) -> bool {
     !Uid::effective().is_root()
         || path
             .ancestors()

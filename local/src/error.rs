@@ -27,6 +27,12 @@ pub enum Error {
         /// The command that builds it.
         command: String,
     },
+    /// OpenSearch could be there, and is not.
+    #[error("OpenSearch is not installed (looked in {}): run `make setup`, or `local/install`", .looked_in.display())]
+    NotInstalled {
+        /// Where it was looked for.
+        looked_in: PathBuf,
+    },
     /// A process ended, or was not ready in time.
     #[error("{server} {what}\n--- the end of its log ---\n{log}")]
     NotReady {

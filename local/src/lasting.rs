@@ -10,14 +10,14 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
-use crate::access::{ObjectStoreAccess, PostgresAccess, RabbitMqAccess};
+use crate::access::{ObjectStoreAccess, OpenSearchAccess, PostgresAccess, RabbitMqAccess};
 use crate::directory;
 use crate::error::{Context, Error, Result};
 use crate::process::{Identity, Lifetime, journal};
 use crate::runtime_library::project;
 use crate::server::{Server, ServerRecord};
 use crate::service::{Service, ServiceRecord};
-use crate::stack::Stack;
+use crate::stack::{Stack, start_opensearch};
 
 /// Where the stack is kept, when not in the project.
 const DIRECTORY: &str = "LOCAL_DIRECTORY";
@@ -58,6 +58,8 @@ struct State {
     postgres: ServerRecord<PostgresAccess>,
     rabbitmq: ServerRecord<RabbitMqAccess>,
     object_store: ServerRecord<ObjectStoreAccess>,
+    #[serde(default)]
+    opensearch: Option<ServerRecord<OpenSearchAccess>>,
     services: Vec<(String, ServiceRecord)>,
 }
 
@@ -146,6 +148,9 @@ impl Lasting {
             postgres: Server::found("postgres", state.postgres),
             rabbitmq: Server::found("rabbitmq", state.rabbitmq),
             object_store: Server::found("object-store", state.object_store),
+            opensearch: state
+                .opensearch
+                .map(|record| Ok(Server::found("opensearch", record))),
             directory: state.directory,
             _temporary: None,
         };
@@ -170,7 +175,13 @@ impl Lasting {
         let revived = tokio::try_join!(
             stack.postgres.revive(),
             stack.rabbitmq.revive(),
-            stack.object_store.revive()
+            stack.object_store.revive(),
+            async {
+                match stack.opensearch() {
+                    Ok(opensearch) => opensearch.revive().await,
+                    Err(_) => Ok(()),
+                }
+            },
         );
         let found = Self {
             stack,
@@ -205,6 +216,21 @@ impl Lasting {
         self.services
             .iter()
             .find_map(|(known, service)| (known == name).then_some(service))
+    }
+
+    /// Starts OpenSearch beside the other servers, unless it runs or the machine cannot have it, and does not wait for it.
+    ///
+    /// # Errors
+    /// [`Error::NotInstalled`] when the machine could have it.
+    pub fn search(&mut self) -> Result<()> {
+        if self.stack.opensearch().is_ok() {
+            return Ok(());
+        }
+        self.stack.opensearch = Some(match OpenSearchAccess::from_outside() {
+            Some(access) => Ok(Server::given("opensearch", access)),
+            None => start_opensearch(&self.stack.directory, Some(&self.places.journal))?,
+        });
+        Ok(())
     }
 
     /// Sees that a service runs, as it was built last: it is started, or started anew, where that is needed.
@@ -243,6 +269,10 @@ impl Lasting {
             postgres: self.stack.postgres.keep().await,
             rabbitmq: self.stack.rabbitmq.keep().await,
             object_store: self.stack.object_store.keep().await,
+            opensearch: match self.stack.opensearch() {
+                Ok(opensearch) => Some(opensearch.keep().await),
+                Err(_) => None,
+            },
             services,
         };
         self.places.write(&state)
@@ -311,7 +341,7 @@ fn end_processes(journal: &Path) -> Result<Vec<Line>> {
 }
 
 /// The servers' processes in the order in which they are ended, after everything else.
-const SERVERS: [&str; 4] = ["S3 server", "RabbitMQ", "epmd", "PostgreSQL"];
+const SERVERS: [&str; 5] = ["OpenSearch", "S3 server", "RabbitMQ", "epmd", "PostgreSQL"];
 
 /// PostgreSQL's SIGINT is its fast shutdown; SIGTERM would wait for sessions to leave.
 fn ending(name: &str) -> Signal {

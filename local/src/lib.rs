@@ -1,6 +1,6 @@
 //! The local stack: real servers as plain processes, for tests, demonstration and benchmarks.
 //!
-//! - [`Stack`] starts PostgreSQL, RabbitMQ and an S3 store, and ends them.
+//! - [`Stack`] starts PostgreSQL, RabbitMQ and an S3 store, OpenSearch where it is wanted, and ends them.
 //! - [`scratch`] gives a test a fresh database, virtual host and buckets inside the stack that the environment names
 //!   (`local exec -- cargo test` sets it).
 //! - [`Service`] runs one of the project's own programs against such an environment.
@@ -9,6 +9,7 @@ mod access;
 mod directory;
 mod error;
 mod lasting;
+mod opensearch;
 mod outside;
 mod ports;
 mod process;
@@ -19,9 +20,10 @@ mod server;
 mod service;
 mod stack;
 
-pub use access::{Environment, ObjectStoreAccess, PostgresAccess, RabbitMqAccess};
+pub use access::{Environment, ObjectStoreAccess, OpenSearchAccess, PostgresAccess, RabbitMqAccess};
 pub use error::{Error, Result};
 pub use lasting::{Lasting, Line};
+pub use opensearch::{opensearch, opensearch_is_ours};
 pub use outside::{not_tested, postgres_log};
 pub use process::program;
 pub use process::{Daemon, Identity, Lifetime, Program};

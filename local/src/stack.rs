@@ -1,4 +1,4 @@
-//! The three servers together.
+//! The servers together.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,42 +6,58 @@ use std::path::{Path, PathBuf};
 use tokio::time::{Duration, Instant, sleep};
 use tokio::try_join;
 
-use crate::access::{self, Environment, ObjectStoreAccess, PostgresAccess, RabbitMqAccess};
+use crate::access::{self, Environment, ObjectStoreAccess, OpenSearchAccess, PostgresAccess, RabbitMqAccess};
 use crate::directory::Temporary;
 use crate::error::{Error, Result};
+use crate::opensearch::MISSING;
 use crate::process::Identity;
 use crate::runtime_library;
 use crate::server::{
-    Server, start_object_store, start_postgres, start_rabbitmq, use_object_store, use_postgres, use_rabbitmq,
+    Server, launch_opensearch, opensearch_installed, start_object_store, start_postgres, start_rabbitmq,
+    use_object_store, use_postgres, use_rabbitmq,
 };
 
-/// PostgreSQL, RabbitMQ and an S3 store, ready to be used.
+/// PostgreSQL, RabbitMQ and an S3 store, ready to be used; OpenSearch too, where it is wanted.
 ///
 /// Each is a process of its own with private files, a free port and random credentials. Dropping the value ends what it has
 /// started and removes the files; so does the end of the process, however it comes. A server that the environment names
-/// (`POSTGRES_HOST`, `RABBITMQ_HOST`, `OBJECT_STORE_ENDPOINT`, with their credentials) is used instead of a started one.
+/// (`POSTGRES_HOST`, `RABBITMQ_HOST`, `OBJECT_STORE_ENDPOINT`, `LOGQ_OPENSEARCH_URL`, with their credentials) is used instead of a started one.
 #[derive(Debug)]
 pub struct Stack {
     pub(crate) postgres: Server<PostgresAccess>,
     pub(crate) rabbitmq: Server<RabbitMqAccess>,
     pub(crate) object_store: Server<ObjectStoreAccess>,
+    /// Where it was asked for: the server, or why there is none.
+    pub(crate) opensearch: Option<Search>,
     pub(crate) directory: PathBuf,
     // Last: the files go after the processes that have them open.
     pub(crate) _temporary: Option<Temporary>,
 }
 
+/// OpenSearch, or why the machine cannot have it.
+pub(crate) type Search = std::result::Result<Server<OpenSearchAccess>, String>;
+
 /// How a stack is to be.
 #[derive(Debug, Default)]
 pub struct Builder {
     only_ours: bool,
+    opensearch: bool,
     lasting: Option<(PathBuf, PathBuf)>,
 }
 
 impl Builder {
-    /// Starts all three servers, whatever the environment names.
+    /// Starts all its servers, whatever the environment names.
     #[must_use]
     pub fn only_ours(mut self) -> Self {
         self.only_ours = true;
+        self
+    }
+
+    /// Starts OpenSearch too, where the machine can have it. Nobody waits for it here, for it takes half a minute:
+    /// [`Stack::opensearch`] and [`Server::ready`](crate::Server::ready) are for who uses it.
+    #[must_use]
+    pub fn with_opensearch(mut self) -> Self {
+        self.opensearch = true;
         self
     }
 
@@ -84,6 +100,13 @@ impl Builder {
             .unwrap_or_default();
         let journal = journal.as_deref();
         let at = &directory;
+        let opensearch = if !self.opensearch {
+            None
+        } else if let Some(access) = outside.then(OpenSearchAccess::from_outside).flatten() {
+            Some(Ok(Server::given("opensearch", access)))
+        } else {
+            Some(start_opensearch(at, journal)?)
+        };
         let (postgres, rabbitmq, object_store) = try_join!(
             async {
                 Ok(match postgres {
@@ -123,9 +146,21 @@ impl Builder {
             postgres,
             rabbitmq,
             object_store,
+            opensearch,
             directory,
             _temporary: temporary,
         })
+    }
+}
+
+/// Starts OpenSearch, or says why the machine cannot have it.
+pub(crate) fn start_opensearch(directory: &Path, journal: Option<&Path>) -> Result<Search> {
+    match opensearch_installed()? {
+        Ok(installed) => {
+            let (access, own) = launch_opensearch(&installed, directory, journal)?;
+            Ok(Ok(Server::ours("opensearch", access, own)))
+        }
+        Err(unavailable) => Ok(Err(unavailable.0)),
     }
 }
 
@@ -154,6 +189,18 @@ impl Stack {
         &self.object_store
     }
 
+    /// OpenSearch, perhaps not ready yet.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn opensearch(&self) -> std::result::Result<&Server<OpenSearchAccess>, &str> {
+        match &self.opensearch {
+            Some(Ok(server)) => Ok(server),
+            Some(Err(reason)) => Err(reason),
+            None => Err("OpenSearch was not asked for"),
+        }
+    }
+
     /// Where the stack keeps its files.
     #[must_use]
     pub fn directory(&self) -> &Path {
@@ -165,6 +212,9 @@ impl Stack {
         let mut all = self.postgres.identities().await;
         all.extend(self.rabbitmq.identities().await);
         all.extend(self.object_store.identities().await);
+        if let Ok(opensearch) = self.opensearch() {
+            all.extend(opensearch.identities().await);
+        }
         all
     }
 
@@ -215,6 +265,9 @@ impl Stack {
         self.postgres.access().write(&mut environment);
         self.rabbitmq.access().write(&mut environment);
         self.object_store.access().write(&mut environment);
+        if let Ok(opensearch) = self.opensearch() {
+            opensearch.access().write(&mut environment);
+        }
         if let Some(path) = runtime_library::path() {
             environment.insert(runtime_library::VARIABLE.into(), path);
         }
@@ -229,6 +282,7 @@ impl Stack {
             (self.postgres.is_ours(), self.postgres.name()),
             (self.rabbitmq.is_ours(), self.rabbitmq.name()),
             (self.object_store.is_ours(), self.object_store.name()),
+            (self.opensearch().is_ok_and(Server::is_ours), "opensearch"),
         ]
         .into_iter()
         .filter_map(|(ours, name)| ours.then_some(name))
@@ -242,6 +296,9 @@ impl Stack {
                 note.insert(name.into(), path.display().to_string());
             }
         }
+        if let Some(Err(reason)) = &self.opensearch {
+            note.insert(MISSING.into(), reason.clone());
+        }
         note
     }
 
@@ -251,6 +308,13 @@ impl Stack {
     /// When a process does not go away.
     pub async fn stop(self) -> Result<()> {
         for stopped in [
+            async {
+                match self.opensearch() {
+                    Ok(opensearch) if opensearch.is_ours() => opensearch.stop().await,
+                    _ => Ok(()),
+                }
+            }
+            .await,
             async {
                 if self.object_store.is_ours() {
                     self.object_store.stop().await

@@ -12,20 +12,29 @@ use nix::unistd::Pid;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::complain;
+
 /// Starts a stack, runs the command, ends the stack, and returns the command's exit code.
-pub async fn run(command: &[OsString]) -> anyhow::Result<ExitCode> {
+pub async fn run(command: &[OsString], with_opensearch: bool) -> anyhow::Result<ExitCode> {
     // From here on a signal ends the command first, so the stack is always tidied up.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
 
     let (program, arguments) = command.split_first().context("no command")?;
+    let mut builder = Stack::builder();
+    if with_opensearch {
+        builder = builder.with_opensearch();
+    }
     let stack = tokio::select! {
-        stack = Stack::builder().start() => stack?,
+        stack = builder.start() => stack?,
         _ = interrupt.recv() => return Ok(ExitCode::from(130)),
         _ = terminate.recv() => return Ok(ExitCode::from(143)),
         _ = hangup.recv() => return Ok(ExitCode::from(129)),
     };
+    if with_opensearch && let Err(reason) = stack.opensearch() {
+        complain(&reason);
+    }
     let mut child = Command::new(program)
         .args(arguments)
         .envs(stack.environment())

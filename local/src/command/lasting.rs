@@ -9,11 +9,16 @@ use std::process::ExitCode;
 use anyhow::Context;
 use local::Lasting;
 
-use super::say;
+use super::{complain, say};
 
 /// Starts the servers and says where they are. The whole environment, passwords included, goes to a file.
-pub async fn up() -> anyhow::Result<ExitCode> {
-    let lasting = Lasting::start().await?;
+pub async fn up(with_opensearch: bool) -> anyhow::Result<ExitCode> {
+    let mut lasting = Lasting::start().await?;
+    let searched = if with_opensearch {
+        search(&mut lasting).await
+    } else {
+        Ok(())
+    };
     let path = write_environment(&lasting)?;
     let stack = lasting.stack();
     say(&format!(
@@ -27,11 +32,15 @@ pub async fn up() -> anyhow::Result<ExitCode> {
         stack.rabbitmq().access().port
     ));
     say(&format!("S3          {}", stack.object_store().access().endpoint));
+    if let Ok(opensearch) = stack.opensearch() {
+        say(&format!("OpenSearch  {}", opensearch.access().url));
+    }
     say(&format!(
         "The environment for programs: set -a; . {}; set +a",
         path.display()
     ));
     lasting.keep().await?;
+    searched?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -53,6 +62,36 @@ pub fn write_environment(lasting: &Lasting) -> anyhow::Result<PathBuf> {
         .and_then(|mut file| file.write_all(text.as_bytes()))
         .with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
+}
+
+/// Starts OpenSearch where the machine can have it, and says so where not; waits for it, and puts templates and streams as in a
+/// cluster: by `logq admin bootstrap`.
+pub async fn search(lasting: &mut Lasting) -> anyhow::Result<()> {
+    lasting.search()?;
+    let stack = lasting.stack();
+    let opensearch = match stack.opensearch() {
+        Ok(opensearch) => opensearch,
+        Err(reason) => {
+            complain(&reason);
+            return Ok(());
+        }
+    };
+    opensearch.ready().await?;
+    let program = local::program("logq")?;
+    let output = tokio::process::Command::new(&program)
+        .args(["admin", "bootstrap"])
+        .envs(stack.environment())
+        .output()
+        .await
+        .with_context(|| format!("cannot run {}", program.display()))?;
+    anyhow::ensure!(
+        output.status.success(),
+        "logq admin bootstrap failed ({}):\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    Ok(())
 }
 
 /// Ends what was started.

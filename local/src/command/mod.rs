@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// The exit code when the stack itself, not a command in it, failed.
 pub const FAILED: u8 = 70;
@@ -29,7 +29,12 @@ enum Command {
     ///
     /// Servers that the environment names (POSTGRES_HOST, RABBITMQ_HOST, OBJECT_STORE_ENDPOINT, with their credentials) are used
     /// instead of started ones.
+    ///
+    /// OpenSearch takes half a minute to start, so it is there only if asked for, and nobody waits for it but who uses it.
     Exec {
+        /// Another server beside PostgreSQL, RabbitMQ and the S3 store.
+        #[arg(long)]
+        with: Option<Beside>,
         /// The command and its arguments.
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
@@ -40,7 +45,11 @@ enum Command {
         photos: PathBuf,
     },
     /// Start the lasting stack's servers, or what of them has died.
-    Up,
+    Up {
+        /// Another server beside PostgreSQL, RabbitMQ and the S3 store.
+        #[arg(long)]
+        with: Option<Beside>,
+    },
     /// End the lasting stack: exactly the processes that were started, and its files.
     Down,
     /// Show the lasting stack's processes.
@@ -63,13 +72,20 @@ enum Command {
     },
 }
 
+/// A server that is started where it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Beside {
+    /// The store of the log lines; `LOGQ_OPENSEARCH_URL` names one from outside.
+    Opensearch,
+}
+
 impl Arguments {
     /// Does what was asked.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
-            Command::Exec { command } => exec::run(&command).await,
+            Command::Exec { with, command } => exec::run(&command, with.is_some()).await,
             Command::Demo { photos } => demo::run(&photos).await,
-            Command::Up => lasting::up().await,
+            Command::Up { with } => lasting::up(with.is_some()).await,
             Command::Down => lasting::down(),
             Command::Status => lasting::status(),
             Command::S3Server {

@@ -2,6 +2,7 @@
 
 mod definitions;
 mod object_store;
+mod opensearch;
 mod own;
 mod postgres;
 mod rabbitmq;
@@ -13,6 +14,9 @@ use tokio::sync::Mutex;
 pub(crate) use definitions::policies;
 pub(crate) use object_store::create_buckets as use_object_store;
 pub(crate) use object_store::{create_buckets, start as start_object_store};
+pub(crate) use opensearch::{
+    installed as opensearch_installed, launch as launch_opensearch, probe as probe_opensearch,
+};
 pub(crate) use own::Own;
 use own::OwnRecord;
 pub(crate) use postgres::{
@@ -64,7 +68,7 @@ impl<A> Server<A> {
         }
     }
 
-    /// Its name: `postgres`, `rabbitmq`, `object-store`.
+    /// Its name: `postgres`, `rabbitmq`, `object-store`, `opensearch`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name

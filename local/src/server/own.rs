@@ -8,8 +8,8 @@ use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{object_store, postgres, rabbitmq};
-use crate::access::{ObjectStoreAccess, PostgresAccess, RabbitMqAccess};
+use super::{object_store, opensearch, postgres, rabbitmq};
+use crate::access::{ObjectStoreAccess, OpenSearchAccess, PostgresAccess, RabbitMqAccess};
 use crate::error::{Error, Result};
 use crate::process::{Daemon, Identity, Program, tail};
 
@@ -26,6 +26,8 @@ pub(crate) enum Probe {
     RabbitMq(RabbitMqAccess),
     /// A list of the buckets.
     ObjectStore(ObjectStoreAccess),
+    /// The cluster's health.
+    OpenSearch(OpenSearchAccess),
 }
 
 /// What is written down about a server, so that a later program can find it again.
@@ -94,11 +96,14 @@ impl Own {
         self.daemons.iter().filter_map(Daemon::identity).collect()
     }
 
+    /// Starts what does not run.
+    pub(crate) fn launch(&mut self) -> Result<()> {
+        self.daemons.iter_mut().try_for_each(Daemon::start)
+    }
+
     /// Starts what does not run, and waits until the server is ready.
     pub(crate) async fn start(&mut self) -> Result<()> {
-        for daemon in &mut self.daemons {
-            daemon.start()?;
-        }
+        self.launch()?;
         self.ready().await
     }
 
@@ -172,6 +177,7 @@ impl Probe {
             Self::Postgres(access) => postgres::probe(access).await,
             Self::RabbitMq(access) => rabbitmq::probe(access).await,
             Self::ObjectStore(access) => object_store::probe(access).await,
+            Self::OpenSearch(access) => opensearch::probe(access).await,
         }
     }
 }
