@@ -1,0 +1,12 @@
+//! What is done to a real OpenSearch. `local exec --with opensearch -- cargo test -p logq` brings one.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "in a test, a panic is how it fails"
+)]
+
+mod bootstrap;
+mod documents;
+mod retain;
+mod store;

@@ -1,0 +1,182 @@
+//! `logq admin retain` on a real OpenSearch, and the program's exit codes.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::store::Store;
+use logq::admin::{Age, Limits, Outcome, Size, State};
+use serde_json::json;
+
+const WHAT: &str = "what `logq admin retain` does";
+
+const LATER: Limits = Limits {
+    rollover_size: Size(1 << 40),
+    rollover_age: Age(Duration::from_secs(86_400)),
+    keep: Age(Duration::from_secs(86_400)),
+    dry_run: false,
+};
+
+fn lines(from: u32, to: u32) -> Vec<(String, String, String)> {
+    (from..to)
+        .map(|number| {
+            let document =
+                json!({ "@timestamp": "2026-11-22T10:00:00Z", "message": format!("line {number}") });
+            (
+                "logs-irmgard".into(),
+                format!("line-{number}"),
+                document.to_string(),
+            )
+        })
+        .collect()
+}
+
+fn changes(said: &[Outcome]) -> Vec<&Outcome> {
+    said.iter().filter(|outcome| outcome.is_change()).collect()
+}
+
+#[tokio::test]
+async fn full_indices_are_closed_old_ones_go_and_the_written_one_stays() {
+    let Some(store) = Store::empty(WHAT).await else {
+        return;
+    };
+    store.bootstrap().await;
+    store.create(&lines(0, 50)).await;
+    let everything = json!({ "match_all": {} });
+
+    assert_eq!(changes(&store.retain(LATER).await), Vec::<&Outcome>::new());
+
+    // Of one byte every index is full; a stream without lines keeps its index all the same.
+    let full = Limits {
+        rollover_size: Size(1),
+        ..LATER
+    };
+    let dry = store
+        .retain(Limits {
+            dry_run: true,
+            ..full
+        })
+        .await;
+    let would: Vec<_> = dry
+        .iter()
+        .filter(|outcome| matches!(outcome.state, State::Would(_)))
+        .collect();
+    assert_eq!(would.len(), 1, "{dry:#?}");
+    assert_eq!(
+        store.indices("logs-irmgard").await.len(),
+        1,
+        "a dry run has done something"
+    );
+
+    let said = store.retain(full).await;
+    assert_eq!(changes(&said).len(), 1, "{said:#?}");
+    assert_eq!(changes(&said)[0].what, "data stream logs-irmgard");
+    let indices = store.indices("logs-irmgard").await;
+    assert_eq!(indices, [".ds-logs-irmgard-000001", ".ds-logs-irmgard-000002"]);
+    assert_eq!(store.indices("logs-postgres").await.len(), 1);
+    store.create(&lines(50, 60)).await;
+    assert_eq!(store.count("logs-irmgard", &everything).await, 60);
+
+    // A second after it was filled the first one may go.
+    let brief = Limits {
+        keep: Age(Duration::from_secs(1)),
+        ..LATER
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let dry = store
+            .retain(Limits {
+                dry_run: true,
+                ..brief
+            })
+            .await;
+        if dry.iter().any(|outcome| matches!(outcome.state, State::Would(_))) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the index never grows old: {dry:#?}");
+    }
+    assert_eq!(store.count("logs-irmgard", &everything).await, 60);
+    let said = store.retain(brief).await;
+    assert!(matches!(changes(&said)[0].state, State::Deleted(_)), "{said:#?}");
+    assert_eq!(store.indices("logs-irmgard").await, [".ds-logs-irmgard-000002"]);
+    assert_eq!(store.count("logs-irmgard", &everything).await, 10);
+
+    // The one that is written to is older than that too, by now.
+    assert_eq!(changes(&store.retain(brief).await), Vec::<&Outcome>::new());
+    assert_eq!(store.count("logs-irmgard", &everything).await, 10);
+}
+
+#[tokio::test]
+async fn two_at_once_close_an_index_once() {
+    let Some(store) = Store::empty(WHAT).await else {
+        return;
+    };
+    store.bootstrap().await;
+    store.create(&lines(0, 5)).await;
+    let old = Limits {
+        rollover_size: Size(1),
+        ..LATER
+    };
+    futures::future::join_all((0..4).map(|_| store.retain(old))).await;
+    let indices = store.indices("logs-irmgard").await;
+    assert!(indices.len() >= 2, "{indices:?}");
+    assert_eq!(store.count("logs-irmgard", &json!({ "match_all": {} })).await, 5);
+}
+
+#[tokio::test]
+async fn streams_that_are_not_there_are_told() {
+    let Some(store) = Store::empty(WHAT).await else {
+        return;
+    };
+    let said = store.retain(LATER).await;
+    assert!(
+        said.iter().all(|outcome| matches!(outcome.state, State::Left(_))),
+        "{said:#?}"
+    );
+}
+
+/// A task is done to its end, whoever stops listening.
+#[tokio::test]
+async fn a_closed_pipe_ends_no_task() {
+    let Some(store) = Store::empty(WHAT).await else {
+        return;
+    };
+    let mut child = Command::new(env!("CARGO_BIN_EXE_logq"))
+        .args(["admin", "bootstrap"])
+        .env("LOGQ_OPENSEARCH_URL", store.url())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+    let said = store.bootstrap().await;
+    assert_eq!(changes(&said), Vec::<&Outcome>::new());
+}
+
+/// As a CronJob sees it.
+#[tokio::test]
+async fn the_program_tells_what_it_did_and_ends_with_its_code() {
+    let Some(store) = Store::empty(WHAT).await else {
+        return;
+    };
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_logq"))
+            .arg("admin")
+            .args(arguments)
+            .env("LOGQ_OPENSEARCH_URL", store.url())
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, out, errors) = run(&["bootstrap"]);
+    assert_eq!((code, errors.as_str()), (Some(0), ""), "{out}");
+    assert!(out.contains("created   index template irmgard-logs\n"), "{out}");
+    let (code, out, _) = run(&["bootstrap"]);
+    assert_eq!(code, Some(0));
+    assert!(out.ends_with("0 of 14 changed\n"), "{out}");
+    let (code, out, _) = run(&["retain", "--keep", "7d", "--rollover-size", "1gb", "--dry-run"]);
+    assert_eq!(code, Some(0), "{out}");
+    let (code, _, errors) = run(&["retain", "--keep", "never"]);
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("as in 30d"), "{errors}");
+}

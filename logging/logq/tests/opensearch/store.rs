@@ -1,0 +1,138 @@
+//! The real OpenSearch of the test run.
+
+use std::sync::LazyLock;
+
+use local::OpenSearchAccess;
+use logq::admin::{self, Limits, Options, Outcome, bootstrap, pieces, retain};
+use logq::opensearch::{Client, Method, Settings};
+use serde_json::Value;
+use tokio::sync::{Mutex, MutexGuard};
+
+/// One test at a time: the streams have fixed names.
+static ONE: LazyLock<Mutex<()>> = LazyLock::new(|| Mutex::new(()));
+
+/// OpenSearch, for one test alone.
+pub struct Store {
+    pub client: Client,
+    access: OpenSearchAccess,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Store {
+    /// The one of the environment, as it is; none where the machine cannot have one, which is said.
+    pub async fn of_the_run(what: &str) -> Option<Self> {
+        let alone = ONE.lock().await;
+        let access = local::opensearch(what).await.unwrap()?;
+        let settings = Settings::read(&|name| std::env::var(name).ok()).unwrap();
+        Some(Self {
+            client: Client::new(&settings).unwrap(),
+            access,
+            _alone: alone,
+        })
+    }
+
+    /// The same with nothing of ours in it: only one that was started for this run.
+    pub async fn empty(what: &str) -> Option<Self> {
+        if std::env::var_os("LOGQ_OPENSEARCH_URL").is_some() && !local::opensearch_is_ours(what) {
+            return None;
+        }
+        let store = Self::of_the_run(what).await?;
+        store.delete("/_data_stream/logs-*").await;
+        // What a test that failed has put in a stream's place.
+        store.delete("/logs-postgres").await;
+        for piece in pieces().unwrap().iter().rev() {
+            store.delete(&piece.path()).await;
+        }
+        store.delete("/_index_template/rival").await;
+        Some(store)
+    }
+
+    pub fn url(&self) -> &str {
+        &self.access.url
+    }
+
+    pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
+        let answer = self
+            .client
+            .ask("do what a test wants", method, path, &[], body)
+            .await;
+        answer.unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        self.ask(Method::Get, path, None).await
+    }
+
+    /// Whether it was there does not matter.
+    async fn delete(&self, path: &str) {
+        match self.client.ask("forget", Method::Delete, path, &[], None).await {
+            Err(error) if error.rejected_with().is_none() => panic!("{path}: {error}"),
+            _ => {}
+        }
+    }
+
+    pub async fn bootstrap(&self) -> Vec<Outcome> {
+        self.try_bootstrap(Options::default()).await.unwrap()
+    }
+
+    pub async fn try_bootstrap(&self, options: Options) -> admin::Result<Vec<Outcome>> {
+        let mut said = Vec::new();
+        bootstrap(&self.client, options, &mut |outcome| {
+            said.push(outcome);
+            Ok(())
+        })
+        .await?;
+        Ok(said)
+    }
+
+    pub async fn retain(&self, limits: Limits) -> Vec<Outcome> {
+        let mut said = Vec::new();
+        retain(&self.client, limits, &mut |outcome| {
+            said.push(outcome);
+            Ok(())
+        })
+        .await
+        .unwrap();
+        said
+    }
+
+    /// Sends documents as every shipper does, and returns each one's status with the reason where it is no success.
+    pub async fn create(&self, documents: &[(String, String, String)]) -> Vec<(u64, String)> {
+        let mut results = Vec::new();
+        for page in documents.chunks(200) {
+            let mut lines = String::new();
+            for (stream, id, document) in page {
+                let action = serde_json::json!({ "create": { "_index": stream, "_id": id } });
+                lines.push_str(&format!("{action}\n{document}\n"));
+            }
+            let query = [("refresh", "true")];
+            let answer = self
+                .client
+                .send_lines("take documents", "/_bulk", &query, lines.into_bytes())
+                .await
+                .unwrap();
+            for item in answer["items"].as_array().unwrap() {
+                let item = &item["create"];
+                results.push((item["status"].as_u64().unwrap(), item["error"].to_string()));
+            }
+        }
+        results
+    }
+
+    pub async fn count(&self, index: &str, query: &Value) -> u64 {
+        let body = serde_json::json!({ "query": query });
+        self.ask(Method::Post, &format!("/{index}/_count"), Some(&body))
+            .await["count"]
+            .as_u64()
+            .unwrap()
+    }
+
+    pub async fn indices(&self, stream: &str) -> Vec<String> {
+        self.get(&format!("/_data_stream/{stream}")).await["data_streams"][0]["indices"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|index| index["index_name"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
