@@ -106,12 +106,18 @@ impl Literal {
     pub fn compared(&self, value: &Value) -> Option<Ordering> {
         match value {
             Value::Number(number) => number.as_f64()?.partial_cmp(&self.number?),
-            Value::String(text) => match (self.time, Time::parse(text)) {
-                (Some(wanted), Some(own)) => Some(own.cmp(&wanted)),
-                _ => (*text == self.text).then_some(Ordering::Equal),
-            },
+            Value::String(text) => self.compared_text(text),
             Value::Bool(value) => (value.to_string() == self.text).then_some(Ordering::Equal),
             Value::Null | Value::Array(_) | Value::Object(_) => None,
+        }
+    }
+
+    /// The same for a text.
+    #[must_use]
+    pub fn compared_text(&self, text: &str) -> Option<Ordering> {
+        match (self.time, self.time.and_then(|_| Time::parse(text))) {
+            (Some(wanted), Some(own)) => Some(own.cmp(&wanted)),
+            _ => (*text == self.text).then_some(Ordering::Equal),
         }
     }
 }

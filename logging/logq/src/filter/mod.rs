@@ -7,6 +7,7 @@
 mod compare;
 mod matches;
 mod pushed;
+mod sieve;
 
 use std::fmt;
 
@@ -16,6 +17,7 @@ use regex::Regex;
 pub use self::{
     compare::{Comparison, Literal},
     pushed::{Pushed, push},
+    sieve::{Sieve, has_escapes},
 };
 
 /// What is wanted of a line.

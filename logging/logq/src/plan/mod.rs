@@ -221,6 +221,13 @@ impl Wanted {
         simple(all)
     }
 
+    /// The lines that [`Known`] is learnt from.
+    #[must_use]
+    pub fn clues(&self) -> Filter {
+        let named = (!self.components.is_empty()).then(|| self.named());
+        Filter::Any(named.into_iter().chain(self.photo.map(about)).collect())
+    }
+
     /// Whether something has to be found out before: see [`Known`].
     #[must_use]
     pub fn depends(&self) -> bool {

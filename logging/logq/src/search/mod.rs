@@ -78,10 +78,9 @@ pub fn trace(search: &Search, wanted: &Wanted) -> Result<(Vec<Entry>, Outcome), 
     let filter = wanted.filter(&Known::default());
     let mut outcome = Outcome::default();
     let mut found = Vec::new();
-    for entry in files::open(&search.files)? {
+    for entry in files::open(&search.files, &filter)? {
         match entry {
-            Ok(entry) if filter.matches(&entry.document) => found.push(entry),
-            Ok(_) => {}
+            Ok(entry) => found.push(entry),
             Err(error) => outcome.errors.push(error.to_string()),
         }
     }
@@ -114,22 +113,23 @@ pub fn files<W: Write>(search: &Search, wanted: &Wanted, out: Renderer<W>) -> Re
         if search.files.iter().any(|file| file.as_os_str() == "-") {
             return Err(SearchError::Twice(wanted.uses.option().unwrap_or("photo")));
         }
-        for entry in files::open(&search.files)?.flatten() {
+        for entry in files::open(&search.files, &wanted.clues())?.flatten() {
             known.learn(wanted, &entry.document);
         }
         outcome.notes.extend(unknown_uses(wanted, &known));
     }
-    let entries = files::open(&search.files)?;
+    let filter = wanted.filter(&known);
     if let Some(summary) = Summary::of(&search.show)? {
-        return summarise(entries, &wanted.filter(&known), summary, out, outcome);
+        return summarise(files::open(&search.files, &filter)?, summary, out, outcome);
     }
-    show(
-        search,
-        entries,
-        (&wanted.scope(&known), &wanted.filter(&known)),
-        out,
-        outcome,
-    )
+    let context = Context::of(&search.show);
+    let least = if context.is_wanted() {
+        wanted.scope(&known)
+    } else {
+        filter.clone()
+    };
+    let entries = files::open(&search.files, &least)?;
+    show(search, entries, &filter, context, out, outcome)
 }
 
 fn unknown_uses(wanted: &Wanted, known: &Known) -> Option<String> {
@@ -144,18 +144,16 @@ fn unknown_uses(wanted: &Wanted, known: &Known) -> Option<String> {
 
 fn summarise<W: Write>(
     entries: impl Iterator<Item = Result<Entry, FileError>>,
-    filter: &Filter,
     mut summary: Summary,
     mut out: Renderer<W>,
     mut outcome: Outcome,
 ) -> Result<Outcome, SearchError> {
     for entry in entries {
         match entry {
-            Ok(entry) if filter.matches(&entry.document) => {
+            Ok(entry) => {
                 outcome.found += 1;
                 summary.add(&entry.document);
             }
-            Ok(_) => {}
             Err(error) => outcome.errors.push(error.to_string()),
         }
     }
@@ -168,11 +166,11 @@ fn summarise<W: Write>(
 fn show<W: Write>(
     search: &Search,
     entries: impl Iterator<Item = Result<Entry, FileError>>,
-    (scope, filter): (&Filter, &Filter),
+    filter: &Filter,
+    mut context: Context,
     mut out: Renderer<W>,
     mut outcome: Outcome,
 ) -> Result<Outcome, SearchError> {
-    let mut context = Context::of(&search.show);
     let mut kept = Kept::of(&search.show);
     for entry in entries {
         let entry = match entry {
@@ -182,12 +180,10 @@ fn show<W: Write>(
                 continue;
             }
         };
-        let found = filter.matches(&entry.document);
+        let found = !context.is_wanted() || filter.matches(&entry.document);
         outcome.found += u64::from(found);
-        if found || (context.is_wanted() && scope.matches(&entry.document)) {
-            for line in context.take(entry, found) {
-                kept.take(line, &mut out)?;
-            }
+        for line in context.take(entry, found) {
+            kept.take(line, &mut out)?;
         }
     }
     outcome.shown = kept.finish(&mut out)?;

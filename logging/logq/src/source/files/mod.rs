@@ -1,10 +1,15 @@
 //! Files, folders and standard input.
 //!
-//! Memory is bounded whatever a file's size: of each source one line is held,
-//! and what a [`line::Joiner`] holds.
+//! Files are read in blocks of whole lines, on which all cores work; what they
+//! make of them comes out in order. Memory is bounded whatever a file's size:
+//! of each source a few blocks are held, and what a [`line::Joiner`] holds.
 
+mod blocks;
 mod find;
+mod input;
+mod lines;
 mod merge;
+mod pool;
 mod read;
 
 use std::{io, path::PathBuf};
@@ -15,6 +20,7 @@ pub use self::{
     read::Reader,
 };
 use super::Entry;
+use crate::filter::Filter;
 
 /// A file that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -47,12 +53,11 @@ impl FileError {
     }
 }
 
-/// All lines of these files and folders, the oldest first where there are
-/// several.
+/// The lines of these files and folders that fit a filter, the oldest first
+/// where there are several.
 ///
 /// # Errors
 /// When one of them is not there, or a folder holds none.
-pub fn open(paths: &[PathBuf]) -> Result<Merged, FileError> {
-    let found = find(paths)?;
-    Ok(Merged::new(found.into_iter().map(Reader::new).collect()))
+pub fn open(paths: &[PathBuf], wanted: &Filter) -> Result<Merged, FileError> {
+    Ok(Merged::new(Reader::all(find(paths)?, wanted)))
 }

@@ -1,0 +1,143 @@
+//! Texts of which one must be there.
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use memchr::memmem::Finder;
+use regex_syntax::hir::{Hir, HirKind, literal::Extractor};
+
+/// Texts of which one must be there, as they stand in the bytes of a line.
+#[derive(Debug, Default)]
+pub struct Needles {
+    texts: Vec<Vec<u8>>,
+    search: Search,
+}
+
+#[derive(Debug, Default)]
+enum Search {
+    #[default]
+    None,
+    One(Box<Finder<'static>>),
+    Many(AhoCorasick),
+}
+
+/// More texts are not worth it.
+const MOST: usize = 64;
+
+impl Needles {
+    /// These texts; None when one of them says nothing.
+    pub fn any<T: AsRef<[u8]>>(texts: &[T]) -> Option<Self> {
+        let texts: Vec<Vec<u8>> = texts
+            .iter()
+            .map(|text| as_written(text.as_ref()).to_vec())
+            .collect();
+        if texts.is_empty() || texts.len() > MOST || texts.iter().any(Vec::is_empty) {
+            return None;
+        }
+        let search = match texts.as_slice() {
+            [only] => Search::One(Box::new(Finder::new(only).into_owned())),
+            texts => {
+                let leftmost = AhoCorasick::builder()
+                    .match_kind(MatchKind::LeftmostFirst)
+                    .build(texts);
+                Search::Many(leftmost.ok()?)
+            }
+        };
+        Some(Self { texts, search })
+    }
+
+    /// A text of ASCII, whatever the case of its letters.
+    pub fn any_case(text: &str) -> Option<Self> {
+        if text.is_empty() || !text.is_ascii() {
+            return None;
+        }
+        let search = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .build([text])
+            .ok()?;
+        Some(Self {
+            texts: vec![text.into()],
+            search: Search::Many(search),
+        })
+    }
+
+    /// What stands in every text that the expression is found in.
+    pub fn of_regex(pattern: &str) -> Option<Self> {
+        let hir = regex_syntax::parse(pattern).ok()?;
+        Self::any(&required(&hir)?)
+    }
+
+    /// Whether one consists of these characters alone.
+    pub fn within(&self, chars: &str) -> bool {
+        self.texts
+            .iter()
+            .any(|text| text.iter().all(|byte| chars.as_bytes().contains(byte)))
+    }
+
+    /// Whether one is there.
+    pub fn are_in(&self, content: &[u8]) -> bool {
+        match &self.search {
+            Search::None => true,
+            Search::One(finder) => finder.find(content).is_some(),
+            Search::Many(searcher) => searcher.is_match(content),
+        }
+    }
+}
+
+/// The longest piece that JSON can write in no other way (but with `\u`, see
+/// [`super::has_escapes`]) and that is not made of broken UTF-8.
+fn as_written(text: &[u8]) -> &[u8] {
+    let may_differ = |byte: &u8| byte.is_ascii_control() || b"\"\\/".contains(byte);
+    let pieces = text
+        .split(may_differ)
+        .map(|piece| match std::str::from_utf8(piece) {
+            Ok(text) if !text.contains('\u{fffd}') => piece,
+            _ => piece
+                .split(|byte| !byte.is_ascii())
+                .max_by_key(|part| part.len())
+                .unwrap_or_default(),
+        });
+    pieces.max_by_key(|piece| piece.len()).unwrap_or_default()
+}
+
+/// Texts of which one is in every match; None where nothing is certain.
+fn required(hir: &Hir) -> Option<Vec<Vec<u8>>> {
+    let inner = match hir.kind() {
+        HirKind::Concat(parts) => parts
+            .iter()
+            .enumerate()
+            .flat_map(|(at, part)| {
+                // The beginnings of all that follows, and what a part has within.
+                let rest = parts.get(at..).unwrap_or_default();
+                [beginnings(&Hir::concat(rest.to_vec())), required(part)]
+            })
+            .flatten()
+            .max_by_key(|texts| worth(texts)),
+        HirKind::Alternation(parts) => {
+            let all: Option<Vec<_>> = parts.iter().map(required).collect();
+            all.map(|all| all.into_iter().flatten().collect())
+        }
+        HirKind::Repetition(repeated) if repeated.min > 0 => required(&repeated.sub),
+        HirKind::Capture(group) => required(&group.sub),
+        _ => None,
+    };
+    [inner, beginnings(hir)]
+        .into_iter()
+        .flatten()
+        .filter(|texts| worth(texts).0 > 0)
+        .max_by_key(|texts| worth(texts))
+}
+
+fn beginnings(hir: &Hir) -> Option<Vec<Vec<u8>>> {
+    let texts = Extractor::new().extract(hir);
+    let texts: Vec<Vec<u8>> = texts
+        .literals()?
+        .iter()
+        .map(|text| text.as_bytes().to_vec())
+        .collect();
+    (!texts.is_empty() && texts.len() <= MOST).then_some(texts)
+}
+
+/// The length of the shortest, then how few there are.
+fn worth(texts: &[Vec<u8>]) -> (usize, std::cmp::Reverse<usize>) {
+    let shortest = texts.iter().map(|text| as_written(text).len()).min();
+    (shortest.unwrap_or_default(), std::cmp::Reverse(texts.len()))
+}

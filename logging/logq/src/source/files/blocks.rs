@@ -1,0 +1,196 @@
+//! The bytes of one source, in blocks of whole lines.
+
+use std::{collections::VecDeque, io, path::PathBuf};
+
+use line::Time;
+use memchr::{memchr, memrchr};
+use schema::MAX_CONTENT_BYTES;
+
+use super::{FileError, input::Input};
+
+/// More of a line is never kept: the content that a line may have, with what
+/// the kubelet puts before it.
+pub const MAX_LINE_BYTES: usize = MAX_CONTENT_BYTES + 256;
+
+/// Whole lines of one file.
+#[derive(Debug, Default)]
+pub struct Block {
+    /// Longer than what was read: the rest is of no meaning.
+    buffer: Vec<u8>,
+    length: usize,
+    /// Where it begins in its file.
+    pub offset: u64,
+    /// When the file was written last.
+    pub changed: Option<Time>,
+}
+
+impl Block {
+    /// What was read.
+    pub fn bytes(&self) -> &[u8] {
+        self.buffer.get(..self.length).unwrap_or_default()
+    }
+}
+
+/// Reads the files of one source, one after the other. Memory is bounded
+/// whatever a line's length: a block is at most one line longer than it should
+/// be, and of a line only [`MAX_LINE_BYTES`] are kept.
+pub struct Blocks {
+    files: VecDeque<Option<PathBuf>>,
+    open: Option<Input>,
+    size: usize,
+    offset: u64,
+    /// The beginning of the next block: a line of which the end is not read.
+    rest: Vec<u8>,
+    /// Why nothing more can be read, once what was read is given out.
+    failed: Option<FileError>,
+    /// Blocks that are read and whose memory can be used again.
+    used: Vec<Vec<u8>>,
+}
+
+impl Blocks {
+    /// Opens nothing yet.
+    pub fn new(files: VecDeque<Option<PathBuf>>, size: usize) -> Self {
+        Self {
+            files,
+            open: None,
+            size,
+            offset: 0,
+            rest: Vec::new(),
+            failed: None,
+            used: Vec::new(),
+        }
+    }
+
+    /// Takes back a block's memory.
+    pub fn reuse(&mut self, block: Block) {
+        // One that a long line has made large is given back.
+        if block.buffer.len() == self.size {
+            self.used.push(block.buffer);
+        }
+    }
+
+    /// Whether the file that is read is one that nothing may wait for.
+    pub fn is_live(&self) -> bool {
+        self.open.as_ref().is_some_and(|input| input.live)
+    }
+
+    /// The next block; None at the end. After an error nothing more comes.
+    pub fn next(&mut self) -> Result<Option<Block>, FileError> {
+        loop {
+            if let Some(error) = self.failed.take() {
+                self.files.clear();
+                return Err(error);
+            }
+            if self.open.is_none() {
+                let Some(file) = self.files.pop_front() else {
+                    return Ok(None);
+                };
+                match Input::open(file.as_deref()) {
+                    Ok(input) => self.open = Some(input),
+                    Err(error) => self.failed = Some(error),
+                }
+                self.offset = 0;
+                continue;
+            }
+            let block = self.read();
+            if block.length > 0 {
+                return Ok(Some(block));
+            }
+        }
+    }
+
+    /// Reads until there is a whole line, better a block of them; an empty
+    /// block at the end of the file.
+    fn read(&mut self) -> Block {
+        let mut buffer = self.used.pop().unwrap_or_else(|| vec![0; self.size]);
+        let mut length = self.rest.len();
+        if buffer.len() <= length {
+            buffer.resize(length + self.size, 0);
+        }
+        if let Some(begin) = buffer.get_mut(..length) {
+            begin.copy_from_slice(&self.rest);
+        }
+        self.rest.clear();
+        let offset = self.offset;
+        let mut changed = None;
+        while let Some(input) = &mut self.open {
+            changed = input.changed;
+            let room = buffer.get_mut(length..).unwrap_or_default();
+            let read = match input.bytes.read(room) {
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    // What was begun is not known to be a line.
+                    self.failed = Some(FileError::io(&input.name)(error));
+                    self.open = None;
+                    length = whole_lines(&buffer, length);
+                    break;
+                }
+            };
+            length += read;
+            if read == 0 {
+                self.open = None;
+                break;
+            }
+            if length < buffer.len() && !input.live {
+                continue;
+            }
+            let end = whole_lines(&buffer, length);
+            if end > 0 {
+                self.rest
+                    .extend_from_slice(buffer.get(end..length).unwrap_or_default());
+                length = end;
+                break;
+            }
+            if length > MAX_LINE_BYTES {
+                let skipped = self.skip_line();
+                self.offset += (length - MAX_LINE_BYTES) as u64 + skipped;
+                length = MAX_LINE_BYTES;
+                break;
+            }
+            if length == buffer.len() {
+                buffer.resize(length + self.size, 0);
+            }
+        }
+        self.offset += length as u64;
+        Block {
+            buffer,
+            length,
+            offset,
+            changed,
+        }
+    }
+
+    /// Reads up to a newline; what follows it is the rest. Returns how many
+    /// bytes were left out.
+    fn skip_line(&mut self) -> u64 {
+        let mut skipped = 0;
+        let mut buffer = vec![0; self.size];
+        while let Some(input) = &mut self.open {
+            match input.bytes.read(&mut buffer) {
+                Ok(0) => self.open = None,
+                Ok(read) => {
+                    let read = buffer.get(..read).unwrap_or_default();
+                    let Some(end) = memchr(b'\n', read) else {
+                        skipped += read.len() as u64;
+                        continue;
+                    };
+                    self.rest
+                        .extend_from_slice(read.get(end + 1..).unwrap_or_default());
+                    return skipped + end as u64 + 1;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.failed = Some(FileError::io(&input.name)(error));
+                    self.open = None;
+                }
+            }
+        }
+        skipped
+    }
+}
+
+/// How many of the bytes are whole lines.
+fn whole_lines(buffer: &[u8], length: usize) -> usize {
+    memrchr(b'\n', buffer.get(..length).unwrap_or_default()).map_or(0, |end| end + 1)
+}

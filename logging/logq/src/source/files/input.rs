@@ -1,0 +1,72 @@
+//! An open file or standard input, decompressed.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+};
+
+use flate2::bufread::MultiGzDecoder;
+use line::Time;
+
+use super::FileError;
+
+/// Bytes that are read at a time, of what is compressed.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// The first bytes of a gzip stream (RFC 1952, 2.3.1).
+const GZIP: &[u8] = b"\x1f\x8b";
+/// The first bytes of a Zstandard frame (RFC 8878, 3.1.1).
+const ZSTANDARD: &[u8] = b"\x28\xb5\x2f\xfd";
+
+/// What is read from.
+pub struct Input {
+    pub name: PathBuf,
+    pub bytes: Box<dyn Read + Send>,
+    /// When the file was written last: the time of lines that have none.
+    pub changed: Option<Time>,
+    /// Whether more may come while it is read, so that nothing may wait for it.
+    pub live: bool,
+}
+
+impl Input {
+    /// Opens a file; None is standard input.
+    pub fn open(path: Option<&Path>) -> Result<Self, FileError> {
+        let Some(path) = path else {
+            return Self::reading(PathBuf::from("standard input"), io::stdin(), None, true);
+        };
+        let file = File::open(path).map_err(FileError::io(path))?;
+        let data = file.metadata().ok();
+        let live = data.as_ref().is_some_and(|data| !data.is_file());
+        let changed = data.and_then(|data| data.modified().ok());
+        let nanos = changed.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+        let changed = nanos
+            .and_then(|age| i64::try_from(age.as_nanos()).ok())
+            .map(Time::from_nanos);
+        Self::reading(path.to_owned(), file, changed, live)
+    }
+
+    /// What is compressed is told by its first bytes, not by its name.
+    fn reading(
+        name: PathBuf,
+        input: impl Read + Send + 'static,
+        changed: Option<Time>,
+        live: bool,
+    ) -> Result<Self, FileError> {
+        let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
+        let begin = input.fill_buf().map_err(FileError::io(&name))?;
+        let bytes: Box<dyn Read + Send> = if begin.starts_with(GZIP) {
+            Box::new(MultiGzDecoder::new(input))
+        } else if begin.starts_with(ZSTANDARD) {
+            Box::new(zstd::Decoder::with_buffer(input).map_err(FileError::io(&name))?)
+        } else {
+            Box::new(input)
+        };
+        Ok(Self {
+            name,
+            bytes,
+            changed,
+            live,
+        })
+    }
+}

@@ -1,0 +1,111 @@
+//! From a block's bytes to whole lines.
+
+use std::time::Duration;
+
+use line::{Cri, Joiner, Line, Origin, timestamped};
+use memchr::memchr;
+
+use super::blocks::{Block, MAX_LINE_BYTES};
+use crate::filter::{Filter, Sieve, has_escapes};
+
+/// What is known of the lines of one source beforehand.
+#[derive(Debug)]
+pub struct Source {
+    /// Where they come from.
+    pub origin: Origin,
+    /// Whether what is no line of the kubelet's is one that it did not write.
+    pub kubelet: bool,
+    sieve: Sieve,
+}
+
+impl Source {
+    /// A source of which only lines are wanted that fit a filter.
+    pub fn new(origin: Origin, filter: &Filter) -> Self {
+        Self {
+            sieve: Sieve::new(filter, &origin),
+            kubelet: matches!(origin, Origin::Pod(_)),
+            origin,
+        }
+    }
+
+    /// Calls `take` with every line of the block that may be wanted, and with
+    /// those that were held before it. Blocks that follow each other have to
+    /// come with the same joiner, unless it holds nothing.
+    pub fn each(&self, block: &Block, joiner: &mut Joiner, take: &mut dyn FnMut(&Line<'_>)) {
+        let bytes = block.bytes();
+        let plain = self.sieve.is_open() || !has_escapes(bytes);
+        let mut idle = joiner.due().is_none();
+        let mut at = 0;
+        while at < bytes.len() {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let end = memchr(b'\n', rest).unwrap_or(rest.len());
+            let line = rest.get(..end.min(MAX_LINE_BYTES)).unwrap_or_default();
+            let offset = block.offset + at as u64;
+            at += end + 1;
+            // A line of JSON goes on with nothing and nothing goes on with it.
+            if idle && let Some(line) = self.json(line, offset) {
+                if self.sieve.may_match(&line.content, line.time, plain) {
+                    take(&line);
+                }
+                continue;
+            }
+            self.join(line, block, offset, joiner, take);
+            idle = joiner.due().is_none();
+        }
+    }
+
+    /// Gives on what is held: the source has ended.
+    pub fn end(&self, joiner: &mut Joiner, take: &mut dyn FnMut(&Line<'_>)) {
+        joiner.flush(&mut |line| self.sift(&line, take));
+    }
+
+    fn sift(&self, line: &Line<'_>, take: &mut dyn FnMut(&Line<'_>)) {
+        if self.sieve.may_match(&line.content, line.time, false) {
+            take(line);
+        }
+    }
+
+    /// A whole line of JSON.
+    fn json<'a>(&self, line: &'a [u8], offset: u64) -> Option<Line<'a>> {
+        if line.first() == Some(&b'{') {
+            return (!self.kubelet).then(|| Line::plain(line, offset));
+        }
+        let cri = Cri::parse(line)?;
+        (!cri.partial && cri.content.first() == Some(&b'{')).then(|| Line::cri(&cri, offset))
+    }
+
+    /// Any line.
+    fn join(
+        &self,
+        bytes: &[u8],
+        block: &Block,
+        offset: u64,
+        joiner: &mut Joiner,
+        take: &mut dyn FnMut(&Line<'_>),
+    ) {
+        let cri = Cri::parse(bytes);
+        // A blank line says nothing, but it can stand within a stack trace.
+        let blank = cri.is_none() && !self.kubelet && bytes.iter().all(u8::is_ascii_whitespace);
+        let is_blank = |line: &Line<'_>| line.content.iter().all(u8::is_ascii_whitespace);
+        let mut sift = |line: Line<'_>| {
+            if !(blank && is_blank(&line)) {
+                self.sift(&line, take);
+            }
+        };
+        let (line, partial) = if let Some(cri) = &cri {
+            (Line::cri(cri, offset), cri.partial)
+        } else if blank {
+            (Line::plain(bytes, offset), false)
+        } else if self.kubelet {
+            if bytes.is_empty() {
+                return;
+            }
+            (Line::unmatched(bytes, block.changed, offset), false)
+        } else if let Some((time, content)) = timestamped(bytes) {
+            (Line::timed(time, content, offset), false)
+        } else {
+            (Line::plain(bytes, offset), false)
+        };
+        joiner.push(line, partial, Duration::ZERO, &mut sift);
+    }
+}
