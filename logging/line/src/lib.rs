@@ -17,6 +17,7 @@ mod joiner;
 mod normalize;
 mod origin;
 mod prefix;
+mod tidy;
 mod time;
 
 pub use cri::{Cri, Stream, timestamped};
@@ -24,4 +25,5 @@ pub use document::{Contradiction, Document, DocumentError, conforms};
 pub use joiner::{Joiner, Line, MAX_TRACE_BYTES, MAX_TRACE_LINES, PARTIAL_WAIT, TRACE_WAIT};
 pub use normalize::normalize;
 pub use origin::{Metadata, Origin, Place, Pod, Pods, PodsError};
+pub use tidy::{Scalar, Tidy};
 pub use time::Time;

@@ -17,6 +17,15 @@ pub fn is_acted_on(c: char) -> bool {
 #[must_use]
 pub fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
+    escape_into(text, &mut shown);
+    shown
+}
+
+/// Adds the text as [`escaped`] has it.
+pub fn escape_into(text: &str, shown: &mut String) {
+    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return shown.push_str(text);
+    }
     for c in text.chars() {
         if is_acted_on(c) {
             // Writing to a string does not fail.
@@ -25,7 +34,6 @@ pub fn escaped(text: &str) -> String {
             shown.push(c);
         }
     }
-    shown
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, fmt};
 
 use line::Time;
-use serde_json::Value;
+use serde_json::Number;
 
 /// How two values compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,19 @@ impl fmt::Display for Comparison {
             Self::AtLeast => ">=",
         })
     }
+}
+
+/// A field's value, in whichever way its line was read.
+#[derive(Clone, Copy, Debug)]
+pub enum Seen<'a> {
+    /// A text.
+    Text(&'a str),
+    /// A number.
+    Number(&'a Number),
+    /// True or false.
+    Bool(bool),
+    /// An object, or an array within an array.
+    Nested,
 }
 
 /// A value as somebody typed it, with what it can mean.
@@ -103,12 +116,12 @@ impl Literal {
     /// compared. Numbers compare as numbers and times as times; everything
     /// else is equal or not.
     #[must_use]
-    pub fn compared(&self, value: &Value) -> Option<Ordering> {
+    pub fn compared(&self, value: Seen<'_>) -> Option<Ordering> {
         match value {
-            Value::Number(number) => number.as_f64()?.partial_cmp(&self.number?),
-            Value::String(text) => self.compared_text(text),
-            Value::Bool(value) => (value.to_string() == self.text).then_some(Ordering::Equal),
-            Value::Null | Value::Array(_) | Value::Object(_) => None,
+            Seen::Number(number) => number.as_f64()?.partial_cmp(&self.number?),
+            Seen::Text(text) => self.compared_text(text),
+            Seen::Bool(value) => (value.to_string() == self.text).then_some(Ordering::Equal),
+            Seen::Nested => None,
         }
     }
 

@@ -1,33 +1,89 @@
 //! The test of a document.
 
-use line::Document;
-use schema::{FIELDS, Kind, level};
+use line::{Document, Scalar, Tidy};
+use schema::{FIELDS, Kind, field, level};
 use serde_json::Value;
 
-use super::{Filter, Literal};
+use super::{Filter, Literal, Seen};
+
+/// A line whose fields can be tested, in whichever way it was read.
+pub trait Fields {
+    /// Whether it holds for the field's value or, as in OpenSearch, for one of
+    /// several. Null is no value.
+    fn any(&self, field: &str, holds: &mut dyn FnMut(Seen<'_>) -> bool) -> bool;
+}
+
+impl Fields for Document {
+    fn any(&self, field: &str, holds: &mut dyn FnMut(Seen<'_>) -> bool) -> bool {
+        match self.get(field) {
+            None => false,
+            Some(Value::Array(values)) => values.iter().filter_map(seen).any(holds),
+            Some(value) => seen(value).is_some_and(holds),
+        }
+    }
+}
+
+fn seen(value: &Value) -> Option<Seen<'_>> {
+    Some(match value {
+        Value::Null => return None,
+        Value::String(text) => Seen::Text(text),
+        Value::Number(number) => Seen::Number(number),
+        Value::Bool(value) => Seen::Bool(*value),
+        Value::Array(_) | Value::Object(_) => Seen::Nested,
+    })
+}
+
+impl Fields for Tidy<'_> {
+    fn any(&self, field: &str, holds: &mut dyn FnMut(Seen<'_>) -> bool) -> bool {
+        if field == field::TIMESTAMP {
+            return holds(Seen::Text(&self.time().to_string()));
+        }
+        match self.get(field) {
+            Some(Scalar::Text(text)) => holds(Seen::Text(text)),
+            Some(Scalar::Number(number)) => holds(Seen::Number(number)),
+            Some(Scalar::Bool(value)) => holds(Seen::Bool(*value)),
+            None => self.has_object(field) && holds(Seen::Nested),
+        }
+    }
+}
 
 impl Filter {
     /// Whether the line is wanted.
     #[must_use]
-    pub fn matches(&self, document: &Document) -> bool {
+    pub fn matches(&self, line: &impl Fields) -> bool {
         match self {
-            Self::All(parts) => parts.iter().all(|part| part.matches(document)),
-            Self::Any(parts) => parts.iter().any(|part| part.matches(document)),
-            Self::Not(part) => !part.matches(document),
-            Self::Is(field, wanted) => any_value(document, field, |value| is(wanted, value)),
-            Self::Glob(field, glob) => any_text(document, field, |text| glob.fits(text)),
-            Self::Found(field, pattern) => any_text(document, field, |text| pattern.is_in(text)),
-            Self::Compare(field, comparison, wanted) => any_value(document, field, |value| {
+            Self::All(parts) => parts.iter().all(|part| part.matches(line)),
+            Self::Any(parts) => parts.iter().any(|part| part.matches(line)),
+            Self::Not(part) => !part.matches(line),
+            Self::Is(field, wanted) => line.any(field, &mut |value| is(wanted, value)),
+            Self::Glob(field, glob) => any_text(line, field, &|text| glob.fits(text)),
+            Self::Found(field, pattern) => any_text(line, field, &|text| pattern.is_in(text)),
+            Self::Compare(field, comparison, wanted) => line.any(field, &mut |value| {
                 wanted
                     .compared(value)
                     .is_some_and(|order| comparison.holds(order))
             }),
-            Self::Exists(field) => any_value(document, field, |_| true),
-            Self::Level(least) => document.level().is_some_and(|own| is_as_grave(own, least)),
+            Self::Exists(field) => line.any(field, &mut |_| true),
+            Self::Level(least) => any_text(line, field::LEVEL, &|own| is_as_grave(own, least)),
             Self::Text(pattern) => FIELDS
                 .iter()
                 .filter(|field| field.kind == Kind::Text)
-                .any(|field| any_text(document, field.name, |text| pattern.is_in(text))),
+                .any(|field| any_text(line, field.name, &|text| pattern.is_in(text))),
+        }
+    }
+
+    /// Whether it asks for these fields alone.
+    #[must_use]
+    pub fn asks_only(&self, fits: &impl Fn(&str) -> bool) -> bool {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().all(|part| part.asks_only(fits)),
+            Self::Not(part) => part.asks_only(fits),
+            Self::Is(field, _)
+            | Self::Glob(field, _)
+            | Self::Found(field, _)
+            | Self::Compare(field, ..)
+            | Self::Exists(field) => fits(field),
+            Self::Level(_) | Self::Text(_) => true,
         }
     }
 }
@@ -38,25 +94,15 @@ fn is_as_grave(own: &str, least: &str) -> bool {
     rank(own).is_some_and(|own| rank(least).is_some_and(|least| own <= least))
 }
 
-fn is(wanted: &Literal, value: &Value) -> bool {
+fn is(wanted: &Literal, value: Seen<'_>) -> bool {
     wanted.compared(value).is_some_and(std::cmp::Ordering::is_eq)
 }
 
-/// Whether it holds for the field's value or, as in OpenSearch, for one of
-/// several.
-fn any_value(document: &Document, field: &str, holds: impl Fn(&Value) -> bool) -> bool {
-    match document.get(field) {
-        None | Some(Value::Null) => false,
-        Some(Value::Array(values)) => values.iter().any(|value| !value.is_null() && holds(value)),
-        Some(value) => holds(value),
-    }
-}
-
-fn any_text(document: &Document, field: &str, holds: impl Fn(&str) -> bool) -> bool {
-    any_value(document, field, |value| match value {
-        Value::String(text) => holds(text),
-        Value::Number(number) => holds(&number.to_string()),
-        Value::Bool(value) => holds(if *value { "true" } else { "false" }),
-        Value::Null | Value::Array(_) | Value::Object(_) => false,
+fn any_text(line: &impl Fields, field: &str, holds: &dyn Fn(&str) -> bool) -> bool {
+    line.any(field, &mut |value| match value {
+        Seen::Text(text) => holds(text),
+        Seen::Number(number) => holds(&number.to_string()),
+        Seen::Bool(value) => holds(if value { "true" } else { "false" }),
+        Seen::Nested => false,
     })
 }

@@ -15,7 +15,8 @@ use globset::GlobMatcher;
 use regex::Regex;
 
 pub use self::{
-    compare::{Comparison, Literal},
+    compare::{Comparison, Literal, Seen},
+    matches::Fields,
     pushed::{Pushed, push},
     sieve::{Sieve, has_escapes},
 };

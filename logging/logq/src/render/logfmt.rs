@@ -1,8 +1,10 @@
 //! `key=value` pairs, as `logfmt` reads them.
 
+use std::fmt::Write;
+
 use line::Document;
 use serde_json::Value;
-use terminal::escaped;
+use terminal::escape_into;
 
 use super::fields::{self, Chosen};
 
@@ -17,7 +19,7 @@ pub fn line(document: &Document, chosen: &Chosen) -> String {
             }
             line.push_str(&key(name));
             line.push('=');
-            line.push_str(&value(content));
+            put(content, &mut line);
         }
     });
     line
@@ -30,20 +32,26 @@ pub fn key(name: &str) -> String {
     name.replace(ends, "_")
 }
 
-/// A value: quoted as in JSON where something in it would end it.
-#[must_use]
-pub fn value(value: &Value) -> String {
+/// Adds a value: quoted as in JSON where something in it would end it.
+pub fn put(value: &Value, out: &mut String) {
     match value {
-        Value::String(text) => {
-            let plain = |c: char| !c.is_whitespace() && !"\"=\\".contains(c) && !terminal::is_acted_on(c);
-            if !text.is_empty() && text.chars().all(plain) {
-                text.clone()
-            } else {
-                escaped(&value_json(value))
-            }
+        Value::String(text) => put_text(text, out),
+        Value::Array(_) | Value::Object(_) => {
+            escape_into(&value_json(&Value::String(value_json(value))), out);
         }
-        Value::Array(_) | Value::Object(_) => escaped(&value_json(&Value::String(value_json(value)))),
-        other => other.to_string(),
+        // Writing to a string does not fail.
+        other => drop(write!(out, "{other}")),
+    }
+}
+
+/// Adds a text as a value.
+pub fn put_text(text: &str, out: &mut String) {
+    let simple = |byte: u8| byte.is_ascii_graphic() && !b"\"=\\".contains(&byte);
+    let plain = |c: char| !c.is_whitespace() && !"\"=\\".contains(c) && !terminal::is_acted_on(c);
+    if !text.is_empty() && (text.bytes().all(simple) || text.chars().all(plain)) {
+        out.push_str(text);
+    } else {
+        escape_into(&serde_json::to_string(text).unwrap_or_default(), out);
     }
 }
 

@@ -11,6 +11,8 @@ pub mod waterfall;
 
 use std::io::{self, Write};
 
+use line::{Document, Tidy};
+
 pub use self::{
     colour::Palette,
     fields::{Chosen, NoFields},
@@ -22,14 +24,12 @@ use crate::{cli::Output, source::Entry};
 pub struct Renderer<W> {
     out: W,
     form: Form,
-    chosen: Chosen,
-    /// Whether a person looks at it.
-    terminal: bool,
+    style: Style,
     written: u64,
 }
 
 enum Form {
-    Pretty(Pretty),
+    Pretty(Box<Pretty>),
     Jsonl,
     Json,
     Logfmt,
@@ -55,7 +55,11 @@ impl<W: Write> Renderer<W> {
     /// Writes to `out`.
     pub fn new(out: W, style: Style) -> Self {
         let form = match style.output {
-            Output::Pretty => Form::Pretty(Pretty::new(style.palette, style.utc)),
+            Output::Pretty => Form::Pretty(Box::new(Pretty::new(
+                style.palette,
+                style.utc,
+                style.chosen.clone(),
+            ))),
             Output::Jsonl => Form::Jsonl,
             Output::Json => Form::Json,
             Output::Logfmt => Form::Logfmt,
@@ -64,8 +68,7 @@ impl<W: Write> Renderer<W> {
         Self {
             out,
             form,
-            chosen: style.chosen,
-            terminal: style.terminal,
+            style,
             written: 0,
         }
     }
@@ -97,40 +100,89 @@ impl<W: Write> Renderer<W> {
         }
     }
 
+    /// Columns of the widest component so far.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        match &self.form {
+            Form::Pretty(pretty) => pretty.width(),
+            _ => 0,
+        }
+    }
+
+    /// Goes on with lines of this width.
+    #[must_use]
+    pub fn with_width(mut self, width: usize) -> Self {
+        if let Form::Pretty(pretty) = &mut self.form {
+            pretty.set_width(width);
+        }
+        self
+    }
+
+    /// Whether a [`Tidy`] line has all that is shown.
+    #[must_use]
+    pub fn is_told_by_tidy(&self) -> bool {
+        match &self.form {
+            Form::Pretty(pretty) => pretty.is_told_by_tidy(),
+            Form::Raw => true,
+            Form::Jsonl | Form::Json | Form::Logfmt => false,
+        }
+    }
+
+    /// Writes a line that was found, if [`Self::is_told_by_tidy`].
+    ///
+    /// # Errors
+    /// The output's.
+    pub fn tidy(&mut self, tidy: &Tidy<'_>, raw: &[u8]) -> io::Result<()> {
+        match &mut self.form {
+            Form::Pretty(pretty) => pretty.write(&mut self.out, tidy, true),
+            _ => self.raw(raw),
+        }
+    }
+
+    /// Writes a line that was found, and was written so by its program.
+    ///
+    /// # Errors
+    /// The output's.
+    pub fn document(&mut self, document: &Document, raw: &[u8]) -> io::Result<()> {
+        self.write(document, Some(raw), true)
+    }
+
     fn entry(&mut self, entry: &Entry, found: bool) -> io::Result<()> {
+        self.write(&entry.document, entry.raw.as_deref(), found)
+    }
+
+    fn write(&mut self, document: &Document, raw: Option<&[u8]>, found: bool) -> io::Result<()> {
         let first = self.written == 0;
         self.written += 1;
         match &mut self.form {
-            Form::Pretty(pretty) => pretty.write(&mut self.out, &entry.document, &self.chosen, found),
+            Form::Pretty(pretty) => pretty.write(&mut self.out, document, found),
             Form::Jsonl => writeln!(
                 self.out,
                 "{}",
-                terminal::escaped(&self.chosen.json(&entry.document))
+                terminal::escaped(&self.style.chosen.json(document))
             ),
             Form::Json => {
                 let begin = if first { "[\n" } else { ",\n" };
                 write!(
                     self.out,
                     "{begin}{}",
-                    terminal::escaped(&self.chosen.json(&entry.document))
+                    terminal::escaped(&self.style.chosen.json(document))
                 )
             }
-            Form::Logfmt => writeln!(self.out, "{}", logfmt::line(&entry.document, &self.chosen)),
-            Form::Raw => {
-                let raw = entry
-                    .raw
-                    .as_deref()
-                    .unwrap_or(entry.document.message().as_bytes());
-                if self.terminal {
-                    let text = String::from_utf8_lossy(raw);
-                    let lines = text.split('\n').map(terminal::escaped).collect::<Vec<_>>();
-                    self.out.write_all(lines.join("\n").as_bytes())?;
-                } else {
-                    self.out.write_all(raw)?;
-                }
-                self.out.write_all(b"\n")
-            }
+            Form::Logfmt => writeln!(self.out, "{}", logfmt::line(document, &self.style.chosen)),
+            Form::Raw => self.raw(raw.unwrap_or(document.message().as_bytes())),
         }
+    }
+
+    fn raw(&mut self, raw: &[u8]) -> io::Result<()> {
+        if self.style.terminal {
+            let text = String::from_utf8_lossy(raw);
+            let lines = text.split('\n').map(terminal::escaped).collect::<Vec<_>>();
+            self.out.write_all(lines.join("\n").as_bytes())?;
+        } else {
+            self.out.write_all(raw)?;
+        }
+        self.out.write_all(b"\n")
     }
 
     /// Writes what is missing at the end.
@@ -143,6 +195,12 @@ impl<W: Write> Renderer<W> {
                 .write_all(if self.written == 0 { b"[]\n" } else { b"\n]\n" })?;
         }
         self.out.flush()
+    }
+
+    /// How it is.
+    #[must_use]
+    pub const fn style(&self) -> &Style {
+        &self.style
     }
 
     /// Where it writes, for what is no line.

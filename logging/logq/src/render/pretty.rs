@@ -1,13 +1,16 @@
 //! Lines for people.
 
-use std::io::{self, Write};
+use std::{
+    fmt::Write as _,
+    io::{self, Write},
+    mem,
+};
 
 use anstyle::Style;
 use chrono::{DateTime, Local, Utc};
-use line::{Document, Time};
+use line::{Document, Scalar, Tidy, Time};
 use schema::field;
-use serde_json::Value;
-use terminal::escaped;
+use terminal::escape_into;
 
 use super::{
     colour::Palette,
@@ -66,102 +69,254 @@ const INDENT: &str = "    │ ";
 /// Writes lines for people.
 pub struct Pretty {
     palette: Palette,
-    utc: bool,
+    chosen: Chosen,
+    clock: Clock,
+    /// Columns of the widest component so far.
     width: usize,
+    /// The fields of [`Tidy::fields`] that are shown, with ` name=`.
+    keys: Vec<Option<String>>,
+    line: String,
+}
+
+/// A line, in whichever way it was read.
+pub trait Shown {
+    /// When it happened.
+    fn time(&self) -> Option<Time>;
+    /// Its level.
+    fn level(&self) -> Option<&str>;
+    /// Whose it is.
+    fn component(&self) -> Option<&str>;
+    /// What happened.
+    fn message(&self) -> &str;
+    /// Where it happened.
+    fn trace(&self) -> &str;
+    /// Adds its other fields.
+    fn put_fields(&self, pretty: &Pretty, dim: Style, out: &mut String);
+}
+
+impl Shown for Document {
+    fn time(&self) -> Option<Time> {
+        self.timestamp()
+    }
+
+    fn level(&self) -> Option<&str> {
+        self.level()
+    }
+
+    fn component(&self) -> Option<&str> {
+        self.component()
+    }
+
+    fn message(&self) -> &str {
+        self.message()
+    }
+
+    fn trace(&self) -> &str {
+        self.text(field::EXCEPTION_STACKTRACE).unwrap_or_default()
+    }
+
+    fn put_fields(&self, pretty: &Pretty, dim: Style, out: &mut String) {
+        fields::each(self, &mut |name, value| {
+            if !value.is_null() && pretty.shows(name) {
+                out.push(' ');
+                paint(out, dim, |out| {
+                    out.push_str(&logfmt::key(name));
+                    out.push('=');
+                });
+                logfmt::put(value, out);
+            }
+        });
+    }
+}
+
+impl Shown for Tidy<'_> {
+    fn time(&self) -> Option<Time> {
+        Some(self.time())
+    }
+
+    fn level(&self) -> Option<&str> {
+        Some(self.level())
+    }
+
+    fn component(&self) -> Option<&str> {
+        self.component()
+    }
+
+    fn message(&self) -> &str {
+        self.message()
+    }
+
+    fn trace(&self) -> &str {
+        match self.get(field::EXCEPTION_STACKTRACE) {
+            Some(Scalar::Text(text)) => text,
+            _ => "",
+        }
+    }
+
+    fn put_fields(&self, pretty: &Pretty, dim: Style, out: &mut String) {
+        for (place, value) in self.members() {
+            let Some(Some(key)) = pretty.keys.get(*place) else {
+                continue;
+            };
+            out.push(' ');
+            paint(out, dim, |out| out.push_str(key));
+            match value {
+                Scalar::Text(text) => logfmt::put_text(text, out),
+                // Writing to a string does not fail.
+                Scalar::Number(number) => drop(write!(out, "{number}")),
+                Scalar::Bool(value) => drop(write!(out, "{value}")),
+            }
+        }
+    }
 }
 
 impl Pretty {
     /// Writes with these colours, times in UTC or in the machine's zone.
     #[must_use]
-    pub const fn new(palette: Palette, utc: bool) -> Self {
-        Self {
+    pub fn new(palette: Palette, utc: bool, chosen: Chosen) -> Self {
+        let mut pretty = Self {
             palette,
-            utc,
+            chosen,
+            clock: Clock { utc, second: None },
             width: NARROWEST,
-        }
+            keys: Vec::new(),
+            line: String::new(),
+        };
+        let keys = Tidy::fields().iter().map(|field| {
+            let key = format!("{}=", logfmt::key(field.name));
+            pretty.shows(field.name).then_some(key)
+        });
+        pretty.keys = keys.collect();
+        pretty
+    }
+
+    /// Columns of the widest component so far.
+    #[must_use]
+    pub const fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Goes on after lines of this width.
+    pub const fn set_width(&mut self, width: usize) {
+        self.width = width;
+    }
+
+    /// Whether [`Tidy`] has all that is shown.
+    #[must_use]
+    pub const fn is_told_by_tidy(&self) -> bool {
+        !self.chosen.is_explicit()
     }
 
     /// Writes one line, and what it has of further lines.
     ///
     /// # Errors
     /// The output's.
-    pub fn write(
-        &mut self,
-        out: &mut impl Write,
-        document: &Document,
-        chosen: &Chosen,
-        found: bool,
-    ) -> io::Result<()> {
+    pub fn write(&mut self, out: &mut impl Write, shown: &impl Shown, found: bool) -> io::Result<()> {
         let palette = if found { self.palette } else { Palette::NONE };
         let around = if found { Style::new() } else { self.palette.dim };
-        let level = document.level();
-        let component = escaped(document.component().unwrap_or("-"));
-        self.width = self.width.max(component.chars().count().min(WIDEST));
-        let mut message = document.message().split('\n');
-        let first = visible(message.next().unwrap_or_default());
+        let mut message = shown.message().split('\n');
+        let first = message.next().unwrap_or_default();
 
-        write!(out, "{around}")?;
-        write!(out, "{}", painted(palette.dim, &self.time(document.timestamp())))?;
-        let level_name = level.unwrap_or("-").to_ascii_uppercase();
-        write!(
-            out,
-            " {}",
-            painted(palette.level(level), &format!("{level_name:<5}"))
-        )?;
-        let width = self.width;
-        write!(
-            out,
-            " {}",
-            painted(palette.component, &format!("{component:<width$}"))
-        )?;
-        write!(out, " {}", painted(palette.message, &first))?;
-        let mut result = Ok(());
-        fields::each(document, &mut |name, value| {
-            if result.is_ok() && shows(chosen, name, value) {
-                let key = painted(palette.dim, &format!("{}=", logfmt::key(name)));
-                result = write!(out, " {key}{}", logfmt::value(value));
-            }
+        let mut line = mem::take(&mut self.line);
+        line.clear();
+        paint(&mut line, around, |line| {
+            paint(line, palette.dim, |line| self.clock.put(shown.time(), line));
+            line.push(' ');
+            let level = shown.level();
+            paint(line, palette.level(level), |line| {
+                let begin = line.len();
+                line.push_str(level.unwrap_or("-"));
+                if let Some(level) = line.get_mut(begin..) {
+                    level.make_ascii_uppercase();
+                }
+                pad(line, begin, 5);
+            });
+            line.push(' ');
+            paint(line, palette.component, |line| {
+                let begin = line.len();
+                escape_into(shown.component().unwrap_or("-"), line);
+                let columns = pad(line, begin, 0);
+                self.width = self.width.max(columns.min(WIDEST));
+                pad(line, begin, self.width);
+            });
+            line.push(' ');
+            paint(line, palette.message, |line| put_visible(first, line));
+            shown.put_fields(self, palette.dim, line);
         });
-        result?;
-        writeln!(out, "{around:#}")?;
-        let trace = document.text(field::EXCEPTION_STACKTRACE).unwrap_or_default();
-        for more in message.chain(trace.lines()) {
-            writeln!(
-                out,
-                "{}",
-                painted(self.palette.dim, &format!("{INDENT}{}", visible(more)))
-            )?;
+        line.push('\n');
+        for more in message.chain(shown.trace().lines()) {
+            paint(&mut line, self.palette.dim, |line| {
+                line.push_str(INDENT);
+                put_visible(more, line);
+            });
+            line.push('\n');
         }
-        Ok(())
+        self.line = line;
+        out.write_all(self.line.as_bytes())
     }
 
-    fn time(&self, time: Option<Time>) -> String {
-        const FORMAT: &str = "%Y-%m-%d %H:%M:%S%.3f";
+    fn shows(&self, name: &str) -> bool {
+        let quiet = QUIET.contains(&name) || QUIET_OBJECTS.iter().any(|object| name.starts_with(object));
+        name != field::MESSAGE && self.chosen.shows(name) && (self.chosen.is_explicit() || !quiet)
+    }
+}
+
+/// Writes times.
+struct Clock {
+    utc: bool,
+    /// The second that was written last, and how.
+    second: Option<(i64, String)>,
+}
+
+impl Clock {
+    fn put(&mut self, time: Option<Time>, out: &mut String) {
         let Some(time) = time else {
-            return format!("{:<23}", "-");
+            return out.push_str(&format!("{:<23}", "-"));
         };
-        let utc: DateTime<Utc> = DateTime::from_timestamp_nanos(time.nanos());
-        if self.utc {
-            utc.format(FORMAT).to_string()
-        } else {
-            utc.with_timezone(&Local).format(FORMAT).to_string()
+        let (second, rest) = (time.nanos().div_euclid(NANOS), time.nanos().rem_euclid(NANOS));
+        if self.second.as_ref().is_none_or(|(last, _)| *last != second) {
+            const FORMAT: &str = "%Y-%m-%d %H:%M:%S";
+            let utc: DateTime<Utc> = DateTime::from_timestamp_nanos(time.nanos());
+            let text = if self.utc {
+                utc.format(FORMAT).to_string()
+            } else {
+                utc.with_timezone(&Local).format(FORMAT).to_string()
+            };
+            self.second = Some((second, text));
         }
+        if let Some((_, text)) = &self.second {
+            out.push_str(text);
+        }
+        // Writing to a string does not fail.
+        let _ = write!(out, ".{:03}", rest / (NANOS / 1_000));
     }
 }
 
-fn shows(chosen: &Chosen, name: &str, value: &Value) -> bool {
-    if value.is_null() || name == field::MESSAGE {
-        return false;
+const NANOS: i64 = 1_000_000_000;
+
+/// Adds a text without what a terminal acts on, tabs as spaces.
+fn put_visible(text: &str, out: &mut String) {
+    let text = text.trim_end_matches('\r');
+    if text.contains('\t') {
+        escape_into(&text.replace('\t', "    "), out);
+    } else {
+        escape_into(text, out);
     }
-    let quiet = QUIET.contains(&name) || QUIET_OBJECTS.iter().any(|object| name.starts_with(object));
-    chosen.shows(name) && (chosen.is_explicit() || !quiet)
 }
 
-/// A text without what a terminal acts on, tabs as spaces.
-fn visible(text: &str) -> String {
-    escaped(&text.trim_end_matches('\r').replace('\t', "    "))
+/// Adds blanks up to a width; returns how many columns there were.
+fn pad(line: &mut String, begin: usize, width: usize) -> usize {
+    let columns = line.get(begin..).unwrap_or_default().chars().count();
+    line.extend(std::iter::repeat_n(' ', width.saturating_sub(columns)));
+    columns
 }
 
-fn painted(style: Style, text: &str) -> String {
-    format!("{style}{text}{style:#}")
+fn paint(out: &mut String, style: Style, text: impl FnOnce(&mut String)) {
+    if style.is_plain() {
+        return text(out);
+    }
+    // Writing to a string does not fail.
+    let _ = write!(out, "{style}");
+    text(out);
+    let _ = write!(out, "{style:#}");
 }

@@ -6,13 +6,13 @@ mod window;
 use std::io::Write;
 
 use crate::{
-    cli::{Search, UnknownView},
+    cli::{Output, Search, UnknownView},
     filter::Filter,
     plan::{Known, Unclear, Wanted},
     render::{NoFields, Renderer},
     source::{
         Entry,
-        files::{self, FileError},
+        files::{self, Counted, FileError, Piece, Written},
     },
     summary::{NoSummary, Summary},
 };
@@ -120,9 +120,23 @@ pub fn files<W: Write>(search: &Search, wanted: &Wanted, out: Renderer<W>) -> Re
     }
     let filter = wanted.filter(&known);
     if let Some(summary) = Summary::of(&search.show)? {
+        if matches!(summary, Summary::Stats(_))
+            && let Some(parts) = files::straight(&search.files, &filter, Counted::new(filter.clone()))?
+        {
+            return counted(parts, summary, out, outcome);
+        }
         return summarise(files::open(&search.files, &filter)?, summary, out, outcome);
     }
     let context = Context::of(&search.show);
+    if is_straight(search, &context)
+        && let Some(pieces) = files::straight(
+            &search.files,
+            &filter,
+            Written::new(filter.clone(), out.style().clone()),
+        )?
+    {
+        return written(pieces, out, outcome);
+    }
     let least = if context.is_wanted() {
         wanted.scope(&known)
     } else {
@@ -130,6 +144,55 @@ pub fn files<W: Write>(search: &Search, wanted: &Wanted, out: Renderer<W>) -> Re
     };
     let entries = files::open(&search.files, &least)?;
     show(search, entries, &filter, context, out, outcome)
+}
+
+/// Whether each line is shown where it stands, and as if it were alone.
+const fn is_straight(search: &Search, context: &Context) -> bool {
+    let show = &search.show;
+    let all = show.limit.is_none() && show.tail.is_none() && !show.reverse;
+    all && !context.is_wanted() && !matches!(show.output, Output::Json)
+}
+
+fn counted<W: Write>(
+    parts: impl Iterator<Item = Result<(Summary, u64), FileError>>,
+    mut summary: Summary,
+    mut out: Renderer<W>,
+    mut outcome: Outcome,
+) -> Result<Outcome, SearchError> {
+    for part in parts {
+        match part {
+            Ok((part, found)) => {
+                outcome.found += found;
+                summary.join(part);
+            }
+            Err(error) => outcome.errors.push(error.to_string()),
+        }
+    }
+    outcome.shown = outcome.found;
+    summary.write(out.output())?;
+    out.flush()?;
+    Ok(outcome)
+}
+
+fn written<W: Write>(
+    pieces: impl Iterator<Item = Result<Piece, FileError>>,
+    mut out: Renderer<W>,
+    mut outcome: Outcome,
+) -> Result<Outcome, SearchError> {
+    for piece in pieces {
+        match piece {
+            Ok(mut piece) => {
+                outcome.found += piece.found;
+                out.output().write_all(piece.shown.output())?;
+                // What comes of a pipe is shown as it comes.
+                out.flush()?;
+            }
+            Err(error) => outcome.errors.push(error.to_string()),
+        }
+    }
+    outcome.shown = outcome.found;
+    out.finish()?;
+    Ok(outcome)
 }
 
 fn unknown_uses(wanted: &Wanted, known: &Known) -> Option<String> {

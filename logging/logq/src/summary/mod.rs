@@ -53,7 +53,7 @@ pub struct Row {
     /// By level, the gravest first; those without a level last.
     levels: [u64; 6],
     /// The times of the oldest and the newest.
-    span: Option<(line::Time, line::Time)>,
+    span: Span,
 }
 
 impl Summary {
@@ -63,7 +63,7 @@ impl Summary {
     /// [`NoSummary`].
     pub fn of(show: &Show) -> Result<Option<Self>, NoSummary> {
         if show.stats {
-            return Ok(Some(Self::Stats(BTreeMap::new())));
+            return Ok(Some(Self::stats()));
         }
         if show.histogram {
             return Ok(Some(Self::Histogram(Histogram::new(show.utc))));
@@ -79,18 +79,37 @@ impl Summary {
         }))
     }
 
+    /// Lines by component and level.
+    #[must_use]
+    pub const fn stats() -> Self {
+        Self::Stats(BTreeMap::new())
+    }
+
+    /// Adds what was counted elsewhere by component and level.
+    pub fn join(&mut self, other: Self) {
+        if let (Self::Stats(rows), Self::Stats(others)) = (self, other) {
+            for (component, other) in others {
+                rows.entry(component).or_default().join(&other);
+            }
+        }
+    }
+
+    /// Counts a line by component and level.
+    pub fn count(&mut self, component: Option<&str>, level: Option<&str>, time: Option<line::Time>) {
+        let Self::Stats(rows) = self else { return };
+        let component = component.unwrap_or("-");
+        if !rows.contains_key(component) {
+            rows.insert(component.to_owned(), Row::default());
+        }
+        if let Some(row) = rows.get_mut(component) {
+            row.add(level, time);
+        }
+    }
+
     /// Counts a line.
     pub fn add(&mut self, document: &Document) {
         match self {
-            Self::Stats(rows) => {
-                let component = document.component().unwrap_or("-");
-                if !rows.contains_key(component) {
-                    rows.insert(component.to_owned(), Row::default());
-                }
-                if let Some(row) = rows.get_mut(component) {
-                    row.add(document);
-                }
-            }
+            Self::Stats(_) => self.count(document.component(), document.level(), document.timestamp()),
             Self::Histogram(histogram) => histogram.add(document),
             Self::Top {
                 field,
@@ -129,18 +148,30 @@ impl Summary {
 }
 
 impl Row {
-    fn add(&mut self, document: &Document) {
-        let rank = document
-            .level()
-            .and_then(|own| level::ALL.iter().position(|level| *level == own));
+    fn add(&mut self, level: Option<&str>, time: Option<line::Time>) {
+        let rank = level.and_then(|own| level::ALL.iter().position(|level| *level == own));
         if let Some(count) = self.levels.get_mut(rank.unwrap_or(level::ALL.len())) {
             *count += 1;
         }
-        if let Some(time) = document.timestamp() {
-            let (first, last) = self.span.unwrap_or((time, time));
-            self.span = Some((first.min(time), last.max(time)));
-        }
+        self.span = widest(self.span, time.map(|time| (time, time)));
     }
+
+    fn join(&mut self, other: &Self) {
+        for (count, more) in self.levels.iter_mut().zip(other.levels) {
+            *count += more;
+        }
+        self.span = widest(self.span, other.span);
+    }
+}
+
+type Span = Option<(line::Time, line::Time)>;
+
+/// From the first to the last of both.
+fn widest(one: Span, other: Span) -> Span {
+    let (Some((a, b)), Some((c, d))) = (one, other) else {
+        return one.or(other);
+    };
+    Some((a.min(c), b.max(d)))
 }
 
 fn stats(rows: &BTreeMap<String, Row>, out: &mut impl Write) -> io::Result<()> {
@@ -165,8 +196,7 @@ fn stats(rows: &BTreeMap<String, Row>, out: &mut impl Write) -> io::Result<()> {
         table.row("all".to_owned(), sum);
     }
     table.write(out)?;
-    let spans = rows.values().filter_map(|row| row.span);
-    let span = spans.reduce(|(a, b), (c, d)| (a.min(c), b.max(d)));
+    let span = rows.values().map(|row| row.span).fold(None, widest);
     match span {
         Some((first, last)) => writeln!(out, "from {first} to {last}"),
         None => Ok(()),

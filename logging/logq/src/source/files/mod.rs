@@ -11,13 +11,17 @@ mod lines;
 mod merge;
 mod pool;
 mod read;
+mod straight;
 
 use std::{io, path::PathBuf};
 
+use self::pool::Pool;
 pub use self::{
     find::{Container, Found, Plain, find},
     merge::Merged,
+    pool::Work,
     read::Reader,
+    straight::{Counted, Piece, Written},
 };
 use super::Entry;
 use crate::filter::Filter;
@@ -51,6 +55,22 @@ impl FileError {
         let path = path.into();
         |error| Self::Io { path, error }
     }
+}
+
+/// What the work makes of the only source that there is; None when there are
+/// several, whose lines have to be brought in order.
+///
+/// # Errors
+/// When it is not there, or a folder holds no files.
+pub fn straight<W: Work>(
+    paths: &[PathBuf],
+    wanted: &Filter,
+    work: W,
+) -> Result<Option<impl Iterator<Item = Result<W::Made, FileError>>>, FileError> {
+    Ok(match <[Found; 1]>::try_from(find(paths)?) {
+        Ok([only]) => Some(Pool::new(work).source(only, wanted, 1)),
+        Err(_) => None,
+    })
 }
 
 /// The lines of these files and folders that fit a filter, the oldest first

@@ -30,6 +30,12 @@ pub trait Work: Send + Sync + 'static {
 
     /// Adds a line.
     fn line(&self, line: &Line<'_>, origin: &Origin, made: &mut Self::Made);
+
+    /// Asked in the order of the lines: whether what was made of a block can
+    /// follow what was accepted before. If not, it is made again.
+    fn accepts(&self, _made: &Self::Made) -> bool {
+        true
+    }
 }
 
 /// Threads that work on blocks, one for each core. They end with the last
@@ -165,11 +171,12 @@ impl<W: Work> Iterator for Ordered<W> {
         self.send_blocks();
         if let Some(Ok(done)) = self.begun.pop_front().map(|result| result.recv()) {
             let mut made = done.made;
-            if self.joiner.due().is_some() {
-                // The block goes on with what the one before it has begun.
-                made = make(&*self.work, &self.source, &done.block, &mut self.joiner);
-            } else {
+            // A block may go on with what the one before it has begun.
+            if self.joiner.due().is_none() && self.work.accepts(&made) {
                 self.joiner = done.joiner;
+            } else {
+                made = make(&*self.work, &self.source, &done.block, &mut self.joiner);
+                self.work.accepts(&made);
             }
             self.blocks.reuse(done.block);
             self.send_blocks();
@@ -185,6 +192,7 @@ impl<W: Work> Iterator for Ordered<W> {
         self.source.end(&mut self.joiner, &mut |line| {
             self.work.line(line, &self.source.origin, &mut made);
         });
+        self.work.accepts(&made);
         Some(Ok(made))
     }
 }
