@@ -128,6 +128,12 @@ impl<'a> Tidy<'a> {
         self.text_at(NAMES.component)
     }
 
+    /// Where it happened.
+    #[must_use]
+    pub fn stacktrace(&self) -> Option<&str> {
+        self.text_at(NAMES.stacktrace)
+    }
+
     fn at(&self, place: usize) -> Option<&Scalar<'a>> {
         let found = self.members.iter().find(|(own, _)| *own == place);
         found.map(|(_, value)| value)

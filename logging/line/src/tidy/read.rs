@@ -3,13 +3,13 @@
 
 use std::{borrow::Cow, fmt};
 
-use schema::{Kind, field};
+use schema::Kind;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
 use super::{
     Scalar,
-    names::{NAMES, Name, What},
+    names::{Level, NAMES, Name, What},
 };
 
 /// The members of a line; None when one of them is not as the schema has it.
@@ -52,7 +52,7 @@ impl Reading<'_> {
 }
 
 struct Object<'r, 'a> {
-    names: &'static [Name],
+    names: &'static Level,
     reading: &'r mut Reading<'a>,
 }
 
@@ -76,46 +76,34 @@ impl<'a> Visitor<'a> for Object<'_, 'a> {
         while let Some(name) = map.next_key_seed(Key(self.names))? {
             let name = name.ok_or_else(untidy)?;
             let number = match name.what {
-                What::Field(place) => place,
+                What::Field(place, _) | What::Labels(place) | What::Refused(place) => place,
                 What::Object(number, _) => NAMES.fields.len() + number,
             };
             if !self.reading.is_new(number) {
                 return Err(untidy());
             }
             match &name.what {
-                _ if self.reading.in_pod && is_of_pod(name.key) && is_top(self.names) => {
+                _ if self.reading.in_pod && name.is_of_pod => {
                     map.next_value_seed(Unneeded { short: false })?;
                 }
                 What::Object(_, names) => {
                     let reading = &mut *self.reading;
                     map.next_value_seed(Object { names, reading })?;
                 }
-                What::Field(place) => match NAMES.fields.get(*place).map(|field| (field.name, field.kind)) {
-                    Some((field::KUBERNETES_LABELS | field::KUBERNETES_OTHER_LABELS, _)) => {
-                        map.next_value_seed(Labels)?;
-                    }
-                    Some((field::LOG_IOSTREAM | field::EVENT_ID, _)) | None => return Err(untidy()),
-                    Some((_, kind)) => {
-                        let value = map.next_value_seed(Fitting(kind))?;
-                        self.reading.members.push((*place, value));
-                    }
-                },
+                What::Labels(_) => map.next_value_seed(Labels)?,
+                What::Field(place, kind) => {
+                    let value = map.next_value_seed(Fitting(*kind))?;
+                    self.reading.members.push((*place, value));
+                }
+                What::Refused(_) => return Err(untidy()),
             }
         }
         Ok(())
     }
 }
 
-fn is_of_pod(key: &str) -> bool {
-    key == "kubernetes" || key == field::COMPONENT
-}
-
-fn is_top(names: &[Name]) -> bool {
-    std::ptr::eq(names, NAMES.top.as_slice())
-}
-
 /// A name; None if the schema has none such here.
-struct Key(&'static [Name]);
+struct Key(&'static Level);
 
 impl<'a> DeserializeSeed<'a> for Key {
     type Value = Option<&'static Name>;
@@ -133,8 +121,7 @@ impl Visitor<'_> for Key {
     }
 
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        let at = self.0.binary_search_by(|name| name.key.cmp(key));
-        Ok(at.ok().and_then(|at| self.0.get(at)))
+        Ok(self.0.get(key))
     }
 }
 

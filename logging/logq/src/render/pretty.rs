@@ -9,6 +9,7 @@ use std::{
 use anstyle::Style;
 use chrono::{DateTime, Local, Utc};
 use line::{Document, Scalar, Tidy, Time};
+use memchr::memchr;
 use schema::field;
 use terminal::escape_into;
 
@@ -147,10 +148,7 @@ impl Shown for Tidy<'_> {
     }
 
     fn trace(&self) -> &str {
-        match self.get(field::EXCEPTION_STACKTRACE) {
-            Some(Scalar::Text(text)) => text,
-            _ => "",
-        }
+        self.stacktrace().unwrap_or_default()
     }
 
     fn put_fields(&self, pretty: &Pretty, dim: Style, out: &mut String) {
@@ -214,8 +212,9 @@ impl Pretty {
     pub fn write(&mut self, out: &mut impl Write, shown: &impl Shown, found: bool) -> io::Result<()> {
         let palette = if found { self.palette } else { Palette::NONE };
         let around = if found { Style::new() } else { self.palette.dim };
-        let mut message = shown.message().split('\n');
-        let first = message.next().unwrap_or_default();
+        let message = shown.message();
+        let end = memchr(b'\n', message.as_bytes()).unwrap_or(message.len());
+        let (first, more) = message.split_at(end);
 
         let mut line = mem::take(&mut self.line);
         line.clear();
@@ -244,7 +243,7 @@ impl Pretty {
             shown.put_fields(self, palette.dim, line);
         });
         line.push('\n');
-        for more in message.chain(shown.trace().lines()) {
+        for more in more.split('\n').skip(1).chain(shown.trace().lines()) {
             paint(&mut line, self.palette.dim, |line| {
                 line.push_str(INDENT);
                 put_visible(more, line);
@@ -297,7 +296,7 @@ const NANOS: i64 = 1_000_000_000;
 /// Adds a text without what a terminal acts on, tabs as spaces.
 fn put_visible(text: &str, out: &mut String) {
     let text = text.trim_end_matches('\r');
-    if text.contains('\t') {
+    if memchr(b'\t', text.as_bytes()).is_some() {
         escape_into(&text.replace('\t', "    "), out);
     } else {
         escape_into(text, out);

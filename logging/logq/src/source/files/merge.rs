@@ -8,6 +8,7 @@ use super::{Entry, FileError, Reader};
 
 /// The lines of several sources by time. Those of each source stay in its
 /// order: a line that is older than the one before it comes right after that.
+/// Lines that were left out do not count.
 pub struct Merged {
     readers: Vec<Reader>,
     /// The next line of each source.
