@@ -8,6 +8,7 @@ use schema::{FIELDS, Field, Kind, field};
 #[derive(Debug)]
 pub(super) struct Name {
     key: &'static str,
+    slot: usize,
     pub(super) what: What,
     /// Whether a pod's path says it better than the line.
     pub(super) is_of_pod: bool,
@@ -45,10 +46,10 @@ fn slot(key: &str) -> usize {
 
 impl Level {
     fn new(mut names: Vec<Name>) -> Self {
-        names.sort_by_key(|name| slot(name.key));
+        names.sort_by_key(|name| name.slot);
         let mut slots = [0; SLOTS];
         for (number, name) in (1..).zip(&names) {
-            if let Some(slot @ 0) = slots.get_mut(slot(name.key)) {
+            if let Some(slot @ 0) = slots.get_mut(name.slot) {
                 *slot = number;
             }
         }
@@ -60,7 +61,7 @@ impl Level {
         let own = slot(key);
         let first = usize::from(*self.slots.get(own)?).checked_sub(1)?;
         let rest = self.names.get(first..)?.iter();
-        rest.take_while(|name| slot(name.key) == own)
+        rest.take_while(|name| name.slot == own)
             .find(|name| name.key == key)
     }
 }
@@ -131,7 +132,12 @@ fn level(fields: &[&'static Field], first: usize, depth: usize, objects: &mut us
         };
         let key = part(one);
         let is_of_pod = depth == 0 && (key == "kubernetes" || key == field::COMPONENT);
-        names.push(Name { key, what, is_of_pod });
+        names.push(Name {
+            key,
+            slot: slot(key),
+            what,
+            is_of_pod,
+        });
         at += group.len();
     }
     Level::new(names)

@@ -12,6 +12,8 @@ mod merge;
 mod pool;
 mod read;
 mod straight;
+#[cfg(test)]
+mod tests;
 
 use std::{io, path::PathBuf};
 
@@ -40,6 +42,9 @@ pub enum FileError {
     /// A folder without a single file of log lines.
     #[error("{0}: no file of log lines in there (*.log, *.log.*, *.json, *.jsonl, also .gz and .zst)")]
     Empty(PathBuf),
+    /// A defect of this program.
+    #[error("a thread that reads lines has failed")]
+    Thread,
     /// A list of pods that is none.
     #[error("{path}: {error}")]
     Pods {

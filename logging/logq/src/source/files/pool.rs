@@ -82,17 +82,29 @@ impl<W: Work> Pool<W> {
 
     /// One of so many sources, of which lines are wanted that fit a filter.
     pub fn source(&self, found: Found, filter: &Filter, sources: usize) -> Ordered<W> {
+        let size = (MOST_BYTES / sources.max(1)).clamp(LEAST_BLOCK_BYTES, MOST_BLOCK_BYTES);
+        let ahead = if sources == 1 { 2 * self.threads } else { 1 };
+        self.source_in_blocks(found, filter, size, ahead)
+    }
+
+    /// The same in blocks of so many bytes, so many of them at a time.
+    pub(super) fn source_in_blocks(
+        &self,
+        found: Found,
+        filter: &Filter,
+        size: usize,
+        ahead: usize,
+    ) -> Ordered<W> {
         let (origin, files) = match found {
             Found::Container(Container { origin, files }) => (origin, files.into_iter().map(Some).collect()),
             Found::Plain(Plain { file }) => (Origin::Source(name(file.as_deref())), VecDeque::from([file])),
         };
-        let size = (MOST_BYTES / sources.max(1)).clamp(LEAST_BLOCK_BYTES, MOST_BLOCK_BYTES);
         Ordered {
             blocks: Blocks::new(files, size),
             source: Arc::new(Source::new(origin, filter)),
             work: Arc::clone(&self.work),
             jobs: self.jobs.clone(),
-            ahead: if sources == 1 { 2 * self.threads } else { 1 },
+            ahead,
             begun: VecDeque::new(),
             joiner: Joiner::new(),
             failed: None,
@@ -156,10 +168,9 @@ impl<W: Work> Ordered<W> {
             };
             let (done, result) = mpsc::channel();
             let source = Arc::clone(&self.source);
-            // The threads live as long as this sender does.
-            if self.jobs.send(Job { block, source, done }).is_ok() {
-                self.begun.push_back(result);
-            }
+            // When all threads have ended, the result will tell.
+            let _ = self.jobs.send(Job { block, source, done });
+            self.begun.push_back(result);
         }
     }
 }
@@ -169,7 +180,12 @@ impl<W: Work> Iterator for Ordered<W> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.send_blocks();
-        if let Some(Ok(done)) = self.begun.pop_front().map(|result| result.recv()) {
+        if let Some(result) = self.begun.pop_front() {
+            let Ok(done) = result.recv() else {
+                self.begun.clear();
+                self.stage = Stage::Ended;
+                return Some(Err(FileError::Thread));
+            };
             let mut made = done.made;
             // A block may go on with what the one before it has begun.
             if self.joiner.due().is_none() && self.work.accepts(&made) {

@@ -1,0 +1,187 @@
+//! How fast files are read: whole, filtered, counted; beside `grep -c` and
+//! `jq`, where they are installed.
+//!
+//! `cargo bench -p logq --bench files -- [--json FILE] [--bytes NUMBER]
+//! [--folder FOLDER] [--rounds NUMBER]` writes lines of the shapes that our
+//! programs write, 1 GB unless told otherwise, into a temporary file of the
+//! folder, prints a table and writes the same figures as JSON. In each round
+//! everything is measured once, so that a busy machine slows all of it; the
+//! medians count.
+
+#![allow(clippy::panic, reason = "a benchmark ends by panicking where a test does")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+
+#[path = "files/lines.rs"]
+mod lines;
+
+use std::{
+    error::Error,
+    fs,
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use serde_json::json;
+
+/// What is measured, and the arguments.
+const LOGQ: [(&str, &[&str]); 12] = [
+    ("whole", &[]),
+    ("whole, jsonl", &["-o", "jsonl"]),
+    ("whole, raw", &["-o", "raw"]),
+    ("stats", &["--stats"]),
+    ("level", &["--level", "warn"]),
+    ("field", &["-f", "photo.id=777"]),
+    ("number", &["-f", "duration_seconds>5"]),
+    (
+        "time",
+        &["--since", lines::A_SECOND, "--until", lines::THE_NEXT_SECOND],
+    ),
+    ("trace", &["--trace", lines::TRACE]),
+    ("literal", &["--grep", lines::RARE]),
+    ("regex", &["--grep", "time(d out|out)"]),
+    ("any case", &["--grep", "(?i)POOL Timed"]),
+];
+
+/// What it is measured beside.
+const OTHERS: [(&str, &[&str]); 2] = [
+    ("grep", &["-c", lines::RARE]),
+    ("jq", &["-c", "select(.level == \"warn\" or .level == \"error\")"]),
+];
+
+struct Arguments {
+    json: Option<PathBuf>,
+    bytes: u64,
+    folder: PathBuf,
+    rounds: usize,
+}
+
+struct Row {
+    name: String,
+    seconds: Vec<f64>,
+}
+
+impl Row {
+    fn median(&self) -> f64 {
+        let mut seconds = self.seconds.clone();
+        seconds.sort_by(f64::total_cmp);
+        seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = arguments()?;
+    let file = tempfile::Builder::new()
+        .suffix(".jsonl")
+        .tempfile_in(&arguments.folder)?;
+    let mut out = BufWriter::new(file.as_file());
+    let mut lines = lines::Lines::new();
+    let mut bytes = 0;
+    while bytes < arguments.bytes {
+        let line = lines.next_line();
+        bytes += line.len() as u64;
+        out.write_all(line.as_bytes())?;
+    }
+    out.flush()?;
+    drop(out);
+
+    let row = |name: &str| Row {
+        name: name.to_owned(),
+        seconds: Vec::new(),
+    };
+    let mut rows: Vec<Row> = LOGQ.iter().map(|(name, _)| row(name)).collect();
+    let mut memory = 0;
+    for _ in 0..arguments.rounds {
+        for (row, (_, options)) in rows.iter_mut().zip(LOGQ) {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
+            row.seconds.push(seconds(command.args(options), file.path())?);
+        }
+        if memory == 0 {
+            // In KiB, the most that one child has had.
+            memory = getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss();
+        }
+        for (program, options) in OTHERS {
+            let Ok(seconds) = seconds(Command::new(program).args(options), file.path()) else {
+                continue;
+            };
+            match rows.iter_mut().find(|row| row.name == program) {
+                Some(row) => row.seconds.push(seconds),
+                None => rows.push(Row {
+                    name: program.to_owned(),
+                    seconds: vec![seconds],
+                }),
+            }
+        }
+    }
+    table(&rows, bytes, memory);
+    if let Some(path) = arguments.json {
+        let measured =
+            |row: &Row| json!({ "name": row.name, "seconds": row.seconds, "median": row.median() });
+        let figures = json!({
+            "bytes": bytes, "peak_kib": memory, "rows": rows.iter().map(measured).collect::<Vec<_>>(),
+        });
+        fs::write(path, serde_json::to_vec_pretty(&figures)?)?;
+    }
+    Ok(())
+}
+
+/// How long a program takes. What it prints goes nowhere; that of grep is
+/// read, as it stops at the first line when nobody reads.
+fn seconds(command: &mut Command, file: &Path) -> Result<f64, Box<dyn Error>> {
+    let is_grep = command.get_program() == "grep";
+    let out = if is_grep { Stdio::piped() } else { Stdio::null() };
+    command.arg(file).stdout(out).stderr(Stdio::inherit());
+    let begin = Instant::now();
+    let output = command.output()?;
+    let seconds = begin.elapsed().as_secs_f64();
+    if output.status.code().is_none_or(|code| code > 1) {
+        return Err(format!("{command:?}: {}", output.status).into());
+    }
+    Ok(seconds)
+}
+
+fn table(rows: &[Row], bytes: u64, memory: i64) {
+    let grep = rows.iter().find(|row| row.name == "grep").map(Row::median);
+    println!(
+        "{:>14} {:>9} {:>7} {:>9}",
+        "of 1 file", "seconds", "GB/s", "of grep"
+    );
+    for row in rows {
+        let median = row.median();
+        println!(
+            "{:>14} {median:>9.3} {:>7.2} {:>9}",
+            row.name,
+            bytes as f64 / 1e9 / median,
+            grep.map_or_else(String::new, |grep| format!("{:.0} %", 100.0 * grep / median)),
+        );
+    }
+    println!(
+        "{:.2} GB, at most {} MiB of memory",
+        bytes as f64 / 1e9,
+        memory / 1024
+    );
+}
+
+fn arguments() -> Result<Arguments, Box<dyn Error>> {
+    let mut read = Arguments {
+        json: None,
+        bytes: 1_000_000_000,
+        folder: PathBuf::from(env!("CARGO_TARGET_TMPDIR")),
+        rounds: 5,
+    };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or(format!("{argument} takes a value"));
+        match argument.as_str() {
+            "--json" => read.json = Some(value()?.into()),
+            "--bytes" => read.bytes = value()?.parse()?,
+            "--folder" => read.folder = value()?.into(),
+            "--rounds" => read.rounds = value()?.parse()?,
+            "--bench" => {}
+            other => return Err(format!("{other}: none of --json, --bytes, --folder, --rounds").into()),
+        }
+    }
+    Ok(read)
+}
