@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::found::{Detection, count};
 
-const POLL: Duration = Duration::from_millis(50);
+const POLL: Duration = Duration::from_millis(100);
 
 /// How long one photo may take. Far beyond what a photo takes on a slow machine, with a backlog before it.
 const PATIENCE: Duration = Duration::from_secs(600);

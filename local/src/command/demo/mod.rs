@@ -14,7 +14,7 @@ use futures::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use local::{Environment, Lasting};
 
-use super::lasting::{search, write_environment};
+use super::lasting::write_environment;
 use super::say;
 use journey::{Client, Journey};
 
@@ -77,8 +77,6 @@ async fn on(lasting: &mut Lasting, files: &[PathBuf], start: Instant) -> anyhow:
     .collect()
     .await;
     bar.finish_and_clear();
-    // After the photos: it keeps two cores busy for half a minute, and their times are meant to tell about photos.
-    search(lasting).await?;
     let environment = write_environment(lasting)?;
     report::print(&journeys, lasting, &address, &environment);
     Ok(if journeys.iter().all(Journey::succeeded) {

@@ -38,9 +38,6 @@ pub fn print(journeys: &[Journey], lasting: &Lasting, address: &str, environment
         "in the store     bucket {}, {}",
         store.output_bucket, store.endpoint
     ));
-    if let Ok(opensearch) = stack.opensearch() {
-        say(&format!("OpenSearch       {}", opensearch.access().url));
-    }
     for (heading, name) in [("metrics", "irmgard"), ("", "anonymizer")] {
         if let Some(service) = lasting.service(name) {
             say(&format!(

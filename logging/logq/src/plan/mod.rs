@@ -254,6 +254,7 @@ impl Known {
         }
         if let Some(photo) = wanted.photo
             && about(photo).matches(document)
+            && !reads(document)
         {
             self.traces.extend(document.trace_id().map(str::to_owned));
         }
@@ -262,6 +263,12 @@ impl Known {
 
 fn is(field: &str, value: &str) -> Filter {
     Filter::Is(field.to_owned(), Literal::new(value))
+}
+
+/// Whether it tells that somebody looked at the photo: the trace of that is no
+/// part of the photo's way.
+fn reads(document: &Document) -> bool {
+    matches!(document.text(field::HTTP_REQUEST_METHOD), Some("GET" | "HEAD"))
 }
 
 fn about(photo: i64) -> Filter {

@@ -76,6 +76,10 @@ async fn full_indices_are_closed_old_ones_go_and_the_written_one_stays() {
     store.create(&lines(50, 60)).await;
     assert_eq!(store.count("logs-irmgard", &everything).await, 60);
 
+    // Filled just now, it is kept.
+    assert_eq!(changes(&store.retain(LATER).await), Vec::<&Outcome>::new());
+    assert_eq!(store.count("logs-irmgard", &everything).await, 60);
+
     // A second after it was filled the first one may go.
     let brief = Limits {
         keep: Age(Duration::from_secs(1)),
