@@ -16,7 +16,7 @@ use line::{Document, Tidy};
 pub use self::{
     colour::Palette,
     fields::{Chosen, NoFields},
-    pretty::Pretty,
+    pretty::{Column, Laid, Pretty},
 };
 use crate::{cli::Output, source::Entry};
 
@@ -100,24 +100,6 @@ impl<W: Write> Renderer<W> {
         }
     }
 
-    /// Columns of the widest component so far.
-    #[must_use]
-    pub fn width(&self) -> usize {
-        match &self.form {
-            Form::Pretty(pretty) => pretty.width(),
-            _ => 0,
-        }
-    }
-
-    /// Goes on with lines of this width.
-    #[must_use]
-    pub fn with_width(mut self, width: usize) -> Self {
-        if let Form::Pretty(pretty) = &mut self.form {
-            pretty.set_width(width);
-        }
-        self
-    }
-
     /// Whether a [`Tidy`] line has all that is shown.
     #[must_use]
     pub fn is_told_by_tidy(&self) -> bool {
@@ -128,23 +110,28 @@ impl<W: Write> Renderer<W> {
         }
     }
 
-    /// Writes a line that was found, if [`Self::is_told_by_tidy`].
+    /// Writes a line that was found, if [`Self::is_told_by_tidy`], without the
+    /// blanks that align it.
     ///
     /// # Errors
     /// The output's.
-    pub fn tidy(&mut self, tidy: &Tidy<'_>, raw: &[u8]) -> io::Result<()> {
+    pub fn lay_tidy(&mut self, tidy: &Tidy<'_>, raw: &[u8]) -> io::Result<Option<Laid>> {
         match &mut self.form {
-            Form::Pretty(pretty) => pretty.write(&mut self.out, tidy, true),
-            _ => self.raw(raw),
+            Form::Pretty(pretty) => pretty.write_laid(&mut self.out, tidy).map(Some),
+            _ => self.raw(raw).map(|()| None),
         }
     }
 
-    /// Writes a line that was found, and was written so by its program.
+    /// Writes a line that was found, without the blanks that align it. `raw`:
+    /// as its program wrote it.
     ///
     /// # Errors
     /// The output's.
-    pub fn document(&mut self, document: &Document, raw: &[u8]) -> io::Result<()> {
-        self.write(document, Some(raw), true)
+    pub fn lay(&mut self, document: &Document, raw: &[u8]) -> io::Result<Option<Laid>> {
+        match &mut self.form {
+            Form::Pretty(pretty) => pretty.write_laid(&mut self.out, document).map(Some),
+            _ => self.write(document, Some(raw), true).map(|()| None),
+        }
     }
 
     fn entry(&mut self, entry: &Entry, found: bool) -> io::Result<()> {
@@ -195,6 +182,11 @@ impl<W: Write> Renderer<W> {
                 .write_all(if self.written == 0 { b"[]\n" } else { b"\n]\n" })?;
         }
         self.out.flush()
+    }
+
+    /// What was written to.
+    pub fn into_output(self) -> W {
+        self.out
     }
 
     /// How it is.

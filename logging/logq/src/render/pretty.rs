@@ -72,11 +72,43 @@ pub struct Pretty {
     palette: Palette,
     chosen: Chosen,
     clock: Clock,
-    /// Columns of the widest component so far.
-    width: usize,
+    column: Column,
     /// The fields of [`Tidy::fields`] that are shown, with ` name=`.
     keys: Vec<Option<String>>,
     line: String,
+}
+
+/// The column of components: as wide as the widest so far.
+#[derive(Debug)]
+pub struct Column(usize);
+
+impl Default for Column {
+    fn default() -> Self {
+        Self(NARROWEST)
+    }
+}
+
+/// Where in a line its component ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Laid {
+    at: usize,
+    columns: usize,
+}
+
+impl Column {
+    /// Writes a line, aligned with those before it.
+    ///
+    /// # Errors
+    /// The output's.
+    pub fn write(&mut self, line: &[u8], laid: Laid, out: &mut impl Write) -> io::Result<()> {
+        const BLANKS: [u8; WIDEST] = [b' '; WIDEST];
+        self.0 = self.0.max(laid.columns.min(WIDEST));
+        let blanks = self.0.saturating_sub(laid.columns);
+        let (begin, end) = line.split_at_checked(laid.at).unwrap_or((line, &[]));
+        out.write_all(begin)?;
+        out.write_all(BLANKS.get(..blanks).unwrap_or_default())?;
+        out.write_all(end)
+    }
 }
 
 /// A line, in whichever way it was read.
@@ -176,7 +208,7 @@ impl Pretty {
             palette,
             chosen,
             clock: Clock { utc, second: None },
-            width: NARROWEST,
+            column: Column::default(),
             keys: Vec::new(),
             line: String::new(),
         };
@@ -186,17 +218,6 @@ impl Pretty {
         });
         pretty.keys = keys.collect();
         pretty
-    }
-
-    /// Columns of the widest component so far.
-    #[must_use]
-    pub const fn width(&self) -> usize {
-        self.width
-    }
-
-    /// Goes on after lines of this width.
-    pub const fn set_width(&mut self, width: usize) {
-        self.width = width;
     }
 
     /// Whether [`Tidy`] has all that is shown.
@@ -210,6 +231,21 @@ impl Pretty {
     /// # Errors
     /// The output's.
     pub fn write(&mut self, out: &mut impl Write, shown: &impl Shown, found: bool) -> io::Result<()> {
+        let laid = self.lay(shown, found);
+        self.column.write(self.line.as_bytes(), laid, out)
+    }
+
+    /// The same without the blanks that align it with the lines before it.
+    ///
+    /// # Errors
+    /// The output's.
+    pub fn write_laid(&mut self, out: &mut impl Write, shown: &impl Shown) -> io::Result<Laid> {
+        let laid = self.lay(shown, true);
+        out.write_all(self.line.as_bytes())?;
+        Ok(laid)
+    }
+
+    fn lay(&mut self, shown: &impl Shown, found: bool) -> Laid {
         let palette = if found { self.palette } else { Palette::NONE };
         let around = if found { Style::new() } else { self.palette.dim };
         let message = shown.message();
@@ -217,6 +253,7 @@ impl Pretty {
         let (first, more) = message.split_at(end);
 
         let mut line = mem::take(&mut self.line);
+        let mut laid = Laid::default();
         line.clear();
         paint(&mut line, around, |line| {
             paint(line, palette.dim, |line| self.clock.put(shown.time(), line));
@@ -234,9 +271,10 @@ impl Pretty {
             paint(line, palette.component, |line| {
                 let begin = line.len();
                 escape_into(shown.component().unwrap_or("-"), line);
-                let columns = pad(line, begin, 0);
-                self.width = self.width.max(columns.min(WIDEST));
-                pad(line, begin, self.width);
+                laid = Laid {
+                    at: line.len(),
+                    columns: pad(line, begin, 0),
+                };
             });
             line.push(' ');
             paint(line, palette.message, |line| put_visible(first, line));
@@ -251,7 +289,7 @@ impl Pretty {
             line.push('\n');
         }
         self.line = line;
-        out.write_all(self.line.as_bytes())
+        laid
     }
 
     fn shows(&self, name: &str) -> bool {

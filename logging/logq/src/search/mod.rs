@@ -9,10 +9,10 @@ use crate::{
     cli::{Output, Search, UnknownView},
     filter::Filter,
     plan::{Known, Unclear, Wanted},
-    render::{NoFields, Renderer},
+    render::{Column, NoFields, Renderer},
     source::{
         Entry,
-        files::{self, Counted, FileError, Piece, Written},
+        files::{self, FileError, Strip},
     },
     summary::{NoSummary, Summary},
 };
@@ -120,22 +120,15 @@ pub fn files<W: Write>(search: &Search, wanted: &Wanted, out: Renderer<W>) -> Re
     }
     let filter = wanted.filter(&known);
     if let Some(summary) = Summary::of(&search.show)? {
-        if matches!(summary, Summary::Stats(_))
-            && let Some(parts) = files::straight(&search.files, &filter, Counted::new(filter.clone()))?
-        {
-            return counted(parts, summary, out, outcome);
+        if matches!(summary, Summary::Stats(_)) {
+            return counted(files::counted(&search.files, &filter)?, summary, out, outcome);
         }
         return summarise(files::open(&search.files, &filter)?, summary, out, outcome);
     }
     let context = Context::of(&search.show);
-    if is_straight(search, &context)
-        && let Some(pieces) = files::straight(
-            &search.files,
-            &filter,
-            Written::new(filter.clone(), out.style().clone()),
-        )?
-    {
-        return written(pieces, out, outcome);
+    if is_straight(search, &context) {
+        let strips = files::written(&search.files, &filter, out.style())?;
+        return written(strips, out, outcome);
     }
     let least = if context.is_wanted() {
         wanted.scope(&known)
@@ -175,17 +168,20 @@ fn counted<W: Write>(
 }
 
 fn written<W: Write>(
-    pieces: impl Iterator<Item = Result<Piece, FileError>>,
+    strips: impl Iterator<Item = Result<Strip, FileError>>,
     mut out: Renderer<W>,
     mut outcome: Outcome,
 ) -> Result<Outcome, SearchError> {
-    for piece in pieces {
-        match piece {
-            Ok(mut piece) => {
-                outcome.found += piece.found;
-                out.output().write_all(piece.shown.output())?;
+    let mut column = Column::default();
+    for strip in strips {
+        match strip {
+            Ok(strip) => {
+                outcome.found += 1;
+                strip.write(&mut column, out.output())?;
                 // What comes of a pipe is shown as it comes.
-                out.flush()?;
+                if strip.is_last() {
+                    out.flush()?;
+                }
             }
             Err(error) => outcome.errors.push(error.to_string()),
         }

@@ -4,15 +4,21 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 
 use line::Time;
 
-use super::{Entry, FileError, Reader};
+use super::FileError;
+
+/// Something that has a time.
+pub trait Timed {
+    /// When it happened.
+    fn time(&self) -> Option<Time>;
+}
 
 /// The lines of several sources by time. Those of each source stay in its
 /// order: a line that is older than the one before it comes right after that.
 /// Lines that were left out do not count.
-pub struct Merged {
-    readers: Vec<Reader>,
+pub struct Merged<R, T> {
+    readers: Vec<R>,
     /// The next line of each source.
-    next: Vec<Option<Entry>>,
+    next: Vec<Option<T>>,
     /// By time, then by the source's number.
     order: BinaryHeap<Reverse<(Time, usize)>>,
     /// The time of each source's line before.
@@ -21,10 +27,10 @@ pub struct Merged {
     begun: bool,
 }
 
-impl Merged {
+impl<T: Timed, R: Iterator<Item = Result<T, FileError>>> Merged<R, T> {
     /// Reads nothing yet.
     #[must_use]
-    pub fn new(readers: Vec<Reader>) -> Self {
+    pub fn new(readers: Vec<R>) -> Self {
         Self {
             next: readers.iter().map(|_| None).collect(),
             reached: readers.iter().map(|_| Time::from_nanos(0)).collect(),
@@ -44,7 +50,7 @@ impl Merged {
                 if let (Some(reached), Some(next)) = (self.reached.get_mut(source), self.next.get_mut(source))
                 {
                     // A line without a time belongs to the one before it.
-                    *reached = entry.document.timestamp().unwrap_or(*reached).max(*reached);
+                    *reached = entry.time().unwrap_or(*reached).max(*reached);
                     self.order.push(Reverse((*reached, source)));
                     *next = Some(entry);
                 }
@@ -55,8 +61,8 @@ impl Merged {
     }
 }
 
-impl Iterator for Merged {
-    type Item = Result<Entry, FileError>;
+impl<T: Timed, R: Iterator<Item = Result<T, FileError>>> Iterator for Merged<R, T> {
+    type Item = Result<T, FileError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if !std::mem::replace(&mut self.begun, true) {

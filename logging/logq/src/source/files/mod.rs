@@ -17,16 +17,18 @@ mod tests;
 
 use std::{io, path::PathBuf};
 
-use self::pool::Pool;
 pub use self::{
     find::{Container, Found, Plain, find},
+    straight::Strip,
+};
+use self::{
     merge::Merged,
-    pool::Work,
-    read::Reader,
+    pool::Pool,
+    read::{Entries, Reader},
     straight::{Counted, Piece, Written},
 };
 use super::Entry;
-use crate::filter::Filter;
+use crate::{filter::Filter, render::Style, summary::Summary};
 
 /// A file that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -62,20 +64,34 @@ impl FileError {
     }
 }
 
-/// What the work makes of the only source that there is; None when there are
-/// several, whose lines have to be brought in order.
+/// How many of the lines that fit a filter there are by component and level,
+/// in parts that are to be joined.
 ///
 /// # Errors
-/// When it is not there, or a folder holds no files.
-pub fn straight<W: Work>(
+/// When one of the paths is not there, or a folder holds no files.
+pub fn counted(
     paths: &[PathBuf],
     wanted: &Filter,
-    work: W,
-) -> Result<Option<impl Iterator<Item = Result<W::Made, FileError>>>, FileError> {
-    Ok(match <[Found; 1]>::try_from(find(paths)?) {
-        Ok([only]) => Some(Pool::new(work).source(only, wanted, 1)),
-        Err(_) => None,
-    })
+) -> Result<impl Iterator<Item = Result<(Summary, u64), FileError>> + use<>, FileError> {
+    let pool = Pool::new(Counted::new(wanted.clone()));
+    // Their order does not matter: each is read as if it were the only one.
+    let sources = find(paths)?.into_iter();
+    let sources: Vec<_> = sources.map(|found| pool.source(found, wanted, 1)).collect();
+    Ok(sources.into_iter().flatten())
+}
+
+/// The lines that fit a filter as they are shown, the oldest first where there
+/// are several sources.
+///
+/// # Errors
+/// When one of the paths is not there, or a folder holds no files.
+pub fn written(
+    paths: &[PathBuf],
+    wanted: &Filter,
+    style: &Style,
+) -> Result<impl Iterator<Item = Result<Strip, FileError>> + use<>, FileError> {
+    let work = Written::new(wanted.clone(), style.clone());
+    Ok(Merged::new(Reader::all(find(paths)?, wanted, work)))
 }
 
 /// The lines of these files and folders that fit a filter, the oldest first
@@ -83,6 +99,12 @@ pub fn straight<W: Work>(
 ///
 /// # Errors
 /// When one of them is not there, or a folder holds none.
-pub fn open(paths: &[PathBuf], wanted: &Filter) -> Result<Merged, FileError> {
-    Ok(Merged::new(Reader::all(find(paths)?, wanted)))
+pub fn open(
+    paths: &[PathBuf],
+    wanted: &Filter,
+) -> Result<impl Iterator<Item = Result<Entry, FileError>> + use<>, FileError> {
+    let work = Entries {
+        wanted: wanted.clone(),
+    };
+    Ok(Merged::new(Reader::all(find(paths)?, wanted, work)))
 }

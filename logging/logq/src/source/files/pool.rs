@@ -30,12 +30,6 @@ pub trait Work: Send + Sync + 'static {
 
     /// Adds a line.
     fn line(&self, line: &Line<'_>, origin: &Origin, made: &mut Self::Made);
-
-    /// Asked in the order of the lines: whether what was made of a block can
-    /// follow what was accepted before. If not, it is made again.
-    fn accepts(&self, _made: &Self::Made) -> bool {
-        true
-    }
 }
 
 /// Threads that work on blocks, one for each core. They end with the last
@@ -188,11 +182,10 @@ impl<W: Work> Iterator for Ordered<W> {
             };
             let mut made = done.made;
             // A block may go on with what the one before it has begun.
-            if self.joiner.due().is_none() && self.work.accepts(&made) {
+            if self.joiner.due().is_none() {
                 self.joiner = done.joiner;
             } else {
                 made = make(&*self.work, &self.source, &done.block, &mut self.joiner);
-                self.work.accepts(&made);
             }
             self.blocks.reuse(done.block);
             self.send_blocks();
@@ -208,7 +201,6 @@ impl<W: Work> Iterator for Ordered<W> {
         self.source.end(&mut self.joiner, &mut |line| {
             self.work.line(line, &self.source.origin, &mut made);
         });
-        self.work.accepts(&made);
         Some(Ok(made))
     }
 }

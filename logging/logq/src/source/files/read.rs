@@ -1,19 +1,37 @@
 //! One source, line by line.
 
-use std::collections::VecDeque;
+use std::vec;
 
-use line::{Line, Origin, normalize};
+use line::{Line, Origin, Time, normalize};
 
 use super::{
-    Entry, FileError, Found,
+    Entry, FileError, Found, Piece, Strip, Written,
+    merge::Timed,
     pool::{Ordered, Pool, Work},
 };
 use crate::filter::Filter;
 
-/// Reads the lines of one container or one file, in their order.
-pub struct Reader {
-    blocks: Ordered<Entries>,
-    ready: VecDeque<Entry>,
+/// The lines of one container or one file, in their order.
+pub struct Reader<W: Lines> {
+    blocks: Ordered<W>,
+    ready: vec::IntoIter<W::One>,
+}
+
+/// Work that makes something of each line.
+pub trait Lines: Work {
+    /// What a line becomes.
+    type One: Timed;
+
+    /// One after the other.
+    fn each(made: Self::Made) -> Vec<Self::One>;
+}
+
+impl Lines for Written {
+    type One = Strip;
+
+    fn each(made: Piece) -> Vec<Strip> {
+        made.strips().collect()
+    }
 }
 
 /// Makes entries of lines.
@@ -23,46 +41,58 @@ pub struct Entries {
 }
 
 impl Work for Entries {
-    type Made = VecDeque<Entry>;
+    type Made = Vec<Entry>;
 
     fn nothing(&self) -> Self::Made {
-        VecDeque::new()
+        Vec::new()
     }
 
     fn line(&self, line: &Line<'_>, origin: &Origin, made: &mut Self::Made) {
         let document = normalize(line, origin);
         if self.wanted.matches(&document) {
             let raw = Some(line.content.to_vec());
-            made.push_back(Entry { document, raw });
+            made.push(Entry { document, raw });
         }
     }
 }
 
-impl Reader {
+impl Lines for Entries {
+    type One = Entry;
+
+    fn each(made: Vec<Entry>) -> Vec<Entry> {
+        made
+    }
+}
+
+impl Timed for Entry {
+    fn time(&self) -> Option<Time> {
+        self.document.timestamp()
+    }
+}
+
+impl<W: Lines> Reader<W> {
     /// Readers of these sources; they open nothing yet.
-    pub fn all(found: Vec<Found>, wanted: &Filter) -> Vec<Self> {
+    pub fn all(found: Vec<Found>, wanted: &Filter, work: W) -> Vec<Self> {
         let sources = found.len();
-        let pool = Pool::new(Entries {
-            wanted: wanted.clone(),
-        });
+        let pool = Pool::new(work);
         let reader = |found| Self {
             blocks: pool.source(found, wanted, sources),
-            ready: VecDeque::new(),
+            ready: Vec::new().into_iter(),
         };
         found.into_iter().map(reader).collect()
     }
 }
 
-impl Iterator for Reader {
-    type Item = Result<Entry, FileError>;
+impl<W: Lines> Iterator for Reader<W> {
+    type Item = Result<W::One, FileError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(entry) = self.ready.pop_front() {
-                return Some(Ok(entry));
+            if let Some(one) = self.ready.next() {
+                return Some(Ok(one));
             }
             match self.blocks.next()? {
-                Ok(ready) => self.ready = ready,
+                Ok(made) => self.ready = W::each(made).into_iter(),
                 Err(error) => return Some(Err(error)),
             }
         }
