@@ -111,7 +111,7 @@ fn read(draft: &mut Draft, line: &Line<'_>, text: &str, claims: bool) -> Told {
 
 /// The line's id. Of a pod's line: from what files, Fluentd and `kubectl logs
 /// --timestamps` tell alike.
-fn id(line: &Line<'_>, origin: &Origin, text: &str) -> String {
+pub(crate) fn id(line: &Line<'_>, origin: &Origin, text: &str) -> String {
     let mut hash = Sha256::new();
     let mut part = |bytes: &[u8]| {
         hash.update(bytes);
@@ -134,7 +134,12 @@ fn id(line: &Line<'_>, origin: &Origin, text: &str) -> String {
     let mut hex = String::with_capacity(64);
     for byte in hash.finalize() {
         for digit in [byte >> 4, byte & 15] {
-            hex.extend(char::from_digit(u32::from(digit), 16));
+            let letter = if digit < 10 {
+                b'0' + digit
+            } else {
+                b'a' + digit - 10
+            };
+            hex.push(char::from(letter));
         }
     }
     hex

@@ -2,6 +2,7 @@
 
 mod names;
 mod read;
+mod write;
 
 use std::borrow::Cow;
 
@@ -21,6 +22,8 @@ pub struct Tidy<'a> {
     /// By the field's place among [`Tidy::fields`], sorted.
     members: Vec<(usize, Scalar<'a>)>,
     time: Time,
+    /// Whether the line has labels, which are left out here.
+    labels: bool,
 }
 
 /// The value of a field.
@@ -49,7 +52,7 @@ impl<'a> Tidy<'a> {
             Origin::Pod(pod) => Some(pod.component()),
             Origin::Source(_) => None,
         };
-        let mut members = read::members(text, component.is_some())?;
+        let (mut members, labels) = read::members(text, component.is_some())?;
         let own = |value: &'a str| Scalar::Text(value.into());
         members.extend(component.map(|name| (NAMES.component, own(name))));
         members.extend(line.stream.map(|stream| (NAMES.iostream, own(stream.name()))));
@@ -57,6 +60,7 @@ impl<'a> Tidy<'a> {
         let mut tidy = Self {
             members,
             time: Time::from_nanos(0),
+            labels,
         };
         tidy.time = Time::parse(tidy.text_at(NAMES.timestamp)?)?;
         tidy.text_at(NAMES.message)?;
@@ -75,6 +79,12 @@ impl<'a> Tidy<'a> {
     pub fn tells(name: &str) -> bool {
         let object = name.split('.').next();
         !matches!(object, Some("kubernetes" | "event" | ""))
+    }
+
+    /// Whether nothing that the line says is left out here.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        !self.labels
     }
 
     /// The fields that the line has, by their places among [`Self::fields`],

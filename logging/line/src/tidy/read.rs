@@ -13,12 +13,14 @@ use super::{
 };
 
 /// The members of a line; None when one of them is not as the schema has it.
-/// `in_pod`: whether what the line says of its pod does not count.
-pub(super) fn members(text: &str, in_pod: bool) -> Option<Vec<(usize, Scalar<'_>)>> {
+/// `in_pod`: whether what the line says of its pod does not count. Also whether
+/// labels were left out.
+pub(super) fn members(text: &str, in_pod: bool) -> Option<(Vec<(usize, Scalar<'_>)>, bool)> {
     let mut reading = Reading {
         members: Vec::with_capacity(32),
         seen: [0; 4],
         in_pod,
+        labels: false,
     };
     let mut json = serde_json::Deserializer::from_str(text);
     let object = Object {
@@ -27,7 +29,7 @@ pub(super) fn members(text: &str, in_pod: bool) -> Option<Vec<(usize, Scalar<'_>
     };
     object.deserialize(&mut json).ok()?;
     json.end().ok()?;
-    Some(reading.members)
+    Some((reading.members, reading.labels))
 }
 
 struct Reading<'a> {
@@ -36,6 +38,7 @@ struct Reading<'a> {
     /// name a document has the last.
     seen: [u64; 4],
     in_pod: bool,
+    labels: bool,
 }
 
 impl Reading<'_> {
@@ -90,7 +93,10 @@ impl<'a> Visitor<'a> for Object<'_, 'a> {
                     let reading = &mut *self.reading;
                     map.next_value_seed(Object { names, reading })?;
                 }
-                What::Labels(_) => map.next_value_seed(Labels)?,
+                What::Labels(_) => {
+                    self.reading.labels = true;
+                    map.next_value_seed(Labels)?;
+                }
                 What::Field(place, kind) => {
                     let value = map.next_value_seed(Fitting(*kind))?;
                     self.reading.members.push((*place, value));

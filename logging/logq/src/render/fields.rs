@@ -55,6 +55,12 @@ impl Chosen {
         !self.only.is_empty()
     }
 
+    /// Whether every field is shown.
+    #[must_use]
+    pub const fn is_everything(&self) -> bool {
+        self.only.is_empty() && self.hidden.is_empty()
+    }
+
     /// Whether a field is shown.
     #[must_use]
     pub fn shows(&self, name: &str) -> bool {
@@ -65,7 +71,7 @@ impl Chosen {
     /// The document with the chosen fields.
     #[must_use]
     pub fn json(&self, document: &Document) -> String {
-        if self.only.is_empty() && self.hidden.is_empty() {
+        if self.is_everything() {
             return document.to_json();
         }
         serde_json::to_string(&self.within(document.members(), "")).unwrap_or_default()

@@ -11,7 +11,7 @@ pub mod waterfall;
 
 use std::io::{self, Write};
 
-use line::{Document, Tidy};
+use line::{Document, Line, Origin, Tidy};
 
 pub use self::{
     colour::Palette,
@@ -105,21 +105,39 @@ impl<W: Write> Renderer<W> {
     pub fn is_told_by_tidy(&self) -> bool {
         match &self.form {
             Form::Pretty(pretty) => pretty.is_told_by_tidy(),
+            Form::Jsonl => self.style.chosen.is_everything(),
             Form::Raw => true,
-            Form::Jsonl | Form::Json | Form::Logfmt => false,
+            Form::Json | Form::Logfmt => false,
         }
     }
 
-    /// Writes a line that was found, if [`Self::is_told_by_tidy`], without the
-    /// blanks that align it.
+    /// Whether a [`Tidy`] line has all that is shown of this one.
+    #[must_use]
+    pub const fn is_told_by(&self, tidy: &Tidy<'_>) -> bool {
+        !matches!(self.form, Form::Jsonl) || tidy.is_whole()
+    }
+
+    /// Writes a line that was found, if [`Self::is_told_by_tidy`] and
+    /// [`Self::is_told_by`] it, without the blanks that align it.
     ///
     /// # Errors
     /// The output's.
-    pub fn lay_tidy(&mut self, tidy: &Tidy<'_>, raw: &[u8]) -> io::Result<Option<Laid>> {
+    pub fn lay_tidy(
+        &mut self,
+        tidy: &Tidy<'_>,
+        line: &Line<'_>,
+        origin: &Origin,
+    ) -> io::Result<Option<Laid>> {
         match &mut self.form {
-            Form::Pretty(pretty) => pretty.write_laid(&mut self.out, tidy).map(Some),
-            _ => self.raw(raw).map(|()| None),
+            Form::Pretty(pretty) => return pretty.write_laid(&mut self.out, tidy).map(Some),
+            Form::Jsonl => {
+                let mut json = String::with_capacity(2 * line.content.len());
+                tidy.put_json(line, origin, &mut json);
+                writeln!(self.out, "{}", terminal::escaped(&json))?;
+            }
+            _ => self.raw(&line.content)?,
         }
+        Ok(None)
     }
 
     /// Writes a line that was found, without the blanks that align it. `raw`:

@@ -124,9 +124,10 @@ impl Work for Written {
     fn line(&self, line: &Line<'_>, origin: &Origin, made: &mut Piece) {
         if self.tidy
             && let Some(tidy) = Tidy::read(line, origin)
+            && made.out.is_told_by(&tidy)
         {
             if self.wanted.matches(&tidy) {
-                let laid = made.out.lay_tidy(&tidy, &line.content);
+                let laid = made.out.lay_tidy(&tidy, line, origin);
                 made.mark(laid, Some(tidy.time()));
             }
             return;
