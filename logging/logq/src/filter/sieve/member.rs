@@ -11,13 +11,18 @@ use crate::filter::{Comparison, Glob, Literal, Pattern};
 pub struct Member {
     /// The ends of the names, with the quote behind them.
     names: Names,
+    /// What may stand before such an end.
+    before: &'static [u8],
     test: Test,
 }
 
 #[derive(Debug)]
 enum Names {
-    One(Box<Finder<'static>>),
-    Many(Searcher),
+    /// Looked for at once.
+    AtOnce(Searcher),
+    /// Looked for one after the other: a single one, or where the processor
+    /// cannot.
+    Each(Vec<Finder<'static>>),
 }
 
 /// What may hold of a member's value.
@@ -51,14 +56,14 @@ pub enum Value<'a> {
 }
 
 impl Member {
-    /// Members whose names end in one of these.
-    pub fn new(names: &[&str], test: Test) -> Self {
+    /// Members whose names end in one of these, after one of the bytes `before`.
+    pub fn new(names: &[&str], before: &'static [u8], test: Test) -> Self {
         let names: Vec<String> = names.iter().map(|name| format!("{name}\"")).collect();
         let names = match Searcher::new(&names) {
-            Some(many) if names.len() > 1 => Names::Many(many),
-            _ => Names::One(Box::new(Finder::new(&names.concat()).into_owned())),
+            Some(searcher) if names.len() > 1 => Names::AtOnce(searcher),
+            _ => Names::Each(names.iter().map(|name| Finder::new(name).into_owned()).collect()),
         };
-        Self { names, test }
+        Self { names, before, test }
     }
 
     /// Whether the test may hold for one of them.
@@ -69,16 +74,19 @@ impl Member {
     /// Whether it holds for one of them. In a text, quotes have a backslash
     /// before them, so what is found is the end of a name or of a text.
     pub fn any(&self, content: &[u8], holds: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
-        let mut holds_after = |end: usize| {
+        let mut holds_at = |begin: usize, end: usize| {
+            let before = begin.checked_sub(1).and_then(|at| content.get(at));
             let rest = content.get(end..).unwrap_or_default();
-            value(rest).is_some_and(&mut *holds)
+            before.is_some_and(|byte| self.before.contains(byte)) && value(rest).is_some_and(&mut *holds)
         };
         match &self.names {
-            Names::One(finder) => {
-                let length = finder.needle().len();
-                finder.find_iter(content).any(|at| holds_after(at + length))
-            }
-            Names::Many(names) => names.find_iter(content).any(|found| holds_after(found.end())),
+            Names::AtOnce(names) => names
+                .find_iter(content)
+                .any(|found| holds_at(found.start(), found.end())),
+            Names::Each(names) => names.iter().any(|name| {
+                let length = name.needle().len();
+                name.find_iter(content).any(|at| holds_at(at, at + length))
+            }),
         }
     }
 }

@@ -36,10 +36,15 @@ pub enum Sieve {
     Time(Member, Vec<(Comparison, Time)>),
 }
 
-/// Ends of the names under which a JSON object may have its time.
+/// What stands before a part of a name.
+const NAME: &[u8] = b"\".";
+
+/// Ends of the names under which a JSON object may have its time: also
+/// `@timestamp`.
 const TIMES: [&str; 3] = ["timestamp", "time", "ts"];
 
-/// Ends of the names under which it may have its level.
+/// Ends of the names under which it may have its level: also `loglevel` and
+/// `error_severity`.
 const LEVELS: [&str; 3] = ["level", "severity", "lvl"];
 
 /// A text field's value may also be a number, which is written anew.
@@ -94,7 +99,8 @@ impl Sieve {
                     || (content.first() == Some(&b'{')
                         && member.any(content, &mut |value| match value {
                             member::Value::Text(text) => time_of(text).is_some_and(fits),
-                            _ => true,
+                            member::Value::Number(_) => false,
+                            member::Value::Other => true,
                         }))
             }
         }
@@ -137,11 +143,14 @@ impl Builder<'_> {
                 Some(needles) if !needles.within(NUMBER_CHARS) => Sieve::Contains(needles),
                 _ => Sieve::Maybe,
             },
-            Filter::Level(least) => Sieve::Member(Member::new(&LEVELS, Test::AsGrave(harmless(least)))),
+            Filter::Level(least) => {
+                Sieve::Member(Member::new(&LEVELS, b"\"._g", Test::AsGrave(harmless(least))))
+            }
             Filter::Compare(name, comparison, value) => match value.time() {
-                Some(time) if name == field::TIMESTAMP => {
-                    Sieve::Time(Member::new(&TIMES, Test::There), vec![(*comparison, time)])
-                }
+                Some(time) if name == field::TIMESTAMP => Sieve::Time(
+                    Member::new(&TIMES, b"\".@", Test::There),
+                    vec![(*comparison, time)],
+                ),
                 _ => self.member(name, filter, || Test::Compare(*comparison, value.clone())),
             },
             Filter::Is(name, value) if name == field::TRACE_ID => {
@@ -213,7 +222,7 @@ impl Builder<'_> {
         let schema = field::by_name(name);
         // A field's number may have been written as a text, a text as a number.
         let test = Test::Of(schema.map(|field| field.kind), Box::new(test()));
-        let member = Sieve::Member(Member::new(&[last], test));
+        let member = Sieve::Member(Member::new(&[last], NAME, test));
         if name == field::DURATION_SECONDS {
             // PostgreSQL tells it in words.
             let words = Needles::any(&["duration: "]).map_or(Sieve::Maybe, Sieve::Contains);
@@ -268,7 +277,7 @@ fn of_component(glob: &Glob) -> Sieve {
     Sieve::All(vec![
         // Plain text has none.
         Sieve::Contains(Needles::any(&["component"]).unwrap_or_default()),
-        Sieve::Member(Member::new(&["component"], test)),
+        Sieve::Member(Member::new(&["component"], NAME, test)),
     ])
 }
 
