@@ -356,3 +356,28 @@ fn compiled(option: &'static str, pattern: &str) -> Result<Pattern, Unclear> {
         why: error.to_string(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn who_looked_at_a_photo_is_no_part_of_its_way() {
+        let select = Select {
+            photo: Some(17),
+            ..Select::default()
+        };
+        let wanted = Wanted::of(&select, &Window::default(), &Clock::system(true)).unwrap();
+        let mut known = Known::default();
+        for (method, trace) in [(Some("POST"), "a"), (Some("GET"), "b"), (None, "c")] {
+            let mut line = json!({ "photo": { "id": 17 }, "trace_id": trace });
+            if let Some(method) = method {
+                line["http"] = json!({ "request": { "method": method } });
+            }
+            known.learn(&wanted, &Document::try_from(line).unwrap());
+        }
+        assert_eq!(known.traces.iter().collect::<Vec<_>>(), ["a", "c"]);
+    }
+}
