@@ -300,3 +300,6 @@ fn harmless(least: &str) -> Vec<&'static str> {
         .map(|(word, _)| word)
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! That lines are refused at all; that none is refused which matches is
+//! checked with everything else that reads files.
+
+use line::Origin;
+
+use super::{Sieve, has_escapes};
+use crate::{
+    cli::condition,
+    filter::{Comparison, Filter, Glob, Literal, Pattern},
+};
+
+const LINE: &str = r#"{"@timestamp":"2026-11-22T10:00:05Z","level":"info","message":"request answered","component":"irmgard","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","photo":{"id":17},"duration_seconds":0.5}"#;
+
+fn lets(filter: &Filter, line: &str) -> bool {
+    let sieve = Sieve::new(filter, &Origin::Source("a".to_owned()));
+    sieve.may_match(line.as_bytes(), None, !has_escapes(line.as_bytes()))
+}
+
+fn text(pattern: &str) -> Filter {
+    Filter::Text(Pattern::new(pattern).unwrap())
+}
+
+fn at(comparison: Comparison, time: &str) -> Filter {
+    Filter::Compare("@timestamp".to_owned(), comparison, Literal::new(time))
+}
+
+#[test]
+fn a_line_that_cannot_match_is_refused() {
+    let field = |text| condition::read(text).unwrap();
+    let of = |name: &str, glob| Filter::Glob(name.to_owned(), Glob::new(glob).unwrap());
+    for (filter, fitting, other) in [
+        ("level", Filter::Level("info"), Filter::Level("warn")),
+        ("number", field("photo.id=17"), field("photo.id=18")),
+        ("order", field("duration_seconds<1"), field("duration_seconds>1")),
+        (
+            "member",
+            field("photo.id exists"),
+            field("photo.width_pixels exists"),
+        ),
+        ("literal", text("answered"), text("timed out")),
+        (
+            "regex",
+            text("request (answered|refused)$"),
+            text("time(d out|out)"),
+        ),
+        ("any case", text("(?i)ANSWERED"), text("(?i)REFUSED")),
+        (
+            "component",
+            of("component", "irm*"),
+            of("component", "anonymizer"),
+        ),
+        ("trace", of("trace_id", "4bf92f35*"), of("trace_id", "4bf92f36*")),
+        (
+            "time",
+            Filter::All(vec![
+                at(Comparison::AtLeast, "2026-11-22T10:00:00Z"),
+                at(Comparison::AtMost, "2026-11-22T10:00:10Z"),
+            ]),
+            at(Comparison::AtLeast, "2026-11-22T10:00:06Z"),
+        ),
+    ] {
+        assert!(lets(&fitting, LINE), "{filter}");
+        assert!(!lets(&other, LINE), "{filter}");
+        // Nobody knows what an escape stands for before it is read.
+        assert!(
+            lets(&other, &LINE.replace("request", r"\u0072equest")),
+            "{filter}"
+        );
+    }
+}
+
+#[test]
+fn numbers_are_compared_however_they_are_written() {
+    let wanted = condition::read("photo.id=17").unwrap();
+    for (written, fits) in [
+        ("17.0", true),
+        ("1.7e1", true),
+        ("\"17\"", true),
+        ("16.99999999999999999999", true),
+        ("[17]", true),
+        ("170", false),
+        ("\"x17\"", false),
+    ] {
+        let line = LINE.replace(r#""id":17"#, &format!(r#""id" : {written}"#));
+        assert_eq!(lets(&wanted, &line), fits, "{written}");
+    }
+}
