@@ -30,6 +30,8 @@ enum Names {
 pub enum Test {
     /// It is there.
     There,
+    /// It is a number. Only JSON has such.
+    IsNumber,
     /// It is a level that is none of these.
     AsGrave(Vec<&'static str>),
     /// Of a field of this kind; None for one that is not in the schema.
@@ -66,6 +68,11 @@ impl Member {
         Self { names, before, test }
     }
 
+    /// Whether it holds for no line that is not JSON.
+    pub const fn is_of_json_alone(&self) -> bool {
+        matches!(self.test, Test::IsNumber)
+    }
+
     /// Whether the test may hold for one of them.
     pub fn is_in(&self, content: &[u8]) -> bool {
         self.any(content, &mut |value| self.test.may_hold(value))
@@ -94,6 +101,7 @@ impl Member {
 impl Test {
     fn may_hold(&self, value: Value<'_>) -> bool {
         match (self, value) {
+            (Self::IsNumber, value) => matches!(value, Value::Number(_)),
             (Self::AsGrave(harmless), Value::Text(word)) => !harmless.contains(&word),
             (Self::Of(kind, test), value) => test.may_hold_of(*kind, value),
             _ => true,

@@ -9,7 +9,7 @@ mod needles;
 
 use line::{Document, Line, Origin, Time, normalize};
 use memchr::{memchr, memmem};
-use schema::{Kind, field, level};
+use schema::{FIELDS, Kind, field, level};
 
 use self::{
     member::{Member, Test},
@@ -88,7 +88,8 @@ impl Sieve {
             Self::Any(parts) => parts.iter().any(|part| part.lets(content, time)),
             Self::Contains(needles) => needles.are_in(content),
             // Other lines get their fields in other ways.
-            Self::Member(member) => content.first() != Some(&b'{') || member.is_in(content),
+            Self::Member(member) if content.first() == Some(&b'{') => member.is_in(content),
+            Self::Member(member) => !member.is_of_json_alone(),
             Self::Time(member, bounds) => {
                 let fits = |time: Time| {
                     bounds
@@ -140,8 +141,11 @@ impl Builder<'_> {
             }
             Filter::Not(_) => Sieve::Maybe,
             Filter::Text(pattern) => match Needles::of_regex(pattern.as_str()) {
-                Some(needles) if !needles.within(NUMBER_CHARS) => Sieve::Contains(needles),
-                _ => Sieve::Maybe,
+                Some(needles) if needles.within(NUMBER_CHARS) => {
+                    Sieve::Any(vec![Sieve::Contains(needles), numbers_as_texts()])
+                }
+                Some(needles) => Sieve::Contains(needles),
+                None => Sieve::Maybe,
             },
             Filter::Level(least) => {
                 Sieve::Member(Member::new(&LEVELS, b"\"._g", Test::AsGrave(harmless(least))))
@@ -279,6 +283,19 @@ fn of_component(glob: &Glob) -> Sieve {
         Sieve::Contains(Needles::any(&["component"]).unwrap_or_default()),
         Sieve::Member(Member::new(&["component"], NAME, test)),
     ])
+}
+
+/// Members that become texts although they are numbers.
+fn numbers_as_texts() -> Sieve {
+    let texts = FIELDS.iter().filter(|field| field.kind == Kind::Text);
+    let mut names: Vec<&str> = texts
+        .filter_map(|field| field.name.rsplit('.').next())
+        // PostgreSQL's name of one of them.
+        .chain(["statement"])
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    Sieve::Member(Member::new(&names, NAME, Test::IsNumber))
 }
 
 /// Words that surely mean a level below this one.

@@ -38,6 +38,7 @@ fn a_line_that_cannot_match_is_refused() {
             field("photo.width_pixels exists"),
         ),
         ("literal", text("answered"), text("timed out")),
+        ("digits", text("17"), text("404")),
         (
             "regex",
             text("request (answered|refused)$"),
