@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod cli;
 pub mod filter;
+pub mod import;
 pub mod opensearch;
 pub mod plan;
 pub mod render;

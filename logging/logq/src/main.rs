@@ -2,18 +2,22 @@
 
 use std::{
     io::{self, BufWriter, ErrorKind, IsTerminal, StdoutLock, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
 use clap::{CommandFactory, Parser};
 use logq::{
-    admin::{self, Admin},
+    admin::Admin,
     cli::{self, Cli, Colour, Command, Search, expanded, time::Clock},
+    import::import,
     opensearch::{Client, Settings},
     plan::Wanted,
     render::{Chosen, Palette, Renderer, Style, waterfall},
     search::{self, Outcome, SearchError},
 };
+
+use tokio::runtime::{self, Runtime};
 
 /// Lines were found, or nothing was asked for that could be missing.
 const FOUND: u8 = 0;
@@ -41,10 +45,11 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<Outcome, SearchError> {
     match cli.command {
-        None => lines(&with_input(cli.search)?),
+        None => lines(&cli.search),
         Some(Command::View { arguments }) if arguments.is_empty() => list_views(),
-        Some(Command::View { arguments }) => lines(&with_input(expanded(&arguments)?)?),
-        Some(Command::Trace { id, search }) => trace(id, with_input(*search)?),
+        Some(Command::View { arguments }) => lines(&expanded(&arguments)?),
+        Some(Command::Trace { id, search }) => trace(id, *search),
+        Some(Command::Import { files }) => bring(&files),
         Some(Command::Admin(task)) => administer(&task),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "logq", &mut io::stdout());
@@ -53,14 +58,35 @@ fn run(cli: Cli) -> Result<Outcome, SearchError> {
     }
 }
 
-fn administer(task: &Admin) -> Result<Outcome, SearchError> {
+fn client() -> Result<Client, SearchError> {
     let settings = Settings::read(&|name| std::env::var(name).ok())?;
-    let client = Client::new(&settings).map_err(admin::Error::from)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(task.run(&client, &mut io::stdout()))?;
+    Ok(Client::new(&settings)?)
+}
+
+fn runtime() -> io::Result<Runtime> {
+    runtime::Builder::new_current_thread().enable_all().build()
+}
+
+fn administer(task: &Admin) -> Result<Outcome, SearchError> {
+    runtime()?.block_on(task.run(&client()?, &mut io::stdout()))?;
     Ok(Outcome::something())
+}
+
+fn bring(files: &[PathBuf]) -> Result<Outcome, SearchError> {
+    let imported = runtime()?.block_on(import(&client()?, files))?;
+    let mut outcome = Outcome::something();
+    outcome.notes.push(format!(
+        "{} lines stored, {} known before",
+        imported.stored, imported.known
+    ));
+    outcome.errors = imported.errors;
+    if imported.refused > 0 {
+        let reason = imported.reason.unwrap_or_default();
+        outcome
+            .errors
+            .push(format!("{} lines refused, the first: {reason}", imported.refused));
+    }
+    Ok(outcome)
 }
 
 fn lines(search: &Search) -> Result<Outcome, SearchError> {
@@ -72,12 +98,21 @@ fn lines(search: &Search) -> Result<Outcome, SearchError> {
         chosen: Chosen::new(&search.show.fields, &search.show.hide)?,
         terminal: io::stdout().is_terminal(),
     };
-    search::files(search, &wanted, Renderer::new(output(), style))
+    let out = Renderer::new(output(), style);
+    if search.files.is_empty() {
+        return search::opensearch(search, &wanted, &client()?, out);
+    }
+    search::files(search, &wanted, out)
 }
 
 fn trace(id: String, mut search: Search) -> Result<Outcome, SearchError> {
     search.select.trace = Some(id);
-    let (entries, outcome) = search::trace(&search, &wanted(&search)?)?;
+    let wanted = wanted(&search)?;
+    let (entries, outcome) = if search.files.is_empty() {
+        search::trace_in_opensearch(&wanted, &client()?)?
+    } else {
+        search::trace(&search, &wanted)?
+    };
     let mut out = output();
     waterfall::draw(&entries, &palette(&search), search.show.utc, &mut out)?;
     out.flush()?;
@@ -91,17 +126,6 @@ fn list_views() -> Result<Outcome, SearchError> {
     }
     out.flush()?;
     Ok(Outcome::something())
-}
-
-/// Without files, standard input is read if something is piped into it.
-fn with_input(mut search: Search) -> Result<Search, SearchError> {
-    if search.files.is_empty() {
-        if io::stdin().is_terminal() {
-            return Err(SearchError::NoInput);
-        }
-        search.files.push("-".into());
-    }
-    Ok(search)
 }
 
 fn wanted(search: &Search) -> Result<Wanted, SearchError> {

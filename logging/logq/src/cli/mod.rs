@@ -16,15 +16,17 @@ pub use self::view::{UnknownView, expanded, views};
 
 const EXAMPLES: &str = "\
 Examples:
-  logq pods/ -c irmgard --with-db --since 15m   the web service and its database
-  logq pods/ --photo 17 --with-all              what happened to this photo
-  logq trace 4bf92f35 pods/                     one trace as a waterfall
-  logq irmgard.log --level warn --since yesterday
-  logq irmgard.log -f 'duration_seconds>500ms' -f 'http.route=/photos/{id}'
-  logq *.log.gz --grep 'timed? out' -C 3        with three lines around each
-  kubectl logs deploy/irmgard | logq --stats    lines of a pipe
-pods/ is a folder as the kubelet writes it (/var/log/pods), with or beside pods.json, what
-`kubectl get pods -A -o json` prints: only the pods' labels say who uses which database.
+  logq -c irmgard --with-db --since 15m         the web service and its database
+  logq --photo 17                               what happened to this photo
+  logq trace 4bf92f35                           one trace as a waterfall
+  logq --level warn --since yesterday
+  logq -f 'duration_seconds>500ms' -f 'http.route=/photos/{id}'
+  logq --grep 'timed? out' -C 3                 with three lines around each
+  logq pods/ -c irmgard --with-db               files in place of OpenSearch
+  kubectl logs deploy/irmgard | logq - --stats  lines of a pipe
+Lines come from OpenSearch (LOGQ_OPENSEARCH_URL and its like: opensearch/README.md), or from files
+where some are named. pods/ is a folder as the kubelet writes it (/var/log/pods), with or beside
+pods.json, what `kubectl get pods -A -o json` prints: the pods' labels say who uses which database.
 
 Exit status: 0 lines were found, 1 none was, 2 an error.";
 
@@ -68,6 +70,12 @@ pub enum Command {
     },
     /// Keep OpenSearch in order for the log lines
     Admin(Admin),
+    /// Bring the lines of files and folders to OpenSearch, where no Fluentd does; again changes nothing
+    Import {
+        /// Files and folders, as for a search
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
     /// The completions of a shell
     Completions {
         /// The shell
@@ -78,7 +86,7 @@ pub enum Command {
 /// Lines, and how they are shown.
 #[derive(Args, Clone, Debug)]
 pub struct Search {
-    /// Files and folders to read, also .gz and .zst, and - for standard input
+    /// Files and folders to read in place of OpenSearch, also .gz and .zst, and - for standard input
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Which lines.

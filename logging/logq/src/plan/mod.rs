@@ -228,6 +228,14 @@ impl Wanted {
         Filter::Any(named.into_iter().chain(self.photo.map(about)).collect())
     }
 
+    /// The lines of a photo's way that name it.
+    #[must_use]
+    pub fn way(&self) -> Filter {
+        let reads = ["GET", "HEAD"].map(|method| is(field::HTTP_REQUEST_METHOD, method));
+        let about = self.photo.map_or(Filter::NOTHING, about);
+        Filter::All(vec![about, Filter::Any(reads.into()).negated()])
+    }
+
     /// Whether something has to be found out before: see [`Known`].
     #[must_use]
     pub fn depends(&self) -> bool {
@@ -252,10 +260,7 @@ impl Known {
                 self.used.extend(document.label(used.label()).map(str::to_owned));
             }
         }
-        if let Some(photo) = wanted.photo
-            && about(photo).matches(document)
-            && !reads(document)
-        {
+        if wanted.way().matches(document) {
             self.traces.extend(document.trace_id().map(str::to_owned));
         }
     }
@@ -263,12 +268,6 @@ impl Known {
 
 fn is(field: &str, value: &str) -> Filter {
     Filter::Is(field.to_owned(), Literal::new(value))
-}
-
-/// Whether it tells that somebody looked at the photo: the trace of that is no
-/// part of the photo's way.
-fn reads(document: &Document) -> bool {
-    matches!(document.text(field::HTTP_REQUEST_METHOD), Some("GET" | "HEAD"))
 }
 
 fn about(photo: i64) -> Filter {

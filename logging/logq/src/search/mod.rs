@@ -3,16 +3,19 @@
 mod context;
 mod window;
 
-use std::io::Write;
+use std::{fmt::Display, io::Write};
 
 use crate::{
     cli::{Output, Search, UnknownView},
     filter::Filter,
+    import::ImportError,
+    opensearch::Client,
     plan::{Known, Unclear, Wanted},
     render::{Column, NoFields, Renderer},
     source::{
         Entry,
         files::{self, FileError, Strip},
+        opensearch::{self as store, Order, Pages},
     },
     summary::{NoSummary, Summary},
 };
@@ -31,9 +34,6 @@ pub enum SearchError {
     /// A summary.
     #[error(transparent)]
     Summary(#[from] NoSummary),
-    /// There is nothing to look through.
-    #[error("nothing to look through: name files or folders, or pipe lines into logq; --help shows examples")]
-    NoInput,
     /// A view.
     #[error(transparent)]
     View(#[from] UnknownView),
@@ -46,6 +46,12 @@ pub enum SearchError {
          or name the components with -c and the traces with --trace"
     )]
     Twice(&'static str),
+    /// OpenSearch.
+    #[error(transparent)]
+    OpenSearch(#[from] crate::opensearch::Error),
+    /// An import.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// Where OpenSearch is.
     #[error(transparent)]
     Settings(#[from] crate::opensearch::SettingsError),
@@ -76,9 +82,25 @@ pub struct Outcome {
 /// [`SearchError`]; a file that breaks off is told in the outcome.
 pub fn trace(search: &Search, wanted: &Wanted) -> Result<(Vec<Entry>, Outcome), SearchError> {
     let filter = wanted.filter(&Known::default());
+    Ok(collected(files::open(&search.files, &filter)?))
+}
+
+/// The same out of OpenSearch.
+///
+/// # Errors
+/// [`SearchError`].
+pub fn trace_in_opensearch(wanted: &Wanted, client: &Client) -> Result<(Vec<Entry>, Outcome), SearchError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let filter = wanted.filter(&Known::default());
+    Ok(collected(Pages::new(client, &runtime, filter, Order::Forward)))
+}
+
+fn collected<E: Display>(entries: impl Iterator<Item = Result<Entry, E>>) -> (Vec<Entry>, Outcome) {
     let mut outcome = Outcome::default();
     let mut found = Vec::new();
-    for entry in files::open(&search.files, &filter)? {
+    for entry in entries {
         match entry {
             Ok(entry) => found.push(entry),
             Err(error) => outcome.errors.push(error.to_string()),
@@ -87,7 +109,7 @@ pub fn trace(search: &Search, wanted: &Wanted) -> Result<(Vec<Entry>, Outcome), 
     found.sort_by_key(|entry| entry.document.timestamp());
     outcome.found = found.len() as u64;
     outcome.shown = outcome.found;
-    Ok((found, outcome))
+    (found, outcome)
 }
 
 impl Outcome {
@@ -100,6 +122,39 @@ impl Outcome {
             ..Self::default()
         }
     }
+}
+
+/// Asks OpenSearch.
+///
+/// # Errors
+/// [`SearchError`].
+pub fn opensearch<W: Write>(
+    search: &Search,
+    wanted: &Wanted,
+    client: &Client,
+    out: Renderer<W>,
+) -> Result<Outcome, SearchError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut outcome = Outcome::default();
+    let mut known = Known::default();
+    if wanted.depends() {
+        known = runtime.block_on(store::known(client, wanted))?;
+        outcome.notes.extend(unknown_uses(wanted, &known));
+    }
+    let filter = wanted.filter(&known);
+    let pages = |filter: &Filter| Pages::new(client, &runtime, filter.clone(), Order::Forward);
+    if let Some(summary) = Summary::of(&search.show)? {
+        return summarise(pages(&filter), summary, out, outcome);
+    }
+    let context = Context::of(&search.show);
+    let least = if context.is_wanted() {
+        wanted.scope(&known)
+    } else {
+        filter.clone()
+    };
+    show(search, pages(&least), &filter, context, out, outcome)
 }
 
 /// Looks through files.
@@ -201,8 +256,8 @@ fn unknown_uses(wanted: &Wanted, known: &Known) -> Option<String> {
     })
 }
 
-fn summarise<W: Write>(
-    entries: impl Iterator<Item = Result<Entry, FileError>>,
+fn summarise<W: Write, E: Display>(
+    entries: impl Iterator<Item = Result<Entry, E>>,
     mut summary: Summary,
     mut out: Renderer<W>,
     mut outcome: Outcome,
@@ -222,9 +277,9 @@ fn summarise<W: Write>(
     Ok(outcome)
 }
 
-fn show<W: Write>(
+fn show<W: Write, E: Display>(
     search: &Search,
-    entries: impl Iterator<Item = Result<Entry, FileError>>,
+    entries: impl Iterator<Item = Result<Entry, E>>,
     filter: &Filter,
     mut context: Context,
     mut out: Renderer<W>,

@@ -1,6 +1,7 @@
 //! Where lines come from.
 
 pub mod files;
+pub mod opensearch;
 
 use line::Document;
 

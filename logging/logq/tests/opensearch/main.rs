@@ -9,4 +9,7 @@
 mod bootstrap;
 mod documents;
 mod retain;
+mod search;
 mod store;
+#[path = "../support/world.rs"]
+mod world;
