@@ -91,6 +91,14 @@ fn bring(files: &[PathBuf]) -> Result<Outcome, SearchError> {
 
 fn lines(search: &Search) -> Result<Outcome, SearchError> {
     let wanted = wanted(search)?;
+    if search.show.explain {
+        let client = if search.files.is_empty() {
+            Some(client()?)
+        } else {
+            None
+        };
+        return search::explain(search, &wanted, client.as_ref(), &mut output());
+    }
     let style = Style {
         output: search.show.output,
         palette: palette(search),

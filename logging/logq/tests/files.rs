@@ -258,6 +258,9 @@ fn people_see_this() {
     );
     insta::assert_snapshot!("stats", show(&["--stats"]));
     insta::assert_snapshot!("histogram", show(&["--histogram"]));
+    let explained = show(&["-c", "irmgard", "--with-db", "--level", "warn", "--explain"]);
+    let folder = pods.display().to_string();
+    insta::assert_snapshot!("explain", explained.replace(&folder, "FOLDER"));
     insta::assert_snapshot!("trace", show(&["trace", "4bf92f35"]));
     insta::assert_snapshot!("view", show(&["view", "trouble", "--utc"]));
     insta::assert_snapshot!("top", show(&["--top", "photo.id"]));

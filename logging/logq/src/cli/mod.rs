@@ -227,7 +227,7 @@ pub struct Show {
     /// The most frequent values of a field, in place of the lines
     #[arg(long, value_name = "FIELD")]
     pub top: Option<String>,
-    /// What is asked for, in words, in place of asking
+    /// What is asked for, in words and as the query of OpenSearch, in place of the lines
     #[arg(long)]
     pub explain: bool,
 }

@@ -151,6 +151,7 @@ impl fmt::Display for Filter {
         match self {
             Self::All(parts) if parts.is_empty() => f.write_str("every line"),
             Self::Any(parts) if parts.is_empty() => f.write_str("no line"),
+            Self::All(parts) | Self::Any(parts) if let [only] = parts.as_slice() => only.fmt(f),
             Self::All(parts) => joined(f, parts, "and"),
             Self::Any(parts) => joined(f, parts, "or"),
             Self::Not(part) => write!(f, "not {part}"),

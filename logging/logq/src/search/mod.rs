@@ -7,7 +7,7 @@ use std::{fmt::Display, io::Write};
 
 use crate::{
     cli::{Output, Search, UnknownView},
-    filter::Filter,
+    filter::{Filter, push},
     import::ImportError,
     opensearch::Client,
     plan::{Known, Unclear, Wanted},
@@ -122,6 +122,59 @@ impl Outcome {
             ..Self::default()
         }
     }
+}
+
+/// Says what would be asked: in words, and of OpenSearch as its query.
+///
+/// # Errors
+/// [`SearchError`]: what belongs together is found out before.
+pub fn explain(
+    search: &Search,
+    wanted: &Wanted,
+    client: Option<&Client>,
+    out: &mut impl Write,
+) -> Result<Outcome, SearchError> {
+    let mut known = Known::default();
+    if let Some(client) = client.filter(|_| wanted.depends()) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        known = runtime.block_on(store::known(client, wanted))?;
+    }
+    let filter = wanted.filter(&known);
+    writeln!(
+        out,
+        "lines that match: {}",
+        terminal::escaped(&filter.to_string())
+    )?;
+    if let Some(client) = client {
+        let query = serde_json::to_string_pretty(&store::page(&filter, Order::Forward)).unwrap_or_default();
+        writeln!(
+            out,
+            "asked of {}: POST /_search, a point in time of {}",
+            client.url(),
+            store::streams()
+        )?;
+        writeln!(out, "{query}")?;
+        if !push(&filter).exact {
+            writeln!(out, "The rest is tested here, line by line.")?;
+        }
+    } else {
+        let files: Vec<String> = search
+            .files
+            .iter()
+            .map(|file| file.display().to_string())
+            .collect();
+        writeln!(out, "looked for in: {}", terminal::escaped(&files.join(", ")))?;
+        if wanted.depends() {
+            writeln!(
+                out,
+                "What is used, and the traces of a photo, are read from the files first."
+            )?;
+        }
+    }
+    out.flush()?;
+    Ok(Outcome::something())
 }
 
 /// Asks OpenSearch.

@@ -85,18 +85,8 @@ impl<'c> Pages<'c> {
             None => self.runtime.block_on(hold(self.client))?,
         };
         self.moment = Some(moment.clone());
-        let mut body = json!({
-            "size": PAGE,
-            "pit": { "id": moment, "keep_alive": KEEP },
-            "sort": [
-                { field::TIMESTAMP: { "order": self.order.name(), "numeric_type": "date_nanos" } },
-                { field::EVENT_ID: { "order": self.order.name() } },
-            ],
-            "track_total_hits": false,
-        });
-        if let Some(query) = push(&self.filter).query {
-            body["query"] = json!({ "bool": { "filter": [query] } });
-        }
+        let mut body = page(&self.filter, self.order);
+        body["pit"] = json!({ "id": moment, "keep_alive": KEEP });
         if let Some(after) = &self.after {
             body["search_after"] = after.clone();
         }
@@ -156,6 +146,23 @@ impl Drop for Pages<'_> {
             let _ = self.runtime.block_on(released);
         }
     }
+}
+
+/// The question for one page, but for the moment that it is asked of.
+#[must_use]
+pub fn page(filter: &Filter, order: Order) -> Value {
+    let mut body = json!({
+        "size": PAGE,
+        "sort": [
+            { field::TIMESTAMP: { "order": order.name(), "numeric_type": "date_nanos" } },
+            { field::EVENT_ID: { "order": order.name() } },
+        ],
+        "track_total_hits": false,
+    });
+    if let Some(query) = push(filter).query {
+        body["query"] = json!({ "bool": { "filter": [query] } });
+    }
+    body
 }
 
 async fn hold(client: &Client) -> Result<String> {

@@ -48,6 +48,12 @@ async fn every_question_is_answered_as_from_files() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
     }
 
+    let explained = logq(&store, &["-c", "irmgard", "--with-db", "-g", "x", "--explain"]);
+    let explained = text(&explained.stdout);
+    for part in ["component=postgres", "\"component\": \"irmgard\"", "tested here"] {
+        assert!(explained.contains(part), "{part} is missing in {explained}");
+    }
+
     let trace = logq(&store, &["trace", world::TRACE, "--utc"]);
     let trace = text(&trace.stdout);
     assert!(
