@@ -202,6 +202,23 @@ pub fn opensearch<W: Write>(
         return summarise(pages(&filter), summary, out, outcome);
     }
     let context = Context::of(&search.show);
+    if let (Some(tail), false) = (search.show.tail, context.is_wanted()) {
+        let newest = Pages::new(client, &runtime, filter.clone(), Order::Backward);
+        let mut last = newest.take(tail).collect::<Result<Vec<_>, _>>()?;
+        last.reverse();
+        let shown = last.len() as u64;
+        let entries = last.into_iter().map(Ok::<_, FileError>);
+        let mut outcome = show(search, entries, &filter, context, out, outcome)?;
+        if shown == tail as u64 {
+            match runtime.block_on(store::count(client, &filter))? {
+                Some(count) => outcome.found = count.max(shown),
+                None => outcome.notes.push(format!(
+                    "the last {shown} lines shown; how many there are was not counted"
+                )),
+            }
+        }
+        return Ok(outcome);
+    }
     let least = if context.is_wanted() {
         wanted.scope(&known)
     } else {

@@ -177,6 +177,24 @@ async fn hold(client: &Client) -> Result<String> {
     }
 }
 
+/// How many lines a filter wants; none where OpenSearch cannot test all of it.
+///
+/// # Errors
+/// Every error of [`Client::ask`].
+pub async fn count(client: &Client, filter: &Filter) -> Result<Option<u64>> {
+    let pushed = push(filter);
+    if !pushed.exact {
+        return Ok(None);
+    }
+    let body = pushed.query.map(|query| json!({ "query": query }));
+    let path = format!("/{}/_count", streams());
+    let query = [("ignore_unavailable", "true")];
+    let answer = client
+        .ask("count lines", Method::Post, &path, &query, body.as_ref())
+        .await?;
+    Ok(answer.get("count").and_then(Value::as_u64))
+}
+
 /// What has to be found out before it is known which lines are wanted.
 ///
 /// # Errors

@@ -48,6 +48,18 @@ async fn every_question_is_answered_as_from_files() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
     }
 
+    for (arguments, told) in [
+        (["--tail", "3"].as_slice(), "logq: 3 of 10 lines shown\n"),
+        (
+            &["--tail", "2", "--grep", "."],
+            "logq: the last 2 lines shown; how many there are was not counted\n",
+        ),
+        (&["--tail", "20"], ""),
+        (&["--limit", "4"], "logq: 4 of 10 lines shown\n"),
+    ] {
+        assert_eq!(text(&logq(&store, arguments).stderr), told, "{arguments:?}");
+    }
+
     let explained = logq(&store, &["-c", "irmgard", "--with-db", "-g", "x", "--explain"]);
     let explained = text(&explained.stdout);
     for part in ["component=postgres", "\"component\": \"irmgard\"", "tested here"] {
