@@ -1,0 +1,39 @@
+//! What is told of a connection that fails, and of answers that are none.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
+
+mod answers;
+mod authority;
+mod identity;
+mod peer;
+mod tls;
+
+use std::collections::HashMap;
+
+use logq::opensearch::{Client, Error, Method, Settings, SettingsError};
+
+const PASSWORD: &str = "hunter2-never-shown";
+
+fn settings(values: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let values: HashMap<String, String> = values
+        .iter()
+        .map(|(name, value)| (format!("LOGQ_OPENSEARCH_{name}"), (*value).to_owned()))
+        .collect();
+    Settings::read(&|name| values.get(name).cloned())
+}
+
+fn client(values: &[(&str, &str)]) -> Client {
+    Client::new(&settings(values).unwrap()).unwrap()
+}
+
+async fn search(client: &Client) -> Result<serde_json::Value, Error> {
+    client
+        .ask(
+            "find lines",
+            Method::Post,
+            "/logs-*/_search",
+            &[],
+            Some(&serde_json::json!({})),
+        )
+        .await
+}
