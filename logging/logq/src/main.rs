@@ -15,6 +15,7 @@ use logq::{
     plan::Wanted,
     render::{Chosen, Palette, Renderer, Style, waterfall},
     search::{self, Outcome, SearchError},
+    source::opensearch::Store,
 };
 
 use tokio::runtime::{self, Runtime};
@@ -63,6 +64,10 @@ fn client() -> Result<Client, SearchError> {
     Ok(Client::new(&settings)?)
 }
 
+fn store() -> Result<Store, SearchError> {
+    Ok(Store::new(client()?)?)
+}
+
 fn runtime() -> io::Result<Runtime> {
     runtime::Builder::new_current_thread().enable_all().build()
 }
@@ -92,12 +97,12 @@ fn bring(files: &[PathBuf]) -> Result<Outcome, SearchError> {
 fn lines(search: &Search) -> Result<Outcome, SearchError> {
     let wanted = wanted(search)?;
     if search.show.explain {
-        let client = if search.files.is_empty() {
-            Some(client()?)
+        let store = if search.files.is_empty() {
+            Some(store()?)
         } else {
             None
         };
-        return search::explain(search, &wanted, client.as_ref(), &mut output());
+        return search::explain(search, &wanted, store.as_ref(), &mut output());
     }
     let style = Style {
         output: search.show.output,
@@ -108,18 +113,18 @@ fn lines(search: &Search) -> Result<Outcome, SearchError> {
     };
     let out = Renderer::new(output(), style);
     if search.files.is_empty() {
-        return search::opensearch(search, &wanted, &client()?, out);
+        return search::opensearch::lines(search, &wanted, &store()?, out);
     }
-    search::files(search, &wanted, out)
+    search::files::lines(search, &wanted, out)
 }
 
 fn trace(id: String, mut search: Search) -> Result<Outcome, SearchError> {
     search.select.trace = Some(id);
     let wanted = wanted(&search)?;
     let (entries, outcome) = if search.files.is_empty() {
-        search::trace_in_opensearch(&wanted, &client()?)?
+        search::opensearch::trace(&wanted, &store()?)?
     } else {
-        search::trace(&search, &wanted)?
+        search::files::trace(&search, &wanted)?
     };
     let mut out = output();
     waterfall::draw(&entries, &palette(&search), search.show.utc, &mut out)?;

@@ -60,7 +60,11 @@ fn every_question_is_answered() {
             .output()
             .unwrap();
         let errors = text(&output.stderr);
-        assert_eq!(words(&output), world::expected(found), "{arguments:?}: {errors}");
+        assert_eq!(
+            words(&output),
+            found.split_whitespace().collect::<Vec<_>>(),
+            "{arguments:?}: {errors}"
+        );
         let code = if found.is_empty() { 1 } else { 0 };
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
     }

@@ -194,7 +194,7 @@ pub struct Show {
     /// The last so many lines
     #[arg(long, value_name = "NUMBER")]
     pub tail: Option<usize>,
-    /// The newest line first
+    /// The newest line first; --limit then shows the newest
     #[arg(long)]
     pub reverse: bool,
     /// Also so many lines before each

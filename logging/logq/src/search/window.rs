@@ -8,13 +8,37 @@ use std::{
 use super::context::Shown;
 use crate::{cli::Show, render::Renderer};
 
-/// `--reverse` keeps at most so many lines in memory unless told otherwise.
+/// `--reverse` shows at most so many lines unless told otherwise.
 const REVERSED: usize = 1000;
 
-/// Shows the first lines, the last, or all.
+/// Which of the lines that are found are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of them.
+    All,
+    /// The oldest.
+    First(usize),
+    /// The newest.
+    Last(usize),
+}
+
+impl Part {
+    /// Reads the options. Where the newest comes first, it is among those that
+    /// are shown.
+    #[must_use]
+    pub fn of(show: &Show) -> Self {
+        match (show.reverse, show.limit, show.tail) {
+            (true, limit, tail) => Self::Last(tail.or(limit).unwrap_or(REVERSED)),
+            (false, Some(limit), _) => Self::First(limit),
+            (false, None, Some(tail)) => Self::Last(tail),
+            (false, None, None) => Self::All,
+        }
+    }
+}
+
+/// Shows that part.
 pub struct Kept {
-    limit: usize,
-    tail: Option<usize>,
+    part: Part,
     reverse: bool,
     held: VecDeque<Shown>,
     /// Lines that were found among those held, and among those written.
@@ -25,12 +49,8 @@ impl Kept {
     /// Reads the options.
     #[must_use]
     pub fn of(show: &Show) -> Self {
-        let tail = show
-            .tail
-            .or((show.reverse && show.limit.is_none()).then_some(REVERSED));
         Self {
-            limit: show.limit.unwrap_or(usize::MAX),
-            tail,
+            part: Part::of(show),
             reverse: show.reverse,
             held: VecDeque::new(),
             shown: 0,
@@ -42,25 +62,26 @@ impl Kept {
     /// # Errors
     /// The output's.
     pub fn take<W: Write>(&mut self, line: Shown, out: &mut Renderer<W>) -> io::Result<()> {
-        let room = usize::try_from(self.shown).is_ok_and(|shown| shown < self.limit);
-        let Some(tail) = self.tail else {
-            if !room {
-                return Ok(());
+        match self.part {
+            Part::First(most) if self.has(most) => Ok(()),
+            Part::All | Part::First(_) => {
+                self.shown += u64::from(line.found);
+                write(&line, out)
             }
-            self.shown += u64::from(line.found);
-            if self.reverse {
+            Part::Last(most) => {
+                self.shown += u64::from(line.found);
                 self.held.push_back(line);
-                return Ok(());
+                while self.has(most.saturating_add(1)) {
+                    let Some(first) = self.held.pop_front() else { break };
+                    self.shown -= u64::from(first.found);
+                }
+                Ok(())
             }
-            return write(&line, out);
-        };
-        self.shown += u64::from(line.found);
-        self.held.push_back(line);
-        while usize::try_from(self.shown).is_ok_and(|shown| shown > tail) {
-            let Some(first) = self.held.pop_front() else { break };
-            self.shown -= u64::from(first.found);
         }
-        Ok(())
+    }
+
+    fn has(&self, lines: usize) -> bool {
+        self.shown >= lines as u64
     }
 
     /// Writes what was held; returns how many lines that were found have been

@@ -1,11 +1,11 @@
 //! OpenSearch: every line that it holds, page by page, as of one moment.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, io};
 
 use line::Document;
 use schema::{field, label, stream};
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
+use tokio::runtime::{self, Runtime};
 
 use super::Entry;
 use crate::{
@@ -20,8 +20,14 @@ const PAGE: usize = 5_000;
 /// How long the moment is kept between two pages.
 const KEEP: &str = "2m";
 
-/// Traces of one photo, and components that one uses: more are not expected.
-const MOST: usize = 1_000;
+/// Traces of one photo, and components that one uses: more is an error.
+const MOST: usize = 10_000;
+
+/// Where moments are held and forgotten.
+const MOMENTS: &str = "/_search/point_in_time";
+
+/// A stream that is not there yet has no lines.
+const AVAILABLE: [(&str, &str); 1] = [("ignore_unavailable", "true")];
 
 /// All data streams of ours.
 #[must_use]
@@ -47,30 +53,35 @@ impl Order {
     }
 }
 
-/// The lines that a filter wants, as OpenSearch held them when the first was
-/// asked for: what is stored or deleted meanwhile changes nothing.
-///
-/// Lines of the same time are told apart by their ids, so that none is missed
-/// or given twice where a page ends.
-pub struct Pages<'c> {
-    client: &'c Client,
-    runtime: &'c Runtime,
-    filter: Filter,
-    order: Order,
-    moment: Option<String>,
-    after: Option<Value>,
-    ready: VecDeque<Document>,
-    ended: bool,
+/// OpenSearch, asked for lines by who waits for the answer.
+pub struct Store {
+    client: Client,
+    runtime: Runtime,
 }
 
-impl<'c> Pages<'c> {
+impl Store {
     /// Asks nothing yet.
+    ///
+    /// # Errors
+    /// The system's, where it has nothing left for waiting.
+    pub fn new(client: Client) -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { client, runtime })
+    }
+
+    /// Where it is; holds no password.
     #[must_use]
-    pub const fn new(client: &'c Client, runtime: &'c Runtime, filter: Filter, order: Order) -> Self {
-        Self {
-            client,
-            runtime,
-            filter,
+    pub fn url(&self) -> &str {
+        self.client.url()
+    }
+
+    /// The lines that a filter wants, as OpenSearch holds them when the first
+    /// is asked for: what is stored or deleted meanwhile changes nothing.
+    #[must_use]
+    pub fn lines(&self, filter: &Filter, order: Order) -> Lines<'_> {
+        Lines {
+            store: self,
+            filter: filter.clone(),
             order,
             moment: None,
             after: None,
@@ -79,35 +90,138 @@ impl<'c> Pages<'c> {
         }
     }
 
+    /// How many lines a filter wants; none where OpenSearch cannot test all of
+    /// it.
+    ///
+    /// # Errors
+    /// Every error of [`Client::ask`].
+    pub fn count(&self, filter: &Filter) -> Result<Option<u64>> {
+        let pushed = push(filter);
+        if !pushed.exact {
+            return Ok(None);
+        }
+        let body = pushed.query.map(|query| json!({ "query": query }));
+        let path = format!("/{}/_count", streams());
+        let answer = self.ask("count lines", Method::Post, &path, &AVAILABLE, body.as_ref())?;
+        Ok(answer.get("count").and_then(Value::as_u64))
+    }
+
+    /// What has to be found out before it is known which lines are wanted.
+    ///
+    /// # Errors
+    /// Every error of [`Client::ask`].
+    pub fn known(&self, wanted: &Wanted) -> Result<Known> {
+        let mut known = Known::default();
+        if !wanted.components.is_empty() {
+            let named = Filter::All(vec![wanted.span.filter(), wanted.named()]);
+            for used in wanted.uses.wanted() {
+                let label = label::stored(used.label()).unwrap_or_else(|| used.label().to_owned());
+                let place = format!("{}.{label}", field::KUBERNETES_LABELS);
+                known.used.extend(self.values(&named, &place)?);
+            }
+        }
+        if wanted.photo.is_some() {
+            known.traces.extend(self.values(&wanted.way(), field::TRACE_ID)?);
+        }
+        Ok(known)
+    }
+
+    /// The values that a keyword has in the lines of a filter.
+    fn values(&self, filter: &Filter, place: &str) -> Result<Vec<String>> {
+        let what = "count values";
+        let mut body = json!({
+            "size": 0,
+            "track_total_hits": false,
+            "aggs": { "values": { "terms": { "field": place, "size": MOST } } },
+        });
+        narrow(&mut body, filter);
+        let path = format!("/{}/_search", streams());
+        let answer = self.ask(what, Method::Post, &path, &AVAILABLE, Some(&body))?;
+        let values = answer.pointer("/aggregations/values");
+        let buckets = values.and_then(|values| values.get("buckets")?.as_array());
+        let buckets = buckets.ok_or_else(|| self.client.strange(what, "its answer has no buckets"))?;
+        if values.and_then(|values| values.get("sum_other_doc_count")?.as_u64()) != Some(0) {
+            return Err(self
+                .client
+                .strange(what, &format!("{place} has more than {MOST} values")));
+        }
+        let keys = buckets.iter().filter_map(|bucket| bucket.get("key")?.as_str());
+        Ok(keys.map(str::to_owned).collect())
+    }
+
+    /// Holds the present moment; returns its name.
+    fn hold(&self) -> Result<String> {
+        let what = "hold a moment";
+        let path = format!("/{}{MOMENTS}", streams());
+        let [available] = AVAILABLE;
+        let answer = self.ask(
+            what,
+            Method::Post,
+            &path,
+            &[("keep_alive", KEEP), available],
+            None,
+        )?;
+        match answer.get("pit_id").and_then(Value::as_str) {
+            Some(moment) => Ok(moment.to_owned()),
+            None => Err(self.client.strange(what, "its answer has no pit_id")),
+        }
+    }
+
+    fn ask(
+        &self,
+        what: &str,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Value> {
+        self.runtime
+            .block_on(self.client.ask(what, method, path, query, body))
+    }
+}
+
+/// Lines page by page.
+///
+/// Lines of the same time are told apart by their ids, so that none is missed
+/// or given twice where a page ends.
+pub struct Lines<'s> {
+    store: &'s Store,
+    filter: Filter,
+    order: Order,
+    moment: Option<String>,
+    after: Option<Value>,
+    ready: VecDeque<Document>,
+    ended: bool,
+}
+
+impl Lines<'_> {
     fn turn(&mut self) -> Result<()> {
-        let moment = match &self.moment {
-            Some(moment) => moment.clone(),
-            None => self.runtime.block_on(hold(self.client))?,
+        let what = "give lines";
+        let moment = match self.moment.take() {
+            Some(moment) => moment,
+            None => self.store.hold()?,
         };
-        self.moment = Some(moment.clone());
         let mut body = page(&self.filter, self.order);
         body["pit"] = json!({ "id": moment, "keep_alive": KEEP });
+        // Forgotten at the end even if this page does not come.
+        self.moment = Some(moment);
         if let Some(after) = &self.after {
             body["search_after"] = after.clone();
         }
-        let asked = self
-            .client
-            .ask("give lines", Method::Post, "/_search", &[], Some(&body));
-        let mut answer = self.runtime.block_on(asked)?;
+        let mut answer = self.store.ask(what, Method::Post, "/_search", &[], Some(&body))?;
         if let Some(Value::String(moment)) = answer.get_mut("pit_id").map(Value::take) {
             self.moment = Some(moment);
         }
-        let hits = match answer.pointer_mut("/hits/hits").map(Value::take) {
-            Some(Value::Array(hits)) => hits,
-            _ => return Err(self.client.strange("give lines", "its answer has no hits")),
+        let Some(Value::Array(hits)) = answer.pointer_mut("/hits/hits").map(Value::take) else {
+            return Err(self.store.client.strange(what, "its answer has no hits"));
         };
         self.ended = hits.len() < PAGE;
         for mut hit in hits {
             self.after = hit.get_mut("sort").map(Value::take);
             let source = hit.get_mut("_source").map(Value::take).unwrap_or_default();
-            if let Ok(document) = Document::try_from(source)
-                && self.filter.matches(&document)
-            {
+            let document = Document::try_from(source);
+            let document = document.map_err(|error| self.store.client.strange(what, &error.to_string()))?;
+            if self.filter.matches(&document) {
                 self.ready.push_back(document);
             }
         }
@@ -115,7 +229,7 @@ impl<'c> Pages<'c> {
     }
 }
 
-impl Iterator for Pages<'_> {
+impl Iterator for Lines<'_> {
     type Item = Result<Entry>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -134,16 +248,14 @@ impl Iterator for Pages<'_> {
     }
 }
 
-impl Drop for Pages<'_> {
+impl Drop for Lines<'_> {
     fn drop(&mut self) {
         if let Some(moment) = self.moment.take() {
             let body = json!({ "pit_id": [moment] });
-            let path = "/_search/point_in_time";
-            let released = self
-                .client
-                .ask("forget a moment", Method::Delete, path, &[], Some(&body));
             // It is forgotten in two minutes otherwise.
-            let _ = self.runtime.block_on(released);
+            let _ = self
+                .store
+                .ask("forget a moment", Method::Delete, MOMENTS, &[], Some(&body));
         }
     }
 }
@@ -159,90 +271,13 @@ pub fn page(filter: &Filter, order: Order) -> Value {
         ],
         "track_total_hits": false,
     });
-    if let Some(query) = push(filter).query {
-        body["query"] = json!({ "bool": { "filter": [query] } });
-    }
+    narrow(&mut body, filter);
     body
 }
 
-async fn hold(client: &Client) -> Result<String> {
-    let path = format!("/{}/_search/point_in_time", streams());
-    let query = [("keep_alive", KEEP), ("ignore_unavailable", "true")];
-    let answer = client
-        .ask("hold a moment", Method::Post, &path, &query, None)
-        .await?;
-    match answer.get("pit_id").and_then(Value::as_str) {
-        Some(moment) => Ok(moment.to_owned()),
-        None => Err(client.strange("hold a moment", "its answer has no pit_id")),
-    }
-}
-
-/// How many lines a filter wants; none where OpenSearch cannot test all of it.
-///
-/// # Errors
-/// Every error of [`Client::ask`].
-pub async fn count(client: &Client, filter: &Filter) -> Result<Option<u64>> {
-    let pushed = push(filter);
-    if !pushed.exact {
-        return Ok(None);
-    }
-    let body = pushed.query.map(|query| json!({ "query": query }));
-    let path = format!("/{}/_count", streams());
-    let query = [("ignore_unavailable", "true")];
-    let answer = client
-        .ask("count lines", Method::Post, &path, &query, body.as_ref())
-        .await?;
-    Ok(answer.get("count").and_then(Value::as_u64))
-}
-
-/// What has to be found out before it is known which lines are wanted.
-///
-/// # Errors
-/// Every error of [`Client::ask`].
-pub async fn known(client: &Client, wanted: &Wanted) -> Result<Known> {
-    let mut known = Known::default();
-    if !wanted.components.is_empty() {
-        let labels: Vec<&str> = wanted.uses.wanted().iter().map(|used| used.label()).collect();
-        for name in labels {
-            let stored = label::stored(name).unwrap_or_else(|| name.to_owned());
-            let place = format!("{}.{stored}", field::KUBERNETES_LABELS);
-            let filter = Filter::All(vec![wanted.span.filter(), wanted.named()]);
-            known.used.extend(values(client, &filter, &place).await?);
-        }
-    }
-    if wanted.photo.is_some() {
-        known
-            .traces
-            .extend(values(client, &wanted.way(), field::TRACE_ID).await?);
-    }
-    Ok(known)
-}
-
-/// The values that a keyword has in the lines of a filter.
-async fn values(client: &Client, filter: &Filter, place: &str) -> Result<Vec<String>> {
-    let what = "count values";
-    let mut body = json!({
-        "size": 0,
-        "track_total_hits": false,
-        "aggs": { "values": { "terms": { "field": place, "size": MOST } } },
-    });
+/// What OpenSearch can test of the filter.
+fn narrow(body: &mut Value, filter: &Filter) {
     if let Some(query) = push(filter).query {
         body["query"] = json!({ "bool": { "filter": [query] } });
     }
-    let path = format!("/{}/_search", streams());
-    let answer = client
-        .ask(
-            what,
-            Method::Post,
-            &path,
-            &[("ignore_unavailable", "true")],
-            Some(&body),
-        )
-        .await?;
-    let buckets = answer
-        .pointer("/aggregations/values/buckets")
-        .and_then(Value::as_array);
-    let buckets = buckets.ok_or_else(|| client.strange(what, "its answer has no buckets"))?;
-    let keys = buckets.iter().filter_map(|bucket| bucket.get("key")?.as_str());
-    Ok(keys.map(str::to_owned).collect())
 }

@@ -43,7 +43,11 @@ async fn every_question_is_answered_as_from_files() {
         let errors = text(&output.stderr);
         let lines = text(&output.stdout);
         let words: Vec<String> = lines.lines().map(first_word).collect();
-        assert_eq!(words, world::expected(found), "{arguments:?}: {errors}");
+        assert_eq!(
+            words,
+            found.split_whitespace().collect::<Vec<_>>(),
+            "{arguments:?}: {errors}"
+        );
         let code = i32::from(found.is_empty());
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
     }
@@ -52,10 +56,12 @@ async fn every_question_is_answered_as_from_files() {
         (["--tail", "3"].as_slice(), "logq: 3 of 10 lines shown\n"),
         (
             &["--tail", "2", "--grep", "."],
-            "logq: the last 2 lines shown; how many there are was not counted\n",
+            "logq: 2 lines shown; how many there are was not counted\n",
         ),
         (&["--tail", "20"], ""),
         (&["--limit", "4"], "logq: 4 of 10 lines shown\n"),
+        (&["--limit", "10"], ""),
+        (&["--reverse", "--limit", "1"], "logq: 1 of 10 lines shown\n"),
     ] {
         assert_eq!(text(&logq(&store, arguments).stderr), told, "{arguments:?}");
     }

@@ -1,0 +1,113 @@
+//! Lines of files.
+
+use std::io::Write;
+
+use super::{Context, Outcome, SearchError, collected, show, summarise, unknown_uses};
+use crate::{
+    cli::{Output, Search},
+    plan::{Known, Wanted},
+    render::{Column, Renderer},
+    source::{
+        Entry,
+        files::{self, FileError, Strip},
+    },
+    summary::Summary,
+};
+
+/// All lines of one trace, in the order of their times.
+///
+/// # Errors
+/// [`SearchError`]; a file that breaks off is told in the outcome.
+pub fn trace(search: &Search, wanted: &Wanted) -> Result<(Vec<Entry>, Outcome), SearchError> {
+    let filter = wanted.filter(&Known::default());
+    Ok(collected(files::open(&search.files, &filter)?))
+}
+
+/// Looks through files.
+///
+/// # Errors
+/// [`SearchError`]; a file that breaks off is told in the outcome.
+pub fn lines<W: Write>(search: &Search, wanted: &Wanted, out: Renderer<W>) -> Result<Outcome, SearchError> {
+    let mut outcome = Outcome::default();
+    let mut known = Known::default();
+    if wanted.depends() {
+        if search.files.iter().any(|file| file.as_os_str() == "-") {
+            return Err(SearchError::Twice(wanted.uses.option().unwrap_or("photo")));
+        }
+        for entry in files::open(&search.files, &wanted.clues())?.flatten() {
+            known.learn(wanted, &entry.document);
+        }
+        outcome.notes.extend(unknown_uses(wanted, &known));
+    }
+    let filter = wanted.filter(&known);
+    if let Some(summary) = Summary::of(&search.show)? {
+        if matches!(summary, Summary::Stats(_)) {
+            return counted(files::counted(&search.files, &filter)?, summary, out, outcome);
+        }
+        return summarise(files::open(&search.files, &filter)?, summary, out, outcome);
+    }
+    let context = Context::of(&search.show);
+    if is_straight(search, &context) {
+        let strips = files::written(&search.files, &filter, out.style())?;
+        return written(strips, out, outcome);
+    }
+    let least = if context.is_wanted() {
+        wanted.scope(&known)
+    } else {
+        filter.clone()
+    };
+    let entries = files::open(&search.files, &least)?;
+    show(search, entries, &filter, context, out, outcome)
+}
+
+/// Whether each line is shown where it stands, and as if it were alone.
+const fn is_straight(search: &Search, context: &Context) -> bool {
+    let show = &search.show;
+    let all = show.limit.is_none() && show.tail.is_none() && !show.reverse;
+    all && !context.is_wanted() && !matches!(show.output, Output::Json)
+}
+
+fn counted<W: Write>(
+    parts: impl Iterator<Item = Result<(Summary, u64), FileError>>,
+    mut summary: Summary,
+    mut out: Renderer<W>,
+    mut outcome: Outcome,
+) -> Result<Outcome, SearchError> {
+    for part in parts {
+        match part {
+            Ok((part, found)) => {
+                outcome.found += found;
+                summary.join(part);
+            }
+            Err(error) => outcome.errors.push(error.to_string()),
+        }
+    }
+    outcome.shown = outcome.found;
+    summary.write(out.output())?;
+    out.flush()?;
+    Ok(outcome)
+}
+
+fn written<W: Write>(
+    strips: impl Iterator<Item = Result<Strip, FileError>>,
+    mut out: Renderer<W>,
+    mut outcome: Outcome,
+) -> Result<Outcome, SearchError> {
+    let mut column = Column::default();
+    for strip in strips {
+        match strip {
+            Ok(strip) => {
+                outcome.found += 1;
+                strip.write(&mut column, out.output())?;
+                // What comes of a pipe is shown as it comes.
+                if strip.is_last() {
+                    out.flush()?;
+                }
+            }
+            Err(error) => outcome.errors.push(error.to_string()),
+        }
+    }
+    outcome.shown = outcome.found;
+    out.finish()?;
+    Ok(outcome)
+}
