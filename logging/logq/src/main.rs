@@ -15,7 +15,7 @@ use logq::{
     plan::Wanted,
     render::{Chosen, Palette, Renderer, Style, waterfall},
     search::{self, Outcome, SearchError},
-    source::opensearch::Store,
+    source::{Source, opensearch::Store},
 };
 
 use tokio::runtime::{self, Runtime};
@@ -64,8 +64,8 @@ fn client() -> Result<Client, SearchError> {
     Ok(Client::new(&settings)?)
 }
 
-fn store() -> Result<Store, SearchError> {
-    Ok(Store::new(client()?)?)
+fn source() -> Result<Source, SearchError> {
+    Ok(Source::OpenSearch(Store::new(client()?)?))
 }
 
 fn runtime() -> io::Result<Runtime> {
@@ -97,12 +97,12 @@ fn bring(files: &[PathBuf]) -> Result<Outcome, SearchError> {
 fn lines(search: &Search) -> Result<Outcome, SearchError> {
     let wanted = wanted(search)?;
     if search.show.explain {
-        let store = if search.files.is_empty() {
-            Some(store()?)
+        let source = if search.files.is_empty() {
+            Some(source()?)
         } else {
             None
         };
-        return search::explain(search, &wanted, store.as_ref(), &mut output());
+        return search::explain(search, &wanted, source.as_ref(), &mut output());
     }
     let style = Style {
         output: search.show.output,
@@ -113,7 +113,7 @@ fn lines(search: &Search) -> Result<Outcome, SearchError> {
     };
     let out = Renderer::new(output(), style);
     if search.files.is_empty() {
-        return search::opensearch::lines(search, &wanted, &store()?, out);
+        return search::source::lines(search, &wanted, &source()?, out);
     }
     search::files::lines(search, &wanted, out)
 }
@@ -122,7 +122,7 @@ fn trace(id: String, mut search: Search) -> Result<Outcome, SearchError> {
     search.select.trace = Some(id);
     let wanted = wanted(&search)?;
     let (entries, outcome) = if search.files.is_empty() {
-        search::opensearch::trace(&wanted, &store()?)?
+        search::source::trace(&wanted, &source()?)?
     } else {
         search::files::trace(&search, &wanted)?
     };

@@ -5,23 +5,22 @@ use std::io::Write;
 use super::{Outcome, SearchError};
 use crate::{
     cli::Search,
-    filter::push,
     plan::{Known, Wanted},
-    source::opensearch::{Order, Store, page, streams},
+    source::Source,
 };
 
-/// Says what would be asked: in words, and of OpenSearch as its query.
+/// Says what would be asked: in words, and as the source is asked.
 ///
 /// # Errors
 /// [`SearchError`]: what belongs together is found out before.
 pub fn explain(
     search: &Search,
     wanted: &Wanted,
-    store: Option<&Store>,
+    source: Option<&Source>,
     out: &mut impl Write,
 ) -> Result<Outcome, SearchError> {
-    let known = match store {
-        Some(store) if wanted.depends() => store.known(wanted)?,
+    let known = match source {
+        Some(source) if wanted.depends() => source.known(wanted)?,
         _ => Known::default(),
     };
     let filter = wanted.filter(&known);
@@ -30,19 +29,8 @@ pub fn explain(
         "lines that match: {}",
         terminal::escaped(&filter.to_string())
     )?;
-    if let Some(store) = store {
-        writeln!(
-            out,
-            "asked of {}: POST /_search, a point in time of {}",
-            store.url(),
-            streams()
-        )?;
-        let query = serde_json::to_string_pretty(&page(&filter, Order::Forward)).unwrap_or_default();
-        let query: Vec<String> = query.lines().map(terminal::escaped).collect();
-        writeln!(out, "{}", query.join("\n"))?;
-        if !push(&filter).exact {
-            writeln!(out, "The rest is tested here, line by line.")?;
-        }
+    if let Some(source) = source {
+        source.explain(&filter, out)?;
     } else {
         let files = search.files.iter().map(|file| file.display().to_string());
         let files = files.collect::<Vec<_>>().join(", ");

@@ -3,7 +3,7 @@
 mod context;
 mod explain;
 pub mod files;
-pub mod opensearch;
+pub mod source;
 mod window;
 
 use std::{fmt::Display, io::Write};
@@ -19,7 +19,7 @@ use crate::{
     import::ImportError,
     plan::{Known, Unclear, Wanted},
     render::{NoFields, Renderer},
-    source::{Entry, files::FileError},
+    source::{Entry, SourceError, files::FileError},
     summary::{NoSummary, Summary},
 };
 
@@ -47,7 +47,10 @@ pub enum SearchError {
          or name the components with -c and the traces with --trace"
     )]
     Twice(&'static str),
-    /// OpenSearch.
+    /// A source that is asked.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// OpenSearch, of an administrator.
     #[error(transparent)]
     OpenSearch(#[from] crate::opensearch::Error),
     /// An import.

@@ -1,9 +1,16 @@
 //! Where lines come from.
+//!
+//! A [`Source`] is asked and gives the lines that a filter wants; that a
+//! search does not depend on which one it is, is checked by one table of
+//! questions. Files have a faster way of their own.
 
+mod asked;
 pub mod files;
 pub mod opensearch;
 
 use line::Document;
+
+pub use self::asked::{Lines, Order, Source, SourceError};
 
 /// A line that a source gives.
 #[derive(Clone, Debug, PartialEq)]

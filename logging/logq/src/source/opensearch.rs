@@ -1,13 +1,16 @@
 //! OpenSearch: every line that it holds, page by page, as of one moment.
 
-use std::{collections::VecDeque, io};
+use std::{
+    collections::VecDeque,
+    io::{self, Write},
+};
 
 use line::Document;
 use schema::{field, label, stream};
 use serde_json::{Value, json};
 use tokio::runtime::{self, Runtime};
 
-use super::Entry;
+use super::{Entry, Order};
 use crate::{
     filter::{Filter, push},
     opensearch::{Client, Method, Result},
@@ -35,21 +38,10 @@ pub fn streams() -> String {
     stream::ALL.map(stream::data_stream).join(",")
 }
 
-/// In which order lines are given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// The oldest first.
-    Forward,
-    /// The newest first.
-    Backward,
-}
-
-impl Order {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Forward => "asc",
-            Self::Backward => "desc",
-        }
+const fn name(order: Order) -> &'static str {
+    match order {
+        Order::Forward => "asc",
+        Order::Backward => "desc",
     }
 }
 
@@ -67,6 +59,12 @@ impl Store {
     pub fn new(client: Client) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self { client, runtime })
+    }
+
+    /// The connection that it asks through.
+    #[must_use]
+    pub const fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Where it is; holds no password.
@@ -88,6 +86,27 @@ impl Store {
             ready: VecDeque::new(),
             ended: false,
         }
+    }
+
+    /// Writes the question for the lines of this filter.
+    ///
+    /// # Errors
+    /// The output's.
+    pub fn explain(&self, filter: &Filter, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "asked of {}: POST /_search, a point in time of {}",
+            self.url(),
+            streams()
+        )?;
+        let query = serde_json::to_string_pretty(&page(filter, Order::Forward)).unwrap_or_default();
+        for line in query.lines() {
+            writeln!(out, "{}", terminal::escaped(line))?;
+        }
+        if !push(filter).exact {
+            writeln!(out, "The rest is tested here, line by line.")?;
+        }
+        Ok(())
     }
 
     /// How many lines a filter wants; none where OpenSearch cannot test all of
@@ -261,13 +280,12 @@ impl Drop for Lines<'_> {
 }
 
 /// The question for one page, but for the moment that it is asked of.
-#[must_use]
-pub fn page(filter: &Filter, order: Order) -> Value {
+fn page(filter: &Filter, order: Order) -> Value {
     let mut body = json!({
         "size": PAGE,
         "sort": [
-            { field::TIMESTAMP: { "order": order.name(), "numeric_type": "date_nanos" } },
-            { field::EVENT_ID: { "order": order.name() } },
+            { field::TIMESTAMP: { "order": name(order), "numeric_type": "date_nanos" } },
+            { field::EVENT_ID: { "order": name(order) } },
         ],
         "track_total_hits": false,
     });

@@ -1,0 +1,83 @@
+//! Lines of a source that is asked: OpenSearch, pods, or both.
+
+use std::io::Write;
+
+use super::{Context, Outcome, Part, SearchError, collected, show, summarise, unknown_uses};
+use crate::{
+    cli::Search,
+    plan::{Known, Wanted},
+    render::Renderer,
+    source::{Entry, Order, Source},
+    summary::Summary,
+};
+
+/// All lines of one trace, in the order of their times.
+///
+/// # Errors
+/// [`SearchError`]; what breaks off is told in the outcome.
+pub fn trace(wanted: &Wanted, source: &Source) -> Result<(Vec<Entry>, Outcome), SearchError> {
+    let (known, notes) = known(wanted, source)?;
+    let (found, mut outcome) = collected(source.lines(&wanted.filter(&known), Order::Forward));
+    outcome.notes.extend(notes);
+    Ok((found, outcome))
+}
+
+/// Asks the source.
+///
+/// # Errors
+/// [`SearchError`]; what breaks off is told in the outcome.
+pub fn lines<W: Write>(
+    search: &Search,
+    wanted: &Wanted,
+    source: &Source,
+    out: Renderer<W>,
+) -> Result<Outcome, SearchError> {
+    let (known, notes) = known(wanted, source)?;
+    let outcome = Outcome {
+        notes,
+        ..Outcome::default()
+    };
+    let filter = wanted.filter(&known);
+    if let Some(summary) = Summary::of(&search.show)? {
+        return summarise(source.lines(&filter, Order::Forward), summary, out, outcome);
+    }
+    let context = Context::of(&search.show);
+    if context.is_wanted() {
+        let around = source.lines(&wanted.scope(&known), Order::Forward);
+        return show(search, around, &filter, context, out, outcome);
+    }
+    let (order, most) = match Part::of(&search.show) {
+        Part::First(most) if source.gives_parts() => (Order::Forward, most),
+        Part::Last(most) if source.gives_parts() => (Order::Backward, most),
+        Part::All | Part::First(_) | Part::Last(_) => {
+            let all = source.lines(&filter, Order::Forward);
+            return show(search, all, &filter, context, out, outcome);
+        }
+    };
+    // No more is asked for than is needed.
+    let mut part: Vec<_> = source.lines(&filter, order).take(most).collect();
+    if order == Order::Backward {
+        part.reverse();
+    }
+    let mut outcome = show(search, part.into_iter(), &filter, context, out, outcome)?;
+    if outcome.found == most as u64 {
+        match source.count(&filter)? {
+            Some(count) => outcome.found = count.max(outcome.shown),
+            None => outcome.notes.push(format!(
+                "{} lines shown; how many there are was not counted",
+                outcome.shown
+            )),
+        }
+    }
+    Ok(outcome)
+}
+
+/// What has to be found out before, and what a person should know of it.
+fn known(wanted: &Wanted, source: &Source) -> Result<(Known, Vec<String>), SearchError> {
+    if !wanted.depends() {
+        return Ok((Known::default(), Vec::new()));
+    }
+    let known = source.known(wanted)?;
+    let notes = unknown_uses(wanted, &known).into_iter().collect();
+    Ok((known, notes))
+}
