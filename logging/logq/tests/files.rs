@@ -109,7 +109,6 @@ fn what_is_asked_wrongly_is_told() {
             "--with-db says whose lines beside those of a component",
         ),
         (&["-c", "irmgard", "--with-db"], "--with-db needs to read twice"),
-        (&["-c", "[a"], "--component: \"[a\" is no pattern"),
         (&["--level", "loud"], "error, warn, info, debug, trace"),
     ] {
         let output = piped(arguments, b"");

@@ -6,18 +6,18 @@
 
 mod compare;
 mod matches;
+mod needles;
 mod pushed;
 mod sieve;
 
 use std::fmt;
 
-use globset::GlobMatcher;
 use regex::Regex;
 
 pub use self::{
     compare::{Comparison, Literal, Seen},
     matches::Fields,
-    pushed::{Pushed, push},
+    pushed::{Bounds, Query, push},
     sieve::{Sieve, has_escapes},
 };
 
@@ -71,23 +71,39 @@ impl Filter {
     }
 }
 
-/// A pattern for a whole text, with `*` and `?`.
+/// A pattern for a whole text: `*` stands for any characters, `?` for one.
 #[derive(Clone, Debug)]
 pub struct Glob {
     text: String,
-    matcher: GlobMatcher,
+    /// None where only the text itself fits.
+    matcher: Option<Regex>,
 }
 
 impl Glob {
     /// Reads a pattern.
     ///
     /// # Errors
-    /// What is wrong with it.
-    pub fn new(text: &str) -> Result<Self, globset::Error> {
-        let glob = globset::GlobBuilder::new(text).literal_separator(false).build()?;
+    /// When it is too long.
+    pub fn new(text: &str) -> Result<Self, regex::Error> {
+        if !text.contains(['*', '?']) {
+            return Ok(Self {
+                text: text.to_owned(),
+                matcher: None,
+            });
+        }
+        let mut pattern = String::from(r"(?s)\A");
+        let mut buffer = [0; 4];
+        for character in text.chars() {
+            match character {
+                '*' => pattern.push_str(".*"),
+                '?' => pattern.push('.'),
+                other => pattern.push_str(&regex::escape(other.encode_utf8(&mut buffer))),
+            }
+        }
+        pattern.push_str(r"\z");
         Ok(Self {
             text: text.to_owned(),
-            matcher: glob.compile_matcher(),
+            matcher: Some(Regex::new(&pattern)?),
         })
     }
 
@@ -100,13 +116,16 @@ impl Glob {
     /// The only text that fits, if there is only one.
     #[must_use]
     pub fn literal(&self) -> Option<&str> {
-        (!self.text.contains(['*', '?', '[', '{', '\\'])).then_some(&self.text)
+        self.matcher.is_none().then_some(&self.text)
     }
 
     /// Whether the whole text fits.
     #[must_use]
     pub fn fits(&self, text: &str) -> bool {
-        self.matcher.is_match(text)
+        match &self.matcher {
+            Some(matcher) => matcher.is_match(text),
+            None => self.text == text,
+        }
     }
 }
 

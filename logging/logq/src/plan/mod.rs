@@ -344,7 +344,7 @@ fn glob(option: &'static str, text: &str) -> Result<Glob, Unclear> {
     Glob::new(text).map_err(|error| Unclear::Glob {
         option,
         pattern: text.to_owned(),
-        why: error.kind().to_string(),
+        why: error.to_string(),
     })
 }
 

@@ -37,7 +37,7 @@ impl Chosen {
                 .map(|name| {
                     Glob::new(&name).map_err(|error| NoFields {
                         option,
-                        why: error.kind().to_string(),
+                        why: error.to_string(),
                         name,
                     })
                 })

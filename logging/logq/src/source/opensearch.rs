@@ -12,7 +12,7 @@ use tokio::runtime::{self, Runtime};
 
 use super::{Entry, Order};
 use crate::{
-    filter::{Filter, push},
+    filter::{Filter, Query, push},
     opensearch::{Client, Method, Result},
     plan::{Known, Wanted},
 };
@@ -103,26 +103,30 @@ impl Store {
         for line in query.lines() {
             writeln!(out, "{}", terminal::escaped(line))?;
         }
-        if !push(filter).exact {
+        if !push(filter).is_exact() {
             writeln!(out, "The rest is tested here, line by line.")?;
         }
         Ok(())
     }
 
-    /// How many lines a filter wants; none where OpenSearch cannot test all of
-    /// it.
+    /// How many lines a filter wants; none where OpenSearch cannot tell.
     ///
     /// # Errors
     /// Every error of [`Client::ask`].
     pub fn count(&self, filter: &Filter) -> Result<Option<u64>> {
-        let pushed = push(filter);
-        if !pushed.exact {
-            return Ok(None);
-        }
-        let body = pushed.query.map(|query| json!({ "query": query }));
+        let bounds = push(filter);
+        let most = self.counted(&bounds.upper)?;
+        let unsure = bounds.unsure();
+        Ok((unsure == Query::Nothing || self.counted(&unsure)? == 0).then_some(most))
+    }
+
+    fn counted(&self, query: &Query) -> Result<u64> {
+        let what = "count lines";
+        let body = json!({ "query": query.clone().into_dsl() });
         let path = format!("/{}/_count", streams());
-        let answer = self.ask("count lines", Method::Post, &path, &AVAILABLE, body.as_ref())?;
-        Ok(answer.get("count").and_then(Value::as_u64))
+        let answer = self.ask(what, Method::Post, &path, &AVAILABLE, Some(&body))?;
+        let count = answer.get("count").and_then(Value::as_u64);
+        count.ok_or_else(|| self.client.strange(what, "its answer has no count"))
     }
 
     /// What has to be found out before it is known which lines are wanted.
@@ -295,7 +299,5 @@ fn page(filter: &Filter, order: Order) -> Value {
 
 /// What OpenSearch can test of the filter.
 fn narrow(body: &mut Value, filter: &Filter) {
-    if let Some(query) = push(filter).query {
-        body["query"] = json!({ "bool": { "filter": [query] } });
-    }
+    body["query"] = json!({ "bool": { "filter": [push(filter).upper.into_dsl()] } });
 }

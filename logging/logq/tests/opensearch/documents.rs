@@ -16,16 +16,8 @@ fn golden() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fluentd/golden")
 }
 
-fn get<'a>(document: &'a Value, name: &str) -> Option<&'a Value> {
-    name.split('.').try_fold(document, |value, part| value.get(part))
-}
-
-#[tokio::test]
-async fn every_document_of_the_golden_cases_is_taken_and_found() {
-    let Some(store) = Store::of_the_run(WHAT).await else {
-        return;
-    };
-    store.bootstrap().await;
+/// What must come out of the golden cases: stream, id, document.
+pub fn golden_documents() -> Vec<(String, String, String)> {
     let mut documents = BTreeMap::new();
     for case in fs::read_dir(golden()).unwrap() {
         let Ok(text) = fs::read_to_string(case.unwrap().path().join("expected.jsonl")) else {
@@ -39,18 +31,29 @@ async fn every_document_of_the_golden_cases_is_taken_and_found() {
             members
                 .entry("@timestamp")
                 .or_insert("2026-11-22T10:00:00.000000000Z".into());
-            let id = get(&document, field::EVENT_ID)
-                .unwrap()
-                .as_str()
-                .unwrap()
-                .to_owned();
-            documents.insert(id, (stream::data_stream(stream.as_str().unwrap()), document));
+            let id = get(&document, field::EVENT_ID).unwrap().as_str().unwrap();
+            let stream = stream::data_stream(stream.as_str().unwrap());
+            documents.insert(id.to_owned(), (stream, id.to_owned(), document.to_string()));
         }
     }
-    assert!(documents.len() > 400, "{}", documents.len());
-    let bulk: Vec<_> = documents
+    documents.into_values().collect()
+}
+
+fn get<'a>(document: &'a Value, name: &str) -> Option<&'a Value> {
+    name.split('.').try_fold(document, |value, part| value.get(part))
+}
+
+#[tokio::test]
+async fn every_document_of_the_golden_cases_is_taken_and_found() {
+    let Some(store) = Store::of_the_run(WHAT).await else {
+        return;
+    };
+    store.bootstrap().await;
+    let bulk = golden_documents();
+    assert!(bulk.len() > 400, "{}", bulk.len());
+    let documents: BTreeMap<String, (String, Value)> = bulk
         .iter()
-        .map(|(id, (stream, document))| (stream.clone(), id.clone(), document.to_string()))
+        .map(|(stream, id, text)| (id.clone(), (stream.clone(), serde_json::from_str(text).unwrap())))
         .collect();
     for ((status, error), (_, id, document)) in store.create(&bulk).await.iter().zip(&bulk) {
         // A run before this one may have left it in a server from outside.
@@ -141,7 +144,8 @@ async fn a_part_of_a_message_is_found_however_long_the_message_is() {
     );
 }
 
-fn normalized(bytes: &[u8], origin: &Origin) -> (String, String, String) {
+/// What the normaliser makes of a line: stream, id, document.
+pub fn normalized(bytes: &[u8], origin: &Origin) -> (String, String, String) {
     let mut document = normalize(&Line::plain(bytes, 0), origin).into_members();
     document
         .entry(field::TIMESTAMP)
@@ -158,16 +162,18 @@ fn normalized(bytes: &[u8], origin: &Origin) -> (String, String, String) {
     )
 }
 
+/// A line of our services with more members.
+fn ours(members: &str) -> Vec<u8> {
+    format!("{{\"@timestamp\":\"2026-11-22T10:00:00Z\",\"level\":\"info\",\"message\":\"m\",{members}}}")
+        .into_bytes()
+}
+
 /// What OpenSearch would refuse, were it given as it is.
-fn hostile() -> Vec<Vec<u8>> {
-    let ours = |rest: &str| {
-        format!("{{\"@timestamp\":\"2026-11-22T10:00:00Z\",\"level\":\"info\",\"message\":\"m\",{rest}}}")
-            .into_bytes()
-    };
+pub fn hostile() -> Vec<Vec<u8>> {
     let nested =
         |open: &str, close: &str, depth: usize| format!("{}1{}", open.repeat(depth), close.repeat(depth));
     let text = |bytes: usize| "x".repeat(bytes);
-    let mut lines = vec![
+    vec![
         ours("\"photo\":17"),
         ours("\"photo\":[1,{\"id\":2}],\"photo.id\":\"x\""),
         ours("\"photo\":{\"id\":{\"a\":1}}"),
@@ -209,8 +215,12 @@ fn hostile() -> Vec<Vec<u8>> {
         text(2_000_000).into_bytes(),
         "é".repeat(700_000).into_bytes(),
         format!("{} {}", text(33_000), "漢".repeat(11_000)).into_bytes(),
-    ];
-    // A number of every kind in the place of every field, and each field as each of these.
+    ]
+}
+
+/// A value of every kind in the place of every field.
+fn contradictions() -> Vec<Vec<u8>> {
+    let mut lines = Vec::new();
     for field in FIELDS {
         for value in [
             "1",
@@ -249,7 +259,7 @@ async fn no_line_is_rejected_whatever_a_program_writes() {
         pods.origin(Place { uid: run, ..place }),
     ] {
         let mut documents: BTreeMap<String, (String, String, String)> = BTreeMap::new();
-        for line in hostile() {
+        for line in hostile().into_iter().chain(contradictions()) {
             let document = normalized(&line, &origin);
             documents.insert(document.1.clone(), document);
         }

@@ -8,6 +8,7 @@
 
 mod bootstrap;
 mod documents;
+mod pushed;
 mod retain;
 mod search;
 mod store;

@@ -5,17 +5,13 @@
 //! write in another way, fields that the line's format or its origin gives.
 
 mod member;
-mod needles;
 
 use line::{Document, Line, Origin, Time, normalize};
 use memchr::{memchr, memmem};
 use schema::{FIELDS, Kind, field, level};
 
-use self::{
-    member::{Member, Test},
-    needles::Needles,
-};
-use super::{Comparison, Filter, Glob};
+use self::member::{Member, Test};
+use super::{Comparison, Filter, Glob, needles::Needles};
 
 /// What must be found in the bytes of every line that a filter wants.
 #[derive(Debug)]

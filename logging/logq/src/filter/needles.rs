@@ -72,6 +72,14 @@ impl Needles {
             .any(|text| text.iter().all(|byte| chars.as_bytes().contains(byte)))
     }
 
+    /// The texts.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        // None is broken: see `as_written`.
+        self.texts
+            .iter()
+            .filter_map(|text| std::str::from_utf8(text).ok())
+    }
+
     /// Whether one is there.
     pub fn are_in(&self, content: &[u8]) -> bool {
         match &self.search {
