@@ -15,7 +15,7 @@ use logq::{
     plan::Wanted,
     render::{Chosen, Palette, Renderer, Style, waterfall},
     search::{self, Outcome, SearchError},
-    source::{Source, opensearch::Store},
+    source::{self, Source},
 };
 
 use tokio::runtime::{self, Runtime};
@@ -64,8 +64,13 @@ fn client() -> Result<Client, SearchError> {
     Ok(Client::new(&settings)?)
 }
 
-fn source() -> Result<Source, SearchError> {
-    Ok(Source::OpenSearch(Store::new(client()?)?))
+/// Who is asked; what a person should know of the choice is said at once.
+fn source(search: &Search, wanted: &Wanted) -> Result<Source, SearchError> {
+    let chosen = source::choose(search, wanted, &|name| std::env::var(name).ok())?;
+    for note in &chosen.notes {
+        say(note);
+    }
+    Ok(chosen.source)
 }
 
 fn runtime() -> io::Result<Runtime> {
@@ -98,7 +103,7 @@ fn lines(search: &Search) -> Result<Outcome, SearchError> {
     let wanted = wanted(search)?;
     if search.show.explain {
         let source = if search.files.is_empty() {
-            Some(source()?)
+            Some(source(search, &wanted)?)
         } else {
             None
         };
@@ -113,7 +118,7 @@ fn lines(search: &Search) -> Result<Outcome, SearchError> {
     };
     let out = Renderer::new(output(), style);
     if search.files.is_empty() {
-        return search::source::lines(search, &wanted, &source()?, out);
+        return search::source::lines(search, &wanted, &source(search, &wanted)?, out);
     }
     search::files::lines(search, &wanted, out)
 }
@@ -122,7 +127,7 @@ fn trace(id: String, mut search: Search) -> Result<Outcome, SearchError> {
     search.select.trace = Some(id);
     let wanted = wanted(&search)?;
     let (entries, outcome) = if search.files.is_empty() {
-        search::source::trace(&wanted, &source()?)?
+        search::source::trace(&wanted, &source(&search, &wanted)?)?
     } else {
         search::files::trace(&search, &wanted)?
     };

@@ -2,6 +2,7 @@
 
 pub mod condition;
 pub mod selector;
+mod source;
 pub mod time;
 mod view;
 
@@ -12,7 +13,10 @@ use clap_complete::Shell;
 
 use crate::admin::Admin;
 
-pub use self::view::{UnknownView, expanded, views};
+pub use self::{
+    source::{Asked, From},
+    view::{UnknownView, expanded, views},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,8 +28,8 @@ Examples:
   logq --grep 'timed? out' -C 3                 with three lines around each
   logq pods/ -c irmgard --with-db               files in place of OpenSearch
   kubectl logs deploy/irmgard | logq - --stats  lines of a pipe
-Lines come from OpenSearch (LOGQ_OPENSEARCH_URL and its like: opensearch/README.md), or from files
-where some are named. pods/ is a folder as the kubelet writes it (/var/log/pods), with or beside
+Lines come from OpenSearch (LOGQ_OPENSEARCH_URL and its like: opensearch/README.md); from the pods by
+kubectl where OpenSearch cannot be reached; or from files where some are named. pods/ is a folder as the kubelet writes it (/var/log/pods), with or beside
 pods.json, what `kubectl get pods -A -o json` prints: the pods' labels say who uses which database.
 
 Exit status: 0 lines were found, 1 none was, 2 an error.";
@@ -95,6 +99,9 @@ pub struct Search {
     /// When.
     #[command(flatten)]
     pub window: Window,
+    /// Who is asked.
+    #[command(flatten)]
+    pub asked: Asked,
     /// How they are shown.
     #[command(flatten)]
     pub show: Show,
@@ -227,7 +234,7 @@ pub struct Show {
     /// The most frequent values of a field, in place of the lines
     #[arg(long, value_name = "FIELD")]
     pub top: Option<String>,
-    /// What is asked for, in words and as the query of OpenSearch, in place of the lines
+    /// What is asked for, in words and as OpenSearch's query or kubectl's commands, in place of the lines
     #[arg(long)]
     pub explain: bool,
 }

@@ -88,6 +88,35 @@ impl Filter {
     }
 }
 
+/// Whether a filter holds for every line (`Some(true)`) or for none
+/// (`Some(false)`) that has these fields and that may have others, of which
+/// only those are known that `knows` names.
+#[must_use]
+pub fn decided(filter: &Filter, line: &impl Fields, knows: &impl Fn(&str) -> bool) -> Option<bool> {
+    let each = |parts: &[Filter], ends: bool| {
+        let mut all = Some(!ends);
+        for part in parts {
+            match decided(part, line, knows) {
+                Some(holds) if holds == ends => return Some(ends),
+                Some(_) => {}
+                None => all = None,
+            }
+        }
+        all
+    };
+    match filter {
+        Filter::All(parts) => each(parts, false),
+        Filter::Any(parts) => each(parts, true),
+        Filter::Not(part) => decided(part, line, knows).map(|holds| !holds),
+        Filter::Is(field, _)
+        | Filter::Glob(field, _)
+        | Filter::Found(field, _)
+        | Filter::Compare(field, ..)
+        | Filter::Exists(field) => knows(field).then(|| filter.matches(line)),
+        Filter::Level(_) | Filter::Text(_) => None,
+    }
+}
+
 /// Whether one level is another or graver.
 fn is_as_grave(own: &str, least: &str) -> bool {
     let rank = |name: &str| level::ALL.iter().position(|level| *level == name);

@@ -16,7 +16,7 @@ use regex::Regex;
 
 pub use self::{
     compare::{Comparison, Literal, Seen},
-    matches::Fields,
+    matches::{Fields, decided},
     pushed::{Bounds, Query, push},
     sieve::{Sieve, has_escapes},
 };

@@ -19,7 +19,7 @@ use crate::{
     import::ImportError,
     plan::{Known, Unclear, Wanted},
     render::{NoFields, Renderer},
-    source::{Entry, SourceError, files::FileError},
+    source::{Entry, NoSource, SourceError, files::FileError},
     summary::{NoSummary, Summary},
 };
 
@@ -50,6 +50,9 @@ pub enum SearchError {
     /// A source that is asked.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// There is no source that can be asked.
+    #[error(transparent)]
+    NoSource(#[from] NoSource),
     /// OpenSearch, of an administrator.
     #[error(transparent)]
     OpenSearch(#[from] crate::opensearch::Error),

@@ -19,7 +19,7 @@ pub fn trace(wanted: &Wanted, source: &Source) -> Result<(Vec<Entry>, Outcome), 
     let (known, notes) = known(wanted, source)?;
     let (found, mut outcome) = collected(source.lines(&wanted.filter(&known), Order::Forward));
     outcome.notes.extend(notes);
-    Ok((found, outcome))
+    Ok((found, told(outcome, source)))
 }
 
 /// Asks the source.
@@ -27,6 +27,15 @@ pub fn trace(wanted: &Wanted, source: &Source) -> Result<(Vec<Entry>, Outcome), 
 /// # Errors
 /// [`SearchError`]; what breaks off is told in the outcome.
 pub fn lines<W: Write>(
+    search: &Search,
+    wanted: &Wanted,
+    source: &Source,
+    out: Renderer<W>,
+) -> Result<Outcome, SearchError> {
+    Ok(told(shown(search, wanted, source, out)?, source))
+}
+
+fn shown<W: Write>(
     search: &Search,
     wanted: &Wanted,
     source: &Source,
@@ -80,4 +89,16 @@ fn known(wanted: &Wanted, source: &Source) -> Result<(Known, Vec<String>), Searc
     let known = source.known(wanted)?;
     let notes = unknown_uses(wanted, &known).into_iter().collect();
     Ok((known, notes))
+}
+
+/// Adds what the source has to say when all is read.
+fn told(mut outcome: Outcome, source: &Source) -> Outcome {
+    let (notes, errors) = source.told();
+    outcome.notes.extend(notes);
+    for error in errors {
+        if !outcome.errors.contains(&error) {
+            outcome.errors.push(error);
+        }
+    }
+    outcome
 }

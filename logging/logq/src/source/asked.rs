@@ -2,7 +2,12 @@
 
 use std::io::{self, Write};
 
-use super::{Entry, opensearch::Store};
+use super::{
+    Entry,
+    both::Both,
+    kubectl::{self, Kubectl},
+    opensearch::Store,
+};
 use crate::{
     filter::Filter,
     opensearch,
@@ -29,6 +34,9 @@ pub enum SourceError {
     /// OpenSearch.
     #[error(transparent)]
     OpenSearch(#[from] opensearch::Error),
+    /// Pods.
+    #[error(transparent)]
+    Kubectl(#[from] kubectl::Error),
 }
 
 impl SourceError {
@@ -37,6 +45,7 @@ impl SourceError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::OpenSearch(error) => error.is_passing(),
+            Self::Kubectl(error) => error.is_passing(),
         }
     }
 }
@@ -47,6 +56,10 @@ impl SourceError {
 pub enum Source {
     /// OpenSearch.
     OpenSearch(Store),
+    /// Pods.
+    Kubectl(Kubectl),
+    /// Both.
+    Both(Box<Both>),
 }
 
 impl Source {
@@ -57,6 +70,8 @@ impl Source {
     pub fn known(&self, wanted: &Wanted) -> Result<Known, SourceError> {
         match self {
             Self::OpenSearch(store) => Ok(store.known(wanted)?),
+            Self::Kubectl(pods) => Ok(pods.known(wanted)),
+            Self::Both(both) => Ok(both.known(wanted)),
         }
     }
 
@@ -66,6 +81,8 @@ impl Source {
     pub fn lines(&self, filter: &Filter, order: Order) -> Lines<'_> {
         match self {
             Self::OpenSearch(store) => Box::new(store.lines(filter, order).map(|line| Ok(line?))),
+            Self::Kubectl(pods) => Box::new(pods.lines(filter).map(|line| Ok(line?))),
+            Self::Both(both) => Box::new(both.lines(filter)),
         }
     }
 
@@ -75,6 +92,7 @@ impl Source {
     pub const fn gives_parts(&self) -> bool {
         match self {
             Self::OpenSearch(_) => true,
+            Self::Kubectl(_) | Self::Both(_) => false,
         }
     }
 
@@ -86,6 +104,7 @@ impl Source {
     pub fn count(&self, filter: &Filter) -> Result<Option<u64>, SourceError> {
         match self {
             Self::OpenSearch(store) => Ok(store.count(filter)?),
+            Self::Kubectl(_) | Self::Both(_) => Ok(None),
         }
     }
 
@@ -96,6 +115,19 @@ impl Source {
     pub fn explain(&self, filter: &Filter, out: &mut dyn Write) -> io::Result<()> {
         match self {
             Self::OpenSearch(store) => store.explain(filter, out),
+            Self::Kubectl(pods) => pods.explain(filter, out),
+            Self::Both(both) => both.explain(filter, out),
+        }
+    }
+
+    /// What a person should know of what was asked, and what was missing
+    /// beside the errors among the lines; all of it once.
+    #[must_use]
+    pub fn told(&self) -> (Vec<String>, Vec<String>) {
+        match self {
+            Self::OpenSearch(_) => Default::default(),
+            Self::Kubectl(pods) => pods.told(),
+            Self::Both(both) => both.told(),
         }
     }
 }

@@ -5,12 +5,19 @@
 //! questions. Files have a faster way of their own.
 
 mod asked;
+pub mod both;
+mod choose;
 pub mod files;
+pub mod kubectl;
+mod merge;
 pub mod opensearch;
 
 use line::Document;
 
-pub use self::asked::{Lines, Order, Source, SourceError};
+pub use self::{
+    asked::{Lines, Order, Source, SourceError},
+    choose::{Chosen, NoSource, choose},
+};
 
 /// A line that a source gives.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     io::{self, Write},
+    time::Duration,
 };
 
 use line::Document;
@@ -59,6 +60,14 @@ impl Store {
     pub fn new(client: Client) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self { client, runtime })
+    }
+
+    /// Sees whether it can be reached and lets us in.
+    ///
+    /// # Errors
+    /// Every error of [`Client::reach`].
+    pub fn reach(&self, patience: Duration) -> Result<()> {
+        self.runtime.block_on(self.client.reach(patience)).map(|_| ())
     }
 
     /// The connection that it asks through.

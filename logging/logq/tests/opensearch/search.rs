@@ -116,6 +116,7 @@ async fn lines_of_one_time_are_all_given_once_across_pages() {
 #[test]
 fn a_store_that_is_away_is_told() {
     let output = Command::new(env!("CARGO_BIN_EXE_logq"))
+        .args(["--source", "opensearch"])
         .env("LOGQ_OPENSEARCH_URL", "http://127.0.0.1:1")
         .output()
         .unwrap();

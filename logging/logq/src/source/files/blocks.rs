@@ -61,6 +61,13 @@ impl Blocks {
         }
     }
 
+    /// The same of what is open.
+    pub fn of(input: Input, size: usize) -> Self {
+        let mut blocks = Self::new(VecDeque::new(), size);
+        blocks.open = Some(input);
+        blocks
+    }
+
     /// Takes back a block's memory.
     pub fn reuse(&mut self, block: Block) {
         // One that a long line has made large is given back.

@@ -4,11 +4,10 @@
 //! make of them comes out in order. Memory is bounded whatever a file's size:
 //! of each source a few blocks are held, and what a [`line::Joiner`] holds.
 
-mod blocks;
+pub(super) mod blocks;
 mod find;
-mod input;
+pub(super) mod input;
 mod lines;
-mod merge;
 mod pool;
 mod read;
 mod straight;
@@ -22,12 +21,11 @@ pub use self::{
     straight::Strip,
 };
 use self::{
-    merge::Merged,
     pool::Pool,
     read::{Entries, Reader},
     straight::{Counted, Piece, Written},
 };
-use super::Entry;
+use super::{Entry, merge::Merged};
 use crate::{filter::Filter, render::Style, summary::Summary};
 
 /// A file that cannot be read.

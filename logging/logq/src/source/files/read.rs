@@ -2,14 +2,13 @@
 
 use std::vec;
 
-use line::{Line, Origin, Time, normalize};
+use line::{Line, Origin, normalize};
 
 use super::{
     Entry, FileError, Found, Piece, Strip, Written,
-    merge::Timed,
     pool::{Ordered, Pool, Work},
 };
-use crate::filter::Filter;
+use crate::{filter::Filter, source::merge::Timed};
 
 /// The lines of one container or one file, in their order.
 pub struct Reader<W: Lines> {
@@ -61,12 +60,6 @@ impl Lines for Entries {
 
     fn each(made: Vec<Entry>) -> Vec<Entry> {
         made
-    }
-}
-
-impl Timed for Entry {
-    fn time(&self) -> Option<Time> {
-        self.document.timestamp()
     }
 }
 

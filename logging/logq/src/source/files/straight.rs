@@ -8,10 +8,11 @@ use std::{
 
 use line::{Line, Origin, Tidy, Time, normalize};
 
-use super::{merge::Timed, pool::Work};
+use super::pool::Work;
 use crate::{
     filter::Filter,
     render::{Column, Laid, Renderer, Style},
+    source::merge::Timed,
     summary::Summary,
 };
 

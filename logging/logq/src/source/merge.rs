@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 
 use line::Time;
 
-use super::FileError;
+use super::Entry;
 
 /// Something that has a time.
 pub trait Timed {
@@ -12,10 +12,16 @@ pub trait Timed {
     fn time(&self) -> Option<Time>;
 }
 
+impl Timed for Entry {
+    fn time(&self) -> Option<Time> {
+        self.document.timestamp()
+    }
+}
+
 /// The lines of several sources by time. Those of each source stay in its
 /// order: a line that is older than the one before it comes right after that.
 /// Lines that were left out do not count.
-pub struct Merged<R, T> {
+pub struct Merged<R, T, E> {
     readers: Vec<R>,
     /// The next line of each source.
     next: Vec<Option<T>>,
@@ -23,11 +29,11 @@ pub struct Merged<R, T> {
     order: BinaryHeap<Reverse<(Time, usize)>>,
     /// The time of each source's line before.
     reached: Vec<Time>,
-    errors: Vec<FileError>,
+    errors: Vec<E>,
     begun: bool,
 }
 
-impl<T: Timed, R: Iterator<Item = Result<T, FileError>>> Merged<R, T> {
+impl<T: Timed, E, R: Iterator<Item = Result<T, E>>> Merged<R, T, E> {
     /// Reads nothing yet.
     #[must_use]
     pub fn new(readers: Vec<R>) -> Self {
@@ -61,8 +67,8 @@ impl<T: Timed, R: Iterator<Item = Result<T, FileError>>> Merged<R, T> {
     }
 }
 
-impl<T: Timed, R: Iterator<Item = Result<T, FileError>>> Iterator for Merged<R, T> {
-    type Item = Result<T, FileError>;
+impl<T: Timed, E, R: Iterator<Item = Result<T, E>>> Iterator for Merged<R, T, E> {
+    type Item = Result<T, E>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if !std::mem::replace(&mut self.begun, true) {

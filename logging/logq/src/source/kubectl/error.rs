@@ -1,0 +1,240 @@
+//! Why kubectl did not do what it was asked.
+//!
+//! kubectl ends with 1 whatever is wrong; what it is, only its words tell.
+
+use std::{ffi::OsStr, io, time::Duration};
+
+use super::pods::Container;
+
+/// What is wrong with kubectl, with the cluster, or with one container.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no such program.
+    #[error("{program}: there is no such program. Install kubectl, or say in LOGQ_KUBECTL where it is")]
+    Missing {
+        /// What was tried.
+        program: String,
+    },
+    /// The system's.
+    #[error("{program} cannot be run: {error}")]
+    Io {
+        /// The program.
+        program: String,
+        /// What is wrong.
+        error: io::Error,
+    },
+    /// Nothing answers where the cluster should be, or kubectl knows of none.
+    #[error(
+        "kubectl reaches no cluster: {reason}. Does KUBECONFIG (or --kubeconfig, --kube-context) name the right one?"
+    )]
+    NoCluster {
+        /// kubectl's words.
+        reason: String,
+    },
+    /// There is no such context or no such file.
+    #[error("kubectl: {reason}. `kubectl config get-contexts` lists what --kube-context can be")]
+    Context {
+        /// kubectl's words.
+        reason: String,
+    },
+    /// The cluster does not know who asks.
+    #[error("the cluster does not know who asks: {reason}. Renew the credentials in the kubeconfig")]
+    Unauthorized {
+        /// kubectl's words.
+        reason: String,
+    },
+    /// Who asks may not.
+    #[error(
+        "pods cannot be listed: {reason}. Name a namespace that you may read with -n; needed are get and list on \
+         pods, and get on pods/log"
+    )]
+    Forbidden {
+        /// The cluster's words.
+        reason: String,
+    },
+    /// It took too long.
+    #[error("kubectl did not {what} within {0:?}", .patience)]
+    Late {
+        /// What was asked for.
+        what: &'static str,
+        /// How long was waited.
+        patience: Duration,
+    },
+    /// It answered something else than it was asked.
+    #[error("what kubectl says to `get pods` is no list of pods: {reason}")]
+    Strange {
+        /// What is strange.
+        reason: String,
+    },
+    /// Anything else.
+    #[error("kubectl: {reason}")]
+    Failed {
+        /// kubectl's words.
+        reason: String,
+    },
+    /// Lines of one container are missing.
+    #[error("{container}: {problem}")]
+    Logs {
+        /// Which one, as people name it.
+        container: String,
+        /// Why.
+        problem: Problem,
+    },
+}
+
+/// Why lines of a container are missing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The pod was deleted since it was listed.
+    #[error("the pod is gone since it was listed, and its lines with it")]
+    Gone,
+    /// Its lines may not be read.
+    #[error("its lines may not be read: {0}")]
+    Forbidden(String),
+    /// Nothing came.
+    #[error("nothing came of its lines for {0:?}; the rest of them is missing")]
+    Silent(Duration),
+    /// The kubelet has put words in the place of lines.
+    #[error("its node says: {0}")]
+    Unread(String),
+    /// Anything else.
+    #[error("kubectl: {0}")]
+    Failed(String),
+}
+
+impl Error {
+    /// Whether asking again later can help without anybody changing anything.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::NoCluster { .. } | Self::Late { .. } | Self::Failed { .. } | Self::Logs { .. }
+        )
+    }
+
+    pub(super) fn start(program: &OsStr, error: io::Error) -> Self {
+        let program = program.to_string_lossy().into_owned();
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Missing { program },
+            _ => Self::Io { program, error },
+        }
+    }
+
+    /// What kubectl has said instead of listing pods.
+    pub(super) fn listing(said: &str) -> Self {
+        let reason = words(said);
+        let has = |parts: &[&str]| parts.iter().any(|part| reason.contains(part));
+        if has(&["context was not found", "context \"", "stat "]) {
+            Self::Context { reason }
+        } else if has(&["(Forbidden)"]) {
+            Self::Forbidden { reason }
+        } else if has(&["Unauthorized", "must be logged in", "provide credentials"]) {
+            Self::Unauthorized { reason }
+        } else if has(&["Unable to connect to the server", "The connection to the server"]) {
+            Self::NoCluster { reason }
+        } else {
+            Self::Failed { reason }
+        }
+    }
+
+    pub(super) fn logs(container: &Container, problem: Problem) -> Self {
+        Self::Logs {
+            container: container.name(),
+            problem,
+        }
+    }
+}
+
+impl Problem {
+    /// What kubectl has said instead of giving lines.
+    pub(super) fn read(said: &str) -> Self {
+        let reason = words(said);
+        if reason.contains("(NotFound)") {
+            Self::Gone
+        } else if reason.contains("(Forbidden)") {
+            Self::Forbidden(reason)
+        } else {
+            Self::Failed(reason)
+        }
+    }
+}
+
+/// The last thing that kubectl says: what stands before are tries.
+fn words(said: &str) -> String {
+    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let last = lines.next_back().unwrap_or("it has failed and says nothing");
+    let last = last.strip_prefix("error: ").unwrap_or(last);
+    last.strip_prefix("Error in configuration: ")
+        .unwrap_or(last)
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What kubectl 1.34 says, each on standard error and with exit status 1.
+    #[test]
+    fn what_kubectl_says_is_told_apart() {
+        let tries =
+            "E1122 14:18:56.148921   25630 memcache.go:265] \"Unhandled Error\" err=\"couldn't get\"\n";
+        for (said, told) in [
+            (
+                "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
+                "reaches no cluster",
+            ),
+            (
+                "Unable to connect to the server: dial tcp: lookup x on 10.0.0.1:53: no such host",
+                "reaches no cluster",
+            ),
+            (
+                "Error in configuration: context was not found for specified context: nope",
+                "kubectl: context was not",
+            ),
+            (
+                "error: context \"nope\" does not exist",
+                "kubectl: context \"nope\"",
+            ),
+            (
+                "error: stat /nope: no such file or directory",
+                "kubectl: stat /nope: no such file or directory.",
+            ),
+            (
+                "error: You must be logged in to the server (Unauthorized)",
+                "does not know who asks: You must",
+            ),
+            (
+                "Error from server (Forbidden): pods is forbidden: User \"x\" cannot list",
+                "Name a namespace",
+            ),
+            ("error: something new", "kubectl: something new"),
+            ("", "says nothing"),
+        ] {
+            let error = Error::listing(&format!("{tries}{said}\n"));
+            let error = if said.is_empty() {
+                Error::listing("")
+            } else {
+                error
+            };
+            assert!(error.to_string().contains(told), "{said}: {error}");
+        }
+        for (said, problem) in [
+            (
+                "error: error from server (NotFound): pods \"x\" not found in namespace \"y\"",
+                Problem::Gone,
+            ),
+            (
+                "Error from server (Forbidden): pods \"x\" is forbidden",
+                Problem::Forbidden("Error from server (Forbidden): pods \"x\" is forbidden".to_owned()),
+            ),
+            (
+                "error: container x is not valid for pod y",
+                Problem::Failed("container x is not valid for pod y".to_owned()),
+            ),
+        ] {
+            assert_eq!(Problem::read(said), problem);
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Pods, asked with kubectl: where there is no OpenSearch.
+//!
+//! kubectl gives a container's newest file of lines and, where it was started
+//! again, that of the start before. What was rotated away, what a deleted pod
+//! has written and what is on a node that is gone, it does not know. It does
+//! not tell standard output from standard error.
+
+mod error;
+mod pods;
+mod program;
+mod spool;
+mod stream;
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    io::{self, Write},
+    path::Path,
+    sync::{Mutex, PoisonError},
+    thread,
+};
+
+use line::Time;
+use schema::field;
+
+use self::spool::Spool;
+pub use self::{
+    error::{Error, Problem},
+    pods::{Container, State},
+    program::{Asked, Program, Scope},
+    stream::Stream,
+};
+use super::{Entry, merge::Merged};
+use crate::{
+    filter::{Comparison, Filter},
+    plan::{Known, Wanted},
+};
+
+/// So many kubectls run at once.
+pub const AT_ONCE: usize = 8;
+
+/// A line's own time may lie so far after that of the runtime, by which
+/// kubectl leaves out what is older, in nanoseconds.
+const SLACK: i64 = 60_000_000_000;
+
+/// The pods of a cluster, as they were when this was made.
+pub struct Kubectl {
+    program: Program,
+    scope: Scope,
+    containers: Vec<Container>,
+    /// What was missing when something had to be found out.
+    missing: Mutex<Vec<String>>,
+    /// What a person should know.
+    notes: Mutex<BTreeSet<String>>,
+}
+
+impl Kubectl {
+    /// Lists the pods.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn new(program: Program, scope: Scope) -> Result<Self, Error> {
+        let mut containers = Vec::new();
+        for list in program.lists(&scope) {
+            containers.extend(pods::read(&program.list(&list)?)?);
+        }
+        Ok(Self {
+            program,
+            scope,
+            containers,
+            missing: Mutex::default(),
+            notes: Mutex::default(),
+        })
+    }
+
+    /// What has to be found out before it is known which lines are wanted:
+    /// the pods themselves say what they use.
+    #[must_use]
+    pub fn known(&self, wanted: &Wanted) -> Known {
+        let mut known = Known::default();
+        for container in &self.containers {
+            known.learn(wanted, &container.known);
+        }
+        if wanted.photo.is_some() {
+            for entry in self.lines(&wanted.way()) {
+                match entry {
+                    Ok(entry) => known.learn(wanted, &entry.document),
+                    Err(error) => locked(&self.missing).push(error.to_string()),
+                }
+            }
+        }
+        known
+    }
+
+    /// The lines that a filter wants, by their times.
+    pub fn lines(&self, filter: &Filter) -> impl Iterator<Item = Result<Entry, Error>> + use<> {
+        let since = since(filter);
+        let asked = self.chosen(filter).map(|container| {
+            let calls = self.calls(container, since);
+            (container.clone(), calls)
+        });
+        let asked: Vec<_> = asked.collect();
+        let live = asked.len() <= AT_ONCE;
+        let (streams, spools) = if live {
+            let start = |(container, calls)| Stream::start(&self.program, container, calls, filter);
+            (asked.into_iter().map(start).collect(), Vec::new())
+        } else {
+            (Vec::new(), kept(&self.program, asked, filter))
+        };
+        let streams = streams.into_iter().map(Reader::Live);
+        Merged::new(streams.chain(spools.into_iter().map(Reader::Kept)).collect())
+    }
+
+    /// What a person should know of what was asked since the last time, and
+    /// what was missing beside the errors among the lines.
+    pub fn told(&self) -> (Vec<String>, Vec<String>) {
+        let notes = std::mem::take(&mut *locked(&self.notes));
+        let missing = std::mem::take(&mut *locked(&self.missing));
+        (notes.into_iter().collect(), missing)
+    }
+
+    /// Writes the commands.
+    ///
+    /// # Errors
+    /// The output's.
+    pub fn explain(&self, filter: &Filter, out: &mut dyn Write) -> io::Result<()> {
+        let since = since(filter);
+        writeln!(out, "asked of the pods, at most {AT_ONCE} at once:")?;
+        let lists = self.program.lists(&self.scope);
+        let logs = self
+            .chosen(filter)
+            .flat_map(|container| self.calls(container, since));
+        for arguments in lists.into_iter().chain(logs) {
+            let words = arguments.iter().map(|word| quoted(&word.to_string_lossy()));
+            let words: Vec<String> = words.collect();
+            writeln!(out, "  {} {}", quoted(&name(&self.program.path)), words.join(" "))?;
+        }
+        writeln!(out, "All of it is tested here, line by line.")
+    }
+
+    /// The containers whose lines can match.
+    fn chosen(&self, filter: &Filter) -> impl Iterator<Item = &Container> {
+        let tells = |name: &str| ![field::LOG_IOSTREAM, field::EVENT_INGESTED].contains(&name);
+        if !filter.asks_only(&tells) {
+            let note = "kubectl tells neither log.iostream nor event.ingested: no line has them";
+            locked(&self.notes).insert(note.to_owned());
+        }
+        self.containers
+            .iter()
+            .filter(|container| container.may_match(filter))
+            .filter(|container| {
+                let State::Waiting(reason) = &container.state else {
+                    return true;
+                };
+                let note = format!(
+                    "{} has not started, so it has no lines: {reason}",
+                    container.name()
+                );
+                locked(&self.notes).insert(note);
+                false
+            })
+    }
+
+    /// The calls for a container's lines, the oldest first.
+    fn calls(&self, container: &Container, since: Option<Time>) -> Vec<Vec<std::ffi::OsString>> {
+        let mut starts = vec![false];
+        if container.state == State::Restarted {
+            starts.insert(0, true);
+        }
+        let call = |previous| {
+            let asked = Asked {
+                previous,
+                since,
+                follow: false,
+            };
+            self.program.logs(container, asked)
+        };
+        starts.into_iter().map(call).collect()
+    }
+}
+
+/// One container's lines.
+enum Reader {
+    Live(Stream),
+    Kept(Spool),
+}
+
+impl Iterator for Reader {
+    type Item = Result<Entry, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Live(stream) => stream.next(),
+            Self::Kept(spool) => spool.next(),
+        }
+    }
+}
+
+/// The lines of many containers, when all of them have been read: by their
+/// times they can only be put in order when the first of each is known.
+fn kept(
+    program: &Program,
+    asked: Vec<(Container, Vec<Vec<std::ffi::OsString>>)>,
+    filter: &Filter,
+) -> Vec<Spool> {
+    let queue = Mutex::new(VecDeque::from(asked));
+    let kept = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let Some((container, calls)) = locked(&queue).pop_front() else {
+                        return;
+                    };
+                    let stream = Stream::start(program, container.clone(), calls, filter);
+                    let spool = Spool::of(container, stream);
+                    locked(&kept).push(spool);
+                }
+            });
+        }
+    });
+    kept.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Before which time no line is wanted, by the runtime's clock.
+fn since(filter: &Filter) -> Option<Time> {
+    let time = match filter {
+        Filter::Compare(name, Comparison::AtLeast | Comparison::Greater, value)
+            if name == field::TIMESTAMP =>
+        {
+            value.time()?
+        }
+        Filter::All(parts) => return parts.iter().filter_map(since).max(),
+        _ => return None,
+    };
+    Some(Time::from_nanos(time.nanos().saturating_sub(SLACK).max(0)))
+}
+
+fn name(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// A word as a shell takes it, harmless for a terminal.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
+    let word = terminal::escaped(word);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word;
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}

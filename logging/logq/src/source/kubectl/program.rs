@@ -1,0 +1,219 @@
+//! How kubectl is called: no shell, no question to a terminal.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::{self, Read, Seek},
+    path::PathBuf,
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread,
+    time::Duration,
+};
+
+use super::{Error, pods::Container};
+
+/// How long a list of pods may take.
+const LIST_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long the cluster may take for a part of that list.
+const REQUEST_TIMEOUT: &str = "--request-timeout=20s";
+
+/// Most of what kubectl says when something is wrong.
+const MOST_SAID_BYTES: u64 = 16 * 1024;
+
+/// The program, and which cluster it asks.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Its name or its path.
+    pub path: PathBuf,
+    /// The context in the kubeconfig; kubectl's own choice without it.
+    pub context: Option<String>,
+    /// The kubeconfig; kubectl's own choice without it.
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// Of which pods a list is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Of these namespaces; of all when there are none.
+    pub namespaces: Vec<String>,
+    /// With these labels.
+    pub selector: Option<String>,
+}
+
+/// Which lines of a container are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Those of its start before this one.
+    pub previous: bool,
+    /// Not those before.
+    pub since: Option<line::Time>,
+    /// Also those that come.
+    pub follow: bool,
+}
+
+impl Program {
+    /// The arguments of each list of pods that is needed.
+    #[must_use]
+    pub fn lists(&self, scope: &Scope) -> Vec<Vec<OsString>> {
+        let mut places: Vec<String> = scope
+            .namespaces
+            .iter()
+            .map(|namespace| format!("--namespace={namespace}"))
+            .collect();
+        if places.is_empty() {
+            places.push("--all-namespaces".to_owned());
+        }
+        let selector = scope.selector.as_ref().map(|text| format!("--selector={text}"));
+        let list = |place: String| {
+            let fixed = ["get", "pods"].map(str::to_owned);
+            let output = ["--output=json", REQUEST_TIMEOUT].map(str::to_owned);
+            let rest = [place].into_iter().chain(selector.clone()).chain(output);
+            self.arguments(fixed.into_iter().chain(rest))
+        };
+        places.into_iter().map(list).collect()
+    }
+
+    /// The arguments for lines of a container. There is no time limit: kubectl
+    /// would end within a long log.
+    #[must_use]
+    pub fn logs(&self, container: &Container, asked: Asked) -> Vec<OsString> {
+        let place = &container.place;
+        let mut arguments = vec![
+            "logs".to_owned(),
+            format!("--namespace={}", place.namespace),
+            format!("--container={}", place.container),
+            "--timestamps=true".to_owned(),
+            "--tail=-1".to_owned(),
+        ];
+        if let Some(since) = asked.since {
+            arguments.push(format!("--since-time={since}"));
+        }
+        if asked.previous {
+            arguments.push("--previous=true".to_owned());
+        }
+        if asked.follow {
+            arguments.push("--follow=true".to_owned());
+        }
+        arguments.push(format!("pod/{}", place.pod));
+        self.arguments(arguments)
+    }
+
+    fn arguments(&self, more: impl IntoIterator<Item = String>) -> Vec<OsString> {
+        let mut all: Vec<OsString> = more.into_iter().map(OsString::from).collect();
+        if let Some(context) = &self.context {
+            all.push(format!("--context={context}").into());
+        }
+        if let Some(kubeconfig) = &self.kubeconfig {
+            let mut argument = OsString::from("--kubeconfig=");
+            argument.push(kubeconfig);
+            all.push(argument);
+        }
+        all
+    }
+
+    /// What it prints for a list of pods.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn list(&self, arguments: &[OsString]) -> Result<Vec<u8>, Error> {
+        let (running, mut output) = self.run(arguments)?;
+        let (done, result) = mpsc::channel();
+        thread::spawn(move || {
+            let mut json = Vec::new();
+            let read = output.read_to_end(&mut json);
+            // Who does not wait any more needs nothing.
+            let _ = done.send(read.map(|_| json));
+        });
+        let Ok(read) = result.recv_timeout(LIST_PATIENCE) else {
+            return Err(Error::Late {
+                what: "list the pods",
+                patience: LIST_PATIENCE,
+            });
+        };
+        match running.end() {
+            Ok(None) => read.map_err(|error| self.failed(error)),
+            Ok(Some(said)) => Err(Error::listing(&said)),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// Starts it.
+    pub(super) fn run(&self, arguments: &[OsString]) -> Result<(Running, ChildStdout), Error> {
+        let said = tempfile::tempfile().map_err(|error| self.failed(error))?;
+        let errors = said.try_clone().map_err(|error| self.failed(error))?;
+        let mut child = Command::new(&self.path)
+            .args(arguments)
+            // What it says is read here, and nobody is there to be asked.
+            .env("LC_ALL", "C")
+            .env_remove("LANGUAGE")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .map_err(|error| self.failed(error))?;
+        let output = child.stdout.take().ok_or_else(|| {
+            let error = io::Error::other("it has no output");
+            self.failed(error)
+        })?;
+        let child = Arc::new(Mutex::new(Some(child)));
+        Ok((Running { child, said }, output))
+    }
+
+    fn failed(&self, error: io::Error) -> Error {
+        Error::start(self.path.as_os_str(), error)
+    }
+}
+
+/// kubectl while it runs. Ended when this is forgotten.
+#[derive(Debug)]
+pub(super) struct Running {
+    child: Arc<Mutex<Option<Child>>>,
+    said: File,
+}
+
+/// What ends a running kubectl from elsewhere.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ender(Arc<Mutex<Option<Child>>>);
+
+impl Ender {
+    /// Ends it, if it has not ended.
+    pub(super) fn end(&self) {
+        let child = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut child) = child {
+            // It may have ended just now.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Running {
+    /// What ends it from elsewhere.
+    pub(super) fn ender(&self) -> Ender {
+        Ender(Arc::clone(&self.child))
+    }
+
+    /// Waits for its end; gives what it says if it failed or was ended.
+    pub(super) fn end(mut self) -> io::Result<Option<String>> {
+        let child = self.child.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let well = match child {
+            Some(mut child) => child.wait()?.success(),
+            None => false,
+        };
+        if well {
+            return Ok(None);
+        }
+        let mut said = Vec::new();
+        self.said.rewind()?;
+        (&mut self.said).take(MOST_SAID_BYTES).read_to_end(&mut said)?;
+        Ok(Some(String::from_utf8_lossy(&said).into_owned()))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.ender().end();
+    }
+}

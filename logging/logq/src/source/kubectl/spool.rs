@@ -1,0 +1,119 @@
+//! Lines of a container that wait until others have been read.
+
+use std::{
+    io::{self, BufReader, BufWriter, Read, Seek, Write},
+    vec,
+};
+
+use line::Document;
+use tempfile::SpooledTempFile;
+
+use super::{Error, Problem, Stream, pods::Container};
+use crate::source::Entry;
+
+/// Bytes that are kept in memory; more go to a file without a name.
+const MEMORY_BYTES: usize = 256 * 1024;
+
+/// Bytes that are read and written at a time.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// A line's parts are preceded by their lengths; that of a line without its
+/// raw form is this.
+const NONE: u32 = u32::MAX;
+
+/// All lines of one container, kept.
+pub struct Spool {
+    container: Container,
+    errors: vec::IntoIter<Error>,
+    lines: BufReader<SpooledTempFile>,
+    left: u64,
+}
+
+impl Spool {
+    /// Reads a stream to its end.
+    pub fn of(container: Container, stream: Stream) -> Self {
+        let mut errors = Vec::new();
+        let mut left = 0;
+        let mut file = BufWriter::with_capacity(BUFFER_BYTES, SpooledTempFile::new(MEMORY_BYTES));
+        for entry in stream {
+            let written = match entry {
+                Ok(entry) => write(&entry, &mut file),
+                Err(error) => {
+                    errors.push(error);
+                    continue;
+                }
+            };
+            if let Err(error) = written {
+                errors.push(failed(&container, &error));
+                break;
+            }
+            left += 1;
+        }
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error);
+        let file = file.and_then(|mut file| file.rewind().map(|()| file));
+        let file = file.unwrap_or_else(|error| {
+            errors.push(failed(&container, &error));
+            left = 0;
+            SpooledTempFile::new(MEMORY_BYTES)
+        });
+        Self {
+            container,
+            errors: errors.into_iter(),
+            lines: BufReader::with_capacity(BUFFER_BYTES, file),
+            left,
+        }
+    }
+
+    fn read(&mut self) -> io::Result<Entry> {
+        let document = self.part()?.unwrap_or_default();
+        let document = Document::from_json(&document).map_err(io::Error::other)?;
+        let raw = self.part()?;
+        Ok(Entry { document, raw })
+    }
+
+    fn part(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut length = [0; 4];
+        self.lines.read_exact(&mut length)?;
+        let length = u32::from_le_bytes(length);
+        if length == NONE {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; length as usize];
+        self.lines.read_exact(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+}
+
+impl Iterator for Spool {
+    type Item = Result<Entry, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(error) = self.errors.next() {
+            return Some(Err(error));
+        }
+        self.left = self.left.checked_sub(1)?;
+        Some(self.read().map_err(|error| {
+            self.left = 0;
+            failed(&self.container, &error)
+        }))
+    }
+}
+
+fn failed(container: &Container, error: &io::Error) -> Error {
+    let problem = Problem::Failed(format!("its lines could not be kept: {error}"));
+    Error::logs(container, problem)
+}
+
+fn write(entry: &Entry, out: &mut impl Write) -> io::Result<()> {
+    part(Some(entry.document.to_json().as_bytes()), out)?;
+    part(entry.raw.as_deref(), out)
+}
+
+fn part(bytes: Option<&[u8]>, out: &mut impl Write) -> io::Result<()> {
+    let Some(bytes) = bytes else {
+        return out.write_all(&NONE.to_le_bytes());
+    };
+    let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+    out.write_all(&length.to_le_bytes())?;
+    out.write_all(bytes)
+}
