@@ -128,6 +128,7 @@ fields! {
     ATTEMPT "attempt" Long "Which try it was, from 1."
     RETRY_AFTER_SECONDS "retry_after_seconds" Double "When the next try comes."
     COUNT "count" Long "How many the line is about."
+    OUTBOX_OLDEST_AGE_SECONDS "outbox.oldest_age_seconds" Double "How long the oldest job has waited in the outbox."
     REASON "reason" Keyword "Why, as a stable code or a few words."
     ACTION "action" Keyword "What a person did to a photo: `list`, `export`, `requeue`, `delete`."
     STEP "step" Keyword "The step of a job that is tried again."

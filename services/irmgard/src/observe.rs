@@ -10,7 +10,7 @@ use chassis::{admin::Dependency, store::Store};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::{database::Database, metrics::Metrics};
+use crate::{database::Database, metrics::Metrics, outbox::Watch};
 
 /// Time between looks.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -70,6 +70,8 @@ pub struct Observer {
     pub store: Store,
     /// Where the numbers go.
     pub metrics: Metrics,
+    /// Tells of jobs that wait too long.
+    pub outbox: Mutex<Watch>,
     /// How PostgreSQL looked.
     pub database_health: Health,
     /// How the object store looked.
@@ -97,6 +99,10 @@ impl Observer {
             Ok(Ok((rows, oldest))) => {
                 self.metrics.outbox.rows.set(rows);
                 self.metrics.outbox.oldest_age_seconds.set(oldest);
+                self.outbox
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .saw(rows, oldest);
                 self.database_health.saw(None);
             }
             // The gauges keep what was last known.

@@ -1,6 +1,9 @@
 //! `irmgard serve`: builds everything, serves, drains.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use chassis::{
@@ -23,7 +26,7 @@ use crate::{
     database::{Database, SchemaError, SchemaState},
     metrics::Metrics,
     observe::{Health, Observer},
-    outbox::Relay,
+    outbox::{Relay, Watch},
     reconcile::Reconciler,
     results::{Inbox, PREFETCH, ResultsConsumer},
     settings::ServeSettings,
@@ -79,6 +82,7 @@ impl Server {
             database: database.clone(),
             store: store.clone(),
             metrics: metrics.clone(),
+            outbox: Mutex::new(Watch::new(settings.outbox_age)),
             database_health: Health::default(),
             store_health: Health::default(),
         };

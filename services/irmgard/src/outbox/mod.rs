@@ -9,8 +9,10 @@
 mod queue_again;
 mod relay;
 mod rows;
+mod watch;
 
 pub use self::{
     queue_again::{heal_received, queue_again, restore_lost},
     relay::{Relay, RelaySettings},
+    watch::Watch,
 };

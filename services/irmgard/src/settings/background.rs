@@ -36,6 +36,15 @@ pub(super) fn relay(
     }
 }
 
+pub(super) fn outbox_age(reader: &mut Reader<'_>) -> Duration {
+    positive(
+        reader,
+        "OUTBOX_WARN_AGE",
+        Duration::from_secs(60),
+        "how long jobs may wait in the outbox before a line a minute tells of it",
+    )
+}
+
 pub(super) fn reconcile(reader: &mut Reader<'_>, broker: &BrokerSettings) -> ReconcileSettings {
     ReconcileSettings {
         interval: positive(

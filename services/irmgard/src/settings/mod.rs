@@ -13,7 +13,7 @@ use chassis::{
 };
 
 use self::{
-    background::{reconcile, relay},
+    background::{outbox_age, reconcile, relay},
     database::{database, database_of},
     requests::{breaker, tokens, upload},
 };
@@ -49,6 +49,8 @@ pub struct ServeSettings {
     pub tokens: Tokens,
     /// The relay.
     pub relay: RelaySettings,
+    /// How long jobs may wait in the outbox before a line tells of it.
+    pub outbox_age: Duration,
     /// The reconciler.
     pub reconcile: ReconcileSettings,
     /// How long requests and background work may go on after SIGTERM.
@@ -112,6 +114,7 @@ impl ServeSettings {
         let store = StoreSettings::read(reader, STORE_ANSWER_TIMEOUT);
         let upload = upload(reader, store.answer_timeout);
         let relay = relay(reader, &broker, &store);
+        let outbox_age = outbox_age(reader);
         let reconcile = reconcile(reader, &broker);
         Self {
             listen,
@@ -122,6 +125,7 @@ impl ServeSettings {
             upload,
             tokens: tokens(reader),
             relay,
+            outbox_age,
             reconcile,
             shutdown_grace: reader.duration(
                 "SHUTDOWN_GRACE",

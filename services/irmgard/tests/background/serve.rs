@@ -138,3 +138,27 @@ async fn a_job_goes_out_and_its_result_comes_back() {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
 }
+
+/// The broker is away: whoever is called hears of it from a line.
+#[tokio::test]
+async fn it_tells_when_jobs_wait_too_long_in_the_outbox() {
+    let place = Place::new().await;
+    let service = Service::new("irmgard", &place.scratch.environment()).unwrap();
+    let mut service = service.with("RABBITMQ_PORT", "1").with("OUTBOX_WARN_AGE", "1s");
+    service.start().await.unwrap();
+    let told = |service: &Service| -> Vec<_> {
+        let lines = service.log_lines().into_iter();
+        lines
+            .filter(|line| line["message"] == "jobs wait too long in the outbox")
+            .collect()
+    };
+    assert_eq!(told(&service), Vec::<serde_json::Value>::new());
+    place.received().await;
+    eventually("the line", async || !told(&service).is_empty()).await;
+    let line = &told(&service)[0];
+    assert_eq!((&line["level"], &line["count"]), (&"warn".into(), &1.into()));
+    assert!(
+        line["outbox"]["oldest_age_seconds"].as_f64().unwrap() > 1.0,
+        "{line}"
+    );
+}
