@@ -1,0 +1,90 @@
+//! Every `logq` line of the runbooks is one that logq takes and OpenSearch
+//! answers.
+
+use std::{fs, path::Path};
+
+use clap::Parser;
+use logq::{
+    cli::{Cli, Command, expanded, time::Clock},
+    opensearch::Client,
+    plan::Wanted,
+    search::explain,
+    source::opensearch::{Order, Store as Lines},
+};
+
+use super::store::Store;
+
+/// The lines of all pages that are commands of logq, without `logq admin`.
+fn commands() -> Vec<(String, Vec<String>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/runbooks");
+    let mut all = Vec::new();
+    for page in fs::read_dir(folder).unwrap() {
+        let page = page.unwrap();
+        let name = page.file_name().into_string().unwrap();
+        let text = fs::read_to_string(page.path()).unwrap();
+        let indented = text.lines().filter_map(|line| line.strip_prefix("    logq "));
+        let within = text.split('`').skip(1).step_by(2);
+        let within = within.filter_map(|code| code.strip_prefix("logq "));
+        let lines = indented.chain(within).filter(|line| !line.starts_with("admin"));
+        let found: Vec<_> = lines.map(|line| (name.clone(), words(line))).collect();
+        assert!(
+            name == "README.md" || !found.is_empty(),
+            "{name} has no line of logq"
+        );
+        all.extend(found);
+    }
+    all
+}
+
+/// As a shell takes a line apart that has no quotes but `'…'`.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (number, part) in line.split('\'').enumerate() {
+        if number % 2 == 1 {
+            words.push(part.to_owned());
+        } else {
+            words.extend(part.split_whitespace().map(str::to_owned));
+        }
+    }
+    words
+}
+
+#[tokio::test]
+async fn every_line_of_logq_in_the_runbooks_works() {
+    let Some(store) = Store::empty("the lines of logq in the runbooks").await else {
+        return;
+    };
+    for (page, words) in commands() {
+        let (client, said) = (store.client.clone(), words.clone());
+        let ran = tokio::task::spawn_blocking(move || run(client, &said))
+            .await
+            .unwrap();
+        if let Err(error) = ran {
+            panic!("{page}: logq {}: {error}", words.join(" "));
+        }
+    }
+}
+
+fn run(client: Client, words: &[String]) -> Result<(), String> {
+    let arguments = ["logq"].into_iter().chain(words.iter().map(String::as_str));
+    let cli = Cli::try_parse_from(arguments).map_err(|error| error.to_string())?;
+    let search = match cli.command {
+        None => cli.search,
+        Some(Command::View { arguments }) => expanded(&arguments).map_err(|error| error.to_string())?,
+        Some(_) => return Err("is no search".to_owned()),
+    };
+    let wanted = Wanted::of(&search.select, &search.window, &Clock::system(true))
+        .map_err(|error| error.to_string())?;
+    let lines = Lines::new(client).map_err(|error| error.to_string())?;
+    let mut text = Vec::new();
+    explain(&search, &wanted, Some(&lines), &mut text).map_err(|error| error.to_string())?;
+    let known = if wanted.depends() {
+        lines.known(&wanted).map_err(|error| error.to_string())?
+    } else {
+        logq::plan::Known::default()
+    };
+    match lines.lines(&wanted.filter(&known), Order::Forward).next() {
+        Some(Err(error)) => Err(error.to_string()),
+        _ => Ok(()),
+    }
+}
