@@ -12,7 +12,7 @@ use logq::{
     cli::{Cli, expanded, time::Clock},
     opensearch::Method,
     plan::{Known, Wanted},
-    source::opensearch::{Order, Store as Lines},
+    source::{Order, opensearch::Store as Lines},
 };
 use serde_json::Value;
 

@@ -9,7 +9,7 @@ use logq::{
     opensearch::Client,
     plan::Wanted,
     search::explain,
-    source::opensearch::{Order, Store as Lines},
+    source::{Order, Source, opensearch::Store as Lines},
 };
 
 use super::store::Store;
@@ -75,7 +75,7 @@ fn run(client: Client, words: &[String]) -> Result<(), String> {
     };
     let wanted = Wanted::of(&search.select, &search.window, &Clock::system(true))
         .map_err(|error| error.to_string())?;
-    let lines = Lines::new(client).map_err(|error| error.to_string())?;
+    let lines = Source::OpenSearch(Lines::new(client).map_err(|error| error.to_string())?);
     let mut text = Vec::new();
     explain(&search, &wanted, Some(&lines), &mut text).map_err(|error| error.to_string())?;
     let known = if wanted.depends() {

@@ -8,6 +8,9 @@ module Irmgard
     RFC3339 = /\A(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-]\d\d):(\d\d))\z/n
     # OpenSearch keeps nanoseconds since 1970 in 64 bits; a time outside would get the whole document rejected.
     YEARS = (1970..2261).freeze
+    # Seconds since 1970 that a program writes as its time: from September 2001 to 2255. What is less counts from its
+    # start, what is more milliseconds.
+    SECONDS = (1_000_000_000...9_000_000_000).freeze
 
     module_function
 
@@ -25,6 +28,16 @@ module Irmgard
       end
       shifted(Time.utc(year.to_i, month.to_i, day.to_i, hour.to_i, minute.to_i, second.to_i),
               offset_hours, offset_minutes, nanoseconds)
+    end
+
+    # The time so many seconds after the beginning of 1970, to the microsecond: a float holds no more.
+    def of_seconds(number)
+      return unless SECONDS.cover?(number)
+
+      seconds = number.floor
+      micros = ((number - seconds) * 1_000_000).round
+      seconds, micros = seconds + 1, 0 if micros == 1_000_000
+      Time.at(seconds).utc.strftime("%Y-%m-%dT%H:%M:%S.#{format('%06d', micros)}000Z")
     end
 
     # Now, as the container runtime would write it.

@@ -8,8 +8,11 @@ module Irmgard
   # JSON objects of programs that nothing is known of.
   module Foreign
     MESSAGES = %w[message msg log event].freeze
-    LEVELS = %w[level severity lvl loglevel].freeze
+    # The last is Elastic's; it is written as an object, too.
+    LEVELS = %w[level severity lvl loglevel log.level].freeze
     TIMES = %w[@timestamp timestamp time ts].freeze
+    # zap writes seconds since 1970 here. A number under another name may count milliseconds, or from the program's start.
+    TS = 'ts'
     TRACE = /\A(?!0{32})\h{32}\z/
 
     module_function
@@ -18,8 +21,8 @@ module Irmgard
       document = Document.new
       message = MESSAGES.find { |name| object[name].is_a?(String) }
       document.set('message', message ? object[message] : text)
-      document.set('level', first(LEVELS, object) { |value| Level.of_value(value) })
-      time = first(TIMES, object) { |value| value.is_a?(String) && Clock.utc(value) }
+      document.set('level', first(LEVELS, object) { |value| Level.of_value(value) } || nested_level(object['log']))
+      time = first(TIMES, object) { |value, name| time_of(value, name) }
       document.own('@timestamp', time) if time
       trace = object['trace_id']
       document.set('trace_id', trace.downcase) if trace.is_a?(String) && TRACE.match?(trace)
@@ -27,9 +30,20 @@ module Irmgard
       document
     end
 
+    def nested_level(log)
+      Level.of_value(log['level']) if log.is_a?(Hash)
+    end
+
+    def time_of(value, name)
+      case value
+      when String then Clock.utc(value)
+      when Numeric then Clock.of_seconds(value) if name == TS
+      end
+    end
+
     def first(names, object)
       names.each do |name|
-        found = yield object[name]
+        found = yield object[name], name
         return found if found
       end
       nil

@@ -9,7 +9,8 @@ module Irmgard
     WORDS = {
       'trace' => 'trace', 'debug' => 'debug', 'info' => 'info', 'information' => 'info', 'notice' => 'info',
       'warn' => 'warn', 'warning' => 'warn', 'error' => 'error', 'err' => 'error', 'fatal' => 'error',
-      'critical' => 'error', 'crit' => 'error', 'panic' => 'error', 'emerg' => 'error', 'alert' => 'error'
+      'critical' => 'error', 'crit' => 'error', 'panic' => 'error', 'emerg' => 'error',
+      'emergency' => 'error', 'alert' => 'error'
     }.freeze
     # pino and bunyan.
     NUMBERS = (10..60).freeze

@@ -39,7 +39,25 @@ impl Time {
         let nanos = seconds.checked_mul(NANOS_PER_SECOND)?.checked_add(nanos)?;
         (0..=LAST).contains(&nanos).then_some(Self(nanos))
     }
+
+    /// Reads seconds since 1970, to the microsecond: a float holds no more.
+    ///
+    /// None outside of 2001 to 2255: such numbers count something else.
+    #[must_use]
+    pub fn from_seconds(seconds: f64) -> Option<Self> {
+        if !SECONDS.contains(&seconds) {
+            return None;
+        }
+        let micros = ((seconds - seconds.floor()) * 1e6).round();
+        #[expect(clippy::cast_possible_truncation, reason = "whole numbers far below 2^63")]
+        let (seconds, micros) = (seconds.floor() as i64, micros as i64);
+        Some(Self(seconds * NANOS_PER_SECOND + micros * 1_000))
+    }
 }
+
+/// Seconds since 1970 that a program writes as its time: from September 2001
+/// to 2255. What is less counts from its start, what is more milliseconds.
+const SECONDS: std::ops::Range<f64> = 1e9..9e9;
 
 /// RFC 3339 in UTC with nine digits of fraction, `2026-11-22T10:49:43.101000000Z`.
 impl fmt::Display for Time {
@@ -144,6 +162,24 @@ mod tests {
             read("2026-11-22T10:49:43Z").as_deref(),
             Some("2026-11-22T10:49:43.000000000Z")
         );
+    }
+
+    #[test]
+    fn seconds_since_1970() {
+        let read = |seconds| Time::from_seconds(seconds).map(|time| time.to_string());
+        for (seconds, time) in [
+            (1_795_342_799.123_456_7, Some("2026-11-22T10:19:59.123457000Z")),
+            (1_795_342_799.0, Some("2026-11-22T10:19:59.000000000Z")),
+            (1_795_342_799.999_999_8, Some("2026-11-22T10:20:00.000000000Z")),
+            (1e9, Some("2001-09-09T01:46:40.000000000Z")),
+            (999_999_999.9, None),
+            (1_795_342_799_123.0, None),
+            (9e9, None),
+            (-1.0, None),
+            (f64::NAN, None),
+        ] {
+            assert_eq!(read(seconds).as_deref(), time, "{seconds}");
+        }
     }
 
     #[test]

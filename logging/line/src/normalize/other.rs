@@ -7,8 +7,12 @@ use super::{draft::Draft, level};
 use crate::Time;
 
 const MESSAGES: [&str; 4] = ["message", "msg", "log", "event"];
-const LEVELS: [&str; 4] = ["level", "severity", "lvl", "loglevel"];
-const TIMES: [&str; 4] = ["@timestamp", "timestamp", "time", "ts"];
+/// The last is Elastic's; it is written as an object, too.
+const LEVELS: [&str; 5] = ["level", "severity", "lvl", "loglevel", "log.level"];
+const TIMES: [&str; 4] = ["@timestamp", "timestamp", "time", TS];
+/// zap writes seconds since 1970 here. A number under another name may count
+/// milliseconds, or from the program's start.
+const TS: &str = "ts";
 
 /// Takes what is surely a message, a level, a time or a trace id, and keeps
 /// all other members in `fields`; returns the program's own time. `text` is the
@@ -17,7 +21,12 @@ pub(super) fn read(draft: &mut Draft, members: Map<String, Value>, text: &str, c
     let told = |name: &str| members.get(name).and_then(Value::as_str);
     let message = MESSAGES.into_iter().find(|name| told(name).is_some());
     draft.field(field::MESSAGE, message.and_then(told).unwrap_or(text).into());
-    let level = LEVELS.into_iter().find_map(|name| level_of(members.get(name)?));
+    let nested = members.get("log").and_then(|log| log.get("level"));
+    let level = LEVELS
+        .into_iter()
+        .filter_map(|name| members.get(name))
+        .chain(nested)
+        .find_map(level_of);
     if let Some(level) = level {
         draft.text(field::LEVEL, level);
     }
@@ -27,7 +36,11 @@ pub(super) fn read(draft: &mut Draft, members: Map<String, Value>, text: &str, c
     if let Some(component) = told(field::COMPONENT).filter(|_| claims) {
         draft.text(field::COMPONENT, component);
     }
-    let time = TIMES.into_iter().find_map(|name| Time::parse(told(name)?));
+    let time = TIMES.into_iter().find_map(|name| match members.get(name)? {
+        Value::String(text) => Time::parse(text),
+        Value::Number(seconds) if name == TS => Time::from_seconds(seconds.as_f64()?),
+        _ => None,
+    });
     for (name, value) in members {
         if Some(name.as_str()) != message {
             draft.other(&name, value);

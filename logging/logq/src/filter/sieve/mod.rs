@@ -96,7 +96,7 @@ impl Sieve {
                     || (content.first() == Some(&b'{')
                         && member.any(content, &mut |value| match value {
                             member::Value::Text(text) => time_of(text).is_some_and(fits),
-                            member::Value::Number(_) => false,
+                            member::Value::Number(seconds) => Time::from_seconds(seconds).is_some_and(fits),
                             member::Value::Other => true,
                         }))
             }

@@ -86,3 +86,16 @@ fn numbers_are_compared_however_they_are_written() {
         assert_eq!(lets(&wanted, &line), fits, "{written}");
     }
 }
+
+/// A line may have been written long before the kubelet took it, and say so in seconds.
+#[test]
+fn a_time_in_seconds_is_looked_at() {
+    let wanted = Filter::All(vec![
+        at(Comparison::AtLeast, "2026-11-22T10:19:59Z"),
+        at(Comparison::AtMost, "2026-11-22T10:20:00Z"),
+    ]);
+    for (seconds, fits) in [("1795342799.5", true), ("1795342801", false), ("12.5", false)] {
+        let line = format!(r#"{{"level":"info","ts":{seconds},"msg":"zap"}}"#);
+        assert_eq!(lets(&wanted, &line), fits, "{seconds}");
+    }
+}

@@ -151,10 +151,11 @@ fn value() -> impl Strategy<Value = String> {
         4 => select(vec![
             "17", "17.0", "1.7e1", "0.17e2", "16.99999999999999999999", "18", "-17", "0", "-0", "1e400", "40", "50",
             "100", "1e2", "0.5", "5e-1", "7.25", "9223372036854775808", "99999999999999999999", "404",
+            "1795341605.25", "1795341606", "1795341605500",
         ]).prop_map(str::to_owned),
         2 => select(vec![
             "null", "true", "false", "{}", "[]", "[17]", "[\"warn\"]", "{\"id\":17}", "{\"message\":\"timed out\"}",
-            "{\"a\":{\"level\":\"error\"}}", "[[17]]", "{\"app.kubernetes.io/name\":\"irmgard\"}", "{\"labels\":{\"a\":\"b\"}}",
+            "{\"a\":{\"level\":\"error\"}}", "{\"level\":\"error\"}", "[[17]]", "{\"app.kubernetes.io/name\":\"irmgard\"}", "{\"labels\":{\"a\":\"b\"}}",
         ]).prop_map(str::to_owned),
     ]
 }
@@ -207,6 +208,7 @@ fn key() -> impl Strategy<Value = &'static str> {
         "exception",
         "code",
         "log",
+        "log.level",
         "span_id",
         "count",
         "failure",
