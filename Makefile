@@ -58,6 +58,8 @@ bench: setup ## Measure speed and memory: tables, and JSON in target/bench
 	@ORT_DYLIB_PATH="$${ORT_DYLIB_PATH:-$(CURDIR)/.local/onnxruntime/libonnxruntime.so.1.31.1}" \
 		cargo bench -p imaging --bench photo -- --json "$(CURDIR)/target/bench/photo.json"
 	@cargo bench -p logq --bench files -- --json "$(CURDIR)/target/bench/logq.json"
+	@$(BUILT)/release/local exec --with opensearch -- \
+		cargo bench -p logq --bench opensearch -- --json "$(CURDIR)/target/bench/opensearch.json"
 	@BENCH_OUT="$${BENCH_OUT:-$(CURDIR)/target/bench}" \
 		$(BUILT)/release/local exec -- cargo bench -p e2e --bench uploads
 

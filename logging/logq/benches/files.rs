@@ -11,7 +11,7 @@
 #![allow(clippy::panic, reason = "a benchmark ends by panicking where a test does")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
-#[path = "files/lines.rs"]
+#[path = "support/lines.rs"]
 mod lines;
 
 use std::{

@@ -293,7 +293,7 @@ impl Drop for Lines<'_> {
 }
 
 /// The question for one page, but for the moment that it is asked of.
-fn page(filter: &Filter, order: Order) -> Value {
+pub fn page(filter: &Filter, order: Order) -> Value {
     let mut body = json!({
         "size": PAGE,
         "sort": [

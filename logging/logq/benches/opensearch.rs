@@ -1,0 +1,276 @@
+//! How fast lines come out of OpenSearch: the first one, beside curl, and all
+//! of them, beside reading the same pages without looking into them.
+//!
+//! `local exec --with opensearch -- cargo bench -p logq --bench opensearch --
+//! [--json FILE] [--lines NUMBER] [--rounds NUMBER]` stores lines of the shapes
+//! that our programs write (200,000 unless told otherwise), prints a table and
+//! writes the same figures as JSON. In each round everything is measured once;
+//! the medians count. The server and its clients share the machine.
+
+#![allow(clippy::panic, reason = "a benchmark ends by panicking where a test does")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+
+#[path = "support/lines.rs"]
+mod lines;
+
+use std::{
+    env,
+    error::Error,
+    fs,
+    io::{BufWriter, Read, Write},
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use logq::{
+    admin::{self, Options},
+    filter::Filter,
+    opensearch::{Client, Method, Settings},
+    source::{
+        Order,
+        opensearch::{page, streams},
+    },
+};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// What is measured, and the arguments: all lines, then the first one.
+const ALL: [(&str, &[&str]); 7] = [
+    ("jsonl", &["-o", "jsonl"]),
+    ("pretty", &["-o", "pretty"]),
+    ("level", &["--level", "warn"]),
+    (
+        "time",
+        &["--since", lines::A_SECOND, "--until", lines::THE_NEXT_SECOND],
+    ),
+    ("literal", &["--grep", lines::RARE]),
+    ("photo", &["--photo", "777"]),
+    ("stats", &["--stats"]),
+];
+
+struct Arguments {
+    json: Option<PathBuf>,
+    lines: u64,
+    rounds: usize,
+}
+
+#[derive(Default)]
+struct Row {
+    name: &'static str,
+    /// Lines that came, or 0 where that does not matter.
+    lines: u64,
+    seconds: Vec<f64>,
+}
+
+impl Row {
+    fn median(&self) -> f64 {
+        let mut seconds = self.seconds.clone();
+        seconds.sort_by(f64::total_cmp);
+        seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+}
+
+fn main() -> Result<()> {
+    let arguments = arguments()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let Some(access) = runtime.block_on(local::opensearch("logq's speed with OpenSearch"))? else {
+        return Ok(());
+    };
+    let client = Client::new(&Settings::read(&|name| env::var(name).ok())?)?;
+    runtime.block_on(admin::bootstrap(&client, Options::default(), &mut |_| Ok(())))?;
+    let stored = store(&runtime, &client, arguments.lines)?;
+    println!(
+        "{} lines stored by logq import: {:.0} lines/s",
+        arguments.lines,
+        arguments.lines as f64 / stored
+    );
+
+    let mut first = [("first line, curl", 0), ("first line, logq", 0)].map(row);
+    let mut pages = row(("pages alone", 0));
+    let mut all = ALL.map(|(name, _)| row((name, 0)));
+    for _ in 0..arguments.rounds {
+        let [curl, logq] = &mut first;
+        curl.seconds.push(first_by_curl(&access.url)?);
+        let (seconds, _) = run(&["--limit", "1", "-o", "jsonl"])?;
+        logq.seconds.push(seconds);
+        let (seconds, lines) = every_page(&runtime, &client, &access.url)?;
+        pages.seconds.push(seconds);
+        pages.lines = lines;
+        for (row, (_, options)) in all.iter_mut().zip(ALL) {
+            let (seconds, lines) = run(options)?;
+            row.seconds.push(seconds);
+            row.lines = lines;
+        }
+    }
+    table(&first, &pages, &all);
+    if let Some(path) = arguments.json {
+        let rows = first.iter().chain([&pages]).chain(&all);
+        let measured = |row: &Row| json!({ "name": row.name, "lines": row.lines, "seconds": row.seconds, "median": row.median() });
+        let figures = json!({
+            "lines": arguments.lines, "import_seconds": stored,
+            "rows": rows.map(measured).collect::<Vec<_>>(),
+        });
+        fs::write(path, serde_json::to_vec_pretty(&figures)?)?;
+    }
+    Ok(())
+}
+
+fn row((name, lines): (&'static str, u64)) -> Row {
+    Row {
+        name,
+        lines,
+        ..Row::default()
+    }
+}
+
+/// Stores so many lines; returns how long that took.
+fn store(runtime: &Runtime, client: &Client, number: u64) -> Result<f64> {
+    let file = tempfile::Builder::new()
+        .suffix(".jsonl")
+        .tempfile_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let mut out = BufWriter::new(file.as_file());
+    let mut lines = lines::Lines::new();
+    for _ in 0..number {
+        out.write_all(lines.next_line().as_bytes())?;
+    }
+    out.flush()?;
+    drop(out);
+    let begin = Instant::now();
+    let output = Command::new(env!("CARGO_BIN_EXE_logq"))
+        .arg("import")
+        .arg(file.path())
+        .output()?;
+    let seconds = begin.elapsed().as_secs_f64();
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into());
+    }
+    let path = format!("/{}/_forcemerge", streams());
+    let single = [("max_num_segments", "1")];
+    runtime.block_on(client.ask("merge segments", Method::Post, &path, &single, None))?;
+    let path = format!("/{}/_refresh", streams());
+    runtime.block_on(client.ask("refresh", Method::Post, &path, &[], None))?;
+    Ok(seconds)
+}
+
+/// How long curl takes for the first line: a whole process, as logq is.
+fn first_by_curl(url: &str) -> Result<f64> {
+    let mut body = page(&Filter::EVERYTHING, Order::Forward);
+    body["size"] = 1.into();
+    let url = format!("{}/{}/_search", url.trim_end_matches('/'), streams());
+    let mut command = Command::new("curl");
+    command.args([
+        "-sSf",
+        "-H",
+        "Content-Type: application/json",
+        "-d",
+        &body.to_string(),
+        &url,
+    ]);
+    let begin = Instant::now();
+    let output = command.output()?;
+    let seconds = begin.elapsed().as_secs_f64();
+    if !output.status.success() || output.stdout.is_empty() {
+        return Err(String::from_utf8_lossy(&output.stderr).into());
+    }
+    Ok(seconds)
+}
+
+/// Runs logq and counts what it shows; returns how long it took.
+fn run(options: &[&str]) -> Result<(f64, u64)> {
+    let begin = Instant::now();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_logq"))
+        .args(options)
+        .env("LOGQ_SINCE", "all")
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut out = child.stdout.take().ok_or("no output")?;
+    let mut buffer = vec![0; 1 << 20];
+    let mut lines = 0;
+    loop {
+        let read = out.read(&mut buffer)?;
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
+            break;
+        };
+        lines += memchr::memchr_iter(b'\n', bytes).count() as u64;
+    }
+    let status = child.wait()?;
+    let seconds = begin.elapsed().as_secs_f64();
+    if status.code().is_none_or(|code| code > 1) {
+        return Err(format!("logq {options:?}: {status}").into());
+    }
+    Ok((seconds, lines))
+}
+
+/// Asks for every page as logq does, and only looks where the next begins.
+fn every_page(runtime: &Runtime, client: &Client, url: &str) -> Result<(f64, u64)> {
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let url = format!("{}/_search", url.trim_end_matches('/'));
+    let begin = Instant::now();
+    let path = format!("/{}/_search/point_in_time", streams());
+    let keep = [("keep_alive", "2m")];
+    let moment = runtime.block_on(client.ask("hold a moment", Method::Post, &path, &keep, None))?;
+    let mut body = page(&Filter::EVERYTHING, Order::Forward);
+    body["pit"] = json!({ "id": moment["pit_id"], "keep_alive": "2m" });
+    let mut lines = 0;
+    loop {
+        let request = http
+            .post(&url)
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        let answer = runtime.block_on(async { request.send().await?.error_for_status()?.bytes().await })?;
+        let sorts = memchr::memmem::find_iter(&answer, br#""sort":["#);
+        let mut last = None;
+        for at in sorts {
+            lines += 1;
+            last = Some(at);
+        }
+        let Some(at) = last else { break };
+        let rest = answer.get(at + br#""sort":"#.len()..).unwrap_or_default();
+        let after = serde_json::Deserializer::from_slice(rest)
+            .into_iter::<Value>()
+            .next();
+        body["search_after"] = after.ok_or("no place to go on from")??;
+    }
+    Ok((begin.elapsed().as_secs_f64(), lines))
+}
+
+fn table(first: &[Row], pages: &Row, all: &[Row]) {
+    for row in first {
+        println!("{:>18} {:>9.1} ms", row.name, 1e3 * row.median());
+    }
+    println!("{:>18} {:>9} {:>9} {:>9}", "", "seconds", "lines", "lines/s");
+    for row in [pages].into_iter().chain(all) {
+        let median = row.median();
+        println!(
+            "{:>18} {median:>9.3} {:>9} {:>9.0}",
+            row.name,
+            row.lines,
+            row.lines as f64 / median
+        );
+    }
+}
+
+fn arguments() -> Result<Arguments> {
+    let mut read = Arguments {
+        json: None,
+        lines: 200_000,
+        rounds: 5,
+    };
+    let mut arguments = env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or(format!("{argument} takes a value"));
+        match argument.as_str() {
+            "--json" => read.json = Some(value()?.into()),
+            "--lines" => read.lines = value()?.parse()?,
+            "--rounds" => read.rounds = value()?.parse()?,
+            "--bench" => {}
+            other => return Err(format!("{other}: none of --json, --lines, --rounds").into()),
+        }
+    }
+    Ok(read)
+}
