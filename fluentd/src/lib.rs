@@ -2,6 +2,7 @@
 //! folder, between log files as the kubelet writes them and a stand-in for
 //! the servers that it talks to. For tests only.
 
+pub mod gate;
 pub mod kubelet;
 pub mod process;
 pub mod servers;

@@ -2,6 +2,7 @@
 //! or rotated: counted line by line, through the real Fluentd.
 
 mod dead_letters;
+mod entrance;
 mod held;
 mod load;
 mod outage;
