@@ -55,6 +55,17 @@ impl Store {
             .await;
         (result["result"] == "true", answer)
     }
+
+    /// What is told of an answer.
+    async fn message(&self, rule: &str, answer: &Value) -> String {
+        let monitor = monitor(rule);
+        let action = &monitor["triggers"][0]["query_level_trigger"]["actions"][0];
+        let body = json!({
+            "source": { "said": action["message_template"]["source"] }, "params": { "ctx": { "results": [answer] } },
+        });
+        let rendered = self.ask(Method::Post, "/_render/template", Some(&body)).await;
+        rendered["template_output"]["said"].as_str().unwrap().to_owned()
+    }
 }
 
 /// A component and what stands in its line beside time, level and message.
@@ -75,7 +86,7 @@ const OF_LINES: &[(&str, Lines, Lines)] = &[
             ),
             (
                 "anonymizer",
-                r#"{"outcome":"failed","failure":{"reason":"model-error"}}"#,
+                r#"{"outcome":"failed","failure":{"reason":"processing-error"}}"#,
             ),
         ],
     ),
@@ -133,12 +144,13 @@ fn line(number: usize, fields: &str) -> String {
 
 #[tokio::test]
 async fn a_rule_of_lines_fires_for_each_of_them_and_for_no_other() {
+    let Some(store) = Store::empty(WHAT).await else {
+        return;
+    };
     for (rule, others, these) in OF_LINES {
         let mut number = 0;
         for (component, fields) in *these {
-            let Some(store) = Store::empty(WHAT).await else {
-                return;
-            };
+            store.forget().await;
             let mut last = 0;
             for (component, fields) in *others {
                 number += 1;
@@ -163,6 +175,12 @@ async fn a_rule_of_lines_fires_for_each_of_them_and_for_no_other() {
                     "{rule}, {} ms after {fields}: {answer}",
                     look - when
                 );
+                if fires {
+                    let said = store.message(rule, &answer).await;
+                    let whole =
+                        said.ends_with(&format!("docs/runbooks/{rule}.md")) && !said.contains(['{', '}']);
+                    assert!(whole && !said.contains("( lines)"), "{rule}: {said}");
+                }
             }
         }
     }
@@ -225,6 +243,11 @@ async fn silence_is_told_of_who_was_heard_within_a_day() {
     let (fires, answer) = store.fires(rule, moved.max(later)).await;
     assert!(fires, "{answer}");
     assert!(silent(&answer).contains(&"irmgard".to_owned()), "{answer}");
+    let said = store.message(rule, &answer).await;
+    assert!(
+        said.contains("five minutes of: irmgard") && said.ends_with("docs/runbooks/silent-component.md"),
+        "{said}"
+    );
     let (_, answer) = store.fires(rule, later + 1).await;
     assert_eq!(silent(&answer), Vec::<String>::new(), "{answer}");
 }

@@ -47,6 +47,14 @@ impl Store {
         self.ask(Method::Post, "/logs-*/_search", Some(body)).await
     }
 
+    /// Removes all lines, and leaves the streams.
+    pub async fn forget(&self) {
+        let all = json!({ "query": { "match_all": {} } });
+        let path = "/logs-*/_delete_by_query?refresh=true&conflicts=proceed";
+        let answer = self.ask(Method::Post, path, Some(&all)).await;
+        assert_eq!(answer["failures"], json!([]), "{answer}");
+    }
+
     /// Stores documents as every shipper does: data stream, id, document.
     pub async fn create(&self, documents: &[(String, String, Value)]) {
         let mut lines = String::new();
