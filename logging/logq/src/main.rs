@@ -15,7 +15,7 @@ use logq::{
     plan::Wanted,
     render::{Chosen, Palette, Renderer, Style, waterfall},
     search::{self, Outcome, SearchError},
-    source::{self, Source},
+    source,
 };
 
 use tokio::runtime::{self, Runtime};
@@ -65,12 +65,12 @@ fn client() -> Result<Client, SearchError> {
 }
 
 /// Who is asked; what a person should know of the choice is said at once.
-fn source(search: &Search, wanted: &Wanted) -> Result<Source, SearchError> {
+fn source(search: &Search, wanted: &Wanted) -> Result<source::Chosen, SearchError> {
     let chosen = source::choose(search, wanted, &|name| std::env::var(name).ok())?;
     for note in &chosen.notes {
         say(note);
     }
-    Ok(chosen.source)
+    Ok(chosen)
 }
 
 fn runtime() -> io::Result<Runtime> {
@@ -107,7 +107,12 @@ fn lines(search: &Search) -> Result<Outcome, SearchError> {
         } else {
             None
         };
-        return search::explain(search, &wanted, source.as_ref(), &mut output());
+        return search::explain(
+            search,
+            &wanted,
+            source.as_ref().map(|chosen| &chosen.source),
+            &mut output(),
+        );
     }
     let style = Style {
         output: search.show.output,

@@ -19,8 +19,27 @@ use crate::{
 /// # Errors
 /// [`SearchError`]; a file that breaks off is told in the outcome.
 pub fn trace(search: &Search, wanted: &Wanted) -> Result<(Vec<Entry>, Outcome), SearchError> {
-    let filter = wanted.filter(&Known::default());
-    Ok(collected(files::open(&search.files, &filter)?))
+    let (known, notes) = known(search, wanted)?;
+    let filter = wanted.filter(&known);
+    let (found, mut outcome) = collected(files::open(&search.files, &filter)?);
+    outcome.notes.extend(notes);
+    Ok((found, outcome))
+}
+
+/// What has to be found out before, and what a person should know of it.
+fn known(search: &Search, wanted: &Wanted) -> Result<(Known, Vec<String>), SearchError> {
+    let mut known = Known::default();
+    if !wanted.depends() {
+        return Ok((known, Vec::new()));
+    }
+    if search.files.iter().any(|file| file.as_os_str() == "-") {
+        return Err(SearchError::Twice(wanted.uses.option().unwrap_or("photo")));
+    }
+    for entry in files::open(&search.files, &wanted.clues())?.flatten() {
+        known.learn(wanted, &entry.document);
+    }
+    let notes = unknown_uses(wanted, &known).into_iter().collect();
+    Ok((known, notes))
 }
 
 /// Looks through files.
@@ -28,17 +47,11 @@ pub fn trace(search: &Search, wanted: &Wanted) -> Result<(Vec<Entry>, Outcome), 
 /// # Errors
 /// [`SearchError`]; a file that breaks off is told in the outcome.
 pub fn lines<W: Write>(search: &Search, wanted: &Wanted, out: Renderer<W>) -> Result<Outcome, SearchError> {
-    let mut outcome = Outcome::default();
-    let mut known = Known::default();
-    if wanted.depends() {
-        if search.files.iter().any(|file| file.as_os_str() == "-") {
-            return Err(SearchError::Twice(wanted.uses.option().unwrap_or("photo")));
-        }
-        for entry in files::open(&search.files, &wanted.clues())?.flatten() {
-            known.learn(wanted, &entry.document);
-        }
-        outcome.notes.extend(unknown_uses(wanted, &known));
-    }
+    let (known, notes) = known(search, wanted)?;
+    let outcome = Outcome {
+        notes,
+        ..Outcome::default()
+    };
     let filter = wanted.filter(&known);
     if let Some(summary) = Summary::of(&search.show)? {
         if matches!(summary, Summary::Stats(_)) {

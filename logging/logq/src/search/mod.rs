@@ -4,6 +4,7 @@ mod context;
 mod explain;
 pub mod files;
 pub mod source;
+mod stale;
 mod window;
 
 use std::{fmt::Display, io::Write};

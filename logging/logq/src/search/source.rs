@@ -2,12 +2,12 @@
 
 use std::io::Write;
 
-use super::{Context, Outcome, Part, SearchError, collected, show, summarise, unknown_uses};
+use super::{Context, Outcome, Part, SearchError, collected, show, stale, summarise, unknown_uses};
 use crate::{
     cli::Search,
     plan::{Known, Wanted},
     render::Renderer,
-    source::{Entry, Order, Source},
+    source::{Chosen, Entry, Order, Source},
     summary::Summary,
 };
 
@@ -15,11 +15,12 @@ use crate::{
 ///
 /// # Errors
 /// [`SearchError`]; what breaks off is told in the outcome.
-pub fn trace(wanted: &Wanted, source: &Source) -> Result<(Vec<Entry>, Outcome), SearchError> {
+pub fn trace(wanted: &Wanted, chosen: &Chosen) -> Result<(Vec<Entry>, Outcome), SearchError> {
+    let source = &chosen.source;
     let (known, notes) = known(wanted, source)?;
     let (found, mut outcome) = collected(source.lines(&wanted.filter(&known), Order::Forward));
     outcome.notes.extend(notes);
-    Ok((found, told(outcome, source)))
+    Ok((found, told(outcome, wanted, &known, chosen)))
 }
 
 /// Asks the source.
@@ -29,30 +30,33 @@ pub fn trace(wanted: &Wanted, source: &Source) -> Result<(Vec<Entry>, Outcome), 
 pub fn lines<W: Write>(
     search: &Search,
     wanted: &Wanted,
-    source: &Source,
+    chosen: &Chosen,
     out: Renderer<W>,
 ) -> Result<Outcome, SearchError> {
-    Ok(told(shown(search, wanted, source, out)?, source))
+    let (known, notes) = known(wanted, &chosen.source)?;
+    let outcome = Outcome {
+        notes,
+        ..Outcome::default()
+    };
+    let outcome = shown(search, wanted, &known, &chosen.source, out, outcome)?;
+    Ok(told(outcome, wanted, &known, chosen))
 }
 
 fn shown<W: Write>(
     search: &Search,
     wanted: &Wanted,
+    known: &Known,
     source: &Source,
     out: Renderer<W>,
+    outcome: Outcome,
 ) -> Result<Outcome, SearchError> {
-    let (known, notes) = known(wanted, source)?;
-    let outcome = Outcome {
-        notes,
-        ..Outcome::default()
-    };
-    let filter = wanted.filter(&known);
+    let filter = wanted.filter(known);
     if let Some(summary) = Summary::of(&search.show)? {
         return summarise(source.lines(&filter, Order::Forward), summary, out, outcome);
     }
     let context = Context::of(&search.show);
     if context.is_wanted() {
-        let around = source.lines(&wanted.scope(&known), Order::Forward);
+        let around = source.lines(&wanted.scope(known), Order::Forward);
         return show(search, around, &filter, context, out, outcome);
     }
     let (order, most) = match Part::of(&search.show) {
@@ -91,10 +95,16 @@ fn known(wanted: &Wanted, source: &Source) -> Result<(Known, Vec<String>), Searc
     Ok((known, notes))
 }
 
-/// Adds what the source has to say when all is read.
-fn told(mut outcome: Outcome, source: &Source) -> Outcome {
-    let (notes, errors) = source.told();
+/// Adds what there is to say when all is read.
+fn told(mut outcome: Outcome, wanted: &Wanted, known: &Known, chosen: &Chosen) -> Outcome {
+    let (notes, errors) = chosen.source.told();
     outcome.notes.extend(notes);
+    if let Source::OpenSearch(store) = &chosen.source
+        && chosen.is_automatic
+        && outcome.errors.is_empty()
+    {
+        outcome.notes.extend(stale::note(store, wanted, known));
+    }
     for error in errors {
         if !outcome.errors.contains(&error) {
             outcome.errors.push(error);

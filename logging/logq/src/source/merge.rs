@@ -1,6 +1,9 @@
 //! Several sources as one.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+};
 
 use line::Time;
 
@@ -29,7 +32,7 @@ pub struct Merged<R, T, E> {
     order: BinaryHeap<Reverse<(Time, usize)>>,
     /// The time of each source's line before.
     reached: Vec<Time>,
-    errors: Vec<E>,
+    errors: VecDeque<E>,
     begun: bool,
 }
 
@@ -42,7 +45,7 @@ impl<T: Timed, E, R: Iterator<Item = Result<T, E>>> Merged<R, T, E> {
             reached: readers.iter().map(|_| Time::from_nanos(0)).collect(),
             readers,
             order: BinaryHeap::new(),
-            errors: Vec::new(),
+            errors: VecDeque::new(),
             begun: false,
         }
     }
@@ -51,18 +54,19 @@ impl<T: Timed, E, R: Iterator<Item = Result<T, E>>> Merged<R, T, E> {
         let Some(reader) = self.readers.get_mut(source) else {
             return;
         };
-        match reader.next() {
-            Some(Ok(entry)) => {
-                if let (Some(reached), Some(next)) = (self.reached.get_mut(source), self.next.get_mut(source))
-                {
-                    // A line without a time belongs to the one before it.
-                    *reached = entry.time().unwrap_or(*reached).max(*reached);
-                    self.order.push(Reverse((*reached, source)));
-                    *next = Some(entry);
-                }
+        // What follows an error is given too.
+        let entry = loop {
+            match reader.next() {
+                Some(Ok(entry)) => break entry,
+                Some(Err(error)) => self.errors.push_back(error),
+                None => return,
             }
-            Some(Err(error)) => self.errors.push(error),
-            None => {}
+        };
+        if let (Some(reached), Some(next)) = (self.reached.get_mut(source), self.next.get_mut(source)) {
+            // A line without a time belongs to the one before it.
+            *reached = entry.time().unwrap_or(*reached).max(*reached);
+            self.order.push(Reverse((*reached, source)));
+            *next = Some(entry);
         }
     }
 }
@@ -76,7 +80,7 @@ impl<T: Timed, E, R: Iterator<Item = Result<T, E>>> Iterator for Merged<R, T, E>
                 self.advance(source);
             }
         }
-        if let Some(error) = self.errors.pop() {
+        if let Some(error) = self.errors.pop_front() {
             return Some(Err(error));
         }
         let Reverse((_, source)) = self.order.pop()?;

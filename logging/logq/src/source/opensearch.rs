@@ -6,14 +6,14 @@ use std::{
     time::Duration,
 };
 
-use line::Document;
+use line::{Document, Time};
 use schema::{field, label, stream};
 use serde_json::{Value, json};
 use tokio::runtime::{self, Runtime};
 
 use super::{Entry, Order};
 use crate::{
-    filter::{Filter, Query, push},
+    filter::{Comparison, Filter, Glob, Literal, Query, push},
     opensearch::{Client, Method, Result},
     plan::{Known, Wanted},
 };
@@ -92,6 +92,7 @@ impl Store {
             order,
             moment: None,
             after: None,
+            last: None,
             ready: VecDeque::new(),
             ended: false,
         }
@@ -158,6 +159,34 @@ impl Store {
         Ok(known)
     }
 
+    /// The components of these lines that have one since then.
+    ///
+    /// # Errors
+    /// Every error of [`Client::ask`].
+    pub fn components_since(&self, place: &Filter, since: Time) -> Result<Vec<String>> {
+        let since = Literal::new(&since.to_string());
+        let recent = Filter::Compare(field::TIMESTAMP.to_owned(), Comparison::AtLeast, since);
+        self.values(&Filter::All(vec![place.clone(), recent]), field::COMPONENT)
+    }
+
+    /// When the newest of these lines was written, of these components.
+    ///
+    /// # Errors
+    /// Every error of [`Client::ask`].
+    pub fn newest(&self, place: &Filter, component: Option<&Glob>) -> Result<Option<Time>> {
+        let of = component.map(|glob| Filter::Glob(field::COMPONENT.to_owned(), glob.clone()));
+        let filter = Filter::All([place.clone()].into_iter().chain(of).collect());
+        let mut body = page(&filter, Order::Backward);
+        body["size"] = json!(1);
+        body["_source"] = json!([field::TIMESTAMP]);
+        let path = format!("/{}/_search", streams());
+        let what = "give the newest line";
+        let answer = self.ask(what, Method::Post, &path, &AVAILABLE, Some(&body))?;
+        let newest = answer.pointer("/hits/hits/0/_source");
+        let time = newest.and_then(|source| source.get(field::TIMESTAMP)?.as_str());
+        Ok(time.and_then(Time::parse))
+    }
+
     /// The values that a keyword has in the lines of a filter.
     fn values(&self, filter: &Filter, place: &str) -> Result<Vec<String>> {
         let what = "count values";
@@ -215,13 +244,16 @@ impl Store {
 /// Lines page by page.
 ///
 /// Lines of the same time are told apart by their ids, so that none is missed
-/// or given twice where a page ends.
+/// or given twice where a page ends. A line that was sent a second time after
+/// a rollover is stored twice, side by side in this order, and given once.
 pub struct Lines<'s> {
     store: &'s Store,
     filter: Filter,
     order: Order,
     moment: Option<String>,
     after: Option<Value>,
+    /// The id of the line before.
+    last: Option<String>,
     ready: VecDeque<Document>,
     ended: bool,
 }
@@ -253,7 +285,10 @@ impl Lines<'_> {
             let source = hit.get_mut("_source").map(Value::take).unwrap_or_default();
             let document = Document::try_from(source);
             let document = document.map_err(|error| self.store.client.strange(what, &error.to_string()))?;
-            if self.filter.matches(&document) {
+            let id = document.id().map(str::to_owned);
+            let is_known = id.is_some() && id == self.last;
+            self.last = id;
+            if !is_known && self.filter.matches(&document) {
                 self.ready.push_back(document);
             }
         }

@@ -8,6 +8,8 @@
 
 mod bootstrap;
 mod documents;
+#[path = "../support/kubectl.rs"]
+mod kubectl;
 mod pushed;
 mod retain;
 mod search;

@@ -1,20 +1,37 @@
 //! The questions that every source answers alike, asked of the real
 //! OpenSearch through the real program.
 
-use std::process::{Command, Output};
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
 
 use logq::opensearch::Method;
 use serde_json::Value;
 
-use crate::{store::Store, world};
+use crate::{kubectl::stand_in, store::Store, world};
 
 fn logq(store: &Store, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_logq"))
+    command(store, arguments).output().unwrap()
+}
+
+fn command(store: &Store, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
+    command
         .args(arguments)
         .env("TZ", "UTC")
-        .env("LOGQ_OPENSEARCH_URL", store.url())
-        .output()
-        .unwrap()
+        .env("LOGQ_SOURCE", "opensearch")
+        .env("LOGQ_OPENSEARCH_URL", store.url());
+    command
+}
+
+/// The same, which may also ask the pods of a folder.
+fn with_pods(store: &Store, folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = command(store, arguments);
+    command
+        .env("LOGQ_KUBECTL", stand_in())
+        .env("STAND_IN_FOLDER", folder);
+    command.output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -37,9 +54,12 @@ async fn every_question_is_answered_as_from_files() {
     assert_eq!(text(&again.stderr), "logq: 0 lines stored, 10 known before\n");
     store.ask(Method::Post, "/logs-*/_refresh", None).await;
 
-    for (arguments, found) in world::CASES {
-        let arguments = [arguments, ["-o", "jsonl", "--utc"].as_slice()].concat();
-        let output = logq(&store, &arguments);
+    let sources = ["opensearch", "both"].map(|source| ["-o", "jsonl", "--utc", "--source", source]);
+    let cases = world::CASES.iter();
+    for (case, found) in cases.flat_map(|(case, found)| sources.iter().map(move |more| ((case, more), found)))
+    {
+        let arguments = [case.0, case.1.as_slice()].concat();
+        let output = with_pods(&store, folder.path(), &arguments);
         let errors = text(&output.stderr);
         let lines = text(&output.stdout);
         let words: Vec<String> = lines.lines().map(first_word).collect();
@@ -85,6 +105,153 @@ fn first_word(line: &str) -> String {
     let document: Value = serde_json::from_str(line).unwrap();
     let message = document["message"].as_str().unwrap();
     message.split(' ').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn lines_that_both_have_are_shown_once_and_the_others_counted() {
+    let Some(store) = Store::empty("logq's questions to OpenSearch and to pods").await else {
+        return;
+    };
+    store.bootstrap().await;
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write(folder.path());
+    logq(&store, &["import", pods.to_str().unwrap()]);
+    store.ask(Method::Post, "/logs-*/_refresh", None).await;
+    // One pod is deleted, and another has written since.
+    let json = std::fs::read_to_string(folder.path().join("pods.json")).unwrap();
+    let mut list: Value = serde_json::from_str(&json).unwrap();
+    let items = list["items"].as_array_mut().unwrap();
+    items.retain(|pod| pod["metadata"]["name"] != "anonymizer-a");
+    std::fs::write(folder.path().join("pods.json"), list.to_string()).unwrap();
+    let log = walkdir::WalkDir::new(&pods)
+        .into_iter()
+        .map(|entry| entry.unwrap().into_path())
+        .find(|file| file.ends_with("object-store/0.log"))
+        .unwrap();
+    let more = "2026-11-22T10:00:30Z stdout F s2 new\n2026-11-22T10:00:31Z stdout F s3 new\n2026-11-22T10:00:00Z stdout F s4 the clock goes back\n";
+    let before = std::fs::read_to_string(&log).unwrap();
+    std::fs::write(&log, before + more).unwrap();
+
+    let output = with_pods(&store, folder.path(), &["--source", "both", "-o", "jsonl"]);
+    let lines = text(&output.stdout);
+    let words: Vec<String> = lines.lines().map(first_word).collect();
+    assert_eq!(words.join(" "), "q1 i1 d1 i2 a1 i3 d2 s1 a2 i4 s2 s3 s4");
+    assert_eq!(
+        text(&output.stderr),
+        "logq: 2 lines only in OpenSearch, 3 only in the pods\n"
+    );
+    assert_eq!(output.status.code(), Some(0));
+    // What OpenSearch has is more.
+    assert!(lines.lines().next().unwrap().contains("\"ingested\""), "{lines}");
+
+    // A pod that cannot be read is told; what is missing then is not counted.
+    let mut list: Value = serde_json::from_str(&json).unwrap();
+    list["items"][3]["metadata"]["annotations"] = serde_json::json!({ "stand-in/fault": "unread" });
+    std::fs::write(folder.path().join("pods.json"), list.to_string()).unwrap();
+    let output = with_pods(&store, folder.path(), &["--source", "both", "-o", "jsonl"]);
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert_eq!(text(&output.stdout).lines().count(), 13);
+    assert!(
+        told.contains("photos/postgres-0") && !told.contains("only in"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn a_line_that_was_stored_again_after_a_rollover_is_shown_once() {
+    let Some(store) = Store::empty("logq's questions after a rollover").await else {
+        return;
+    };
+    store.bootstrap().await;
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write(folder.path());
+    let pods = pods.to_str().unwrap();
+    logq(&store, &["import", pods]);
+    store.ask(Method::Post, "/logs-irmgard/_rollover", None).await;
+    logq(&store, &["import", pods]);
+    store.ask(Method::Post, "/logs-*/_refresh", None).await;
+    assert_eq!(
+        store
+            .count("logs-*", &serde_json::json!({ "match_all": {} }))
+            .await,
+        14
+    );
+    for more in [
+        ["--since", "2026-11-22"].as_slice(),
+        &["--since", "2026-11-22", "--reverse"],
+    ] {
+        let output = logq(&store, &[more, &["-o", "raw"]].concat());
+        assert_eq!(
+            text(&output.stdout).lines().count(),
+            10,
+            "{}",
+            text(&output.stdout)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_view_that_may_be_stale_is_told() {
+    let Some(store) = Store::empty("logq's word on a stale view").await else {
+        return;
+    };
+    store.bootstrap().await;
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write(folder.path());
+    let now = chrono::Utc::now();
+    let irmgard = folder.path().join("now.log");
+    let line = serde_json::json!({
+        "@timestamp": now.to_rfc3339(), "level": "info", "message": "now", "component": "irmgard",
+    });
+    std::fs::write(&irmgard, format!("{line}\n")).unwrap();
+    logq(
+        &store,
+        &["import", pods.to_str().unwrap(), irmgard.to_str().unwrap()],
+    );
+    store.ask(Method::Post, "/logs-*/_refresh", None).await;
+
+    let told = |arguments: &[&str]| text(&logq(&store, arguments).stderr);
+    let auto = |arguments: &[&str]| told(&[arguments, &["--source", "auto"]].concat());
+    for fresh in [
+        ["-c", "irmgard"].as_slice(),
+        &[],
+        &["-c", "irm*"],
+        &["-c", "none"],
+    ] {
+        assert_eq!(auto(fresh), "", "{fresh:?}");
+    }
+    for late in [
+        ["-c", "irmgard", "-c", "anonymizer"].as_slice(),
+        &["-c", "anon*", "--stats"],
+    ] {
+        let told = auto(late);
+        assert!(
+            told.starts_with("logq: the view may be stale: the newest line of anon"),
+            "{told}"
+        );
+        assert!(
+            told.contains("old. `logq doctor` says") && !told.contains("irmgard"),
+            "{told}"
+        );
+    }
+    assert!(auto(&["-c", "irmgard", "--with-db"]).contains("newest line of postgres is "));
+    assert!(auto(&["-n", "photos"]).contains("newest line of all is "));
+    for silent in [
+        [
+            "-c",
+            "postgres",
+            "--until",
+            "2026-11-22T11:00:00Z",
+            "--source",
+            "auto",
+        ]
+        .as_slice(),
+        &["-c", "postgres", "--explain", "--source", "auto"],
+        &["-c", "postgres", "--source", "opensearch"],
+    ] {
+        assert_eq!(told(silent), "", "{silent:?}");
+    }
 }
 
 /// More lines than a page holds, all of the same time.

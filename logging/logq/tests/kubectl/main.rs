@@ -1,0 +1,132 @@
+//! Pods, asked through kubectl by the real program. Where there is no cluster
+//! a program stands in for kubectl that answers as it does.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
+
+mod choice;
+mod cluster;
+#[path = "../support/kubectl.rs"]
+mod kubectl;
+mod questions;
+mod trouble;
+#[path = "../support/world.rs"]
+mod world;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+use kubectl::stand_in;
+
+/// Pods that only a folder knows.
+struct Pods {
+    folder: tempfile::TempDir,
+}
+
+impl Pods {
+    /// Those of the small world.
+    fn of_the_world() -> Self {
+        let pods = Self::none();
+        world::write(pods.folder.path());
+        pods
+    }
+
+    fn none() -> Self {
+        let pods = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        fs::write(pods.path("pods.json"), r#"{"items":[]}"#).unwrap();
+        pods
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Adds a pod with one container, `main`, whose starts have written this.
+    fn add(&self, name: &str, starts: &[&str]) {
+        let file = self.path("pods.json");
+        let mut list: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        list["items"].as_array_mut().unwrap().push(serde_json::json!({
+            "metadata": { "namespace": "photos", "name": name, "uid": format!("uid-of-{name}") },
+            "spec": { "nodeName": "n", "containers": [{ "name": "main" }] },
+        }));
+        fs::write(&file, list.to_string()).unwrap();
+        let place = self.path(&format!("pods/photos_{name}_uid-of-{name}/main"));
+        fs::create_dir_all(&place).unwrap();
+        for (number, lines) in starts.iter().enumerate() {
+            fs::write(place.join(format!("{number}.log")), lines).unwrap();
+        }
+    }
+
+    /// What goes wrong with a pod's lines.
+    fn fault(&self, name: &str, fault: &str) {
+        let file = self.path("pods.json");
+        let mut list: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        for pod in list["items"].as_array_mut().unwrap() {
+            if pod["metadata"]["name"] == name {
+                pod["metadata"]["annotations"] = serde_json::json!({ "stand-in/fault": fault });
+            }
+        }
+        fs::write(&file, list.to_string()).unwrap();
+    }
+
+    /// logq, which asks them.
+    fn logq(&self, arguments: &[&str]) -> Command {
+        let mut command = logq(arguments);
+        command
+            .env("LOGQ_SOURCE", "kubectl")
+            .env("LOGQ_KUBECTL", stand_in())
+            .env("STAND_IN_FOLDER", self.folder.path())
+            .env("STAND_IN_CALLS", self.path("calls"));
+        command
+    }
+
+    /// The calls since the last time, each with `+` at its beginning and `-`
+    /// at its end.
+    fn calls(&self) -> Vec<String> {
+        let calls = fs::read_to_string(self.path("calls")).unwrap_or_default();
+        let _ = fs::remove_file(self.path("calls"));
+        calls.lines().map(str::to_owned).collect()
+    }
+}
+
+fn logq(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
+    command.args(arguments).env("TZ", "UTC");
+    for name in ["LOGQ_OPENSEARCH_URL", "LOGQ_SOURCE", "NO_COLOR"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The first word of each message.
+fn words(output: &Output) -> Vec<String> {
+    let first = |document: Value| {
+        let message = document["message"].as_str().unwrap();
+        message.split(' ').next().unwrap().to_owned()
+    };
+    documents(output).into_iter().map(first).collect()
+}
+
+fn documents(output: &Output) -> Vec<Value> {
+    let lines = text(&output.stdout);
+    lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// What logq makes of the same lines as files.
+fn of_files(folder: &Path) -> Vec<Value> {
+    let output = logq(&["-o", "jsonl", folder.to_str().unwrap()]).output().unwrap();
+    documents(&output)
+}

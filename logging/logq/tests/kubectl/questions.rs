@@ -1,0 +1,215 @@
+//! What is found in pods, and how they are asked.
+
+use std::fmt::Write;
+
+use crate::{Pods, documents, kubectl::stand_in, of_files, text, words, world};
+
+#[test]
+fn every_question_is_answered_as_from_files() {
+    let pods = Pods::of_the_world();
+    for (arguments, found) in world::CASES {
+        let arguments = [arguments, ["-o", "jsonl", "--utc"].as_slice()].concat();
+        let output = pods.logq(&arguments).output().unwrap();
+        let errors = text(&output.stderr);
+        assert_eq!(
+            words(&output),
+            found.split_whitespace().collect::<Vec<_>>(),
+            "{arguments:?}: {errors}"
+        );
+        let code = i32::from(found.is_empty());
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
+    }
+    for (arguments, told) in [
+        (["--tail", "3"].as_slice(), "logq: 3 of 10 lines shown\n"),
+        (&["--limit", "4"], "logq: 4 of 10 lines shown\n"),
+        (&["--limit", "10"], ""),
+    ] {
+        let output = pods.logq(arguments).output().unwrap();
+        assert_eq!(text(&output.stderr), told, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_trace_and_numbers_are_those_of_files() {
+    let pods = Pods::of_the_world();
+    let folder = pods.path("pods");
+    let folder = folder.to_str().unwrap();
+    for arguments in [
+        ["trace", "4bf92f35", "--utc"].as_slice(),
+        &["trace", "4bf92f35", "-c", "irmgard", "--with-db", "--utc"],
+        &["--stats"],
+        &["--histogram", "--utc"],
+        &["--top", "component"],
+        &["--grep", "d2", "-C", "1", "--utc"],
+    ] {
+        let asked = pods.logq(arguments).output().unwrap();
+        let read = crate::logq(&[arguments, &[folder]].concat()).output().unwrap();
+        assert!(!read.stdout.is_empty(), "{arguments:?}: {}", text(&read.stderr));
+        assert_eq!(text(&asked.stdout), text(&read.stdout), "{arguments:?}");
+        assert_eq!(text(&asked.stderr), text(&read.stderr), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_line_is_the_same_as_in_its_nodes_file() {
+    let pods = Pods::none();
+    let mut lines = String::from("2026-11-22T10:00:00Z stdout F first\n");
+    // As containerd writes 40,000 bytes.
+    for (tag, length) in [("P", 16_384), ("P", 16_384), ("F", 7_232)] {
+        writeln!(
+            lines,
+            "2026-11-22T10:00:01.{length}Z stdout {tag} {}",
+            "x".repeat(length)
+        )
+        .unwrap();
+    }
+    lines += "2026-11-22T10:00:02.5+01:00 stderr F stdout F odd\n";
+    lines += "2026-11-22T10:00:03.000000001Z stdout F \n";
+    lines += "2026-11-22T10:00:03.000000002Z stdout F {\"level\":\"info\",\"msg\":\"j\",\"time\":\"x\"}\r\n";
+    for frame in [
+        "panic: boom",
+        "",
+        "goroutine 1 [running]:",
+        "main.main()",
+        "\tmain.go:3 +0x1",
+    ] {
+        writeln!(lines, "2026-11-22T10:00:04.1Z stderr F {frame}").unwrap();
+    }
+    lines += "2026-11-22T10:00:05Z stdout F without an end";
+    pods.add(
+        "odd",
+        &["2026-11-22T09:00:00Z stdout F of the start before\n", &lines],
+    );
+    let output = pods.logq(&["-o", "jsonl"]).output().unwrap();
+    let mut asked = documents(&output);
+    let mut read = of_files(&pods.path("pods"));
+    // What is being written is no line yet, and kubectl does not tell the streams apart.
+    read.retain(|line| line["message"] != "without an end");
+    for line in &mut read {
+        line.as_object_mut().unwrap().remove("log");
+    }
+    // The list of pods has the node, the folder has not.
+    for line in asked.iter_mut().chain(&mut read) {
+        line["kubernetes"].as_object_mut().unwrap().remove("node");
+    }
+    let sorted = |mut lines: Vec<serde_json::Value>| {
+        lines.sort_by_key(|line| line["event"]["id"].to_string());
+        lines
+    };
+    assert_eq!(asked.len(), 7, "{asked:#?}");
+    assert_eq!(sorted(asked), sorted(read));
+}
+
+#[test]
+fn only_what_can_match_is_asked_for() {
+    let pods = Pods::of_the_world();
+    let calls = |arguments: &[&str]| {
+        let output = pods.logq(arguments).output().unwrap();
+        assert_ne!(output.status.code(), Some(2), "{}", text(&output.stderr));
+        let calls = pods.calls();
+        let mut begun: Vec<String> = calls
+            .iter()
+            .filter_map(|call| call.strip_prefix("+ "))
+            .map(str::to_owned)
+            .collect();
+        begun.sort();
+        begun
+    };
+    let list = "get pods --all-namespaces --output=json --request-timeout=20s";
+    let logs = |pod: &str, container: &str, more: &str| {
+        format!("logs --namespace=photos --container={container} --timestamps=true --tail=-1{more} pod/{pod}")
+    };
+    assert_eq!(
+        calls(&["-c", "postgres", "--since", "2026-11-22T10:00:05Z"]),
+        [
+            list.to_owned(),
+            logs(
+                "postgres-0",
+                "postgres",
+                " --since-time=2026-11-22T09:59:05.000000000Z"
+            )
+        ]
+    );
+    assert_eq!(
+        calls(&[
+            "-n",
+            "photos",
+            "-n",
+            "elsewhere",
+            "-l",
+            "tier=data",
+            "--node",
+            "node-2"
+        ]),
+        [
+            "get pods --namespace=elsewhere --selector=tier=data --output=json --request-timeout=20s"
+                .to_owned(),
+            "get pods --namespace=photos --selector=tier=data --output=json --request-timeout=20s".to_owned(),
+            logs("rabbitmq-0", "rabbitmq", ""),
+        ]
+    );
+    assert_eq!(
+        calls(&[
+            "-f",
+            "component!=irmgard",
+            "-f",
+            "kubernetes.labels.tier!=data",
+            "-n",
+            "ph*",
+            "--level",
+            "warn"
+        ])
+        .len(),
+        5,
+    );
+    assert_eq!(calls(&["-n", "photos", "--pod", "none"]).len(), 1);
+    assert_eq!(
+        calls(&["--kube-context", "there", "--pod", "rabbitmq-0"]),
+        [
+            format!("{list} --context=there"),
+            format!("{} --context=there", logs("rabbitmq-0", "rabbitmq", ""))
+        ]
+    );
+}
+
+#[test]
+fn many_pods_are_asked_a_few_at_a_time_and_shown_in_order() {
+    let pods = Pods::none();
+    let mut wanted = Vec::new();
+    for pod in 0..30 {
+        let mut lines = String::new();
+        for line in 0..40 {
+            // Each pod's lines lie between those of all others.
+            let time = format!("2026-11-22T10:{line:02}:{pod:02}");
+            writeln!(lines, "{time}.5Z stdout F {time} {}", "x".repeat(300)).unwrap();
+            wanted.push(time);
+        }
+        pods.add(&format!("pod-{pod:02}"), &[&lines]);
+    }
+    wanted.sort();
+    let output = pods.logq(&["-o", "raw"]).output().unwrap();
+    let lines = text(&output.stdout);
+    let shown: Vec<&str> = lines.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(shown, wanted, "{}", text(&output.stderr));
+
+    let mut now: i32 = 0;
+    let mut most = 0;
+    let calls = pods.calls();
+    for call in &calls {
+        now += if call.starts_with('+') { 1 } else { -1 };
+        most = most.max(now);
+    }
+    assert_eq!(calls.len(), 62, "{calls:?}");
+    assert!((2..=8).contains(&most), "{most} at once");
+}
+
+#[test]
+fn what_would_be_asked_is_explained() {
+    let pods = Pods::of_the_world();
+    let output = pods
+        .logq(&["-c", "irmgard", "--with-db", "--level", "warn", "--explain"])
+        .output()
+        .unwrap();
+    let program = stand_in().display().to_string();
+    insta::assert_snapshot!("explain", text(&output.stdout).replace(&program, "kubectl"));
+}

@@ -1,0 +1,176 @@
+//! What goes wrong with pods, and that it is told.
+
+use std::process::{Command, Stdio};
+
+use crate::{Pods, text, words};
+
+/// Exit status 2, and this said.
+fn fails(mut command: Command, parts: &[&str]) {
+    let output = command.output().unwrap();
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    for part in parts {
+        assert!(errors.contains(part), "{part} is missing in {errors}");
+    }
+}
+
+#[test]
+fn pods_that_cannot_be_read_are_told_and_the_others_shown() {
+    for (fault, told) in [
+        (
+            "gone",
+            "photos/postgres-0, container postgres: the pod is gone since it was listed",
+        ),
+        (
+            "forbidden",
+            "its lines may not be read: Error from server (Forbidden): pods \"postgres-0\"",
+        ),
+        ("unread", "its node says: unable to retrieve container logs for"),
+        ("breaks", "kubectl: unexpected EOF"),
+    ] {
+        let pods = Pods::of_the_world();
+        pods.fault("postgres-0", fault);
+        for (arguments, rest) in [
+            (["-o", "jsonl"].as_slice(), "q1 i1 i2 a1 i3 s1 a2 i4"),
+            (&["-o", "jsonl", "-c", "irmgard", "--with-db"], "i1 i2 i3 i4"),
+        ] {
+            let output = pods.logq(arguments).output().unwrap();
+            let errors = text(&output.stderr);
+            let shown: Vec<String> = words(&output)
+                .into_iter()
+                .filter(|word| !word.starts_with('d'))
+                .collect();
+            assert_eq!(shown, rest.split(' ').collect::<Vec<_>>(), "{fault}");
+            assert_eq!(output.status.code(), Some(2), "{fault}: {errors}");
+            assert!(errors.contains(told), "{fault}: {errors}");
+        }
+    }
+}
+
+#[test]
+fn a_photo_whose_lines_are_missing_is_told_once() {
+    let pods = Pods::of_the_world();
+    pods.fault("postgres-0", "gone");
+    let output = pods.logq(&["--photo", "17", "-o", "jsonl"]).output().unwrap();
+    assert_eq!(words(&output), ["i1", "i2", "a1"]);
+    assert_eq!(
+        text(&output.stderr).matches("is gone").count(),
+        1,
+        "{}",
+        text(&output.stderr)
+    );
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_container_that_has_not_started_has_no_lines_and_it_is_said() {
+    let pods = Pods::of_the_world();
+    pods.add("new", &[]);
+    let output = pods.logq(&["-n", "photos", "-o", "jsonl"]).output().unwrap();
+    assert_eq!(
+        text(&output.stderr),
+        "logq: photos/new, container main has not started, so it has no lines: ContainerCreating\n"
+    );
+    assert_eq!((words(&output).len(), output.status.code()), (10, Some(0)));
+}
+
+#[test]
+fn a_container_that_is_started_again_while_it_is_asked_is_shown_once() {
+    let pods = Pods::none();
+    let lines = "2026-11-22T10:00:00Z stdout F one\n2026-11-22T10:00:01Z stdout F two\n";
+    // What kubectl gives for the newest start, once that has ended, is also what `--previous` gives.
+    pods.add("again", &[lines, lines]);
+    let output = pods.logq(&["-o", "jsonl"]).output().unwrap();
+    assert_eq!(words(&output), ["one", "two"]);
+}
+
+#[test]
+fn what_keeps_pods_from_being_asked_is_told() {
+    let pods = Pods::of_the_world();
+    for (said, told) in [
+        (
+            "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
+            "logq: error: kubectl reaches no cluster: The connection to the server localhost:8080 was refused",
+        ),
+        (
+            "error: You must be logged in to the server (Unauthorized)",
+            "logq: error: the cluster does not know who asks",
+        ),
+        ("error: what is this", "logq: error: kubectl: what is this"),
+    ] {
+        let mut command = pods.logq(&[]);
+        command.env("STAND_IN_SAYS", said);
+        fails(command, &[told]);
+    }
+    fails(
+        pods.logq(&["-n", "forbidden"]),
+        &["pods cannot be listed", "cannot list resource", "with -n"],
+    );
+    fails(
+        pods.logq(&["--kube-context", "nope"]),
+        &["context was not found for specified context: nope"],
+    );
+    fails(
+        pods.logq(&["--kubeconfig", "/nowhere/at/all"]),
+        &["stat /nowhere/at/all: no such file"],
+    );
+    let mut command = pods.logq(&[]);
+    command.env("LOGQ_KUBECTL", "/nowhere/kubectl");
+    fails(
+        command,
+        &["/nowhere/kubectl: there is no such program", "LOGQ_KUBECTL"],
+    );
+    std::fs::write(pods.path("pods.json"), "{").unwrap();
+    fails(pods.logq(&[]), &["logq: error: kubectl: EOF"]);
+}
+
+#[test]
+fn a_name_never_becomes_an_option() {
+    let pods = Pods::none();
+    pods.add("--help", &["2026-11-22T10:00:00Z stdout F safe\n"]);
+    let output = pods.logq(&["-o", "jsonl"]).output().unwrap();
+    assert_eq!(words(&output), ["safe"], "{}", text(&output.stderr));
+    fails(
+        pods.logq(&["--kube-context=--help"]),
+        &["for specified context: --help"],
+    );
+    pods.calls();
+    let output = pods.logq(&["--namespace=--all-namespaces"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert!(pods.calls()[0].contains(" --namespace=--all-namespaces "));
+}
+
+#[test]
+fn nothing_of_kubectls_outlives_logq() {
+    let pods = Pods::none();
+    let line = "2026-11-22T10:00:00Z stdout F a line of text\n";
+    pods.add("long", &[&line.repeat(200_000)]);
+    let mut child = pods
+        .logq(&[])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        (output.status.code(), text(&output.stderr).as_str()),
+        (Some(0), "")
+    );
+    // It was ended before its own end, which it would have recorded.
+    let calls = pods.calls();
+    assert_eq!(
+        calls.iter().filter(|call| call.starts_with("- logs")).count(),
+        0,
+        "{calls:?}"
+    );
+}
+
+#[test]
+fn what_is_said_cannot_act_on_a_terminal() {
+    let pods = Pods::of_the_world();
+    let mut command = pods.logq(&[]);
+    command.env("STAND_IN_SAYS", "error: \u{1b}]0;x\u{7}");
+    let output = command.output().unwrap();
+    assert!(!output.stderr.contains(&0x1b), "{}", text(&output.stderr));
+}
