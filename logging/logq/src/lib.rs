@@ -2,12 +2,14 @@
 //!
 //! The way of a call: `cli` (as typed) → `plan` (what is wanted, as data) →
 //! `source` (OpenSearch, pods, files) → `filter` (what the source could not
-//! leave out) → `search` (which of it) → `render` or `summary`. `admin`
+//! leave out) → `search` (which of it) → `render` or `summary`. `follow`
+//! takes the place of `search` for lines that are still to come; `admin`
 //! stands beside it.
 
 pub mod admin;
 pub mod cli;
 pub mod filter;
+pub mod follow;
 pub mod import;
 pub mod opensearch;
 pub mod plan;

@@ -10,6 +10,7 @@ use clap::{CommandFactory, Parser};
 use logq::{
     admin::Admin,
     cli::{self, Cli, Colour, Command, Search, expanded, time::Clock},
+    follow::{self, NoFollow, Told},
     import::import,
     opensearch::{Client, Settings},
     plan::Wanted,
@@ -100,6 +101,7 @@ fn bring(files: &[PathBuf]) -> Result<Outcome, SearchError> {
 }
 
 fn lines(search: &Search) -> Result<Outcome, SearchError> {
+    follow::check(&search.show)?;
     let wanted = wanted(search)?;
     if search.show.explain {
         let source = if search.files.is_empty() {
@@ -122,6 +124,18 @@ fn lines(search: &Search) -> Result<Outcome, SearchError> {
         terminal: io::stdout().is_terminal(),
     };
     let out = Renderer::new(output(), style);
+    if search.show.follow {
+        let feed = if search.files.is_empty() {
+            follow::of(source(search, &wanted)?.source, search, &wanted)?
+        } else {
+            follow::of_files(search, &wanted)?
+        };
+        let told = Told {
+            say: &mut say,
+            is_gone: &follow::is_gone,
+        };
+        return follow::run(search, &wanted, feed, out, told);
+    }
     if search.files.is_empty() {
         return search::source::lines(search, &wanted, &source(search, &wanted)?, out);
     }
@@ -129,6 +143,9 @@ fn lines(search: &Search) -> Result<Outcome, SearchError> {
 }
 
 fn trace(id: String, mut search: Search) -> Result<Outcome, SearchError> {
+    if search.show.follow {
+        return Err(NoFollow::Waterfall.into());
+    }
     search.select.trace = Some(id);
     let wanted = wanted(&search)?;
     let (entries, outcome) = if search.files.is_empty() {

@@ -6,12 +6,12 @@ mod source;
 pub mod time;
 mod view;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::admin::Admin;
+use crate::{admin::Admin, follow::order_window};
 
 pub use self::{
     source::{Asked, From},
@@ -26,6 +26,7 @@ Examples:
   logq --level warn --since yesterday
   logq -f 'duration_seconds>500ms' -f 'http.route=/photos/{id}'
   logq --grep 'timed? out' -C 3                 with three lines around each
+  logq -F -c irmgard --with-db --level warn     what comes from now on, too
   logq pods/ -c irmgard --with-db               files in place of OpenSearch
   kubectl logs deploy/irmgard | logq - --stats  lines of a pipe
 Lines come from OpenSearch (LOGQ_OPENSEARCH_URL and its like: opensearch/README.md); from the pods by
@@ -195,15 +196,25 @@ pub struct Show {
     /// Times in UTC, those shown and those typed
     #[arg(long, env = "LOGQ_UTC")]
     pub utc: bool,
-    /// The first so many lines
-    #[arg(long, value_name = "NUMBER", conflicts_with = "tail")]
+    /// The first so many lines; with --follow it ends then
+    #[arg(long, value_name = "NUMBER")]
     pub limit: Option<usize>,
-    /// The last so many lines
+    /// The last so many lines; with --follow those that are shown first (0: only what is new)
     #[arg(long, value_name = "NUMBER")]
     pub tail: Option<usize>,
     /// The newest line first; --limit then shows the newest
     #[arg(long)]
     pub reverse: bool,
+    /// Also shows lines as they come, until Ctrl-C, after those of --since or the last --tail (10)
+    #[arg(
+        short = 'F',
+        long,
+        conflicts_with_all = ["reverse", "stats", "histogram", "top", "until", "around"]
+    )]
+    pub follow: bool,
+    /// So long lines are held to be shown in order; what comes even later is shown when it comes
+    #[arg(long, value_name = "LENGTH", default_value = "2s", value_parser = order_window)]
+    pub order_window: Duration,
     /// Also so many lines before each
     #[arg(
         short = 'B',

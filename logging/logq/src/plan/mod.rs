@@ -221,6 +221,16 @@ impl Wanted {
         simple(all)
     }
 
+    /// The lines that can turn out to be wanted, whatever is still learnt.
+    #[must_use]
+    pub fn reach(&self) -> Filter {
+        if self.depends() {
+            Filter::EVERYTHING
+        } else {
+            self.filter(&Known::default())
+        }
+    }
+
     /// The lines that [`Known`] is learnt from.
     #[must_use]
     pub fn clues(&self) -> Filter {
@@ -253,6 +263,14 @@ pub struct Known {
 }
 
 impl Known {
+    /// Adds what is known elsewhere; returns whether it is more than before.
+    pub fn join(&mut self, more: Self) -> bool {
+        let before = (self.used.len(), self.traces.len());
+        self.used.extend(more.used);
+        self.traces.extend(more.traces);
+        before != (self.used.len(), self.traces.len())
+    }
+
     /// Learns from a line.
     pub fn learn(&mut self, wanted: &Wanted, document: &Document) {
         if !wanted.components.is_empty() && wanted.named().matches(document) {

@@ -11,6 +11,7 @@ pub mod waterfall;
 
 use std::io::{self, Write};
 
+use chrono::{Local, Utc};
 use line::{Document, Line, Origin, Tidy};
 
 pub use self::{
@@ -49,6 +50,20 @@ pub struct Style {
     pub chosen: Chosen,
     /// Whether a person looks at it.
     pub terminal: bool,
+}
+
+impl Style {
+    /// The time of day now, for what is told beside lines.
+    #[must_use]
+    pub fn time_of_day(&self) -> String {
+        const FORMAT: &str = "%H:%M:%S";
+        let now = Utc::now();
+        if self.utc {
+            now.format(FORMAT).to_string()
+        } else {
+            now.with_timezone(&Local).format(FORMAT).to_string()
+        }
+    }
 }
 
 impl<W: Write> Renderer<W> {

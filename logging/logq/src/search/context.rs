@@ -49,6 +49,12 @@ impl Context {
         }
     }
 
+    /// So many lines before each are asked for.
+    #[must_use]
+    pub const fn before(&self) -> usize {
+        self.before
+    }
+
     /// Whether lines around are asked for.
     #[must_use]
     pub const fn is_wanted(&self) -> bool {

@@ -10,13 +10,12 @@ mod window;
 use std::{fmt::Display, io::Write};
 
 pub use self::explain::explain;
-use self::{
-    context::Context,
-    window::{Kept, Part},
-};
+use self::window::{Kept, Part};
+pub(crate) use self::{context::Context, window::write};
 use crate::{
     cli::{Search, UnknownView},
     filter::Filter,
+    follow::NoFollow,
     import::ImportError,
     plan::{Known, Unclear, Wanted},
     render::{NoFields, Renderer},
@@ -66,6 +65,12 @@ pub enum SearchError {
     /// A task of an administrator's.
     #[error(transparent)]
     Admin(#[from] crate::admin::Error),
+    /// Options that contradict each other.
+    #[error(transparent)]
+    Follow(#[from] NoFollow),
+    /// What the system has nothing left for.
+    #[error("the system refuses a thread, or its signals: {0}")]
+    System(std::io::Error),
     /// The output.
     #[error("output: {0}")]
     Output(#[from] std::io::Error),
@@ -111,7 +116,8 @@ impl Outcome {
     }
 }
 
-fn unknown_uses(wanted: &Wanted, known: &Known) -> Option<String> {
+/// What is said where nobody is known to use what is asked for.
+pub fn unknown_uses(wanted: &Wanted, known: &Known) -> Option<String> {
     let option = wanted.uses.option()?;
     (known.used.is_empty() && !wanted.components.is_empty()).then(|| {
         format!(

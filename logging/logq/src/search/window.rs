@@ -100,7 +100,11 @@ impl Kept {
     }
 }
 
-fn write<W: Write>(line: &Shown, out: &mut Renderer<W>) -> io::Result<()> {
+/// Writes a line, and before it that some are left out.
+///
+/// # Errors
+/// The output's.
+pub fn write<W: Write>(line: &Shown, out: &mut Renderer<W>) -> io::Result<()> {
     if line.gap {
         out.gap()?;
     }

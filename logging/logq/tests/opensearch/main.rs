@@ -8,6 +8,7 @@
 
 mod bootstrap;
 mod documents;
+mod follow;
 #[path = "../support/kubectl.rs"]
 mod kubectl;
 mod pushed;

@@ -14,7 +14,10 @@ pub fn stand_in() -> PathBuf {
         if !path.exists() {
             let mut cargo = Command::new(env!("CARGO"));
             cargo.args(["build", "-p", "logq", "--example", "kubectl-stand-in"]);
-            if programs.parent().is_some_and(|profile| profile.ends_with("release")) {
+            if programs
+                .parent()
+                .is_some_and(|profile| profile.ends_with("release"))
+            {
                 cargo.arg("--release");
             }
             assert!(cargo.status().unwrap().success(), "{} is missing", path.display());

@@ -1,5 +1,7 @@
 //! OpenSearch: every line that it holds, page by page, as of one moment.
 
+mod feed;
+
 use std::{
     collections::VecDeque,
     io::{self, Write},
@@ -11,6 +13,7 @@ use schema::{field, label, stream};
 use serde_json::{Value, json};
 use tokio::runtime::{self, Runtime};
 
+pub use self::feed::Follower;
 use super::{Entry, Order};
 use crate::{
     filter::{Comparison, Filter, Glob, Literal, Query, push},
@@ -210,6 +213,12 @@ impl Store {
         Ok(keys.map(str::to_owned).collect())
     }
 
+    fn has_streams(&self) -> Result<bool> {
+        let path = format!("/{}/_count", streams());
+        let answer = self.ask("count lines", Method::Post, &path, &AVAILABLE, None)?;
+        Ok(answer.pointer("/_shards/total").and_then(Value::as_u64) != Some(0))
+    }
+
     /// Holds the present moment; returns its name.
     fn hold(&self) -> Result<String> {
         let what = "hold a moment";
@@ -259,11 +268,26 @@ pub struct Lines<'s> {
 }
 
 impl Lines<'_> {
+    /// Goes on after the last page that came, as of a new moment: for after
+    /// an error.
+    pub fn resume(&mut self) {
+        self.moment = None;
+        self.ended = false;
+    }
+
     fn turn(&mut self) -> Result<()> {
         let what = "give lines";
         let moment = match self.moment.take() {
             Some(moment) => moment,
-            None => self.store.hold()?,
+            None => match self.store.hold() {
+                Ok(moment) => moment,
+                // Of no stream at all there is no moment: a 400.
+                Err(error) if error.rejected_with() == Some(400) && !self.store.has_streams()? => {
+                    self.ended = true;
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            },
         };
         let mut body = page(&self.filter, self.order);
         body["pit"] = json!({ "id": moment, "keep_alive": KEEP });

@@ -1,0 +1,244 @@
+//! New lines, by when OpenSearch took them.
+//!
+//! OpenSearch stamps each line with its own clock when it takes it
+//! (`event.ingested`), and shows it with the next refresh of its stream, one
+//! second later at most, or more when it is busy. So a round asks for all that
+//! was taken since shortly before the round before it: [`OVERLAP`] is ten times
+//! what a line usually needs from the stamp to being found, and leaves room for
+//! the nodes' clocks to differ. What was given is known by its id for as long
+//! as it can be found again. Both ends of that time are OpenSearch's clock:
+//! this machine's may be wrong.
+//!
+//! A round asks for ids first, and then for the lines whose ids are new: a
+//! quiet round is one small question, and no line is sent twice.
+
+mod gaps;
+mod learn;
+mod outage;
+mod position;
+mod recent;
+
+use std::time::{Duration, Instant};
+
+use schema::field;
+
+use self::{gaps::Gaps, outage::Outage, position::Position};
+use super::Store;
+use crate::{
+    cli::Search,
+    filter::{Comparison, Filter, Literal},
+    follow::{Feed, Past, Sink, Stop},
+    plan::{Known, Wanted},
+    search::{Context, SearchError, unknown_uses},
+    source::{Entry, Order},
+};
+
+/// Lines that were taken so long before the round before may still come.
+const OVERLAP: Duration = Duration::from_secs(10);
+
+/// Between two rounds at least. Together with the refresh it is what a line
+/// needs until it is given.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Between two rounds at most, where they take long: OpenSearch is asked for a
+/// third of the time.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// So many lines are given at a time.
+const BATCH: usize = 1_000;
+
+/// Lines of OpenSearch, as they come.
+pub struct Follower {
+    store: Store,
+    wanted: Wanted,
+    past: Past,
+    /// Lines before and around are wanted, too: so many before.
+    around: Option<usize>,
+    known: Known,
+    position: Position,
+    gaps: Gaps,
+    outage: Outage,
+}
+
+impl Follower {
+    /// Asks nothing yet.
+    #[must_use]
+    pub fn new(store: Store, wanted: Wanted, search: &Search) -> Self {
+        let context = Context::of(&search.show);
+        Self {
+            outage: Outage::of(store.url()),
+            store,
+            wanted,
+            past: Past::of(search),
+            around: context.is_wanted().then(|| context.before()),
+            known: Known::default(),
+            position: Position::default(),
+            gaps: Gaps::default(),
+        }
+    }
+
+    /// The lines that are given, by what is known.
+    fn filter(&self, known: &Known) -> Filter {
+        if self.around.is_some() {
+            self.wanted.scope(known)
+        } else {
+            self.wanted.filter(known)
+        }
+    }
+
+    /// What is there already.
+    fn begin(&mut self, sink: &Sink) -> Result<(), Stop> {
+        if self.wanted.depends() {
+            self.known = self.store.known(&self.wanted)?;
+            sink.learnt(self.known.clone())?;
+            if let Some(note) = unknown_uses(&self.wanted, &self.known) {
+                sink.note(note)?;
+            }
+        }
+        // What comes from here on is new. What can be found already is not,
+        // even if it is not among the lines that are shown first.
+        let filter = self.filter(&self.known);
+        self.store.prime(&filter, &mut self.position)?;
+        self.gaps.look(&self.store, &self.position)?;
+        match self.past {
+            Past::All => self.earlier(&filter, sink),
+            Past::Last(0) => Ok(()),
+            Past::Last(most) => self.last(most, sink),
+        }
+    }
+
+    /// All lines of a filter that are there.
+    fn earlier(&mut self, filter: &Filter, sink: &Sink) -> Result<(), Stop> {
+        let mut lines = self.store.lines(filter, Order::Forward);
+        let mut batch = Vec::new();
+        loop {
+            match lines.next() {
+                Some(Ok(entry)) => {
+                    self.outage.over(sink)?;
+                    self.position.mark_line(&entry.document);
+                    batch.push(entry);
+                    if batch.len() >= BATCH {
+                        sink.earlier(std::mem::take(&mut batch))?;
+                    }
+                }
+                None => {
+                    self.outage.over(sink)?;
+                    return sink.earlier(batch);
+                }
+                // Where it was begun is forgotten in a restart.
+                Some(Err(error)) if error.is_passing() || error.rejected_with() == Some(404) => {
+                    self.outage.wait(&error, sink)?;
+                    lines.resume();
+                }
+                Some(Err(error)) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The newest lines, with those around them where they are wanted.
+    fn last(&mut self, most: usize, sink: &Sink) -> Result<(), Stop> {
+        let filter = self.wanted.filter(&self.known);
+        let newest = self.store.lines(&filter, Order::Backward).take(most);
+        let mut newest = newest.collect::<Result<Vec<_>, _>>()?;
+        newest.reverse();
+        let (Some(before), Some(first)) = (self.around, newest.first()) else {
+            for entry in &newest {
+                self.position.mark_line(&entry.document);
+            }
+            return sink.earlier(newest);
+        };
+        let Some(time) = first.document.timestamp() else {
+            return sink.earlier(newest);
+        };
+        let bound = |comparison| {
+            let time = Literal::new(&time.to_string());
+            let bound = Filter::Compare(field::TIMESTAMP.to_owned(), comparison, time);
+            Filter::All(vec![self.filter(&self.known), bound])
+        };
+        let earlier = self.store.lines(&bound(Comparison::Less), Order::Backward);
+        let mut earlier = earlier.take(before).collect::<Result<Vec<_>, _>>()?;
+        earlier.reverse();
+        sink.earlier(earlier)?;
+        self.earlier(&bound(Comparison::AtLeast), sink)
+    }
+
+    /// Gives what has come since the round before.
+    fn round(&mut self, sink: &Sink) -> Result<(), Stop> {
+        if self.outage.is_on() || self.gaps.is_due() {
+            self.gaps.look(&self.store, &self.position)?;
+            self.outage.over(sink)?;
+        }
+        if self.wanted.depends() {
+            let more = self.store.learn(&self.wanted, &self.position)?;
+            self.outage.over(sink)?;
+            self.widen(more, sink)?;
+        }
+        let filter = self.filter(&self.known);
+        let mut pages = self.store.recent(&filter, &self.position);
+        while let Some(page) = pages.next(&self.store)? {
+            self.outage.over(sink)?;
+            for ids in self.position.unknown(&page).chunks(BATCH) {
+                let lines = self.store.fetch(ids, &self.position)?;
+                let (ids, entries): (Vec<_>, Vec<Entry>) = lines.into_iter().unzip();
+                for (id, taken) in ids {
+                    self.position.mark(id, taken);
+                }
+                sink.lines(entries)?;
+            }
+        }
+        for gap in self.gaps.told(pages.now()) {
+            sink.note(gap)?;
+        }
+        self.position.advance(pages.now());
+        Ok(())
+    }
+
+    /// Takes in what was learnt, and gives the lines from before that are
+    /// wanted since.
+    fn widen(&mut self, more: Known, sink: &Sink) -> Result<(), Stop> {
+        let mut known = self.known.clone();
+        let traces: Vec<String> = more.traces.difference(&known.traces).cloned().collect();
+        if !known.join(more) {
+            return Ok(());
+        }
+        // Whoever wants lines around others has all lines of the scope.
+        let entries = if self.around.is_some() {
+            Vec::new()
+        } else {
+            let since = if self.wanted.span.since.is_some() {
+                Filter::EVERYTHING
+            } else {
+                self.position.since_the_beginning(&traces)
+            };
+            let old = self.wanted.filter(&self.known).negated();
+            let back = Filter::All(vec![self.wanted.filter(&known), old, since]);
+            let lines = self.store.lines(&back, Order::Forward);
+            lines.collect::<Result<Vec<_>, _>>()?
+        };
+        for entry in &entries {
+            self.position.mark_line(&entry.document);
+        }
+        sink.learnt(known.clone())?;
+        self.known = known;
+        sink.lines(entries)
+    }
+}
+
+impl Feed for Follower {
+    fn follow(mut self: Box<Self>, sink: &Sink) -> Result<(), Stop> {
+        self.begin(sink)?;
+        loop {
+            let begun = Instant::now();
+            match self.round(sink) {
+                Ok(()) => {
+                    let pause = begun.elapsed().saturating_mul(2);
+                    sink.wait(pause.clamp(PAUSE, LONGEST_PAUSE))?;
+                }
+                Err(Stop::Failed(SearchError::OpenSearch(error))) if error.is_passing() => {
+                    self.outage.wait(&error, sink)?;
+                }
+                Err(stop) => return Err(stop),
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The questions of a round: which lines were taken lately, and those lines.
+
+use std::{collections::HashMap, time::Duration};
+
+use line::Document;
+use schema::field;
+use serde_json::{Value, json};
+
+use super::position::{Millis, Position};
+use crate::{
+    filter::{Filter, push},
+    opensearch::{Error, Method, Result},
+    source::{
+        Entry,
+        opensearch::{Store, streams},
+    },
+};
+
+/// Ids of one page; OpenSearch gives 10,000 at most (`index.max_result_window`).
+const PAGE: usize = 10_000;
+
+/// An answer that takes longer is not waited for: the questions are small.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Of an answer only what is read.
+const HITS: &str = "hits.hits._id,hits.hits.sort,aggregations,_shards,timed_out";
+
+/// The bucket whose beginning is OpenSearch's time.
+const NOW: &str = "/aggregations/now/buckets/0/from";
+
+/// A line that was taken lately.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// Its `_id`, which is its `event.id`.
+    pub id: String,
+    /// When it was taken.
+    pub taken: Millis,
+}
+
+/// Pages of lines that were taken lately, in the order in which they were.
+pub struct Recent {
+    body: Value,
+    now: Option<Millis>,
+    ended: bool,
+}
+
+impl Recent {
+    /// The next page. A line that can be found only later may be missing in
+    /// it; the next round finds it.
+    ///
+    /// # Errors
+    /// Every error of [`crate::opensearch::Client::ask`].
+    pub fn next(&mut self, store: &Store) -> Result<Option<Vec<Hit>>> {
+        if self.ended {
+            return Ok(None);
+        }
+        let what = "list new lines";
+        let mut answer = store.search(what, HITS, &self.body)?;
+        if self.now.is_none() {
+            self.now = answer
+                .pointer(NOW)
+                .and_then(Value::as_f64)
+                .map(|now| now as Millis);
+        }
+        let hits = match answer.pointer_mut("/hits/hits").map(Value::take) {
+            Some(Value::Array(hits)) => hits,
+            // Left out of the answer when there are none.
+            None => Vec::new(),
+            Some(_) => return Err(store.client.strange(what, "its answer has no hits")),
+        };
+        self.ended = hits.len() < PAGE;
+        let mut page = Vec::with_capacity(hits.len());
+        for mut hit in hits {
+            self.body["search_after"] = hit.get_mut("sort").map(Value::take).unwrap_or_default();
+            let taken = self.body.pointer("/search_after/0").and_then(Value::as_i64);
+            let (Some(Value::String(id)), Some(taken)) = (hit.get_mut("_id").map(Value::take), taken) else {
+                return Err(store.client.strange(what, "a line has no id or no time"));
+            };
+            page.push(Hit { id, taken });
+        }
+        Ok(Some(page))
+    }
+
+    /// OpenSearch's time when it was asked for the first page; none where it
+    /// has no stream.
+    #[must_use]
+    pub const fn now(&self) -> Option<Millis> {
+        self.now
+    }
+}
+
+impl Store {
+    /// The lines of a filter that may be new, and perhaps others.
+    #[must_use]
+    pub(super) fn recent(&self, filter: &Filter, position: &Position) -> Recent {
+        self.taken_since(filter, position.query())
+    }
+
+    fn taken_since(&self, filter: &Filter, since: Value) -> Recent {
+        let body = json!({
+            "size": PAGE,
+            "_source": false,
+            "sort": [{ field::EVENT_INGESTED: "asc" }, { field::EVENT_ID: "asc" }],
+            "track_total_hits": false,
+            "query": { "bool": { "filter": [since, push(filter).upper.into_dsl()] } },
+            // Its clock, which no answer says otherwise.
+            "aggs": { "now": { "date_range": {
+                "field": field::EVENT_INGESTED, "ranges": [{ "from": "now" }],
+            } } },
+        });
+        Recent {
+            body,
+            now: None,
+            ended: false,
+        }
+    }
+
+    /// Marks what can be found already.
+    pub(super) fn prime(&self, filter: &Filter, position: &mut Position) -> Result<()> {
+        // What was taken within the overlap, as the first round would see it.
+        let overlap = format!("now-{}s", super::OVERLAP.as_secs());
+        let mut recent = self.taken_since(
+            filter,
+            json!({ "range": { field::EVENT_INGESTED: { "gte": overlap } } }),
+        );
+        while let Some(page) = recent.next(self)? {
+            for hit in page {
+                position.mark(hit.id, hit.taken);
+            }
+        }
+        position.advance(recent.now());
+        Ok(())
+    }
+
+    /// These lines, in this order. One that is gone, or that the copy of the
+    /// shard that answers has not found yet, is missing.
+    pub(super) fn fetch(&self, hits: &[&Hit], position: &Position) -> Result<Vec<((String, Millis), Entry)>> {
+        let what = "give new lines";
+        let ids: Vec<&str> = hits.iter().map(|hit| hit.id.as_str()).collect();
+        let body = json!({
+            // A line that was sent again after a rollover is there twice.
+            "size": 2 * ids.len(),
+            "track_total_hits": false,
+            "query": { "bool": { "filter": [position.query(), { "ids": { "values": ids } }] } },
+        });
+        let filter = "hits.hits._id,hits.hits._source,_shards,timed_out";
+        let mut answer = self.search(what, filter, &body)?;
+        let found = match answer.pointer_mut("/hits/hits").map(Value::take) {
+            Some(Value::Array(found)) => found,
+            _ => Vec::new(),
+        };
+        let mut by_id = HashMap::with_capacity(found.len());
+        for mut hit in found {
+            let source = hit.get_mut("_source").map(Value::take).unwrap_or_default();
+            let document =
+                Document::try_from(source).map_err(|error| self.client.strange(what, &error.to_string()))?;
+            if let Some(Value::String(id)) = hit.get_mut("_id").map(Value::take) {
+                by_id.insert(id, document);
+            }
+        }
+        let lines = hits.iter().filter_map(|hit| {
+            let document = by_id.remove(&hit.id)?;
+            Some(((hit.id.clone(), hit.taken), Entry { document, raw: None }))
+        });
+        Ok(lines.collect())
+    }
+
+    /// Asks all streams, and the same copies of their shards each time: one
+    /// that is behind the other would hide what the other has shown.
+    pub(super) fn search(&self, what: &str, filter_path: &str, body: &Value) -> Result<Value> {
+        let path = format!("/{}/_search", streams());
+        let session = format!("logq-{}", std::process::id());
+        let query = [
+            ("ignore_unavailable", "true"),
+            ("filter_path", filter_path),
+            ("preference", session.as_str()),
+        ];
+        let asked = self.client.ask(what, Method::Post, &path, &query, Some(body));
+        self.runtime.block_on(async {
+            match tokio::time::timeout(PATIENCE, asked).await {
+                Ok(answer) => answer,
+                Err(_) => Err(Error::Interrupted {
+                    url: self.client.url().to_owned(),
+                    what: what.to_owned(),
+                    reason: format!("did not answer within {PATIENCE:?}"),
+                }),
+            }
+        })
+    }
+}

@@ -1,0 +1,203 @@
+//! `logq --follow` with the real OpenSearch, through the real program.
+
+mod ending;
+mod learning;
+mod outage;
+mod proxy;
+mod restart;
+mod running;
+mod selecting;
+
+use std::time::Duration;
+
+use logq::opensearch::Method;
+use serde_json::{Value, json};
+
+use self::running::Running;
+use crate::store::Store;
+
+/// A line whose message is its id. `second`: after 10:00.
+fn line(id: &str, component: &str, second: f64, more: Value) -> (String, String, String) {
+    let mut document = json!({
+        "@timestamp": format!("2026-11-22T10:{:02}:{:012.9}Z", second as u32 / 60, second % 60.0),
+        "level": "info",
+        "component": component,
+        "message": id,
+        "event": { "id": id },
+    });
+    if let (Some(members), Value::Object(more)) = (document.as_object_mut(), more) {
+        members.extend(more);
+    }
+    let stream = format!("logs-{}", schema::stream::of(component));
+    (stream, id.to_owned(), document.to_string())
+}
+
+/// A plain line of irmgard's.
+fn plain(id: &str, second: f64) -> (String, String, String) {
+    line(id, "irmgard", second, json!({}))
+}
+
+impl Store {
+    /// Takes lines that can be found when it has.
+    async fn take(&self, lines: &[(String, String, String)]) {
+        for (status, error) in self.create(lines).await {
+            assert_eq!(status, 201, "{error}");
+        }
+    }
+
+    /// Streams, and one line.
+    async fn begun(what: &str) -> Option<Self> {
+        let store = Self::empty(what).await?;
+        store.bootstrap().await;
+        store.take(&[plain("begin", 0.0)]).await;
+        Some(store)
+    }
+}
+
+/// Follows, and waits until what comes is new.
+fn follow(url: &str, arguments: &[&str]) -> Running {
+    let form: &[&str] = if arguments.contains(&"-o") {
+        &[]
+    } else {
+        &["-o", "jsonl"]
+    };
+    let running = Running::start(url, &[form, &["--utc"], arguments].concat());
+    running.wait_for("begin");
+    running
+}
+
+/// Short, where the order is not what is tested.
+const SHORT: [&str; 2] = ["--order-window", "100ms"];
+
+#[tokio::test]
+async fn lines_that_come_are_shown_once_and_in_their_order() {
+    let Some(store) = Store::begun("what comes is shown").await else {
+        return;
+    };
+    let mut logq = follow(store.url(), &[]);
+    // Of two streams, found one after the other, and not in their order.
+    store
+        .take(&[plain("c", 3.0), plain("e", 5.0), plain("d", 4.0)])
+        .await;
+    let mut documents = vec![line("b", "postgres", 2.0, json!({}))];
+    documents.push(line("f", "postgres", 5.0, json!({})));
+    store.take(&documents).await;
+    logq.wait_for("\"f\"");
+    // Held back by its shipper, and of a clock that goes back.
+    store.take(&[plain("a", 1.0)]).await;
+    logq.wait_for("\"a\"");
+    store.take(&[plain("z", 9.0)]).await;
+    logq.wait_for("\"z\"");
+    assert_eq!(logq.messages(), ["begin", "b", "c", "d", "e", "f", "a", "z"]);
+    let (code, _) = logq.interrupt();
+    assert_eq!((code, logq.said()), (0, Vec::new()));
+}
+
+/// More than a page of ids, and of lines; all of one time.
+#[tokio::test]
+async fn a_burst_is_shown_whole_and_once() {
+    const BURST: usize = 25_000;
+    let Some(store) = Store::begun("a burst").await else {
+        return;
+    };
+    let logq = follow(store.url(), &[&["-o", "raw"], SHORT.as_slice()].concat());
+    let body: String = (0..BURST)
+        .map(|n| {
+            let (stream, id, document) = plain(&format!("line-{n:05}"), 5.0);
+            let action = json!({ "create": { "_index": stream, "_id": id } });
+            format!("{action}\n{document}\n")
+        })
+        .collect();
+    // Without a refresh: they come as OpenSearch shows them.
+    store
+        .client
+        .send_lines("take a burst", "/_bulk", &[], body.into_bytes())
+        .await
+        .unwrap();
+    logq.wait_for_lines(BURST + 1);
+    // What would be shown twice would be shown by then.
+    store.take(&[plain("end", 6.0)]).await;
+    logq.wait_for("end");
+    let mut shown = logq.lines();
+    shown.sort_unstable();
+    let mut wanted: Vec<String> = (0..BURST).map(|n| format!("line-{n:05}")).collect();
+    wanted.extend(["begin".to_owned(), "end".to_owned()]);
+    wanted.sort_unstable();
+    assert!(shown == wanted, "{} lines of {}", shown.len(), wanted.len());
+}
+
+#[tokio::test]
+async fn a_rollover_changes_nothing() {
+    let Some(store) = Store::begun("a rollover while one follows").await else {
+        return;
+    };
+    let mut logq = follow(store.url(), &SHORT);
+    store.take(&[plain("a", 1.0)]).await;
+    store.ask(Method::Post, "/logs-irmgard/_rollover", None).await;
+    // A shipper that does not know sends it again: it is there twice.
+    store.take(&[plain("a", 1.0), plain("b", 2.0)]).await;
+    logq.wait_for("\"b\"");
+    store.take(&[plain("c", 3.0)]).await;
+    logq.wait_for("\"c\"");
+    assert_eq!(logq.messages(), ["begin", "a", "b", "c"]);
+    assert_eq!(logq.interrupt().0, 0);
+    assert_eq!(logq.said(), Vec::<String>::new());
+}
+
+/// A stream whose lines are found late, as of a node that is slow.
+#[tokio::test]
+async fn a_line_that_is_found_late_is_not_missed() {
+    let Some(store) = Store::begun("lines that are found late").await else {
+        return;
+    };
+    let logq = follow(store.url(), &SHORT);
+    let refresh = |interval: Value| json!({ "index": { "refresh_interval": interval } });
+    store
+        .ask(
+            Method::Put,
+            "/logs-postgres/_settings",
+            Some(&refresh(json!("-1"))),
+        )
+        .await;
+    let (stream, id, document) = line("late", "postgres", 1.0, json!({}));
+    let body: Value = serde_json::from_str(&document).unwrap();
+    store
+        .ask(Method::Put, &format!("/{stream}/_create/{id}"), Some(&body))
+        .await;
+    // Taken after it, and shown before it.
+    store.take(&[plain("early", 2.0)]).await;
+    logq.wait_for("early");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(logq.messages(), ["begin", "early"]);
+    store.ask(Method::Post, "/logs-postgres/_refresh", None).await;
+    logq.wait_for("late");
+    store
+        .ask(
+            Method::Put,
+            "/logs-postgres/_settings",
+            Some(&refresh(json!("1s"))),
+        )
+        .await;
+}
+
+/// How long a line needs from OpenSearch to the terminal, and how much is asked.
+#[tokio::test]
+async fn a_line_is_shown_soon_and_little_is_asked_for_it() {
+    let Some(store) = Store::begun("how soon a line is shown").await else {
+        return;
+    };
+    let logq = follow(store.url(), &["--order-window", "0"]);
+    let mut took = Vec::new();
+    for n in 0..5 {
+        let (stream, id, document) = plain(&format!("line-{n}"), 1.0 + f64::from(n));
+        let body: Value = serde_json::from_str(&document).unwrap();
+        let sent = std::time::Instant::now();
+        store
+            .ask(Method::Put, &format!("/{stream}/_create/{id}"), Some(&body))
+            .await;
+        took.push(logq.shown_at(&id).duration_since(sent));
+    }
+    took.sort_unstable();
+    assert!(took[2] < Duration::from_secs(4), "{took:?}");
+    println!("from OpenSearch to the terminal without an order window: {took:?}");
+}

@@ -1,0 +1,191 @@
+//! OpenSearch, or the network before it, is away for a while.
+
+use std::time::Duration;
+
+use logq::opensearch::Method;
+use nix::sys::signal::Signal;
+
+use super::{SHORT, follow, plain, proxy::Proxy};
+use crate::store::Store;
+
+#[tokio::test]
+async fn what_came_while_it_was_away_is_shown_once_and_both_are_told_once() {
+    let Some(store) = Store::begun("an outage while one follows").await else {
+        return;
+    };
+    let network = Proxy::before(store.url());
+    let mut logq = follow(&network.url(), &SHORT);
+    let mut wanted = vec!["begin".to_owned()];
+    for outage in 1..=3 {
+        let before = format!("before-{outage}");
+        store.take(&[plain(&before, f64::from(outage))]).await;
+        logq.wait_for(&before);
+        match outage {
+            1 => network.refuse(),
+            2 => network.answer(503, r#"{"error":{"type":"x","reason":"not yet"},"status":503}"#),
+            _ => network.answer(
+                200,
+                r#"{"hits":{"hits":[]},"_shards":{"total":2,"successful":1,"failed":1,"failures":[]}}"#,
+            ),
+        }
+        let during = format!("during-{outage}");
+        store.take(&[plain(&during, f64::from(outage) + 0.5)]).await;
+        // More than one try.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        network.heal();
+        logq.wait_for(&during);
+        wanted.extend([before, during]);
+    }
+    assert_eq!(logq.messages(), wanted);
+    let (code, _) = logq.interrupt();
+    assert_eq!(code, 0);
+    let said = logq.said();
+    let words = [
+        "the connection was refused",
+        "answers again, after",
+        "(503): not yet",
+        "answers again, after",
+        "1 of 2 shards",
+        "answers again, after",
+    ];
+    assert_eq!(said.len(), words.len(), "{said:#?}");
+    for (said, word) in said.iter().zip(words) {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+}
+
+/// A single broken connection in the midst of an answer, again and again.
+#[tokio::test]
+async fn connections_that_break_cost_no_line() {
+    const LINES: usize = 3_000;
+    let Some(store) = Store::begun("connections that break").await else {
+        return;
+    };
+    let network = Proxy::before(store.url());
+    let mut logq = follow(&network.url(), &[["-o", "raw"].as_slice(), &SHORT].concat());
+    for hundred in 0..LINES / 100 {
+        let lines: Vec<_> = (0..100)
+            .map(|n| plain(&format!("line-{:04}", hundred * 100 + n), hundred as f64))
+            .collect();
+        store.take(&lines).await;
+        network.cut();
+    }
+    logq.wait_for_lines(LINES + 1);
+    store.take(&[plain("end", 3_000.0)]).await;
+    logq.wait_for("end");
+    let mut shown = logq.lines();
+    shown.sort_unstable();
+    shown.dedup();
+    assert_eq!((shown.len(), logq.lines().len()), (LINES + 2, LINES + 2));
+    assert_eq!(logq.interrupt().0, 0);
+}
+
+#[tokio::test]
+async fn what_waiting_does_not_help_with_ends_it() {
+    let Some(store) = Store::begun("refusals while one follows").await else {
+        return;
+    };
+    for (status, word) in [
+        (401, "does not know who asks (401)"),
+        (403, "(403)"),
+        (400, "rejects to"),
+    ] {
+        let network = Proxy::before(store.url());
+        let mut logq = follow(&network.url(), &SHORT);
+        network.answer(status, r#"{"error":{"type":"x","reason":"no"},"status":1}"#);
+        assert_eq!(logq.ended(), 2, "{status}");
+        assert!(logq.said().join("\n").contains(word), "{:?}", logq.said());
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_too_busy_is_asked_again() {
+    let Some(store) = Store::begun("429 while one follows").await else {
+        return;
+    };
+    let network = Proxy::before(store.url());
+    let logq = follow(&network.url(), &SHORT);
+    network.answer(
+        429,
+        r#"{"error":{"type":"x","reason":"queue is full"},"status":429}"#,
+    );
+    logq.wait_until_it_says("too busy");
+    network.heal();
+    store.take(&[plain("a", 1.0)]).await;
+    logq.wait_for("\"a\"");
+}
+
+#[tokio::test]
+async fn ctrl_c_ends_it_at_once_also_while_it_waits() {
+    let Some(store) = Store::begun("Ctrl-C in an outage").await else {
+        return;
+    };
+    for silent in [false, true] {
+        let network = Proxy::before(store.url());
+        let mut logq = follow(&network.url(), &SHORT);
+        if silent {
+            network.be_silent();
+            // The first answer breaks, the next never comes.
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        } else {
+            network.refuse();
+            logq.wait_until_it_says("lines stop here");
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        let (code, took) = logq.interrupt();
+        assert_eq!(code, 0);
+        assert!(took < Duration::from_secs(1), "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_deleted_before_it_was_read_is_told() {
+    let Some(store) = Store::begun("a gap").await else {
+        return;
+    };
+    let network = Proxy::before(store.url());
+    let mut logq = follow(&network.url(), &SHORT);
+    // What was read may go.
+    store.ask(Method::Post, "/logs-irmgard/_rollover", None).await;
+    network.refuse();
+    logq.wait_until_it_says("lines stop here");
+    network.heal();
+    logq.wait_until_it_says("answers again, after");
+    let first = store.indices("logs-irmgard").await[0].clone();
+    store.ask(Method::Delete, &format!("/{first}"), None).await;
+    network.refuse();
+    network.heal();
+    store.take(&[plain("a", 1.0)]).await;
+    logq.wait_for("\"a\"");
+    assert!(!logq.said().join("\n").contains("missing"), "{:?}", logq.said());
+
+    // What was not may not.
+    network.refuse();
+    store.take(&[plain("never-seen", 2.0)]).await;
+    store.ask(Method::Post, "/logs-irmgard/_rollover", None).await;
+    store.ask(Method::Post, "/logs-irmgard/_rollover", None).await;
+    let indices = store.indices("logs-irmgard").await;
+    for index in &indices[..indices.len() - 1] {
+        store.ask(Method::Delete, &format!("/{index}"), None).await;
+    }
+    network.heal();
+    logq.wait_until_it_says("lines of logs-irmgard may be missing, of those that OpenSearch took from 20");
+    store.take(&[plain("b", 3.0)]).await;
+    logq.wait_for("\"b\"");
+    assert_eq!(logq.messages(), ["begin", "a", "b"]);
+
+    // The stream itself, while nobody is away.
+    store
+        .ask(Method::Delete, "/_data_stream/logs-irmgard", None)
+        .await;
+    store.bootstrap().await;
+    store.take(&[plain("c", 4.0)]).await;
+    logq.wait_for("\"c\"");
+    let missing = |said: Vec<String>| said.iter().filter(|line| line.contains("missing")).count();
+    while missing(logq.said()) < 2 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    logq.signal(Signal::SIGTERM);
+    assert_eq!(logq.ended(), 0);
+    assert_eq!(missing(logq.said()), 2, "{:#?}", logq.said());
+}

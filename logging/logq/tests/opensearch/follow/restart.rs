@@ -1,0 +1,103 @@
+//! A true restart: a node that is killed under load, and comes back.
+
+use std::time::Duration;
+
+use local::Stack;
+use logq::{
+    admin::{Options, bootstrap},
+    opensearch::{Client, Settings},
+};
+use serde_json::json;
+
+use super::{SHORT, plain, running::Running};
+
+/// Two hundred lines, in a batch of which the node may die; as often as it
+/// takes, for ids make it the same.
+async fn send(client: &Client, batch: usize) -> Result<(), logq::opensearch::Error> {
+    let body: String = (0..200)
+        .map(|n| {
+            let (stream, id, document) = plain(&format!("line-{batch:02}-{n:03}"), batch as f64);
+            let action = json!({ "create": { "_index": stream, "_id": id } });
+            format!("{action}\n{document}\n")
+        })
+        .collect();
+    let sent = client
+        .send_lines("take lines", "/_bulk", &[], body.into_bytes())
+        .await?;
+    for item in sent["items"].as_array().unwrap() {
+        let status = item["create"]["status"].as_u64().unwrap();
+        // Not ready yet: again.
+        if !matches!(status, 201 | 409) {
+            return Err(logq::opensearch::Error::Settings(item.to_string()));
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_node_that_is_killed_and_comes_back_costs_no_line() {
+    const BATCHES: usize = 40;
+    if local::opensearch("a restart under a follower")
+        .await
+        .unwrap()
+        .is_none()
+    {
+        return;
+    }
+    // One of its own: others need theirs.
+    let stack = Stack::builder()
+        .only_ours()
+        .with_opensearch()
+        .start()
+        .await
+        .unwrap();
+    let server = stack.opensearch().unwrap();
+    server.ready().await.unwrap();
+    let url = server.access().url.clone();
+    let settings = Settings::read(&|name| (name == "LOGQ_OPENSEARCH_URL").then(|| url.clone())).unwrap();
+    let client = Client::new(&settings).unwrap();
+    bootstrap(&client, Options::default(), &mut |_| Ok(()))
+        .await
+        .unwrap();
+    let logq = Running::start(&url, &[["-o", "raw", "--tail", "0"].as_slice(), &SHORT].concat());
+    // Until it has begun, what comes is of before.
+    let mut probes = 0;
+    while logq.lines().is_empty() {
+        let (stream, id, document) = plain(&format!("probe-{probes}"), 0.0);
+        let action = json!({ "create": { "_index": stream, "_id": id } });
+        let body = format!("{action}\n{document}\n").into_bytes();
+        client
+            .send_lines("take a line", "/_bulk", &[], body)
+            .await
+            .unwrap();
+        probes += 1;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+
+    for batch in 0..BATCHES {
+        if batch == BATCHES / 2 {
+            // Right after lines that it has taken and not shown yet.
+            server.kill().await.unwrap();
+            logq.wait_until_it_says("lines stop here until OpenSearch answers again");
+            server.restart().await.unwrap();
+        }
+        while send(&client, batch).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+    logq.wait_for(&format!("line-{:02}-199", BATCHES - 1));
+    // Whatever would come twice would come with the next round.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mut shown: Vec<String> = logq
+        .lines()
+        .into_iter()
+        .filter(|line| line.starts_with("line"))
+        .collect();
+    shown.sort_unstable();
+    let wanted: Vec<String> = (0..BATCHES * 200)
+        .map(|n| format!("line-{:02}-{:03}", n / 200, n % 200))
+        .collect();
+    assert!(shown == wanted, "{} lines of {}", shown.len(), wanted.len());
+    assert_eq!(logq.said().len(), 2, "{:#?}", logq.said());
+    stack.stop().await.unwrap();
+}

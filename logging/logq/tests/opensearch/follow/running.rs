@@ -1,0 +1,180 @@
+//! The real program while it follows.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::{Arc, Condvar, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Default)]
+struct Lines {
+    all: Mutex<Vec<(Instant, String)>>,
+    more: Condvar,
+}
+
+/// `logq --follow`, ended with the test.
+pub struct Running {
+    child: Child,
+    out: Arc<Lines>,
+    errors: Arc<Lines>,
+}
+
+fn command(url: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
+    command
+        .arg("--follow")
+        .args(arguments)
+        .env("TZ", "UTC")
+        .env("LOGQ_CONFIG", "")
+        .env("LOGQ_OPENSEARCH_URL", url)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn collect(source: impl Read + Send + 'static) -> Arc<Lines> {
+    let lines = Arc::new(Lines::default());
+    let own = Arc::clone(&lines);
+    thread::spawn(move || {
+        for line in BufReader::new(source).lines().map_while(Result::ok) {
+            own.all.lock().unwrap().push((Instant::now(), line));
+            own.more.notify_all();
+        }
+    });
+    lines
+}
+
+impl Lines {
+    fn wait(&self, what: &str, beside: &Self, holds: impl Fn(&[(Instant, String)]) -> bool) {
+        let until = Instant::now() + PATIENCE;
+        let mut all = self.all.lock().unwrap();
+        while !holds(&all) {
+            let left = until.saturating_duration_since(Instant::now());
+            assert!(
+                !left.is_zero(),
+                "{what} is waited for, and there is {all:?}, and {:?}",
+                beside.texts()
+            );
+            all = self.more.wait_timeout(all, left).unwrap().0;
+        }
+    }
+
+    fn texts(&self) -> Vec<String> {
+        let all = self.all.lock().unwrap();
+        all.iter().map(|(_, line)| line.clone()).collect()
+    }
+}
+
+impl Running {
+    pub fn start(url: &str, arguments: &[&str]) -> Self {
+        let mut child = command(url, arguments).spawn().unwrap();
+        let out = collect(child.stdout.take().unwrap());
+        let errors = collect(child.stderr.take().unwrap());
+        Self { child, out, errors }
+    }
+
+    /// The same, but nobody reads its lines.
+    pub fn unread(url: &str, arguments: &[&str]) -> (Self, ChildStdout) {
+        let mut child = command(url, arguments).spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let errors = collect(child.stderr.take().unwrap());
+        let out = Arc::default();
+        (Self { child, out, errors }, stdout)
+    }
+
+    /// Waits until this is in a line that it shows.
+    pub fn wait_for(&self, text: &str) {
+        self.out.wait(text, &self.errors, |lines| {
+            lines.iter().any(|(_, line)| line.contains(text))
+        });
+    }
+
+    /// Waits until it shows so many lines.
+    pub fn wait_for_lines(&self, lines: usize) {
+        self.out.wait("lines", &self.errors, |all| all.len() >= lines);
+    }
+
+    /// Waits until it says this on standard error.
+    pub fn wait_until_it_says(&self, text: &str) {
+        self.errors.wait(text, &self.out, |lines| {
+            lines.iter().any(|(_, line)| line.contains(text))
+        });
+    }
+
+    /// What it has shown.
+    pub fn lines(&self) -> Vec<String> {
+        self.out.texts()
+    }
+
+    /// The messages of the JSON lines that it has shown.
+    pub fn messages(&self) -> Vec<String> {
+        messages(&self.lines())
+    }
+
+    /// When it showed the line with this text.
+    pub fn shown_at(&self, text: &str) -> Instant {
+        self.wait_for(text);
+        let all = self.out.all.lock().unwrap();
+        all.iter().find(|(_, line)| line.contains(text)).unwrap().0
+    }
+
+    /// What it has said.
+    pub fn said(&self) -> Vec<String> {
+        self.errors.texts()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    /// Ctrl-C; returns the exit status, and how long it took.
+    pub fn interrupt(&mut self) -> (i32, Duration) {
+        let begun = Instant::now();
+        self.signal(Signal::SIGINT);
+        let code = self.ended();
+        (code, begun.elapsed())
+    }
+
+    /// Waits for its end; returns the exit status.
+    pub fn ended(&mut self) -> i32 {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                // What it wrote last is read, too.
+                while Arc::strong_count(&self.errors) > 1 || Arc::strong_count(&self.out) > 1 {
+                    thread::yield_now();
+                }
+                return status.code().unwrap_or(-1);
+            }
+            assert!(Instant::now() < until, "it does not end: {:?}", self.said());
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The messages of JSON lines.
+pub fn messages(lines: &[String]) -> Vec<String> {
+    let lines = lines.iter().map(|line| {
+        let document: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        document["message"].as_str().unwrap().to_owned()
+    });
+    lines.collect()
+}

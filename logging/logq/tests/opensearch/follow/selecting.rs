@@ -1,0 +1,138 @@
+//! The other options together with `--follow`.
+
+use serde_json::json;
+
+use super::{SHORT, follow, line, plain, running::Running, running::messages};
+use crate::store::Store;
+
+/// The messages that are shown until the last line.
+fn shown(store: &Store, arguments: &[&str], last: &str) -> String {
+    let arguments = [["-o", "jsonl", "--utc"].as_slice(), &SHORT, arguments].concat();
+    let mut logq = Running::start(store.url(), &arguments);
+    logq.wait_for(&format!("\"{last}\""));
+    assert_eq!(logq.interrupt().0, 0);
+    logq.messages().join(" ")
+}
+
+#[tokio::test]
+async fn what_was_there_before_is_chosen_as_without_it() {
+    let Some(store) = Store::empty("what is shown first").await else {
+        return;
+    };
+    store.bootstrap().await;
+    let lines: Vec<_> = (1..=15).map(|n| plain(&format!("l{n}"), f64::from(n))).collect();
+    store.take(&lines).await;
+    assert_eq!(shown(&store, &[], "l15"), "l6 l7 l8 l9 l10 l11 l12 l13 l14 l15");
+    assert_eq!(shown(&store, &["--tail", "2"], "l15"), "l14 l15");
+    assert_eq!(
+        shown(&store, &["--since", "2026-11-22T10:00:13Z"], "l15"),
+        "l13 l14 l15"
+    );
+    assert_eq!(
+        shown(&store, &["--since", "2026-11-22T10:00:05Z", "--tail", "1"], "l15"),
+        "l15"
+    );
+    assert_eq!(
+        shown(&store, &["--tail", "1", "-C", "2", "-g", "l1[0-3]"], "l15"),
+        "l11 l12 l13 l14 l15"
+    );
+
+    // Nothing of before is shown, however young it is.
+    let logq = Running::start(store.url(), &["--tail", "0", "-o", "jsonl", "--limit", "1"]);
+    let mut logq = logq;
+    let mut n = 0;
+    // Until it has begun, what comes is of before.
+    while logq.lines().is_empty() {
+        n += 1;
+        store.take(&[plain(&format!("new{n}"), 20.0)]).await;
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    assert_eq!(logq.ended(), 0);
+    assert!(
+        messages(&logq.lines())[0].starts_with("new"),
+        "{:?}",
+        logq.lines()
+    );
+}
+
+#[tokio::test]
+async fn lines_are_selected_as_without_it() {
+    let Some(store) = Store::begun("what is selected of what comes").await else {
+        return;
+    };
+    let select = ["-c", "irmgard", "--level", "info", "-g", "begin|yes", "-v", "not"];
+    let more = ["-f", "n not exists", "--limit", "4", "-o", "logfmt"];
+    let mut logq = Running::start(store.url(), &[&select, SHORT.as_slice(), &more].concat());
+    logq.wait_for("begin");
+    store
+        .take(&[
+            plain("yes-1", 1.0),
+            plain("no", 2.0),
+            plain("yes-but-not", 3.0),
+            line("yes-elsewhere", "anonymizer", 4.0, json!({})),
+            line("yes-debug", "irmgard", 5.0, json!({ "level": "debug" })),
+            line("yes-field", "irmgard", 6.0, json!({ "n": 1 })),
+            plain("yes-2", 7.0),
+        ])
+        .await;
+    logq.wait_for("yes-2");
+    store.take(&[plain("yes-3", 8.0), plain("yes-4", 9.0)]).await;
+    // The limit ends it.
+    assert_eq!(logq.ended(), 0);
+    let lines = logq.lines();
+    let words: Vec<&str> = ["begin", "yes-1", "yes-2", "yes-3"]
+        .into_iter()
+        .zip(&lines)
+        .filter(|(word, line)| line.contains(word))
+        .map(|(word, _)| word)
+        .collect();
+    assert_eq!((words.len(), lines.len()), (4, 4), "{lines:?}");
+}
+
+#[tokio::test]
+async fn lines_around_are_shown_as_they_come() {
+    let Some(store) = Store::begun("context of what comes").await else {
+        return;
+    };
+    let logq = follow(
+        store.url(),
+        &[["-g", "begin|hit", "-B", "1", "-A", "1"].as_slice(), &SHORT].concat(),
+    );
+    let lines: Vec<_> = ["a", "b", "hit-1", "c", "d", "e", "hit-2"]
+        .iter()
+        .enumerate()
+        .map(|(n, id)| plain(id, 1.0 + n as f64))
+        .collect();
+    store.take(&lines).await;
+    logq.wait_for("hit-2");
+    store.take(&[plain("f", 20.0), plain("g", 21.0)]).await;
+    logq.wait_for("\"f\"");
+    assert_eq!(
+        logq.messages(),
+        ["begin", "a", "b", "hit-1", "c", "e", "hit-2", "f"]
+    );
+}
+
+#[tokio::test]
+async fn every_form_is_whole_at_the_end() {
+    let Some(store) = Store::begun("the forms of what comes").await else {
+        return;
+    };
+    for form in ["pretty", "jsonl", "json", "logfmt", "raw"] {
+        let mut logq = Running::start(store.url(), &["-o", form, "--order-window", "0", "--utc"]);
+        // An element of the array ends with the next one, or the array.
+        logq.wait_for(if form == "json" { "[" } else { "begin" });
+        assert_eq!(logq.interrupt().0, 0, "{form}");
+        let text = logq.lines().join("\n");
+        match form {
+            "pretty" => assert!(text.contains("INFO  irmgard"), "{text}"),
+            "json" => {
+                let all: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+                assert_eq!(all.len(), 1);
+            }
+            "jsonl" => assert_eq!(logq.messages(), ["begin"]),
+            "logfmt" => assert!(text.contains("message=begin"), "{text}"),
+            _ => assert_eq!(text, "begin"),
+        }
+    }
+}
