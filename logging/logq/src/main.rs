@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufWriter, ErrorKind, IsTerminal, StdoutLock, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -11,7 +11,7 @@ use logq::{
     admin::Admin,
     cli::{self, Cli, Colour, Command, Search, expanded, time::Clock},
     follow::{self, NoFollow, Told},
-    import::import,
+    import::{self, Following, import},
     opensearch::{Client, Settings},
     plan::Wanted,
     render::{Chosen, Palette, Renderer, Style, waterfall},
@@ -19,7 +19,10 @@ use logq::{
     source,
 };
 
-use tokio::runtime::{self, Runtime};
+use tokio::{
+    runtime::{self, Runtime},
+    signal::unix::{SignalKind, signal},
+};
 
 /// Lines were found, or nothing was asked for that could be missing.
 const FOUND: u8 = 0;
@@ -51,7 +54,11 @@ fn run(cli: Cli) -> Result<Outcome, SearchError> {
         Some(Command::View { arguments }) if arguments.is_empty() => list_views(),
         Some(Command::View { arguments }) => lines(&expanded(&arguments)?),
         Some(Command::Trace { id, search }) => trace(id, *search),
-        Some(Command::Import { files }) => bring(&files),
+        Some(Command::Import {
+            files,
+            follow,
+            positions,
+        }) => bring(&files, follow, positions.as_deref()),
         Some(Command::Admin(task)) => administer(&task),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "logq", &mut io::stdout());
@@ -83,8 +90,26 @@ fn administer(task: &Admin) -> Result<Outcome, SearchError> {
     Ok(Outcome::something())
 }
 
-fn bring(files: &[PathBuf]) -> Result<Outcome, SearchError> {
-    let imported = runtime()?.block_on(import(&client()?, files))?;
+fn bring(files: &[PathBuf], follow: bool, positions: Option<&Path>) -> Result<Outcome, SearchError> {
+    let client = client()?;
+    let imported = runtime()?.block_on(async {
+        if !follow {
+            return Ok(import(&client, files).await?);
+        }
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let stop = async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        let following = Following {
+            paths: files,
+            positions,
+        };
+        Ok::<_, SearchError>(import::follow(&client, &following, &mut |text| say(text), stop).await?)
+    })?;
     let mut outcome = Outcome::something();
     outcome.notes.push(format!(
         "{} lines stored, {} known before",

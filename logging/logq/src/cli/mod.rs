@@ -80,6 +80,12 @@ pub enum Command {
         /// Files and folders, as for a search
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
+        /// Go on with the lines that are added, until SIGTERM; waits while OpenSearch is away
+        #[arg(long)]
+        follow: bool,
+        /// Where --follow notes how far it came [default: .logq.positions in the first folder, or beside the first file]
+        #[arg(long, value_name = "FILE", requires = "follow")]
+        positions: Option<PathBuf>,
     },
     /// The completions of a shell
     Completions {

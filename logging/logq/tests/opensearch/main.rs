@@ -9,6 +9,8 @@
 mod bootstrap;
 mod documents;
 mod follow;
+mod gate;
+mod import;
 #[path = "../support/kubectl.rs"]
 mod kubectl;
 mod pushed;

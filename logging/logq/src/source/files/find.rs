@@ -12,7 +12,7 @@ use walkdir::{DirEntry, WalkDir};
 use super::FileError;
 
 /// Standard input, on the command line.
-const STDIN: &str = "-";
+pub(super) const STDIN: &str = "-";
 
 /// A list of pods beside a folder, as `kubectl get pods -A -o json` prints it.
 const PODS: &str = "pods.json";
@@ -82,7 +82,7 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<Found>, FileError> {
 }
 
 /// The container that the kubelet keeps this file for.
-fn place_of(file: &Path) -> Option<Place> {
+pub(super) fn place_of(file: &Path) -> Option<Place> {
     let name = file.file_name()?.to_str()?;
     let (start, rest) = name.split_once('.')?;
     let numbered = start.bytes().all(|b| b.is_ascii_digit()) && rest.starts_with("log");
@@ -92,7 +92,7 @@ fn place_of(file: &Path) -> Option<Place> {
 /// What sorts a container's files by age: the container's starts, and of each
 /// the rotated files, which have a time after their name, before the one that
 /// is written.
-fn age(file: &Path) -> (u64, bool, String) {
+pub(super) fn age(file: &Path) -> (u64, bool, String) {
     let name = file
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
@@ -106,9 +106,14 @@ fn age(file: &Path) -> (u64, bool, String) {
     (start, written, name)
 }
 
+/// Where a folder's list of pods may be: in it, or beside it.
+pub(super) fn pods_files(folder: &Path) -> [PathBuf; 2] {
+    [folder.join(PODS), folder.join("..").join(PODS)]
+}
+
 /// The list of pods in a folder, or beside it.
 fn known_pods(folder: &Path) -> Result<Option<Pods>, FileError> {
-    for path in [folder.join(PODS), folder.join("..").join(PODS)] {
+    for path in pods_files(folder) {
         match fs::read(&path) {
             Ok(json) => {
                 return Pods::read(&json)
@@ -122,7 +127,7 @@ fn known_pods(folder: &Path) -> Result<Option<Pods>, FileError> {
     Ok(None)
 }
 
-fn files_in(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
+pub(super) fn files_in(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
     let mut files = Vec::new();
     let walk = WalkDir::new(folder).sort_by_file_name().into_iter();
     for entry in walk.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry)) {

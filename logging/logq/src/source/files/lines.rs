@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use line::{Cri, Joiner, Line, Origin, timestamped};
+use line::{Cri, Joiner, Line, Origin, Time, timestamped};
 use memchr::memchr;
 
 use super::blocks::{Block, MAX_LINE_BYTES};
@@ -83,29 +83,56 @@ impl Source {
         joiner: &mut Joiner,
         take: &mut dyn FnMut(&Line<'_>),
     ) {
-        let cri = Cri::parse(bytes);
-        // A blank line says nothing, but it can stand within a stack trace.
-        let blank = cri.is_none() && !self.kubelet && bytes.iter().all(u8::is_ascii_whitespace);
-        let is_blank = |line: &Line<'_>| line.content.iter().all(u8::is_ascii_whitespace);
-        let mut sift = |line: Line<'_>| {
-            if !(blank && is_blank(&line)) {
-                self.sift(&line, take);
-            }
+        let Some(part) = Part::read(bytes, self.kubelet, block.changed, offset) else {
+            return;
         };
+        part.push(joiner, Duration::ZERO, &mut |line| self.sift(&line, take));
+    }
+}
+
+/// A line as it stands in a file.
+pub struct Part<'a> {
+    line: Line<'a>,
+    /// Whether the program's line goes on in the next.
+    partial: bool,
+    /// It says nothing, but it can stand within a stack trace.
+    blank: bool,
+}
+
+impl<'a> Part<'a> {
+    /// Reads a line without its newline; `kubelet` says that what is no line of the kubelet's is one that it did not write, and
+    /// `changed` when the file was written last. None for a line that stands for nothing.
+    pub fn read(bytes: &'a [u8], kubelet: bool, changed: Option<Time>, offset: u64) -> Option<Self> {
+        let cri = Cri::parse(bytes);
+        let blank = cri.is_none() && !kubelet && is_blank(bytes);
         let (line, partial) = if let Some(cri) = &cri {
             (Line::cri(cri, offset), cri.partial)
         } else if blank {
             (Line::plain(bytes, offset), false)
-        } else if self.kubelet {
+        } else if kubelet {
             if bytes.is_empty() {
-                return;
+                return None;
             }
-            (Line::unmatched(bytes, block.changed, offset), false)
+            (Line::unmatched(bytes, changed, offset), false)
         } else if let Some((time, content)) = timestamped(bytes) {
             (Line::timed(time, content, offset), false)
         } else {
             (Line::plain(bytes, offset), false)
         };
-        joiner.push(line, partial, Duration::ZERO, &mut sift);
+        Some(Self { line, partial, blank })
     }
+
+    /// Gives it to the joiner; `take` gets what is complete.
+    pub fn push(self, joiner: &mut Joiner, now: Duration, take: &mut dyn FnMut(Line<'_>)) {
+        let blank = self.blank;
+        joiner.push(self.line, self.partial, now, &mut |line| {
+            if !(blank && is_blank(&line.content)) {
+                take(line);
+            }
+        });
+    }
+}
+
+fn is_blank(bytes: &[u8]) -> bool {
+    bytes.iter().all(u8::is_ascii_whitespace)
 }

@@ -11,6 +11,7 @@ mod lines;
 mod pool;
 mod read;
 mod straight;
+pub mod tail;
 #[cfg(test)]
 mod tests;
 

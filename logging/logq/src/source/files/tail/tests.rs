@@ -1,0 +1,358 @@
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+
+const POD: &str = "photos_irmgard-0_u1/irmgard";
+
+fn append(path: &Path, text: &str) {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).unwrap();
+    }
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    file.unwrap().write_all(text.as_bytes()).unwrap();
+}
+
+/// A line of the kubelet's, at a second of the day.
+fn cri(second: u32, tag: char, text: &str) -> String {
+    format!(
+        "2026-11-22T{:02}:{:02}:{:02}.000000001Z stdout {tag} {text}\n",
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    )
+}
+
+fn open(path: &Path, start: Start) -> Tail {
+    Tail::open(&[path.to_owned()], start).unwrap()
+}
+
+/// The next lines; the folder is looked at in any case.
+fn next(tail: &mut Tail) -> Vec<String> {
+    tail.scan = Duration::ZERO;
+    let mut all = Vec::new();
+    loop {
+        let entries = tail.poll(Duration::ZERO);
+        if entries.is_empty() {
+            assert!(tail.troubles().is_empty());
+            return all;
+        }
+        all.extend(entries.into_iter().map(|entry| {
+            let message = entry.document.text("message").unwrap_or_default();
+            message.to_owned()
+        }));
+    }
+}
+
+/// As if time had passed.
+fn later(tail: &mut Tail, seconds: u64) {
+    tail.begun -= Duration::from_secs(seconds);
+}
+
+#[test]
+fn lines_come_once_they_are_whole() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("app.log");
+    append(&file, "one\ntw");
+    let mut tail = open(&file, Start::Beginning);
+    assert_eq!(next(&mut tail), ["one"]);
+    append(&file, "o\nthree\nfo");
+    assert_eq!(next(&mut tail), ["two", "three"]);
+    assert_eq!(next(&mut tail), [""; 0]);
+    append(&file, "ur\n");
+    assert_eq!(next(&mut tail), ["four"]);
+}
+
+#[test]
+fn the_end_is_after_whole_lines() {
+    let folder = TempDir::new().unwrap();
+    append(&folder.path().join("app.log"), "one\ntw");
+    let mut tail = open(folder.path(), Start::End);
+    assert_eq!(next(&mut tail), [""; 0]);
+    append(&folder.path().join("app.log"), "o\n");
+    append(&folder.path().join("new.log"), "new\n");
+    let mut found = next(&mut tail);
+    found.sort();
+    assert_eq!(found, ["new", "two"]);
+}
+
+#[test]
+fn renamed_files_are_read_to_their_end_and_no_line_twice() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("app.log");
+    append(&file, "one\n");
+    for path in [&file, folder.path()] {
+        let mut tail = open(path, Start::Beginning);
+        let _ = next(&mut tail);
+        append(&file, "before\n");
+        fs::rename(&file, folder.path().join("app.log.1")).unwrap();
+        append(&folder.path().join("app.log.1"), "late\n");
+        assert_eq!(next(&mut tail), ["before", "late"]);
+        append(&file, "after\n");
+        assert_eq!(next(&mut tail), ["after"]);
+    }
+}
+
+#[test]
+fn an_emptied_file_is_read_from_its_beginning() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("app.log");
+    append(&file, "one\ntwo\n");
+    let mut tail = open(&file, Start::Beginning);
+    assert_eq!(next(&mut tail), ["one", "two"]);
+    fs::write(&file, "a\n").unwrap();
+    assert_eq!(next(&mut tail), ["a"]);
+    // Longer than before, so only its beginning tells.
+    fs::write(&file, "b\nc\nd\ne\n").unwrap();
+    assert_eq!(next(&mut tail), ["b", "c", "d", "e"]);
+}
+
+#[test]
+fn reading_goes_on_where_it_was_whatever_the_name() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("app.log");
+    append(&file, "one\ntwo\n");
+    let mut tail = open(folder.path(), Start::Beginning);
+    let _ = next(&mut tail);
+    let note = folder.path().join(".positions");
+    tail.positions().write(&note).unwrap();
+    let noted = Positions::read(&note).unwrap();
+    assert_eq!(noted, tail.positions());
+
+    append(&file, "three\n");
+    fs::rename(&file, folder.path().join("app.log.1")).unwrap();
+    append(&file, "four\n");
+    let mut tail = open(folder.path(), Start::At(noted.clone()));
+    let mut found = next(&mut tail);
+    found.sort();
+    assert_eq!(found, ["four", "three"]);
+
+    // The same file in the kernel's eyes, with other lines.
+    fs::write(folder.path().join("app.log.1"), "quite other lines than before\n").unwrap();
+    let mut tail = open(&folder.path().join("app.log.1"), Start::At(noted));
+    assert_eq!(next(&mut tail), ["quite other lines than before"]);
+}
+
+#[test]
+fn no_positions_and_wrong_ones() {
+    let folder = TempDir::new().unwrap();
+    let note = folder.path().join("positions");
+    assert_eq!(Positions::read(&note).unwrap(), Positions::default());
+    for text in ["", "{}", "{\"files\":[{}]}", "\0"] {
+        fs::write(&note, text).unwrap();
+        let error = Positions::read(&note).unwrap_err();
+        assert_ne!(error.kind(), io::ErrorKind::NotFound, "{text}");
+    }
+}
+
+#[test]
+fn positions_stay_before_what_is_held() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join(POD).join("0.log");
+    append(&file, &cri(1, 'F', "whole"));
+    append(&file, &cri(2, 'P', "be"));
+    let mut tail = open(folder.path(), Start::Beginning);
+    assert_eq!(next(&mut tail), ["whole"]);
+    let positions = tail.positions();
+    fs::rename(&file, file.with_file_name("0.log.20261122-000003")).unwrap();
+    append(&file, &cri(3, 'F', "gun"));
+    assert_eq!(next(&mut tail), ["begun"]);
+    // A process that was killed meanwhile gets the whole line.
+    let mut second = open(folder.path(), Start::At(positions));
+    assert_eq!(next(&mut second), ["begun"]);
+    let mut third = open(folder.path(), Start::At(tail.positions()));
+    assert_eq!(next(&mut third), [""; 0]);
+}
+
+#[test]
+fn what_nothing_goes_on_with_is_given_out_in_time() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join(POD).join("0.log");
+    append(&file, &cri(1, 'F', "panic: out of cheese"));
+    append(&file, &cri(1, 'F', "\tmain.go:7"));
+    let mut tail = open(folder.path(), Start::Beginning);
+    assert_eq!(next(&mut tail), [""; 0]);
+    later(&mut tail, 2);
+    assert_eq!(next(&mut tail), ["panic: out of cheese\n\tmain.go:7"]);
+    append(&file, &cri(5, 'P', "half"));
+    assert_eq!(next(&mut tail), [""; 0]);
+    later(&mut tail, 3);
+    assert_eq!(next(&mut tail), [""; 0]);
+    later(&mut tail, 3);
+    assert_eq!(next(&mut tail), ["half"]);
+}
+
+#[test]
+fn a_line_without_an_end_ends_with_its_container() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join(POD).join("0.log");
+    append(&file, cri(1, 'F', "killed in the midst").trim_end());
+    let mut tail = open(folder.path(), Start::Beginning);
+    append(&file.with_file_name("1.log"), &cri(2, 'F', "anew"));
+    assert_eq!(next(&mut tail), ["anew"]);
+    later(&mut tail, 6);
+    assert_eq!(next(&mut tail), ["killed in the midst"]);
+}
+
+#[test]
+fn pods_become_known_while_lines_come() {
+    let folder = TempDir::new().unwrap();
+    let pods = folder.path().join("pods.json");
+    let list = |names: &[&str]| {
+        let items: Vec<_> = names
+            .iter()
+            .map(|name| {
+                serde_json::json!({ "metadata": { "namespace": "photos", "name": name, "uid": "u1",
+                    "labels": { "app.kubernetes.io/name": format!("of {name}") } } })
+            })
+            .collect();
+        fs::write(&pods, serde_json::json!({ "items": items }).to_string()).unwrap();
+    };
+    let component = |tail: &mut Tail| {
+        tail.scan = Duration::ZERO;
+        let entries = tail.poll(Duration::ZERO);
+        let components = entries.into_iter().map(|entry| {
+            let component = entry.document.text("component");
+            component.unwrap_or_default().to_owned()
+        });
+        components.collect::<Vec<_>>()
+    };
+    list(&["irmgard-0"]);
+    append(&folder.path().join(POD).join("0.log"), &cri(1, 'F', "x"));
+    let other = folder.path().join("photos_postgres-0_u1/main/0.log");
+    append(&other, &cri(1, 'F', "y"));
+    let mut tail = open(folder.path(), Start::Beginning);
+    assert_eq!(component(&mut tail), ["of irmgard-0"]);
+    list(&["irmgard-0", "postgres-0"]);
+    assert_eq!(component(&mut tail), ["of postgres-0"]);
+
+    // One that nobody knows is not waited for for ever.
+    append(
+        &folder.path().join("photos_odd-0_u1/main/0.log"),
+        &cri(1, 'F', "z"),
+    );
+    assert_eq!(component(&mut tail), [""; 0]);
+    later(&mut tail, 3);
+    assert_eq!(component(&mut tail), ["main"]);
+
+    // A list that is being written: told once, and what was known stays.
+    fs::write(&pods, "{").unwrap();
+    append(&other, &cri(2, 'F', "y"));
+    assert_eq!(component(&mut tail), ["of postgres-0"]);
+    assert_eq!(component(&mut tail), [""; 0]);
+    assert_eq!(tail.troubles().len(), 1);
+}
+
+#[test]
+fn a_line_longer_than_may_be_kept_is_cut_and_the_next_comes_whole() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("app.log");
+    append(&file, &"x".repeat(1_500_000));
+    let mut tail = open(&file, Start::Beginning);
+    assert_eq!(next(&mut tail), [""; 0]);
+    append(&file, &format!("{}\nnext\n", "x".repeat(1_500_000)));
+    let found = next(&mut tail);
+    assert_eq!(found.len(), 2);
+    assert!(found[0].len() >= 1024 * 1024 && found[0].len() < 1_100_000);
+    assert_eq!(found[1], "next");
+}
+
+#[test]
+fn what_cannot_be_followed() {
+    for path in ["-", "/nowhere/at/all"] {
+        assert!(Tail::open(&[PathBuf::from(path)], Start::Beginning).is_err());
+    }
+}
+
+/// What happens to a container's files, and to who reads them.
+#[derive(Clone, Debug)]
+enum Event {
+    Write(u8),
+    WriteInParts,
+    Rotate,
+    Restart,
+    Read,
+    Note,
+    Die,
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let event = prop_oneof![
+        4 => (1..5_u8).prop_map(Event::Write),
+        1 => Just(Event::WriteInParts),
+        1 => Just(Event::Rotate),
+        1 => Just(Event::Restart),
+        4 => Just(Event::Read),
+        2 => Just(Event::Note),
+        1 => Just(Event::Die),
+    ];
+    prop::collection::vec(event, 1..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_line_comes_and_its_id_is_the_same_whenever_it_comes(events in events()) {
+        let folder = TempDir::new().unwrap();
+        let directory = folder.path().join(POD);
+        let (mut start, mut second, mut rotated) = (0, 0, 0);
+        let mut written = 0;
+        let mut found = std::collections::BTreeMap::new();
+        let mut noted = Positions::default();
+        let mut tail = open(folder.path(), Start::Beginning);
+        let read = |tail: &mut Tail, found: &mut std::collections::BTreeMap<String, String>| {
+            tail.scan = Duration::ZERO;
+            loop {
+                let entries = tail.poll(Duration::ZERO);
+                if entries.is_empty() {
+                    return;
+                }
+                for entry in entries {
+                    let id = entry.document.id().unwrap().to_owned();
+                    found.insert(id, entry.document.text("message").unwrap_or_default().to_owned());
+                }
+            }
+        };
+        for event in events.into_iter().chain([Event::Read]) {
+            let file = directory.join(format!("{start}.log"));
+            match event {
+                Event::Write(lines) => {
+                    for _ in 0..lines {
+                        (second, written) = (second + 1, written + 1);
+                        append(&file, &cri(second, 'F', &format!("line {written}")));
+                    }
+                }
+                Event::WriteInParts => {
+                    written += 1;
+                    append(&file, &cri(second + 1, 'P', "li"));
+                    append(&file, &cri(second + 2, 'P', "ne "));
+                    read(&mut tail, &mut found);
+                    append(&file, &cri(second + 3, 'F', &written.to_string()));
+                    second += 3;
+                }
+                Event::Rotate if file.exists() => {
+                    rotated += 1;
+                    fs::rename(&file, directory.join(format!("{start}.log.20261122-{rotated:06}"))).unwrap();
+                }
+                Event::Rotate => {}
+                Event::Restart => start += 1,
+                Event::Read => read(&mut tail, &mut found),
+                // What was given out is stored by now.
+                Event::Note => noted = tail.positions(),
+                Event::Die => tail = open(folder.path(), Start::At(noted.clone())),
+            }
+        }
+        let mut messages: Vec<_> = found.into_values().collect();
+        messages.sort_by_key(|message| message[5..].parse::<u32>().unwrap());
+        let wanted: Vec<_> = (1..=written).map(|number| format!("line {number}")).collect();
+        prop_assert_eq!(messages, wanted);
+    }
+}
