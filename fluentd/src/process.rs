@@ -1,29 +1,19 @@
 //! Fluentd as a process.
 
-use std::collections::BTreeMap;
-use std::env;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use local::{Daemon, Lifetime, Program};
+use local::fluentd::Settings;
+use local::{Daemon, Lifetime, OpenSearchAccess, Output};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 /// What [`Fluentd::wait`] gives it.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// The executable: `FLUENTD`, or `fluentd` on PATH. None where there is none.
-#[must_use]
-pub fn executable() -> Option<PathBuf> {
-    let on_path = || {
-        let path = env::var_os("PATH")?;
-        let mut found = env::split_paths(&path).map(|directory| directory.join("fluentd"));
-        found.find(|candidate| candidate.is_file())
-    };
-    env::var_os("FLUENTD").map(PathBuf::from).or_else(on_path)
-}
+pub use local::fluentd::executable;
 
 /// The executable; where there is none, says what is not tested then.
 #[must_use]
@@ -53,42 +43,21 @@ impl Fluentd {
         let state = TempDir::new()?;
         // Free now, and nobody else is told of it.
         let metrics = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let folder = crate::folder();
-        let logs = logs.display();
-        let set = |name: &str, value: String| (name.to_owned(), value);
-        let environment = BTreeMap::from([
-            set("FLUENT_STATE_PATH", state.path().display().to_string()),
-            set(
-                "FLUENT_CONTAINER_TAIL_PATH",
-                format!("{logs}/pods/*/*/*.log.????????-??????,{logs}/pods/*/*/*.log"),
-            ),
-            set("FLUENT_CONTAINER_TAIL_EXCLUDE_PATH", "[]".to_owned()),
-            set("FLUENT_FILTER_KUBERNETES_URL", format!("http://{servers}/api")),
-            set("FLUENT_OPENSEARCH_SCHEME", "http".to_owned()),
-            set("FLUENT_OPENSEARCH_HOST", servers.ip().to_string()),
-            set("FLUENT_OPENSEARCH_PORT", servers.port().to_string()),
-            set("FLUENT_OPENSEARCH_BUFFER_RETRY_MAX_INTERVAL", "1".to_owned()),
-            set("FLUENTD_PROMETHEUS_BIND", metrics.ip().to_string()),
-            set("FLUENTD_PROMETHEUS_PORT", metrics.port().to_string()),
-        ]);
-        let argument = |path: &str| folder.join(path).display().to_string();
-        let program = Program {
-            name: "Fluentd".to_owned(),
-            executable,
-            // As in the image: one process, which is started again from outside.
-            arguments: vec![
-                "--no-supervisor".to_owned(),
-                "-c".to_owned(),
-                argument("fluent.conf"),
-                "-p".to_owned(),
-                argument("plugins"),
-            ],
-            environment,
-            directory: state.path().to_owned(),
-            output: state.path().join("fluentd.out"),
-            account: None,
-            lifetime: Lifetime::WithParent("KILL".to_owned()),
+        let settings = Settings {
+            pods: &logs.join("pods"),
+            exclude: &[],
+            state: state.path(),
+            api: servers,
+            opensearch: &OpenSearchAccess {
+                url: format!("http://{servers}"),
+                username: None,
+                password: None,
+            },
+            metrics,
         };
+        let output = Output::File(state.path().join("fluentd.out"));
+        let lifetime = Lifetime::WithParent("KILL".to_owned());
+        let program = local::fluentd::program(executable, &settings, output, lifetime);
         Ok(Self {
             daemon: Daemon::new(program),
             state,
@@ -155,7 +124,7 @@ impl Fluentd {
     /// What it has written to its standard output and error.
     #[must_use]
     pub fn output(&self) -> String {
-        std::fs::read_to_string(&self.daemon.program().output).unwrap_or_default()
+        String::from_utf8_lossy(&self.daemon.program().output.read()).into_owned()
     }
 
     /// Waits until something is so.

@@ -6,13 +6,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result};
-use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Path as Segments, Query, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use anyhow::Result;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use local::metadata::{self, Pods};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -37,14 +35,12 @@ struct Held {
     /// Documents that came with an id that was there already.
     repeated: usize,
     judge: Judge,
-    /// Pods by namespace and name.
-    pods: BTreeMap<(String, String), Value>,
-    pods_asked_for: usize,
 }
 
 /// Both servers at one address.
 pub struct Servers {
     held: Arc<Mutex<Held>>,
+    pods: Arc<Pods>,
     address: SocketAddr,
     task: Option<JoinHandle<()>>,
 }
@@ -55,17 +51,14 @@ impl Servers {
     /// # Errors
     /// When the file is not that, or no port can be had.
     pub async fn start(pods: &Path) -> Result<Self> {
-        let list: Value = serde_json::from_slice(&std::fs::read(pods)?)?;
-        let pods = list["items"].as_array().context("no list of pods")?.iter();
         let held = Held {
             documents: BTreeMap::new(),
             repeated: 0,
             judge: Box::new(|_| Verdict::Stored),
-            pods: pods.map(|pod| (name_of(pod), pod.clone())).collect(),
-            pods_asked_for: 0,
         };
         let mut servers = Self {
             held: Arc::new(Mutex::new(held)),
+            pods: Arc::new(Pods::of_file(pods)?),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             task: None,
         };
@@ -98,15 +91,9 @@ impl Servers {
         let app = Router::new()
             .route("/", get(about))
             .route("/_bulk", post(bulk).put(bulk))
-            .route(
-                "/api",
-                get(|| async { Json(json!({"kind": "APIVersions", "versions": ["v1"]})) }),
-            )
-            .route("/api/v1", get(resources))
-            .route("/api/v1/pods", get(pods))
-            .route("/api/v1/namespaces/{namespace}/pods/{pod}", get(pod))
             .layer(DefaultBodyLimit::disable())
-            .with_state(Arc::clone(&self.held));
+            .with_state(Arc::clone(&self.held))
+            .merge(metadata::routes(Arc::clone(&self.pods)));
         self.task = Some(tokio::spawn(async move {
             // Ends with the task.
             let _ = axum::serve(listener, app).await;
@@ -139,13 +126,13 @@ impl Servers {
 
     /// Makes a pod known, or replaces it.
     pub fn add_pod(&self, pod: Value) {
-        lock(&self.held).pods.insert(name_of(&pod), pod);
+        self.pods.add(pod);
     }
 
     /// How often a pod was asked for.
     #[must_use]
     pub fn pods_asked_for(&self) -> usize {
-        lock(&self.held).pods_asked_for
+        self.pods.asked_for()
     }
 }
 
@@ -159,11 +146,6 @@ impl Drop for Servers {
 
 fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn name_of(pod: &Value) -> (String, String) {
-    let text = |name: &str| pod["metadata"][name].as_str().unwrap_or_default().to_owned();
-    (text("namespace"), text("name"))
 }
 
 async fn about() -> Json<Value> {
@@ -200,39 +182,6 @@ impl Held {
                 self.documents.insert(id.to_owned(), document);
                 json!({"status": 201})
             }
-        }
-    }
-}
-
-async fn resources() -> Json<Value> {
-    let resource = |name, kind, namespaced| json!({"name": name, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": ["get", "list", "watch"]});
-    Json(json!({
-        "kind": "APIResourceList", "groupVersion": "v1",
-        "resources": [resource("pods", "Pod", true), resource("namespaces", "Namespace", false)],
-    }))
-}
-
-/// All pods; a watch stays open and tells nothing.
-async fn pods(
-    State(held): State<Arc<Mutex<Held>>>,
-    Query(query): Query<BTreeMap<String, String>>,
-) -> Response {
-    if query.contains_key("watch") {
-        return Body::from_stream(futures::stream::pending::<std::io::Result<Vec<u8>>>()).into_response();
-    }
-    let items: Vec<Value> = lock(&held).pods.values().cloned().collect();
-    Json(json!({"kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items}))
-        .into_response()
-}
-
-async fn pod(State(held): State<Arc<Mutex<Held>>>, Segments(name): Segments<(String, String)>) -> Response {
-    let mut held = lock(&held);
-    held.pods_asked_for += 1;
-    match held.pods.get(&name) {
-        Some(pod) => Json(pod.clone()).into_response(),
-        None => {
-            let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404, "message": "not found"});
-            (StatusCode::NOT_FOUND, Json(status)).into_response()
         }
     }
 }

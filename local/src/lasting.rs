@@ -5,18 +5,23 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 
 use crate::access::{ObjectStoreAccess, OpenSearchAccess, PostgresAccess, RabbitMqAccess};
+use crate::carrier::Carrier;
 use crate::directory;
 use crate::error::{Context, Error, Result};
-use crate::process::{Identity, Lifetime, journal};
+use crate::node::Node;
+use crate::process::{Daemon, DaemonRecord, Identity, Lifetime, journal};
 use crate::runtime_library::project;
 use crate::server::{Server, ServerRecord};
 use crate::service::{Service, ServiceRecord};
+use crate::site::Site;
 use crate::stack::{Stack, start_opensearch};
 
 /// Where the stack is kept, when not in the project.
@@ -31,6 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(40);
 pub struct Lasting {
     stack: Stack,
     services: Vec<(String, Service)>,
+    node: Arc<Node>,
+    /// What brings the lines to OpenSearch.
+    carrier: Mutex<Vec<Daemon>>,
     places: Places,
     _lock: File,
 }
@@ -61,6 +69,8 @@ struct State {
     #[serde(default)]
     opensearch: Option<ServerRecord<OpenSearchAccess>>,
     services: Vec<(String, ServiceRecord)>,
+    #[serde(default)]
+    carrier: Vec<DaemonRecord>,
 }
 
 impl Places {
@@ -131,19 +141,24 @@ impl Lasting {
         end_processes(&places.journal)?;
         remove(&places.data)?;
         let data = directory::lasting(&places.data)?;
+        let node = Arc::new(Node::at(&data)?);
         let stack = Stack::builder()
-            .lasting(data, places.journal.clone())
+            .lasting(data, places.journal.clone(), Arc::clone(&node))
             .start()
             .await?;
         Ok(Self {
             stack,
             services: Vec::new(),
+            node,
+            carrier: Mutex::default(),
             places,
             _lock: lock,
         })
     }
 
     async fn found(places: Places, lock: File, state: State) -> Result<Self> {
+        let node = Arc::new(Node::at(&state.directory)?);
+        let carrier: Vec<Daemon> = state.carrier.into_iter().map(Daemon::found).collect();
         let stack = Stack {
             postgres: Server::found("postgres", state.postgres),
             rabbitmq: Server::found("rabbitmq", state.rabbitmq),
@@ -166,8 +181,9 @@ impl Lasting {
             .filter_map(|(_, service)| service.identity())
             .collect();
         known.extend(stack.identities().await);
+        known.extend(carrier.iter().filter_map(Daemon::identity));
         for (identity, name) in journal::alive(&places.journal) {
-            if !known.contains(&identity) {
+            if !known.contains(&identity) && !name.starts_with(journal::WRITER) {
                 identity.end(&name, ending(&name), PATIENCE)?;
             }
         }
@@ -186,6 +202,8 @@ impl Lasting {
         let found = Self {
             stack,
             services,
+            node,
+            carrier: Mutex::new(carrier),
             places,
             _lock: lock,
         };
@@ -228,9 +246,43 @@ impl Lasting {
         }
         self.stack.opensearch = Some(match OpenSearchAccess::from_outside() {
             Some(access) => Ok(Server::given("opensearch", access)),
-            None => start_opensearch(&self.stack.directory, Some(&self.places.journal))?,
+            None => start_opensearch(self.site())?,
         });
         Ok(())
+    }
+
+    fn site(&self) -> Site<'_> {
+        Site {
+            directory: &self.stack.directory,
+            lasting: Some((&self.places.journal, &self.node)),
+        }
+    }
+
+    /// The folder of the logs of all processes, as the kubelet keeps those of pods.
+    #[must_use]
+    pub fn pods(&self) -> PathBuf {
+        self.node.pods()
+    }
+
+    /// Sees that all lines, those that are there and those that come, are brought to OpenSearch, which must have its templates by
+    /// now: with the settings that hold now, and by what this machine has.
+    ///
+    /// # Errors
+    /// When there is no OpenSearch; [`Error::NotBuilt`].
+    pub async fn carry(&self) -> Result<Carrier> {
+        let opensearch = self.stack.opensearch();
+        let opensearch = opensearch.map_err(|reason| Error::request("lines are carried", reason))?;
+        let mut running = self.carrier.lock().await;
+        let carrier = Carrier::of_this_machine();
+        let runs = carrier.is(&running) && running.iter().all(Daemon::is_well);
+        if !runs {
+            for daemon in running.iter_mut().rev() {
+                daemon.stop(Signal::SIGTERM, PATIENCE)?;
+            }
+            *running = carrier.daemons(self.site(), opensearch.access())?;
+            running.iter_mut().try_for_each(Daemon::start)?;
+        }
+        Ok(carrier)
     }
 
     /// Sees that a service runs, as it was built last: it is started, or started anew, where that is needed.
@@ -238,14 +290,15 @@ impl Lasting {
     /// # Errors
     /// [`Error::NotBuilt`], [`Error::NotReady`].
     pub async fn serve(&mut self, name: &str) -> Result<()> {
-        let environment = self.stack.environment();
+        let mut environment = self.stack.environment();
+        environment.extend(self.node.environment(name)?);
         if let Some((_, service)) = self.services.iter_mut().find(|(known, _)| known == name) {
             return service.renew(&environment).await;
         }
         let mut service = Service::at(
             name,
             &environment,
-            self.stack.directory.join(format!("{name}.log")),
+            self.node.output(name)?,
             Lifetime::Detached(self.places.journal.clone()),
             None,
         )?;
@@ -264,7 +317,11 @@ impl Lasting {
             .iter_mut()
             .map(|(name, service)| (name.clone(), service.keep()))
             .collect();
+        let mut carrier = self.carrier.lock().await;
+        carrier.iter_mut().for_each(Daemon::keep);
+        let carrier = carrier.iter().map(Daemon::record).collect();
         let state = State {
+            carrier,
             directory: self.stack.directory.clone(),
             postgres: self.stack.postgres.keep().await,
             rabbitmq: self.stack.rabbitmq.keep().await,
@@ -286,6 +343,7 @@ impl Lasting {
         let journal = Places::find()?.journal;
         Ok(journal::alive(&journal)
             .into_iter()
+            .filter(|(_, name)| !name.starts_with(journal::WRITER))
             .map(|(Identity { pid, .. }, name)| Line { name, pid })
             .collect())
     }
@@ -321,7 +379,9 @@ fn remove(directory: &Path) -> Result<()> {
 
 /// Ends the processes of the journal that still run: services before the servers that they use, and a server before what it needs.
 fn end_processes(journal: &Path) -> Result<Vec<Line>> {
-    let mut alive = journal::alive(journal);
+    let alive = journal::alive(journal).into_iter();
+    let (writers, mut alive): (Vec<_>, Vec<_>) =
+        alive.partition(|(_, name)| name.starts_with(journal::WRITER));
     alive.reverse();
     alive.sort_by_key(|(_, name)| {
         SERVERS
@@ -336,6 +396,9 @@ fn end_processes(journal: &Path) -> Result<Vec<Line>> {
             name,
             pid: identity.pid,
         });
+    }
+    for (writer, name) in writers {
+        writer.ends(&name, PATIENCE)?;
     }
     Ok(ended)
 }

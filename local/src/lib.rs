@@ -6,9 +6,12 @@
 //! - [`Service`] runs one of the project's own programs against such an environment.
 
 mod access;
+mod carrier;
 mod directory;
 mod error;
+pub mod fluentd;
 mod lasting;
+mod node;
 mod opensearch;
 mod outside;
 mod ports;
@@ -18,15 +21,18 @@ mod scratch;
 mod secret;
 mod server;
 mod service;
+mod site;
 mod stack;
 
 pub use access::{Environment, ObjectStoreAccess, OpenSearchAccess, PostgresAccess, RabbitMqAccess};
+pub use carrier::Carrier;
 pub use error::{Error, Result};
 pub use lasting::{Lasting, Line};
+pub use node::{log_writer, metadata};
 pub use opensearch::{opensearch, opensearch_is_ours};
 pub use outside::{not_tested, postgres_log};
 pub use process::program;
-pub use process::{Daemon, Identity, Lifetime, Program};
+pub use process::{Daemon, Identity, Lifetime, Output, Program};
 pub use runtime_library::project;
 pub use scratch::{Scratch, scratch};
 pub use server::{Server, serve_s3};

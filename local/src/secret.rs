@@ -27,3 +27,16 @@ pub(crate) fn password() -> Result<String> {
 pub(crate) fn suffix() -> Result<String> {
     Ok(hex(&bytes::<5>()?))
 }
+
+/// A random UUID (RFC 9562, version 4).
+pub(crate) fn uuid() -> Result<String> {
+    let mut random = bytes::<16>()?;
+    random[6] = random[6] & 0x0f | 0x40;
+    random[8] = random[8] & 0x3f | 0x80;
+    let digits = hex(&random);
+    let parts: Vec<&str> = [0..8, 8..12, 12..16, 16..20, 20..32]
+        .into_iter()
+        .filter_map(|part| digits.get(part))
+        .collect();
+    Ok(parts.join("-"))
+}

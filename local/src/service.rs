@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
@@ -14,15 +14,14 @@ use crate::access::Environment;
 use crate::directory::Temporary;
 use crate::error::{Error, Result};
 use crate::ports;
-use crate::process::{Daemon, Identity, Lifetime, Program, program as built};
+use crate::process::{Daemon, DaemonRecord, Identity, Lifetime, Output, Program, program as built};
 
 const START: Duration = Duration::from_secs(60);
 
 /// What is written down about a service, so that a later program can find it again.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ServiceRecord {
-    program: Program,
-    identity: Option<Identity>,
+    process: DaemonRecord,
     /// Size and time of the executable that was started.
     build: (u64, u128),
 }
@@ -46,7 +45,7 @@ impl Service {
     /// [`Error::NotBuilt`] when there is no such program.
     pub fn new(name: &str, environment: &Environment) -> Result<Self> {
         let temporary = Temporary::new()?;
-        let output = temporary.path().join(format!("{name}.log"));
+        let output = Output::File(temporary.path().join(format!("{name}.log")));
         Self::at(
             name,
             environment,
@@ -59,7 +58,7 @@ impl Service {
     pub(crate) fn at(
         name: &str,
         environment: &Environment,
-        output: PathBuf,
+        output: Output,
         lifetime: Lifetime,
         temporary: Option<Temporary>,
     ) -> Result<Self> {
@@ -100,12 +99,20 @@ impl Service {
     }
 
     pub(crate) fn found(record: ServiceRecord) -> Self {
-        let variable = |name: &str| record.program.environment.get(name).cloned().unwrap_or_default();
+        let variable = |name: &str| {
+            record
+                .process
+                .program
+                .environment
+                .get(name)
+                .cloned()
+                .unwrap_or_default()
+        };
         Self {
             listen: variable("LISTEN"),
             admin: variable("ADMIN_LISTEN"),
             build: record.build,
-            daemon: Daemon::found(record.program, record.identity),
+            daemon: Daemon::found(record.process),
             _temporary: None,
         }
     }
@@ -114,18 +121,19 @@ impl Service {
     pub(crate) fn keep(&mut self) -> ServiceRecord {
         self.daemon.keep();
         ServiceRecord {
-            program: self.daemon.program().clone(),
-            identity: self.daemon.identity(),
+            process: self.daemon.record(),
             build: self.build,
         }
     }
 
     /// Sees that it runs, as built last, with these settings: one that does is left alone.
     pub(crate) async fn renew(&mut self, environment: &Environment) -> Result<()> {
+        let heard = self.daemon.is_well();
         let program = self.daemon.program_mut();
         let executable = built(&program.name)?;
         let now = build(&executable);
-        let same = now == self.build
+        let same = heard
+            && now == self.build
             && program.executable == executable
             && environment
                 .iter()
@@ -297,16 +305,16 @@ impl Service {
         &self.admin
     }
 
-    /// The file with everything that it has written.
+    /// The file with everything that it has written; in the lasting stack the folder of its container's log.
     #[must_use]
     pub fn log_path(&self) -> &Path {
-        &self.daemon.program().output
+        self.daemon.program().output.path()
     }
 
     /// Its log so far.
     #[must_use]
     pub fn log(&self) -> String {
-        String::from_utf8_lossy(&fs::read(self.log_path()).unwrap_or_default()).into_owned()
+        String::from_utf8_lossy(&self.daemon.program().output.read()).into_owned()
     }
 
     /// The lines of its log that are JSON objects.

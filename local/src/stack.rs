@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::time::{Duration, Instant, sleep};
 use tokio::try_join;
@@ -9,6 +10,7 @@ use tokio::try_join;
 use crate::access::{self, Environment, ObjectStoreAccess, OpenSearchAccess, PostgresAccess, RabbitMqAccess};
 use crate::directory::Temporary;
 use crate::error::{Error, Result};
+use crate::node::Node;
 use crate::opensearch::MISSING;
 use crate::process::Identity;
 use crate::runtime_library;
@@ -16,6 +18,7 @@ use crate::server::{
     Server, launch_opensearch, opensearch_installed, start_object_store, start_postgres, start_rabbitmq,
     use_object_store, use_postgres, use_rabbitmq,
 };
+use crate::site::Site;
 
 /// PostgreSQL, RabbitMQ and an S3 store, ready to be used; OpenSearch too, where it is wanted.
 ///
@@ -42,7 +45,7 @@ pub(crate) type Search = std::result::Result<Server<OpenSearchAccess>, String>;
 pub struct Builder {
     only_ours: bool,
     opensearch: bool,
-    lasting: Option<(PathBuf, PathBuf)>,
+    lasting: Option<(PathBuf, PathBuf, Arc<Node>)>,
 }
 
 impl Builder {
@@ -61,9 +64,10 @@ impl Builder {
         self
     }
 
-    /// Keeps the files in this directory, and lists the processes in this journal, so that they can outlive this one.
-    pub(crate) fn lasting(mut self, directory: PathBuf, journal: PathBuf) -> Self {
-        self.lasting = Some((directory, journal));
+    /// Keeps the files in this directory, and lists the processes in this journal, so that they can outlive this one. What they
+    /// print is kept as on a node.
+    pub(crate) fn lasting(mut self, directory: PathBuf, journal: PathBuf, node: Arc<Node>) -> Self {
+        self.lasting = Some((directory, journal, node));
         self
     }
 
@@ -94,18 +98,24 @@ impl Builder {
         } else {
             None
         };
-        let (directory, journal) = self.lasting.unzip();
-        let directory = directory
-            .or_else(|| temporary.as_ref().map(|temporary| temporary.path().into()))
-            .unwrap_or_default();
-        let journal = journal.as_deref();
-        let at = &directory;
+        let directory = match (&self.lasting, &temporary) {
+            (Some((directory, ..)), _) => directory.clone(),
+            (None, Some(temporary)) => temporary.path().into(),
+            (None, None) => PathBuf::new(),
+        };
+        let site = Site {
+            directory: &directory,
+            lasting: self
+                .lasting
+                .as_ref()
+                .map(|(_, journal, node)| (journal.as_path(), &**node)),
+        };
         let opensearch = if !self.opensearch {
             None
         } else if let Some(access) = outside.then(OpenSearchAccess::from_outside).flatten() {
             Some(Ok(Server::given("opensearch", access)))
         } else {
-            Some(start_opensearch(at, journal)?)
+            Some(start_opensearch(site)?)
         };
         let (postgres, rabbitmq, object_store) = try_join!(
             async {
@@ -114,7 +124,7 @@ impl Builder {
                         use_postgres(&access).await?;
                         Server::given("postgres", access)
                     }
-                    None => start_postgres(at, journal)
+                    None => start_postgres(site)
                         .await
                         .map(|(access, own)| Server::ours("postgres", access, own))?,
                 })
@@ -125,7 +135,7 @@ impl Builder {
                         use_rabbitmq(&access).await?;
                         Server::given("rabbitmq", access)
                     }
-                    None => start_rabbitmq(at, journal)
+                    None => start_rabbitmq(site)
                         .await
                         .map(|(access, own)| Server::ours("rabbitmq", access, own))?,
                 })
@@ -136,7 +146,7 @@ impl Builder {
                         use_object_store(&access).await?;
                         Server::given("object-store", access)
                     }
-                    None => start_object_store(at, journal)
+                    None => start_object_store(site)
                         .await
                         .map(|(access, own)| Server::ours("object-store", access, own))?,
                 })
@@ -154,10 +164,10 @@ impl Builder {
 }
 
 /// Starts OpenSearch, or says why the machine cannot have it.
-pub(crate) fn start_opensearch(directory: &Path, journal: Option<&Path>) -> Result<Search> {
+pub(crate) fn start_opensearch(site: Site<'_>) -> Result<Search> {
     match opensearch_installed()? {
         Ok(installed) => {
-            let (access, own) = launch_opensearch(&installed, directory, journal)?;
+            let (access, own) = launch_opensearch(&installed, site)?;
             Ok(Ok(Server::ours("opensearch", access, own)))
         }
         Err(unavailable) => Ok(Err(unavailable.0)),
@@ -218,19 +228,17 @@ impl Stack {
         all
     }
 
-    /// PostgreSQL's log (JSON lines), when the server is ours.
+    /// PostgreSQL's log (JSON lines), when the server is ours. In the lasting stack it is its pod's.
     #[must_use]
     pub fn postgres_log(&self) -> Option<PathBuf> {
-        self.postgres
-            .is_ours()
+        (self.postgres.is_ours() && self._temporary.is_some())
             .then(|| self.directory.join("postgres/log/postgresql.json"))
     }
 
-    /// RabbitMQ's log (JSON lines), when the server is ours.
+    /// RabbitMQ's log (JSON lines), when the server is ours. In the lasting stack it is its pod's.
     #[must_use]
     pub fn rabbitmq_log(&self) -> Option<PathBuf> {
-        self.rabbitmq
-            .is_ours()
+        (self.rabbitmq.is_ours() && self._temporary.is_some())
             .then(|| self.directory.join("rabbitmq/log/rabbitmq.log"))
     }
 

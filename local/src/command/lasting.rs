@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use local::Lasting;
+use local::{Carrier, Lasting};
 
 use super::{complain, say};
 
@@ -15,7 +15,10 @@ use super::{complain, say};
 pub async fn up(with_opensearch: bool) -> anyhow::Result<ExitCode> {
     let mut lasting = Lasting::start().await?;
     let searched = if with_opensearch {
-        search(&mut lasting).await
+        match search(&mut lasting) {
+            Ok(true) => searchable(&lasting).await.map(drop),
+            other => other.map(drop),
+        }
     } else {
         Ok(())
     };
@@ -64,18 +67,24 @@ pub fn write_environment(lasting: &Lasting) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// Starts OpenSearch where the machine can have it, and says so where not; waits for it, and puts templates and streams as in a
-/// cluster: by `logq admin bootstrap`.
-pub async fn search(lasting: &mut Lasting) -> anyhow::Result<()> {
+/// Starts OpenSearch where the machine can have it, and does not wait for it. Says so where it cannot; then lines are found in the
+/// files only.
+pub fn search(lasting: &mut Lasting) -> anyhow::Result<bool> {
     lasting.search()?;
-    let stack = lasting.stack();
-    let opensearch = match stack.opensearch() {
-        Ok(opensearch) => opensearch,
+    match lasting.stack().opensearch() {
+        Ok(_) => Ok(true),
         Err(reason) => {
             complain(&reason);
-            return Ok(());
+            Ok(false)
         }
-    };
+    }
+}
+
+/// Waits for OpenSearch, puts templates and streams there as in a cluster, by `logq admin bootstrap`, and sees that lines are
+/// brought to it: not before, or the first line would make an index without them.
+pub async fn searchable(lasting: &Lasting) -> anyhow::Result<Carrier> {
+    let stack = lasting.stack();
+    let opensearch = stack.opensearch().map_err(|reason| anyhow::anyhow!("{reason}"))?;
     opensearch.ready().await?;
     let program = local::program("logq")?;
     let output = tokio::process::Command::new(&program)
@@ -91,7 +100,7 @@ pub async fn search(lasting: &mut Lasting) -> anyhow::Result<()> {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
     );
-    Ok(())
+    Ok(lasting.carry().await?)
 }
 
 /// Ends what was started.

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use local::log_writer::{self, Limits, Stream};
 
 /// The exit code when the stack itself, not a command in it, failed.
 pub const FAILED: u8 = 70;
@@ -54,6 +55,36 @@ enum Command {
     Down,
     /// Show the lasting stack's processes.
     Status,
+    /// Write what a program prints as the kubelet keeps it (started by the stack itself; standard input is the program's output,
+    /// standard output is read and is its errors).
+    #[command(hide = true)]
+    LogWriter {
+        /// The container's folder.
+        #[arg(long)]
+        directory: PathBuf,
+        /// A pipe with a name that is its output too.
+        #[arg(long)]
+        stdout_fifo: Vec<PathBuf>,
+        /// A pipe with a name that is its errors too.
+        #[arg(long)]
+        stderr_fifo: Vec<PathBuf>,
+        /// Bytes after which a file is renamed.
+        #[arg(long, default_value_t = Limits::default().bytes)]
+        bytes: u64,
+        /// Files that are kept.
+        #[arg(long, default_value_t = Limits::default().files)]
+        files: usize,
+    },
+    /// Tell Fluentd of pods in the place of the Kubernetes API server (started by the stack itself).
+    #[command(hide = true)]
+    Metadata {
+        /// Address to listen on.
+        #[arg(long)]
+        listen: SocketAddr,
+        /// The list of pods.
+        #[arg(long)]
+        pods: PathBuf,
+    },
     /// Serve S3 out of a directory (started by the stack itself; keys from the environment).
     #[command(hide = true)]
     S3Server {
@@ -88,6 +119,24 @@ impl Arguments {
             Command::Up { with } => lasting::up(with.is_some()).await,
             Command::Down => lasting::down(),
             Command::Status => lasting::status(),
+            Command::LogWriter {
+                directory,
+                stdout_fifo,
+                stderr_fifo,
+                bytes,
+                files,
+            } => {
+                let fifos = |paths: Vec<PathBuf>, stream| paths.into_iter().map(move |path| (stream, path));
+                let fifos: Vec<_> = fifos(stdout_fifo, Stream::Stdout)
+                    .chain(fifos(stderr_fifo, Stream::Stderr))
+                    .collect();
+                log_writer::run(&directory, Limits { bytes, files }, &fifos)?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Metadata { listen, pods } => {
+                local::metadata::serve(listen, &pods).await?;
+                Ok(ExitCode::SUCCESS)
+            }
             Command::S3Server {
                 listen,
                 root,

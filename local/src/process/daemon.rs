@@ -1,10 +1,10 @@
 //! One supervised process.
 
-use std::fs;
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
 
 use super::{Identity, Lifetime, Program, journal, spawner};
 use crate::error::{Context, Result};
@@ -17,7 +17,26 @@ pub struct Daemon {
     program: Program,
     identity: Option<Identity>,
     child: Option<Child>,
+    /// What writes its log, where that is a process of its own.
+    writer: Option<Writer>,
     kept: bool,
+}
+
+#[derive(Debug)]
+struct Writer {
+    identity: Option<Identity>,
+    child: Option<Child>,
+}
+
+/// What is written down about a process, so that a later program can find it again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct DaemonRecord {
+    /// How it is started.
+    pub program: Program,
+    /// Which process it is.
+    pub identity: Option<Identity>,
+    /// Which process writes its log.
+    pub writer: Option<Identity>,
 }
 
 impl Daemon {
@@ -28,18 +47,31 @@ impl Daemon {
             program,
             identity: None,
             child: None,
+            writer: None,
             kept: false,
         }
     }
 
     /// A process that was started by an earlier program, and goes on when this one ends.
-    #[must_use]
-    pub fn found(program: Program, identity: Option<Identity>) -> Self {
+    pub(crate) fn found(record: DaemonRecord) -> Self {
         Self {
-            program,
-            identity,
+            program: record.program,
+            identity: record.identity,
             child: None,
+            writer: record.writer.map(|identity| Writer {
+                identity: Some(identity),
+                child: None,
+            }),
             kept: true,
+        }
+    }
+
+    /// How a later program finds it.
+    pub(crate) fn record(&self) -> DaemonRecord {
+        DaemonRecord {
+            program: self.program.clone(),
+            identity: self.identity,
+            writer: self.writer.as_ref().and_then(|writer| writer.identity),
         }
     }
 
@@ -71,6 +103,12 @@ impl Daemon {
         self.identity.is_some_and(|identity| identity.alive())
     }
 
+    /// Whether it runs, and what it writes is kept.
+    pub(crate) fn is_well(&self) -> bool {
+        let heard = |writer: &Writer| writer.identity.is_some_and(|identity| identity.alive());
+        self.alive() && self.writer.as_ref().is_none_or(heard)
+    }
+
     /// Starts it, unless it runs.
     ///
     /// # Errors
@@ -80,15 +118,33 @@ impl Daemon {
             return Ok(());
         }
         self.reap();
-        let child = spawner::spawn(self.program.command()?)
-            .context(|| format!("cannot start {}", self.program.executable.display()))?;
-        let pid = i32::try_from(child.id()).unwrap_or_default();
-        self.identity = Identity::of(pid);
+        let (command, writer) = self.program.command()?;
+        self.writer = match writer {
+            Some(writer) => {
+                let name = format!("{}{}", journal::WRITER, self.program.name);
+                let (identity, child) = self.spawn(writer, &name)?;
+                Some(Writer {
+                    identity,
+                    child: Some(child),
+                })
+            }
+            None => None,
+        };
+        let (identity, child) = self.spawn(command, &self.program.name)?;
+        self.identity = identity;
         self.child = Some(child);
-        if let (Lifetime::Detached(journal), Some(identity)) = (&self.program.lifetime, self.identity) {
-            journal::add(journal, &identity, &self.program.name)?;
-        }
         Ok(())
+    }
+
+    /// Starts a process, which is listed at once where it outlives this one.
+    fn spawn(&self, command: Command, name: &str) -> Result<(Option<Identity>, Child)> {
+        let child = spawner::spawn(command)
+            .context(|| format!("cannot start {}", self.program.executable.display()))?;
+        let identity = Identity::of(i32::try_from(child.id()).unwrap_or_default());
+        if let (Lifetime::Detached(journal), Some(identity)) = (&self.program.lifetime, identity) {
+            journal::add(journal, &identity, name)?;
+        }
+        Ok((identity, child))
     }
 
     /// Sends a signal to it alone.
@@ -144,7 +200,7 @@ impl Daemon {
     /// The last lines that it wrote to its standard output and error.
     #[must_use]
     pub fn tail(&self) -> String {
-        tail(&fs::read(&self.program.output).unwrap_or_default())
+        tail(&self.program.output.read())
     }
 
     /// Takes the exit status of an ended child, so that no zombie stays.
@@ -154,6 +210,13 @@ impl Daemon {
             && child.wait().is_ok()
         {
             self.child = None;
+        }
+        // All that has been printed is written then.
+        if let Some(writer) = &mut self.writer
+            && let Some(child) = &mut writer.child
+            && child.wait().is_ok()
+        {
+            writer.child = None;
         }
     }
 }

@@ -67,6 +67,11 @@ impl Identity {
         Ok(())
     }
 
+    /// Waits until it has ended by itself, and ends it by force when it has not after `patience`.
+    pub(crate) fn ends(&self, name: &str, patience: Duration) -> Result<()> {
+        self.gone(name, patience).or_else(|_| self.kill(name))
+    }
+
     fn gone(&self, name: &str, patience: Duration) -> Result<()> {
         let deadline = Instant::now() + patience;
         while self.alive() {

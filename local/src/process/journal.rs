@@ -9,6 +9,9 @@ use std::path::Path;
 use super::Identity;
 use crate::error::{Context, Result};
 
+/// What the names of those processes begin with that write what another one prints. They end by themselves after it.
+pub(crate) const WRITER: &str = "logs of ";
+
 /// Adds a process.
 pub(super) fn add(journal: &Path, identity: &Identity, name: &str) -> Result<()> {
     OpenOptions::new()

@@ -4,11 +4,14 @@ mod daemon;
 mod ending;
 mod identity;
 pub(crate) mod journal;
+mod output;
 mod program;
 mod spawner;
 
 pub use daemon::Daemon;
-pub(crate) use daemon::tail;
+pub(crate) use daemon::{DaemonRecord, tail};
 pub use identity::Identity;
-pub(crate) use program::find_on_path;
+pub(crate) use output::Container;
+pub use output::Output;
 pub use program::{Account, Lifetime, Program, program};
+pub(crate) use program::{find_on_path, local};

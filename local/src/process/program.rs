@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
+use super::Output;
 use crate::error::{Context, Error, Result};
 
 /// How long a process lives when its parent ends.
@@ -19,16 +21,6 @@ pub enum Lifetime {
     WithParent(String),
     /// It goes on, in a session of its own. Its identity is added to this file as soon as it is started.
     Detached(PathBuf),
-}
-
-impl Lifetime {
-    /// Detached with a journal; without one, ended with the parent by this signal.
-    pub(crate) fn of(journal: Option<&Path>, signal: &str) -> Self {
-        journal.map_or_else(
-            || Self::WithParent(signal.into()),
-            |journal| Self::Detached(journal.into()),
-        )
-    }
 }
 
 /// The operating system's account that a process runs as.
@@ -56,8 +48,8 @@ pub struct Program {
     pub environment: BTreeMap<String, String>,
     /// Its working directory.
     pub directory: PathBuf,
-    /// Where its standard output and error are appended to.
-    pub output: PathBuf,
+    /// Where its standard output and error go.
+    pub output: Output,
     /// Another account than ours, when we are root and the program refuses root.
     pub account: Option<Account>,
     /// What happens to it when we end.
@@ -65,8 +57,9 @@ pub struct Program {
 }
 
 impl Program {
-    /// The command that becomes this program; the pid stays the same through the wrappers, which `exec`.
-    pub(super) fn command(&self) -> Result<Command> {
+    /// The command that becomes this program, and the one that writes its log where that takes one. The pid stays the same through
+    /// the wrappers, which `exec`.
+    pub(super) fn command(&self) -> Result<(Command, Option<Command>)> {
         let mut wrapped: Vec<String> = Vec::new();
         let mut own_group = false;
         match &self.lifetime {
@@ -89,13 +82,7 @@ impl Program {
             wrapped.push(format!("--regid={}", account.group));
             wrapped.push("--init-groups".into());
         }
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(&self.output)
-            .context(|| format!("cannot write {}", self.output.display()))?;
-        let errors = log.try_clone().context(|| "cannot share a log file".into())?;
+        let (output, errors, writer) = self.outputs()?;
 
         let (first, rest) = wrapped
             .split_first()
@@ -113,13 +100,57 @@ impl Program {
             .envs(&self.environment)
             .current_dir(&self.directory)
             .stdin(Stdio::null())
-            .stdout(log)
+            .stdout(output)
             .stderr(errors);
         if own_group {
             // Ctrl-C in a terminal reaches the command that uses the stack, not the stack under it.
             command.process_group(0);
         }
-        Ok(command)
+        Ok((command, writer))
+    }
+
+    /// Standard output and error, and the command that writes what comes of them.
+    fn outputs(&self) -> Result<(Stdio, Stdio, Option<Command>)> {
+        let container = match &self.output {
+            Output::File(path) => {
+                let log = appended(path)?;
+                let errors = log.try_clone().context(|| "cannot share a log file".into())?;
+                return Ok((log.into(), errors.into(), None));
+            }
+            Output::Container(container) => container,
+        };
+        let pipe = || io::pipe().context(|| "cannot have a pipe".into());
+        let ((output, out), (errors, err)) = (pipe()?, pipe()?);
+        // It goes on when this process ends, and ends when the program has closed its pipes.
+        let mut writer = Command::new(tool("setsid", "util-linux")?);
+        writer
+            .arg(local()?)
+            .args(container.arguments())
+            .env_clear()
+            .stdin(output)
+            .stdout(errors)
+            .stderr(appended(&container.complaints)?);
+        Ok((out.into(), err.into(), Some(writer)))
+    }
+}
+
+fn appended(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .context(|| format!("cannot write {}", path.display()))
+}
+
+/// Where `local exec` says its own program is, for tests of crates whose build does not include it.
+const LOCAL_PROGRAM: &str = "LOCAL_PROGRAM";
+
+/// The program `local`.
+pub(crate) fn local() -> Result<PathBuf> {
+    match env::var_os(LOCAL_PROGRAM) {
+        Some(path) => Ok(path.into()),
+        None => program("local"),
     }
 }
 

@@ -1,28 +1,25 @@
 //! A private S3 store: this crate's own `local s3-server` as a process.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::error::DisplayErrorContext;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use schema::component;
 
 use super::own::{Own, Probe};
 use crate::access::ObjectStoreAccess;
 use crate::error::{Context, Error, Result};
-use crate::process::{Lifetime, Program, program as built};
+use crate::process::{Program, local};
+use crate::site::Site;
 use crate::{ports, secret};
 
-/// Where `local exec` says its own program is, for tests of crates whose build does not include it.
-pub(crate) const LOCAL_PROGRAM: &str = "LOCAL_PROGRAM";
-
-/// Starts a store with its files below `directory`, and creates the buckets `input` and `output`.
-pub(crate) async fn start(directory: &Path, journal: Option<&Path>) -> Result<(ObjectStoreAccess, Own)> {
-    let root = directory.join("object-store");
+/// Starts a store, and creates the buckets `input` and `output`.
+pub(crate) async fn start(site: Site<'_>) -> Result<(ObjectStoreAccess, Own)> {
+    let root = site.directory.join("object-store");
     fs::create_dir_all(&root).context(|| format!("cannot create {}", root.display()))?;
     fs::set_permissions(&root, Permissions::from_mode(0o700))
         .context(|| "cannot close a directory".into())?;
@@ -35,10 +32,9 @@ pub(crate) async fn start(directory: &Path, journal: Option<&Path>) -> Result<(O
         input_bucket: "input".into(),
         output_bucket: "output".into(),
     };
-    let output = directory.join("object-store.out");
     let program = Program {
         name: "S3 server".into(),
-        executable: program()?,
+        executable: local()?,
         arguments: vec![
             "s3-server".into(),
             "--listen".into(),
@@ -54,21 +50,14 @@ pub(crate) async fn start(directory: &Path, journal: Option<&Path>) -> Result<(O
             ),
         ]),
         directory: root,
-        output: output.clone(),
+        output: site.output(component::OBJECT_STORE, "object-store.out")?,
         account: None,
-        lifetime: Lifetime::of(journal, "KILL"),
+        lifetime: site.lifetime("KILL"),
     };
-    let mut own = Own::new(vec![program], Probe::ObjectStore(access.clone()), output);
+    let mut own = Own::new(vec![program], Probe::ObjectStore(access.clone()), None);
     own.start().await?;
     create_buckets(&access).await?;
     Ok((access, own))
-}
-
-fn program() -> Result<PathBuf> {
-    match env::var_os(LOCAL_PROGRAM) {
-        Some(path) => Ok(path.into()),
-        None => built("local"),
-    }
 }
 
 fn client(access: &ObjectStoreAccess) -> Client {

@@ -8,14 +8,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::unistd::{Uid, User};
+use schema::component;
 
 use super::own::{Own, Probe};
 use crate::access::OpenSearchAccess;
 use crate::directory;
 use crate::error::{Context, Error, Result};
 use crate::ports;
-use crate::process::{Account, Lifetime, Program, find_on_path};
+use crate::process::{Account, Program, find_on_path};
 use crate::runtime_library::project;
+use crate::site::Site;
 
 /// Where `local/install` puts it, within the project.
 const HOME: &str = ".local/opensearch/3.6.0";
@@ -116,13 +118,9 @@ fn account() -> Result<Option<Account>> {
     }))
 }
 
-/// Starts a node with all its files below `directory`, and does not wait: it takes half a minute until it answers.
-pub(crate) fn launch(
-    installed: &Installed,
-    directory: &Path,
-    journal: Option<&Path>,
-) -> Result<(OpenSearchAccess, Own)> {
-    let home = directory.join("opensearch");
+/// Starts a node, and does not wait: it takes half a minute until it answers.
+pub(crate) fn launch(installed: &Installed, site: Site<'_>) -> Result<(OpenSearchAccess, Own)> {
+    let home = site.directory.join("opensearch");
     let account = account()?;
     let own = |path: &Path, mode: u32| {
         fs::set_permissions(path, Permissions::from_mode(mode))
@@ -157,7 +155,6 @@ pub(crate) fn launch(
     }
 
     let path = |path: &Path| path.display().to_string();
-    let output = directory.join("opensearch.out");
     let program = Program {
         name: "OpenSearch".into(),
         executable: installed.home.join("bin/opensearch"),
@@ -170,11 +167,11 @@ pub(crate) fn launch(
             ("LC_ALL".into(), "C.UTF-8".into()),
         ]),
         directory: home,
-        output: output.clone(),
+        output: site.output(component::OPENSEARCH, "opensearch.out")?,
         account,
-        lifetime: Lifetime::of(journal, "KILL"),
+        lifetime: site.lifetime("KILL"),
     };
-    let mut own = Own::new(vec![program], Probe::OpenSearch(access.clone()), output);
+    let mut own = Own::new(vec![program], Probe::OpenSearch(access.clone()), None);
     own.launch()?;
     Ok((access, own))
 }

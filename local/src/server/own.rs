@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{object_store, opensearch, postgres, rabbitmq};
 use crate::access::{ObjectStoreAccess, OpenSearchAccess, PostgresAccess, RabbitMqAccess};
 use crate::error::{Error, Result};
-use crate::process::{Daemon, Identity, Program, tail};
+use crate::process::{Daemon, DaemonRecord, Identity, Program, tail};
 
 /// How long a server may take to become ready. Generous: a loaded machine with two cores starts RabbitMQ in half a minute.
 const START: Duration = Duration::from_secs(180);
@@ -34,11 +34,11 @@ pub(crate) enum Probe {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct OwnRecord {
     /// Its processes in the order of their start.
-    pub processes: Vec<(Program, Option<Identity>)>,
+    pub processes: Vec<DaemonRecord>,
     /// How readiness is seen.
     pub probe: Probe,
-    /// Its own log file.
-    pub log: PathBuf,
+    /// Its own log file, where it writes one.
+    pub log: Option<PathBuf>,
 }
 
 /// A server that we started.
@@ -47,11 +47,11 @@ pub(crate) struct Own {
     /// The server is the last of them; what it needs beside it comes before.
     daemons: Vec<Daemon>,
     probe: Probe,
-    log: PathBuf,
+    log: Option<PathBuf>,
 }
 
 impl Own {
-    pub(super) fn new(programs: Vec<Program>, probe: Probe, log: PathBuf) -> Self {
+    pub(super) fn new(programs: Vec<Program>, probe: Probe, log: Option<PathBuf>) -> Self {
         Self {
             daemons: programs.into_iter().map(Daemon::new).collect(),
             probe,
@@ -60,11 +60,7 @@ impl Own {
     }
 
     pub(crate) fn found(record: OwnRecord) -> Self {
-        let daemons = record
-            .processes
-            .into_iter()
-            .map(|(program, identity)| Daemon::found(program, identity))
-            .collect();
+        let daemons = record.processes.into_iter().map(Daemon::found).collect();
         Self {
             daemons,
             probe: record.probe,
@@ -74,11 +70,7 @@ impl Own {
 
     pub(crate) fn record(&self) -> OwnRecord {
         OwnRecord {
-            processes: self
-                .daemons
-                .iter()
-                .map(|daemon| (daemon.program().clone(), daemon.identity()))
-                .collect(),
+            processes: self.daemons.iter().map(Daemon::record).collect(),
             probe: self.probe.clone(),
             log: self.log.clone(),
         }
@@ -89,7 +81,7 @@ impl Own {
     }
 
     pub(crate) fn alive(&self) -> bool {
-        self.daemons.iter().all(Daemon::alive)
+        self.daemons.iter().all(Daemon::is_well)
     }
 
     pub(crate) fn identities(&self) -> Vec<Identity> {
@@ -130,7 +122,8 @@ impl Own {
     }
 
     fn not_ready(&self, daemon: &Daemon, what: String) -> Error {
-        let log = fs::read(&self.log).map(|log| tail(&log)).unwrap_or_default();
+        let log = self.log.as_ref().and_then(|log| fs::read(log).ok());
+        let log = log.map(|log| tail(&log)).unwrap_or_default();
         Error::NotReady {
             server: daemon.program().name.clone(),
             what,

@@ -8,23 +8,30 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::unistd::{Uid, User};
+use schema::component;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 
 use super::own::{Own, Probe};
 use crate::access::PostgresAccess;
 use crate::error::{Context, Error, Result};
-use crate::process::{Account, Lifetime, Program, find_on_path};
+use crate::node::log_writer::make_fifo;
+use crate::process::{Account, Output, Program, find_on_path};
+use crate::site::Site;
 use crate::{ports, secret};
 
 /// Where another version's programs are, when not the newest under `/usr/lib/postgresql` is wanted.
 const PROGRAMS: &str = "LOCAL_POSTGRES_BIN";
 
-/// Starts a server with a new data directory below `directory`, which its account must be able to reach.
-pub(crate) async fn start(directory: &Path, journal: Option<&Path>) -> Result<(PostgresAccess, Own)> {
+/// The name of the file with lines of JSON: that of the other file, with this ending in place of `.log`.
+const LOG: &str = "postgresql.json";
+const PLAIN_LOG: &str = "postgresql.log";
+
+/// Starts a server with a new data directory, which its account must be able to reach.
+pub(crate) async fn start(site: Site<'_>) -> Result<(PostgresAccess, Own)> {
     let programs = programs()?;
     let account = account()?;
-    let home = directory.join("postgres");
+    let home = site.directory.join("postgres");
     fs::create_dir_all(&home).context(|| format!("cannot create {}", home.display()))?;
     fs::set_permissions(&home, Permissions::from_mode(0o700))
         .context(|| "cannot close a directory".into())?;
@@ -46,16 +53,20 @@ pub(crate) async fn start(directory: &Path, journal: Option<&Path>) -> Result<(P
     let file = data.join("postgresql.auto.conf");
     fs::write(&file, settings).context(|| format!("cannot write {}", file.display()))?;
 
-    let lifetime = Lifetime::of(journal, "QUIT");
+    let log = home.join("log");
+    let mut output = site.output(component::POSTGRES, "postgres.out")?;
+    if let Output::Container(container) = &mut output {
+        container.fifos = pipes(&log, account.as_ref())?;
+    }
     let program = Program {
         name: "PostgreSQL".into(),
         executable: programs.join("postgres"),
         arguments: vec!["-D".into(), data.display().to_string()],
         environment: BTreeMap::from([("LC_ALL".into(), "C.UTF-8".into())]),
         directory: home.clone(),
-        output: directory.join("postgres.out"),
+        output,
         account,
-        lifetime,
+        lifetime: site.lifetime("QUIT"),
     };
     let maintenance = PostgresAccess {
         database: "postgres".into(),
@@ -64,11 +75,35 @@ pub(crate) async fn start(directory: &Path, journal: Option<&Path>) -> Result<(P
     let mut own = Own::new(
         vec![program],
         Probe::Postgres(maintenance.clone()),
-        home.join("log/postgresql.json"),
+        site.own_log(log.join(LOG)),
     );
     own.start().await?;
     create_database(&maintenance, &access.database).await?;
     Ok((access, own))
+}
+
+/// PostgreSQL writes JSON only to a file, and what is none to another beside it. In a pod they are pipes that lead to the
+/// container's output.
+fn pipes(log: &Path, account: Option<&Account>) -> Result<Vec<(bool, PathBuf)>> {
+    let what = || format!("cannot make pipes in {}", log.display());
+    let own = |path: &Path, mode| {
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
+        match account {
+            Some(account) => chown(path, Some(account.user), Some(account.group)),
+            None => Ok(()),
+        }
+    };
+    fs::create_dir_all(log)
+        .and_then(|()| own(log, 0o700))
+        .context(what)?;
+    [(false, LOG), (true, PLAIN_LOG)]
+        .into_iter()
+        .map(|(errors, name)| {
+            let path = log.join(name);
+            make_fifo(&path).and_then(|()| own(&path, 0o600)).context(what)?;
+            Ok((errors, path))
+        })
+        .collect()
 }
 
 /// Everything that is durable stays durable; the rest is small, private and talkative.
@@ -85,7 +120,7 @@ timezone = 'UTC'
 logging_collector = on
 log_destination = 'jsonlog'
 log_directory = '{}'
-log_filename = 'postgresql.log'
+log_filename = '{PLAIN_LOG}'
 log_file_mode = 0644
 log_rotation_age = 0
 log_rotation_size = 0

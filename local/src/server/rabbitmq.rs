@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
+use schema::component;
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -15,7 +16,8 @@ use super::definitions;
 use super::own::{Own, Probe};
 use crate::access::{Environment, RabbitMqAccess};
 use crate::error::{Context, Error, Result};
-use crate::process::{Lifetime, Program, find_on_path};
+use crate::process::{Output, Program, find_on_path};
+use crate::site::Site;
 use crate::{ports, secret};
 
 /// Debian's own wrapper in PATH wants root and the system's directories; this is what it wraps.
@@ -24,8 +26,8 @@ const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 /// Another version's `rabbitmq-server` script, when Debian's is not wanted.
 const PROGRAM: &str = "LOCAL_RABBITMQ_SERVER";
 
-/// Starts a node with all its files below `directory`.
-pub(crate) async fn start(directory: &Path, journal: Option<&Path>) -> Result<(RabbitMqAccess, Own)> {
+/// Starts a node.
+pub(crate) async fn start(site: Site<'_>) -> Result<(RabbitMqAccess, Own)> {
     let server = env::var_os(PROGRAM).map_or_else(|| PathBuf::from(SERVER), PathBuf::from);
     let missing = |program: String| Error::MissingProgram {
         program,
@@ -35,7 +37,7 @@ pub(crate) async fn start(directory: &Path, journal: Option<&Path>) -> Result<(R
         return Err(missing(server.display().to_string()));
     }
     let epmd = find_on_path("epmd").ok_or_else(|| missing("epmd".into()))?;
-    let home = directory.join("rabbitmq");
+    let home = site.directory.join("rabbitmq");
     fs::create_dir_all(&home).context(|| format!("cannot create {}", home.display()))?;
     fs::set_permissions(&home, Permissions::from_mode(0o700))
         .context(|| "cannot close a directory".into())?;
@@ -54,20 +56,23 @@ pub(crate) async fn start(directory: &Path, journal: Option<&Path>) -> Result<(R
         fs::write(&path, text).context(|| format!("cannot write {}", path.display()))
     };
     write("definitions.json", &definitions::with_user(&access)?.to_string())?;
-    write("rabbitmq.conf", &settings(&home, access.port, management))?;
+    write(
+        "rabbitmq.conf",
+        &settings(&home, access.port, management, site.is_node()),
+    )?;
     write("enabled_plugins", "[rabbitmq_management].\n")?;
     write("rabbitmq-env.conf", "")?;
 
     let environment = environment(&home)?;
-    let lifetime = Lifetime::of(journal, "KILL");
+    let lifetime = site.lifetime("KILL");
     let epmd_port = environment.get("ERL_EPMD_PORT").cloned().unwrap_or_default();
-    let program = |name: &str, executable, arguments| Program {
+    let program = |name: &str, executable, arguments, output| Program {
         name: name.into(),
         executable,
         arguments,
         environment: environment.clone(),
         directory: home.clone(),
-        output: directory.join("rabbitmq.out"),
+        output,
         account: None,
         lifetime: lifetime.clone(),
     };
@@ -76,20 +81,39 @@ pub(crate) async fn start(directory: &Path, journal: Option<&Path>) -> Result<(R
             "epmd",
             epmd,
             vec!["-port".into(), epmd_port, "-address".into(), "127.0.0.1".into()],
+            Output::File(site.directory.join("epmd.out")),
         ),
-        program("RabbitMQ", server, Vec::new()),
+        program(
+            "RabbitMQ",
+            server,
+            Vec::new(),
+            site.output(component::RABBITMQ, "rabbitmq.out")?,
+        ),
     ];
     let mut own = Own::new(
         programs,
         Probe::RabbitMq(access.clone()),
-        home.join("log/rabbitmq.log"),
+        site.own_log(home.join("log/rabbitmq.log")),
     );
     own.start().await?;
     Ok((access, own))
 }
 
 /// `consumer_timeout` is the default of all versions so far, said so that no version changes it.
-fn settings(home: &Path, port: u16, management: u16) -> String {
+///
+/// In a pod the log goes to standard output.
+fn settings(home: &Path, port: u16, management: u16, is_node: bool) -> String {
+    let log = if is_node {
+        "log.file = false
+log.console = true
+log.console.level = info
+log.console.formatter = json"
+    } else {
+        "log.console = false
+log.file = rabbitmq.log
+log.file.level = info
+log.file.formatter = json"
+    };
     format!(
         "listeners.tcp.1 = 127.0.0.1:{port}
 management.tcp.ip = 127.0.0.1
@@ -97,10 +121,7 @@ management.tcp.port = {management}
 load_definitions = {}
 consumer_timeout = 1800000
 disk_free_limit.absolute = 50MB
-log.console = false
-log.file = rabbitmq.log
-log.file.level = info
-log.file.formatter = json
+{log}
 ",
         home.join("definitions.json").display()
     )

@@ -34,13 +34,14 @@ pub struct Journey {
 /// How a photo's way ended.
 #[derive(Debug)]
 pub enum End {
-    /// Anonymised: id, what was found, where the result is.
+    /// Anonymised: id, what was found, where the result is, the trace of its way.
     Anonymized {
         id: i64,
         people: usize,
         faces: usize,
         hidden: usize,
         url: String,
+        trace: Option<String>,
     },
     /// Taken and not anonymised: the reason.
     Failed { id: i64, reason: String },
@@ -150,6 +151,7 @@ impl Client {
                         faces: count(&detections, "face"),
                         hidden: detections.len(),
                         url: format!("{}/photos/{id}/image", self.base),
+                        trace: text(&photo["trace_id"]),
                     });
                 }
                 Some("failed") => {

@@ -2,6 +2,7 @@
 
 mod found;
 mod journey;
+mod lines;
 mod report;
 
 use std::fs;
@@ -14,8 +15,8 @@ use futures::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use local::{Environment, Lasting};
 
-use super::lasting::write_environment;
-use super::say;
+use super::lasting::{search, searchable, write_environment};
+use super::{complain, say};
 use journey::{Client, Journey};
 
 /// Two cameras on two sites: each photo is posted to both.
@@ -43,6 +44,11 @@ pub async fn run(folder: &Path) -> anyhow::Result<ExitCode> {
 }
 
 async fn on(lasting: &mut Lasting, files: &[PathBuf], start: Instant) -> anyhow::Result<ExitCode> {
+    // It takes half a minute, and no photo waits for it.
+    let searched = search(lasting).unwrap_or_else(|error| {
+        complain(&error);
+        false
+    });
     migrate(&lasting.stack().environment())?;
     lasting.serve("irmgard").await?;
     lasting.serve("anonymizer").await?;
@@ -56,6 +62,32 @@ async fn on(lasting: &mut Lasting, files: &[PathBuf], start: Instant) -> anyhow:
         start.elapsed().as_secs_f64()
     ));
 
+    let lasting = &*lasting;
+    let searchable = async {
+        match searched {
+            true => searchable(lasting).await.map(Some),
+            false => Ok(None),
+        }
+    };
+    let photos = async {
+        let journeys = journeys(&address, files).await?;
+        let environment = write_environment(lasting)?;
+        report::print(&journeys, lasting, &address, &environment);
+        Ok::<_, anyhow::Error>((journeys, environment))
+    };
+    let (carrier, photos) = tokio::join!(searchable, photos);
+    let (journeys, environment) = photos?;
+    lines::tell(lasting, carrier?, &journeys, &environment).await;
+    say(&"end it           make down");
+    Ok(if journeys.iter().all(Journey::succeeded) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Posts every photo to both projects, and waits for the results.
+async fn journeys(address: &str, files: &[PathBuf]) -> anyhow::Result<Vec<Journey>> {
     let client = Client::new(&format!("http://{address}"))?;
     let bar = ProgressBar::new((files.len() * PROJECTS.len()) as u64).with_style(
         ProgressStyle::with_template("{bar:40} {pos}/{len} photos, {elapsed}")?,
@@ -77,13 +109,7 @@ async fn on(lasting: &mut Lasting, files: &[PathBuf], start: Instant) -> anyhow:
     .collect()
     .await;
     bar.finish_and_clear();
-    let environment = write_environment(lasting)?;
-    report::print(&journeys, lasting, &address, &environment);
-    Ok(if journeys.iter().all(Journey::succeeded) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(journeys)
 }
 
 /// The files of a folder by name; what is hidden and what lies in folders below is none of them.

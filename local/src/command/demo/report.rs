@@ -1,10 +1,9 @@
 //! What the demonstration tells at its end.
 
-use std::iter;
 use std::path::Path;
 
 use comfy_table::{CellAlignment, Table, presets};
-use local::{Lasting, Service};
+use local::Lasting;
 
 use super::found::SURE;
 use super::journey::{End, Journey};
@@ -46,23 +45,11 @@ pub fn print(journeys: &[Journey], lasting: &Lasting, address: &str, environment
             ));
         }
     }
-    let own = ["irmgard", "anonymizer"]
-        .into_iter()
-        .filter_map(|name| lasting.service(name))
-        .map(Service::log_path);
-    let servers = [stack.postgres_log(), stack.rabbitmq_log()].into_iter().flatten();
-    for (heading, path) in ["logs"]
-        .into_iter()
-        .chain(iter::repeat(""))
-        .zip(own.map(Path::to_owned).chain(servers))
-    {
-        say(&format!("{heading:<17}{}", path.display()));
-    }
+    say(&format!("logs             {}", lasting.pods().display()));
     say(&format!(
         "for a shell      set -a; . {}; set +a",
         environment.display()
     ));
-    say(&"end it           make down");
     let wrong = journeys.iter().filter(|journey| !journey.succeeded()).count();
     if wrong > 0 {
         say(&format!(
