@@ -10,6 +10,7 @@ use clap::Parser;
 use dashboards::Source;
 use logq::{
     cli::{Cli, expanded, time::Clock},
+    config::Config,
     opensearch::Method,
     plan::{Known, Wanted},
     source::{Order, opensearch::Store as Lines},
@@ -126,9 +127,10 @@ async fn saved_searches_find_what_the_views_of_logq_find() {
         assert_eq!(here, there, "{} and logq view {view}", search.id);
         views.insert(view);
     }
-    let known: BTreeSet<_> = logq::cli::views()
+    let config = Config::without_file(Box::new(|_| None));
+    let known: BTreeSet<_> = logq::cli::views(&config)
         .into_iter()
-        .map(|(name, ..)| name.to_owned())
+        .map(|view| view.name)
         .collect();
     // What it shows is what `broker` and `errors` show, of everybody.
     let left: Vec<_> = known.difference(&views).collect();
@@ -138,7 +140,8 @@ async fn saved_searches_find_what_the_views_of_logq_find() {
 /// Ids of the lines that a view of logq shows.
 fn viewed(client: logq::opensearch::Client, view: String) -> Vec<String> {
     let arguments = [view, "--since".into(), FROM.into(), "--until".into(), TO.into()];
-    let search = expanded(&arguments).unwrap();
+    let config = Config::without_file(Box::new(|_| None));
+    let search = expanded(&arguments, &config).unwrap();
     let wanted = Wanted::of(&search.select, &search.window, &Clock::system(true)).unwrap();
     let lines = Lines::new(client).unwrap();
     let known = if wanted.depends() {

@@ -6,6 +6,7 @@ use std::{fs, path::Path};
 use clap::Parser;
 use logq::{
     cli::{Cli, Command, expanded, time::Clock},
+    config::Config,
     opensearch::Client,
     plan::Wanted,
     search::explain,
@@ -70,7 +71,10 @@ fn run(client: Client, words: &[String]) -> Result<(), String> {
     let cli = Cli::try_parse_from(arguments).map_err(|error| error.to_string())?;
     let search = match cli.command {
         None => cli.search,
-        Some(Command::View { arguments }) => expanded(&arguments).map_err(|error| error.to_string())?,
+        Some(Command::View { arguments }) => {
+            let config = Config::without_file(Box::new(|_| None));
+            expanded(&arguments, &config).map_err(|error| error.to_string())?
+        }
         Some(_) => return Err("is no search".to_owned()),
     };
     let wanted = Wanted::of(&search.select, &search.window, &Clock::system(true))

@@ -2,16 +2,18 @@
 //!
 //! The way of a call: `cli` (as typed) → `plan` (what is wanted, as data) →
 //! `source` (OpenSearch, pods, files) → `filter` (what the source could not
-//! leave out) → `search` (which of it) → `render` or `summary`. `follow`
-//! takes the place of `search` for lines that are still to come; `admin`
-//! stands beside it.
+//! leave out) → `search` (which of it) → `render` or `summary` → `pager`.
+//! `follow` takes the place of `search` for lines that are still to come;
+//! `config` is what a person has settled once; `admin` stands beside it all.
 
 pub mod admin;
 pub mod cli;
+pub mod config;
 pub mod filter;
 pub mod follow;
 pub mod import;
 pub mod opensearch;
+pub mod pager;
 pub mod plan;
 pub mod render;
 pub mod search;

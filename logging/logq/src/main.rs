@@ -1,7 +1,7 @@
 //! Shows what the components log.
 
 use std::{
-    io::{self, BufWriter, ErrorKind, IsTerminal, StdoutLock, Write},
+    io::{self, BufWriter, ErrorKind, IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -10,9 +10,11 @@ use clap::{CommandFactory, Parser};
 use logq::{
     admin::Admin,
     cli::{self, Cli, Colour, Command, Search, expanded, time::Clock},
+    config::{self, Config, ConfigError},
     follow::{self, NoFollow, Told},
     import::{self, Following, import},
-    opensearch::{Client, Settings},
+    opensearch::Client,
+    pager::{self, Pager},
     plan::Wanted,
     render::{Chosen, Palette, Renderer, Style, waterfall},
     search::{self, Outcome, SearchError},
@@ -35,31 +37,64 @@ const ERROR: u8 = 2;
 const BUFFER_BYTES: usize = 64 * 1024;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let code = match run(cli) {
+    let code = match settled()
+        .map_err(SearchError::from)
+        .and_then(|(cli, config)| run(cli, &config))
+    {
         Ok(outcome) => told(&outcome),
         // Whoever read the output has seen enough.
         Err(SearchError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => FOUND,
         Err(error) => {
-            say(&format!("error: {error}"));
+            // One line for each of several mistakes.
+            for line in error.to_string().lines() {
+                say(&format!("error: {line}"));
+            }
             ERROR
         }
     };
     ExitCode::from(code)
 }
 
-fn run(cli: Cli) -> Result<Outcome, SearchError> {
+/// What is typed, and what is settled beside it.
+fn settled() -> Result<(Cli, Config), ConfigError> {
+    let typed: Vec<_> = std::env::args_os().collect();
+    let (path, words) = config::named(typed)?;
+    let environment = Box::new(|name: &str| std::env::var(name).ok());
+    match Config::read(path.as_deref(), environment, &Cli::command()) {
+        Ok(config) => {
+            let cli = cli::read(words, &config).unwrap_or_else(|error| error.exit());
+            Ok((cli, config))
+        }
+        Err(mistakes) => {
+            // Help is given all the same.
+            if let Err(error) = Cli::try_parse_from(words)
+                && !error.use_stderr()
+            {
+                error.exit();
+            }
+            Err(mistakes)
+        }
+    }
+}
+
+fn run(cli: Cli, config: &Config) -> Result<Outcome, SearchError> {
     match cli.command {
-        None => lines(&cli.search),
-        Some(Command::View { arguments }) if arguments.is_empty() => list_views(),
-        Some(Command::View { arguments }) => lines(&expanded(&arguments)?),
-        Some(Command::Trace { id, search }) => trace(id, *search),
+        None => lines(cli.search, config),
+        Some(Command::View { arguments }) if arguments.is_empty() => list_views(config),
+        Some(Command::View { arguments }) => lines(expanded(&arguments, config)?, config),
+        Some(Command::Trace { id, search }) => trace(id, *search, config),
         Some(Command::Import {
             files,
             follow,
             positions,
-        }) => bring(&files, follow, positions.as_deref()),
-        Some(Command::Admin(task)) => administer(&task),
+        }) => bring(&files, follow, positions.as_deref(), config),
+        Some(Command::Admin(task)) => administer(&task, config),
+        Some(Command::Config) => {
+            let mut out = BufWriter::new(io::stdout().lock());
+            config::show(config, &Cli::command(), &mut out)?;
+            out.flush()?;
+            Ok(Outcome::something())
+        }
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "logq", &mut io::stdout());
             Ok(Outcome::something())
@@ -67,14 +102,13 @@ fn run(cli: Cli) -> Result<Outcome, SearchError> {
     }
 }
 
-fn client() -> Result<Client, SearchError> {
-    let settings = Settings::read(&|name| std::env::var(name).ok())?;
-    Ok(Client::new(&settings)?)
+fn client(config: &Config) -> Result<Client, SearchError> {
+    Ok(Client::new(&config.opensearch()?)?)
 }
 
 /// Who is asked; what a person should know of the choice is said at once.
-fn source(search: &Search, wanted: &Wanted) -> Result<source::Chosen, SearchError> {
-    let chosen = source::choose(search, wanted, &|name| std::env::var(name).ok())?;
+fn source(search: &Search, wanted: &Wanted, config: &Config) -> Result<source::Chosen, SearchError> {
+    let chosen = source::choose(search, wanted, &|| config.opensearch())?;
     for note in &chosen.notes {
         say(note);
     }
@@ -85,13 +119,13 @@ fn runtime() -> io::Result<Runtime> {
     runtime::Builder::new_current_thread().enable_all().build()
 }
 
-fn administer(task: &Admin) -> Result<Outcome, SearchError> {
-    runtime()?.block_on(task.run(&client()?, &mut io::stdout()))?;
+fn administer(task: &Admin, config: &Config) -> Result<Outcome, SearchError> {
+    runtime()?.block_on(task.run(&client(config)?, &mut io::stdout()))?;
     Ok(Outcome::something())
 }
 
-fn bring(files: &[PathBuf], follow: bool, positions: Option<&Path>) -> Result<Outcome, SearchError> {
-    let client = client()?;
+fn bring(files: &[PathBuf], follow: bool, positions: Option<&Path>, config: &Config) -> Result<Outcome, SearchError> {
+    let client = client(config)?;
     let imported = runtime()?.block_on(async {
         if !follow {
             return Ok(import(&client, files).await?);
@@ -125,12 +159,13 @@ fn bring(files: &[PathBuf], follow: bool, positions: Option<&Path>) -> Result<Ou
     Ok(outcome)
 }
 
-fn lines(search: &Search) -> Result<Outcome, SearchError> {
+fn lines(search: Search, config: &Config) -> Result<Outcome, SearchError> {
     follow::check(&search.show)?;
+    let search = &search.with_usual_time();
     let wanted = wanted(search)?;
     if search.show.explain {
         let source = if search.files.is_empty() {
-            Some(source(search, &wanted)?)
+            Some(source(search, &wanted, config)?)
         } else {
             None
         };
@@ -138,7 +173,7 @@ fn lines(search: &Search) -> Result<Outcome, SearchError> {
             search,
             &wanted,
             source.as_ref().map(|chosen| &chosen.source),
-            &mut output(),
+            &mut output(search),
         );
     }
     let style = Style {
@@ -148,10 +183,9 @@ fn lines(search: &Search) -> Result<Outcome, SearchError> {
         chosen: Chosen::new(&search.show.fields, &search.show.hide)?,
         terminal: io::stdout().is_terminal(),
     };
-    let out = Renderer::new(output(), style);
     if search.show.follow {
         let feed = if search.files.is_empty() {
-            follow::of(source(search, &wanted)?.source, search, &wanted)?
+            follow::of(source(search, &wanted, config)?.source, search, &wanted)?
         } else {
             follow::of_files(search, &wanted)?
         };
@@ -159,35 +193,45 @@ fn lines(search: &Search) -> Result<Outcome, SearchError> {
             say: &mut say,
             is_gone: &follow::is_gone,
         };
-        return follow::run(search, &wanted, feed, out, told);
+        return follow::run(search, &wanted, feed, Renderer::new(output(search), style), told);
     }
     if search.files.is_empty() {
-        return search::source::lines(search, &wanted, &source(search, &wanted)?, out);
+        // What is said of the choice is said before a pager has the terminal.
+        let chosen = source(search, &wanted, config)?;
+        let out = Renderer::new(output(search), style);
+        return search::source::lines(search, &wanted, &chosen, out);
     }
+    let out = Renderer::new(output(search), style);
     search::files::lines(search, &wanted, out)
 }
 
-fn trace(id: String, mut search: Search) -> Result<Outcome, SearchError> {
+fn trace(id: String, mut search: Search, config: &Config) -> Result<Outcome, SearchError> {
     if search.show.follow {
         return Err(NoFollow::Waterfall.into());
     }
     search.select.trace = Some(id);
     let wanted = wanted(&search)?;
     let (entries, outcome) = if search.files.is_empty() {
-        search::source::trace(&wanted, &source(&search, &wanted)?)?
+        search::source::trace(&wanted, &source(&search, &wanted, config)?)?
     } else {
         search::files::trace(&search, &wanted)?
     };
-    let mut out = output();
+    let mut out = output(&search);
     waterfall::draw(&entries, &palette(&search), search.show.utc, &mut out)?;
     out.flush()?;
     Ok(outcome)
 }
 
-fn list_views() -> Result<Outcome, SearchError> {
-    let mut out = output();
-    for (name, meaning, options) in cli::views() {
-        writeln!(out, "{name:<14} {meaning}\n               logq {options}")?;
+fn list_views(config: &Config) -> Result<Outcome, SearchError> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let views = cli::views(config);
+    let width = views.iter().map(|view| view.name.len()).max().unwrap_or(0);
+    for view in views {
+        let about = terminal::escaped(&view.about);
+        let place = view.place.as_ref().map(|place| format!("({place})"));
+        let shown = [about, place.unwrap_or_default()].join(" ");
+        writeln!(out, "{:<width$}  {}", view.name, shown.trim())?;
+        writeln!(out, "{:<width$}  logq {}", "", terminal::escaped(&view.typed()))?;
     }
     out.flush()?;
     Ok(Outcome::something())
@@ -213,8 +257,18 @@ fn palette(search: &Search) -> Palette {
     }
 }
 
-fn output() -> BufWriter<StdoutLock<'static>> {
-    BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock())
+/// Standard output, or the person's pager.
+fn output(search: &Search) -> BufWriter<pager::Output> {
+    let show = &search.show;
+    let pager = if show.no_pager { &Pager::Never } else { &show.pager };
+    // What comes of a pipe is shown as it comes.
+    let piped = search.files.iter().any(|file| file.as_os_str() == "-");
+    let people = matches!(show.output, cli::Output::Pretty) && !piped && !show.follow;
+    let (out, note) = pager::Output::new(pager, io::stdout().is_terminal(), people);
+    if let Some(note) = note {
+        say(&note);
+    }
+    BufWriter::with_capacity(BUFFER_BYTES, out)
 }
 
 /// Says what a person should know beside the lines; returns the exit status.

@@ -20,6 +20,7 @@ fn logq(arguments: &[&str], folder: &Path) -> Command {
         .args(arguments)
         .arg(folder)
         .env("TZ", "UTC")
+        .env("LOGQ_CONFIG", "")
         .env_remove("NO_COLOR");
     command
 }

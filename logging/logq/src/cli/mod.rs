@@ -1,6 +1,7 @@
 //! The command line as it is typed.
 
 pub mod condition;
+mod read;
 pub mod selector;
 mod source;
 pub mod time;
@@ -8,14 +9,16 @@ mod view;
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::{admin::Admin, follow::order_window};
+use crate::{admin::Admin, follow::order_window, pager::Pager};
 
 pub use self::{
+    read::{ALL, USUAL_SINCE, read},
     source::{Asked, From},
-    view::{UnknownView, expanded, views},
+    view::{UnknownView, View, expanded, is_shipped, views},
 };
 
 const EXAMPLES: &str = "\
@@ -29,9 +32,13 @@ Examples:
   logq -F -c irmgard --with-db --level warn     what comes from now on, too
   logq pods/ -c irmgard --with-db               files in place of OpenSearch
   kubectl logs deploy/irmgard | logq - --stats  lines of a pipe
-Lines come from OpenSearch (LOGQ_OPENSEARCH_URL and its like: opensearch/README.md); from the pods by
-kubectl where OpenSearch cannot be reached; or from files where some are named. pods/ is a folder as the kubelet writes it (/var/log/pods), with or beside
-pods.json, what `kubectl get pods -A -o json` prints: the pods' labels say who uses which database.
+Lines come from OpenSearch (LOGQ_OPENSEARCH_URL and its like: opensearch/README.md); from the pods, by
+kubectl, where OpenSearch cannot be reached; or from files where some are named. pods/ is a folder as
+the kubelet writes it (/var/log/pods), with or beside pods.json, what `kubectl get pods -A -o json`
+prints: the pods' labels say who uses which database.
+
+Options that name a variable can be settled by it, or in ~/.config/logq/config.toml: LOGQ_COLOR is color there.
+`logq config` shows what is in force and where it comes from; `logq view` lists views, also one's own ([views.NAME]).
 
 Exit status: 0 lines were found, 1 none was, 2 an error.";
 
@@ -43,9 +50,14 @@ Exit status: 0 lines were found, 1 none was, 2 an error.";
     after_help = EXAMPLES,
     max_term_width = 100,
     args_conflicts_with_subcommands = true,
+    args_override_self = true,
     subcommand_negates_reqs = true
 )]
 pub struct Cli {
+    /// The configuration file, in place of ~/.config/logq/config.toml [env: LOGQ_CONFIG=]
+    // It is taken out of the command line before clap reads that; here for the help.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Something else than lines.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -73,6 +85,8 @@ pub enum Command {
         #[arg(value_name = "NAME", trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// What is settled by the configuration file and by variables
+    Config,
     /// Keep OpenSearch in order for the log lines
     Admin(Admin),
     /// Bring the lines of files and folders to OpenSearch, where no Fluentd does; again changes nothing
@@ -133,8 +147,14 @@ pub struct Select {
     /// Also those of everything that they use
     #[arg(long)]
     pub with_all: bool,
-    /// Lines of pods in this namespace
-    #[arg(short, long, value_name = "NAME")]
+    /// Lines of pods in this namespace; what the variable says is not asked of files
+    #[arg(
+        short,
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        env = "LOGQ_NAMESPACE"
+    )]
     pub namespace: Vec<String>,
     /// Lines of pods with these labels, as kubectl takes them
     #[arg(short = 'l', long, value_name = "SELECTOR")]
@@ -172,9 +192,16 @@ pub struct Select {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Time")]
 pub struct Window {
-    /// Not before: 15m, 3h, 2d, 14:00, "yesterday 14:00", 2026-11-22, RFC 3339
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    /// Not before: 15m, 3h, 2d, 14:00, "yesterday 14:00", 2026-11-22, RFC 3339, all. Unless something is said of time, the
+    /// last hour, or what the variable says; but all of files, of --photo and --trace, and before --tail and --reverse
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, env = "LOGQ_SINCE")]
     pub since: Option<String>,
+    /// What it is where nothing is said of time.
+    #[arg(skip)]
+    pub usual: Option<String>,
+    /// Whether nothing was said, so that more could be wanted.
+    #[arg(skip)]
+    pub is_usual: bool,
     /// Not after
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub until: Option<String>,
@@ -194,14 +221,32 @@ pub struct Show {
     #[arg(long, value_enum, default_value_t, env = "LOGQ_COLOR")]
     pub color: Colour,
     /// Only these fields, apart by commas; * stands for other characters
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', env = "LOGQ_FIELDS")]
     pub fields: Vec<String>,
     /// Not these fields
     #[arg(long, value_name = "NAMES", value_delimiter = ',', env = "LOGQ_HIDE")]
     pub hide: Vec<String>,
     /// Times in UTC, those shown and those typed
-    #[arg(long, env = "LOGQ_UTC")]
+    #[arg(
+        long,
+        env = "LOGQ_UTC",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true",
+        hide_default_value = true,
+        hide_possible_values = true,
+        value_name = "BOOL",
+        value_parser = BoolishValueParser::new(),
+        action = ArgAction::Set
+    )]
     pub utc: bool,
+    /// What shows more than fits a terminal: auto (less), never, always, or a command; without the variable PAGER counts
+    #[arg(long, value_name = "PAGER", default_value = "auto", env = "LOGQ_PAGER")]
+    pub pager: Pager,
+    /// The same as --pager never
+    #[arg(long)]
+    pub no_pager: bool,
     /// The first so many lines; with --follow it ends then
     #[arg(long, value_name = "NUMBER")]
     pub limit: Option<usize>,

@@ -2,7 +2,8 @@
 
 use clap::Parser;
 
-use super::{Cli, Search};
+use super::{Cli, Search, read};
+use crate::config::{Config, Place};
 
 /// The views that ship, each with what it is for and its options.
 const VIEWS: [(&str, &str, &[&str]); 5] = [
@@ -23,8 +24,16 @@ const VIEWS: [(&str, &str, &[&str]); 5] = [
     ),
     (
         "broker",
-        "what the broker and its clients complain about",
-        &["--component", "irmgard", "--with-queue", "--level", "warn"],
+        "what the broker complains about, and those who use it",
+        &[
+            "--component",
+            "irmgard",
+            "--component",
+            "anonymizer",
+            "--with-queue",
+            "--level",
+            "warn",
+        ],
     ),
     (
         "trouble",
@@ -32,6 +41,19 @@ const VIEWS: [(&str, &str, &[&str]); 5] = [
         &["--level", "warn"],
     ),
 ];
+
+/// Options that have a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub about: String,
+    /// The options.
+    pub options: Vec<String>,
+    /// Where it stands; nowhere if it ships.
+    pub place: Option<Place>,
+}
 
 /// A name that no view has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,41 +63,77 @@ pub struct UnknownView {
     known: String,
 }
 
-/// The views that ship: name, what it is for, options.
-#[must_use]
-pub fn views() -> Vec<(&'static str, &'static str, String)> {
-    let shown = |options: &[&str]| {
-        let quoted = options.iter().map(|option| {
-            if option.contains([' ', '>', '<']) {
-                format!("'{option}'")
-            } else {
-                (*option).to_owned()
+impl View {
+    /// Sees whether its options are some that a search takes.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self) -> Result<(), String> {
+        let words = ["logq"]
+            .into_iter()
+            .chain(self.options.iter().map(String::as_str));
+        match Cli::try_parse_from(words) {
+            Ok(cli) if cli.command.is_some() => {
+                Err("a view is made of options, and not of another command".to_owned())
             }
-        });
-        quoted.collect::<Vec<_>>().join(" ")
-    };
-    VIEWS
-        .iter()
-        .map(|(name, meaning, options)| (*name, *meaning, shown(options)))
-        .collect()
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let text = error.render().to_string();
+                let first = text.lines().next().unwrap_or_default();
+                Err(first.strip_prefix("error: ").unwrap_or(first).to_owned())
+            }
+        }
+    }
+
+    /// What it stands for, as one would type it.
+    #[must_use]
+    pub fn typed(&self) -> String {
+        let words = self.options.iter().map(String::as_str);
+        shlex::try_join(words).unwrap_or_else(|_| self.options.join(" "))
+    }
 }
 
-/// The search that a view's name and further options stand for.
+/// Whether a view of this name ships.
+#[must_use]
+pub fn is_shipped(name: &str) -> bool {
+    VIEWS.iter().any(|(known, ..)| *known == name)
+}
+
+/// The views that ship, and then the person's own.
+#[must_use]
+pub fn views(config: &Config) -> Vec<View> {
+    let shipped = VIEWS.iter().map(|(name, about, options)| View {
+        name: (*name).to_owned(),
+        about: (*about).to_owned(),
+        options: options.iter().map(|option| (*option).to_owned()).collect(),
+        place: None,
+    });
+    shipped.chain(config.views().iter().cloned()).collect()
+}
+
+/// The search that a view's name and further options stand for. What is typed
+/// wins over what the view has.
 ///
 /// # Errors
 /// [`UnknownView`]. Options that clap refuses end the program, as those of
 /// the main command line do.
-pub fn expanded(arguments: &[String]) -> Result<Search, UnknownView> {
+pub fn expanded(arguments: &[String], config: &Config) -> Result<Search, UnknownView> {
     let (name, more) = arguments
         .split_first()
         .map_or(("", [].as_slice()), |(name, more)| (name.as_str(), more));
-    let found = VIEWS.iter().find(|(known, ..)| *known == name);
-    let (.., options) = found.ok_or_else(|| UnknownView {
-        name: name.to_owned(),
-        known: VIEWS.map(|(name, ..)| name).join(", "),
-    })?;
-    let all = ["logq"].into_iter().chain(options.iter().copied());
-    let cli = Cli::parse_from(all.chain(more.iter().map(String::as_str)));
+    let all = views(config);
+    let Some(view) = all.iter().find(|view| view.name == name) else {
+        let names: Vec<&str> = all.iter().map(|view| view.name.as_str()).collect();
+        return Err(UnknownView {
+            name: name.to_owned(),
+            known: names.join(", "),
+        });
+    };
+    let words = ["logq".to_owned()]
+        .into_iter()
+        .chain(view.options.iter().cloned())
+        .chain(more.iter().cloned());
+    let cli = read(words, config).unwrap_or_else(|error| error.exit());
     Ok(cli.search)
 }
 
@@ -86,8 +144,10 @@ mod tests {
 
     #[test]
     fn every_view_asks_for_something() {
+        let config = Config::without_file(Box::new(|_| None));
         for (name, ..) in VIEWS {
-            let search = expanded(&[name.to_owned(), "--since".to_owned(), "15m".to_owned()]).unwrap();
+            let typed = [name.to_owned(), "--since".to_owned(), "15m".to_owned()];
+            let search = expanded(&typed, &config).unwrap();
             let wanted = Wanted::of(&search.select, &search.window, &Clock::system(true)).unwrap();
             assert!(
                 wanted.span.since.is_some() && search.select.namespace.is_empty(),
@@ -95,7 +155,7 @@ mod tests {
             );
         }
         assert!(
-            expanded(&["nothing".to_owned()])
+            expanded(&["nothing".to_owned()], &config)
                 .unwrap_err()
                 .to_string()
                 .contains("failed-photos")

@@ -10,6 +10,9 @@ use url::Url;
 /// Where OpenSearch is looked for unless told.
 pub const DEFAULT_URL: &str = "http://localhost:9200";
 
+/// Where it is.
+const URL: &str = "LOGQ_OPENSEARCH_URL";
+
 /// Every variable with its meaning, for help and documentation.
 pub const VARIABLES: [(&str, &str); 10] = [
     ("LOGQ_OPENSEARCH_URL", "http://… or https://… of OpenSearch"),
@@ -56,6 +59,7 @@ impl fmt::Debug for ClientCertificate {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub(super) url: Url,
+    located: bool,
     pub(super) identity: Identity,
     pub(super) authorities: Option<(PathBuf, Vec<u8>)>,
     pub(super) certificate: Option<ClientCertificate>,
@@ -91,6 +95,7 @@ impl Settings {
         match (url, reader.mistakes.is_empty()) {
             (Some(url), true) => Ok(Self {
                 url,
+                located: reader.value(URL).is_some(),
                 identity,
                 authorities,
                 certificate,
@@ -106,6 +111,7 @@ impl Settings {
     /// [`SettingsError`] when it is none.
     pub fn with_url(mut self, url: &str) -> Result<Self, SettingsError> {
         self.url = parse(url).map_err(|why| SettingsError(vec![format!("the URL {why}")]))?;
+        self.located = true;
         Ok(self)
     }
 
@@ -113,6 +119,12 @@ impl Settings {
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
+    }
+
+    /// Whether anybody has said where it is.
+    #[must_use]
+    pub const fn is_located(&self) -> bool {
+        self.located
     }
 
     /// How one is let in, for people: no secret in it.
@@ -168,9 +180,7 @@ impl Reader<'_> {
     }
 
     fn url(&mut self) -> Option<Url> {
-        let text = self
-            .value("LOGQ_OPENSEARCH_URL")
-            .unwrap_or_else(|| DEFAULT_URL.into());
+        let text = self.value(URL).unwrap_or_else(|| DEFAULT_URL.into());
         match parse(&text) {
             Ok(url) => Some(url),
             Err(why) => {

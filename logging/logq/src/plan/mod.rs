@@ -10,7 +10,7 @@ use schema::field;
 pub use self::uses::{Use, Uses};
 use crate::{
     cli::{
-        Select, Window,
+        ALL, Select, Window,
         condition::{self, NoCondition},
         selector::{self, NoSelector},
         time::{Clock, NoTime, duration},
@@ -92,6 +92,7 @@ impl Span {
     pub fn of(window: &Window, clock: &Clock) -> Result<Self, Unclear> {
         let read = |option, text: &Option<String>| {
             text.as_deref()
+                .filter(|text| *text != ALL)
                 .map(|text| clock.read(text))
                 .transpose()
                 .map_err(|error| Unclear::Time { option, error })

@@ -3,6 +3,7 @@
 mod context;
 mod explain;
 pub mod files;
+mod older;
 pub mod source;
 mod stale;
 mod window;
@@ -14,6 +15,7 @@ use self::window::{Kept, Part};
 pub(crate) use self::{context::Context, window::write};
 use crate::{
     cli::{Search, UnknownView},
+    config::ConfigError,
     filter::Filter,
     follow::NoFollow,
     import::ImportError,
@@ -38,6 +40,9 @@ pub enum SearchError {
     /// A view.
     #[error(transparent)]
     View(#[from] UnknownView),
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::{Context, Outcome, Part, SearchError, collected, show, stale, summarise, unknown_uses};
+use super::{Context, Outcome, Part, SearchError, collected, older, show, stale, summarise, unknown_uses};
 use crate::{
     cli::Search,
     plan::{Known, Wanted},
@@ -39,7 +39,13 @@ pub fn lines<W: Write>(
         ..Outcome::default()
     };
     let outcome = shown(search, wanted, &known, &chosen.source, out, outcome)?;
-    Ok(told(outcome, wanted, &known, chosen))
+    let mut outcome = told(outcome, wanted, &known, chosen);
+    // Asked last: the lines do not wait for it.
+    if outcome.errors.is_empty() {
+        let note = older::note(search, wanted, &known, &chosen.source, outcome.found);
+        outcome.notes.extend(note);
+    }
+    Ok(outcome)
 }
 
 fn shown<W: Write>(

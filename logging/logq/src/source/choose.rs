@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     cli::{From as Wish, Search},
-    opensearch::{self, Client, Lookup, Settings, SettingsError},
+    opensearch::{self, Client, Settings, SettingsError},
     plan::Wanted,
 };
 
@@ -72,11 +72,14 @@ impl From<kubectl::Error> for NoSource {
     }
 }
 
+/// How OpenSearch is reached, found out when it is needed.
+pub type Find<'a> = dyn Fn() -> Result<Settings, SettingsError> + 'a;
+
 /// Chooses the source of a search.
 ///
 /// # Errors
 /// [`NoSource`].
-pub fn choose(search: &Search, wanted: &Wanted, lookup: &Lookup<'_>) -> Result<Chosen, NoSource> {
+pub fn choose(search: &Search, wanted: &Wanted, settings: &Find<'_>) -> Result<Chosen, NoSource> {
     let pods = || pods(search, wanted);
     let named = |source| Chosen {
         source,
@@ -84,16 +87,15 @@ pub fn choose(search: &Search, wanted: &Wanted, lookup: &Lookup<'_>) -> Result<C
         is_automatic: false,
     };
     match search.asked.source {
-        Wish::Opensearch => Ok(named(Source::OpenSearch(store(lookup)?))),
+        Wish::Opensearch => Ok(named(Source::OpenSearch(store(&settings()?)?))),
         Wish::Kubectl => Ok(named(Source::Kubectl(pods()?))),
-        Wish::Both => both(lookup, pods).map(|both| named(Source::Both(Box::new(both)))),
-        Wish::Auto => automatic(lookup, pods),
+        Wish::Both => both(&settings()?, pods).map(|both| named(Source::Both(Box::new(both)))),
+        Wish::Auto => automatic(&settings()?, pods),
     }
 }
 
-fn store(lookup: &Lookup<'_>) -> Result<Store, NoSource> {
-    let settings = Settings::read(lookup)?;
-    Ok(Store::new(Client::new(&settings)?)?)
+fn store(settings: &Settings) -> Result<Store, NoSource> {
+    Ok(Store::new(Client::new(settings)?)?)
 }
 
 /// Why it cannot be reached. Another error is left to the questions: whoever
@@ -122,10 +124,10 @@ fn pods(search: &Search, wanted: &Wanted) -> Result<Kubectl, kubectl::Error> {
 }
 
 fn automatic(
-    lookup: &Lookup<'_>,
+    settings: &Settings,
     pods: impl FnOnce() -> Result<Kubectl, kubectl::Error>,
 ) -> Result<Chosen, NoSource> {
-    let store = store(lookup)?;
+    let store = store(settings)?;
     let Some(unreachable) = unreachable(&store) else {
         return Ok(Chosen {
             source: Source::OpenSearch(store),
@@ -133,7 +135,7 @@ fn automatic(
             is_automatic: true,
         });
     };
-    let opensearch = told(lookup, &unreachable);
+    let opensearch = told(settings, &unreachable);
     match pods() {
         Ok(pods) => Ok(Chosen {
             source: Source::Kubectl(pods),
@@ -146,9 +148,8 @@ fn automatic(
     }
 }
 
-fn told(lookup: &Lookup<'_>, unreachable: &opensearch::Error) -> String {
-    let is_set = lookup("LOGQ_OPENSEARCH_URL").is_some_and(|url| !url.is_empty());
-    if is_set {
+fn told(settings: &Settings, unreachable: &opensearch::Error) -> String {
+    if settings.is_located() {
         return unreachable.to_string();
     }
     format!(
@@ -159,16 +160,16 @@ fn told(lookup: &Lookup<'_>, unreachable: &opensearch::Error) -> String {
 
 /// What one of them does not answer, the other does.
 fn both(
-    lookup: &Lookup<'_>,
+    settings: &Settings,
     pods: impl FnOnce() -> Result<Kubectl, kubectl::Error>,
 ) -> Result<Both, NoSource> {
-    let store = store(lookup)?;
+    let store = store(settings)?;
     match (unreachable(&store), pods()) {
         (None, Ok(pods)) => Ok(Both::new(Some(store), Some(pods), None)),
         (None, Err(error)) => Ok(Both::new(Some(store), None, Some(error.into()))),
         (Some(error), Ok(pods)) => Ok(Both::new(None, Some(pods), Some(error.into()))),
         (Some(opensearch), Err(kubectl)) => Err(NoSource::Neither {
-            opensearch: told(lookup, &opensearch),
+            opensearch: told(settings, &opensearch),
             kubectl,
         }),
     }

@@ -97,7 +97,11 @@ impl Pods {
 
 fn logq(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
-    command.args(arguments).env("TZ", "UTC");
+    command
+        .args(arguments)
+        .env("TZ", "UTC")
+        .env("LOGQ_CONFIG", "")
+        .env("LOGQ_SINCE", "all");
     for name in ["LOGQ_OPENSEARCH_URL", "LOGQ_SOURCE", "NO_COLOR"] {
         command.env_remove(name);
     }

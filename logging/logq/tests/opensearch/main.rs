@@ -16,6 +16,7 @@ mod kubectl;
 mod pushed;
 mod retain;
 mod search;
+mod since;
 mod store;
 #[path = "../support/world.rs"]
 mod world;

@@ -146,6 +146,7 @@ async fn a_closed_pipe_ends_no_task() {
     };
     let mut child = Command::new(env!("CARGO_BIN_EXE_logq"))
         .args(["admin", "bootstrap"])
+        .env("LOGQ_CONFIG", "")
         .env("LOGQ_OPENSEARCH_URL", store.url())
         .stdout(std::process::Stdio::piped())
         .spawn()
@@ -166,6 +167,7 @@ async fn the_program_tells_what_it_did_and_ends_with_its_code() {
         let output = Command::new(env!("CARGO_BIN_EXE_logq"))
             .arg("admin")
             .args(arguments)
+            .env("LOGQ_CONFIG", "")
             .env("LOGQ_OPENSEARCH_URL", store.url())
             .output()
             .unwrap();

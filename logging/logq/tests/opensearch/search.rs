@@ -20,6 +20,8 @@ fn command(store: &Store, arguments: &[&str]) -> Command {
     command
         .args(arguments)
         .env("TZ", "UTC")
+        .env("LOGQ_CONFIG", "")
+        .env("LOGQ_SINCE", "all")
         .env("LOGQ_SOURCE", "opensearch")
         .env("LOGQ_OPENSEARCH_URL", store.url());
     command
@@ -284,6 +286,7 @@ async fn lines_of_one_time_are_all_given_once_across_pages() {
 fn a_store_that_is_away_is_told() {
     let output = Command::new(env!("CARGO_BIN_EXE_logq"))
         .args(["--source", "opensearch"])
+        .env("LOGQ_CONFIG", "")
         .env("LOGQ_OPENSEARCH_URL", "http://127.0.0.1:1")
         .output()
         .unwrap();

@@ -142,6 +142,19 @@ impl Store {
         count.ok_or_else(|| self.client.strange(what, "its answer has no count"))
     }
 
+    /// Whether there is a line that OpenSearch's part of a filter wants.
+    ///
+    /// # Errors
+    /// Every error of [`Client::ask`].
+    pub fn any(&self, filter: &Filter) -> Result<bool> {
+        let mut body = json!({ "size": 0, "terminate_after": 1, "track_total_hits": 1 });
+        narrow(&mut body, filter);
+        let path = format!("/{}/_search", streams());
+        let answer = self.ask("look for a line", Method::Post, &path, &AVAILABLE, Some(&body))?;
+        let total = answer.pointer("/hits/total/value").and_then(Value::as_u64);
+        Ok(total.is_some_and(|total| total > 0))
+    }
+
     /// What has to be found out before it is known which lines are wanted.
     ///
     /// # Errors

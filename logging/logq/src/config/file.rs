@@ -1,0 +1,340 @@
+//! The file: TOML.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    Place, connection,
+    nearest::suggestion,
+    options::{self, Options, Takes},
+};
+use crate::cli::{View, is_shipped, time::Clock};
+
+/// What stands behind a key.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Value {
+    /// `true` or `false`.
+    Bool(bool),
+    /// A text or a number.
+    Text(String),
+    /// Texts.
+    List(Vec<String>),
+}
+
+/// A key with its value.
+pub struct Entry {
+    /// Its name, `opensearch.url`.
+    pub key: String,
+    /// What stands behind it.
+    pub value: Value,
+    /// Where.
+    pub place: Place,
+}
+
+/// The file's content.
+pub struct File {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The keys.
+    pub entries: Vec<Entry>,
+    /// The views.
+    pub views: Vec<View>,
+}
+
+impl File {
+    /// Reads the file; none where it is not there and need not be.
+    ///
+    /// # Errors
+    /// Every mistake.
+    pub fn read(path: &Path, required: bool, options: &Options) -> Result<Option<Self>, Vec<String>> {
+        let read = |error: std::io::Error| {
+            vec![format!(
+                "{}: the configuration cannot be read: {error}",
+                path.display()
+            )]
+        };
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound && !required => return Ok(None),
+            Err(error) => return Err(read(error)),
+        };
+        let mode = fs::metadata(path).map_err(read)?.permissions().mode();
+        Self::parse(path, &text, mode, options).map(Some)
+    }
+
+    /// Reads the file's text. `mode`: who may read the file, as `chmod` has it.
+    ///
+    /// # Errors
+    /// Every mistake.
+    pub fn parse(path: &Path, text: &str, mode: u32, options: &Options) -> Result<Self, Vec<String>> {
+        let mut reader = Reader {
+            text,
+            mode,
+            options,
+            mistakes: Vec::new(),
+            file: Self {
+                path: path.to_owned(),
+                entries: Vec::new(),
+                views: Vec::new(),
+            },
+        };
+        match DeTable::parse(text) {
+            Ok(table) => reader.table(table.get_ref()),
+            Err(error) => {
+                let at = error.span().map_or(0, |span| span.start);
+                // Not the line itself: it may hold a password.
+                let what = format!("{} (texts stand in \"quotation marks\")", error.message());
+                reader.mistake(at, &what);
+            }
+        }
+        if reader.mistakes.is_empty() {
+            Ok(reader.file)
+        } else {
+            reader.mistakes.sort();
+            Err(reader.mistakes.into_iter().map(|(_, text)| text).collect())
+        }
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.entry(key).map(|entry| &entry.value)
+    }
+
+    /// A key with its value.
+    pub fn entry(&self, key: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+}
+
+type Key<'i> = Spanned<std::borrow::Cow<'i, str>>;
+
+struct Reader<'a> {
+    text: &'a str,
+    mode: u32,
+    options: &'a Options,
+    /// With the byte where each was made.
+    mistakes: Vec<(usize, String)>,
+    file: File,
+}
+
+impl Reader<'_> {
+    fn place(&self, at: usize) -> Place {
+        let before = self.text.as_bytes().get(..at).unwrap_or_default();
+        Place {
+            path: self.file.path.clone(),
+            line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
+        }
+    }
+
+    fn mistake(&mut self, at: usize, what: &str) {
+        self.mistakes.push((at, format!("{}: {what}", self.place(at))));
+    }
+
+    fn table(&mut self, table: &DeTable<'_>) {
+        for (key, value) in table {
+            match (key.get_ref().as_ref(), value.get_ref()) {
+                (connection::TABLE, DeValue::Table(inner)) => self.connection(inner),
+                ("views", DeValue::Table(inner)) => self.views(inner),
+                (name @ (connection::TABLE | "views"), _) => {
+                    self.mistake(key.span().start, &format!("{name} is a table: [{name}]"));
+                }
+                _ => self.option(key, value),
+            }
+        }
+    }
+
+    fn option(&mut self, key: &Key<'_>, value: &Spanned<DeValue<'_>>) {
+        let name = key.get_ref().as_ref();
+        let at = key.span().start;
+        let Some(argument) = self.options.get(name) else {
+            let tables = [connection::TABLE, "views"];
+            let meant = suggestion(name, self.options.keys().chain(tables));
+            return self.mistake(at, &format!("{name:?} is no setting of logq's{meant}"));
+        };
+        let Some(value) = self.typed(name, value, options::takes(argument)) else {
+            return;
+        };
+        let texts = options::texts(&value);
+        let mut checked = options::check(argument, &texts);
+        if name == "since"
+            && let Some(text) = texts.first()
+            && text != crate::cli::ALL
+        {
+            checked = Clock::system(true)
+                .read(text)
+                .map(|_| ())
+                .map_err(|error| error.to_string());
+        }
+        match checked {
+            Ok(()) => self.take(name.to_owned(), value, at),
+            Err(why) => self.mistake(at, &format!("{name}: {why}")),
+        }
+    }
+
+    fn typed(&mut self, name: &str, value: &Spanned<DeValue<'_>>, takes: Takes) -> Option<Value> {
+        let found = value.get_ref();
+        let text = |value: &DeValue<'_>| value.as_str().map(str::to_owned);
+        let typed = match (takes, found) {
+            (Takes::Bool, DeValue::Boolean(value)) => Some(Value::Bool(*value)),
+            (Takes::List, DeValue::Array(values)) => values
+                .iter()
+                .map(|value| text(value.get_ref()))
+                .collect::<Option<_>>()
+                .map(Value::List),
+            (Takes::List, value) => text(value).map(|text| Value::List(vec![text])),
+            (Takes::Number, DeValue::Integer(number)) => Some(Value::Text(number.as_str().to_owned())),
+            (Takes::Text | Takes::Number, value) => text(value).map(Value::Text),
+            _ => None,
+        };
+        if typed.is_none() {
+            let wanted = match takes {
+                Takes::Bool => "true or false",
+                Takes::List => "a list of texts, [\"…\", \"…\"]",
+                Takes::Text => "a text in quotation marks",
+                Takes::Number => "a number",
+            };
+            let what = format!("{name} must be {wanted}, and is {}", described(found));
+            self.mistake(value.span().start, &what);
+        }
+        typed
+    }
+
+    fn take(&mut self, key: String, value: Value, at: usize) {
+        let place = self.place(at);
+        self.file.entries.push(Entry { key, value, place });
+    }
+
+    fn connection(&mut self, table: &DeTable<'_>) {
+        for (key, value) in table {
+            let name = format!("{}.{}", connection::TABLE, key.get_ref());
+            let at = key.span().start;
+            let known = connection::keys();
+            if !known.contains(&name) {
+                let meant = suggestion(&name, known.iter().map(String::as_str));
+                self.mistake(at, &format!("{name:?} is no setting of logq's{meant}"));
+                continue;
+            }
+            let takes = if connection::is_number(&name) {
+                Takes::Number
+            } else {
+                Takes::Text
+            };
+            let Some(value) = self.typed(&name, value, takes) else {
+                continue;
+            };
+            if connection::is_secret(&name) && self.mode & 0o077 != 0 {
+                let what = format!(
+                    "{name} stands in a file that others may read (mode {:04o}): chmod 600 {}, or put it in a file \
+                     of its own and name that one in {name}_file",
+                    self.mode & 0o7777,
+                    self.file.path.display()
+                );
+                self.mistake(at, &what);
+                continue;
+            }
+            self.take(name, value, at);
+        }
+    }
+
+    fn views(&mut self, table: &DeTable<'_>) {
+        for (key, value) in table {
+            let DeValue::Table(inner) = value.get_ref() else {
+                let what = format!(
+                    "views.{0} is a table: [views.{0}] with about = \"…\" and options = [\"…\"]",
+                    key.get_ref()
+                );
+                self.mistake(key.span().start, &what);
+                continue;
+            };
+            self.view(key, inner);
+        }
+    }
+
+    fn view(&mut self, key: &Key<'_>, table: &DeTable<'_>) {
+        let name = key.get_ref().as_ref();
+        let at = key.span().start;
+        let before = self.mistakes.len();
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if name.is_empty() || name.starts_with('-') || !name.chars().all(fits) {
+            let what = format!("{name:?} cannot be a view's name: letters, digits, - and _ can");
+            return self.mistake(at, &what);
+        }
+        if is_shipped(name) {
+            let what = format!("a view {name} comes with logq: give this one another name");
+            return self.mistake(at, &what);
+        }
+        let (mut about, mut words) = (String::new(), None);
+        for (key, value) in table {
+            let full = format!("views.{name}.{}", key.get_ref());
+            match key.get_ref().as_ref() {
+                "about" => {
+                    if let Some(Value::Text(text)) = self.typed(&full, value, Takes::Text) {
+                        about = text;
+                    }
+                }
+                "options" => words = self.words(&full, value),
+                other => {
+                    let meant = suggestion(other, ["about", "options"]);
+                    let what = format!("{full}: a view has about and options, and no {other:?}{meant}");
+                    self.mistake(key.span().start, &what);
+                }
+            }
+        }
+        if self.mistakes.len() > before {
+            return;
+        }
+        let Some(options) = words else {
+            return self.mistake(
+                at,
+                &format!("views.{name} has no options: options = [\"--level\", \"warn\"]"),
+            );
+        };
+        let view = View {
+            name: name.to_owned(),
+            about,
+            options,
+            place: Some(self.place(at)),
+        };
+        match view.check() {
+            Ok(()) => self.file.views.push(view),
+            Err(why) => self.mistake(at, &format!("views.{name}: {why}")),
+        }
+    }
+
+    fn words(&mut self, name: &str, value: &Spanned<DeValue<'_>>) -> Option<Vec<String>> {
+        if let Some(text) = value.get_ref().as_str() {
+            let words = shlex::split(text);
+            if words.is_none() {
+                self.mistake(
+                    value.span().start,
+                    &format!("{name}: a quotation mark is missing"),
+                );
+            }
+            return words;
+        }
+        match self.typed(name, value, Takes::List)? {
+            Value::List(words) => Some(words),
+            Value::Bool(_) | Value::Text(_) => None,
+        }
+    }
+}
+
+const fn described(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list of something else",
+        DeValue::Table(_) => "a table",
+    }
+}

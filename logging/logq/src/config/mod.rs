@@ -1,0 +1,237 @@
+//! What a person has settled once: a file, and variables of the environment.
+//!
+//! An option that is typed wins over its variable, the variable over the
+//! file, the file over what is built in. Which options these are, the command
+//! line alone says: an option with the variable `LOGQ_X` is the key `x` in
+//! the file.
+//!
+//! Architecture invariant: no value of a variable or key that can hold a
+//! secret is ever shown.
+
+mod connection;
+mod file;
+mod nearest;
+mod options;
+mod show;
+
+use std::{
+    ffi::{OsStr, OsString},
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use self::{file::File, options::Options};
+pub use self::{file::Value, show::show};
+use crate::{cli::View, opensearch::Lookup};
+
+/// Where the file is, unless `--config` says it.
+pub const VARIABLE: &str = "LOGQ_CONFIG";
+
+/// Everything that is wrong with what was settled, a line for each mistake.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+/// Where something stands in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub path: PathBuf,
+    /// Its line, from 1.
+    pub line: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.path.display(), self.line)
+    }
+}
+
+/// What is settled for a key, and by what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// By the program.
+    BuiltIn,
+    /// By the file.
+    File(Place),
+    /// By this variable.
+    Variable(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BuiltIn => formatter.write_str("default"),
+            Self::File(place) => place.fmt(formatter),
+            Self::Variable(name) => formatter.write_str(name),
+        }
+    }
+}
+
+/// What is settled.
+pub struct Config {
+    environment: Box<Lookup<'static>>,
+    file: Option<File>,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Values may be secrets.
+        write!(formatter, "configuration of {:?}", self.path())
+    }
+}
+
+impl Config {
+    /// Nothing but the environment.
+    #[must_use]
+    pub fn without_file(environment: Box<Lookup<'static>>) -> Self {
+        Self {
+            environment,
+            file: None,
+        }
+    }
+
+    /// Reads the file that `--config` named, or [`VARIABLE`], or the one at
+    /// the usual place if it is there; and sees whether what it and the
+    /// environment say of options can be.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every mistake.
+    pub fn read(
+        named: Option<&Path>,
+        environment: Box<Lookup<'static>>,
+        command: &clap::Command,
+    ) -> Result<Self, ConfigError> {
+        let path = match (named, environment(VARIABLE)) {
+            (Some(path), _) => Some((path.to_owned(), true)),
+            // Set to nothing, it says that no file is wanted.
+            (None, Some(path)) => (!path.is_empty()).then(|| (PathBuf::from(path), true)),
+            (None, None) => usual(&environment).map(|path| (path, false)),
+        };
+        let options = Options::of(command);
+        let mut mistakes = Vec::new();
+        let file = path.and_then(|(path, required)| {
+            File::read(&path, required, &options).unwrap_or_else(|mut wrong| {
+                mistakes.append(&mut wrong);
+                None
+            })
+        });
+        options.check_environment(&environment, &mut mistakes);
+        if mistakes.is_empty() {
+            Ok(Self { environment, file })
+        } else {
+            Err(ConfigError(mistakes))
+        }
+    }
+
+    /// The file that was read.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.file.as_ref().map(|file| file.path.as_path())
+    }
+
+    /// The command line with the file's values as its defaults.
+    #[must_use]
+    pub fn applied(&self, command: clap::Command) -> clap::Command {
+        match &self.file {
+            Some(file) => options::with_defaults(command, file),
+            None => command,
+        }
+    }
+
+    /// The person's own views.
+    #[must_use]
+    pub fn views(&self) -> &[View] {
+        self.file.as_ref().map_or(&[], |file| &file.views)
+    }
+
+    /// What the environment says.
+    #[must_use]
+    pub fn environment(&self, name: &str) -> Option<String> {
+        (self.environment)(name)
+    }
+}
+
+/// `$XDG_CONFIG_HOME/logq/config.toml` (XDG Base Directory Specification).
+fn usual(environment: &Lookup<'_>) -> Option<PathBuf> {
+    let set = |name| environment(name).filter(|value| !value.is_empty());
+    let folder = set("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        // "All paths set in these environment variables must be absolute."
+        .filter(|path| path.is_absolute())
+        .or_else(|| set("HOME").map(|home| Path::new(&home).join(".config")))?;
+    Some(folder.join("logq/config.toml"))
+}
+
+/// Takes `--config FILE` out of a command line, wherever it stands: the file
+/// is read before anything else.
+///
+/// # Errors
+/// [`ConfigError`] where no file is named.
+pub fn named(arguments: Vec<OsString>) -> Result<(Option<PathBuf>, Vec<OsString>), ConfigError> {
+    const OPTION: &str = "--config";
+    let mut path = None;
+    let mut rest = Vec::with_capacity(arguments.len());
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        if argument == "--" {
+            rest.push(argument);
+            break;
+        }
+        let value = argument
+            .to_str()
+            .and_then(|text| text.strip_prefix(OPTION)?.strip_prefix('='))
+            .map(OsString::from);
+        if argument != OsStr::new(OPTION) && value.is_none() {
+            rest.push(argument);
+            continue;
+        }
+        let value = value.or_else(|| arguments.next());
+        let Some(value) = value.filter(|value| !value.is_empty()) else {
+            return Err(ConfigError(vec![
+                "--config names no file: --config FILE".to_owned(),
+            ]));
+        };
+        path = Some(PathBuf::from(value));
+    }
+    rest.extend(arguments);
+    Ok((path, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_named_anywhere_before_two_dashes() {
+        let words = |text: &str| text.split_whitespace().map(OsString::from).collect::<Vec<_>>();
+        for (typed, path, rest) in [
+            ("logq -c a", None, "logq -c a"),
+            ("logq --config f -c a", Some("f"), "logq -c a"),
+            ("logq view mine --config=f -c a", Some("f"), "logq view mine -c a"),
+            ("logq --config f -- --config g", Some("f"), "logq -- --config g"),
+        ] {
+            let found = named(words(typed)).unwrap();
+            assert_eq!(found, (path.map(PathBuf::from), words(rest)), "{typed}");
+        }
+        for typed in ["logq --config", "logq --config="] {
+            assert!(named(words(typed)).is_err(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn the_usual_place_follows_the_specification() {
+        let at = |home: Option<&str>, xdg: Option<&str>| {
+            let (home, xdg) = (home.map(str::to_owned), xdg.map(str::to_owned));
+            usual(&move |name| match name {
+                "HOME" => home.clone(),
+                _ => xdg.clone(),
+            })
+        };
+        let path = |text: &str| Some(PathBuf::from(text));
+        assert_eq!(at(Some("/h"), None), path("/h/.config/logq/config.toml"));
+        assert_eq!(at(Some("/h"), Some("/x")), path("/x/logq/config.toml"));
+        assert_eq!(at(Some("/h"), Some("x")), path("/h/.config/logq/config.toml"));
+        assert_eq!(at(None, Some("")), None);
+    }
+}

@@ -1,0 +1,160 @@
+//! The options that can be settled: those of the command line that have a
+//! variable.
+
+use clap::{Arg, ArgAction, Command, error::ContextKind};
+
+use super::file::{File, Value};
+use crate::opensearch::Lookup;
+
+const PREFIX: &str = "LOGQ_";
+
+/// The options of a command line and of its subcommands that have a variable.
+pub struct Options {
+    arguments: Vec<(String, Arg)>,
+}
+
+/// What a key takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// `true` or `false`.
+    Bool,
+    /// A list of texts, or one.
+    List,
+    /// A text.
+    Text,
+    /// A number or a text.
+    Number,
+}
+
+/// The key of an option: `LOGQ_COLOR` is `color`.
+fn key(argument: &Arg) -> Option<String> {
+    let variable = argument.get_env()?.to_str()?;
+    variable.strip_prefix(PREFIX).map(str::to_ascii_lowercase)
+}
+
+/// The variable of a key: the one of `opensearch.url` is
+/// `LOGQ_OPENSEARCH_URL`.
+pub fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('.', "_").to_ascii_uppercase())
+}
+
+impl Options {
+    /// Those of this command line.
+    pub fn of(command: &Command) -> Self {
+        let mut arguments = Vec::new();
+        collect(command, &mut arguments);
+        Self { arguments }
+    }
+
+    /// The keys, in the order of the help.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.arguments.iter().map(|(key, _)| key.as_str())
+    }
+
+    /// The option of a key.
+    pub fn get(&self, key: &str) -> Option<&Arg> {
+        self.arguments
+            .iter()
+            .find(|(known, _)| known == key)
+            .map(|(_, argument)| argument)
+    }
+
+    /// Sees whether the variables hold what their options take.
+    pub fn check_environment(&self, environment: &Lookup<'_>, mistakes: &mut Vec<String>) {
+        for (key, argument) in &self.arguments {
+            let variable = variable(key);
+            let Some(text) = environment(&variable) else {
+                continue;
+            };
+            if let Err(why) = check(argument, &[text]) {
+                mistakes.push(format!("{variable}: {why}"));
+            }
+        }
+    }
+}
+
+fn collect(command: &Command, all: &mut Vec<(String, Arg)>) {
+    for argument in command.get_arguments() {
+        if let Some(key) = key(argument)
+            && !all.iter().any(|(known, _)| *known == key)
+        {
+            all.push((key, argument.clone()));
+        }
+    }
+    for inner in command.get_subcommands() {
+        collect(inner, all);
+    }
+}
+
+/// What an option takes.
+pub fn takes(argument: &Arg) -> Takes {
+    let parser = argument.get_value_parser().type_id();
+    if parser == std::any::TypeId::of::<bool>() {
+        Takes::Bool
+    } else if matches!(argument.get_action(), ArgAction::Append) {
+        Takes::List
+    } else if parser == std::any::TypeId::of::<usize>() {
+        Takes::Number
+    } else {
+        Takes::Text
+    }
+}
+
+/// Sees whether an option takes these values, as it does on the command line.
+///
+/// # Errors
+/// Why not.
+pub fn check(argument: &Arg, values: &[String]) -> Result<(), String> {
+    // Alone: what it may not stand beside says nothing of its values.
+    let alone = Arg::new("value")
+        .long("value")
+        .num_args(1)
+        .action(ArgAction::Append)
+        .allow_hyphen_values(true)
+        .value_parser(argument.get_value_parser().clone());
+    let delimiter = argument.get_value_delimiter();
+    let command = Command::new("logq").no_binary_name(true).arg(alone);
+    let words = values
+        .iter()
+        .flat_map(|value| match delimiter {
+            Some(delimiter) => value.split(delimiter).collect::<Vec<_>>(),
+            None => vec![value.as_str()],
+        })
+        .map(|value| format!("--value={value}"));
+    let Err(error) = command.try_get_matches_from(words) else {
+        return Ok(());
+    };
+    let given = values.join(",");
+    if let Some(clap::error::ContextValue::Strings(valid)) = error.get(ContextKind::ValidValue)
+        && !valid.is_empty()
+    {
+        return Err(format!("{given:?} is none of {}", valid.join(", ")));
+    }
+    let why = std::error::Error::source(&error).map(ToString::to_string);
+    Err(match why {
+        Some(why) => format!("{given:?}: {why}"),
+        None => format!("{given:?} cannot be its value"),
+    })
+}
+
+/// The command line with the file's values as defaults of its options.
+pub fn with_defaults(command: Command, file: &File) -> Command {
+    command
+        .mut_args(|argument| {
+            let value = key(&argument).and_then(|key| file.get(&key));
+            match value {
+                Some(value) => argument.default_values(texts(value)),
+                None => argument,
+            }
+        })
+        .mut_subcommands(|inner| with_defaults(inner, file))
+}
+
+/// A value as it would be typed.
+pub fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::Bool(value) => vec![value.to_string()],
+        Value::Text(text) => vec![text.clone()],
+        Value::List(texts) => texts.clone(),
+    }
+}

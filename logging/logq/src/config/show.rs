@@ -1,0 +1,92 @@
+//! `logq config`: what is settled, and by what.
+
+use std::io::{self, Write};
+
+use clap::Command;
+
+use super::{Config, Origin, connection, options, options::Options};
+use crate::opensearch::DEFAULT_URL;
+
+/// What is told in place of a secret.
+const HIDDEN: &str = "(set; not shown)";
+
+/// Writes every setting with what it is and what has settled it.
+///
+/// # Errors
+/// The output's.
+pub fn show(config: &Config, command: &Command, out: &mut impl Write) -> io::Result<()> {
+    match config.path() {
+        Some(path) => writeln!(out, "file: {}", terminal::escaped(&path.display().to_string()))?,
+        None => writeln!(out, "file: none")?,
+    }
+    let settings = settings(config, command);
+    let width = |part: fn(&Setting) -> usize| settings.iter().map(part).max().unwrap_or(0);
+    let (keys, values) = (width(|s| s.key.len()), width(|s| s.value.chars().count()).min(40));
+    for Setting { key, value, by } in &settings {
+        writeln!(out, "{key:<keys$}  {value:<values$}  {by}")?;
+    }
+    Ok(())
+}
+
+struct Setting {
+    key: String,
+    value: String,
+    by: String,
+}
+
+fn settings(config: &Config, command: &Command) -> Vec<Setting> {
+    let options = Options::of(command);
+    let of_options = options.keys().map(|key| {
+        let (value, origin) = option(config, &options, key);
+        (key.to_owned(), value, origin.to_string())
+    });
+    let of_connection = connection::keys().into_iter().map(|key| {
+        let (value, by) = match config.connection(&key) {
+            Some(_) if config.overruled(&key).is_none() && connection::is_secret(&key) => {
+                let origin = config.connection(&key).map(|(_, origin)| origin);
+                (HIDDEN.to_owned(), origin.unwrap_or(Origin::BuiltIn).to_string())
+            }
+            Some((value, origin)) => (value, origin.to_string()),
+            None => match config.overruled(&key) {
+                Some(variable) => (
+                    "-".to_owned(),
+                    format!("the file's is not taken beside {variable}"),
+                ),
+                None if key == "opensearch.url" => (DEFAULT_URL.to_owned(), Origin::BuiltIn.to_string()),
+                None => ("-".to_owned(), Origin::BuiltIn.to_string()),
+            },
+        };
+        (key, value, by)
+    });
+    of_options
+        .chain(of_connection)
+        .map(|(key, value, by)| Setting {
+            key,
+            value: terminal::escaped(&value),
+            by: terminal::escaped(&by),
+        })
+        .collect()
+}
+
+fn option(config: &Config, options: &Options, key: &str) -> (String, Origin) {
+    let variable = options::variable(key);
+    if let Some(value) = config.environment(&variable) {
+        return (value, Origin::Variable(variable));
+    }
+    if let Some(entry) = config.file.as_ref().and_then(|file| file.entry(key)) {
+        let value = options::texts(&entry.value).join(",");
+        return (value, Origin::File(entry.place.clone()));
+    }
+    let default: Vec<String> = options
+        .get(key)
+        .into_iter()
+        .flat_map(clap::Arg::get_default_values)
+        .map(|value| value.to_string_lossy().into_owned())
+        .collect();
+    let value = match (default.is_empty(), key) {
+        (true, "since") => crate::cli::USUAL_SINCE.to_owned(),
+        (true, _) => "-".to_owned(),
+        (false, _) => default.join(","),
+    };
+    (value, Origin::BuiltIn)
+}

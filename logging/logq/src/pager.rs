@@ -1,0 +1,225 @@
+//! What is more than a screen goes through the person's pager, as with git.
+
+use std::{
+    ffi::OsStr,
+    io::{self, ErrorKind, StdoutLock, Write},
+    process::{self, Child, ChildStdin, Command, Stdio},
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The pager where none is named.
+const LESS: &str = "less";
+
+/// What pagers are told unless the person has told them: less ends where all
+/// fits the screen (F), shows colours (R) and leaves the lines on the terminal (X).
+const SETTINGS: [(&str, &str); 2] = [("LESS", "FRX"), ("LV", "-c")];
+
+/// Which pager, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pager {
+    /// On a terminal, the one that `PAGER` names, or less.
+    Auto,
+    /// The same, on a terminal or not.
+    Always,
+    /// None.
+    Never,
+    /// On a terminal, this one: a program and its arguments.
+    Named(Vec<String>),
+}
+
+impl FromStr for Pager {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim() {
+            "auto" => Ok(Self::Auto),
+            "always" => Ok(Self::Always),
+            // As git has it.
+            "never" | "" | "cat" => Ok(Self::Never),
+            command => match shlex::split(command) {
+                Some(words) if !words.is_empty() => Ok(Self::Named(words)),
+                _ => Err("a quotation mark is missing"),
+            },
+        }
+    }
+}
+
+/// Where lines go.
+pub enum Output {
+    /// Standard output.
+    Straight(StdoutLock<'static>),
+    /// A pager. It is waited for when this is dropped.
+    Paged(Paged),
+}
+
+impl Output {
+    /// Standard output.
+    #[must_use]
+    pub fn straight() -> Self {
+        Self::Straight(io::stdout().lock())
+    }
+
+    /// A pager, if one is wanted here and can be run. `terminal`: whether
+    /// standard output is one; `plain`: whether what is written is for people.
+    #[must_use]
+    pub fn new(pager: &Pager, terminal: bool, plain: bool) -> (Self, Option<String>) {
+        let wanted = match pager {
+            Pager::Never => false,
+            Pager::Always => true,
+            Pager::Auto | Pager::Named(_) => terminal && plain && !is_dumb(),
+        };
+        let words = if wanted { words(pager) } else { Vec::new() };
+        let Some((program, arguments)) = words.split_first() else {
+            return (Self::straight(), None);
+        };
+        match Paged::start(program, arguments) {
+            Ok(paged) => (Self::Paged(paged), None),
+            // Nobody has asked for less.
+            Err(_) if program == LESS => (Self::straight(), None),
+            Err(error) => {
+                let note = format!("the pager {program} cannot be run: {error}");
+                (Self::straight(), Some(note))
+            }
+        }
+    }
+}
+
+fn words(pager: &Pager) -> Vec<String> {
+    if let Pager::Named(words) = pager {
+        return words.clone();
+    }
+    match std::env::var("PAGER").ok().map(|text| text.parse()) {
+        Some(Ok(Pager::Named(words))) => words,
+        Some(Ok(Pager::Never)) => Vec::new(),
+        _ => vec![LESS.to_owned()],
+    }
+}
+
+/// Whether the terminal can show no more than lines.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term == OsStr::new("dumb"))
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Straight(out) => out.write(bytes),
+            Self::Paged(paged) => paged.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Straight(out) => out.flush(),
+            // What is in a pipe needs no more.
+            Self::Paged(_) => Ok(()),
+        }
+    }
+}
+
+/// A pager that runs.
+pub struct Paged {
+    out: Option<ChildStdin>,
+    /// Nothing more is written, so its end is no surprise.
+    finished: Arc<AtomicBool>,
+    /// Ctrl-C was pressed, with which one tells a pager something else.
+    stopped: Arc<AtomicBool>,
+    waiter: Option<JoinHandle<()>>,
+}
+
+impl Paged {
+    fn start(program: &str, arguments: &[String]) -> io::Result<Self> {
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::piped());
+        for (name, value) in SETTINGS {
+            if std::env::var_os(name).is_none() {
+                command.env(name, value);
+            }
+        }
+        let stopped = Arc::new(AtomicBool::new(false));
+        heed_interrupts(Arc::clone(&stopped))?;
+        let mut child = command.spawn()?;
+        let finished = Arc::new(AtomicBool::new(false));
+        Ok(Self {
+            out: child.stdin.take(),
+            stopped,
+            waiter: Some(wait(child, Arc::clone(&finished))),
+            finished,
+        })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.out {
+            Some(out) if !self.stopped.load(Ordering::Relaxed) => out.write(bytes),
+            _ => Err(ErrorKind::BrokenPipe.into()),
+        }
+    }
+}
+
+impl Drop for Paged {
+    fn drop(&mut self) {
+        self.finished.store(true, Ordering::SeqCst);
+        self.out = None;
+        if let Some(waiter) = self.waiter.take() {
+            // It does not panic.
+            let _ = waiter.join();
+        }
+    }
+}
+
+/// Waits for the pager's end. Who leaves it has seen enough, also while the
+/// next line is still looked for.
+fn wait(mut child: Child, finished: Arc<AtomicBool>) -> JoinHandle<()> {
+    thread::spawn(move || {
+        let ended = child.wait();
+        if !finished.load(Ordering::SeqCst) && ended.is_ok_and(|status| status.success()) {
+            process::exit(0);
+        }
+    })
+}
+
+/// Ctrl-C reaches the pager too, which stays; it must not be left without us.
+/// No more lines are written from then on.
+fn heed_interrupts(stopped: Arc<AtomicBool>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut interrupts = {
+        let _entered = runtime.enter();
+        signal(SignalKind::interrupt())?
+    };
+    thread::spawn(move || {
+        while runtime.block_on(interrupts.recv()).is_some() {
+            stopped.store(true, Ordering::Relaxed);
+        }
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pager_is_named_as_in_a_shell() {
+        let named = |words: &[&str]| Ok(Pager::Named(words.iter().map(|word| (*word).into()).collect()));
+        for (typed, meant) in [
+            ("auto", Ok(Pager::Auto)),
+            ("never", Ok(Pager::Never)),
+            ("", Ok(Pager::Never)),
+            ("cat", Ok(Pager::Never)),
+            ("less -S", named(&["less", "-S"])),
+            ("'my pager' -x", named(&["my pager", "-x"])),
+            ("less '", Err("a quotation mark is missing")),
+        ] {
+            assert_eq!(typed.parse::<Pager>(), meant, "{typed:?}");
+        }
+    }
+}

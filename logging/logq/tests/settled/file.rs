@@ -1,0 +1,249 @@
+//! The file and the variables.
+
+use std::fs;
+
+use crate::{Home, chmod};
+
+/// Every key, and what it looks like.
+const FULL: &str = r#"
+output = "logfmt"
+color = "never"
+utc = true
+fields = ["message", "level"]
+hide = "kubernetes"
+since = "4h"
+namespace = ["photos"]
+pager = "less -S"
+
+[opensearch]
+url = "https://logs.example:9200"
+username = "reader"
+password_file = "password"
+
+[views.mine]
+about = "what I look at"
+options = ["--component", "irmgard", "--field", "duration_seconds>=0.5"]
+
+[views.short]
+options = "-c postgres --grep 'duration: 12.5 ms'"
+"#;
+
+#[test]
+fn what_is_typed_wins_over_variables_over_the_file_over_what_is_built_in() {
+    let home = Home::with("output = \"logfmt\"\nutc = true\n");
+    let pods = home.pods.to_str().unwrap();
+    let first = |output: &str| output.lines().next().unwrap_or_default().to_owned();
+    let shown = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let all = [&["-c", "postgres", pods], arguments].concat();
+        let output = home.logq(&all).envs(variables.iter().copied()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", home.errors(&output));
+        first(&home.out(&output))
+    };
+    let by_file = shown(&[], &[]);
+    assert!(by_file.starts_with("@timestamp=2026"), "{by_file}");
+    let by_variable = shown(&[], &[("LOGQ_OUTPUT", "raw")]);
+    assert!(by_variable.starts_with("{\"application_name\""), "{by_variable}");
+    let typed = shown(&["-o", "jsonl"], &[("LOGQ_OUTPUT", "raw")]);
+    assert!(typed.starts_with("{\"@timestamp\""), "{typed}");
+    let built_in = shown(&[], &[("LOGQ_CONFIG", "")]);
+    assert!(built_in.contains("10:00:03.000 INFO  postgres"), "{built_in}");
+    // A switch can be turned back.
+    let zone = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let variables = [&[("TZ", "Asia/Tokyo"), ("LOGQ_OUTPUT", "pretty")], variables].concat();
+        shown(arguments, &variables).split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(zone(&[], &[]), "10:00:03.000");
+    assert_eq!(zone(&["--utc=false"], &[]), "19:00:03.000");
+    assert_eq!(zone(&[], &[("LOGQ_UTC", "0")]), "19:00:03.000");
+    assert_eq!(zone(&["--utc"], &[("LOGQ_UTC", "0")]), "10:00:03.000");
+}
+
+#[test]
+fn another_file_can_be_named_and_none() {
+    let home = Home::with("output = \"logfmt\"\n");
+    let other = home.path().join("other.toml");
+    fs::write(&other, "output = \"raw\"\n").unwrap();
+    let other = other.to_str().unwrap();
+    let xdg = home.path().join("xdg/logq");
+    fs::create_dir_all(&xdg).unwrap();
+    fs::write(xdg.join("config.toml"), "output = \"json\"\n").unwrap();
+    let xdg = home.path().join("xdg");
+    let xdg = xdg.to_str().unwrap();
+    let of = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let output = home
+            .logq(&[arguments, ["config"].as_slice()].concat())
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        let out = home.out(&output);
+        let line = out.lines().find(|line| line.starts_with("output "));
+        line.unwrap_or_else(|| panic!("{out}{}", home.errors(&output)))
+            .split_whitespace()
+            .skip(1)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(of(&[], &[]), "logfmt HOME/.config/logq/config.toml:1");
+    assert_eq!(
+        of(&[], &[("XDG_CONFIG_HOME", xdg)]),
+        "json HOME/xdg/logq/config.toml:1"
+    );
+    assert_eq!(of(&["--config", other], &[]), "raw HOME/other.toml:1");
+    assert_eq!(of(&[], &[("LOGQ_CONFIG", other)]), "raw HOME/other.toml:1");
+    assert_eq!(of(&[], &[("LOGQ_CONFIG", "")]), "pretty default");
+    assert_eq!(of(&[], &[("LOGQ_OUTPUT", "json")]), "json LOGQ_OUTPUT");
+
+    let output = home
+        .logq(&["--config", "/nowhere.toml", "config"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        home.errors(&output)
+            .starts_with("logq: error: /nowhere.toml: the configuration cannot be read: "),
+        "{}",
+        home.errors(&output)
+    );
+}
+
+#[test]
+fn what_is_in_force_is_shown_and_no_secret() {
+    let home = Home::with(FULL);
+    fs::write(home.path().join(".config/logq/password"), "hunter2\n").unwrap();
+    let show = |variables: &[(&str, &str)]| {
+        let output = home
+            .logq(&["config"])
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        assert_eq!(home.errors(&output), "");
+        // The columns are as wide as the home's path.
+        home.out(&output)
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ") + "\n")
+            .collect::<String>()
+    };
+    insta::assert_snapshot!("settled", show(&[("LOGQ_COLOR", "always")]));
+    let secrets = show(&[
+        ("LOGQ_OPENSEARCH_URL", "http://localhost:9200"),
+        ("LOGQ_OPENSEARCH_USERNAME", "me"),
+        ("LOGQ_OPENSEARCH_PASSWORD", "hunter2"),
+    ]);
+    assert!(!secrets.contains("hunter2"), "{secrets}");
+    insta::assert_snapshot!("secrets", secrets);
+}
+
+#[test]
+fn mistakes_in_the_file_are_told_with_their_place() {
+    let home = Home::with(
+        r#"colour = "never"
+output = "yaml"
+utc = "yes"
+since = "soon"
+hide = [1]
+pager = "less '"
+namespace = 17
+[opensearch]
+pasword_file = "x"
+url = true
+password = "hunter2"
+[views.broker]
+options = ["-c", "x"]
+[views.one]
+about = 5
+[views.two]
+option = ["-c", "x"]
+[views.three]
+options = ["--levle", "warn"]
+[views.four]
+options = "trace 4bf92f35"
+[views.five]
+options = "-c 'x"
+[views]
+six = "-c x"
+"-seven" = { options = "-c x" }
+"#,
+    );
+    let output = home.logq(&["config"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(home.out(&output), "");
+    insta::assert_snapshot!("mistakes", home.errors(&output));
+
+    // Help is given all the same.
+    let output = home.logq(&["--help"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(
+        home.out(&output).contains("[env: LOGQ_SINCE=]"),
+        "{}",
+        home.out(&output)
+    );
+
+    fs::write(home.config(), "views = 3\nopensearch = \"x\"\n").unwrap();
+    let output = home.logq(&["config"]).output().unwrap();
+    insta::assert_snapshot!("mistakes_tables", home.errors(&output));
+    fs::write(home.config(), "utc = true\ncolor = never\n").unwrap();
+    let output = home.logq(&["config"]).output().unwrap();
+    insta::assert_snapshot!("mistakes_toml", home.errors(&output));
+}
+
+#[test]
+fn mistakes_in_variables_name_them() {
+    let home = Home::new();
+    for (variable, value, told) in [
+        (
+            "LOGQ_COLOR",
+            "red",
+            "LOGQ_COLOR: \"red\" is none of auto, always, never",
+        ),
+        (
+            "LOGQ_UTC",
+            "perhaps",
+            "LOGQ_UTC: \"perhaps\": value was not a boolean",
+        ),
+        (
+            "LOGQ_RETAIN_KEEP",
+            "ever",
+            "LOGQ_RETAIN_KEEP: \"ever\": a time is a whole number",
+        ),
+    ] {
+        let output = home.logq(&["config"]).env(variable, value).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{variable}");
+        let errors = home.errors(&output);
+        assert!(errors.starts_with(&format!("logq: error: {told}")), "{errors}");
+    }
+}
+
+#[test]
+fn a_password_in_the_file_needs_a_private_file() {
+    let home = Home::with("[opensearch]\nusername = \"reader\"\npassword = \"hunter2\"\n");
+    let output = home.logq(&["config"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        home.errors(&output),
+        "logq: error: HOME/.config/logq/config.toml:3: opensearch.password stands in a file that others may read (mode \
+         0644): chmod 600 HOME/.config/logq/config.toml, or put it in a file of its own and name that one in \
+         opensearch.password_file\n"
+    );
+    chmod(&home.config(), 0o600);
+    let output = home.logq(&["config"]).output().unwrap();
+    assert_eq!(home.errors(&output), "");
+    assert!(!home.out(&output).contains("hunter2"), "{}", home.out(&output));
+}
+
+#[test]
+fn mistakes_of_the_connection_name_the_file() {
+    let home = Home::with("[opensearch]\nurl = \"logs.example\"\nusername = \"reader\"\n");
+    let output = home.logq(&["--since", "1h"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    insta::assert_snapshot!("mistakes_connection", home.errors(&output));
+}
+
+#[test]
+fn a_namespace_that_is_settled_is_not_asked_of_files() {
+    let home = Home::with("namespace = \"elsewhere\"\nsince = \"1h\"\n");
+    let pods = home.pods.to_str().unwrap();
+    let output = home.logq(&["--stats", pods]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", home.errors(&output));
+    let output = home.logq(&["--stats", pods, "-n", "elsewhere"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+}

@@ -1,0 +1,216 @@
+//! What goes through the pager, on a real pseudo-terminal.
+
+use std::{
+    fs::{self, File},
+    io::Read,
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+};
+
+use nix::pty::openpty;
+
+use crate::{Home, chmod};
+
+/// What was on the terminal, on standard error, and the exit status.
+struct Seen {
+    terminal: String,
+    errors: String,
+    code: Option<i32>,
+}
+
+/// Runs a command with a terminal as its standard output.
+fn on_terminal(command: &mut Command) -> Seen {
+    let terminal = openpty(None, None).unwrap();
+    let mut child = command
+        .env("TERM", "xterm")
+        .stdin(Stdio::null())
+        .stdout(Stdio::from(terminal.slave))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The terminal ends when nobody holds its other side.
+    command.stdout(Stdio::null());
+    let mut shown = File::from(terminal.master);
+    let reader = thread::spawn(move || {
+        let mut all = Vec::new();
+        // At its end a terminal fails (EIO).
+        let _ = shown.read_to_end(&mut all);
+        String::from_utf8_lossy(&all).replace("\r\n", "\n")
+    });
+    let mut errors = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    let code = child.wait().unwrap().code();
+    Seen {
+        terminal: reader.join().unwrap(),
+        errors,
+        code,
+    }
+}
+
+/// A pager that says that it is one, and what it is told.
+fn pager(home: &Home, script: &str) -> String {
+    let path = home.path().join("pager");
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    chmod(&path, 0o755);
+    path.to_str().unwrap().to_owned()
+}
+
+const SAYS: &str = "echo \"PAGED $1 LESS=$LESS LV=$LV\"\ncat";
+
+#[test]
+fn people_s_lines_go_through_it_on_a_terminal() {
+    let home = Home::new();
+    let says = pager(&home, SAYS);
+    let pods = home.pods.to_str().unwrap();
+    let logq = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let all = [arguments, &["-c", "postgres", pods]].concat();
+        on_terminal(home.logq(&all).envs(variables.iter().copied()))
+    };
+    let own = [("LOGQ_PAGER", says.as_str())];
+    let other = [("PAGER", says.as_str())];
+    let named = format!("'{says}' first");
+    let both = [("LOGQ_PAGER", named.as_str()), ("PAGER", "false"), ("LESS", "S")];
+    let none = [("LOGQ_PAGER", "never"), ("PAGER", says.as_str())];
+    let cat = [("PAGER", "cat")];
+    for (arguments, variables, first) in [
+        ([].as_slice(), own.as_slice(), "PAGED  LESS=FRX LV=-c"),
+        (&[], &other, "PAGED  LESS=FRX LV=-c"),
+        (&[], &both, "PAGED first LESS=S LV=-c"),
+        (&["--stats"], &own, "PAGED  LESS=FRX LV=-c"),
+        (&["--pager", &says], &[], "PAGED  LESS=FRX LV=-c"),
+        (&[], &none, ""),
+        (&[], &cat, ""),
+        (&["--no-pager"], &own, ""),
+        (&["--pager", "never"], &own, ""),
+        (&["-o", "jsonl"], &own, ""),
+        (&["-o", "raw"], &own, ""),
+    ] {
+        let seen = logq(arguments, variables);
+        assert_eq!(seen.code, Some(0), "{arguments:?}: {}", seen.errors);
+        let paged = seen.terminal.lines().next().unwrap_or_default();
+        if first.is_empty() {
+            assert!(!paged.contains("PAGED"), "{arguments:?} {variables:?}: {paged}");
+        } else {
+            assert_eq!(paged, first, "{arguments:?} {variables:?}");
+        }
+        let lines = seen.terminal.lines().count() - usize::from(!first.is_empty());
+        assert!(lines >= 2, "{arguments:?}: {}", seen.terminal);
+    }
+    // A pipe is no terminal, unless it shall be.
+    for (arguments, paged) in [([].as_slice(), false), (&["--pager", "always"], true)] {
+        let all = [arguments, &["-c", "postgres", pods]].concat();
+        let output = home.logq(&all).env("PAGER", &says).output().unwrap();
+        assert_eq!(home.out(&output).contains("PAGED"), paged, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_trace_goes_through_it_and_standard_input_does_not() {
+    let home = Home::new();
+    let says = pager(&home, SAYS);
+    let pods = home.pods.to_str().unwrap();
+    let seen = on_terminal(home.logq(&["trace", "4bf92f35", pods]).env("PAGER", &says));
+    assert!(seen.terminal.starts_with("PAGED"), "{}", seen.terminal);
+    let file = home.path().join("a.log");
+    fs::write(&file, "one\ntwo\n").unwrap();
+    let mut command = home.logq(&["-"]);
+    command.env("PAGER", &says);
+    let seen = with_input(&mut command, &file);
+    assert!(
+        seen.terminal.contains("two") && !seen.terminal.contains("PAGED"),
+        "{}",
+        seen.terminal
+    );
+}
+
+/// As [`on_terminal`], with a file at standard input.
+fn with_input(command: &mut Command, input: &Path) -> Seen {
+    let shell = format!("exec \"$0\" \"$@\" < {}", input.display());
+    let mut through = Command::new("sh");
+    through
+        .args(["-c", &shell])
+        .arg(command.get_program())
+        .args(command.get_args());
+    through.env_clear();
+    through.envs(
+        command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    on_terminal(&mut through)
+}
+
+#[test]
+fn what_else_is_to_be_known_is_told_after_it() {
+    let home = Home::new();
+    let says = pager(&home, "cat > /dev/null\necho paged >&2");
+    let pods = home.pods.to_str().unwrap();
+    let seen = on_terminal(home.logq(&["--limit", "3", pods]).env("PAGER", &says));
+    assert_eq!(seen.errors, "paged\nlogq: 3 of 10 lines shown\n");
+}
+
+#[test]
+fn a_pager_that_is_missing_is_no_error() {
+    let home = Home::new();
+    let pods = home.pods.to_str().unwrap();
+    let mut command = home.logq(&["-c", "postgres", pods]);
+    let seen = on_terminal(command.env("PAGER", "/nowhere/less -R"));
+    assert_eq!(seen.code, Some(0));
+    assert_eq!(seen.terminal.lines().count(), 2, "{}", seen.terminal);
+    assert_eq!(
+        seen.errors,
+        "logq: the pager /nowhere/less cannot be run: No such file or directory (os error 2)\n"
+    );
+    // That less is not there is nobody's mistake.
+    let mut command = home.logq(&["-c", "postgres", pods]);
+    let seen = on_terminal(command.env("PATH", "/nowhere"));
+    assert_eq!((seen.code, seen.errors.as_str()), (Some(0), ""));
+    assert_eq!(seen.terminal.lines().count(), 2, "{}", seen.terminal);
+    let mut command = home.logq(&["-c", "postgres", pods]);
+    let seen = on_terminal(command.env("PAGER", "less '"));
+    assert_eq!(seen.code, Some(0));
+}
+
+#[test]
+fn who_leaves_it_ends_logq_quietly() {
+    let home = Home::new();
+    let file = home.path().join("long.log");
+    fs::write(&file, "a line of text\n".repeat(200_000)).unwrap();
+    let first = pager(&home, "read line\necho \"$line\"");
+    let seen = on_terminal(home.logq(&[file.to_str().unwrap()]).env("PAGER", &first));
+    assert_eq!((seen.code, seen.errors.as_str()), (Some(0), ""));
+    assert_eq!(seen.terminal.lines().count(), 1, "{}", seen.terminal);
+}
+
+/// Also while no line is found, so that nothing is written.
+#[test]
+fn who_leaves_it_need_not_wait_for_the_next_line() {
+    let home = Home::new();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let leaves = pager(&home, "exit 0");
+    let mut command = home.logq(&["--since", "1h"]);
+    command
+        .env("PAGER", &leaves)
+        .env("LOGQ_OPENSEARCH_URL", url)
+        .env("LOGQ_OPENSEARCH_TIMEOUT", "3600");
+    let seen = on_terminal(&mut command);
+    assert_eq!((seen.code, seen.errors.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn less_shows_what_fits_the_screen_and_ends() {
+    if !Path::new("/usr/bin/less").exists() {
+        return local::not_tested("less as the pager: there is no /usr/bin/less");
+    }
+    let home = Home::new();
+    let pods = home.pods.to_str().unwrap();
+    let seen = on_terminal(&mut home.logq(&["-c", "postgres", "--color", "always", pods]));
+    assert_eq!((seen.code, seen.errors.as_str()), (Some(0), ""));
+    assert!(
+        seen.terminal.contains("d1 duration") && seen.terminal.contains("\u{1b}["),
+        "{}",
+        seen.terminal
+    );
+}

@@ -1,0 +1,114 @@
+//! Views that ship, and one's own.
+
+use crate::Home;
+
+const OWN: &str = r#"
+[views.slow]
+about = "half a second or more"
+options = ["-c", "irmgard", "--field", "duration_seconds>=0.5", "-o", "raw"]
+
+[views.database]
+options = "-c postgres --grep 'duration: 12.5 ms'"
+"#;
+
+#[test]
+fn views_are_listed_with_where_they_come_from() {
+    let home = Home::with(OWN);
+    let output = home.logq(&["view"]).output().unwrap();
+    insta::assert_snapshot!("views", home.out(&output));
+}
+
+#[test]
+fn own_views_find_what_they_say_and_what_is_typed_wins() {
+    let home = Home::with(OWN);
+    let pods = home.pods.to_str().unwrap();
+    let found = |arguments: &[&str]| {
+        let all = [&["view"], arguments, &[pods]].concat();
+        let output = home.logq(&all).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", home.errors(&output));
+        home.out(&output)
+    };
+    assert_eq!(found(&["slow"]).lines().count(), 2);
+    let typed = found(&["slow", "-o", "jsonl", "--fields", "message", "--level", "warn"]);
+    assert_eq!(typed, "{\"message\":\"i3 slow request timed out\"}\n");
+    assert!(found(&["database"]).contains("d1 duration: 12.5 ms"));
+
+    let output = home.logq(&["view", "slwo"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    insta::assert_snapshot!("view_unknown", home.errors(&output));
+    let output = home.logq(&["view", "slow", "--levle", "warn"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        home.errors(&output).contains("'--level'"),
+        "{}",
+        home.errors(&output)
+    );
+}
+
+/// Lines as the services write them (`api/observe.rs`, `results/consume.rs`
+/// of irmgard, `job/report.rs` of the anonymizer) and the broker does: name,
+/// and the line.
+const SERVICES: &[(&str, &str)] = &[
+    (
+        "quick",
+        r#"{"@timestamp":"2026-11-22T10:00:00.000001Z","level":"info","message":"request answered","component":"irmgard","kubernetes":{"labels":{"irmgard.dev/uses-queue":"rabbitmq","irmgard.dev/uses-database":"postgres"}},"http":{"request":{"method":"POST"},"response":{"status_code":202},"route":"/photos"},"duration_seconds":0.041,"outcome":"stored"}"#,
+    ),
+    (
+        "slow",
+        r#"{"@timestamp":"2026-11-22T10:00:01.000001Z","level":"info","message":"request answered","component":"irmgard","http":{"request":{"method":"POST"},"response":{"status_code":202},"route":"/photos"},"duration_seconds":1.2,"outcome":"stored"}"#,
+    ),
+    (
+        "job",
+        r#"{"@timestamp":"2026-11-22T10:00:02.000001Z","level":"info","message":"anonymised a photo","component":"anonymizer","photo":{"id":17},"duration_seconds":2.1,"outcome":"anonymized"}"#,
+    ),
+    (
+        "worker-failed",
+        r#"{"@timestamp":"2026-11-22T10:00:03.000001Z","level":"warn","message":"the photo cannot be anonymised; its original stays","component":"anonymizer","photo":{"id":18},"duration_seconds":0.1,"failure":{"reason":"corrupt-image","detail":"x"},"outcome":"failed"}"#,
+    ),
+    (
+        "failed",
+        r#"{"@timestamp":"2026-11-22T10:00:04.000001Z","level":"warn","message":"photo failed","component":"irmgard","photo":{"id":18},"failure":{"reason":"corrupt-image","detail":"x"},"outcome":"failed"}"#,
+    ),
+    (
+        "no-broker",
+        r#"{"@timestamp":"2026-11-22T10:00:05.000001Z","level":"warn","message":"no connection to RabbitMQ: trying again","component":"anonymizer","link":"jobs","error":{"message":"refused"}}"#,
+    ),
+    (
+        "closed",
+        r#"{"time":"2026-11-22 10:00:06.000000+00:00","level":"warning","msg":"closing AMQP connection <0.9.0> (10.0.0.7:5 -> 10.0.0.8:5672): client unexpectedly closed TCP connection","pid":"<0.9.0>","domain":"rabbitmq.connection"}"#,
+    ),
+    (
+        "accepted",
+        r#"{"time":"2026-11-22 10:00:07.000000+00:00","level":"info","msg":"accepting AMQP connection <0.9.0> (10.0.0.7:5 -> 10.0.0.8:5672)","pid":"<0.9.0>","domain":"rabbitmq.connection"}"#,
+    ),
+    (
+        "statement",
+        r#"{"timestamp":"2026-11-22 10:00:08.000 UTC","error_severity":"LOG","message":"duration: 1200.5 ms  statement: COMMIT","pid":7}"#,
+    ),
+];
+
+#[test]
+fn views_that_ship_find_what_they_are_for() {
+    let home = Home::new();
+    let file = home.path().join("services.log");
+    let lines: Vec<&str> = SERVICES.iter().map(|(_, line)| *line).collect();
+    std::fs::write(&file, lines.join("\n")).unwrap();
+    for (view, wanted) in [
+        ("webservice-db", "quick slow failed statement"),
+        ("failed-photos", "worker-failed failed"),
+        ("slow-requests", "slow"),
+        ("broker", "worker-failed failed no-broker closed"),
+        ("trouble", "worker-failed failed no-broker closed"),
+    ] {
+        let output = home
+            .logq(&["view", view, "-o", "raw", file.to_str().unwrap()])
+            .output()
+            .unwrap();
+        let out = home.out(&output);
+        let names = out.lines().map(|line| {
+            let found = SERVICES.iter().find(|(_, known)| *known == line);
+            found.map_or("?", |(name, _)| *name)
+        });
+        assert_eq!(names.collect::<Vec<_>>().join(" "), wanted, "{view}");
+    }
+}
