@@ -4,11 +4,13 @@
 //! `source` (OpenSearch, pods, files) → `filter` (what the source could not
 //! leave out) → `search` (which of it) → `render` or `summary` → `pager`.
 //! `follow` takes the place of `search` for lines that are still to come;
-//! `config` is what a person has settled once; `admin` stands beside it all.
+//! `config` is what a person has settled once; `admin` and `doctor` stand
+//! beside it all.
 
 pub mod admin;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod filter;
 pub mod follow;
 pub mod import;

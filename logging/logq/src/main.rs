@@ -11,6 +11,7 @@ use logq::{
     admin::Admin,
     cli::{self, Cli, Colour, Command, Search, expanded, time::Clock},
     config::{self, Config, ConfigError},
+    doctor::{self, Doctor},
     follow::{self, NoFollow, Told},
     import::{self, Following, import},
     opensearch::Client,
@@ -89,6 +90,7 @@ fn run(cli: Cli, config: &Config) -> Result<Outcome, SearchError> {
             positions,
         }) => bring(&files, follow, positions.as_deref(), config),
         Some(Command::Admin(task)) => administer(&task, config),
+        Some(Command::Doctor(asked)) => examine(&asked, config),
         Some(Command::Config) => {
             let mut out = BufWriter::new(io::stdout().lock());
             config::show(config, &Cli::command(), &mut out)?;
@@ -124,7 +126,26 @@ fn administer(task: &Admin, config: &Config) -> Result<Outcome, SearchError> {
     Ok(Outcome::something())
 }
 
-fn bring(files: &[PathBuf], follow: bool, positions: Option<&Path>, config: &Config) -> Result<Outcome, SearchError> {
+fn examine(asked: &Doctor, config: &Config) -> Result<Outcome, SearchError> {
+    let report = runtime()?.block_on(doctor::examine(asked, config));
+    let mut out = BufWriter::new(io::stdout().lock());
+    match asked.output {
+        doctor::Form::Pretty => report.write(&palette(asked.color), &mut out)?,
+        doctor::Form::Json => writeln!(out, "{}", terminal::escaped(&report.json().to_string()))?,
+    }
+    out.flush()?;
+    Ok(Outcome {
+        status: Some(report.status()),
+        ..Outcome::default()
+    })
+}
+
+fn bring(
+    files: &[PathBuf],
+    follow: bool,
+    positions: Option<&Path>,
+    config: &Config,
+) -> Result<Outcome, SearchError> {
     let client = client(config)?;
     let imported = runtime()?.block_on(async {
         if !follow {
@@ -178,7 +199,7 @@ fn lines(search: Search, config: &Config) -> Result<Outcome, SearchError> {
     }
     let style = Style {
         output: search.show.output,
-        palette: palette(search),
+        palette: palette(search.show.color),
         utc: search.show.utc,
         chosen: Chosen::new(&search.show.fields, &search.show.hide)?,
         terminal: io::stdout().is_terminal(),
@@ -217,7 +238,7 @@ fn trace(id: String, mut search: Search, config: &Config) -> Result<Outcome, Sea
         search::files::trace(&search, &wanted)?
     };
     let mut out = output(&search);
-    waterfall::draw(&entries, &palette(&search), search.show.utc, &mut out)?;
+    waterfall::draw(&entries, &palette(search.show.color), search.show.utc, &mut out)?;
     out.flush()?;
     Ok(outcome)
 }
@@ -242,8 +263,8 @@ fn wanted(search: &Search) -> Result<Wanted, SearchError> {
     Ok(Wanted::of(&search.select, &search.window, &clock)?)
 }
 
-fn palette(search: &Search) -> Palette {
-    let coloured = match search.show.color {
+fn palette(colour: Colour) -> Palette {
+    let coloured = match colour {
         Colour::Always => true,
         Colour::Never => false,
         Colour::Auto => {
@@ -282,7 +303,9 @@ fn told(outcome: &Outcome) -> u8 {
     if outcome.shown < outcome.found {
         say(&format!("{} of {} lines shown", outcome.shown, outcome.found));
     }
-    if !outcome.errors.is_empty() {
+    if let Some(status) = outcome.status {
+        status
+    } else if !outcome.errors.is_empty() {
         ERROR
     } else if outcome.found > 0 {
         FOUND

@@ -17,6 +17,8 @@ pub struct Options {
     pub roles: bool,
     /// The policy of index state management, in place of `retain`.
     pub ism: bool,
+    /// Nothing is done; it is only told.
+    pub dry_run: bool,
 }
 
 /// How often a piece is put again that an older release overwrote meanwhile.
@@ -33,26 +35,35 @@ pub async fn bootstrap(
     options: Options,
     say: &mut (dyn FnMut(Outcome) -> Result<()> + Send),
 ) -> Result<()> {
+    let dry_run = options.dry_run;
+    let mut whole = true;
     for piece in pieces()? {
-        say(Outcome::new(piece.title(), put(client, &piece).await?))?;
+        let state = put(client, &piece, dry_run).await?;
+        whole &= !matches!(state, State::Would(_));
+        say(Outcome::new(piece.title(), state))?;
     }
-    if options.roles {
+    if options.roles && !dry_run {
         extras::roles(client, say).await?;
     }
-    if options.ism {
+    if options.ism && !dry_run {
         extras::policy(client, say).await?;
     }
-    let template = streams::template(client).await?;
+    // What streams are compared with is what the templates there come to: with others, only whether they are there counts.
+    let template = if whole {
+        Some(streams::template(client).await?)
+    } else {
+        None
+    };
     for stream in data_streams() {
-        streams::prepare(client, &stream, &template, say).await?;
+        streams::prepare(client, &stream, template.as_ref(), dry_run, say).await?;
     }
-    if options.ism {
+    if options.ism && !dry_run {
         extras::manage_streams(client, say).await?;
     }
     Ok(())
 }
 
-async fn put(client: &Client, piece: &Piece) -> Result<State> {
+async fn put(client: &Client, piece: &Piece, dry_run: bool) -> Result<State> {
     let ours = piece.body.get("version").and_then(Value::as_u64);
     let mut done = None;
     for _ in 0..TRIES {
@@ -81,6 +92,9 @@ async fn put(client: &Client, piece: &Piece) -> Result<State> {
                 })
             }
         };
+        if dry_run {
+            return Ok(state.would());
+        }
         let what = format!("take the {}", piece.title());
         client
             .ask(&what, Method::Put, &piece.path(), &[], Some(&piece.body))

@@ -39,11 +39,25 @@ pub struct BootstrapArgs {
     /// Put a policy of index state management too; it takes the place of `logq admin retain`.
     #[arg(long, env = "LOGQ_BOOTSTRAP_ISM")]
     pub ism: bool,
+    /// Say what would be done to templates, pipeline and streams, and do nothing.
+    #[arg(long, conflicts_with_all = ["roles", "ism"])]
+    pub dry_run: bool,
 }
 
 /// Arguments of `retain`.
 #[derive(Clone, Debug, Args)]
 pub struct RetainArgs {
+    /// How much and how long.
+    #[command(flatten)]
+    pub policy: Policy,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// How much is kept in an index, and how long.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Policy {
     /// A new index when the written one is as big as this.
     #[arg(
         long,
@@ -63,9 +77,6 @@ pub struct RetainArgs {
     /// How long lines are kept at least: an index is deleted when its last line is older than this.
     #[arg(long, value_name = "TIME", default_value = "30d", env = "LOGQ_RETAIN_KEEP")]
     pub keep: Age,
-    /// Say what would be done, and do nothing.
-    #[arg(long)]
-    pub dry_run: bool,
 }
 
 impl Admin {
@@ -89,14 +100,15 @@ impl Admin {
                     let options = Options {
                         roles: arguments.roles,
                         ism: arguments.ism,
+                        dry_run: arguments.dry_run,
                     };
                     bootstrap(client, options, &mut say).await
                 }
                 Command::Retain(arguments) => {
                     let limits = Limits {
-                        rollover_size: arguments.rollover_size,
-                        rollover_age: arguments.rollover_age,
-                        keep: arguments.keep,
+                        rollover_size: arguments.policy.rollover_size,
+                        rollover_age: arguments.policy.rollover_age,
+                        keep: arguments.policy.keep,
                         dry_run: arguments.dry_run,
                     };
                     retain(client, limits, &mut say).await

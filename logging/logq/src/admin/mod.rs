@@ -18,11 +18,11 @@ mod streams;
 use std::io;
 
 pub use bootstrap::{Options, bootstrap};
-pub use cli::{Admin, BootstrapArgs, Command, RetainArgs};
+pub use cli::{Admin, BootstrapArgs, Command, Policy, RetainArgs};
 pub use desired::{PIPELINE, POLICY, Piece, Sort, TEMPLATE, data_streams, pieces, version};
 pub use measure::{Age, Size};
 pub use outcome::{Outcome, State};
-pub use retain::{Limits, retain};
+pub use retain::{Index, Limits, indices, now, retain};
 
 /// Why a task of an administrator's was not done.
 #[derive(Debug, thiserror::Error)]

@@ -28,6 +28,17 @@ pub enum State {
     Would(String),
 }
 
+impl State {
+    /// What would be done, told by a dry run in place of what was done.
+    pub(super) fn would(self) -> Self {
+        match self {
+            Self::Created => Self::Would("be created: it is not there".into()),
+            Self::Changed(how) => Self::Would(format!("be changed: {how}")),
+            other => other,
+        }
+    }
+}
+
 impl Outcome {
     pub(super) fn new(what: impl Into<String>, state: State) -> Self {
         Self {

@@ -27,12 +27,28 @@ pub struct Limits {
 }
 
 /// One backing index.
-struct Index {
-    name: String,
-    /// Milliseconds since 1970, by OpenSearch's clock.
-    created: u64,
-    lines: u64,
-    size: Size,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    /// Its name.
+    pub name: String,
+    /// When it was made: milliseconds since 1970, by OpenSearch's clock.
+    pub created: u64,
+    /// Lines in it.
+    pub lines: u64,
+    /// Bytes that they take, copies not counted.
+    pub size: Size,
+}
+
+/// The backing indices of a data stream, the oldest first; the last one is
+/// written to. None where the stream is not there.
+///
+/// # Errors
+/// [`super::Error`].
+pub async fn indices(client: &Client, stream: &str) -> Result<Option<Vec<Index>>> {
+    match streams::find(client, stream).await? {
+        Some(there) => describe(client, stream, there.indices).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Rolls over and deletes, and tells `say` of each stream and index what
@@ -71,11 +87,10 @@ async fn one(
     say: &mut (dyn FnMut(Outcome) -> Result<()> + Send),
 ) -> Result<()> {
     let title = format!("data stream {stream}");
-    let Some(there) = streams::find(client, stream).await? else {
+    let Some(indices) = indices(client, stream).await? else {
         let why = "it is not there: run `logq admin bootstrap`";
         return say(Outcome::new(title, State::Left(why.into())));
     };
-    let indices = describe(client, stream, there.indices).await?;
     let Some((written, filled)) = indices.split_last() else {
         return Ok(());
     };
@@ -157,7 +172,10 @@ async fn describe(client: &Client, stream: &str, names: Vec<String>) -> Result<V
 
 /// The time by the clock that indices' ages are counted by, milliseconds
 /// since 1970.
-async fn now(client: &Client) -> Result<u64> {
+///
+/// # Errors
+/// [`super::Error`].
+pub async fn now(client: &Client) -> Result<u64> {
     let what = "say what time it is";
     let query = [("filter_path", "nodes.*.timestamp")];
     let answer = client

@@ -68,16 +68,32 @@ pub(super) async fn template(client: &Client) -> Result<Value> {
     Ok(answer.get("template").cloned().unwrap_or_default())
 }
 
-pub(super) async fn prepare(client: &Client, stream: &str, template: &Value, say: Say<'_>) -> Result<()> {
+/// Brings a stream to what the template says; without one, to being there.
+pub(super) async fn prepare(
+    client: &Client,
+    stream: &str,
+    template: Option<&Value>,
+    dry_run: bool,
+    say: Say<'_>,
+) -> Result<()> {
     let title = format!("data stream {stream}");
     let Some(there) = find(client, stream).await? else {
-        return say(Outcome::new(title, create(client, stream).await?));
+        let state = if dry_run {
+            State::Created.would()
+        } else {
+            create(client, stream).await?
+        };
+        return say(Outcome::new(title, state));
+    };
+    let Some(template) = template else {
+        return say(Outcome::new(title, State::Same));
     };
     if there.template != TEMPLATE {
         return Err(outranked(client, stream).await?);
     }
-    let mapped = map(client, stream, &there.indices, template, say).await?;
-    let set = set(client, stream, template, say).await?;
+    let mapped = map(client, stream, &there.indices, template, dry_run, say).await?;
+    let written = there.indices.last().filter(|_| dry_run);
+    let set = set(client, stream, template, written, say).await?;
     if mapped && set {
         say(Outcome::new(title, State::Same))?;
     }
@@ -209,6 +225,7 @@ async fn map(
     stream: &str,
     indices: &[String],
     template: &Value,
+    dry_run: bool,
     say: Say<'_>,
 ) -> Result<bool> {
     let wanted = template.get("mappings").cloned().unwrap_or_default();
@@ -225,7 +242,6 @@ async fn map(
         if holds(there, &wanted) {
             continue;
         }
-        nothing = false;
         let title = format!("mapping of {index}");
         let new = new_fields(there, &wanted);
         let added = if new.is_empty() {
@@ -233,6 +249,15 @@ async fn map(
         } else {
             format!("new fields {}", names(&new).join(", "))
         };
+        // What is filled keeps what it has.
+        if dry_run && new.is_empty() && number + 1 < indices.len() {
+            continue;
+        }
+        nothing = false;
+        if dry_run {
+            say(Outcome::new(title, State::Changed(added).would()))?;
+            continue;
+        }
         let what = format!("change the mapping of {index}");
         let path = format!("/{index}/_mapping");
         let Err(refused) = client.ask(&what, Method::Put, &path, &[], Some(&wanted)).await else {
@@ -310,8 +335,15 @@ async fn renew(client: &Client, stream: &str, written: &str, say: Say<'_>) -> Re
 }
 
 /// Brings settings that can be changed to what the template says. Tells
-/// whether nothing was to be done.
-async fn set(client: &Client, stream: &str, template: &Value, say: Say<'_>) -> Result<bool> {
+/// whether nothing was to be done. A dry run looks at the index that is
+/// `written`: what is filled can keep settings that none can change.
+async fn set(
+    client: &Client,
+    stream: &str,
+    template: &Value,
+    written: Option<&String>,
+    say: Say<'_>,
+) -> Result<bool> {
     let what = format!("show the settings of {stream}");
     let all = client
         .ask(
@@ -325,7 +357,9 @@ async fn set(client: &Client, stream: &str, template: &Value, say: Say<'_>) -> R
     let indices: Vec<&Value> = all
         .as_object()
         .into_iter()
-        .flat_map(|indices| indices.values())
+        .flat_map(|indices| indices.iter())
+        .filter(|(name, _)| written.is_none_or(|written| written == *name))
+        .map(|(_, index)| index)
         .collect();
     let mut nothing = true;
     for (name, value) in flat_settings(template.get("settings").unwrap_or(&Value::Null)) {
@@ -337,6 +371,13 @@ async fn set(client: &Client, stream: &str, template: &Value, say: Say<'_>) -> R
         });
         // Where replicas follow the number of nodes, their number is the server's.
         if same || name == "index.number_of_replicas" {
+            continue;
+        }
+        if written.is_some() {
+            // Whether an open index takes it is seen only when it is tried.
+            nothing = false;
+            let state = State::Changed(format!("is to be {value}")).would();
+            say(Outcome::new(format!("{name} of {stream}"), state))?;
             continue;
         }
         let body = json!({ &name: value });

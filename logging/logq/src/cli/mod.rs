@@ -13,7 +13,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::{admin::Admin, follow::order_window, pager::Pager};
+use crate::{admin::Admin, doctor::Doctor, follow::order_window, pager::Pager};
 
 pub use self::{
     read::{ALL, USUAL_SINCE, read},
@@ -32,6 +32,7 @@ Examples:
   logq -F -c irmgard --with-db --level warn     what comes from now on, too
   logq pods/ -c irmgard --with-db               files in place of OpenSearch
   kubectl logs deploy/irmgard | logq - --stats  lines of a pipe
+  logq doctor                                   why does no line come?
 Lines come from OpenSearch (LOGQ_OPENSEARCH_URL and its like: opensearch/README.md); from the pods, by
 kubectl, where OpenSearch cannot be reached; or from files where some are named. pods/ is a folder as
 the kubelet writes it (/var/log/pods), with or beside pods.json, what `kubectl get pods -A -o json`
@@ -85,6 +86,8 @@ pub enum Command {
         #[arg(value_name = "NAME", trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Whether every link from a program's line to who looks for it holds, and what to do where one does not
+    Doctor(Doctor),
     /// What is settled by the configuration file and by variables
     Config,
     /// Keep OpenSearch in order for the log lines

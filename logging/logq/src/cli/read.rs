@@ -54,7 +54,11 @@ impl Search {
     pub fn with_usual_time(mut self) -> Self {
         let (window, show, select) = (&mut self.window, &self.show, &self.select);
         let said = window.since.is_some() || window.until.is_some() || window.around.is_some();
-        let few = select.photo.is_some() || select.trace.is_some() || show.tail.is_some() || show.reverse || show.follow;
+        let few = select.photo.is_some()
+            || select.trace.is_some()
+            || show.tail.is_some()
+            || show.reverse
+            || show.follow;
         if said || few || !self.files.is_empty() {
             return self;
         }

@@ -92,6 +92,8 @@ pub struct Outcome {
     pub notes: Vec<String>,
     /// Files that could not be read.
     pub errors: Vec<String>,
+    /// The exit status, where lines do not decide it.
+    pub status: Option<u8>,
 }
 
 fn collected<E: Display>(entries: impl Iterator<Item = Result<Entry, E>>) -> (Vec<Entry>, Outcome) {

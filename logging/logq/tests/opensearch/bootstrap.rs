@@ -339,6 +339,7 @@ async fn plugins_that_are_not_there_are_told_and_no_error() {
         .try_bootstrap(Options {
             roles: true,
             ism: true,
+            dry_run: false,
         })
         .await
         .unwrap();

@@ -7,6 +7,7 @@
 )]
 
 mod bootstrap;
+mod doctor;
 mod documents;
 mod follow;
 mod gate;

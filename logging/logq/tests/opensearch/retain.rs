@@ -174,6 +174,13 @@ async fn the_program_tells_what_it_did_and_ends_with_its_code() {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     };
+    let (code, out, errors) = run(&["bootstrap", "--dry-run"]);
+    assert_eq!((code, errors.as_str()), (Some(0), ""), "{out}");
+    assert!(
+        out.contains("would     index template irmgard-logs: be created: it is not there\n")
+            && out.ends_with("0 of 14 changed\n"),
+        "{out}"
+    );
     let (code, out, errors) = run(&["bootstrap"]);
     assert_eq!((code, errors.as_str()), (Some(0), ""), "{out}");
     assert!(out.contains("created   index template irmgard-logs\n"), "{out}");

@@ -190,7 +190,7 @@ fn who_leaves_it_need_not_wait_for_the_next_line() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let leaves = pager(&home, "exit 0");
-    let mut command = home.logq(&["--since", "1h"]);
+    let mut command = home.logq(&["--source", "opensearch", "--since", "1h"]);
     command
         .env("PAGER", &leaves)
         .env("LOGQ_OPENSEARCH_URL", url)

@@ -100,7 +100,9 @@ impl Program {
         self.arguments(arguments)
     }
 
-    fn arguments(&self, more: impl IntoIterator<Item = String>) -> Vec<OsString> {
+    /// These arguments, and those that say which cluster is asked.
+    #[must_use]
+    pub fn arguments(&self, more: impl IntoIterator<Item = String>) -> Vec<OsString> {
         let mut all: Vec<OsString> = more.into_iter().map(OsString::from).collect();
         if let Some(context) = &self.context {
             all.push(format!("--context={context}").into());
@@ -113,7 +115,7 @@ impl Program {
         all
     }
 
-    /// What it prints for a list of pods.
+    /// What it prints for a list of pods, or whatever else it is asked for.
     ///
     /// # Errors
     /// [`Error`].

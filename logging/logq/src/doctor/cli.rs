@@ -1,0 +1,58 @@
+//! `logq doctor` as it is typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::{
+    admin::{Age, Policy},
+    cli::Colour,
+};
+
+/// Looks at every link from a program's line to who looks for it. Nothing is changed, and nothing is written.
+///
+/// Exit status: 0 all is well, 1 something is to be looked at or broken, 2 OpenSearch could not be asked.
+#[derive(Args, Clone, Debug)]
+pub struct Doctor {
+    /// The address of a Fluentd's metrics, http://host:24231; may be repeated. Without it, those of the cluster that kubectl
+    /// is set up for
+    #[arg(long, value_name = "URL", value_delimiter = ',', env = "LOGQ_FLUENTD")]
+    pub fluentd: Vec<String>,
+    /// Look again until all is well, for so long at most
+    #[arg(long, value_name = "TIME")]
+    pub wait: Option<Age>,
+    /// The form of what is found
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Form,
+    /// Whether to colour
+    #[arg(long, value_enum, default_value_t, env = "LOGQ_COLOR")]
+    pub color: Colour,
+    /// How `logq admin retain` is run here.
+    #[command(flatten)]
+    pub policy: Policy,
+    /// The context of the kubeconfig whose pods are asked, in place of the current one
+    #[arg(long, value_name = "NAME")]
+    pub kube_context: Option<String>,
+    /// The kubeconfig that kubectl takes, in place of KUBECONFIG or ~/.kube/config
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The program kubectl
+    #[arg(
+        long,
+        value_name = "PROGRAM",
+        env = "LOGQ_KUBECTL",
+        default_value = "kubectl",
+        hide = true
+    )]
+    pub kubectl: PathBuf,
+}
+
+/// The form of what is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// For people
+    #[default]
+    Pretty,
+    /// One JSON object
+    Json,
+}

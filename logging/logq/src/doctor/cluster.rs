@@ -1,0 +1,352 @@
+//! OpenSearch itself: its health, its disks, its clock, who asks.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use super::{finding::Finding, text::seconds};
+use crate::{
+    admin::{self, Size},
+    opensearch::{Client, Error, Method, Result},
+};
+
+/// Clocks that differ by less are taken for the same.
+pub const SAME_SECONDS: f64 = 2.0;
+
+const HEALTH: &str = "cluster";
+const DISKS: &str = "disks";
+const CLOCK: &str = "clock of OpenSearch";
+const IDENTITY: &str = "identity";
+
+/// Whether all shards are there.
+pub async fn health(client: &Client) -> Result<Finding> {
+    let answer = client
+        .ask("say how it is", Method::Get, "/_cluster/health", &[], None)
+        .await?;
+    Ok(judge_health(&answer))
+}
+
+fn judge_health(answer: &Value) -> Finding {
+    let number = |name: &str| answer.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let status = answer.get("status").and_then(Value::as_str).unwrap_or("unknown");
+    let nodes = number("number_of_nodes");
+    let of_nodes = if nodes == 1 {
+        "1 node".to_owned()
+    } else {
+        format!("{nodes} nodes")
+    };
+    let away = number("unassigned_shards");
+    match status {
+        "green" => Finding::ok(HEALTH, format!("green, {of_nodes}")),
+        "yellow" if nodes == 1 => Finding::warn(
+            HEALTH,
+            format!("yellow, {of_nodes}: {away} copies of shards have no place"),
+            "our streams need no copy on one node: see which indices want one, GET _cat/indices?health=yellow",
+        ),
+        "yellow" => Finding::warn(
+            HEALTH,
+            format!("yellow, {of_nodes}: {away} copies of shards are missing"),
+            "a node is away, or has just come back: GET _cluster/allocation/explain says why",
+        ),
+        status => Finding::fail(
+            HEALTH,
+            format!("{status}, {of_nodes}: {away} shards are missing, lines cannot be stored or found"),
+            "bring back the node that has them: GET _cluster/allocation/explain says which",
+        ),
+    }
+}
+
+/// How full a disk may be before OpenSearch does something about it, as it is
+/// by default: the share that is used.
+#[derive(Clone, Copy, Debug)]
+struct Marks {
+    /// No more copies are put there.
+    high: f64,
+    /// Nothing is stored any more.
+    flood: f64,
+    /// Whether it does; not, only a disk that is full is told.
+    watched: bool,
+}
+
+const MARKS: Marks = Marks {
+    high: 0.90,
+    flood: 0.95,
+    watched: true,
+};
+
+/// With less than this a disk is full, watched or not.
+const FULL_BYTES: u64 = 1 << 30;
+
+/// Whether the disks have room.
+pub async fn disks(client: &Client) -> Result<Finding> {
+    let marks = match marks(client).await {
+        Ok(marks) => marks,
+        // Whoever may not see the setting is told of its default.
+        Err(Error::Forbidden { .. }) => MARKS,
+        Err(error) => return Err(error),
+    };
+    let query = [("filter_path", "nodes.*.name,nodes.*.fs.total")];
+    let answer = client
+        .ask(
+            "say how full its disks are",
+            Method::Get,
+            "/_nodes/stats/fs",
+            &query,
+            None,
+        )
+        .await?;
+    Ok(judge_disks(&answer, marks))
+}
+
+async fn marks(client: &Client) -> Result<Marks> {
+    let query = [
+        ("include_defaults", "true"),
+        ("flat_settings", "true"),
+        // The dots of a flat name are none of the path.
+        ("filter_path", "*.*routing*allocation*disk*"),
+    ];
+    let answer = client
+        .ask(
+            "say when a disk is full",
+            Method::Get,
+            "/_cluster/settings",
+            &query,
+            None,
+        )
+        .await?;
+    Ok(read_marks(&answer))
+}
+
+fn read_marks(answer: &Value) -> Marks {
+    let text = |name: &str| {
+        let name = format!("cluster.routing.allocation.disk.{name}");
+        ["transient", "persistent", "defaults"]
+            .into_iter()
+            .find_map(|kind| answer.get(kind)?.get(&name)?.as_str())
+    };
+    let share = |name: &str, default: f64| {
+        // A size in place of a share is left to OpenSearch.
+        text(name)
+            .and_then(|text| text.strip_suffix('%')?.parse::<f64>().ok())
+            .map_or(default, |percent| percent / 100.0)
+    };
+    Marks {
+        high: share("watermark.high", MARKS.high),
+        flood: share("watermark.flood_stage", MARKS.flood),
+        watched: text("threshold_enabled") != Some("false"),
+    }
+}
+
+fn judge_disks(answer: &Value, marks: Marks) -> Finding {
+    let nodes = answer.get("nodes").and_then(Value::as_object);
+    let fullest = nodes
+        .into_iter()
+        .flat_map(|nodes| nodes.values())
+        .filter_map(|node| {
+            let number = |path: &str| node.pointer(path).and_then(Value::as_u64);
+            let total = number("/fs/total/total_in_bytes").filter(|total| *total > 0)?;
+            let free = number("/fs/total/available_in_bytes")?;
+            let name = node.get("name").and_then(Value::as_str).unwrap_or("?");
+            Some((1.0 - free as f64 / total as f64, name, Size(free)))
+        })
+        .max_by(|one, other| one.0.total_cmp(&other.0));
+    let Some((used, name, free)) = fullest else {
+        return Finding::warn(
+            DISKS,
+            "OpenSearch says nothing of its disks",
+            "look at them on the machines",
+        );
+    };
+    let detail = format!("{:.0} % used on {name}, {free} free", used * 100.0);
+    let remedy = "keep lines for a shorter time (logq admin retain --keep …), or give it more room";
+    if marks.watched && used >= marks.flood {
+        let flood = marks.flood * 100.0;
+        let detail = format!("{detail}: OpenSearch stores nothing more (flood stage {flood:.0} %)");
+        Finding::fail(DISKS, detail, remedy)
+    } else if marks.watched && used >= marks.high {
+        let high = marks.high * 100.0;
+        let detail = format!("{detail}: shards are moved away (high watermark {high:.0} %)");
+        Finding::warn(DISKS, detail, remedy)
+    } else if free.0 < FULL_BYTES {
+        Finding::warn(DISKS, detail, remedy)
+    } else if !marks.watched {
+        Finding::ok(DISKS, format!("{detail}; OpenSearch is told not to look at it"))
+    } else {
+        Finding::ok(DISKS, detail)
+    }
+}
+
+/// OpenSearch's time in seconds since 1970, and how far this machine's clock
+/// is ahead of it.
+pub async fn clock(client: &Client) -> std::result::Result<(f64, Finding), admin::Error> {
+    let before = here();
+    let there = admin::now(client).await? as f64 / 1_000.0;
+    let after = here();
+    // Its clock was read somewhere between the two.
+    let ahead = if there < before {
+        before - there
+    } else {
+        (after - there).min(0.0)
+    };
+    Ok((there, judge_clock(ahead)))
+}
+
+/// This machine's time in seconds since 1970.
+pub fn here() -> f64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO)
+        .as_secs_f64()
+}
+
+fn judge_clock(ahead: f64) -> Finding {
+    if ahead.abs() < SAME_SECONDS {
+        return Finding::ok(
+            CLOCK,
+            format!("the same as this machine's, to {}", seconds(SAME_SECONDS)),
+        );
+    }
+    let way = if ahead > 0.0 { "behind" } else { "ahead of" };
+    Finding::warn(
+        CLOCK,
+        format!("{} {way} this machine's", seconds(ahead.abs())),
+        "--since 5m means this machine's clock: set both by NTP",
+    )
+}
+
+/// Who asks, and what that one may do.
+pub async fn identity(client: &Client, loopback: bool) -> Result<Finding> {
+    let what = "say who asks";
+    let path = "/_plugins/_security/authinfo";
+    match client.ask(what, Method::Get, path, &[], None).await {
+        Ok(answer) => Ok(judge_identity(&answer)),
+        // Without the plugin there is no such path.
+        Err(error) if matches!(error.rejected_with(), Some(400 | 404)) => Ok(judge_open(loopback)),
+        Err(error) => Err(error),
+    }
+}
+
+fn judge_open(loopback: bool) -> Finding {
+    let detail = "OpenSearch runs without its security plugin: whoever reaches it may do everything";
+    if loopback {
+        Finding::ok(IDENTITY, format!("{detail}; it is this machine's"))
+    } else {
+        Finding::warn(
+            IDENTITY,
+            detail,
+            "switch the plugin on, and make the roles with logq admin bootstrap --roles",
+        )
+    }
+}
+
+fn judge_identity(answer: &Value) -> Finding {
+    let user = answer.get("user_name").and_then(Value::as_str).unwrap_or("?");
+    let roles: Vec<&str> = answer
+        .get("roles")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let detail = format!("{user}, with the roles {}", roles.join(", "));
+    if roles.contains(&"all_access") {
+        return Finding::warn(
+            IDENTITY,
+            detail,
+            "logq only reads: the role irmgard-logq is enough for it (logq admin bootstrap --roles)",
+        );
+    }
+    Finding::ok(IDENTITY, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::doctor::finding::State;
+
+    #[test]
+    fn health_goes_by_colour_and_nodes() {
+        for (status, nodes, state, detail) in [
+            ("green", 3, State::Ok, "green, 3 nodes"),
+            ("yellow", 1, State::Warn, "yellow, 1 node: 2 copies"),
+            (
+                "yellow",
+                3,
+                State::Warn,
+                "yellow, 3 nodes: 2 copies of shards are missing",
+            ),
+            ("red", 3, State::Fail, "red, 3 nodes: 2 shards are missing"),
+        ] {
+            let answer = json!({ "status": status, "number_of_nodes": nodes, "unassigned_shards": 2 });
+            let found = judge_health(&answer);
+            assert!(
+                found.state == state && found.detail.starts_with(detail),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_fullest_disk_counts() {
+        let disk = |name: &str, free: u64| json!({ "name": name, "fs": { "total": { "total_in_bytes": 100_u64 << 30, "available_in_bytes": free << 30 } } });
+        for (free, state, detail) in [
+            (50, State::Ok, "50 % used on b, 50gb free"),
+            (9, State::Warn, "91 % used on b, 9gb free: shards are moved away"),
+            (
+                5,
+                State::Fail,
+                "95 % used on b, 5gb free: OpenSearch stores nothing more",
+            ),
+        ] {
+            let answer = json!({ "nodes": { "1": disk("a", 60), "2": disk("b", free) } });
+            let found = judge_disks(&answer, MARKS);
+            assert!(
+                found.state == state && found.detail.starts_with(detail),
+                "{found:?}"
+            );
+        }
+        assert_eq!(judge_disks(&json!({}), MARKS).state, State::Warn);
+        let full = json!({ "nodes": { "1": disk("a", 3) } });
+        let unwatched = Marks {
+            watched: false,
+            ..MARKS
+        };
+        assert_eq!(judge_disks(&full, unwatched).state, State::Ok);
+        let fuller = json!({ "nodes": { "1": disk("a", 0) } });
+        assert_eq!(judge_disks(&fuller, unwatched).state, State::Warn);
+    }
+
+    #[test]
+    fn marks_are_read_where_they_are_set() {
+        let marks = read_marks(&json!({
+            "defaults": {
+                "cluster.routing.allocation.disk.watermark.high": "90%",
+                "cluster.routing.allocation.disk.threshold_enabled": "true",
+            },
+            "persistent": { "cluster.routing.allocation.disk.watermark.flood_stage": "10gb" },
+            "transient": { "cluster.routing.allocation.disk.watermark.high": "80%" },
+        }));
+        assert!((marks.high - 0.8).abs() < 1e-9 && (marks.flood - MARKS.flood).abs() < 1e-9 && marks.watched);
+    }
+
+    #[test]
+    fn clocks_are_the_same_to_a_point() {
+        assert_eq!(judge_clock(-1.9).state, State::Ok);
+        assert_eq!(judge_clock(30.0).detail, "30 s behind this machine's");
+        assert_eq!(judge_clock(-90.0).detail, "1 m 30 s ahead of this machine's");
+    }
+
+    #[test]
+    fn more_rights_than_needed_are_told() {
+        let of = |roles: &[&str]| judge_identity(&json!({ "user_name": "u", "roles": roles }));
+        assert_eq!(
+            of(&["irmgard-logq"]),
+            Finding::ok(IDENTITY, "u, with the roles irmgard-logq")
+        );
+        assert_eq!(of(&["own_index", "all_access"]).state, State::Warn);
+        assert_eq!(judge_open(true).state, State::Ok);
+        assert_eq!(judge_open(false).state, State::Warn);
+    }
+}

@@ -1,0 +1,240 @@
+//! Fluentd: what waits in its buffer, what it could not store.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use prometheus_parse::{Sample, Scrape, Value};
+
+use super::{
+    finding::Finding,
+    text::{counted, seconds},
+};
+use crate::admin::Size;
+
+/// How long its metrics may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Less free space in a buffer than this, in percent, should be looked at.
+const LOW: f64 = 50.0;
+/// With less than this, reading will stop soon.
+const EMPTY: f64 = 10.0;
+
+const DEAD_LETTERS: &str = "fluentd_dead_letters_total";
+const OUTPUT: &str = "fluentd_output_status_";
+
+/// One output of a Fluentd.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Output {
+    /// Bytes that wait.
+    waiting: f64,
+    /// Percent of the buffer that are free.
+    free: Option<f64>,
+    /// Tries that failed since its start.
+    retries: f64,
+    /// From the first try that failed to the next one, in seconds; 0 when the last one succeeded.
+    retrying: f64,
+}
+
+/// What a Fluentd says of itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metrics {
+    dead_letters: f64,
+    outputs: BTreeMap<String, Output>,
+}
+
+impl Metrics {
+    /// Reads its metrics, as Prometheus does.
+    ///
+    /// # Errors
+    /// Why they are none of Fluentd's.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let lines = text.lines().map(|line| Ok(line.to_owned()));
+        let scrape = Scrape::parse(lines).map_err(|error| error.to_string())?;
+        let mut metrics = Self::default();
+        for sample in &scrape.samples {
+            metrics.take(sample);
+        }
+        if metrics.outputs.is_empty() {
+            return Err(format!("no metric {OUTPUT}… among them"));
+        }
+        Ok(metrics)
+    }
+
+    fn take(&mut self, sample: &Sample) {
+        let (Value::Counter(value) | Value::Gauge(value) | Value::Untyped(value)) = sample.value else {
+            return;
+        };
+        if sample.metric == DEAD_LETTERS {
+            self.dead_letters += value;
+            return;
+        }
+        let (Some(name), Some(plugin)) = (sample.metric.strip_prefix(OUTPUT), sample.labels.get("plugin_id"))
+        else {
+            return;
+        };
+        let output = self.outputs.entry(plugin.to_owned()).or_default();
+        match name {
+            "buffer_total_bytes" => output.waiting = value,
+            "buffer_available_space_ratio" => output.free = Some(value),
+            "retry_count" => output.retries = value,
+            "retry_wait" => output.retrying = value,
+            _ => {}
+        }
+    }
+
+    /// What is found of the Fluentd of this name.
+    pub fn judge(&self, name: &str) -> Vec<Finding> {
+        const WHAT: &str = "dead letters";
+        let of = |detail: String| format!("{name}: {detail}");
+        let dead = self.dead_letters.max(0.0) as u64;
+        let mut findings = vec![if dead == 0 {
+            Finding::ok(WHAT, of("none since its start".to_owned()))
+        } else {
+            Finding::fail(
+                WHAT,
+                of(format!(
+                    "{} refused by OpenSearch since its start",
+                    counted(dead, "line")
+                )),
+                "its own lines say why; how to send them again: fluentd/README.md, Dead letters",
+            )
+        }];
+        let buffers = self.outputs.iter().filter(|(_, output)| output.free.is_some());
+        for (plugin, output) in buffers {
+            findings.push(buffer(of(plugin.clone()), output));
+        }
+        findings
+    }
+}
+
+fn buffer(name: String, output: &Output) -> Finding {
+    const WHAT: &str = "buffer of Fluentd";
+    let free = output.free.unwrap_or(100.0);
+    let waiting = Size(output.waiting.max(0.0) as u64);
+    let detail = format!(
+        "{name}: {waiting} wait, {free:.0} % free, {} failed tries since its start",
+        output.retries
+    );
+    let remedy = "is OpenSearch there, has it room, does it let this Fluentd in? Its own lines say what it was answered";
+    if free < EMPTY {
+        Finding::fail(WHAT, format!("{detail}: it stops reading soon"), remedy)
+    } else if output.retrying > 0.0 {
+        let length = seconds(output.retrying);
+        Finding::warn(
+            WHAT,
+            format!("{detail}: it has been trying again for {length}"),
+            remedy,
+        )
+    } else if free < LOW {
+        Finding::warn(WHAT, detail, remedy)
+    } else {
+        Finding::ok(WHAT, detail)
+    }
+}
+
+/// Asks the Fluentd at this address for its metrics.
+pub async fn at(url: &str) -> Vec<Finding> {
+    match metrics(url).await.and_then(|text| Metrics::read(&text)) {
+        Ok(metrics) => metrics.judge(url),
+        Err(why) => vec![Finding::fail(
+            "Fluentd",
+            format!("{url}: {why}"),
+            "is it the address of its metrics (http://host:24231), and does it run?",
+        )],
+    }
+}
+
+async fn metrics(url: &str) -> Result<String, String> {
+    let mut address = url::Url::parse(url).map_err(|_| "this is no URL".to_owned())?;
+    if address.path() == "/" {
+        address.set_path("/metrics");
+    }
+    let get = async {
+        let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
+        client.get(address).send().await?.error_for_status()?.text().await
+    };
+    get.await.map_err(|error: reqwest::Error| {
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        // The innermost says what happened; the address is told already.
+        cause.to_string()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::finding::State;
+
+    /// Of Fluentd 1.19.3 with our configuration while OpenSearch was away.
+    const AWAY: &str = r#"# TYPE fluentd_dead_letters_total counter
+# HELP fluentd_dead_letters_total Lines that were not stored and are kept in the dead-letter files
+# TYPE fluentd_output_status_buffer_total_bytes gauge
+# HELP fluentd_output_status_buffer_total_bytes Current total size of stage and queue buffers.
+fluentd_output_status_buffer_total_bytes{plugin_id="opensearch",type="opensearch"} 2580.0
+# TYPE fluentd_output_status_buffer_available_space_ratio gauge
+fluentd_output_status_buffer_available_space_ratio{plugin_id="opensearch",type="opensearch"} 100.0
+# TYPE fluentd_output_status_retry_count gauge
+fluentd_output_status_retry_count{plugin_id="opensearch",type="opensearch"} 4.0
+fluentd_output_status_retry_count{plugin_id="object:654",type="null"} 0.0
+# TYPE fluentd_output_status_retry_wait gauge
+fluentd_output_status_retry_wait{plugin_id="opensearch",type="opensearch"} 15.564971488544035
+fluentd_output_status_retry_wait{plugin_id="object:654",type="null"} 0.0
+"#;
+
+    fn found(text: &str) -> Vec<(State, String, String)> {
+        let findings = Metrics::read(text).unwrap().judge("node-1");
+        findings
+            .into_iter()
+            .map(|finding| (finding.state, finding.what, finding.detail))
+            .collect()
+    }
+
+    #[test]
+    fn what_waits_and_what_was_refused_is_told() {
+        let dead = |state, detail: &str| (state, "dead letters".to_owned(), format!("node-1: {detail}"));
+        let buffer = |state, detail: &str| {
+            (
+                state,
+                "buffer of Fluentd".to_owned(),
+                format!("node-1: opensearch: {detail}"),
+            )
+        };
+        assert_eq!(
+            found(AWAY),
+            [
+                dead(State::Ok, "none since its start"),
+                buffer(
+                    State::Warn,
+                    "2.5kb wait, 100 % free, 4 failed tries since its start: it has been trying again for 16 s"
+                ),
+            ]
+        );
+        let back = AWAY.replace("15.564971488544035", "0.0");
+        let full = back.replace(
+            "ratio{plugin_id=\"opensearch\",type=\"opensearch\"} 100.0",
+            "ratio{plugin_id=\"opensearch\",type=\"opensearch\"} 7.0",
+        );
+        let refused = back
+            + "fluentd_dead_letters_total{tag=\"lines\"} 2.0\nfluentd_dead_letters_total{tag=\"x\"} 1.0\n";
+        assert_eq!(
+            found(&refused),
+            [
+                dead(State::Fail, "3 lines refused by OpenSearch since its start"),
+                buffer(
+                    State::Ok,
+                    "2.5kb wait, 100 % free, 4 failed tries since its start"
+                ),
+            ]
+        );
+        assert_eq!(found(&full)[1].0, State::Fail);
+    }
+
+    #[test]
+    fn what_is_no_fluentd_is_told() {
+        for text in ["", "<html>", "up 1\n"] {
+            assert!(Metrics::read(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! `logq doctor`: whether every link from a program's line to who looks for it
+//! holds.
+//!
+//! Architecture invariant: it only reads. Each check has what was seen as data
+//! and what is found of it apart, so that what it says of a broken cluster is
+//! tested without one.
+
+mod arrival;
+mod cli;
+mod cluster;
+mod finding;
+mod fluentd;
+mod kubectl;
+mod pods;
+mod report;
+mod store;
+mod text;
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+pub use self::{
+    cli::{Doctor, Form},
+    finding::{Finding, State},
+    report::Report,
+};
+use self::{kubectl::Kubectl, pods::Pod};
+use crate::{
+    admin,
+    config::Config,
+    opensearch::{Client, Error, Settings},
+    source::kubectl::Program,
+};
+
+/// How long OpenSearch may take to say who it is.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// From one look to the next, where one waits until all is well.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Looks at everything, again and again until all is well or the time that is
+/// asked for is over.
+pub async fn examine(asked: &Doctor, config: &Config) -> Report {
+    let end = asked.wait.map(|wait| Instant::now() + wait.0);
+    loop {
+        let report = look(asked, config).await;
+        let over = end.is_none_or(|end| Instant::now() + PAUSE >= end);
+        if over || report.status() == 0 {
+            return report;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn look(asked: &Doctor, config: &Config) -> Report {
+    let mut report = Report::default();
+    let cluster = cluster_pods(asked).await;
+    let of_pods = match &cluster {
+        Ok((kubectl, pods)) => Some(pods::newest(kubectl, pods).await),
+        Err(_) => None,
+    };
+    match settings(config) {
+        Ok((settings, finding)) => {
+            report.findings.push(finding);
+            opensearch(asked, &settings, of_pods.as_ref(), &mut report).await;
+        }
+        Err(finding) => report.findings.push(finding),
+    }
+    for url in &asked.fluentd {
+        report.findings.extend(fluentd::at(url).await);
+    }
+    match &cluster {
+        Ok((kubectl, pods)) => {
+            report
+                .findings
+                .push(Finding::ok("kubectl", format!("{} pods", pods.len())));
+            report.findings.push(pods::on_each_node(pods));
+            if asked.fluentd.is_empty() {
+                report.findings.extend(pods::fluentds(kubectl, pods).await);
+            }
+        }
+        Err(why) => {
+            if asked.fluentd.is_empty() {
+                report.findings.push(Finding::skip(
+                    "Fluentd",
+                    "its address is not known",
+                    "name the address of its metrics: --fluentd http://host:24231, or LOGQ_FLUENTD",
+                ));
+            }
+            report.findings.push(Finding::skip(
+                "kubectl",
+                why,
+                "only needed for a cluster: what pods have written is then compared with what has come",
+            ));
+        }
+    }
+    report
+}
+
+async fn cluster_pods(asked: &Doctor) -> Result<(Kubectl, Vec<Pod>), String> {
+    let kubectl = Kubectl(Program {
+        path: asked.kubectl.clone(),
+        context: asked.kube_context.clone(),
+        kubeconfig: asked.kubeconfig.clone(),
+    });
+    let json = kubectl
+        .run(&[
+            "get",
+            "pods",
+            "--all-namespaces",
+            "--output=json",
+            "--request-timeout=15s",
+        ])
+        .await?;
+    let pods = pods::read(&json)?;
+    Ok((kubectl, pods))
+}
+
+fn settings(config: &Config) -> Result<(Settings, Finding), Finding> {
+    const WHAT: &str = "settings";
+    let remedy = "logq config shows every setting and where it comes from";
+    let fail = |detail: String| Finding::fail(WHAT, detail.replace('\n', "; "), remedy);
+    let settings = config
+        .opensearch()
+        .map_err(|mistakes| fail(mistakes.to_string()))?;
+    let file = config
+        .path()
+        .map_or_else(|| "no file".to_owned(), |path| path.display().to_string());
+    let detail = format!("{}, {} ({file})", settings.url(), settings.identity());
+    Ok((settings, Finding::ok(WHAT, detail)))
+}
+
+async fn opensearch(
+    asked: &Doctor,
+    settings: &Settings,
+    of_pods: Option<&BTreeMap<String, arrival::Pods>>,
+    report: &mut Report,
+) {
+    const WHAT: &str = "OpenSearch";
+    let reached = async {
+        let client = Client::new(settings)?;
+        let began = Instant::now();
+        let version = client.reach(PATIENCE).await?;
+        Ok((client, version, began.elapsed()))
+    };
+    let (client, version, took) = match reached.await {
+        Ok(reached) => reached,
+        Err(error) => {
+            report.findings.push(refused(WHAT, &error));
+            return;
+        }
+    };
+    report.asked = true;
+    let tls = match settings.url().scheme() {
+        "https" => "over TLS",
+        _ => "without TLS",
+    };
+    let detail = format!("{version}, {tls}, answers in {} ms", took.as_millis());
+    let found = &mut report.findings;
+    found.push(Finding::ok(WHAT, detail));
+    let loopback = settings.url().host_str().is_some_and(is_loopback);
+    found.push(told("identity", cluster::identity(&client, loopback).await));
+    found.push(told("cluster", cluster::health(&client).await));
+    found.push(told("disks", cluster::disks(&client).await));
+    let now = match cluster::clock(&client).await {
+        Ok((now, finding)) => {
+            found.push(finding);
+            now
+        }
+        Err(error) => {
+            found.push(unknown("clock of OpenSearch", &error));
+            cluster::here()
+        }
+    };
+    match store::templates(&client).await {
+        Ok(findings) => found.extend(findings),
+        Err(error) => found.push(unknown("templates, streams", &error)),
+    }
+    match store::retention(&client, asked.policy, now).await {
+        Ok(findings) => found.extend(findings),
+        Err(error) => found.push(unknown("retention", &error)),
+    }
+    match arrival::day(&client).await {
+        Ok(day) => {
+            found.extend(arrival::judge(&day, of_pods, now));
+            found.push(arrival::clocks(&day));
+            found.push(arrival::tags(&day));
+        }
+        Err(error) => found.push(refused("lines", &error)),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+fn told(what: &str, found: Result<Finding, Error>) -> Finding {
+    found.unwrap_or_else(|error| refused(what, &error))
+}
+
+fn unknown(what: &str, error: &admin::Error) -> Finding {
+    match error {
+        admin::Error::OpenSearch(error) => refused(what, error),
+        error => Finding::fail(what, error.to_string(), "this must not be: report it"),
+    }
+}
+
+/// Why OpenSearch did not say it.
+fn refused(what: &str, error: &Error) -> Finding {
+    let detail = error.to_string();
+    match error {
+        Error::Forbidden { .. } => Finding::warn(
+            what,
+            format!("not checked: {detail}"),
+            "the role irmgard-logq of this release may (logq admin bootstrap --roles)",
+        ),
+        Error::Unauthorized { .. } | Error::Settings(_) => Finding::fail(
+            what,
+            detail,
+            "logq config shows every setting and where it comes from",
+        ),
+        Error::Unreachable { .. } => Finding::fail(
+            what,
+            detail,
+            "start it, or name its address: LOGQ_OPENSEARCH_URL; logq config shows what is in force",
+        ),
+        Error::Tls { .. } => Finding::fail(what, detail, "no line can be read or stored until this is right"),
+        error if error.is_passing() => {
+            Finding::fail(what, detail, "look again; then at OpenSearch's own lines")
+        }
+        _ => Finding::fail(
+            what,
+            detail,
+            "is it an OpenSearch 3, and are the templates in place (logq admin bootstrap)?",
+        ),
+    }
+}

@@ -1,0 +1,259 @@
+//! What the cluster says: which pods there are, what they have written, what
+//! each Fluentd says of itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schema::{component, label};
+use serde_json::Value;
+
+use super::{arrival, cluster::here, finding::Finding, fluentd::Metrics, kubectl::Kubectl};
+
+/// So many pods are asked for their newest line.
+const MOST: usize = 50;
+
+/// Where Fluentd tells its metrics.
+const METRICS_PORT: u16 = 24_231;
+
+const FLUENTD: &str = "Fluentd on each node";
+
+/// A pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    namespace: String,
+    name: String,
+    component: String,
+    node: Option<String>,
+    phase: String,
+}
+
+impl Pod {
+    fn full_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
+    fn runs(&self) -> bool {
+        self.phase == "Running"
+    }
+}
+
+/// The pods of a list that `kubectl get pods -o json` has printed.
+pub fn read(json: &[u8]) -> Result<Vec<Pod>, String> {
+    let list: Value = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    let items = list.get("items").and_then(Value::as_array);
+    let items = items.ok_or("it has no items")?;
+    Ok(items.iter().filter_map(pod).collect())
+}
+
+fn pod(item: &Value) -> Option<Pod> {
+    let text = |path: &str| item.pointer(path).and_then(Value::as_str).map(str::to_owned);
+    let labels = item.pointer("/metadata/labels");
+    let component = label::COMPONENT_NAMES
+        .iter()
+        .find_map(|name| labels?.get(name)?.as_str().filter(|name| !name.is_empty()));
+    Some(Pod {
+        namespace: text("/metadata/namespace")?,
+        name: text("/metadata/name")?,
+        component: component
+            .map(str::to_owned)
+            .or_else(|| text("/spec/containers/0/name"))?,
+        node: text("/spec/nodeName"),
+        phase: text("/status/phase").unwrap_or_default(),
+    })
+}
+
+/// Our components' pods, by component: Fluentd's own lines are not read.
+fn ours(pods: &[Pod]) -> impl Iterator<Item = &Pod> {
+    pods.iter().filter(|pod| {
+        pod.runs() && pod.component != component::FLUENTD && component::ALL.contains(&pod.component.as_str())
+    })
+}
+
+/// What the pods of our components have written last.
+pub async fn newest(kubectl: &Kubectl, pods: &[Pod]) -> BTreeMap<String, arrival::Pods> {
+    let mut all: BTreeMap<String, arrival::Pods> = BTreeMap::new();
+    for (number, pod) in ours(pods).enumerate() {
+        let line = if number < MOST {
+            newest_of(kubectl, pod).await
+        } else {
+            Err(())
+        };
+        let of_component = all.entry(pod.component.clone()).or_insert_with(|| arrival::Pods {
+            asked: true,
+            ..arrival::Pods::default()
+        });
+        of_component.running += 1;
+        match line {
+            Ok(Some(time)) => {
+                if of_component
+                    .newest
+                    .as_ref()
+                    .is_none_or(|(newest, _)| *newest < time)
+                {
+                    of_component.newest = Some((time, pod.full_name()));
+                }
+            }
+            Ok(None) => {}
+            Err(()) => of_component.asked = false,
+        }
+    }
+    all
+}
+
+/// When a pod has written its newest line, by the container runtime's clock.
+async fn newest_of(kubectl: &Kubectl, pod: &Pod) -> Result<Option<f64>, ()> {
+    let arguments = [
+        "logs",
+        "--all-containers",
+        "--timestamps",
+        "--tail=1",
+        "--namespace",
+        &pod.namespace,
+        &pod.name,
+    ];
+    let lines = kubectl.run(&arguments).await.map_err(|_| ())?;
+    Ok(newest_time(&String::from_utf8_lossy(&lines)))
+}
+
+fn newest_time(lines: &str) -> Option<f64> {
+    lines
+        .lines()
+        .filter_map(|line| {
+            line.split(' ')
+                .next()?
+                .parse::<chrono::DateTime<chrono::Utc>>()
+                .ok()
+        })
+        .map(|time| time.timestamp() as f64 + f64::from(time.timestamp_subsec_nanos()) / 1e9)
+        .fold(None, |newest: Option<f64>, time| {
+            Some(newest.map_or(time, |newest| newest.max(time)))
+        })
+        // A clock that is ahead is told elsewhere.
+        .map(|time| time.min(here()))
+}
+
+/// Whether a Fluentd runs on each node that has pods.
+pub fn on_each_node(pods: &[Pod]) -> Finding {
+    let fluentds: Vec<&Pod> = pods
+        .iter()
+        .filter(|pod| pod.component == component::FLUENTD)
+        .collect();
+    if fluentds.is_empty() {
+        return Finding::warn(
+            FLUENTD,
+            "the cluster has no pod with app.kubernetes.io/name=fluentd",
+            "apply its manifests; without it no line comes to OpenSearch",
+        );
+    }
+    let waiting: Vec<String> = fluentds
+        .iter()
+        .filter(|pod| !pod.runs())
+        .map(|pod| format!("{} is {}", pod.full_name(), pod.phase))
+        .collect();
+    let covered: BTreeSet<&String> = fluentds.iter().filter_map(|pod| pod.node.as_ref()).collect();
+    let bare: Vec<String> = pods
+        .iter()
+        .filter(|pod| pod.runs())
+        .filter_map(|pod| pod.node.as_ref())
+        .collect::<BTreeSet<_>>()
+        .difference(&covered)
+        .map(|node| format!("{node} has none"))
+        .collect();
+    let wrong = [waiting, bare].concat();
+    if wrong.is_empty() {
+        return Finding::ok(FLUENTD, format!("{} of {}", fluentds.len(), covered.len()));
+    }
+    Finding::fail(
+        FLUENTD,
+        wrong.join(", "),
+        "kubectl describe daemonset fluentd says why; lines wait in the nodes' files meanwhile, until these are rotated away",
+    )
+}
+
+/// What each Fluentd of the cluster says of itself.
+pub async fn fluentds(kubectl: &Kubectl, pods: &[Pod]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for pod in pods
+        .iter()
+        .filter(|pod| pod.component == component::FLUENTD && pod.runs())
+    {
+        let path = format!(
+            "/api/v1/namespaces/{}/pods/{}:{METRICS_PORT}/proxy/metrics",
+            pod.namespace, pod.name
+        );
+        let name = pod.full_name();
+        let text = kubectl.run(&["get", "--raw", &path]).await;
+        match text.and_then(|bytes| Metrics::read(&String::from_utf8_lossy(&bytes))) {
+            Ok(metrics) => findings.extend(metrics.judge(&name)),
+            Err(why) => findings.push(Finding::warn(
+                "Fluentd",
+                format!("{name}: {why}"),
+                "who asks needs the right to get pods/proxy; or name the address of its metrics with --fluentd",
+            )),
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::doctor::finding::State;
+
+    fn list(pods: &[(&str, &str, &str, &str)]) -> Vec<Pod> {
+        let items: Vec<Value> = pods
+            .iter()
+            .map(|(name, component, node, phase)| {
+                json!({
+                    "metadata": { "namespace": "photos", "name": name, "labels": { "app.kubernetes.io/name": component } },
+                    "spec": { "nodeName": node, "containers": [{ "name": "c" }] },
+                    "status": { "phase": phase },
+                })
+            })
+            .collect();
+        read(json!({ "items": items }).to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn each_node_has_a_fluentd_that_runs() {
+        let irmgard = ("irmgard-a", "irmgard", "node-1", "Running");
+        let other = ("irmgard-b", "irmgard", "node-2", "Running");
+        let one = ("fluentd-x", "fluentd", "node-1", "Running");
+        for (pods, state, detail) in [
+            (vec![irmgard, one], State::Ok, "1 of 1"),
+            (vec![irmgard], State::Warn, "the cluster has no pod"),
+            (vec![irmgard, other, one], State::Fail, "node-2 has none"),
+            (
+                vec![irmgard, ("fluentd-x", "fluentd", "node-1", "Pending")],
+                State::Fail,
+                "photos/fluentd-x is Pending",
+            ),
+        ] {
+            let found = on_each_node(&list(&pods));
+            assert!(
+                found.state == state && found.detail.starts_with(detail),
+                "{found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_our_components_that_run_are_asked() {
+        let pods = list(&[
+            ("irmgard-a", "irmgard", "n", "Running"),
+            ("irmgard-b", "irmgard", "n", "Pending"),
+            ("fluentd-x", "fluentd", "n", "Running"),
+            ("etcd", "etcd", "n", "Running"),
+        ]);
+        let names: Vec<_> = ours(&pods).map(|pod| pod.name.as_str()).collect();
+        assert_eq!(names, ["irmgard-a"]);
+    }
+
+    #[test]
+    fn the_newest_of_a_pod_s_containers_counts() {
+        let lines = "2026-11-22T10:00:00.5Z a\n2026-11-22T10:00:01.25Z b\nno time\n";
+        assert_eq!(newest_time(lines), Some(1_795_341_601.25));
+        assert_eq!(newest_time(""), None);
+    }
+}
