@@ -183,6 +183,24 @@ fn who_leaves_it_ends_logq_quietly() {
     assert_eq!(seen.terminal.lines().count(), 1, "{}", seen.terminal);
 }
 
+/// With Ctrl-C one tells a pager to stop what it does; it stays, and so does
+/// the program that it belongs to.
+#[test]
+fn an_interrupt_ends_the_lines_and_not_the_pager() {
+    let home = Home::new();
+    let file = home.path().join("long.log");
+    fs::write(&file, "a line of text\n".repeat(200_000)).unwrap();
+    // A shell reads slowly: all lines would take it seconds.
+    let stays = pager(
+        &home,
+        "trap '' INT\nread line\nkill -INT $PPID\nn=0\nwhile read -r line; do n=$((n + 1)); done\n\
+         [ $n -lt 190000 ] && echo stopped\nkill -0 $PPID && echo there",
+    );
+    let seen = on_terminal(home.logq(&[file.to_str().unwrap()]).env("PAGER", &stays));
+    assert_eq!((seen.code, seen.errors.as_str()), (Some(0), ""));
+    assert_eq!(seen.terminal, "stopped\nthere\n");
+}
+
 /// Also while no line is found, so that nothing is written.
 #[test]
 fn who_leaves_it_need_not_wait_for_the_next_line() {
