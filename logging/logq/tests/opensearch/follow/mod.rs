@@ -45,6 +45,11 @@ impl Store {
         }
     }
 
+    /// Its streams are gone, and what was in them.
+    async fn forget(&self) {
+        self.ask(Method::Delete, "/_data_stream/logs-*", None).await;
+    }
+
     /// Streams, and one line.
     async fn begun(what: &str) -> Option<Self> {
         let store = Self::empty(what).await?;

@@ -179,7 +179,10 @@ impl Follower {
             self.outage.over(sink)?;
             for ids in self.position.unknown(&page).chunks(BATCH) {
                 let lines = self.store.fetch(ids, &self.position)?;
-                let (ids, entries): (Vec<_>, Vec<Entry>) = lines.into_iter().unzip();
+                let (ids, mut entries): (Vec<_>, Vec<Entry>) = lines.into_iter().unzip();
+                // Others would be remembered for when more is known, and
+                // given a second time by `widen`.
+                entries.retain(|entry| filter.matches(&entry.document));
                 for (id, taken) in ids {
                     self.position.mark(id, taken);
                 }
