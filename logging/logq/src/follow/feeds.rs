@@ -4,7 +4,7 @@ use super::{Feed, NoFollow};
 use crate::{
     cli::Search,
     plan::Wanted,
-    source::{Source, opensearch::Follower},
+    source::{Source, kubectl, opensearch::Follower},
 };
 
 /// The lines of a source, as they come.
@@ -14,7 +14,8 @@ use crate::{
 pub fn of(source: Source, search: &Search, wanted: &Wanted) -> Result<Box<dyn Feed>, NoFollow> {
     match source {
         Source::OpenSearch(store) => Ok(Box::new(Follower::new(store, wanted.clone(), search))),
-        Source::Kubectl(_) | Source::Both(_) => Err(NoFollow::Pods),
+        Source::Kubectl(pods) => Ok(Box::new(kubectl::Follower::new(pods, wanted.clone(), search))),
+        Source::Both(_) => Err(NoFollow::Both),
     }
 }
 

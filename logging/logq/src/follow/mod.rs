@@ -104,9 +104,9 @@ pub enum NoFollow {
     /// Not yet.
     #[error("files cannot be followed: leave them out to follow the lines of OpenSearch")]
     Files,
-    /// Not yet.
-    #[error("pods cannot be followed: --source opensearch follows the lines of OpenSearch")]
-    Pods,
+    /// Two sources.
+    #[error("only one source can be followed: --source opensearch or --source kubectl")]
+    Both,
     /// A waterfall needs the whole trace.
     #[error("a waterfall is drawn of a trace that is over: follow its lines with `logq -F --trace ID`")]
     Waterfall,

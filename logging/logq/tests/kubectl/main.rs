@@ -5,6 +5,7 @@
 
 mod choice;
 mod cluster;
+mod follow;
 #[path = "../support/kubectl.rs"]
 mod kubectl;
 mod questions;
@@ -39,12 +40,18 @@ impl Pods {
         let pods = Self {
             folder: tempfile::tempdir().unwrap(),
         };
-        fs::write(pods.path("pods.json"), r#"{"items":[]}"#).unwrap();
+        pods.list(br#"{"items":[]}"#);
         pods
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Changes the list of pods at once, whoever is reading it.
+    fn list(&self, json: &[u8]) {
+        fs::write(self.path("next.json"), json).unwrap();
+        fs::rename(self.path("next.json"), self.path("pods.json")).unwrap();
     }
 
     /// Adds a pod with one container, `main`, whose starts have written this.
@@ -55,12 +62,12 @@ impl Pods {
             "metadata": { "namespace": "photos", "name": name, "uid": format!("uid-of-{name}") },
             "spec": { "nodeName": "n", "containers": [{ "name": "main" }] },
         }));
-        fs::write(&file, list.to_string()).unwrap();
         let place = self.path(&format!("pods/photos_{name}_uid-of-{name}/main"));
         fs::create_dir_all(&place).unwrap();
         for (number, lines) in starts.iter().enumerate() {
             fs::write(place.join(format!("{number}.log")), lines).unwrap();
         }
+        self.list(list.to_string().as_bytes());
     }
 
     /// What goes wrong with a pod's lines.
@@ -72,7 +79,7 @@ impl Pods {
                 pod["metadata"]["annotations"] = serde_json::json!({ "stand-in/fault": fault });
             }
         }
-        fs::write(&file, list.to_string()).unwrap();
+        self.list(list.to_string().as_bytes());
     }
 
     /// logq, which asks them.

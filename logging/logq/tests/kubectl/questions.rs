@@ -109,8 +109,8 @@ fn only_what_can_match_is_asked_for() {
         let calls = pods.calls();
         let mut begun: Vec<String> = calls
             .iter()
-            .filter_map(|call| call.strip_prefix("+ "))
-            .map(str::to_owned)
+            .filter_map(|call| call.strip_prefix("+ ")?.split_once(' '))
+            .map(|(_, call)| call.to_owned())
             .collect();
         begun.sort();
         begun

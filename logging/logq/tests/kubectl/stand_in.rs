@@ -3,7 +3,8 @@
 //! says where it refuses. Tests name it in `LOGQ_KUBECTL`.
 //!
 //! `STAND_IN_FOLDER` has `pods.json` and `pods/`. `STAND_IN_CALLS` is a file
-//! that gets a line for each call that begins (`+`) and ends (`-`).
+//! that gets a line for each call that begins (`+`) and ends (`-`), with its
+//! process.
 //! `STAND_IN_SAYS` is said in place of everything. A pod's annotation
 //! `stand-in/fault` is what goes wrong with its lines: `gone`, `forbidden`,
 //! `unread`, `breaks`.
@@ -50,7 +51,7 @@ fn record(sign: char, arguments: &[String]) {
     };
     let file = fs::OpenOptions::new().append(true).create(true).open(file);
     // In one write: others write there too.
-    let line = format!("{sign} {}\n", arguments.join(" "));
+    let line = format!("{sign} {} {}\n", std::process::id(), arguments.join(" "));
     let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
     if let Err(error) = written {
         eprintln!("stand-in: {error}");

@@ -160,7 +160,10 @@ fn nothing_of_kubectls_outlives_logq() {
     // It was ended before its own end, which it would have recorded.
     let calls = pods.calls();
     assert_eq!(
-        calls.iter().filter(|call| call.starts_with("- logs")).count(),
+        calls
+            .iter()
+            .filter(|call| call.starts_with('-') && call.contains(" logs "))
+            .count(),
         0,
         "{calls:?}"
     );

@@ -73,6 +73,14 @@ pub enum Error {
         /// kubectl's words.
         reason: String,
     },
+    /// Each would be followed by a program of its own.
+    #[error("{many} containers would be followed, more than {most}: name fewer with -n, -l, -c or --pod")]
+    TooMany {
+        /// So many there are.
+        many: usize,
+        /// So many can be followed.
+        most: usize,
+    },
     /// Lines of one container are missing.
     #[error("{container}: {problem}")]
     Logs {

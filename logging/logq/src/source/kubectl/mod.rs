@@ -6,27 +6,32 @@
 //! not tell standard output from standard error.
 
 mod error;
+mod follow;
 mod pods;
 mod program;
+mod sift;
 mod spool;
 mod stream;
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
+    ffi::OsString,
     io::{self, Write},
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     thread,
 };
 
-use line::Time;
+use line::{Place, Time};
 use schema::field;
 
 use self::spool::Spool;
 pub use self::{
     error::{Error, Problem},
+    follow::Follower,
     pods::{Container, State},
     program::{Asked, Program, Scope},
+    sift::Mark,
     stream::Stream,
 };
 use super::{Entry, merge::Merged};
@@ -41,6 +46,9 @@ pub const AT_ONCE: usize = 8;
 /// A line's own time may lie so far after that of the runtime, by which
 /// kubectl leaves out what is older, in nanoseconds.
 const SLACK: i64 = 60_000_000_000;
+
+/// How far each container has been read.
+type Marks = Arc<Mutex<HashMap<Place, Mark>>>;
 
 /// The pods of a cluster, as they were when this was made.
 pub struct Kubectl {
@@ -59,14 +67,10 @@ impl Kubectl {
     /// # Errors
     /// [`Error`].
     pub fn new(program: Program, scope: Scope) -> Result<Self, Error> {
-        let mut containers = Vec::new();
-        for list in program.lists(&scope) {
-            containers.extend(pods::read(&program.list(&list)?)?);
-        }
         Ok(Self {
+            containers: listed(&program, &scope)?,
             program,
             scope,
-            containers,
             missing: Mutex::default(),
             notes: Mutex::default(),
         })
@@ -93,6 +97,11 @@ impl Kubectl {
 
     /// The lines that a filter wants, by their times.
     pub fn lines(&self, filter: &Filter) -> impl Iterator<Item = Result<Entry, Error>> + use<> {
+        self.marked(filter, &Marks::default())
+    }
+
+    /// The same; how far each container has been read is told in `marks`.
+    fn marked(&self, filter: &Filter, marks: &Marks) -> impl Iterator<Item = Result<Entry, Error>> + use<> {
         let since = since(filter);
         let asked = self.chosen(filter).map(|container| {
             let calls = self.calls(container, since);
@@ -101,10 +110,10 @@ impl Kubectl {
         let asked: Vec<_> = asked.collect();
         let live = asked.len() <= AT_ONCE;
         let (streams, spools) = if live {
-            let start = |(container, calls)| Stream::start(&self.program, container, calls, filter);
+            let start = |(container, calls)| Stream::start(&self.program, container, calls, filter, marks);
             (asked.into_iter().map(start).collect(), Vec::new())
         } else {
-            (Vec::new(), kept(&self.program, asked, filter))
+            (Vec::new(), kept(&self.program, asked, filter, marks))
         };
         let streams = streams.into_iter().map(Reader::Live);
         Merged::new(streams.chain(spools.into_iter().map(Reader::Kept)).collect())
@@ -161,7 +170,7 @@ impl Kubectl {
     }
 
     /// The calls for a container's lines, the oldest first.
-    fn calls(&self, container: &Container, since: Option<Time>) -> Vec<Vec<std::ffi::OsString>> {
+    fn calls(&self, container: &Container, since: Option<Time>) -> Vec<Vec<OsString>> {
         let mut starts = vec![false];
         if container.state == State::Restarted {
             starts.insert(0, true);
@@ -176,6 +185,15 @@ impl Kubectl {
         };
         starts.into_iter().map(call).collect()
     }
+}
+
+/// The containers that there are now.
+fn listed(program: &Program, scope: &Scope) -> Result<Vec<Container>, Error> {
+    let mut containers = Vec::new();
+    for list in program.lists(scope) {
+        containers.extend(pods::read(&program.list(&list)?)?);
+    }
+    Ok(containers)
 }
 
 /// One container's lines.
@@ -199,8 +217,9 @@ impl Iterator for Reader {
 /// times they can only be put in order when the first of each is known.
 fn kept(
     program: &Program,
-    asked: Vec<(Container, Vec<Vec<std::ffi::OsString>>)>,
+    asked: Vec<(Container, Vec<Vec<OsString>>)>,
     filter: &Filter,
+    marks: &Marks,
 ) -> Vec<Spool> {
     let queue = Mutex::new(VecDeque::from(asked));
     let kept = Mutex::new(Vec::new());
@@ -211,7 +230,7 @@ fn kept(
                     let Some((container, calls)) = locked(&queue).pop_front() else {
                         return;
                     };
-                    let stream = Stream::start(program, container.clone(), calls, filter);
+                    let stream = Stream::start(program, container.clone(), calls, filter, marks);
                     let spool = Spool::of(container, stream);
                     locked(&kept).push(spool);
                 }

@@ -19,6 +19,10 @@ pub struct Container {
     pub known: Document,
     /// Which lines it can have.
     pub state: State,
+    /// Which of its starts is the newest, by a name that no other has.
+    pub newest: String,
+    /// Whether that runs.
+    pub runs: bool,
 }
 
 /// Which lines a container can have.
@@ -83,22 +87,34 @@ pub fn read(json: &[u8]) -> Result<Vec<Container>, Error> {
                     None => "the pod has no node yet".to_owned(),
                 })
             };
-            let state = states
-                .get(&(namespace, pod, container.as_str()))
-                .cloned()
-                .unwrap_or_else(waiting);
+            let now = states.get(&(namespace, pod, container.as_str())).cloned();
+            let Now { state, newest, runs } = now.unwrap_or_else(|| Now {
+                state: waiting(),
+                newest: String::new(),
+                runs: false,
+            });
             containers.push(Container {
                 place,
                 origin,
                 known,
                 state,
+                newest,
+                runs,
             });
         }
     }
     Ok(containers)
 }
 
-type States<'a> = BTreeMap<(&'a str, &'a str, &'a str), State>;
+type States<'a> = BTreeMap<(&'a str, &'a str, &'a str), Now>;
+
+/// How a container is.
+#[derive(Clone)]
+struct Now {
+    state: State,
+    newest: String,
+    runs: bool,
+}
 
 fn states(list: &Value) -> States<'_> {
     let mut states = States::new();
@@ -114,7 +130,7 @@ fn states(list: &Value) -> States<'_> {
             let statuses = item.pointer(kind).and_then(Value::as_array).into_iter().flatten();
             for status in statuses {
                 if let Some(container) = status.get("name").and_then(Value::as_str) {
-                    states.insert((namespace, pod, container), state(status));
+                    states.insert((namespace, pod, container), now(status));
                 }
             }
         }
@@ -138,8 +154,20 @@ fn state(status: &Value) -> State {
     } else if has("/state/terminated/containerID") || before {
         State::Started
     } else {
-        let reason = status.pointer("/state/waiting/reason").and_then(Value::as_str);
+        let reason = ["waiting", "terminated"]
+            .iter()
+            .find_map(|state| status.pointer(&format!("/state/{state}/reason"))?.as_str());
         State::Waiting(reason.unwrap_or("no reason given").to_owned())
+    }
+}
+
+fn now(status: &Value) -> Now {
+    let text = |name: &str| status.get(name).map(ToString::to_string).unwrap_or_default();
+    let running = status.pointer("/state/running");
+    Now {
+        state: state(status),
+        newest: format!("{} {}", text("restartCount"), text("containerID")),
+        runs: running.is_some_and(|value| !value.is_null()),
     }
 }
 
@@ -172,8 +200,8 @@ mod tests {
                 State::Waiting("ErrImagePull".to_owned()),
             ),
             (
-                json!({ "state": { "terminated": { "containerID": "" } } }),
-                State::Waiting("no reason given".to_owned()),
+                json!({ "state": { "terminated": { "reason": "ContainerStatusUnknown", "containerID": "" } } }),
+                State::Waiting("ContainerStatusUnknown".to_owned()),
             ),
         ] {
             assert_eq!(state(&status), wanted, "{status}");

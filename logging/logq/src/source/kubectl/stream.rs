@@ -13,22 +13,19 @@ use std::{
     time::Duration,
 };
 
-use line::{Joiner, Line, normalize, timestamped};
 use memchr::memchr;
 
 use super::{
-    Error, Problem,
+    Error, Marks, Problem, locked,
     pods::Container,
     program::{Ender, Program},
+    sift::{Mark, Sifter},
 };
 use crate::{
-    filter::{Filter, Sieve},
+    filter::Filter,
     source::{
         Entry,
-        files::{
-            blocks::{Blocks, MAX_LINE_BYTES},
-            input::Input,
-        },
+        files::{blocks::Blocks, input::Input},
     },
 };
 
@@ -54,17 +51,17 @@ pub struct Stream {
 
 /// What runs now, or that nothing is to run any more.
 #[derive(Clone, Debug, Default)]
-struct Now(Arc<Mutex<(Ender, bool)>>);
+pub(super) struct Now(Arc<Mutex<(Ender, bool)>>);
 
 impl Now {
     /// Whether it may run.
-    fn set(&self, ender: Ender) -> bool {
+    pub(super) fn set(&self, ender: Ender) -> bool {
         let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         now.0 = ender;
         !now.1
     }
 
-    fn end(&self) {
+    pub(super) fn end(&self) {
         let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         now.1 = true;
         now.0.end();
@@ -72,20 +69,22 @@ impl Now {
 }
 
 impl Stream {
-    /// Starts kubectl, with each of these arguments one after the other.
+    /// Starts kubectl, with each of these arguments one after the other. How
+    /// far it comes is told in `marks`.
     #[must_use]
     pub fn start(
         program: &Program,
         container: Container,
         calls: Vec<Vec<OsString>>,
         filter: &Filter,
+        marks: &Marks,
     ) -> Self {
         let (sender, lines) = mpsc::sync_channel(AHEAD);
         let now = Now::default();
         let reader = Reader {
             program: program.clone(),
-            sieve: Sieve::new(filter, &container.origin),
             filter: filter.clone(),
+            marks: marks.clone(),
             container: container.clone(),
             now: now.clone(),
             sender,
@@ -138,7 +137,7 @@ struct Reader {
     program: Program,
     container: Container,
     filter: Filter,
-    sieve: Sieve,
+    marks: Marks,
     now: Now,
     sender: SyncSender<Result<Vec<Entry>, Error>>,
     /// The first line of the start that was read before.
@@ -182,83 +181,64 @@ impl Reader {
 
     /// Gives on what is wanted; returns what stands there that is no line.
     fn lines(&mut self, output: ChildStdout) -> Result<Option<String>, Over> {
-        let input = Input {
-            name: PathBuf::from("kubectl"),
-            bytes: Box::new(output),
-            changed: None,
-            live: true,
-        };
-        let mut blocks = Blocks::of(input, BLOCK_BYTES);
-        let mut joiner = Joiner::new();
-        let mut words = None;
+        let mut blocks = blocks(output);
+        let mut sifter = Sifter::new(&self.container, &self.filter, Mark::default());
         let mut first = true;
         loop {
             let block = match blocks.next() {
                 Ok(Some(block)) => block,
                 Ok(None) => break,
                 Err(error) => {
-                    self.send(Err(Error::logs(
-                        &self.container,
-                        Problem::Failed(error.to_string()),
-                    )))?;
+                    let problem = Problem::Failed(error.to_string());
+                    self.send(Err(Error::logs(&self.container, problem)))?;
                     break;
                 }
             };
-            let mut entries = Vec::new();
-            let mut rest = block.bytes();
-            while !rest.is_empty() {
-                let end = memchr(b'\n', rest).unwrap_or(rest.len());
-                let line = rest.get(..end.min(MAX_LINE_BYTES)).unwrap_or_default();
-                rest = rest.get(end + 1..).unwrap_or_default();
-                // The container has been started again since it was listed:
-                // both calls give the same start.
-                if std::mem::take(&mut first) && self.is_known(line) {
-                    return Ok(None);
-                }
-                match timestamped(line) {
-                    Some((time, content)) => {
-                        self.line(Line::timed(time, content, 0), &mut joiner, &mut entries)
-                    }
-                    None if words.is_none() && !line.is_empty() => {
-                        words = Some(String::from_utf8_lossy(line).into_owned());
-                    }
-                    None => {}
-                }
+            // The container has been started again since it was listed:
+            // both calls give the same start.
+            if std::mem::take(&mut first) && self.is_known(block.bytes()) {
+                return Ok(None);
             }
+            let mut entries = Vec::new();
+            sifter.take(block.bytes(), Duration::ZERO, &mut entries);
             blocks.reuse(block);
             // One without lines says that more may come.
             self.send(Ok(entries))?;
         }
         let mut entries = Vec::new();
-        joiner.flush(&mut |line| self.take(&line, &mut entries));
+        sifter.flush(&mut entries);
+        mark(&self.marks, &self.container, &sifter);
         self.send(Ok(entries))?;
-        Ok(words)
+        Ok(sifter.words())
     }
 
-    fn is_known(&mut self, first: &[u8]) -> bool {
-        if self.begun.as_deref() == Some(first) {
+    /// Whether a start that begins so has been read.
+    fn is_known(&mut self, bytes: &[u8]) -> bool {
+        let first = bytes.get(..memchr(b'\n', bytes).unwrap_or(bytes.len()));
+        if self.begun.is_some() && self.begun.as_deref() == first {
             return true;
         }
-        self.begun = Some(first.to_owned());
+        self.begun = first.map(<[u8]>::to_vec);
         false
     }
+}
 
-    fn line(&self, line: Line<'_>, joiner: &mut Joiner, entries: &mut Vec<Entry>) {
-        // A line of JSON goes on with nothing and nothing goes on with it.
-        if line.content.first() == Some(&b'{') && joiner.due().is_none() {
-            return self.take(&line, entries);
-        }
-        joiner.push(line, false, Duration::ZERO, &mut |line| self.take(&line, entries));
+/// Tells how far a container has been read.
+pub(super) fn mark(marks: &Marks, container: &Container, sifter: &Sifter) {
+    let mut marks = locked(marks);
+    let mark = marks.entry(container.place.clone()).or_default();
+    if mark.time <= sifter.reached().time {
+        *mark = sifter.reached().clone();
     }
+}
 
-    fn take(&self, line: &Line<'_>, entries: &mut Vec<Entry>) {
-        if !self.sieve.may_match(&line.content, line.time, false) {
-            return;
-        }
-        let document = normalize(line, &self.container.origin);
-        if self.filter.matches(&document) {
-            let raw = Some(line.content.to_vec());
-            entries.push(Entry { document, raw });
-        }
-    }
+/// What kubectl prints, in whole lines, as it comes.
+pub(super) fn blocks(output: ChildStdout) -> Blocks {
+    let input = Input {
+        name: PathBuf::from("kubectl"),
+        bytes: Box::new(output),
+        changed: None,
+        live: true,
+    };
+    Blocks::of(input, BLOCK_BYTES)
 }

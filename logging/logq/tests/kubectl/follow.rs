@@ -1,0 +1,213 @@
+//! Pods that are followed.
+
+use std::{
+    fs::OpenOptions,
+    io::{BufRead, BufReader, Read, Write},
+    path::Path,
+    process::{Child, Stdio},
+    sync::mpsc::{self, Receiver},
+    thread,
+    time::Duration,
+};
+
+use crate::Pods;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `logq --follow`, ended with the test.
+struct Running {
+    child: Child,
+    lines: Receiver<String>,
+    errors: Receiver<String>,
+}
+
+fn lines(source: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(source).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+impl Running {
+    fn start(pods: &Pods, arguments: &[&str]) -> Self {
+        let mut child = pods
+            .logq(&[&["--follow"], arguments].concat())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let out = lines(child.stdout.take().unwrap());
+        let errors = lines(child.stderr.take().unwrap());
+        Self {
+            child,
+            lines: out,
+            errors,
+        }
+    }
+
+    /// The next lines are these and no others, in this order.
+    fn gives(&self, wanted: &[&str]) {
+        for wanted in wanted {
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|_| {
+                let told: Vec<String> = self.errors.try_iter().collect();
+                format!("nothing in place of {wanted}; {told:?}")
+            });
+            assert_eq!(line, *wanted);
+        }
+    }
+
+    /// This is told, now or later.
+    fn tells(&self, part: &str) {
+        while !self.errors.recv_timeout(PATIENCE).unwrap().contains(part) {}
+    }
+
+    /// The next lines are these and no others, in whatever order.
+    fn gives_all(&self, wanted: &[&str]) {
+        let mut given: Vec<String> = wanted
+            .iter()
+            .map(|_| self.lines.recv_timeout(PATIENCE).unwrap())
+            .collect();
+        given.sort();
+        assert_eq!(given, wanted);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn append(file: &Path, lines: &str) {
+    let mut file = OpenOptions::new().append(true).create(true).open(file).unwrap();
+    file.write_all(lines.as_bytes()).unwrap();
+}
+
+#[test]
+fn what_pods_write_is_shown_once_whatever_becomes_of_them() {
+    let pods = Pods::none();
+    pods.add(
+        "a",
+        &["2026-11-22T10:00:00Z stdout F a1\n2026-11-22T10:00:02Z stdout F a2\n"],
+    );
+    pods.add("b", &["2026-11-22T10:00:01Z stdout F b1\n"]);
+    pods.add("z", &[]);
+    let place =
+        |pod: &str, start: u32| pods.path(&format!("pods/photos_{pod}_uid-of-{pod}/main/{start}.log"));
+    let mut logq = Running::start(&pods, &["-o", "raw", "--limit", "12"]);
+    logq.gives(&["a1", "b1", "a2"]);
+
+    // A new line, also of the same moment as the last one.
+    append(&place("a", 0), "2026-11-22T10:00:02Z stdout F a3\n");
+    logq.gives(&["a3"]);
+    // A pod that is new, and one that has just started.
+    pods.add("c", &["2026-11-22T10:00:03Z stdout F c1\n"]);
+    append(&place("z", 0), "2026-11-22T10:00:03Z stdout F z1\n");
+    logq.gives_all(&["c1", "z1"]);
+    // A container that is started again: its last line is given, too.
+    append(&place("b", 0), "2026-11-22T10:00:04Z stdout F b2\n");
+    append(&place("b", 1), "2026-11-22T10:00:05Z stdout F b3\n");
+    logq.gives_all(&["b2", "b3"]);
+    // A line of a trace waits for those that follow.
+    append(
+        &place("a", 0),
+        "2026-11-22T10:00:06Z stderr F panic: boom\n2026-11-22T10:00:06Z stderr F goroutine 1 [running]:\n",
+    );
+    logq.gives(&["panic: boom", "goroutine 1 [running]:"]);
+    // A pod that is deleted is no trouble, and its name can be used again.
+    append(&place("c", 0), "2026-11-22T10:00:07Z stdout F c2\n");
+    logq.gives(&["c2"]);
+    std::fs::remove_file(place("c", 0)).unwrap();
+    append(&place("c", 1), "2026-11-22T10:00:08Z stdout F c3\n");
+    logq.gives(&["c3"]);
+    append(&place("z", 0), "2026-11-22T10:00:09Z stdout F z2\n");
+    logq.gives(&["z2"]);
+
+    assert_eq!(logq.child.wait().unwrap().code(), Some(0));
+    assert_eq!(logq.lines.recv().ok(), None);
+    logq.tells("photos/z, container main has not started");
+    assert_eq!(logq.errors.recv().ok(), None);
+    // Nothing that was started is left.
+    for call in pods.calls() {
+        let pid = call.split(' ').nth(1).unwrap();
+        let left = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        assert!(!left.contains("kubectl-stand-in"), "{call}");
+    }
+}
+
+#[test]
+fn the_last_lines_come_first_and_what_is_used_is_followed() {
+    let pods = Pods::of_the_world();
+    let logq = Running::start(
+        &pods,
+        &[
+            "-c",
+            "irmgard",
+            "--with-db",
+            "--tail",
+            "2",
+            "--fields",
+            "message",
+            "-o",
+            "jsonl",
+        ],
+    );
+    logq.gives(&[
+        "{\"message\":\"d2 canceling statement due to timeout\"}",
+        "{\"message\":\"i4 detail\"}",
+    ]);
+    let place = |component: &str| {
+        walkdir::WalkDir::new(pods.path("pods"))
+            .into_iter()
+            .map(|entry| entry.unwrap().into_path())
+            .find(|file| file.ends_with(format!("{component}/0.log")))
+            .unwrap()
+    };
+    append(
+        &place("rabbitmq"),
+        "2026-11-22T10:00:20Z stdout F not asked for\n",
+    );
+    append(&place("postgres"), "2026-11-22T10:00:21Z stdout F new\n");
+    logq.gives(&["{\"message\":\"new\"}"]);
+}
+
+#[test]
+fn trouble_is_told_and_waited_for() {
+    let pods = Pods::of_the_world();
+    pods.fault("postgres-0", "forbidden");
+    let logq = Running::start(&pods, &["--tail", "1"]);
+    logq.tells("photos/postgres-0, container postgres: its lines may not be read");
+    let list = std::fs::read(pods.path("pods.json")).unwrap();
+    pods.list(b"{");
+    logq.tells("new pods are not seen: kubectl: ");
+    pods.list(&list);
+    logq.tells("the pods can be listed again");
+}
+
+#[test]
+fn more_pods_than_can_be_followed_are_refused() {
+    let pods = Pods::none();
+    for pod in 0..51 {
+        pods.add(&format!("pod-{pod}"), &["2026-11-22T10:00:00Z stdout F x\n"]);
+    }
+    let output = pods.logq(&["--follow"]).output().unwrap();
+    let told = crate::text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(
+        told.contains("51 containers would be followed, more than 50"),
+        "{told}"
+    );
+    let mut command = pods.logq(&["--follow", "--source", "both"]);
+    command.env("LOGQ_OPENSEARCH_URL", "http://127.0.0.1:1");
+    let output = command.output().unwrap();
+    let told = crate::text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("only one source can be followed"), "{told}");
+}
