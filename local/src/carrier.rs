@@ -80,10 +80,9 @@ impl Carrier {
                     metrics: SocketAddr::from(([127, 0, 0, 1], ports::free()?)),
                 };
                 let output = site.output(component::FLUENTD, "fluentd.out")?;
-                vec![
-                    metadata,
-                    fluentd::program(executable, &settings, output, site.lifetime("KILL")),
-                ]
+                let mut fluentd = fluentd::program(executable, &settings, output, site.lifetime("KILL"));
+                fluentd.environment.extend(node.environment(component::FLUENTD)?);
+                vec![metadata, fluentd]
             }
             Self::Logq => {
                 let mut environment = node.environment(component::LOGQ)?;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde::{Deserialize, Serialize};
 
 /// Bytes of one part of a line, as containerd writes it.
 const PART_BYTES: usize = 16 * 1024;
@@ -26,7 +27,7 @@ const STARTS: u32 = 5;
 const UNOPENED: Duration = Duration::from_millis(50);
 
 /// The kubelet's `containerLogMaxSize` and `containerLogMaxFiles`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Bytes after which a file is renamed and another begun.
     pub bytes: u64,

@@ -6,6 +6,7 @@ pub mod log_writer;
 pub mod metadata;
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -13,6 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use schema::{component, environment, label};
 use serde_json::{Value, json};
 
+use self::log_writer::Limits;
 use crate::access::Environment;
 use crate::error::{Context, Error, Result};
 use crate::process::{Container, Output};
@@ -23,6 +25,10 @@ const NODE: &str = "local";
 const INSTANCE: &str = "local";
 const PART_OF: &str = "irmgard";
 const PODS: &str = "pods.json";
+
+/// Other limits for log files than the kubelet's.
+const FILE_BYTES: &str = "LOCAL_LOG_FILE_BYTES";
+const FILES: &str = "LOCAL_LOG_FILES";
 
 /// What a component's pod is called, its role within the system, and the components that it uses.
 struct Pod {
@@ -96,6 +102,25 @@ impl Pod {
     }
 }
 
+fn limits() -> Result<Limits> {
+    let usual = Limits::default();
+    let number = |name: &str, usual: u64| match env::var(name) {
+        Ok(text) if !text.is_empty() => {
+            text.parse::<u64>()
+                .ok()
+                .filter(|number| *number > 0)
+                .ok_or_else(|| {
+                    Error::request(format!("{name} is read"), format!("{text:?} is no number from 1"))
+                })
+        }
+        _ => Ok(usual),
+    };
+    Ok(Limits {
+        bytes: number(FILE_BYTES, usual.bytes)?,
+        files: usize::try_from(number(FILES, usual.files as u64)?).unwrap_or(usize::MAX),
+    })
+}
+
 /// The pods of one stack. A pod is in the list from when it is first asked for.
 #[derive(Debug)]
 pub(crate) struct Node {
@@ -144,6 +169,7 @@ impl Node {
         Ok(Output::Container(Container {
             directory: self.pods().join(pod).join(component),
             fifos: Vec::new(),
+            limits: limits()?,
             complaints: self.directory.join("log-writer.out"),
         }))
     }

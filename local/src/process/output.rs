@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::node::log_writer::{Stream, printed};
+use crate::node::log_writer::{Limits, Stream, printed};
 
 /// Where a program's standard output and error go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,8 @@ pub struct Container {
     pub directory: PathBuf,
     /// Pipes with names that the program writes to, too: whether to standard error, and where.
     pub(crate) fifos: Vec<(bool, PathBuf)>,
+    /// How large a file may become, and how many are kept.
+    pub(crate) limits: Limits,
     /// What is told of lines that cannot be written.
     pub(crate) complaints: PathBuf,
 }
@@ -33,6 +35,8 @@ impl Container {
             "log-writer".to_owned(),
             "--directory".to_owned(),
             self.directory.display().to_string(),
+            format!("--bytes={}", self.limits.bytes),
+            format!("--files={}", self.limits.files),
         ];
         for (errors, path) in &self.fifos {
             let stream = if *errors { Stream::Stderr } else { Stream::Stdout };
