@@ -208,7 +208,7 @@ fn lines(search: Search, config: &Config) -> Result<Outcome, SearchError> {
         let feed = if search.files.is_empty() {
             follow::of(source(search, &wanted, config)?.source, search, &wanted)?
         } else {
-            follow::of_files(search, &wanted)?
+            source::files::follow(search, &wanted)
         };
         let told = Told {
             say: &mut say,

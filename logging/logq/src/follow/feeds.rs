@@ -18,11 +18,3 @@ pub fn of(source: Source, search: &Search, wanted: &Wanted) -> Result<Box<dyn Fe
         Source::Both(_) => Err(NoFollow::Both),
     }
 }
-
-/// The lines of files, as they come.
-///
-/// # Errors
-/// [`NoFollow`].
-pub fn of_files(_search: &Search, _wanted: &Wanted) -> Result<Box<dyn Feed>, NoFollow> {
-    Err(NoFollow::Files)
-}

@@ -19,7 +19,7 @@ mod window;
 use std::time::Duration;
 
 pub use self::{
-    feeds::{of, of_files},
+    feeds::of,
     lines::{Told, run},
     reader::is_gone,
     sink::{Sink, Stop},
@@ -101,9 +101,6 @@ pub enum NoFollow {
     /// Both ends of what was found.
     #[error("--limit shows the first lines and --tail the last ones: only with --follow can both be said")]
     LimitAndTail,
-    /// Not yet.
-    #[error("files cannot be followed: leave them out to follow the lines of OpenSearch")]
-    Files,
     /// Two sources.
     #[error("only one source can be followed: --source opensearch or --source kubectl")]
     Both,

@@ -34,6 +34,8 @@ pub struct Merged<R, T, E> {
     reached: Vec<Time>,
     errors: VecDeque<E>,
     begun: bool,
+    /// The source of the line that was given last.
+    given: Option<usize>,
 }
 
 impl<T: Timed, E, R: Iterator<Item = Result<T, E>>> Merged<R, T, E> {
@@ -47,6 +49,7 @@ impl<T: Timed, E, R: Iterator<Item = Result<T, E>>> Merged<R, T, E> {
             order: BinaryHeap::new(),
             errors: VecDeque::new(),
             begun: false,
+            given: None,
         }
     }
 
@@ -80,12 +83,16 @@ impl<T: Timed, E, R: Iterator<Item = Result<T, E>>> Iterator for Merged<R, T, E>
                 self.advance(source);
             }
         }
+        // Not before: the source may wait for its next line.
+        if let Some(source) = self.given.take() {
+            self.advance(source);
+        }
         if let Some(error) = self.errors.pop_front() {
             return Some(Err(error));
         }
         let Reverse((_, source)) = self.order.pop()?;
         let entry = self.next.get_mut(source)?.take()?;
-        self.advance(source);
+        self.given = Some(source);
         Some(Ok(entry))
     }
 }

@@ -16,6 +16,8 @@ mod import;
 mod kubectl;
 mod pushed;
 mod retain;
+#[path = "../support/running.rs"]
+mod running;
 mod search;
 mod since;
 mod store;

@@ -6,6 +6,7 @@
 
 pub(super) mod blocks;
 mod find;
+mod follow;
 pub(super) mod input;
 mod lines;
 mod pool;
@@ -19,6 +20,7 @@ use std::{io, path::PathBuf};
 
 pub use self::{
     find::{Container, Found, Plain, find},
+    follow::follow,
     straight::Strip,
 };
 use self::{

@@ -188,7 +188,9 @@ impl<W: Work> Iterator for Ordered<W> {
                 made = make(&*self.work, &self.source, &done.block, &mut self.joiner);
             }
             self.blocks.reuse(done.block);
-            self.send_blocks();
+            if !self.blocks.is_live() {
+                self.send_blocks();
+            }
             return Some(Ok(made));
         }
         if let Some(error) = self.failed.take() {

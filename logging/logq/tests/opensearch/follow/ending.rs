@@ -8,8 +8,8 @@ use std::{
 
 use serde_json::json;
 
-use super::{plain, running::Running};
-use crate::store::Store;
+use super::plain;
+use crate::{running::Running, store::Store};
 
 #[tokio::test]
 async fn a_reader_that_goes_ends_it_even_if_nothing_comes() {

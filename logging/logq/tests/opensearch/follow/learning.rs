@@ -5,8 +5,8 @@ use std::time::Duration;
 use logq::opensearch::Method;
 use serde_json::json;
 
-use super::{SHORT, line, plain, running::Running};
-use crate::store::Store;
+use super::{SHORT, line, plain};
+use crate::{running::Running, store::Store};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const OTHER: &str = "4bf92f3577b34da6a3ce929d0e0e4737";

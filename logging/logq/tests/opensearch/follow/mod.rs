@@ -5,7 +5,6 @@ mod learning;
 mod outage;
 mod proxy;
 mod restart;
-mod running;
 mod selecting;
 
 use std::time::Duration;
@@ -13,8 +12,7 @@ use std::time::Duration;
 use logq::opensearch::Method;
 use serde_json::{Value, json};
 
-use self::running::Running;
-use crate::store::Store;
+use crate::{running::Running, store::Store};
 
 /// A line whose message is its id. `second`: after 10:00.
 fn line(id: &str, component: &str, second: f64, more: Value) -> (String, String, String) {

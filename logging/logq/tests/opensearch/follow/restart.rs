@@ -9,7 +9,8 @@ use logq::{
 };
 use serde_json::json;
 
-use super::{SHORT, plain, running::Running};
+use super::{SHORT, plain};
+use crate::running::Running;
 
 /// Two hundred lines, in a batch of which the node may die; as often as it
 /// takes, for ids make it the same.

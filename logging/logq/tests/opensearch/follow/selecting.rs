@@ -2,8 +2,11 @@
 
 use serde_json::json;
 
-use super::{SHORT, follow, line, plain, running::Running, running::messages};
-use crate::store::Store;
+use super::{SHORT, follow, line, plain};
+use crate::{
+    running::{Running, messages},
+    store::Store,
+};
 
 /// The messages that are shown until the last line.
 fn shown(store: &Store, arguments: &[&str], last: &str) -> String {

@@ -1,8 +1,10 @@
 //! The real program while it follows.
 
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
 use std::{
     io::{BufRead, BufReader, Read},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{Arc, Condvar, Mutex},
     thread,
     time::{Duration, Instant},
@@ -14,6 +16,7 @@ use nix::{
 };
 use serde_json::Value;
 
+/// What is waited for comes, or the test has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
@@ -32,15 +35,19 @@ pub struct Running {
 fn command(url: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
     command
-        .arg("--follow")
         .args(arguments)
         .env("TZ", "UTC")
         .env("LOGQ_CONFIG", "")
+        .env("LOGQ_SINCE", "all")
         .env("LOGQ_OPENSEARCH_URL", url)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
+}
+
+fn following(url: &str, arguments: &[&str]) -> Command {
+    command(url, &[&["--follow"], arguments].concat())
 }
 
 fn collect(source: impl Read + Send + 'static) -> Arc<Lines> {
@@ -78,15 +85,32 @@ impl Lines {
 
 impl Running {
     pub fn start(url: &str, arguments: &[&str]) -> Self {
-        let mut child = command(url, arguments).spawn().unwrap();
+        let mut child = following(url, arguments).spawn().unwrap();
         let out = collect(child.stdout.take().unwrap());
         let errors = collect(child.stderr.take().unwrap());
         Self { child, out, errors }
     }
 
+    /// The same, of what is written to it.
+    pub fn piped(arguments: &[&str]) -> (Self, ChildStdin) {
+        Self::of_a_pipe(&[&["--follow"], arguments].concat())
+    }
+
+    /// Not following, of what is written to it.
+    pub fn of_a_pipe(arguments: &[&str]) -> (Self, ChildStdin) {
+        let mut child = command("http://127.0.0.1:1", arguments)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let input = child.stdin.take().unwrap();
+        let out = collect(child.stdout.take().unwrap());
+        let errors = collect(child.stderr.take().unwrap());
+        (Self { child, out, errors }, input)
+    }
+
     /// The same, but nobody reads its lines.
     pub fn unread(url: &str, arguments: &[&str]) -> (Self, ChildStdout) {
-        let mut child = command(url, arguments).spawn().unwrap();
+        let mut child = following(url, arguments).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let errors = collect(child.stderr.take().unwrap());
         let out = Arc::default();

@@ -1,0 +1,194 @@
+//! Lines of files as they are added, and of a pipe.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    path::PathBuf,
+    time::Duration,
+};
+
+use super::{
+    FileError, open,
+    tail::{Start, Tail},
+};
+use crate::{
+    cli::{Search, Show},
+    follow::{Feed, Past, Sink, Stop},
+    plan::{Known, Wanted},
+    search::{Context, unknown_uses},
+    source::Entry,
+};
+
+/// So long it is waited for lines before it is seen whether it is over.
+const WAIT: Duration = Duration::from_millis(200);
+
+/// So many lines are given at a time.
+const BATCH: usize = 1_000;
+
+/// Lines of a pipe: all of them come while one looks.
+pub struct Piped {
+    paths: Vec<PathBuf>,
+    wanted: Wanted,
+}
+
+/// Lines of files that grow.
+pub struct Grown {
+    paths: Vec<PathBuf>,
+    wanted: Wanted,
+    past: Past,
+    show: Show,
+}
+
+/// The feed of these files.
+#[must_use]
+pub fn follow(search: &Search, wanted: &Wanted) -> Box<dyn Feed> {
+    let paths = search.files.clone();
+    let wanted = wanted.clone();
+    if paths.iter().all(|path| path.as_os_str() == "-") {
+        return Box::new(Piped { paths, wanted });
+    }
+    Box::new(Grown {
+        paths,
+        wanted,
+        past: Past::of(search),
+        show: search.show.clone(),
+    })
+}
+
+impl Feed for Piped {
+    fn follow(self: Box<Self>, sink: &Sink) -> Result<(), Stop> {
+        for entry in open(&self.paths, &self.wanted.reach())? {
+            sink.lines(vec![entry?])?;
+        }
+        Ok(())
+    }
+}
+
+impl Feed for Grown {
+    fn follow(self: Box<Self>, sink: &Sink) -> Result<(), Stop> {
+        // Whatever is written from here on is given below.
+        let mut tail = Tail::open(&self.paths, Start::End)?;
+        let mut given = self.earlier(sink)?;
+        loop {
+            let entries = tail.poll(WAIT);
+            for trouble in tail.troubles() {
+                sink.note(trouble.to_string())?;
+            }
+            if entries.is_empty() {
+                // What was written while it read what was there is behind it.
+                given = Given::default();
+                sink.wait(Duration::ZERO)?;
+            } else {
+                let new = entries.into_iter().filter(|entry| !given.has(entry));
+                sink.lines(new.collect())?;
+            }
+        }
+    }
+}
+
+impl Grown {
+    /// Gives what is there.
+    fn earlier(&self, sink: &Sink) -> Result<Given, Stop> {
+        let known = self.known(sink)?;
+        let mut given = Given::default();
+        let filter = self.wanted.filter(&known);
+        let mut context = Context::of(&self.show);
+        let most = match self.past {
+            Past::All => usize::MAX,
+            Past::Last(0) => return Ok(given),
+            Past::Last(most) => most,
+        };
+        let least = if context.is_wanted() {
+            self.wanted.scope(&known)
+        } else {
+            filter.clone()
+        };
+        let entries = match open(&self.paths, &least) {
+            // A folder may still be empty.
+            Err(FileError::Empty(_)) => return Ok(given),
+            entries => entries?,
+        };
+        let mut held = VecDeque::new();
+        let mut found = 0;
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    sink.note(error.to_string())?;
+                    continue;
+                }
+            };
+            if most == usize::MAX {
+                given.add(&entry);
+                held.push_back(entry);
+                if held.len() >= BATCH {
+                    sink.earlier(held.drain(..).collect())?;
+                }
+                continue;
+            }
+            let is_found = !context.is_wanted() || filter.matches(&entry.document);
+            for line in context.take(entry, is_found) {
+                found += usize::from(line.found);
+                held.push_back(line.entry);
+            }
+            while found > most
+                && let Some(first) = held.pop_front()
+            {
+                found -= usize::from(!context.is_wanted() || filter.matches(&first.document));
+            }
+        }
+        for entry in &held {
+            given.add(entry);
+        }
+        sink.earlier(held.into())?;
+        Ok(given)
+    }
+
+    fn known(&self, sink: &Sink) -> Result<Known, Stop> {
+        let mut known = Known::default();
+        if !self.wanted.depends() {
+            return Ok(known);
+        }
+        match open(&self.paths, &self.wanted.clues()) {
+            Err(FileError::Empty(_)) => {}
+            entries => {
+                for entry in entries?.flatten() {
+                    known.learn(&self.wanted, &entry.document);
+                }
+            }
+        }
+        sink.learnt(known.clone())?;
+        if let Some(note) = unknown_uses(&self.wanted, &known) {
+            sink.note(note)?;
+        }
+        Ok(known)
+    }
+}
+
+/// The ids of the last lines that were there: what was written while they
+/// were read comes a second time.
+#[derive(Default)]
+struct Given {
+    ids: HashSet<String>,
+    order: VecDeque<String>,
+}
+
+impl Given {
+    /// So many are known at most.
+    const MOST: usize = 100_000;
+
+    fn add(&mut self, entry: &Entry) {
+        let Some(id) = entry.document.id() else { return };
+        if self.ids.insert(id.to_owned()) {
+            self.order.push_back(id.to_owned());
+        }
+        if self.order.len() > Self::MOST
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+    }
+
+    fn has(&self, entry: &Entry) -> bool {
+        entry.document.id().is_some_and(|id| self.ids.contains(id))
+    }
+}

@@ -1,0 +1,172 @@
+//! `--follow` of files and of a pipe, through the real program.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "in a test, a panic is how it fails"
+)]
+
+#[path = "support/running.rs"]
+mod running;
+#[expect(dead_code, reason = "its questions are asked elsewhere")]
+#[path = "support/world.rs"]
+mod world;
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use serde_json::json;
+
+use running::Running;
+
+const NOBODY: &str = "http://127.0.0.1:1";
+
+/// The file that a container's lines go to.
+fn log(pods: &Path, pod: &str) -> PathBuf {
+    let folder = fs::read_dir(pods)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.to_string_lossy().contains(pod))
+        .unwrap();
+    let container = fs::read_dir(folder).unwrap().next().unwrap().unwrap();
+    container.path().join("0.log")
+}
+
+/// What a container writes, as the kubelet keeps it.
+fn write(file: &Path, second: u32, content: &str) {
+    let line = format!("2026-11-22T10:01:{second:02}.500000000Z stdout F {content}\n");
+    let mut file = OpenOptions::new().create(true).append(true).open(file).unwrap();
+    file.write_all(line.as_bytes()).unwrap();
+}
+
+fn ours(second: u32, message: &str, more: serde_json::Value) -> String {
+    let mut line = json!({
+        "@timestamp": format!("2026-11-22T10:01:{second:02}.000000Z"), "level": "info",
+        "message": message, "component": "irmgard",
+    });
+    line.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    line.to_string()
+}
+
+fn postgres(second: u32, message: &str, trace: &str) -> String {
+    json!({
+        "timestamp": format!("2026-11-22 10:01:{second:02}.000 UTC"), "error_severity": "LOG",
+        "message": message, "application_name": format!("irmgard {trace}"), "pid": 7,
+    })
+    .to_string()
+}
+
+fn first_words(logq: &Running) -> String {
+    let messages = logq.messages();
+    let words = messages.iter().filter_map(|message| message.split(' ').next());
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn lines_of_pods_are_shown_as_they_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write(folder.path());
+    let path = pods.to_str().unwrap();
+    let arguments = [
+        path,
+        "-c",
+        "irmgard",
+        "--with-db",
+        "--tail",
+        "2",
+        "-o",
+        "jsonl",
+        "--order-window",
+        "500ms",
+    ];
+    let mut logq = Running::start(NOBODY, &arguments);
+    logq.wait_for("i4");
+    let (web, database) = (log(&pods, "irmgard-a"), log(&pods, "postgres-0"));
+    // The other way round within the window.
+    write(&web, 2, &ours(2, "f2", json!({})));
+    write(&database, 1, &postgres(1, "f1", "x"));
+    write(&log(&pods, "anonymizer-a"), 1, "not wanted");
+    logq.wait_for("\"f2\"");
+    // A new file of the same container, as the kubelet begins one.
+    fs::rename(&web, web.with_file_name("0.log.20261122-100103")).unwrap();
+    write(&web, 3, &ours(3, "f3", json!({})));
+    logq.wait_for("\"f3\"");
+    assert_eq!(first_words(&logq), "d2 i4 f1 f2 f3");
+    assert_eq!(logq.interrupt().0, 0);
+    assert_eq!(logq.said(), Vec::<String>::new());
+}
+
+#[test]
+fn a_photos_trace_is_learnt_from_what_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write(folder.path());
+    let arguments = [
+        "--photo",
+        "19",
+        pods.to_str().unwrap(),
+        "-o",
+        "jsonl",
+        "--order-window",
+        "0",
+    ];
+    let logq = Running::start(NOBODY, &arguments);
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4799";
+    let (web, database) = (log(&pods, "irmgard-a"), log(&pods, "postgres-0"));
+    write(&web, 0, &ours(0, "p0", json!({ "photo": { "id": 19 } })));
+    logq.wait_for("p0");
+    write(&database, 1, &postgres(1, "p1", trace));
+    write(
+        &database,
+        1,
+        &postgres(1, "other", "4bf92f3577b34da6a3ce929d0e0e4798"),
+    );
+    // Until that one has passed by.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert_eq!(first_words(&logq), "p0");
+    write(
+        &web,
+        2,
+        &ours(2, "p2", json!({ "photo": { "id": 19 }, "trace_id": trace })),
+    );
+    logq.wait_for("p2");
+    logq.wait_for("p1");
+    write(&database, 3, &postgres(3, "p3", trace));
+    logq.wait_for("p3");
+    assert_eq!(first_words(&logq), "p0 p1 p2 p3");
+}
+
+#[test]
+fn a_pipe_is_followed_to_its_end() {
+    let (mut logq, mut input) = Running::piped(&["-", "-o", "jsonl", "--order-window", "100ms"]);
+    for (second, message) in [(1, "a"), (2, "b")] {
+        writeln!(input, "{}", ours(second, message, json!({}))).unwrap();
+        logq.wait_for(&format!("\"{message}\""));
+    }
+    writeln!(input, "{}", ours(3, "c", json!({}))).unwrap();
+    drop(input);
+    assert_eq!(logq.ended(), 0);
+    assert_eq!(first_words(&logq), "a b c");
+
+    // Not only where it is followed.
+    let (mut logq, mut input) = Running::of_a_pipe(&["-", "-o", "jsonl"]);
+    writeln!(input, "{}", ours(1, "a", json!({}))).unwrap();
+    logq.wait_for("\"a\"");
+    drop(input);
+    assert_eq!(logq.ended(), 0);
+
+    let (mut logq, input) = Running::piped(&["-"]);
+    drop(input);
+    assert_eq!(logq.ended(), 1);
+}
+
+#[test]
+fn what_is_not_there_cannot_be_followed() {
+    let mut logq = Running::start(NOBODY, &["/nowhere/pods"]);
+    assert_eq!(logq.ended(), 2);
+    assert!(logq.said()[0].contains("/nowhere/pods"), "{:?}", logq.said());
+}
