@@ -161,6 +161,10 @@ fn store(runtime: &Runtime, client: &Client, number: u64) -> Result<f64> {
 fn first_by_curl(url: &str) -> Result<f64> {
     let mut body = page(&Filter::EVERYTHING, Order::Forward);
     body["size"] = 1.into();
+    // Places within a moment are only there where one is held.
+    if let Some(sort) = body["sort"].as_array_mut() {
+        sort.truncate(1);
+    }
     let url = format!("{}/{}/_search", url.trim_end_matches('/'), streams());
     let mut command = Command::new("curl");
     command.args([

@@ -6,7 +6,11 @@ use std::{
     process::{Command, Output},
 };
 
-use logq::opensearch::Method;
+use logq::{
+    filter::Filter,
+    opensearch::{Client, Method, Settings},
+    source::{Order, opensearch::Store as Lines},
+};
 use serde_json::Value;
 
 use crate::{kubectl::stand_in, store::Store, world};
@@ -280,6 +284,63 @@ async fn lines_of_one_time_are_all_given_once_across_pages() {
     shown.sort_unstable();
     let wanted: Vec<String> = (0..12_000).map(|n| format!("line {n:05}")).collect();
     assert!(shown == wanted, "{} lines", shown.len());
+}
+
+/// Who reads slowly may come back after OpenSearch has forgotten the moment.
+#[tokio::test]
+async fn a_moment_that_is_forgotten_loses_no_line_and_doubles_none() {
+    let Some(store) = Store::empty("a moment that OpenSearch forgets").await else {
+        return;
+    };
+    store.bootstrap().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("many.log");
+    // Three lines a second, so that a page ends among lines of one time.
+    let lines = (0..13_000).map(|n| {
+        let (minutes, seconds) = (n / 3 / 60, n / 3 % 60);
+        let time = format!(
+            "2026-11-22T{:02}:{:02}:{seconds:02}",
+            10 + minutes / 60,
+            minutes % 60
+        );
+        format!("{time}.000000000Z stdout F line {n:05}\n")
+    });
+    std::fs::write(&file, lines.collect::<String>()).unwrap();
+    assert!(logq(&store, &["import", file.to_str().unwrap()]).status.success());
+    store.ask(Method::Post, "/logs-*/_refresh", None).await;
+    for order in [Order::Forward, Order::Backward] {
+        let client = store.client.clone();
+        let mut shown: Vec<String> = tokio::task::spawn_blocking(move || {
+            // A connection belongs to the runtime that has made it.
+            let settings = Settings::read(&|name| std::env::var(name).ok()).unwrap();
+            let own = Client::new(&settings).unwrap();
+            let lines = Lines::new(own).unwrap();
+            let other = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            let forget = || {
+                let path = "/_search/point_in_time/_all";
+                let asked = client.ask("forget all moments", Method::Delete, path, &[], None);
+                other.block_on(asked).unwrap();
+            };
+            let mut shown = Vec::new();
+            for (number, line) in lines.lines(&Filter::EVERYTHING, order).enumerate() {
+                shown.push(line.unwrap().document.message().to_owned());
+                if [100, 1_100, 6_500].contains(&number) {
+                    forget();
+                }
+            }
+            shown
+        })
+        .await
+        .unwrap();
+        if order == Order::Backward {
+            shown.reverse();
+        }
+        let wanted: Vec<String> = (0..13_000).map(|n| format!("line {n:05}")).collect();
+        assert!(shown == wanted, "{order:?}: {} lines", shown.len());
+    }
 }
 
 #[test]

@@ -1,28 +1,28 @@
 //! OpenSearch: every line that it holds, page by page, as of one moment.
 
 mod feed;
+mod pages;
 
 use std::{
-    collections::VecDeque,
     io::{self, Write},
     time::Duration,
 };
 
-use line::{Document, Time};
+use line::Time;
 use schema::{field, label, stream};
 use serde_json::{Value, json};
 use tokio::runtime::{self, Runtime};
 
-pub use self::feed::Follower;
-use super::{Entry, Order};
+pub use self::{
+    feed::Follower,
+    pages::{Lines, page},
+};
+use super::Order;
 use crate::{
     filter::{Comparison, Filter, Glob, Literal, Query, push},
     opensearch::{Client, Method, Result},
     plan::{Known, Wanted},
 };
-
-/// Lines of one page; OpenSearch gives 10,000 at most (`index.max_result_window`).
-const PAGE: usize = 5_000;
 
 /// How long the moment is kept between two pages.
 const KEEP: &str = "2m";
@@ -42,13 +42,6 @@ pub fn streams() -> String {
     stream::ALL.map(stream::data_stream).join(",")
 }
 
-const fn name(order: Order) -> &'static str {
-    match order {
-        Order::Forward => "asc",
-        Order::Backward => "desc",
-    }
-}
-
 /// OpenSearch, asked for lines by who waits for the answer.
 pub struct Store {
     client: Client,
@@ -61,7 +54,12 @@ impl Store {
     /// # Errors
     /// The system's, where it has nothing left for waiting.
     pub fn new(client: Client) -> io::Result<Self> {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        // One thread beside the caller's: it fetches a page while another is shown.
+        let runtime = runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("opensearch")
+            .enable_all()
+            .build()?;
         Ok(Self { client, runtime })
     }
 
@@ -89,16 +87,7 @@ impl Store {
     /// is asked for: what is stored or deleted meanwhile changes nothing.
     #[must_use]
     pub fn lines(&self, filter: &Filter, order: Order) -> Lines<'_> {
-        Lines {
-            store: self,
-            filter: filter.clone(),
-            order,
-            moment: None,
-            after: None,
-            last: None,
-            ready: VecDeque::new(),
-            ended: false,
-        }
+        Lines::new(self, filter, order)
     }
 
     /// Writes the question for the lines of this filter.
@@ -194,6 +183,7 @@ impl Store {
         let filter = Filter::All([place.clone()].into_iter().chain(of).collect());
         let mut body = page(&filter, Order::Backward);
         body["size"] = json!(1);
+        body["sort"] = json!([pages::by_time(Order::Backward)]);
         body["_source"] = json!([field::TIMESTAMP]);
         let path = format!("/{}/_search", streams());
         let what = "give the newest line";
@@ -261,121 +251,6 @@ impl Store {
         self.runtime
             .block_on(self.client.ask(what, method, path, query, body))
     }
-}
-
-/// Lines page by page.
-///
-/// Lines of the same time are told apart by their ids, so that none is missed
-/// or given twice where a page ends. A line that was sent a second time after
-/// a rollover is stored twice, side by side in this order, and given once.
-pub struct Lines<'s> {
-    store: &'s Store,
-    filter: Filter,
-    order: Order,
-    moment: Option<String>,
-    after: Option<Value>,
-    /// The id of the line before.
-    last: Option<String>,
-    ready: VecDeque<Document>,
-    ended: bool,
-}
-
-impl Lines<'_> {
-    /// Goes on after the last page that came, as of a new moment: for after
-    /// an error.
-    pub fn resume(&mut self) {
-        self.moment = None;
-        self.ended = false;
-    }
-
-    fn turn(&mut self) -> Result<()> {
-        let what = "give lines";
-        let moment = match self.moment.take() {
-            Some(moment) => moment,
-            None => match self.store.hold() {
-                Ok(moment) => moment,
-                // Of no stream at all there is no moment: a 400.
-                Err(error) if error.rejected_with() == Some(400) && !self.store.has_streams()? => {
-                    self.ended = true;
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
-            },
-        };
-        let mut body = page(&self.filter, self.order);
-        body["pit"] = json!({ "id": moment, "keep_alive": KEEP });
-        // Forgotten at the end even if this page does not come.
-        self.moment = Some(moment);
-        if let Some(after) = &self.after {
-            body["search_after"] = after.clone();
-        }
-        let mut answer = self.store.ask(what, Method::Post, "/_search", &[], Some(&body))?;
-        if let Some(Value::String(moment)) = answer.get_mut("pit_id").map(Value::take) {
-            self.moment = Some(moment);
-        }
-        let Some(Value::Array(hits)) = answer.pointer_mut("/hits/hits").map(Value::take) else {
-            return Err(self.store.client.strange(what, "its answer has no hits"));
-        };
-        self.ended = hits.len() < PAGE;
-        for mut hit in hits {
-            self.after = hit.get_mut("sort").map(Value::take);
-            let source = hit.get_mut("_source").map(Value::take).unwrap_or_default();
-            let document = Document::try_from(source);
-            let document = document.map_err(|error| self.store.client.strange(what, &error.to_string()))?;
-            let id = document.id().map(str::to_owned);
-            let is_known = id.is_some() && id == self.last;
-            self.last = id;
-            if !is_known && self.filter.matches(&document) {
-                self.ready.push_back(document);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Iterator for Lines<'_> {
-    type Item = Result<Entry>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(document) = self.ready.pop_front() {
-                return Some(Ok(Entry { document, raw: None }));
-            }
-            if self.ended {
-                return None;
-            }
-            if let Err(error) = self.turn() {
-                self.ended = true;
-                return Some(Err(error));
-            }
-        }
-    }
-}
-
-impl Drop for Lines<'_> {
-    fn drop(&mut self) {
-        if let Some(moment) = self.moment.take() {
-            let body = json!({ "pit_id": [moment] });
-            // It is forgotten in two minutes otherwise.
-            let _ = self
-                .store
-                .ask("forget a moment", Method::Delete, MOMENTS, &[], Some(&body));
-        }
-    }
-}
-
-/// The question for one page, but for the moment that it is asked of.
-pub fn page(filter: &Filter, order: Order) -> Value {
-    let mut body = json!({
-        "size": PAGE,
-        "sort": [
-            { field::TIMESTAMP: { "order": name(order), "numeric_type": "date_nanos" } },
-            { field::EVENT_ID: { "order": name(order) } },
-        ],
-        "track_total_hits": false,
-    });
-    narrow(&mut body, filter);
-    body
 }
 
 /// What OpenSearch can test of the filter.

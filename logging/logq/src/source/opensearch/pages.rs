@@ -1,0 +1,244 @@
+//! Lines page by page, in the order of their times.
+
+use std::collections::{HashSet, VecDeque};
+
+use line::{Document, Time};
+use schema::field;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use super::{KEEP, MOMENTS, Store, narrow};
+use crate::{
+    filter::{Comparison, Filter, Literal},
+    opensearch::{Error, Method, Result},
+    source::{Entry, Order},
+};
+
+/// Lines of the first page, which somebody waits for, of the second, and of
+/// all others. OpenSearch gives 10,000 at most (`index.max_result_window`).
+const SIZES: [usize; 3] = [200, 1_000, 5_000];
+
+/// Lines page by page.
+///
+/// Within the moment that is held, lines of one time have a place of their own
+/// (`_shard_doc`), so that none is missed or given twice where a page ends.
+/// Without it, they are told apart by their ids: that is how one goes on as of
+/// a new moment, where OpenSearch has forgotten the old one, and how a line
+/// that was stored twice, on both sides of a rollover, is given once.
+pub struct Lines<'s> {
+    store: &'s Store,
+    filter: Filter,
+    order: Order,
+    moment: Option<String>,
+    /// Where the next page begins in this moment.
+    after: Option<Value>,
+    /// The page after the one that is being read, and its size.
+    next: Option<(JoinHandle<Result<Value>>, usize)>,
+    turned: usize,
+    /// The time of the line before, and the ids of all lines of that time.
+    last: Option<Time>,
+    given: HashSet<String>,
+    ready: VecDeque<Document>,
+    ended: bool,
+}
+
+impl<'s> Lines<'s> {
+    pub(super) fn new(store: &'s Store, filter: &Filter, order: Order) -> Self {
+        Self {
+            store,
+            filter: filter.clone(),
+            order,
+            moment: None,
+            after: None,
+            next: None,
+            turned: 0,
+            last: None,
+            given: HashSet::new(),
+            ready: VecDeque::new(),
+            ended: false,
+        }
+    }
+}
+
+impl Lines<'_> {
+    /// Goes on after the last line that came, as of a new moment: for after
+    /// an error.
+    pub fn resume(&mut self) {
+        if let Some((page, _)) = self.next.take() {
+            page.abort();
+        }
+        self.moment = None;
+        self.after = None;
+        self.ended = false;
+    }
+
+    fn turn(&mut self) -> Result<()> {
+        let what = "give lines";
+        let (page, size) = match self.next.take() {
+            Some(page) => page,
+            None => match self.ask()? {
+                Some(page) => page,
+                None => {
+                    self.ended = true;
+                    return Ok(());
+                }
+            },
+        };
+        let answer = self.store.runtime.block_on(page);
+        let mut answer = answer.map_err(|error| self.store.client.strange(what, &error.to_string()))??;
+        if let Some(Value::String(moment)) = answer.get_mut("pit_id").map(Value::take) {
+            self.moment = Some(moment);
+        }
+        let Some(Value::Array(mut hits)) = answer.pointer_mut("/hits/hits").map(Value::take) else {
+            return Err(self.store.client.strange(what, "its answer has no hits"));
+        };
+        self.turned += 1;
+        self.ended = hits.len() < size;
+        if let Some(last) = hits.last_mut() {
+            self.after = last.get_mut("sort").map(Value::take);
+        }
+        // Who reads a second page will want the third.
+        if !self.ended && self.turned > 1 {
+            self.next = self.ask()?;
+        }
+        for mut hit in hits {
+            let source = hit.get_mut("_source").map(Value::take).unwrap_or_default();
+            let document = Document::try_from(source);
+            let document = document.map_err(|error| self.store.client.strange(what, &error.to_string()))?;
+            if self.is_new(&document) && self.filter.matches(&document) {
+                self.ready.push_back(document);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for the next page; None where there is no stream.
+    fn ask(&mut self) -> Result<Option<(JoinHandle<Result<Value>>, usize)>> {
+        let moment = match self.moment.take() {
+            Some(moment) => moment,
+            None => match self.store.hold() {
+                Ok(moment) => moment,
+                // Of no stream at all there is no moment: a 400.
+                Err(error) if error.rejected_with() == Some(400) && !self.store.has_streams()? => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        let size = SIZES.get(self.turned).or(SIZES.last()).copied().unwrap_or(1);
+        let mut body = match (self.last, &self.after) {
+            // Lines before are passed over; those of the last one's time are known.
+            (Some(last), None) => {
+                let bound = match self.order {
+                    Order::Forward => Comparison::AtLeast,
+                    Order::Backward => Comparison::AtMost,
+                };
+                let last = Literal::new(&last.to_string());
+                let rest = Filter::Compare(field::TIMESTAMP.to_owned(), bound, last);
+                page(&Filter::All(vec![self.filter.clone(), rest]), self.order)
+            }
+            _ => page(&self.filter, self.order),
+        };
+        body["size"] = size.into();
+        body["pit"] = json!({ "id": moment, "keep_alive": KEEP });
+        // Forgotten at the end even if this page does not come.
+        self.moment = Some(moment);
+        if let Some(after) = &self.after {
+            body["search_after"] = after.clone();
+        }
+        let client = self.store.client.clone();
+        let page = self.store.runtime.spawn(async move {
+            let asked = client.ask("give lines", Method::Post, "/_search", &[], Some(&body));
+            asked.await
+        });
+        Ok(Some((page, size)))
+    }
+
+    /// Whether the line was not given before.
+    fn is_new(&mut self, document: &Document) -> bool {
+        let time = document.timestamp();
+        if time != self.last {
+            self.given.clear();
+            self.last = time;
+        }
+        match document.id() {
+            Some(id) => self.given.insert(id.to_owned()),
+            None => true,
+        }
+    }
+}
+
+impl Iterator for Lines<'_> {
+    type Item = Result<Entry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut resumed = false;
+        loop {
+            if let Some(document) = self.ready.pop_front() {
+                return Some(Ok(Entry { document, raw: None }));
+            }
+            if self.ended {
+                return None;
+            }
+            match self.turn() {
+                Ok(()) => {}
+                // The moment was kept for two minutes, and whoever reads took longer.
+                Err(error) if is_forgotten(&error) && self.last.is_some() && !resumed => {
+                    resumed = true;
+                    self.resume();
+                }
+                Err(error) => {
+                    self.ended = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
+
+/// Whether the moment is not held any more, wholly or in part.
+fn is_forgotten(error: &Error) -> bool {
+    match error {
+        Error::Partial { reason, .. } => reason.starts_with("No search context found"),
+        error => error.rejected_with() == Some(404),
+    }
+}
+
+impl Drop for Lines<'_> {
+    fn drop(&mut self) {
+        if let Some((page, _)) = self.next.take() {
+            page.abort();
+        }
+        if let Some(moment) = self.moment.take() {
+            let body = json!({ "pit_id": [moment] });
+            // It is forgotten in two minutes otherwise.
+            let _ = self
+                .store
+                .ask("forget a moment", Method::Delete, MOMENTS, &[], Some(&body));
+        }
+    }
+}
+
+/// The question for one page, but for the moment that it is asked of.
+#[must_use]
+pub fn page(filter: &Filter, order: Order) -> Value {
+    let mut body = json!({
+        "size": SIZES.last(),
+        "sort": [by_time(order), { "_shard_doc": { "order": name(order) } }],
+        "track_total_hits": false,
+    });
+    narrow(&mut body, filter);
+    body
+}
+
+/// Sorts by `@timestamp`, which every index has in nanoseconds.
+pub(super) fn by_time(order: Order) -> Value {
+    json!({ field::TIMESTAMP: { "order": name(order), "numeric_type": "date_nanos" } })
+}
+
+const fn name(order: Order) -> &'static str {
+    match order {
+        Order::Forward => "asc",
+        Order::Backward => "desc",
+    }
+}
