@@ -72,6 +72,61 @@ fn every_question_is_answered() {
 }
 
 #[test]
+fn the_brokers_lines_of_connections_are_related_to_a_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write_with_connections(folder.path());
+    for (arguments, found) in world::RELATED {
+        let output = logq(&[arguments, ["-o", "jsonl", "--utc"].as_slice()].concat(), &pods)
+            .output()
+            .unwrap();
+        let errors = text(&output.stderr);
+        let expected: Vec<&str> = found.split_whitespace().collect();
+        assert_eq!(words(&output), expected, "{arguments:?}: {errors}");
+        for (line, word) in text(&output.stdout).lines().zip(expected) {
+            let is_found = word.starts_with('c') && word != "c5" || arguments.contains(&world::OTHER_TRACE);
+            let marked = is_found && word.starts_with('c');
+            assert_eq!(
+                line.contains(r#""tags":["related"]"#),
+                marked,
+                "{arguments:?}: {line}"
+            );
+        }
+    }
+    let show = |arguments: &[&str]| text(&logq(arguments, &pods).output().unwrap().stdout);
+    insta::assert_snapshot!("related_waterfall", show(&["trace", world::TRACE, "--utc"]));
+    let asked = ["--trace", world::TRACE, "--with-queue", "--utc"];
+    insta::assert_snapshot!("related_pretty", show(&asked));
+    let logfmt = show(&[asked.as_slice(), &["-o", "logfmt", "--fields", "message,tags"]].concat());
+    insta::assert_snapshot!("related_logfmt", logfmt);
+    assert!(show(&[asked.as_slice(), &["--stats"]].concat()).contains("rabbitmq"));
+    let explained = show(&[asked.as_slice(), &["--explain"]].concat());
+    assert!(
+        explained.contains("from 5 s before the first line of a trace to 5 s after"),
+        "{explained}"
+    );
+    let json = show(&[asked.as_slice(), &["-o", "json", "--level", "warn"]].concat());
+    assert!(json.contains(r#""tags":["related"]"#), "{json}");
+}
+
+#[test]
+fn a_pipe_tells_nothing_of_what_is_related() {
+    let line = format!(
+        "{{\"level\":\"info\",\"msg\":\"m\",\"trace_id\":\"{}\"}}\n",
+        world::TRACE
+    );
+    let refused = piped(&["--trace", world::TRACE, "--with-all"], line.as_bytes());
+    assert_eq!(refused.status.code(), Some(2));
+    let told = text(&refused.stderr);
+    assert!(
+        told.contains("--with-all beside a trace or a photo needs to read several times"),
+        "{told}"
+    );
+    let drawn = piped(&["trace", world::TRACE], line.as_bytes());
+    let told = text(&drawn.stderr);
+    assert!(told.contains("standard input is read once"), "{told}");
+}
+
+#[test]
 fn what_is_cut_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let pods = world::write(folder.path());

@@ -141,7 +141,8 @@ pub struct Select {
     /// Also the lines of the database that these components use
     #[arg(long)]
     pub with_db: bool,
-    /// Also those of the broker that they use
+    /// Also those of the broker that they use; beside --trace and --photo, and by `logq trace`, those about connections of
+    /// the pods in a trace, 5 s before its first line to 5 s after its last, as "related" (not followed)
     #[arg(long)]
     pub with_queue: bool,
     /// Also those of the object store that they use

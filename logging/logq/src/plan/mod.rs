@@ -1,5 +1,6 @@
 //! What a command line asks for, as data.
 
+pub mod related;
 mod uses;
 
 use std::collections::BTreeSet;
@@ -154,6 +155,8 @@ pub struct Wanted {
     pub uses: Uses,
     /// Lines about this photo, and of the traces that these belong to.
     pub photo: Option<i64>,
+    /// Lines of these traces.
+    pub trace: Option<Filter>,
     /// The pods that it is asked of.
     pub place: Filter,
     /// What else is wanted of each line.
@@ -179,6 +182,7 @@ impl Wanted {
             components: globs("component", &select.components)?,
             uses,
             photo: select.photo,
+            trace: select.trace.as_deref().map(of_trace).transpose()?,
             place: place(select)?,
             conditions: conditions(select)?,
             span: Span::of(window, clock)?,
@@ -215,6 +219,7 @@ impl Wanted {
     #[must_use]
     pub fn filter(&self, known: &Known) -> Filter {
         let mut all = vec![self.scope(known), self.conditions.clone()];
+        all.extend(self.trace.clone());
         if let Some(photo) = self.photo {
             let traces = known.traces.iter().map(|trace| is(field::TRACE_ID, trace));
             all.push(Filter::Any(std::iter::once(about(photo)).chain(traces).collect()));
@@ -245,6 +250,17 @@ impl Wanted {
         let reads = ["GET", "HEAD"].map(|method| is(field::HTTP_REQUEST_METHOD, method));
         let about = self.photo.map_or(Filter::NOTHING, about);
         Filter::All(vec![about, Filter::Any(reads.into()).negated()])
+    }
+
+    /// The option that asks for what is [`related`] to traces, if one does.
+    #[must_use]
+    pub fn related(&self) -> Option<&'static str> {
+        let traced = self.photo.is_some() || self.trace.is_some();
+        let asked = traced && self.uses.wanted().contains(&Use::Queue);
+        asked.then(|| match self.uses.option() {
+            Some("with-all") => "with-all",
+            _ => "with-queue",
+        })
     }
 
     /// Whether something has to be found out before: see [`Known`].
@@ -335,9 +351,6 @@ fn conditions(select: &Select) -> Result<Filter, Unclear> {
     }
     for condition in &select.conditions {
         all.push(condition::read(condition)?);
-    }
-    if let Some(trace) = &select.trace {
-        all.push(of_trace(trace)?);
     }
     Ok(simple(all))
 }

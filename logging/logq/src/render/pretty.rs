@@ -18,6 +18,7 @@ use super::{
     fields::{self, Chosen},
     logfmt,
 };
+use crate::plan::related;
 
 /// What the beginning of a line shows already, and what says the same on every
 /// line of a program; shown when it is asked for.
@@ -63,6 +64,9 @@ const NARROWEST: usize = 10;
 /// The name of a component takes at most so many columns before it breaks the
 /// others' alignment.
 const WIDEST: usize = 14;
+
+/// What is said of lines that are only related to what was asked for.
+pub const RELATED: &str = "~ related";
 
 /// What the lines of a text that has several begin with.
 const INDENT: &str = "    │ ";
@@ -123,6 +127,10 @@ pub trait Shown {
     fn message(&self) -> &str;
     /// Where it happened.
     fn trace(&self) -> &str;
+    /// Whether it is shown as related to others.
+    fn is_related(&self) -> bool {
+        false
+    }
     /// Adds its other fields.
     fn put_fields(&self, pretty: &Pretty, dim: Style, out: &mut String);
 }
@@ -148,9 +156,15 @@ impl Shown for Document {
         self.text(field::EXCEPTION_STACKTRACE).unwrap_or_default()
     }
 
+    fn is_related(&self) -> bool {
+        self.has_tag(related::TAG)
+    }
+
     fn put_fields(&self, pretty: &Pretty, dim: Style, out: &mut String) {
         fields::each(self, &mut |name, value| {
-            if !value.is_null() && pretty.shows(name) {
+            // The mark says it already.
+            let told = name == field::TAGS && self.is_related() && self.tags().count() == 1;
+            if !value.is_null() && !told && pretty.shows(name) {
                 out.push(' ');
                 paint(out, dim, |out| {
                     out.push_str(&logfmt::key(name));
@@ -277,6 +291,10 @@ impl Pretty {
                 };
             });
             line.push(' ');
+            if shown.is_related() {
+                paint(line, palette.dim, |line| line.push_str(RELATED));
+                line.push(' ');
+            }
             paint(line, palette.message, |line| put_visible(first, line));
             shown.put_fields(self, palette.dim, line);
         });

@@ -8,8 +8,8 @@ use schema::field;
 use serde_json::Value;
 use terminal::escaped;
 
-use super::colour::Palette;
-use crate::source::Entry;
+use super::{colour::Palette, pretty::RELATED};
+use crate::{plan::related, source::Entry};
 
 /// Columns of the drawing.
 const COLUMNS: i64 = 40;
@@ -19,14 +19,18 @@ const MESSAGE: usize = 56;
 
 /// Draws the lines of one trace, which are in the order of their times: when
 /// each came, how long after the one before, and as a bar how long what it
-/// tells of had taken.
+/// tells of had taken. Lines that are only related can come before and after
+/// the trace.
 ///
 /// # Errors
 /// The output's.
 pub fn draw(entries: &[Entry], palette: &Palette, utc: bool, out: &mut impl Write) -> io::Result<()> {
+    // What is asked of lines can leave related ones only.
+    let alone = !entries.iter().all(is_related);
     let times = || {
         entries
             .iter()
+            .filter(|entry| !alone || !is_related(entry))
             .filter_map(|entry| Some((begin(&entry.document)?, entry.document.timestamp()?)))
     };
     let Some(first) = times().map(|(begin, _)| begin).min() else {
@@ -38,16 +42,29 @@ pub fn draw(entries: &[Entry], palette: &Palette, utc: bool, out: &mut impl Writ
         .map(|name| name.chars().count())
         .max()
         .unwrap_or_default();
-    let mut before = first;
-    for Entry { document, .. } in entries {
+    let earliest = entries
+        .iter()
+        .filter_map(|entry| entry.document.timestamp())
+        .min();
+    let mut before = earliest.map_or(first, |earliest| earliest.min(first));
+    for entry in entries {
+        let document = &entry.document;
         let Some(time) = document.timestamp() else {
             continue;
         };
-        let bar = Bar::new((first, last), begin(document).unwrap_or(time), time);
+        let bar = Bar {
+            related: is_related(entry),
+            ..Bar::new((first, last), begin(document).unwrap_or(time), time)
+        };
         let level = document.level();
         let style = palette.level(level);
         let component = escaped(document.component().unwrap_or("-"));
-        let message = short(document.message().lines().next().unwrap_or_default());
+        let message = document.message().lines().next().unwrap_or_default();
+        let message = if bar.related {
+            short(&format!("{RELATED}: {message}"))
+        } else {
+            short(message)
+        };
         let (dim, name) = (palette.dim, palette.component);
         writeln!(
             out,
@@ -101,6 +118,10 @@ fn names(entries: &[Entry]) -> impl Iterator<Item = String> {
         .map(|entry| escaped(entry.document.component().unwrap_or("-")))
 }
 
+fn is_related(entry: &Entry) -> bool {
+    entry.document.has_tag(related::TAG)
+}
+
 /// When what the line tells of began.
 fn begin(document: &Document) -> Option<Time> {
     let end = document.timestamp()?;
@@ -118,6 +139,9 @@ fn begin(document: &Document) -> Option<Time> {
 /// `5m07s`.
 fn length(from: Time, to: Time) -> String {
     let nanos = to.nanos().saturating_sub(from.nanos());
+    if nanos < 0 {
+        return format!("-{}", length(to, from));
+    }
     match nanos {
         ..=999_999_999 => format!("{:.3} ms", nanos as f64 / 1e6),
         1_000_000_000..=119_999_999_999 => format!("{:.3} s", nanos as f64 / 1e9),
@@ -141,6 +165,7 @@ struct Bar {
     before: usize,
     length: usize,
     point: bool,
+    related: bool,
 }
 
 impl Bar {
@@ -155,6 +180,7 @@ impl Bar {
             before: from,
             length: to - from.min(to) + 1,
             point: begin == end,
+            related: false,
         }
     }
 }
@@ -164,7 +190,11 @@ impl std::fmt::Display for Bar {
         let after = usize::try_from(COLUMNS)
             .unwrap_or_default()
             .saturating_sub(self.before + self.length);
-        let bar = if self.point { "·" } else { "━" };
+        let bar = match (self.related, self.point) {
+            (true, _) => "~",
+            (false, true) => "·",
+            (false, false) => "━",
+        };
         write!(
             f,
             "{}{}{}",

@@ -5,7 +5,7 @@ use std::io::Write;
 use super::{Outcome, SearchError};
 use crate::{
     cli::Search,
-    plan::{Known, Wanted},
+    plan::{Known, Wanted, related::MARGIN},
     source::Source,
 };
 
@@ -41,6 +41,14 @@ pub fn explain(
                 "What is used, and the traces of a photo, are read from the files first."
             )?;
         }
+    }
+    if wanted.related().is_some() {
+        writeln!(
+            out,
+            "Related lines of the broker are looked for afterwards: about the connections of these lines' \
+             pods, from {} s before the first line of a trace to {0} s after its last.",
+            MARGIN.as_secs()
+        )?;
     }
     out.flush()?;
     Ok(Outcome::something())

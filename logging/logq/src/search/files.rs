@@ -2,9 +2,14 @@
 
 use std::io::Write;
 
-use super::{Context, Outcome, SearchError, collected, show, summarise, unknown_uses};
+use super::{
+    Context, Outcome, SearchError, collected,
+    related::{self, Joined},
+    show, summarise, unknown_uses,
+};
 use crate::{
     cli::{Output, Search},
+    filter::Filter,
     plan::{Known, Wanted},
     render::{Column, Renderer},
     source::{
@@ -14,25 +19,43 @@ use crate::{
     summary::Summary,
 };
 
-/// All lines of one trace, in the order of their times.
+/// All lines of one trace and those that are related to it, in the order of
+/// their times.
 ///
 /// # Errors
 /// [`SearchError`]; a file that breaks off is told in the outcome.
 pub fn trace(search: &Search, wanted: &Wanted) -> Result<(Vec<Entry>, Outcome), SearchError> {
     let (known, notes) = known(search, wanted)?;
     let filter = wanted.filter(&known);
-    let (found, mut outcome) = collected(files::open(&search.files, &filter)?);
+    if is_piped(search) {
+        let (found, mut outcome) = collected(files::open(&search.files, &filter)?);
+        outcome.notes.extend(notes);
+        let note = "the broker's lines that are related were not looked for: that needs to read several times, \
+                    and standard input is read once";
+        outcome.notes.push(note.to_owned());
+        return Ok((found, outcome));
+    }
+    let read = |filter: &_| Ok(files::open(&search.files, filter)?);
+    let (related, errors) = related::learn(wanted, &known, read)?;
+    let joined = Joined {
+        related: &related,
+        filter,
+    };
+    let (found, mut outcome) = collected(joined.pick(Filter::NOTHING, read)?);
     outcome.notes.extend(notes);
-    Ok((found, outcome))
+    Ok((found, related::told(outcome, errors)))
 }
 
 /// What has to be found out before, and what a person should know of it.
 fn known(search: &Search, wanted: &Wanted) -> Result<(Known, Vec<String>), SearchError> {
     let mut known = Known::default();
+    if let (Some(option), true) = (wanted.related(), is_piped(search)) {
+        return Err(SearchError::TooOften(option));
+    }
     if !wanted.depends() {
         return Ok((known, Vec::new()));
     }
-    if search.files.iter().any(|file| file.as_os_str() == "-") {
+    if is_piped(search) {
         return Err(SearchError::Twice(wanted.uses.option().unwrap_or("photo")));
     }
     for entry in files::open(&search.files, &wanted.clues())?.flatten() {
@@ -40,6 +63,10 @@ fn known(search: &Search, wanted: &Wanted) -> Result<(Known, Vec<String>), Searc
     }
     let notes = unknown_uses(wanted, &known).into_iter().collect();
     Ok((known, notes))
+}
+
+fn is_piped(search: &Search) -> bool {
+    search.files.iter().any(|file| file.as_os_str() == "-")
 }
 
 /// Looks through files.
@@ -53,6 +80,16 @@ pub fn lines<W: Write>(search: &Search, wanted: &Wanted, out: Renderer<W>) -> Re
         ..Outcome::default()
     };
     let filter = wanted.filter(&known);
+    if wanted.related().is_some() {
+        let read = |filter: &_| Ok(files::open(&search.files, filter)?);
+        let (related, errors) = related::learn(wanted, &known, read)?;
+        let joined = Joined {
+            related: &related,
+            filter,
+        };
+        let outcome = related::lines(search, &joined, wanted.scope(&known), read, out, outcome)?;
+        return Ok(related::told(outcome, errors));
+    }
     if let Some(summary) = Summary::of(&search.show)? {
         if matches!(summary, Summary::Stats(_)) {
             return counted(files::counted(&search.files, &filter)?, summary, out, outcome);

@@ -4,6 +4,7 @@ mod context;
 mod explain;
 pub mod files;
 mod older;
+mod related;
 pub mod source;
 mod stale;
 mod window;
@@ -52,6 +53,12 @@ pub enum SearchError {
          or name the components with -c and the traces with --trace"
     )]
     Twice(&'static str),
+    /// Nor a third time.
+    #[error(
+        "--{0} beside a trace or a photo needs to read several times, first to learn whose connections the \
+         broker's lines are about: save the input in a file, or leave the option out"
+    )]
+    TooOften(&'static str),
     /// A source that is asked.
     #[error(transparent)]
     Source(#[from] SourceError),

@@ -2,24 +2,37 @@
 
 use std::io::Write;
 
-use super::{Context, Outcome, Part, SearchError, collected, older, show, stale, summarise, unknown_uses};
+use super::{
+    Context, Outcome, Part, SearchError, collected, older,
+    related::{self, Joined},
+    show, stale, summarise, unknown_uses,
+};
 use crate::{
     cli::Search,
+    filter::Filter,
     plan::{Known, Wanted},
     render::Renderer,
     source::{Chosen, Entry, Order, Source},
     summary::Summary,
 };
 
-/// All lines of one trace, in the order of their times.
+/// All lines of one trace and those that are related to it, in the order of
+/// their times.
 ///
 /// # Errors
 /// [`SearchError`]; what breaks off is told in the outcome.
 pub fn trace(wanted: &Wanted, chosen: &Chosen) -> Result<(Vec<Entry>, Outcome), SearchError> {
     let source = &chosen.source;
     let (known, notes) = known(wanted, source)?;
-    let (found, mut outcome) = collected(source.lines(&wanted.filter(&known), Order::Forward));
+    let read = |filter: &_| Ok(source.lines(filter, Order::Forward));
+    let (related, errors) = related::learn(wanted, &known, read)?;
+    let joined = Joined {
+        related: &related,
+        filter: wanted.filter(&known),
+    };
+    let (found, mut outcome) = collected(joined.pick(Filter::NOTHING, read)?);
     outcome.notes.extend(notes);
+    let outcome = related::told(outcome, errors);
     Ok((found, told(outcome, wanted, &known, chosen)))
 }
 
@@ -57,6 +70,16 @@ fn shown<W: Write>(
     outcome: Outcome,
 ) -> Result<Outcome, SearchError> {
     let filter = wanted.filter(known);
+    if wanted.related().is_some() {
+        let read = |filter: &_| Ok(source.lines(filter, Order::Forward));
+        let (related, errors) = related::learn(wanted, known, read)?;
+        let joined = Joined {
+            related: &related,
+            filter,
+        };
+        let outcome = related::lines(search, &joined, wanted.scope(known), read, out, outcome)?;
+        return Ok(related::told(outcome, errors));
+    }
     if let Some(summary) = Summary::of(&search.show)? {
         return summarise(source.lines(&filter, Order::Forward), summary, out, outcome);
     }

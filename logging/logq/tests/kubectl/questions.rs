@@ -30,6 +30,19 @@ fn every_question_is_answered_as_from_files() {
 }
 
 #[test]
+fn what_is_related_is_found_as_in_files() {
+    let pods = Pods::none();
+    world::write_with_connections(pods.path("").as_path());
+    for (arguments, found) in world::RELATED {
+        let arguments = [arguments, ["-o", "jsonl", "--utc"].as_slice()].concat();
+        let output = pods.logq(&arguments).output().unwrap();
+        let errors = text(&output.stderr);
+        let expected: Vec<&str> = found.split_whitespace().collect();
+        assert_eq!(words(&output), expected, "{arguments:?}: {errors}");
+    }
+}
+
+#[test]
 fn a_trace_and_numbers_are_those_of_files() {
     let pods = Pods::of_the_world();
     let folder = pods.path("pods");

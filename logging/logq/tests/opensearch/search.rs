@@ -107,6 +107,30 @@ async fn every_question_is_answered_as_from_files() {
     assert_eq!(trace.lines().count(), 5, "{trace}");
 }
 
+#[tokio::test]
+async fn what_is_related_is_found_as_in_files() {
+    let Some(store) = Store::empty("logq's questions of what is related").await else {
+        return;
+    };
+    store.bootstrap().await;
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write_with_connections(folder.path());
+    logq(&store, &["import", pods.to_str().unwrap()]);
+    store.ask(Method::Post, "/logs-*/_refresh", None).await;
+    let cases = world::RELATED.iter();
+    let sources = ["opensearch", "both"];
+    for ((case, found), source) in cases.flat_map(|case| sources.map(move |source| (case, source))) {
+        let arguments = [case, ["-o", "jsonl", "--utc", "--source", source].as_slice()].concat();
+        let output = with_pods(&store, folder.path(), &arguments);
+        let words: Vec<String> = text(&output.stdout).lines().map(first_word).collect();
+        let expected: Vec<&str> = found.split_whitespace().collect();
+        assert_eq!(words, expected, "{arguments:?}: {}", text(&output.stderr));
+    }
+    let trace = text(&logq(&store, &["trace", world::TRACE, "--utc"]).stdout);
+    let related = trace.lines().filter(|line| line.contains("~ related: c"));
+    assert_eq!(related.count(), 2, "{trace}");
+}
+
 fn first_word(line: &str) -> String {
     let document: Value = serde_json::from_str(line).unwrap();
     let message = document["message"].as_str().unwrap();

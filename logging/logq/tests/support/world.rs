@@ -46,7 +46,7 @@ const PODS: [Pod; 6] = [
 
 /// Of the upload of photo 17, and of another one.
 pub const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-const OTHER_TRACE: &str = "4bf92f3599999999a3ce929d0e0e4736";
+pub const OTHER_TRACE: &str = "4bf92f3599999999a3ce929d0e0e4736";
 
 /// All lines by pod, in the order of their times: seconds after 10:00, and
 /// what the program wrote.
@@ -153,6 +153,96 @@ pub const CASES: &[(&[&str], &str)] = &[
         "d1 i2 d2 i4",
     ),
 ];
+
+/// What RabbitMQ logs of connections, in a world of its own: the time, and
+/// the message.
+const CONNECTIONS: [(&str, &str, &str); 8] = [
+    (
+        "08:00:00.0",
+        "info",
+        "c1 connection <0.11.0> (10.0.0.1:1001 -> 10.0.0.9:5672) has a client-provided name: irmgard irmgard-a relay",
+    ),
+    (
+        "08:00:01.0",
+        "info",
+        "c2 connection <0.12.0> (10.0.0.2:1002 -> 10.0.0.9:5672) has a client-provided name: irmgard irmgard-b relay",
+    ),
+    (
+        "09:59:58.0",
+        "info",
+        "c3 connection <0.13.0> (10.0.0.3:1003 -> 10.0.0.9:5672) has a client-provided name: anonymizer anonymizer-a worker",
+    ),
+    ("10:00:01.0", "notice", "q1 ready"),
+    (
+        "10:00:03.5",
+        "warning",
+        "c4 closing AMQP connection <0.11.0> (10.0.0.1:1001 -> 10.0.0.9:5672):\nclient unexpectedly closed TCP connection",
+    ),
+    (
+        "10:00:03.6",
+        "warning",
+        "c5 closing AMQP connection <0.12.0> (10.0.0.2:1002 -> 10.0.0.9:5672):\nclient unexpectedly closed TCP connection",
+    ),
+    (
+        "10:00:03.7",
+        "warning",
+        "c6 closing AMQP connection <0.14.0> (10.0.0.4:1004 -> 10.0.0.9:5672):\nclient unexpectedly closed TCP connection",
+    ),
+    (
+        "10:00:10.5",
+        "info",
+        "c7 closing AMQP connection <0.13.0> (10.0.0.3:1003 -> 10.0.0.9:5672, vhost: '/', user: 'irmgard')",
+    ),
+];
+
+/// What is asked of the world with connections, and what is found.
+pub const RELATED: &[(&[&str], &str)] = &[
+    (&["--trace", TRACE, "--with-queue"], "c3 i1 d1 c4 i2 a1"),
+    (&["--photo", "17", "--with-all"], "c3 i1 d1 c4 i2 a1"),
+    (&["--trace", OTHER_TRACE, "--with-queue"], "c5 i3 d2 a2 c7"),
+    (&["--trace", TRACE], "i1 d1 i2 a1"),
+    (&["--trace", TRACE, "--with-db"], "i1 d1 i2 a1"),
+    (&["--trace", TRACE, "--with-queue", "--level", "warn"], "c4"),
+    (&["--trace", TRACE, "--with-queue", "-c", "irmgard"], "i1 c4 i2"),
+    (&["--trace", TRACE, "--with-queue", "--pod", "irmgard-a"], "i1 i2"),
+    (
+        &[
+            "--trace",
+            TRACE,
+            "--with-queue",
+            "--since",
+            "2026-11-22T10:00:03Z",
+        ],
+        "d1 c4 i2 a1",
+    ),
+    (
+        &["--trace", TRACE, "--with-queue", "-g", "closing", "-C", "1"],
+        "d1 c4 c5",
+    ),
+    (&["--trace", TRACE, "--with-queue", "--limit", "2"], "c3 i1"),
+    (&["--trace", TRACE, "--with-queue", "--tail", "3"], "c4 i2 a1"),
+    (
+        &["--photo", "17", "--with-queue", "--reverse"],
+        "a1 i2 c4 d1 i1 c3",
+    ),
+    (&["--photo", "99", "--with-queue"], ""),
+];
+
+/// The same world, in which RabbitMQ also logs of connections.
+pub fn write_with_connections(folder: &Path) -> PathBuf {
+    let pods = write(folder);
+    let pod = "rabbitmq-0";
+    let lines = CONNECTIONS.map(|(time, level, message)| {
+        let line = json!({
+            "time": format!("2026-11-22 {time}00000+00:00"), "level": level, "msg": message,
+            "domain": "rabbitmq.connection", "pid": "<0.1.0>",
+        });
+        format!("2026-11-22T{time}00000000Z stdout F {line}\n")
+    });
+    let log = format!("photos_{pod}_{}/rabbitmq/0.log", uid(pod));
+    fs::write(pods.join(log), lines.concat()).unwrap();
+    pods
+}
 
 /// Writes the world as the kubelet does, with the list of pods; returns the
 /// folder.
