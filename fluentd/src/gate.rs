@@ -74,6 +74,7 @@ struct Guard {
     behind: SocketAddr,
     client: reqwest::Client,
     expected: Mutex<HeaderValue>,
+    let_in: AtomicUsize,
     refused: AtomicUsize,
     broken_off: AtomicUsize,
 }
@@ -95,6 +96,7 @@ impl Gate {
             behind,
             client: reqwest::Client::new(),
             expected: Mutex::new(basic(user, password)?),
+            let_in: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
             broken_off: AtomicUsize::new(0),
         });
@@ -126,6 +128,12 @@ impl Gate {
     pub fn expect(&self, user: &str, password: &str) -> Result<()> {
         *self.guard.expected.lock().unwrap_or_else(PoisonError::into_inner) = basic(user, password)?;
         Ok(())
+    }
+
+    /// How many requests went through.
+    #[must_use]
+    pub fn let_in(&self) -> usize {
+        self.guard.let_in.load(Ordering::Relaxed)
     }
 
     /// How many requests had a wrong name or password.
@@ -166,6 +174,7 @@ async fn pass(State(guard): State<Arc<Guard>>, request: Request) -> Response {
         guard.refused.fetch_add(1, Ordering::Relaxed);
         return (StatusCode::UNAUTHORIZED, "Unauthorized").into_response();
     }
+    guard.let_in.fetch_add(1, Ordering::Relaxed);
     match guard.forward(request).await {
         Ok(answer) => answer,
         Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),

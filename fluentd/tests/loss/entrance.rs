@@ -22,7 +22,7 @@ async fn behind_a_gate(stand: &mut Stand, authority: &Authority, password: &str)
     fs::write(&secret, format!("{password}\n"))?;
     for (name, value) in [
         ("SCHEME", "https".to_owned()),
-        ("PORT", gate.address().port().to_string()),
+        ("HOSTS", format!("https://{}", gate.address())),
         ("CA_PATH", ca.display().to_string()),
         ("USER", USER.to_owned()),
         ("PASSWORD_FILE", secret.display().to_string()),
@@ -55,6 +55,7 @@ async fn an_authority_of_one_s_own_and_a_password() -> Result<()> {
 
     stand.stored(load.len()).await?;
     load.assert_each_once(&stand.servers.documents());
+    assert!(gate.let_in() > 0);
     assert_eq!([gate.refused(), gate.broken_off()], [0, 0]);
     let said = stand.fluentd.output();
     assert!(
