@@ -67,7 +67,7 @@ const SEARCHES: &[(&str, &str, &str)] = &[
     ("irmgard-webservice-db", "", "i7 i6 d3 d2 i5 i4 i3 i2 d1 i1"),
     ("irmgard-failed-photos", "", "i6 a2"),
     ("irmgard-slow-requests", "", "i3 i4"),
-    ("irmgard-broker", "", "i7 q2 i6 i3"),
+    ("irmgard-broker", "", "i7 q2 i6 a2 i3"),
     ("irmgard-errors", "", "i7 q2 d2"),
     ("irmgard-slow-statements", "", "d3 d1"),
     (

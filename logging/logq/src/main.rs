@@ -60,7 +60,8 @@ fn main() -> ExitCode {
 fn settled() -> Result<(Cli, Config), ConfigError> {
     let typed: Vec<_> = std::env::args_os().collect();
     let (path, words) = config::named(typed)?;
-    let environment = Box::new(|name: &str| std::env::var(name).ok());
+    // What is no UTF-8 is not what was meant, and is told as such by who reads it.
+    let environment = Box::new(|name: &str| Some(std::env::var_os(name)?.to_string_lossy().into_owned()));
     match Config::read(path.as_deref(), environment, &Cli::command()) {
         Ok(config) => {
             let cli = cli::read(words, &config).unwrap_or_else(|error| error.exit());
@@ -98,7 +99,9 @@ fn run(cli: Cli, config: &Config) -> Result<Outcome, SearchError> {
             Ok(Outcome::something())
         }
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "logq", &mut io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "logq", &mut script);
+            io::stdout().write_all(&script)?;
             Ok(Outcome::something())
         }
     }
@@ -231,8 +234,13 @@ fn trace(id: String, mut search: Search, config: &Config) -> Result<Outcome, Sea
         return Err(NoFollow::Waterfall.into());
     }
     search.select.trace = Some(id);
+    let show = &search.show;
+    let is_drawn = matches!(show.output, cli::Output::Pretty) && !show.explain;
+    if !is_drawn || show.stats || show.histogram || show.top.is_some() {
+        return lines(search, config);
+    }
     let wanted = wanted(&search)?;
-    let (entries, outcome) = if search.files.is_empty() {
+    let (entries, mut outcome) = if search.files.is_empty() {
         search::source::trace(&wanted, &source(&search, &wanted, config)?)?
     } else {
         search::files::trace(&search, &wanted)?
@@ -240,6 +248,15 @@ fn trace(id: String, mut search: Search, config: &Config) -> Result<Outcome, Sea
     let mut out = output(&search);
     waterfall::draw(&entries, &palette(search.show.color), search.show.utc, &mut out)?;
     out.flush()?;
+    let untimed = entries
+        .iter()
+        .filter(|entry| entry.document.timestamp().is_none())
+        .count();
+    if untimed > 0 {
+        outcome.notes.push(format!(
+            "{untimed} lines without a time are not drawn: logq --trace shows them"
+        ));
+    }
     Ok(outcome)
 }
 
@@ -310,6 +327,9 @@ fn told(outcome: &Outcome) -> u8 {
     } else if outcome.found > 0 {
         FOUND
     } else {
+        if outcome.notes.is_empty() {
+            say("no line found; --explain says what was looked for, `logq doctor` whether lines arrive");
+        }
         NOTHING
     }
 }

@@ -56,16 +56,16 @@ impl Batch {
         let mut busy = None;
         for (item, outcome) in std::mem::take(&mut self.items).into_iter().zip(outcomes) {
             let outcome = outcome.get("create").unwrap_or(&Value::Null);
-            match outcome.get("status").and_then(Value::as_u64) {
-                Some(200..300) => imported.stored += 1,
-                Some(409) => imported.known += 1,
-                Some(429 | 503) => {
-                    busy.get_or_insert_with(|| reason(outcome));
-                    self.items.push(item);
-                }
-                _ => {
+            match Fate::of(outcome) {
+                Fate::Stored => imported.stored += 1,
+                Fate::Known => imported.known += 1,
+                Fate::Refused => {
                     imported.refused += 1;
                     imported.reason.get_or_insert_with(|| reason(outcome));
+                }
+                Fate::Waits => {
+                    busy.get_or_insert_with(|| reason(outcome));
+                    self.items.push(item);
                 }
             }
         }
@@ -77,6 +77,31 @@ impl Batch {
                 reason,
             })
         })
+    }
+}
+
+/// What became of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It was not there, and is now.
+    Stored,
+    /// It was there.
+    Known,
+    /// Sent again it would be refused again.
+    Refused,
+    /// It is sent again: OpenSearch is too busy, a full disk has put a block on
+    /// the index, or the answer says nothing of the line.
+    Waits,
+}
+
+impl Fate {
+    fn of(outcome: &Value) -> Self {
+        match outcome.get("status").and_then(Value::as_u64) {
+            Some(200..300) => Self::Stored,
+            Some(409) => Self::Known,
+            Some(400) => Self::Refused,
+            _ => Self::Waits,
+        }
     }
 }
 
@@ -102,4 +127,26 @@ fn reason(outcome: &Value) -> String {
         .get("reason")
         .and_then(Value::as_str)
         .map_or_else(|| outcome.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_never_be_taken_is_left_out() {
+        for (status, fate) in [
+            (201, Fate::Stored),
+            (409, Fate::Known),
+            (400, Fate::Refused),
+            (403, Fate::Waits),
+            (404, Fate::Waits),
+            (429, Fate::Waits),
+            (500, Fate::Waits),
+            (503, Fate::Waits),
+        ] {
+            assert_eq!(Fate::of(&json!({ "status": status })), fate, "{status}");
+        }
+        assert_eq!(Fate::of(&Value::Null), Fate::Waits);
+    }
 }

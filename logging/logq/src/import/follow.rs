@@ -164,9 +164,13 @@ async fn bring(
             since.elapsed().as_secs_f64()
         ));
     }
-    if refused == 0 && imported.refused > 0 {
+    // The first, and then rarely enough to be read.
+    if imported.refused.checked_ilog2() != refused.checked_ilog2() {
         let reason = imported.reason.as_deref().unwrap_or_default();
-        say(&format!("a line is refused, and left out: {reason}"));
+        say(&format!(
+            "lines are refused, and left out: {} so far, the first: {reason}",
+            imported.refused
+        ));
     }
     Ok(())
 }

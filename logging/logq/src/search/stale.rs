@@ -23,7 +23,9 @@ const FRESH_NANOS: i64 = 60_000_000_000;
 pub fn note(store: &Store, wanted: &Wanted, known: &Known) -> Option<String> {
     let now = Utc::now().timestamp_nanos_opt()?;
     let recent = Time::from_nanos(now.saturating_sub(FRESH_NANOS));
-    if wanted.span.until.is_some_and(|until| until < recent) {
+    // A photo's way and a trace come to an end.
+    let is_past = wanted.span.until.is_some_and(|until| until < recent);
+    if is_past || wanted.photo.is_some() || wanted.trace.is_some() {
         return None;
     }
     match old(store, wanted, known, recent) {
@@ -56,7 +58,7 @@ fn old(
     let mut old = BTreeMap::new();
     if asked.is_empty() && arriving.is_empty() {
         let newest = store.newest(&wanted.place, None)?;
-        old.extend(newest.map(|newest| ("all".to_owned(), newest)));
+        old.extend(newest.map(|newest| ("what is asked for".to_owned(), newest)));
     }
     for glob in asked {
         if arriving.iter().any(|name| glob.fits(name)) {

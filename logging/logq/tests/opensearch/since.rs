@@ -13,6 +13,9 @@ fn ago(seconds: i64) -> String {
     time.to_rfc3339_opts(chrono::SecondsFormat::Nanos, true)
 }
 
+const NONE: &str =
+    "logq: no line found; --explain says what was looked for, `logq doctor` whether lines arrive\n";
+
 #[tokio::test]
 async fn it_is_the_last_hour_and_what_is_left_out_is_told() {
     let Some(store) = Store::empty("the usual time of logq's questions").await else {
@@ -49,8 +52,8 @@ async fn it_is_the_last_hour_and_what_is_left_out_is_told() {
         ([].as_slice(), [].as_slice(), "new", hour),
         (&["-g", "[a-z]"], &[], "new", &perhaps),
         (&["-c", "postgres"], &[], "", hour),
-        (&["-c", "rabbitmq"], &[], "", ""),
-        (&["--level", "error"], &[], "", ""),
+        (&["-c", "rabbitmq"], &[], "", NONE),
+        (&["--level", "error"], &[], "", NONE),
         (&["--since", "3h"], &[], "old new", ""),
         (&["--since", "all"], &[], "older old new", ""),
         (&["--until", "1h"], &[], "older old", ""),

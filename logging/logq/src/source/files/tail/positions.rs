@@ -85,10 +85,13 @@ impl Positions {
     /// # Errors
     /// The system's, and for a file that does not hold positions.
     pub fn read(path: &Path) -> io::Result<Self> {
-        let text = match fs::read(path) {
+        match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            text => text?,
-        };
+            Err(error) => return Err(error),
+            Ok(data) if data.is_file() => {}
+            Ok(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file")),
+        }
+        let text = fs::read(path)?;
         let value: Value = serde_json::from_slice(&text)?;
         let files = value.get("files").and_then(Value::as_array);
         files
