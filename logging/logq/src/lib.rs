@@ -2,13 +2,14 @@
 //!
 //! The way of a call: `cli` (as typed) → `plan` (what is wanted, as data) →
 //! `source` (OpenSearch, pods, files) → `filter` (what the source could not
-//! leave out) → `search` (which of it) → `render` or `summary` → `pager`.
-//! `follow` takes the place of `search` for lines that are still to come;
+//! leave out) → `search` (which of it) → `render` or `summary` → `pager`;
+//! `command` walks it. `follow` takes the place of `search` for lines that are still to come;
 //! `config` is what a person has settled once; `admin` and `doctor` stand
 //! beside it all.
 
 pub mod admin;
 pub mod cli;
+pub mod command;
 pub mod config;
 pub mod doctor;
 pub mod filter;

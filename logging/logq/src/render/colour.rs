@@ -1,6 +1,10 @@
 //! Colours, or none.
 
+use std::io::{self, IsTerminal};
+
 use anstyle::{AnsiColor, Style};
+
+use crate::cli::Colour;
 
 /// What stands out, and how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +43,22 @@ impl Palette {
         info: AnsiColor::Green.on_default(),
         debug: AnsiColor::Blue.on_default(),
     };
+
+    /// What standard output can show, unless a person says otherwise.
+    ///
+    /// `NO_COLOR` counts as <https://no-color.org> has it: set, and not empty.
+    #[must_use]
+    pub fn of(colour: Colour) -> Self {
+        let coloured = match colour {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto => {
+                io::stdout().is_terminal()
+                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
+        };
+        if coloured { Self::TERMINAL } else { Self::NONE }
+    }
 
     /// A level's.
     #[must_use]

@@ -1,0 +1,128 @@
+//! Lines, and traces, by the source that was chosen.
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+
+use super::say;
+use crate::{
+    cli::{self, Search, time::Clock},
+    config::Config,
+    follow::{self, NoFollow, Told},
+    pager::{self, Pager},
+    plan::Wanted,
+    render::{Chosen, Palette, Renderer, Style, waterfall},
+    search::{self, Outcome, SearchError},
+    source,
+};
+
+/// Bytes that are written at a time.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+pub(super) fn lines(search: Search, config: &Config) -> Result<Outcome, SearchError> {
+    follow::check(&search.show)?;
+    let search = &search.with_usual_time();
+    let wanted = wanted(search)?;
+    if search.show.explain {
+        let source = if search.files.is_empty() {
+            Some(source(search, &wanted, config)?)
+        } else {
+            None
+        };
+        return search::explain(
+            search,
+            &wanted,
+            source.as_ref().map(|chosen| &chosen.source),
+            &mut output(search),
+        );
+    }
+    let style = Style {
+        output: search.show.output,
+        palette: Palette::of(search.show.color),
+        utc: search.show.utc,
+        chosen: Chosen::new(&search.show.fields, &search.show.hide)?,
+        terminal: io::stdout().is_terminal(),
+    };
+    if search.show.follow {
+        let feed = if search.files.is_empty() {
+            follow::of(source(search, &wanted, config)?.source, search, &wanted)?
+        } else {
+            source::files::follow(search, &wanted)
+        };
+        let told = Told {
+            say: &mut say,
+            is_gone: &follow::is_gone,
+        };
+        return follow::run(search, &wanted, feed, Renderer::new(output(search), style), told);
+    }
+    if search.files.is_empty() {
+        // What is said of the choice is said before a pager has the terminal.
+        let chosen = source(search, &wanted, config)?;
+        let out = Renderer::new(output(search), style);
+        return search::source::lines(search, &wanted, &chosen, out);
+    }
+    let out = Renderer::new(output(search), style);
+    search::files::lines(search, &wanted, out)
+}
+
+pub(super) fn trace(id: String, mut search: Search, config: &Config) -> Result<Outcome, SearchError> {
+    if search.show.follow {
+        return Err(NoFollow::Waterfall.into());
+    }
+    search.select.trace = Some(id);
+    let show = &search.show;
+    let is_drawn = matches!(show.output, cli::Output::Pretty) && !show.explain;
+    if !is_drawn || show.stats || show.histogram || show.top.is_some() {
+        return lines(search, config);
+    }
+    let wanted = wanted(&search)?;
+    let (entries, mut outcome) = if search.files.is_empty() {
+        search::source::trace(&wanted, &source(&search, &wanted, config)?)?
+    } else {
+        search::files::trace(&search, &wanted)?
+    };
+    let mut out = output(&search);
+    waterfall::draw(
+        &entries,
+        &Palette::of(search.show.color),
+        search.show.utc,
+        &mut out,
+    )?;
+    out.flush()?;
+    let untimed = entries
+        .iter()
+        .filter(|entry| entry.document.timestamp().is_none())
+        .count();
+    if untimed > 0 {
+        outcome.notes.push(format!(
+            "{untimed} lines without a time are not drawn: logq --trace shows them"
+        ));
+    }
+    Ok(outcome)
+}
+
+/// Who is asked; what a person should know of the choice is said at once.
+fn source(search: &Search, wanted: &Wanted, config: &Config) -> Result<source::Chosen, SearchError> {
+    let chosen = source::choose(search, wanted, &|| config.opensearch())?;
+    for note in &chosen.notes {
+        say(note);
+    }
+    Ok(chosen)
+}
+
+fn wanted(search: &Search) -> Result<Wanted, SearchError> {
+    let clock = Clock::system(search.show.utc);
+    Ok(Wanted::of(&search.select, &search.window, &clock)?)
+}
+
+/// Standard output, or the person's pager.
+fn output(search: &Search) -> BufWriter<pager::Output> {
+    let show = &search.show;
+    let pager = if show.no_pager { &Pager::Never } else { &show.pager };
+    // What comes of a pipe is shown as it comes.
+    let piped = search.files.iter().any(|file| file.as_os_str() == "-");
+    let people = matches!(show.output, cli::Output::Pretty) && !piped && !show.follow;
+    let (out, note) = pager::Output::new(pager, io::stdout().is_terminal(), people);
+    if let Some(note) = note {
+        say(&note);
+    }
+    BufWriter::with_capacity(BUFFER_BYTES, out)
+}

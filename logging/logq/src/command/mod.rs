@@ -1,0 +1,53 @@
+//! What each command does: from what is typed to how it went.
+
+mod lines;
+mod settled;
+mod upkeep;
+
+use std::io::{self, Write};
+
+use tokio::runtime::{self, Runtime};
+
+use crate::{
+    cli::{Cli, Command, expanded},
+    config::Config,
+    opensearch::Client,
+    search::{Outcome, SearchError},
+};
+
+/// Runs what was typed; the lines go to standard output, or to a pager.
+///
+/// # Errors
+///
+/// What is asked for is unclear, or who is asked cannot answer.
+pub fn run(cli: Cli, config: &Config) -> Result<Outcome, SearchError> {
+    match cli.command {
+        None => lines::lines(cli.search, config),
+        Some(Command::View { arguments }) if arguments.is_empty() => settled::list_views(config),
+        Some(Command::View { arguments }) => lines::lines(expanded(&arguments, config)?, config),
+        Some(Command::Trace { id, search }) => lines::trace(id, *search, config),
+        Some(Command::Import {
+            files,
+            follow,
+            positions,
+        }) => upkeep::bring(&files, follow, positions.as_deref(), config),
+        Some(Command::Admin(task)) => upkeep::administer(&task, config),
+        Some(Command::Doctor(asked)) => upkeep::examine(&asked, config),
+        Some(Command::Config) => settled::show(config),
+        Some(Command::Completions { shell }) => settled::completions(shell),
+    }
+}
+
+fn client(config: &Config) -> Result<Client, SearchError> {
+    Ok(Client::new(&config.opensearch()?)?)
+}
+
+fn runtime() -> io::Result<Runtime> {
+    runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Tells a person on standard error what is no line.
+pub fn say(text: &str) {
+    // Nobody can be told that standard error is gone.
+    let _ = writeln!(io::stderr(), "logq: {}", terminal::escaped(text));
+}
