@@ -32,15 +32,6 @@ impl Carrier {
         }
     }
 
-    /// Whether these are its processes.
-    pub(crate) fn is(self, daemons: &[Daemon]) -> bool {
-        let name = daemons.last().map(|daemon| daemon.program().name.as_str());
-        name == Some(match self {
-            Self::Fluentd => FLUENTD,
-            Self::Logq => IMPORTER,
-        })
-    }
-
     /// Its processes, in the order of their start; none is started yet.
     pub(crate) fn daemons(self, site: Site<'_>, opensearch: &OpenSearchAccess) -> Result<Vec<Daemon>> {
         let (_, node) = site
@@ -68,6 +59,7 @@ impl Carrier {
                     output: Output::File(site.directory.join("metadata.out")),
                     account: None,
                     lifetime: site.lifetime("KILL"),
+                    sources: Vec::new(),
                 };
                 // Its own lines stay out, as in a cluster: one about a line that was refused would be refused in its turn.
                 let own = node.pods().join("*_fluentd-*_*/fluentd/*").display().to_string();
@@ -88,7 +80,7 @@ impl Carrier {
                 let mut environment = node.environment(component::LOGQ)?;
                 opensearch.write(&mut environment);
                 vec![Program {
-                    name: IMPORTER.into(),
+                    name: "logq import".into(),
                     executable: program("logq")?,
                     arguments: vec![
                         "import".into(),
@@ -102,12 +94,10 @@ impl Carrier {
                     output: site.output(component::LOGQ, "logq.out")?,
                     account: None,
                     lifetime: site.lifetime("KILL"),
+                    sources: Vec::new(),
                 }]
             }
         };
         Ok(programs.into_iter().map(Daemon::new).collect())
     }
 }
-
-const FLUENTD: &str = "Fluentd";
-const IMPORTER: &str = "logq import";

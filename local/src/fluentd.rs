@@ -82,7 +82,8 @@ pub fn program(executable: PathBuf, settings: &Settings<'_>, output: Output, lif
             environment.insert(name.to_owned(), value.clone());
         }
     }
-    let argument = |path: &str| project().join("fluentd").join(path).display().to_string();
+    let own = |path: &str| project().join("fluentd").join(path);
+    let argument = |path: &str| own(path).display().to_string();
     Program {
         name: "Fluentd".to_owned(),
         executable,
@@ -99,5 +100,6 @@ pub fn program(executable: PathBuf, settings: &Settings<'_>, output: Output, lif
         output,
         account: None,
         lifetime,
+        sources: ["fluent.conf", "conf.d", "plugins"].map(own).into(),
     }
 }

@@ -27,7 +27,7 @@ mod stack;
 pub use access::{Environment, ObjectStoreAccess, OpenSearchAccess, PostgresAccess, RabbitMqAccess};
 pub use carrier::Carrier;
 pub use error::{Error, Result};
-pub use lasting::{Lasting, Line};
+pub use lasting::{Lasting, Process, Status};
 pub use node::{log_writer, metadata};
 pub use opensearch::{opensearch, opensearch_is_ours};
 pub use outside::{not_tested, postgres_log};

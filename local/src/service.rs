@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fs;
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::access::Environment;
@@ -18,14 +16,6 @@ use crate::process::{Daemon, DaemonRecord, Identity, Lifetime, Output, Program, 
 
 const START: Duration = Duration::from_secs(60);
 
-/// What is written down about a service, so that a later program can find it again.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct ServiceRecord {
-    process: DaemonRecord,
-    /// Size and time of the executable that was started.
-    build: (u64, u128),
-}
-
 /// `irmgard` or `anonymizer`, with ports of its own and its log in a file.
 ///
 /// It is ended when this value is dropped or this process ends.
@@ -34,7 +24,6 @@ pub struct Service {
     daemon: Daemon,
     listen: String,
     admin: String,
-    build: (u64, u128),
     _temporary: Option<Temporary>,
 }
 
@@ -87,62 +76,42 @@ impl Service {
             output,
             account: None,
             lifetime,
+            sources: Vec::new(),
         };
-        let build = build(&program.executable);
         Ok(Self {
             daemon: Daemon::new(program),
             listen,
             admin,
-            build,
             _temporary: temporary,
         })
     }
 
-    pub(crate) fn found(record: ServiceRecord) -> Self {
-        let variable = |name: &str| {
-            record
-                .process
-                .program
-                .environment
-                .get(name)
-                .cloned()
-                .unwrap_or_default()
-        };
+    pub(crate) fn found(record: DaemonRecord) -> Self {
+        let variable = |name: &str| record.program.environment.get(name).cloned().unwrap_or_default();
         Self {
             listen: variable("LISTEN"),
             admin: variable("ADMIN_LISTEN"),
-            build: record.build,
-            daemon: Daemon::found(record.process),
+            daemon: Daemon::found(record),
             _temporary: None,
         }
     }
 
     /// Lets it outlive this program, and says how a later one finds it.
-    pub(crate) fn keep(&mut self) -> ServiceRecord {
+    pub(crate) fn keep(&mut self) -> DaemonRecord {
         self.daemon.keep();
-        ServiceRecord {
-            process: self.daemon.record(),
-            build: self.build,
-        }
+        self.daemon.record()
     }
 
     /// Sees that it runs, as built last, with these settings: one that does is left alone.
     pub(crate) async fn renew(&mut self, environment: &Environment) -> Result<()> {
-        let heard = self.daemon.is_well();
         let program = self.daemon.program_mut();
-        let executable = built(&program.name)?;
-        let now = build(&executable);
-        let same = heard
-            && now == self.build
-            && program.executable == executable
-            && environment
-                .iter()
-                .all(|(name, value)| program.environment.get(name) == Some(value));
-        program.executable = executable;
-        program.environment.extend(environment.clone());
-        if !same {
+        program.executable = built(&program.name)?;
+        let mut told = program.environment.clone();
+        told.extend(environment.clone());
+        let is_told = told == program.environment;
+        program.environment = told;
+        if !(is_told && self.daemon.is_current()) {
             self.stop(Duration::from_secs(40))?;
-            self.build = now;
         }
         self.start().await
     }
@@ -326,17 +295,4 @@ impl Service {
             .filter(serde_json::Value::is_object)
             .collect()
     }
-}
-
-fn build(executable: &Path) -> (u64, u128) {
-    let changed = |data: &fs::Metadata| {
-        data.modified()
-            .ok()?
-            .duration_since(UNIX_EPOCH)
-            .ok()
-            .map(|age| age.as_nanos())
-    };
-    fs::metadata(executable)
-        .map(|data| (data.len(), changed(&data).unwrap_or_default()))
-        .unwrap_or_default()
 }

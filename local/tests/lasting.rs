@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeMap;
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -47,6 +48,7 @@ fn status(directory: &Path) -> BTreeMap<String, Identity> {
     String::from_utf8(output.stdout)
         .unwrap()
         .lines()
+        .take_while(|line| !line.is_empty())
         .filter_map(|line| line.trim().split_once("  "))
         .filter_map(|(pid, name)| Some((name.to_owned(), Identity::of(pid.parse().ok()?)?)))
         .collect()
@@ -61,6 +63,16 @@ fn what_died_comes_back_and_down_ends_exactly_what_was_started() {
     let first = status(directory);
     let names: Vec<&str> = first.keys().map(String::as_str).collect();
     assert_eq!(names, ["PostgreSQL", "RabbitMQ", "S3 server", "epmd"]);
+
+    let shown = String::from_utf8(local("status", directory).stdout).unwrap();
+    for name in ["PostgreSQL", "RabbitMQ", "S3"] {
+        let address = shown.lines().find_map(|line| line.strip_prefix(name));
+        let address = address.unwrap().trim().trim_start_matches("http://");
+        TcpStream::connect(address).unwrap();
+    }
+    let environment = shown.split_once("set -a; . ").unwrap().1;
+    let environment = std::fs::read_to_string(environment.split_once(';').unwrap().0).unwrap();
+    assert!(environment.contains("POSTGRES_PORT="), "{environment}");
 
     first["S3 server"].signal(Signal::SIGKILL);
     // Until then it counts as one that runs.

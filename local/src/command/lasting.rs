@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use local::{Carrier, Lasting};
+use local::{Carrier, Lasting, Status};
 
 use super::{complain, say};
 
@@ -22,37 +22,22 @@ pub async fn up(with_opensearch: bool) -> anyhow::Result<ExitCode> {
     } else {
         Ok(())
     };
-    let path = write_environment(&lasting)?;
-    let stack = lasting.stack();
-    say(&format!(
-        "PostgreSQL  {}:{}",
-        stack.postgres().access().host,
-        stack.postgres().access().port
-    ));
-    say(&format!(
-        "RabbitMQ    {}:{}",
-        stack.rabbitmq().access().host,
-        stack.rabbitmq().access().port
-    ));
-    say(&format!("S3          {}", stack.object_store().access().endpoint));
-    if let Ok(opensearch) = stack.opensearch() {
-        say(&format!("OpenSearch  {}", opensearch.access().url));
-    }
-    say(&format!(
-        "The environment for programs: set -a; . {}; set +a",
-        path.display()
-    ));
+    write_environment(&lasting)?;
     lasting.keep().await?;
+    tell(&Lasting::status()?);
     searched?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes what programs are told of this stack, passwords included, to a file for shells; returns its path.
+/// Writes what programs are told of this stack, passwords included, and where its web service is, to a file for shells; returns its
+/// path.
 pub fn write_environment(lasting: &Lasting) -> anyhow::Result<PathBuf> {
-    let path = lasting.directory().join("environment");
-    let text: String = lasting
-        .stack()
-        .environment()
+    let path = lasting.environment();
+    let mut environment = lasting.stack().environment();
+    if let Some(service) = lasting.service("irmgard") {
+        environment.insert("IRMGARD_URL".into(), format!("http://{}", service.address()));
+    }
+    let text: String = environment
         .iter()
         .map(|(name, value)| format!("{name}='{value}'\n"))
         .collect();
@@ -115,15 +100,35 @@ pub fn down() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Shows what runs; the exit code is 3 when nothing does, as with service managers.
+/// Shows what runs and where; the exit code is 3 when nothing does, as with service managers.
 pub fn status() -> anyhow::Result<ExitCode> {
-    let running = Lasting::running()?;
-    if running.is_empty() {
+    let status = Lasting::status()?;
+    if status.processes.is_empty() {
         say(&"nothing is running");
         return Ok(ExitCode::from(3));
     }
-    for process in running {
+    for process in &status.processes {
         say(&format!("{:>8}  {}", process.pid, process.name));
     }
+    say(&"");
+    tell(&status);
     Ok(ExitCode::SUCCESS)
+}
+
+fn tell(status: &Status) {
+    let width = status
+        .addresses
+        .iter()
+        .map(|(name, _)| name.len())
+        .max()
+        .unwrap_or(0);
+    for (name, address) in &status.addresses {
+        say(&format!("{name:<width$}  {address}"));
+    }
+    if let Some(environment) = &status.environment {
+        say(&format!(
+            "The environment for programs: set -a; . {}; set +a",
+            environment.display()
+        ));
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
-use super::{Identity, Lifetime, Program, journal, spawner};
+use super::{Identity, Lifetime, Program, journal, origin::Origin, spawner};
 use crate::error::{Context, Result};
 
 /// A process that can be started, ended in several ways, and started again.
@@ -15,6 +15,8 @@ use crate::error::{Context, Result};
 #[derive(Debug)]
 pub struct Daemon {
     program: Program,
+    /// What it was started from.
+    origin: Origin,
     identity: Option<Identity>,
     child: Option<Child>,
     /// What writes its log, where that is a process of its own.
@@ -33,6 +35,8 @@ struct Writer {
 pub(crate) struct DaemonRecord {
     /// How it is started.
     pub program: Program,
+    #[serde(default)]
+    origin: Origin,
     /// Which process it is.
     pub identity: Option<Identity>,
     /// Which process writes its log.
@@ -45,6 +49,7 @@ impl Daemon {
     pub fn new(program: Program) -> Self {
         Self {
             program,
+            origin: Origin::default(),
             identity: None,
             child: None,
             writer: None,
@@ -56,6 +61,7 @@ impl Daemon {
     pub(crate) fn found(record: DaemonRecord) -> Self {
         Self {
             program: record.program,
+            origin: record.origin,
             identity: record.identity,
             child: None,
             writer: record.writer.map(|identity| Writer {
@@ -70,6 +76,7 @@ impl Daemon {
     pub(crate) fn record(&self) -> DaemonRecord {
         DaemonRecord {
             program: self.program.clone(),
+            origin: self.origin.clone(),
             identity: self.identity,
             writer: self.writer.as_ref().and_then(|writer| writer.identity),
         }
@@ -109,6 +116,11 @@ impl Daemon {
         self.alive() && self.writer.as_ref().is_none_or(heard)
     }
 
+    /// Whether it [is well](Self::is_well), and its executable and sources are those that it was started from.
+    pub(crate) fn is_current(&self) -> bool {
+        self.is_well() && self.origin == Origin::of(&self.program)
+    }
+
     /// Starts it, unless it runs.
     ///
     /// # Errors
@@ -118,6 +130,7 @@ impl Daemon {
             return Ok(());
         }
         self.reap();
+        self.origin = Origin::of(&self.program);
         let (command, writer) = self.program.command()?;
         self.writer = match writer {
             Some(writer) => {

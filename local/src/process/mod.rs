@@ -4,6 +4,7 @@ mod daemon;
 mod ending;
 mod identity;
 pub(crate) mod journal;
+mod origin;
 mod output;
 mod program;
 mod spawner;

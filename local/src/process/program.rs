@@ -54,6 +54,9 @@ pub struct Program {
     pub account: Option<Account>,
     /// What happens to it when we end.
     pub lifetime: Lifetime,
+    /// Files and folders beside the executable that it reads at its start.
+    #[serde(default)]
+    pub sources: Vec<PathBuf>,
 }
 
 impl Program {

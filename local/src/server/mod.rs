@@ -39,7 +39,7 @@ pub struct Server<A> {
 /// What is written down about a server.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ServerRecord<A> {
-    access: A,
+    pub(crate) access: A,
     own: Option<OwnRecord>,
 }
 

@@ -53,6 +53,7 @@ pub(crate) async fn start(site: Site<'_>) -> Result<(ObjectStoreAccess, Own)> {
         output: site.output(component::OBJECT_STORE, "object-store.out")?,
         account: None,
         lifetime: site.lifetime("KILL"),
+        sources: Vec::new(),
     };
     let mut own = Own::new(vec![program], Probe::ObjectStore(access.clone()), None);
     own.start().await?;

@@ -170,6 +170,7 @@ pub(crate) fn launch(installed: &Installed, site: Site<'_>) -> Result<(OpenSearc
         output: site.output(component::OPENSEARCH, "opensearch.out")?,
         account,
         lifetime: site.lifetime("KILL"),
+        sources: Vec::new(),
     };
     let mut own = Own::new(vec![program], Probe::OpenSearch(access.clone()), None);
     own.launch()?;

@@ -67,6 +67,7 @@ pub(crate) async fn start(site: Site<'_>) -> Result<(PostgresAccess, Own)> {
         output,
         account,
         lifetime: site.lifetime("QUIT"),
+        sources: Vec::new(),
     };
     let maintenance = PostgresAccess {
         database: "postgres".into(),

@@ -75,6 +75,7 @@ pub(crate) async fn start(site: Site<'_>) -> Result<(RabbitMqAccess, Own)> {
         output,
         account: None,
         lifetime: lifetime.clone(),
+        sources: Vec::new(),
     };
     let programs = vec![
         program(

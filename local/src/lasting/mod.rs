@@ -1,31 +1,28 @@
 //! A stack that goes on when the program that started it ends, and is found again by the next one.
 
-use std::env;
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+mod ending;
+mod places;
+
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use crate::access::{ObjectStoreAccess, OpenSearchAccess, PostgresAccess, RabbitMqAccess};
+use self::ending::{end_processes, ending, remove};
+use self::places::{Places, State, environment};
+use crate::access::OpenSearchAccess;
 use crate::carrier::Carrier;
 use crate::directory;
 use crate::error::{Context, Error, Result};
 use crate::node::Node;
-use crate::process::{Daemon, DaemonRecord, Identity, Lifetime, journal};
-use crate::runtime_library::project;
-use crate::server::{Server, ServerRecord};
-use crate::service::{Service, ServiceRecord};
+use crate::process::{Daemon, Identity, Lifetime, journal};
+use crate::server::Server;
+use crate::service::Service;
 use crate::site::Site;
 use crate::stack::{Stack, start_opensearch};
-
-/// Where the stack is kept, when not in the project.
-const DIRECTORY: &str = "LOCAL_DIRECTORY";
 
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -43,84 +40,24 @@ pub struct Lasting {
     _lock: File,
 }
 
-/// One line about the stack.
+/// A process of the stack.
 #[derive(Debug)]
-pub struct Line {
+pub struct Process {
     /// The process's name.
     pub name: String,
     /// Its process id, when it runs.
     pub pid: i32,
 }
 
+/// What runs, and how it is reached.
 #[derive(Debug)]
-struct Places {
-    data: PathBuf,
-    state: PathBuf,
-    journal: PathBuf,
-    lock: PathBuf,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct State {
-    directory: PathBuf,
-    postgres: ServerRecord<PostgresAccess>,
-    rabbitmq: ServerRecord<RabbitMqAccess>,
-    object_store: ServerRecord<ObjectStoreAccess>,
-    #[serde(default)]
-    opensearch: Option<ServerRecord<OpenSearchAccess>>,
-    services: Vec<(String, ServiceRecord)>,
-    #[serde(default)]
-    carrier: Vec<DaemonRecord>,
-}
-
-impl Places {
-    fn find() -> Result<Self> {
-        let base = env::var_os(DIRECTORY).map_or_else(|| project().join(".local"), PathBuf::from);
-        fs::create_dir_all(&base).context(|| format!("cannot create {}", base.display()))?;
-        Ok(Self {
-            data: base.join("stack"),
-            state: base.join("stack.json"),
-            journal: base.join("stack.processes"),
-            lock: base.join("stack.lock"),
-        })
-    }
-
-    /// Waits for nobody: two who change the stack at the same time are a mistake to be told.
-    fn lock(&self) -> Result<File> {
-        let what = || format!("cannot lock {}", self.lock.display());
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.lock)
-            .context(what)?;
-        file.try_lock().map_err(|error| match error {
-            fs::TryLockError::WouldBlock => {
-                Error::request("the stack is changed", "another `local` is at it")
-            }
-            fs::TryLockError::Error(source) => Error::Io { what: what(), source },
-        })?;
-        Ok(file)
-    }
-
-    fn read(&self) -> Option<State> {
-        serde_json::from_slice(&fs::read(&self.state).ok()?).ok()
-    }
-
-    fn write(&self, state: &State) -> Result<()> {
-        let text = serde_json::to_vec_pretty(state)
-            .map_err(|error| Error::request("the stack is written down", error))?;
-        let new = self.state.with_extension("new");
-        // It holds passwords.
-        OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&new)
-            .and_then(|mut file| file.write_all(&text))
-            .and_then(|()| fs::rename(&new, &self.state))
-            .context(|| format!("cannot write {}", self.state.display()))
-    }
+pub struct Status {
+    /// The processes.
+    pub processes: Vec<Process>,
+    /// What listens where: a name, and `host:port` or a URL.
+    pub addresses: Vec<(String, String)>,
+    /// The [file for shells](Lasting::environment).
+    pub environment: Option<PathBuf>,
 }
 
 impl Lasting {
@@ -265,7 +202,7 @@ impl Lasting {
     }
 
     /// Sees that all lines, those that are there and those that come, are brought to OpenSearch, which must have its templates by
-    /// now: with the settings that hold now, and by what this machine has.
+    /// now: with the settings that hold now, by what this machine has, and as that was built last.
     ///
     /// # Errors
     /// When there is no OpenSearch; [`Error::NotBuilt`].
@@ -274,12 +211,19 @@ impl Lasting {
         let opensearch = opensearch.map_err(|reason| Error::request("lines are carried", reason))?;
         let mut running = self.carrier.lock().await;
         let carrier = Carrier::of_this_machine();
-        let runs = carrier.is(&running) && running.iter().all(Daemon::is_well);
+        let wanted = carrier.daemons(self.site(), opensearch.access())?;
+        let executables = |daemons: &[Daemon]| -> Vec<PathBuf> {
+            daemons
+                .iter()
+                .map(|daemon| daemon.program().executable.clone())
+                .collect()
+        };
+        let runs = executables(&running) == executables(&wanted) && running.iter().all(Daemon::is_current);
         if !runs {
             for daemon in running.iter_mut().rev() {
                 daemon.stop(Signal::SIGTERM, PATIENCE)?;
             }
-            *running = carrier.daemons(self.site(), opensearch.access())?;
+            *running = wanted;
             running.iter_mut().try_for_each(Daemon::start)?;
         }
         Ok(carrier)
@@ -335,24 +279,36 @@ impl Lasting {
         self.places.write(&state)
     }
 
-    /// The processes that run now.
+    /// What runs now. What another program has started and not yet written down has no address.
     ///
     /// # Errors
     /// When the project's `.local` cannot be used.
-    pub fn running() -> Result<Vec<Line>> {
-        let journal = Places::find()?.journal;
-        Ok(journal::alive(&journal)
+    pub fn status() -> Result<Status> {
+        let places = Places::find()?;
+        let processes: Vec<Process> = journal::alive(&places.journal)
             .into_iter()
             .filter(|(_, name)| !name.starts_with(journal::WRITER))
-            .map(|(Identity { pid, .. }, name)| Line { name, pid })
-            .collect())
+            .map(|(Identity { pid, .. }, name)| Process { name, pid })
+            .collect();
+        let state = if processes.is_empty() { None } else { places.read() };
+        Ok(Status {
+            processes,
+            addresses: state.as_ref().map(State::addresses).unwrap_or_default(),
+            environment: state.map(|state| environment(&state.directory)),
+        })
+    }
+
+    /// The file in which a shell finds what programs are told of this stack.
+    #[must_use]
+    pub fn environment(&self) -> PathBuf {
+        environment(&self.stack.directory)
     }
 
     /// Ends exactly the processes that were started, services first, and removes the stack's files. Returns what was ended.
     ///
     /// # Errors
     /// [`Error::Immortal`] when a process does not go away; the files stay then.
-    pub fn down() -> Result<Vec<Line>> {
+    pub fn down() -> Result<Vec<Process>> {
         let places = Places::find()?;
         let lock = places.lock()?;
         let ended = end_processes(&places.journal)?;
@@ -367,50 +323,5 @@ impl Lasting {
         }
         drop(lock);
         Ok(ended)
-    }
-}
-
-fn remove(directory: &Path) -> Result<()> {
-    if directory.exists() {
-        fs::remove_dir_all(directory).context(|| format!("cannot remove {}", directory.display()))?;
-    }
-    Ok(())
-}
-
-/// Ends the processes of the journal that still run: services before the servers that they use, and a server before what it needs.
-fn end_processes(journal: &Path) -> Result<Vec<Line>> {
-    let alive = journal::alive(journal).into_iter();
-    let (writers, mut alive): (Vec<_>, Vec<_>) =
-        alive.partition(|(_, name)| name.starts_with(journal::WRITER));
-    alive.reverse();
-    alive.sort_by_key(|(_, name)| {
-        SERVERS
-            .iter()
-            .position(|server| server == name)
-            .map_or(0, |place| place + 1)
-    });
-    let mut ended = Vec::new();
-    for (identity, name) in alive {
-        identity.end(&name, ending(&name), PATIENCE)?;
-        ended.push(Line {
-            name,
-            pid: identity.pid,
-        });
-    }
-    for (writer, name) in writers {
-        writer.ends(&name, PATIENCE)?;
-    }
-    Ok(ended)
-}
-
-/// The servers' processes in the order in which they are ended, after everything else.
-const SERVERS: [&str; 5] = ["OpenSearch", "S3 server", "RabbitMQ", "epmd", "PostgreSQL"];
-
-/// PostgreSQL's SIGINT is its fast shutdown; SIGTERM would wait for sessions to leave.
-fn ending(name: &str) -> Signal {
-    if name == "PostgreSQL" {
-        Signal::SIGINT
-    } else {
-        Signal::SIGTERM
     }
 }
