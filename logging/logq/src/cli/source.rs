@@ -1,8 +1,8 @@
 //! `--source`: who is asked for lines.
 
-use std::path::PathBuf;
-
 use clap::{Args, ValueEnum};
+
+use crate::source::kubectl::Program;
 
 /// Who is asked for lines, where no files are named.
 #[derive(Args, Clone, Debug)]
@@ -11,21 +11,9 @@ pub struct Asked {
     /// Who is asked for lines, where no files are named
     #[arg(long, value_enum, default_value_t, env = "LOGQ_SOURCE")]
     pub source: From,
-    /// The context of the kubeconfig whose pods are asked, in place of the current one
-    #[arg(long, value_name = "NAME")]
-    pub kube_context: Option<String>,
-    /// The kubeconfig that kubectl takes, in place of KUBECONFIG or ~/.kube/config
-    #[arg(long, value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
-    /// The program kubectl
-    #[arg(
-        long,
-        value_name = "PROGRAM",
-        env = "LOGQ_KUBECTL",
-        default_value = "kubectl",
-        hide = true
-    )]
-    pub kubectl: PathBuf,
+    /// How pods are asked.
+    #[command(flatten)]
+    pub kubectl: Program,
 }
 
 /// Who is asked for lines.

@@ -1,12 +1,11 @@
 //! `logq doctor` as it is typed.
 
-use std::path::PathBuf;
-
 use clap::{Args, ValueEnum};
 
 use crate::{
     admin::{Age, Policy},
     cli::Colour,
+    source::kubectl::Program,
 };
 
 /// Looks at every link from a program's line to who looks for it. Nothing is changed, and nothing is written.
@@ -30,21 +29,9 @@ pub struct Doctor {
     /// How `logq admin retain` is run here.
     #[command(flatten)]
     pub policy: Policy,
-    /// The context of the kubeconfig whose pods are asked, in place of the current one
-    #[arg(long, value_name = "NAME")]
-    pub kube_context: Option<String>,
-    /// The kubeconfig that kubectl takes, in place of KUBECONFIG or ~/.kube/config
-    #[arg(long, value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
-    /// The program kubectl
-    #[arg(
-        long,
-        value_name = "PROGRAM",
-        env = "LOGQ_KUBECTL",
-        default_value = "kubectl",
-        hide = true
-    )]
-    pub kubectl: PathBuf,
+    /// How pods are asked.
+    #[command(flatten)]
+    pub kubectl: Program,
 }
 
 /// The form of what is found.

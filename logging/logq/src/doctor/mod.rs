@@ -31,7 +31,6 @@ use crate::{
     admin,
     config::Config,
     opensearch::{Client, Error, Settings},
-    source::kubectl::Program,
 };
 
 /// How long OpenSearch may take to say who it is.
@@ -100,11 +99,7 @@ async fn look(asked: &Doctor, config: &Config) -> Report {
 }
 
 async fn cluster_pods(asked: &Doctor) -> Result<(Kubectl, Vec<Pod>), String> {
-    let kubectl = Kubectl(Program {
-        path: asked.kubectl.clone(),
-        context: asked.kube_context.clone(),
-        kubeconfig: asked.kubeconfig.clone(),
-    });
+    let kubectl = Kubectl(asked.kubectl.clone());
     let json = kubectl
         .run(&[
             "get",

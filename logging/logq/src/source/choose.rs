@@ -9,7 +9,7 @@ use std::{io, time::Duration};
 use super::{
     Source, SourceError,
     both::Both,
-    kubectl::{self, Kubectl, Program, Scope},
+    kubectl::{self, Kubectl, Scope},
     opensearch::Store,
 };
 use crate::{
@@ -106,11 +106,7 @@ fn unreachable(store: &Store) -> Option<opensearch::Error> {
 }
 
 fn pods(search: &Search, wanted: &Wanted) -> Result<Kubectl, kubectl::Error> {
-    let program = Program {
-        path: search.asked.kubectl.clone(),
-        context: search.asked.kube_context.clone(),
-        kubeconfig: search.asked.kubeconfig.clone(),
-    };
+    let program = search.asked.kubectl.clone();
     let is_pattern = |name: &String| name.contains(['*', '?', '[', '{', '\\']);
     let mut namespaces = search.select.namespace.clone();
     if namespaces.iter().any(is_pattern) {

@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     net::TcpListener,
+    process::Output,
     thread,
 };
 
@@ -30,16 +31,20 @@ fn nowhere() -> String {
     format!("http://{}", listener.local_addr().unwrap())
 }
 
+/// What comes where nobody names a source.
+fn asked(pods: &Pods, url: &str) -> Output {
+    pods.logq(&["-o", "jsonl"])
+        .env("LOGQ_SOURCE", "auto")
+        .env("LOGQ_OPENSEARCH_URL", url)
+        .output()
+        .unwrap()
+}
+
 #[test]
 fn pods_stand_in_where_opensearch_cannot_be_reached() {
     let pods = Pods::of_the_world();
     for url in [nowhere(), "http://no-such-host.invalid:9200".to_owned()] {
-        let output = pods
-            .logq(&["-o", "jsonl"])
-            .env("LOGQ_SOURCE", "auto")
-            .env("LOGQ_OPENSEARCH_URL", &url)
-            .output()
-            .unwrap();
+        let output = asked(&pods, &url);
         let told = text(&output.stderr);
         assert_eq!(
             (words(&output).len(), output.status.code()),
@@ -97,12 +102,7 @@ fn what_opensearch_answers_is_never_hidden_by_pods() {
         ("", "the connection broke"),
     ] {
         let url = server(answer);
-        let output = pods
-            .logq(&["-o", "jsonl"])
-            .env("LOGQ_SOURCE", "auto")
-            .env("LOGQ_OPENSEARCH_URL", &url)
-            .output()
-            .unwrap();
+        let output = asked(&pods, &url);
         let errors = text(&output.stderr);
         assert_eq!(
             (words(&output).len(), output.status.code()),

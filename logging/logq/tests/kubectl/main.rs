@@ -8,6 +8,8 @@ mod cluster;
 mod follow;
 #[path = "../support/kubectl.rs"]
 mod kubectl;
+#[path = "../support/pipe.rs"]
+mod pipe;
 mod questions;
 mod trouble;
 #[path = "../support/world.rs"]

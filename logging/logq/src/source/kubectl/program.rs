@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use clap::Args;
+
 use super::{Error, pods::Container};
 
 /// How long a list of pods may take.
@@ -22,15 +24,25 @@ const REQUEST_TIMEOUT: &str = "--request-timeout=20s";
 /// Most of what kubectl says when something is wrong.
 const MOST_SAID_BYTES: u64 = 16 * 1024;
 
-/// The program, and which cluster it asks.
-#[derive(Clone, Debug)]
+/// `kubectl`, and which cluster it asks.
+#[derive(Args, Clone, Debug)]
 pub struct Program {
-    /// Its name or its path.
-    pub path: PathBuf,
-    /// The context in the kubeconfig; kubectl's own choice without it.
+    /// The context of the kubeconfig whose pods are asked, in place of the current one
+    #[arg(id = "kube-context", long = "kube-context", value_name = "NAME")]
     pub context: Option<String>,
-    /// The kubeconfig; kubectl's own choice without it.
+    /// The kubeconfig that kubectl takes, in place of KUBECONFIG or ~/.kube/config
+    #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+    /// The program kubectl
+    #[arg(
+        id = "kubectl",
+        long = "kubectl",
+        value_name = "PROGRAM",
+        env = "LOGQ_KUBECTL",
+        default_value = "kubectl",
+        hide = true
+    )]
+    pub path: PathBuf,
 }
 
 /// Of which pods a list is asked for.
