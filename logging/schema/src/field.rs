@@ -100,6 +100,7 @@ fields! {
     TAGS "tags" Keywords "What went wrong with the line on its way, or is special about it."
     LOG_IOSTREAM "log.iostream" Keyword "`stdout` or `stderr`."
     EVENT_ID "event.id" Keyword "The line's id, the same whichever way the line came; also the document's `_id`."
+    EVENT_START "event.start" Date "When what the line is about happened, where the line came later."
     EVENT_INGESTED "event.ingested" Date "When OpenSearch took it, by OpenSearch's clock."
 
     KUBERNETES_NAMESPACE "kubernetes.namespace" Keyword "The pod's namespace."

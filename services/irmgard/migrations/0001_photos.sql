@@ -87,12 +87,16 @@ CREATE INDEX idempotency_key_photo ON idempotency_key (photo_id);
 
 -- Who looked at, exported, queued again or deleted which failed photo: what
 -- `irmgard failed` did. A command that is run by hand inside a container
--- writes its log lines to a terminal, where nobody keeps them.
+-- writes to a terminal, where nobody keeps it: the web service logs what
+-- stands here.
 CREATE TABLE failed_photo_use (
     id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at       timestamptz NOT NULL DEFAULT now(),
     who      text NOT NULL,
     action   text NOT NULL CHECK (action IN ('list', 'export', 'requeue', 'delete')),
     -- Not a reference: the account outlives the photo. Null where none was named.
-    photo_id bigint
+    photo_id bigint,
+    -- Whether a web service has logged it.
+    logged   boolean NOT NULL DEFAULT false
 );
+CREATE INDEX failed_photo_use_unlogged ON failed_photo_use (id) WHERE NOT logged;

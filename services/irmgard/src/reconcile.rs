@@ -1,5 +1,5 @@
-//! The reconciler: queues again what was lost on the way, and throws away
-//! what has served its time.
+//! The reconciler: queues again what was lost on the way, throws away what
+//! has served its time, and logs what people did to failed photos.
 //!
 //! Whether the original is still there is for the worker to find out, who has
 //! to look anyway: original present, it is anonymised; gone with the output
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     database::limited,
+    failed::log_uses,
     metrics::Metrics,
     outbox::{heal_received, restore_lost},
 };
@@ -28,6 +29,9 @@ const LOCK: i64 = 0x7265_636f_6e63_696c;
 const AT_ONCE: i64 = 500;
 /// Keys of repeated uploads that are forgotten in one pass.
 const KEYS_AT_ONCE: i64 = 10_000;
+
+/// Uses of failed photos that are logged in one pass.
+const USES_AT_ONCE: i64 = 1_000;
 
 /// When the reconciler works, and on what.
 #[derive(Clone, Debug)]
@@ -52,6 +56,8 @@ pub struct Pass {
     pub healed: Vec<i64>,
     /// Keys of repeated uploads that were forgotten.
     pub keys_forgotten: u64,
+    /// Uses of failed photos that were logged.
+    pub uses_logged: usize,
 }
 
 /// The reconciler of this process.
@@ -128,6 +134,7 @@ impl Reconciler {
             queued_again: self.restore_lost().await?,
             healed: heal_received(&self.pool, AT_ONCE).await?,
             keys_forgotten: self.forget_keys().await?,
+            uses_logged: log_uses(&self.pool, USES_AT_ONCE).await?,
         };
         // Expressly: the server notices a closed connection some time later,
         // and until then the next pass would find itself locked out.

@@ -165,7 +165,7 @@ async fn grant(connection: &mut PgConnection, role: &str) -> Result<(), sqlx::Er
         .await?;
     let grants = format!(
         "GRANT SELECT, INSERT, UPDATE, DELETE ON photo, outbox, idempotency_key TO {role};
-         GRANT SELECT, INSERT ON failed_photo_use TO {role};
+         GRANT SELECT, INSERT, UPDATE (logged) ON failed_photo_use TO {role};
          GRANT USAGE, SELECT ON SEQUENCE photo_id_seq, outbox_id_seq, failed_photo_use_id_seq TO {role};
          GRANT SELECT ON _sqlx_migrations TO {role};"
     );

@@ -1,7 +1,8 @@
 //! `irmgard failed`: the way to the originals that a person must look at.
 //!
 //! Each use is recorded in the table `failed_photo_use` before it happens,
-//! and logged: an export shows people who have not been anonymised.
+//! and a web service logs it soon after: an export shows people who have not
+//! been anonymised.
 
 mod export;
 mod list;
@@ -14,6 +15,7 @@ use chassis::store::Store;
 use contract::{ObjectLocation, PhotoId};
 use sqlx::PgPool;
 
+pub(crate) use self::record::log_uses;
 use self::record::{Action, Recorder};
 use crate::{
     cli::{FailedArguments, FailedCommand, Which},

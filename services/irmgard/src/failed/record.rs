@@ -1,7 +1,8 @@
 //! Who did what to which failed photo.
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use contract::PhotoId;
-use sqlx::PgPool;
+use sqlx::{FromRow, PgPool};
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,16 +53,48 @@ impl<'a> Recorder<'a> {
         .bind(&ids)
         .execute(self.pool)
         .await?;
-        for id in ids {
-            tracing::info!(
-                user.name = self.who,
-                action = action.name(),
-                photo.id = id,
-                "failed photos were used"
-            );
-        }
         Ok(())
     }
+}
+
+/// Logs the uses that no web service has logged yet, oldest first, at most
+/// `limit`; returns how many. At least once: who is killed in between has
+/// logged some that the next one logs again.
+pub(crate) async fn log_uses(pool: &PgPool, limit: i64) -> Result<usize, sqlx::Error> {
+    let uses: Vec<Use> = sqlx::query_as(
+        "SELECT id, at, who, action, photo_id FROM failed_photo_use
+          WHERE NOT logged ORDER BY id LIMIT $1",
+    )
+    .bind(limit)
+    .fetch_all(pool)
+    .await?;
+    for used in &uses {
+        tracing::info!(
+            event.start = %used.at.to_rfc3339_opts(SecondsFormat::Micros, true),
+            user.name = used.who,
+            action = used.action,
+            photo.id = used.photo_id,
+            "a failed photo was used"
+        );
+    }
+    if !uses.is_empty() {
+        let ids: Vec<i64> = uses.iter().map(|used| used.id).collect();
+        sqlx::query("UPDATE failed_photo_use SET logged = true WHERE id = ANY ($1)")
+            .bind(ids)
+            .execute(pool)
+            .await?;
+    }
+    Ok(uses.len())
+}
+
+/// A use that was recorded.
+#[derive(Debug, FromRow)]
+struct Use {
+    id: i64,
+    at: DateTime<Utc>,
+    who: String,
+    action: String,
+    photo_id: Option<i64>,
 }
 
 /// The given name, or the account that runs the command: who became root by

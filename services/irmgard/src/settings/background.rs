@@ -51,7 +51,7 @@ pub(super) fn reconcile(reader: &mut Reader<'_>, broker: &BrokerSettings) -> Rec
             reader,
             "RECONCILE_INTERVAL",
             Duration::from_secs(60),
-            "how often lost photos are looked for",
+            "how often lost photos are looked for, and what `irmgard failed` did is logged",
         ),
         after: reader.duration(
             "RECONCILE_AFTER",

@@ -105,6 +105,7 @@ async fn the_runtime_role_writes_rows_and_changes_no_schema() {
         "INSERT INTO outbox (photo_id) SELECT id FROM photo",
         "INSERT INTO idempotency_key (project, key, sha256, photo_id) SELECT 'p', 'k', sha256('x'), id FROM photo",
         "INSERT INTO failed_photo_use (who, action) VALUES ('me', 'list')",
+        "UPDATE failed_photo_use SET logged = true",
         "UPDATE photo SET status = 'queued'",
         "DELETE FROM outbox",
     ] {
@@ -115,6 +116,7 @@ async fn the_runtime_role_writes_rows_and_changes_no_schema() {
         "DROP TABLE outbox",
         "TRUNCATE photo CASCADE",
         "DELETE FROM failed_photo_use",
+        "UPDATE failed_photo_use SET who = 'nobody'",
         "DELETE FROM _sqlx_migrations",
     ] {
         let error = sqlx::query(refused).execute(pool).await.expect_err(refused);

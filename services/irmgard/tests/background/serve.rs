@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use contract::FailureReason;
 use local::Service;
 
 use crate::place::{PATIENCE, Place, eventually, stdout};
@@ -161,4 +162,38 @@ async fn it_tells_when_jobs_wait_too_long_in_the_outbox() {
         line["outbox"]["oldest_age_seconds"].as_f64().unwrap() > 1.0,
         "{line}"
     );
+}
+
+/// What a person did by hand stands in the log that everybody sees.
+#[tokio::test]
+async fn it_logs_each_use_of_a_failed_photo_once() {
+    let place = Place::new().await;
+    let id = place.failed(FailureReason::CorruptImage).await;
+    let requeue = ["failed", "requeue", &id.to_string(), "--as", "anna"];
+    assert!(place.irmgard(&requeue).await.status.success());
+
+    let service = Service::new("irmgard", &place.scratch.environment()).unwrap();
+    let mut service = service.with("RECONCILE_INTERVAL", "100ms");
+    service.start().await.unwrap();
+    let uses = |service: &Service| -> Vec<_> {
+        let lines = service.log_lines().into_iter();
+        lines.filter(|line| line["user"]["name"] == "anna").collect()
+    };
+    eventually("the line", async || !uses(&service).is_empty()).await;
+    // A second use tells that a pass has come after the first.
+    assert!(
+        place
+            .irmgard(&["failed", "list", "--as", "anna"])
+            .await
+            .status
+            .success()
+    );
+    eventually("the second line", async || uses(&service).len() > 1).await;
+    let lines = uses(&service);
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| (line["action"].as_str().unwrap(), line["photo"]["id"].as_i64()))
+        .collect();
+    assert_eq!(told, [("requeue", Some(id.get())), ("list", None)]);
+    assert!(lines[0]["event"]["start"].as_str() < lines[0]["@timestamp"].as_str());
 }
