@@ -286,6 +286,37 @@ fn long_lines_are_cut_and_the_rest_is_read() {
 }
 
 #[test]
+fn fields_do_not_tear_a_text_of_several_lines() {
+    let line = |message: &str, more: &str| {
+        format!(
+            r#"{{"@timestamp":"2026-11-22T10:00:00Z","level":"error","component":"c","message":"{message}"{more}}}"#
+        )
+    };
+    let trace = r#","exception":{"stacktrace":"0: a\n1: b\n"}"#;
+    let lines = [
+        line("one line", r#","attempt":1"#),
+        line(
+            r"UPDATE photo\n  SET status = $1\n WHERE id = $2",
+            r#","attempt":2"#,
+        ),
+        line(r"no\r\nfields\n", ""),
+        line("one line", &format!(r#","attempt":3{trace}"#)),
+        line(r"several\nlines", &format!(r#","attempt":4{trace}"#)),
+        r"Traceback (most recent call last):".to_owned(),
+        r#"  File "a.py", line 1"#.to_owned(),
+        "ValueError: x".to_owned(),
+    ];
+    let shown = piped(&["--utc"], lines.map(|line| line + "\n").concat().as_bytes());
+    insta::assert_snapshot!("several_lines", text(&shown.stdout));
+    let coloured = [line(r"a\nb", r#","attempt":2"#), line("end", "")].join("\n");
+    let shown = piped(&["--utc", "--color", "always"], coloured.as_bytes());
+    insta::assert_snapshot!(
+        "several_lines_colours",
+        text(&shown.stdout).replace('\u{1b}', "␛")
+    );
+}
+
+#[test]
 fn people_see_this() {
     let folder = tempfile::tempdir().unwrap();
     let pods = world::write(folder.path());

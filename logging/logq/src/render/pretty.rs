@@ -71,6 +71,9 @@ pub const RELATED: &str = "~ related";
 /// What the lines of a text that has several begin with.
 const INDENT: &str = "    │ ";
 
+/// What the fields after such a text begin with, but for a blank.
+const BELOW: &str = "     ";
+
 /// Writes lines for people.
 pub struct Pretty {
     palette: Palette,
@@ -262,7 +265,7 @@ impl Pretty {
     fn lay(&mut self, shown: &impl Shown, found: bool) -> Laid {
         let palette = if found { self.palette } else { Palette::NONE };
         let around = if found { Style::new() } else { self.palette.dim };
-        let message = shown.message();
+        let message = shown.message().trim_end_matches(['\r', '\n']);
         let end = memchr(b'\n', message.as_bytes()).unwrap_or(message.len());
         let (first, more) = message.split_at(end);
 
@@ -296,18 +299,34 @@ impl Pretty {
                 line.push(' ');
             }
             paint(line, palette.message, |line| put_visible(first, line));
-            shown.put_fields(self, palette.dim, line);
+            if more.is_empty() {
+                shown.put_fields(self, palette.dim, line);
+            }
         });
         line.push('\n');
-        for more in more.split('\n').skip(1).chain(shown.trace().lines()) {
-            paint(&mut line, self.palette.dim, |line| {
+        if !more.is_empty() {
+            self.put_below(more.split('\n').skip(1), &mut line);
+            let mut fields = String::new();
+            shown.put_fields(self, palette.dim, &mut fields);
+            if !fields.is_empty() {
+                paint(&mut line, around, |line| line.extend([BELOW, &fields]));
+                line.push('\n');
+            }
+        }
+        self.put_below(shown.trace().lines(), &mut line);
+        self.line = line;
+        laid
+    }
+
+    /// Adds further lines of a text.
+    fn put_below<'t>(&self, texts: impl Iterator<Item = &'t str>, line: &mut String) {
+        for text in texts {
+            paint(line, self.palette.dim, |line| {
                 line.push_str(INDENT);
-                put_visible(more, line);
+                put_visible(text, line);
             });
             line.push('\n');
         }
-        self.line = line;
-        laid
     }
 
     fn shows(&self, name: &str) -> bool {
