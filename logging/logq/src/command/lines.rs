@@ -9,7 +9,7 @@ use crate::{
     follow::{self, NoFollow, Told},
     pager::{self, Pager},
     plan::Wanted,
-    render::{Chosen, Palette, Renderer, Style, waterfall},
+    render::{Chosen, Page, Palette, Renderer, Style, Waterfall},
     search::{self, Outcome, SearchError},
     source,
 };
@@ -80,12 +80,12 @@ pub(super) fn trace(id: String, mut search: Search, config: &Config) -> Result<O
         search::files::trace(&search, &wanted)?
     };
     let mut out = output(&search);
-    waterfall::draw(
-        &entries,
-        &Palette::of(search.show.color),
-        search.show.utc,
-        &mut out,
-    )?;
+    let waterfall = Waterfall {
+        palette: Palette::of(search.show.color),
+        utc: search.show.utc,
+        page: Page::of_output(),
+    };
+    waterfall.draw(&entries, &mut out)?;
     out.flush()?;
     let untimed = entries
         .iter()

@@ -6,8 +6,9 @@
 mod colour;
 mod fields;
 mod logfmt;
+mod page;
 mod pretty;
-pub mod waterfall;
+mod waterfall;
 
 use std::io::{self, Write};
 
@@ -17,7 +18,9 @@ use line::{Document, Line, Origin, Tidy};
 pub use self::{
     colour::Palette,
     fields::{Chosen, NoFields},
+    page::Page,
     pretty::{Column, Laid, Pretty},
+    waterfall::Waterfall,
 };
 use crate::{cli::Output, source::Entry};
 

@@ -6,6 +6,7 @@
 mod file;
 mod pager;
 mod views;
+mod width;
 #[path = "../support/world.rs"]
 #[expect(
     dead_code,

@@ -8,20 +8,31 @@ use std::{
     thread,
 };
 
-use nix::pty::openpty;
+use nix::pty::{Winsize, openpty};
 
 use crate::{Home, chmod};
 
 /// What was on the terminal, on standard error, and the exit status.
-struct Seen {
-    terminal: String,
-    errors: String,
-    code: Option<i32>,
+pub struct Seen {
+    pub terminal: String,
+    pub errors: String,
+    pub code: Option<i32>,
 }
 
 /// Runs a command with a terminal as its standard output.
 fn on_terminal(command: &mut Command) -> Seen {
-    let terminal = openpty(None, None).unwrap();
+    on_terminal_of(command, 0)
+}
+
+/// The same on one that has so many columns; 0 if it does not know.
+pub fn on_terminal_of(command: &mut Command, columns: u16) -> Seen {
+    let size = Winsize {
+        ws_row: 24,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    let terminal = openpty(&size, None).unwrap();
     let mut child = command
         .env("TERM", "xterm")
         .stdin(Stdio::null())

@@ -1,0 +1,119 @@
+//! The lines of a trace in the order in which they are drawn.
+
+use std::collections::HashMap;
+
+use line::{Document, Time};
+use schema::field;
+use serde_json::Value;
+
+use crate::{plan::related, source::Entry};
+
+/// PostgreSQL writes no finer times: what it tells of ended within this many
+/// nanoseconds after the time of its line.
+const POSTGRESQL_NANOS: i64 = 1_000_000;
+
+/// A longer duration, seconds, is none.
+const LONGEST: f64 = 1e6;
+
+/// A line, and from when to when what it tells of was.
+pub struct Row<'e> {
+    pub document: &'e Document,
+    pub begin: Time,
+    pub end: Time,
+    /// Whether it is only related to the trace.
+    pub is_related: bool,
+}
+
+impl<'e> Row<'e> {
+    fn of(document: &'e Document) -> Option<Self> {
+        let end = document.timestamp()?;
+        Some(Self {
+            document,
+            begin: later(end, -duration(document)),
+            end,
+            is_related: document.has_tag(related::TAG),
+        })
+    }
+
+    pub fn component(&self) -> &'e str {
+        self.document.component().unwrap_or("-")
+    }
+
+    pub fn pod(&self) -> Option<&'e str> {
+        self.document.text(field::KUBERNETES_POD)
+    }
+
+    fn shift(&mut self, nanos: i64) {
+        self.begin = later(self.begin, nanos);
+        self.end = later(self.end, nanos);
+    }
+}
+
+/// The lines in the order of their beginnings, of those that began at once the
+/// longest first. Lines without a time are left out.
+pub fn rows(entries: &[Entry]) -> Vec<Row<'_>> {
+    let mut rows: Vec<Row<'_>> = entries
+        .iter()
+        .filter_map(|entry| Row::of(&entry.document))
+        .collect();
+    in_sequence(&mut rows);
+    rows.sort_by_key(|row| (row.begin, std::cmp::Reverse(row.end)));
+    rows
+}
+
+/// A session of PostgreSQL does one thing after the other, which times in
+/// milliseconds do not always show: what came later did not begin before the
+/// end of what came before.
+fn in_sequence<'e>(rows: &mut [Row<'e>]) {
+    type Numbered<'r, 'e> = Vec<(i64, &'r mut Row<'e>)>;
+    let mut sessions: HashMap<(Option<&str>, &str), Numbered<'_, 'e>> = HashMap::new();
+    for row in rows {
+        let document = row.document;
+        let session = document.text(field::POSTGRESQL_SESSION_ID);
+        let number = document
+            .get(field::POSTGRESQL_LINE_NUMBER)
+            .and_then(Value::as_i64);
+        if let (Some(session), Some(number)) = (session, number) {
+            let lines = sessions.entry((row.pod(), session)).or_default();
+            lines.push((number, row));
+        }
+    }
+    for mut lines in sessions.into_values() {
+        lines.sort_by_key(|(number, _)| *number);
+        let mut before: Option<Time> = None;
+        for (_, row) in lines {
+            let missing = before.map_or(0, |before| before.nanos() - row.begin.nanos());
+            row.shift(missing.clamp(0, POSTGRESQL_NANOS - 1));
+            before = before.max(Some(row.end));
+        }
+    }
+}
+
+/// From the first beginning to the last end, related lines left out unless
+/// there are no others.
+pub fn span(rows: &[Row<'_>]) -> Option<(Time, Time)> {
+    let alone = rows.iter().all(|row| row.is_related);
+    let own = || rows.iter().filter(|row| alone || !row.is_related);
+    let first = own().map(|row| row.begin).min()?;
+    let last = own().map(|row| row.end).max()?;
+    Some((first, last))
+}
+
+/// How long what the line tells of took, nanoseconds.
+fn duration(document: &Document) -> i64 {
+    nanos(document, field::DURATION_SECONDS).unwrap_or_default()
+}
+
+/// The seconds of a field in nanoseconds.
+#[expect(clippy::cast_possible_truncation, reason = "far below 2^63")]
+pub fn nanos(document: &Document, name: &str) -> Option<i64> {
+    document
+        .get(name)
+        .and_then(Value::as_f64)
+        .filter(|seconds| (0.0..LONGEST).contains(seconds))
+        .map(|seconds| (seconds * 1e9).round() as i64)
+}
+
+fn later(time: Time, nanos: i64) -> Time {
+    Time::from_nanos(time.nanos().saturating_add(nanos).max(0))
+}
