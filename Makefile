@@ -54,12 +54,14 @@ lint: ## Check formatting, clippy, shell scripts, and licences where cargo-deny 
 .PHONY: bench
 bench: setup ## Measure speed and memory: tables, and JSON in target/bench
 	@mkdir -p target/bench
-	@cargo build --release -p local -p irmgard
+	@cargo build --release -p local -p irmgard -p logq
 	@ORT_DYLIB_PATH="$${ORT_DYLIB_PATH:-$(CURDIR)/.local/onnxruntime/libonnxruntime.so.1.31.1}" \
 		cargo bench -p imaging --bench photo -- --json "$(CURDIR)/target/bench/photo.json"
 	@cargo bench -p logq --bench files -- --json "$(CURDIR)/target/bench/logq.json"
 	@$(BUILT)/release/local exec --with opensearch -- \
 		cargo bench -p logq --bench opensearch -- --json "$(CURDIR)/target/bench/opensearch.json"
+	@$(BUILT)/release/local exec --with opensearch -- \
+		cargo bench -p fluentd --bench lines -- --json "$(CURDIR)/target/bench/fluentd.json"
 	@BENCH_OUT="$${BENCH_OUT:-$(CURDIR)/target/bench}" \
 		$(BUILT)/release/local exec -- cargo bench -p e2e --bench uploads
 

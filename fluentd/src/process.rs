@@ -89,6 +89,12 @@ impl Fluentd {
             .await
     }
 
+    /// Its process id, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<i32> {
+        Some(self.daemon.identity()?.pid)
+    }
+
     /// Ends it at once (`SIGKILL`).
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 //! Lines of the shapes that our programs write under load, the same ones each
 //! time.
 
+#![allow(dead_code, reason = "each benchmark uses a part of it")]
+
 /// The trace of one of the first lines.
 pub const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
