@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
 
+#[path = "support/ages.rs"]
+mod ages;
 #[path = "support/pipe.rs"]
 mod pipe;
 #[path = "support/world.rs"]
@@ -23,6 +25,7 @@ fn logq(arguments: &[&str], folder: &Path) -> Command {
         .arg(folder)
         .env("TZ", "UTC")
         .env("LOGQ_CONFIG", "")
+        .env_remove("COLUMNS")
         .env_remove("NO_COLOR");
     command
 }
@@ -317,6 +320,61 @@ fn fields_do_not_tear_a_text_of_several_lines() {
 }
 
 #[test]
+fn numbers_are_told_to_people_and_to_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write(folder.path());
+    let show = |arguments: &[&str], zone: &str| {
+        let output = logq(arguments, &pods).env("TZ", zone).output().unwrap();
+        ages::without(&text(&output.stdout))
+    };
+    insta::assert_snapshot!("stats", show(&["--stats"], "UTC"));
+    // A component that is named has its row, one that a pattern could mean has none.
+    let named = ["--stats", "-c", "irmgard", "-c", "nobody", "-c", "no*"];
+    insta::assert_snapshot!("stats_named", show(&named, "Europe/Berlin"));
+    assert_eq!(
+        show(&[named.as_slice(), &["--utc"]].concat(), "Europe/Berlin"),
+        show(&named, "UTC")
+    );
+    for form in ["json", "jsonl"] {
+        for (summary, arguments) in [
+            ("stats", ["--stats", "-c", "irmgard", "-c", "nobody"].as_slice()),
+            ("histogram", &["--histogram", "-c", "irmgard"]),
+            ("top", &["--top", "photo.id"]),
+        ] {
+            let told = show(&[arguments, &["-o", form]].concat(), "Europe/Berlin");
+            insta::assert_snapshot!(format!("{summary}_{form}"), told);
+            let lines: Vec<&str> = told.lines().collect();
+            assert_eq!(lines.len() == 1, form == "json", "{told}");
+        }
+    }
+    // None at all are still JSON.
+    for summary in ["--stats", "--histogram"] {
+        let none = logq(&[summary, "-n", "elsewhere", "-o", "json"], &pods)
+            .output()
+            .unwrap();
+        assert_eq!(
+            (text(&none.stdout).as_str(), none.status.code()),
+            ("[]\n", Some(1)),
+            "{summary}"
+        );
+    }
+}
+
+#[test]
+fn a_histogram_says_where_there_is_nothing() {
+    let line =
+        |time: &str, level: &str| format!(r#"{{"@timestamp":"{time}","level":"{level}","message":"m"}}"#);
+    let lines = [
+        line("1970-01-01T00:00:00Z", "info"),
+        line("2026-11-22T10:00:00Z", "warn"),
+        line("2026-11-24T10:00:00Z", "info"),
+        "without a time".to_owned(),
+    ];
+    let shown = piped(&["--histogram", "--utc"], lines.join("\n").as_bytes());
+    insta::assert_snapshot!("histogram_gap", text(&shown.stdout));
+}
+
+#[test]
 fn people_see_this() {
     let folder = tempfile::tempdir().unwrap();
     let pods = world::write(folder.path());
@@ -338,7 +396,6 @@ fn people_see_this() {
         "json",
         show(&["-o", "json", "--fields", "message,level", "--limit", "2"])
     );
-    insta::assert_snapshot!("stats", show(&["--stats"]));
     insta::assert_snapshot!("histogram", show(&["--histogram"]));
     let explained = show(&["-c", "irmgard", "--with-db", "--level", "warn", "--explain"]);
     let folder = pods.display().to_string();

@@ -5,6 +5,7 @@
 
 mod colour;
 mod fields;
+mod length;
 mod logfmt;
 mod page;
 mod pretty;
@@ -18,7 +19,8 @@ use line::{Document, Line, Origin, Tidy};
 pub use self::{
     colour::Palette,
     fields::{Chosen, NoFields},
-    page::Page,
+    length::length,
+    page::{Page, padded, width},
     pretty::{Column, Laid, Pretty},
     waterfall::Waterfall,
 };

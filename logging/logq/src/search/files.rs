@@ -16,7 +16,7 @@ use crate::{
         Entry,
         files::{self, FileError, Strip},
     },
-    summary::Summary,
+    summary::{Shape, Summary},
 };
 
 /// All lines of one trace and those that are related to it, in the order of
@@ -90,7 +90,7 @@ pub fn lines<W: Write>(search: &Search, wanted: &Wanted, out: Renderer<W>) -> Re
         let outcome = related::lines(search, &joined, wanted.scope(&known), read, out, outcome)?;
         return Ok(related::told(outcome, errors));
     }
-    if let Some(summary) = Summary::of(&search.show)? {
+    if let Some(summary) = Summary::of(search)? {
         if matches!(summary, Summary::Stats(_)) {
             return counted(files::counted(&search.files, &filter)?, summary, out, outcome);
         }
@@ -133,7 +133,8 @@ fn counted<W: Write>(
         }
     }
     outcome.shown = outcome.found;
-    summary.write(out.output())?;
+    let shape = Shape::of(out.style());
+    summary.write(&shape, out.output())?;
     out.flush()?;
     Ok(outcome)
 }

@@ -23,7 +23,7 @@ use crate::{
     plan::{Known, Unclear, Wanted},
     render::{NoFields, Renderer},
     source::{Entry, NoSource, SourceError, files::FileError},
-    summary::{NoSummary, Summary},
+    summary::{NoSummary, Shape, Summary},
 };
 
 /// Why nothing, or not all, could be shown.
@@ -157,7 +157,8 @@ fn summarise<W: Write, E: Display>(
         }
     }
     outcome.shown = outcome.found;
-    summary.write(out.output())?;
+    let shape = Shape::of(out.style());
+    summary.write(&shape, out.output())?;
     out.flush()?;
     Ok(outcome)
 }

@@ -106,7 +106,7 @@ where
     I: Iterator<Item = Result<Entry, E>>,
     E: Display,
 {
-    if let Some(summary) = Summary::of(&search.show)? {
+    if let Some(summary) = Summary::of(search)? {
         let entries = joined.pick(Filter::NOTHING, read)?;
         return summarise(entries, summary, out, outcome);
     }

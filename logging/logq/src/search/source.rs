@@ -80,7 +80,7 @@ fn shown<W: Write>(
         let outcome = related::lines(search, &joined, wanted.scope(known), read, out, outcome)?;
         return Ok(related::told(outcome, errors));
     }
-    if let Some(summary) = Summary::of(&search.show)? {
+    if let Some(summary) = Summary::of(search)? {
         return summarise(source.lines(&filter, Order::Forward), summary, out, outcome);
     }
     let context = Context::of(&search.show);

@@ -5,26 +5,38 @@ use std::{
     io::{self, Write},
 };
 
-use chrono::{DateTime, Local};
-use line::Document;
+use line::Time;
 use schema::level;
+use serde_json::{Value, json};
 
-/// Widths of a bar's span, seconds: what people count in.
-const WIDTHS: [i64; 17] = [
-    1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400,
-];
+use super::shape::{Shape, json_time};
 
-/// At most so many bars.
+/// Widths of a bar's span, seconds: what people count in. Each is a multiple
+/// of the one before, so that bars can be put together later.
+const WIDTHS: [i64; 12] = [1, 5, 10, 30, 60, 300, 900, 1_800, 3_600, 10_800, 43_200, DAY];
+
+const DAY: i64 = 86_400;
+
+/// At most so many bars, unless each is a day.
 const MOST_BARS: i64 = 40;
 
+/// So many spans without a line, one after the other, share a row.
+const MOST_EMPTY: i64 = 5;
+
 /// Columns of the longest bar.
-const COLUMNS: u64 = 50;
+const COLUMNS: usize = 50;
+
+/// Columns before the bars.
+const BEFORE: usize = 19 + 2 + 8 + 2 + 10 + 2;
 
 const NANOS: i64 = 1_000_000_000;
 
+/// The levels that are counted apart.
+pub const GRAVE: [&str; 2] = [level::ERROR, level::WARN];
+
 /// Counts of lines over time.
+#[derive(Clone, Debug, Default)]
 pub struct Histogram {
-    utc: bool,
     /// Index into [`WIDTHS`]: grows with the span.
     width: usize,
     /// By the bar's number since 1970: all lines, and those that are grave.
@@ -32,34 +44,37 @@ pub struct Histogram {
     timeless: u64,
 }
 
+/// A row: a bar's number and lines, or how many have none.
+enum Row {
+    Bar(i64, (u64, u64)),
+    Empty(i64),
+}
+
 impl Histogram {
-    /// Nothing counted yet.
-    pub const fn new(utc: bool) -> Self {
-        Self {
-            utc,
-            width: 0,
-            bars: BTreeMap::new(),
-            timeless: 0,
-        }
+    /// Nothing counted yet; so wide that all from one time to another fits.
+    pub fn spanning(first: Time, last: Time) -> Self {
+        let mut histogram = Self::default();
+        histogram.add(Some(first), 0, 0);
+        histogram.add(Some(last), 0, 0);
+        histogram.bars.clear();
+        histogram
     }
 
-    fn seconds(&self) -> i64 {
-        WIDTHS.get(self.width).copied().unwrap_or(86_400)
+    /// Seconds of each bar.
+    pub fn seconds(&self) -> i64 {
+        WIDTHS.get(self.width).copied().unwrap_or(DAY)
     }
 
-    /// Counts a line.
-    pub fn add(&mut self, document: &Document) {
-        let Some(time) = document.timestamp() else {
-            self.timeless += 1;
+    /// Counts so many lines of this time, or of the bar that begins then.
+    pub fn add(&mut self, time: Option<Time>, lines: u64, grave: u64) {
+        let Some(time) = time else {
+            self.timeless += lines;
             return;
         };
-        let grave = matches!(document.level(), Some(level::ERROR | level::WARN));
-        let bar = self
-            .bars
-            .entry(time.nanos() / NANOS / self.seconds())
-            .or_default();
-        bar.0 += 1;
-        bar.1 += u64::from(grave);
+        let number = time.nanos().div_euclid(NANOS * self.seconds());
+        let bar = self.bars.entry(number).or_default();
+        bar.0 += lines;
+        bar.1 += grave;
         while self.span() > MOST_BARS && self.width + 1 < WIDTHS.len() {
             self.widen();
         }
@@ -77,34 +92,76 @@ impl Histogram {
         self.width += 1;
         let mut bars: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
         for (number, (all, grave)) in std::mem::take(&mut self.bars) {
-            // Not each width is a multiple of the one before: a bar goes
-            // where it begins.
-            let bar = bars.entry(number * before / self.seconds()).or_default();
+            let bar = bars
+                .entry((number * before).div_euclid(self.seconds()))
+                .or_default();
             bar.0 += all;
             bar.1 += grave;
         }
         self.bars = bars;
     }
 
-    /// Writes a bar for each span between the first line and the last, those
-    /// without lines included.
-    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let most = self.bars.values().map(|(all, _)| *all).max().unwrap_or_default();
-        if let (Some((first, _)), Some((last, _))) = (self.bars.first_key_value(), self.bars.last_key_value())
-        {
-            for number in (*first..=*last).take(10_000) {
-                let (all, grave) = self.bars.get(&number).copied().unwrap_or_default();
-                let columns = (all * COLUMNS).div_ceil(most.max(1));
-                let red = (grave * COLUMNS).div_ceil(most.max(1)).min(columns);
-                let bar: String = (0..columns)
-                    .map(|column| if column < red { '█' } else { '░' })
-                    .collect();
-                writeln!(out, "{} {all:>8} {grave:>8} {bar}", self.label(number))?;
+    /// A row for each span between the first line and the last; where many
+    /// have no line, one for all of them.
+    fn rows(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        let mut next = None;
+        for (number, counts) in &self.bars {
+            let first = next.unwrap_or(*number);
+            if number - first > MOST_EMPTY {
+                rows.push(Row::Empty(number - first));
+            } else {
+                rows.extend((first..*number).map(|number| Row::Bar(number, (0, 0))));
             }
+            rows.push(Row::Bar(*number, *counts));
+            next = Some(number + 1);
+        }
+        rows
+    }
+
+    fn begin(&self, number: i64) -> Time {
+        Time::from_nanos(number.saturating_mul(self.seconds() * NANOS))
+    }
+
+    /// Writes a row for each bar.
+    ///
+    /// # Errors
+    /// The output's.
+    pub fn write(&self, shape: &Shape, out: &mut impl Write) -> io::Result<()> {
+        if shape.json(|| self.json(), out)? {
+            return Ok(());
+        }
+        let rows = self.rows();
+        let most = self.bars.values().map(|(all, _)| *all).max().unwrap_or_default();
+        let room = shape.page.columns.saturating_sub(BEFORE).clamp(10, COLUMNS) as u64;
+        if !rows.is_empty() {
+            writeln!(out, "{:<19}  {:>8}  {:>10}", "from", "lines", "warn+error")?;
+        }
+        for row in rows {
+            match row {
+                Row::Bar(number, (all, grave)) => {
+                    let columns = (all * room).div_ceil(most.max(1));
+                    let full = (grave * room).div_ceil(most.max(1)).min(columns);
+                    let bar: String = (0..columns)
+                        .map(|column| if column < full { '█' } else { '░' })
+                        .collect();
+                    let begin = shape.second(self.begin(number));
+                    let row = format!("{begin}  {all:>8}  {grave:>10}  {bar}");
+                    writeln!(out, "{}", row.trim_end())?;
+                }
+                Row::Empty(bars) => {
+                    let span = named(bars.saturating_mul(self.seconds()));
+                    writeln!(out, "{:<19}  {:>8}  ({span} without a line)", "…", 0)?;
+                }
+            }
+        }
+        if most > 0 {
+            let each = named(self.seconds());
+            let column = most.div_ceil(room);
+            let lines = if column == 1 { "line" } else { "lines" };
             writeln!(
                 out,
-                "each bar {} s; lines, those of level warn and error (█)",
-                self.seconds()
+                "each row {each}; █ warn and error, ░ other lines, up to {column} {lines} a column"
             )?;
         }
         if self.timeless > 0 {
@@ -113,13 +170,60 @@ impl Histogram {
         Ok(())
     }
 
-    fn label(&self, number: i64) -> String {
-        const FORMAT: &str = "%Y-%m-%d %H:%M:%S";
-        let utc = DateTime::from_timestamp(number * self.seconds(), 0).unwrap_or_default();
-        if self.utc {
-            utc.format(FORMAT).to_string()
-        } else {
-            utc.with_timezone(&Local).format(FORMAT).to_string()
+    fn json(&self) -> Vec<Value> {
+        let timeless =
+            (self.timeless > 0).then(|| json!({ "from": null, "to": null, "lines": self.timeless }));
+        let bars = self.bars.iter().map(|(number, (all, grave))| {
+            json!({
+                "from": json_time(self.begin(*number)), "to": json_time(self.begin(number + 1)),
+                "lines": all, "warn_or_error": grave,
+            })
+        });
+        bars.chain(timeless).collect()
+    }
+}
+
+/// Seconds in the largest unit of which they are a multiple.
+fn named(seconds: i64) -> String {
+    let units = [(DAY, "d"), (3_600, "h"), (60, "min")];
+    let unit = units.into_iter().find(|(unit, _)| seconds % unit == 0);
+    let (unit, name) = unit.unwrap_or((1, "s"));
+    format!("{} {name}", seconds / unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// However lines come, each is counted in the bar of its time.
+        #[test]
+        fn the_order_of_lines_does_not_matter(
+            mut seconds in prop::collection::vec(0_i64..3_000_000, 1..60), scale in 0_u32..6,
+        ) {
+            seconds.iter_mut().for_each(|second| *second /= 10_i64.pow(scale));
+            let counted = |seconds: &[i64]| {
+                let mut histogram = Histogram::default();
+                for second in seconds {
+                    histogram.add(Some(Time::from_nanos(second * NANOS + 7)), 1, 0);
+                }
+                (histogram.seconds(), histogram.bars)
+            };
+            let (width, bars) = counted(&seconds);
+            for second in &seconds {
+                prop_assert!(bars.contains_key(&(second / width)));
+            }
+            prop_assert_eq!(bars.values().map(|(all, _)| all).sum::<u64>(), seconds.len() as u64);
+            seconds.sort_unstable();
+            prop_assert_eq!(&counted(&seconds), &(width, bars.clone()));
+            seconds.reverse();
+            prop_assert_eq!(&counted(&seconds), &(width, bars.clone()));
+            let spanning = Histogram::spanning(
+                Time::from_nanos(seconds[seconds.len() - 1] * NANOS), Time::from_nanos(seconds[0] * NANOS),
+            );
+            prop_assert_eq!(spanning.seconds(), width);
         }
     }
 }

@@ -1,43 +1,43 @@
-//! A table of numbers.
+//! A table: the first column is a name, the others are as wide as they must be.
 
 use std::io::{self, Write};
 
-/// Rows of a name and six counts; the first column of numbers is their sum.
-pub struct Table {
-    head: [&'static str; 8],
-    rows: Vec<(String, [u64; 6])>,
-}
+use crate::render::{padded, width};
+
+/// Rows of texts.
+pub struct Table(Vec<Vec<String>>);
 
 impl Table {
     /// A table with this head.
-    pub const fn new(head: [&'static str; 8]) -> Self {
-        Self {
-            head,
-            rows: Vec::new(),
-        }
+    pub fn new(head: impl IntoIterator<Item = &'static str>) -> Self {
+        Self(vec![head.into_iter().map(str::to_owned).collect()])
     }
 
     /// Adds a row.
-    pub fn row(&mut self, name: String, counts: [u64; 6]) {
-        self.rows.push((name, counts));
+    pub fn row(&mut self, cells: Vec<String>) {
+        self.0.push(cells);
     }
 
     /// Writes it.
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let [name, numbers @ ..] = self.head;
-        let names = self.rows.iter().map(|(name, _)| name.chars().count());
-        let width = names.chain([name.len()]).max().unwrap_or_default();
-        write!(out, "{name:<width$}")?;
-        for number in numbers {
-            write!(out, " {number:>9}")?;
-        }
-        writeln!(out)?;
-        for (name, counts) in &self.rows {
-            write!(out, "{name:<width$} {:>9}", counts.iter().sum::<u64>())?;
-            for count in counts {
-                write!(out, " {count:>9}")?;
+        let columns = self.0.first().map_or(0, Vec::len);
+        let widths: Vec<usize> = (0..columns)
+            .map(|column| {
+                let cells = self.0.iter().filter_map(|row| row.get(column));
+                cells.map(|cell| width(cell)).max().unwrap_or_default()
+            })
+            .collect();
+        for row in &self.0 {
+            let mut line = String::new();
+            for (number, (cell, columns)) in row.iter().zip(&widths).enumerate() {
+                if number == 0 {
+                    line.push_str(&padded(cell, *columns));
+                } else {
+                    line.push_str(&" ".repeat(2 + columns.saturating_sub(width(cell))));
+                    line.push_str(cell);
+                }
             }
-            writeln!(out)?;
+            writeln!(out, "{}", line.trim_end())?;
         }
         Ok(())
     }

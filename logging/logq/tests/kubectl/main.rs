@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
 
+#[path = "../support/ages.rs"]
+mod ages;
 mod choice;
 mod cluster;
 mod follow;

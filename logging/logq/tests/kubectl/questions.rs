@@ -58,7 +58,9 @@ fn a_trace_and_numbers_are_those_of_files() {
         let asked = pods.logq(arguments).output().unwrap();
         let read = crate::logq(&[arguments, &[folder]].concat()).output().unwrap();
         assert!(!read.stdout.is_empty(), "{arguments:?}: {}", text(&read.stderr));
-        assert_eq!(text(&asked.stdout), text(&read.stdout), "{arguments:?}");
+        let [asked_text, read_text] =
+            [&asked, &read].map(|output| crate::ages::without(&text(&output.stdout)));
+        assert_eq!(asked_text, read_text, "{arguments:?}");
         assert_eq!(text(&asked.stderr), text(&read.stderr), "{arguments:?}");
     }
 }

@@ -3,8 +3,10 @@
 use line::Time;
 
 use super::{
-    super::page::{padded, width},
-    length::length,
+    super::{
+        length::length,
+        page::{padded, width},
+    },
     row::Row,
 };
 

@@ -10,7 +10,7 @@ use line::Time;
 use schema::{field, level};
 use terminal::escaped;
 
-use super::{Waterfall, length::length, row::Row};
+use super::{super::length::length, Waterfall, row::Row};
 
 impl Waterfall {
     /// Which trace, of which photo; when and how long; whose lines.

@@ -5,7 +5,6 @@
 
 mod bar;
 mod head;
-mod length;
 mod row;
 mod tell;
 #[cfg(test)]
@@ -21,11 +20,11 @@ use terminal::escaped;
 
 use self::{
     bar::Scale,
-    length::length,
     row::{Row, rows},
 };
 use super::{
     colour::Palette,
+    length::length,
     page::{Page, padded, width},
     pretty::RELATED,
 };

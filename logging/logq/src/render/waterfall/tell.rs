@@ -5,7 +5,10 @@ use schema::{FIELDS, field, level};
 use serde_json::Value;
 use terminal::escaped;
 
-use super::{super::page::one_line, length::of_nanos, row::nanos};
+use super::{
+    super::{length::of_nanos, page::one_line},
+    row::nanos,
+};
 
 /// What PostgreSQL's lines of statements begin with.
 const DURATION: &str = "duration: ";

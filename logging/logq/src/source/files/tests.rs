@@ -21,7 +21,7 @@ use crate::{
     filter::{Comparison, Filter, Glob, Literal, Pattern},
     render::{Chosen, Column, Palette, Renderer, Style},
     source::Entry,
-    summary::Summary,
+    summary::{Shape, Summary},
 };
 
 /// The lines as they are told one after the other, each of them read whole.
@@ -120,7 +120,16 @@ fn check(file: &Path, filter: &Filter, block: usize) {
     entries.iter().for_each(|entry| plain.add(&entry.document));
     let table = |summary: &Summary| {
         let mut table = Vec::new();
-        summary.write(&mut table).unwrap();
+        let shape = Shape {
+            output: Output::Pretty,
+            utc: true,
+            page: crate::render::Page {
+                columns: 80,
+                cuts: false,
+            },
+            now: Time::from_nanos(0),
+        };
+        summary.write(&shape, &mut table).unwrap();
         String::from_utf8(table).unwrap()
     };
     assert_eq!(table(&counted), table(&plain), "{filter}");

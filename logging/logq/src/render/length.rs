@@ -7,6 +7,7 @@ const MILLI: i64 = 1_000 * MICRO;
 const SECOND: i64 = 1_000 * MILLI;
 
 /// So many nanoseconds; see [`length`].
+#[must_use]
 pub fn of_nanos(nanos: i64) -> String {
     length(Time::from_nanos(0), Time::from_nanos(nanos))
 }
@@ -14,6 +15,7 @@ pub fn of_nanos(nanos: i64) -> String {
 /// From one time to another, to three digits, in a unit that fits: `96 µs`,
 /// `36.8 ms`, `1.84 s`, `5m07s`, `3h12m`, `2d03h`; with a sign where the
 /// other came first. At most seven columns without the sign.
+#[must_use]
 pub fn length(from: Time, to: Time) -> String {
     let nanos = to.nanos().saturating_sub(from.nanos());
     if nanos < 0 {

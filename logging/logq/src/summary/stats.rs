@@ -1,0 +1,158 @@
+//! Lines by component and level.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
+
+use line::Time;
+use schema::level;
+use serde_json::{Map, Value, json};
+use terminal::escaped;
+
+use super::{
+    shape::{Shape, json_time},
+    table::Table,
+};
+use crate::render::length;
+
+/// What the lines of no component are counted under.
+pub const NO_COMPONENT: &str = "-";
+
+/// What lines without a level are counted under, or with one that is none of
+/// ours.
+const NO_LEVEL: &str = "none";
+
+/// The times of the oldest line and of the newest.
+pub type Span = Option<(Time, Time)>;
+
+/// Counts of lines by component and level.
+#[derive(Clone, Debug, Default)]
+pub struct Stats(BTreeMap<String, Row>);
+
+/// A component's lines.
+#[derive(Clone, Debug, Default)]
+struct Row {
+    /// By level, the gravest first; those without a level last.
+    levels: [u64; 6],
+    span: Span,
+}
+
+impl Stats {
+    /// Nothing counted yet, of these components a row in any case.
+    pub fn of<'n>(named: impl IntoIterator<Item = &'n str>) -> Self {
+        Self(
+            named
+                .into_iter()
+                .map(|name| (name.to_owned(), Row::default()))
+                .collect(),
+        )
+    }
+
+    /// Adds so many lines of a component and level, written between these
+    /// times.
+    pub fn add(&mut self, component: Option<&str>, level: Option<&str>, lines: u64, span: Span) {
+        let component = component.unwrap_or(NO_COMPONENT);
+        if !self.0.contains_key(component) {
+            self.0.insert(component.to_owned(), Row::default());
+        }
+        let Some(row) = self.0.get_mut(component) else {
+            return;
+        };
+        let rank = level.and_then(|own| level::ALL.iter().position(|level| *level == own));
+        if let Some(count) = row.levels.get_mut(rank.unwrap_or(level::ALL.len())) {
+            *count += lines;
+        }
+        row.span = widest(row.span, span);
+    }
+
+    /// Adds what was counted elsewhere.
+    pub fn join(&mut self, other: Self) {
+        for (component, other) in other.0 {
+            self.0.entry(component).or_default().join(&other);
+        }
+    }
+
+    fn all(&self) -> Row {
+        let mut all = Row::default();
+        self.0.values().for_each(|row| all.join(row));
+        all
+    }
+
+    /// Writes a row for each component.
+    ///
+    /// # Errors
+    /// The output's.
+    pub fn write(&self, shape: &Shape, out: &mut impl Write) -> io::Result<()> {
+        if shape.json(|| self.json(shape), out)? {
+            return Ok(());
+        }
+        let levels = level::ALL.into_iter().chain([NO_LEVEL]);
+        let head = ["component", "lines"].into_iter().chain(levels);
+        let mut table = Table::new(head.chain(["newest", "age"]));
+        for (component, row) in &self.0 {
+            table.row(row.cells(escaped(component), shape));
+        }
+        let all = self.all();
+        if self.0.len() > 1 {
+            table.row(all.cells("all".to_owned(), shape));
+        }
+        table.write(out)?;
+        match all.span {
+            Some((first, last)) => {
+                writeln!(out, "from {} to {}", shape.moment(first), shape.moment(last))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn json(&self, shape: &Shape) -> Vec<Value> {
+        let rows = self.0.iter().map(|(component, row)| {
+            let levels = level::ALL.into_iter().chain([NO_LEVEL]).zip(row.levels);
+            let levels: Map<String, Value> = levels
+                .map(|(level, lines)| (level.to_owned(), json!(lines)))
+                .collect();
+            json!({
+                "component": component,
+                "lines": row.lines(),
+                "levels": levels,
+                "oldest": row.span.map(|(oldest, _)| json_time(oldest)),
+                "newest": row.span.map(|(_, newest)| json_time(newest)),
+                "age_seconds": row.span.map(|(_, newest)| (shape.now.nanos() - newest.nanos()) / 1_000_000)
+                    .map(|millis| millis as f64 / 1e3),
+            })
+        });
+        rows.collect()
+    }
+}
+
+impl Row {
+    fn join(&mut self, other: &Self) {
+        for (count, more) in self.levels.iter_mut().zip(other.levels) {
+            *count += more;
+        }
+        self.span = widest(self.span, other.span);
+    }
+
+    fn lines(&self) -> u64 {
+        self.levels.iter().sum()
+    }
+
+    fn cells(&self, name: String, shape: &Shape) -> Vec<String> {
+        let counts = [self.lines()].into_iter().chain(self.levels);
+        let newest = match self.span {
+            Some((_, newest)) => [shape.moment(newest), length(newest, shape.now)],
+            None => Default::default(),
+        };
+        let counts = counts.map(|count| count.to_string());
+        [name].into_iter().chain(counts).chain(newest).collect()
+    }
+}
+
+/// From the first to the last of both.
+fn widest(one: Span, other: Span) -> Span {
+    let (Some((a, b)), Some((c, d))) = (one, other) else {
+        return one.or(other);
+    };
+    Some((a.min(c), b.max(d)))
+}

@@ -1,0 +1,101 @@
+//! The most frequent values of a field.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
+
+use serde_json::{Value, json};
+use terminal::escaped;
+
+use super::shape::Shape;
+
+/// Different values of a field that are told apart; all others share a row.
+const MOST_VALUES: usize = 100_000;
+
+/// Rows of values.
+const ROWS: usize = 20;
+
+/// Counts of a field's values.
+#[derive(Clone, Debug)]
+pub struct Top {
+    field: String,
+    /// How often each value was there.
+    counts: BTreeMap<String, u64>,
+    /// How often one that came when there were too many.
+    others: u64,
+}
+
+impl Top {
+    /// Nothing counted yet.
+    pub const fn new(field: String) -> Self {
+        Self {
+            field,
+            counts: BTreeMap::new(),
+            others: 0,
+        }
+    }
+
+    /// Whose values.
+    pub fn field(&self) -> &str {
+        &self.field
+    }
+
+    /// Counts so many lines with a value, if there is one.
+    pub fn add(&mut self, value: &Value, lines: u64) {
+        let value = match value {
+            Value::Null => return,
+            Value::String(text) => text.clone(),
+            value => value.to_string(),
+        };
+        if self.counts.len() < MOST_VALUES || self.counts.contains_key(&value) {
+            *self.counts.entry(value).or_default() += lines;
+        } else {
+            self.others += lines;
+        }
+    }
+
+    fn sum(&self) -> u64 {
+        self.counts.values().sum::<u64>() + self.others
+    }
+
+    /// The most frequent ones, and how often there were others.
+    fn rows(&self) -> (Vec<(&String, u64)>, u64) {
+        let mut rows: Vec<_> = self.counts.iter().map(|(value, count)| (value, *count)).collect();
+        rows.sort_by(|(a, m), (b, n)| n.cmp(m).then(a.cmp(b)));
+        rows.truncate(ROWS);
+        let shown: u64 = rows.iter().map(|(_, count)| count).sum();
+        (rows, self.sum() - shown)
+    }
+
+    /// Writes the most frequent values.
+    ///
+    /// # Errors
+    /// The output's.
+    pub fn write(&self, shape: &Shape, out: &mut impl Write) -> io::Result<()> {
+        let (rows, rest) = self.rows();
+        if shape.json(|| self.json(&rows, rest), out)? {
+            return Ok(());
+        }
+        writeln!(out, "{:>10} {:>6}  {}", "lines", "share", escaped(&self.field))?;
+        for (value, count) in rows {
+            let share = count as f64 * 100.0 / self.sum() as f64;
+            writeln!(out, "{count:>10} {share:>5.1}%  {}", escaped(value))?;
+        }
+        if rest > 0 {
+            writeln!(out, "{rest:>10} {:>6}  (other values)", "")?;
+        }
+        Ok(())
+    }
+
+    fn json(&self, rows: &[(&String, u64)], rest: u64) -> Vec<Value> {
+        let others = (rest > 0).then_some((None, rest));
+        let rows = rows.iter().map(|(value, count)| (Some(value), *count));
+        rows.chain(others)
+            .map(|(value, count)| {
+                let share = count as f64 / self.sum() as f64;
+                json!({ "field": self.field, "value": value, "lines": count, "share": share })
+            })
+            .collect()
+    }
+}
