@@ -404,3 +404,22 @@ fn people_see_this() {
     insta::assert_snapshot!("view", show(&["view", "trouble", "--utc"]));
     insta::assert_snapshot!("top", show(&["--top", "photo.id"]));
 }
+
+#[test]
+fn what_can_be_read_is_shown_where_something_cannot() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.log"), "readable\n").unwrap();
+    fs::write(folder.path().join("pods.json"), "{").unwrap();
+    for arguments in [[].as_slice(), &["--stats"], &["-o", "json"]] {
+        let output = logq(arguments, folder.path()).output().unwrap();
+        let (shown, errors) = (text(&output.stdout), text(&output.stderr));
+        assert!(errors.contains("pods.json: "), "{errors}");
+        assert!(shown.contains("readable") || arguments == ["--stats"], "{shown}");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+    let link = folder.path().join("link.log");
+    std::os::unix::fs::symlink("gone.log", &link).unwrap();
+    let output = logq(&[], &link).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("link.log: "));
+}

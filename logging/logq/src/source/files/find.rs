@@ -6,16 +6,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::{
+    FileError,
+    folder::{Seen, files_in, once},
+};
 use line::{Origin, Place, Pods};
-use walkdir::{DirEntry, WalkDir};
-
-use super::FileError;
 
 /// Standard input, on the command line.
 pub(super) const STDIN: &str = "-";
 
 /// A list of pods beside a folder, as `kubectl get pods -A -o json` prints it.
-const PODS: &str = "pods.json";
+pub(super) const PODS: &str = "pods.json";
 
 /// What one command line names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,51 +43,58 @@ pub struct Plain {
     pub file: Option<PathBuf>,
 }
 
-/// Finds the files behind what was typed.
+/// What is behind a command line.
+#[derive(Debug, Default)]
+pub struct Behind {
+    /// What can be read.
+    pub found: Vec<Found>,
+    /// What of the folders cannot.
+    pub troubles: Vec<FileError>,
+}
+
+/// Finds the files behind what was typed, each once.
 ///
 /// # Errors
 /// [`FileError`], for something that is not there, or an empty folder.
-pub fn find(paths: &[PathBuf]) -> Result<Vec<Found>, FileError> {
-    let mut plain = Vec::new();
-    let mut containers: BTreeMap<Place, Vec<PathBuf>> = BTreeMap::new();
+pub fn find(paths: &[PathBuf]) -> Result<Behind, FileError> {
+    let mut behind = Behind::default();
+    let mut seen = Vec::new();
     let mut pods = Pods::default();
     for path in paths {
         if path.as_os_str() == STDIN {
-            plain.push(Found::Plain(Plain { file: None }));
+            behind.found.push(Found::Plain(Plain { file: None }));
             continue;
         }
-        let kind = fs::metadata(path).map_err(FileError::io(path))?;
-        let files = if kind.is_dir() {
-            pods = known_pods(path)?.unwrap_or(pods);
-            files_in(path)?
-        } else {
-            vec![path.clone()]
-        };
-        if files.is_empty() {
+        let data = fs::metadata(path).map_err(FileError::io(path))?;
+        if !data.is_dir() {
+            seen.push(Seen::new(path.clone(), &data));
+            continue;
+        }
+        match known_pods(path) {
+            Ok(known) => pods = known.unwrap_or(pods),
+            Err(error) => behind.troubles.push(error),
+        }
+        let before = behind.troubles.len();
+        let files = files_in(path, &mut behind.troubles);
+        if files.is_empty() && behind.troubles.len() == before {
             return Err(FileError::Empty(path.clone()));
         }
-        for file in files {
-            match place_of(&file) {
-                Some(place) => containers.entry(place).or_default().push(file),
-                None => plain.push(Found::Plain(Plain { file: Some(file) })),
-            }
+        seen.extend(files);
+    }
+    let mut containers: BTreeMap<Place, Vec<PathBuf>> = BTreeMap::new();
+    for Seen { path, place, .. } in once(seen) {
+        match place {
+            Some(place) => containers.entry(place).or_default().push(path),
+            None => behind.found.push(Found::Plain(Plain { file: Some(path) })),
         }
     }
     let containers = containers.into_iter().map(|(place, mut files)| {
         files.sort_by_cached_key(|file| age(file));
-        files.dedup();
         let origin = pods.origin(place);
         Found::Container(Container { origin, files })
     });
-    Ok(containers.chain(plain).collect())
-}
-
-/// The container that the kubelet keeps this file for.
-pub(super) fn place_of(file: &Path) -> Option<Place> {
-    let name = file.file_name()?.to_str()?;
-    let (start, rest) = name.split_once('.')?;
-    let numbered = start.bytes().all(|b| b.is_ascii_digit()) && rest.starts_with("log");
-    numbered.then(|| Place::of_file(file)).flatten()
+    behind.found.splice(..0, containers);
+    Ok(behind)
 }
 
 /// What sorts a container's files by age: the container's starts, and of each
@@ -125,38 +133,4 @@ fn known_pods(folder: &Path) -> Result<Option<Pods>, FileError> {
         }
     }
     Ok(None)
-}
-
-pub(super) fn files_in(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
-    let mut files = Vec::new();
-    let walk = WalkDir::new(folder).sort_by_file_name().into_iter();
-    for entry in walk.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry)) {
-        let entry = entry.map_err(|error| FileError::Io {
-            path: error.path().unwrap_or(folder).to_owned(),
-            error: error.into(),
-        })?;
-        if entry.file_type().is_file() && holds_lines(entry.path()) {
-            files.push(entry.into_path());
-        }
-    }
-    Ok(files)
-}
-
-/// Other programs' own files.
-fn is_hidden(entry: &DirEntry) -> bool {
-    entry.file_name().as_encoded_bytes().starts_with(b".")
-}
-
-fn holds_lines(file: &Path) -> bool {
-    let Some(name) = file.file_name().and_then(|name| name.to_str()) else {
-        return false;
-    };
-    if name == PODS {
-        return false;
-    }
-    let name = name
-        .strip_suffix(".gz")
-        .or_else(|| name.strip_suffix(".zst"))
-        .unwrap_or(name);
-    name.ends_with(".json") || name.ends_with(".jsonl") || name.ends_with(".log") || name.contains(".log.")
 }

@@ -6,6 +6,7 @@
 
 pub(super) mod blocks;
 mod find;
+mod folder;
 mod follow;
 pub(super) mod input;
 mod lines;
@@ -16,10 +17,13 @@ pub mod tail;
 #[cfg(test)]
 mod tests;
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 pub use self::{
-    find::{Container, Found, Plain, find},
+    find::{Behind, Container, Found, Plain, find},
     follow::follow,
     straight::Strip,
 };
@@ -63,6 +67,14 @@ impl FileError {
         let path = path.into();
         |error| Self::Io { path, error }
     }
+
+    /// What cannot be read.
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Io { path, .. } | Self::Empty(path) | Self::Pods { path, .. } => Some(path),
+            Self::Thread => None,
+        }
+    }
 }
 
 /// How many of the lines that fit a filter there are by component and level,
@@ -76,9 +88,10 @@ pub fn counted(
 ) -> Result<impl Iterator<Item = Result<(Summary, u64), FileError>> + use<>, FileError> {
     let pool = Pool::new(Counted::new(wanted.clone()));
     // Their order does not matter: each is read as if it were the only one.
-    let sources = find(paths)?.into_iter();
+    let Behind { found, troubles } = find(paths)?;
+    let sources = found.into_iter();
     let sources: Vec<_> = sources.map(|found| pool.source(found, wanted, 1)).collect();
-    Ok(sources.into_iter().flatten())
+    Ok(troubles.into_iter().map(Err).chain(sources.into_iter().flatten()))
 }
 
 /// The lines that fit a filter as they are shown, the oldest first where there
@@ -92,7 +105,9 @@ pub fn written(
     style: &Style,
 ) -> Result<impl Iterator<Item = Result<Strip, FileError>> + use<>, FileError> {
     let work = Written::new(wanted.clone(), style.clone());
-    Ok(Merged::new(Reader::all(find(paths)?, wanted, work)))
+    let Behind { found, troubles } = find(paths)?;
+    let lines = Merged::new(Reader::all(found, wanted, work));
+    Ok(troubles.into_iter().map(Err).chain(lines))
 }
 
 /// The lines of these files and folders that fit a filter, the oldest first
@@ -107,5 +122,7 @@ pub fn open(
     let work = Entries {
         wanted: wanted.clone(),
     };
-    Ok(Merged::new(Reader::all(find(paths)?, wanted, work)))
+    let Behind { found, troubles } = find(paths)?;
+    let lines = Merged::new(Reader::all(found, wanted, work));
+    Ok(troubles.into_iter().map(Err).chain(lines))
 }

@@ -86,7 +86,7 @@ fn parts<W: Work>(work: W, found: &Found, filter: &Filter, block: usize) -> Vec<
 }
 
 fn check(file: &Path, filter: &Filter, block: usize) {
-    let found = find(&[file.to_owned()]).unwrap().remove(0);
+    let found = find(&[file.to_owned()]).unwrap().found.remove(0);
     let mut entries = Vec::new();
     plainly(&found, &mut |line, origin| {
         let document = normalize(&line, origin);

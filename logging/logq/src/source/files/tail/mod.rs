@@ -17,7 +17,7 @@ mod tests;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
@@ -25,10 +25,13 @@ use std::{
 pub use self::positions::{FileId, Position, Positions};
 use self::{
     file::{Growing, TURN_BYTES},
-    scan::{Key, Known, Seen},
+    scan::{Key, Known, is_compressed},
     source::Followed,
 };
-use super::FileError;
+use super::{
+    FileError,
+    folder::{Seen, once},
+};
 use crate::source::Entry;
 
 /// Between two looks at the files.
@@ -70,6 +73,8 @@ pub struct Tail {
     troubles: Vec<FileError>,
     /// What cannot be read and was told.
     told: BTreeSet<PathBuf>,
+    /// What could not be looked at the last time: files, and folders with all that is in them.
+    unread: BTreeSet<PathBuf>,
 }
 
 impl Tail {
@@ -96,13 +101,18 @@ impl Tail {
             turn: 0,
             troubles: Vec::new(),
             told: BTreeSet::new(),
+            unread: BTreeSet::new(),
         };
         let at_end = matches!(start, Start::End);
         if let Start::At(positions) = start {
             tail.before = positions;
         }
         tail.look(Duration::ZERO);
-        if let Some(error) = tail.troubles.pop() {
+        let is_whole = |error: &mut FileError| match error {
+            FileError::Io { path, .. } => paths.contains(path),
+            _ => true,
+        };
+        if let Some(error) = tail.troubles.extract_if(.., is_whole).next() {
             return Err(error);
         }
         if at_end {
@@ -183,28 +193,21 @@ impl Tail {
 
     /// Looks which files there are. Gives out what was held of sources that are gone.
     fn look(&mut self, now: Duration) -> Vec<Entry> {
-        let mut seen = Vec::new();
-        let mut complete = true;
+        let (mut seen, mut troubles) = (Vec::new(), Vec::new());
         for path in &self.paths {
-            if let Err(error) = self.known.look(path, &mut seen) {
-                // A file that is renamed is not there until the next is begun; folders go with their pods.
-                let passing =
-                    matches!(&error, FileError::Io { error, .. } if error.kind() == io::ErrorKind::NotFound);
-                complete &= path.is_file() || !path.exists();
-                if !passing && self.told.insert(path.clone()) {
-                    self.troubles.push(error);
-                }
-            } else {
-                self.told.remove(path);
-            }
+            self.known.look(path, &mut seen, &mut troubles);
         }
+        let unread = troubles.iter().filter_map(FileError::path).map(Path::to_owned);
+        let before = std::mem::replace(&mut self.unread, unread.collect());
+        let is_new = |error: &FileError| error.path().is_none_or(|path| !before.contains(path));
+        self.troubles.extend(troubles.into_iter().filter(is_new));
         let changed = self.known.take_changed();
-        if complete {
-            for file in self.sources.values_mut().flat_map(|source| &mut source.files) {
-                file.there = false;
-            }
+        for file in self.sources.values_mut().flat_map(|source| &mut source.files) {
+            // Of what is in a folder that cannot be read nothing is known.
+            file.there &= file.path.ancestors().any(|path| self.unread.contains(path));
         }
-        for file in seen {
+        seen.retain(|file| !is_compressed(&file.path));
+        for file in once(seen) {
             self.see(file, now);
         }
         let mut entries = Vec::new();
@@ -233,6 +236,7 @@ impl Tail {
             path,
             size,
             place,
+            ..
         } = seen;
         let key = place.map_or(Key::Plain(id), Key::Container);
         let source = self.sources.entry(key.clone()).or_insert_with(|| {

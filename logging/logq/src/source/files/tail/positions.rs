@@ -22,7 +22,7 @@ pub struct FileId {
 }
 
 impl FileId {
-    pub(super) fn of(data: &Metadata) -> Self {
+    pub(in crate::source::files) fn of(data: &Metadata) -> Self {
         Self {
             device: data.dev(),
             inode: data.ino(),

@@ -1,7 +1,7 @@
 //! Which files there are now, and what is known of the pods that they are of.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -11,7 +11,8 @@ use line::{Origin, Place, Pods};
 use super::positions::FileId;
 use crate::source::files::{
     FileError,
-    find::{files_in, place_of, pods_files},
+    find::pods_files,
+    folder::{Seen, files_in},
 };
 
 /// Lines that follow each other.
@@ -21,15 +22,6 @@ pub enum Key {
     Container(Place),
     /// One file.
     Plain(FileId),
-}
-
-/// A file that is there.
-#[derive(Debug)]
-pub struct Seen {
-    pub id: FileId,
-    pub path: PathBuf,
-    pub size: u64,
-    pub place: Option<Place>,
 }
 
 /// What is known of pods.
@@ -45,30 +37,18 @@ pub struct Known {
 type State = (FileId, u64, Option<SystemTime>);
 
 impl Known {
-    /// Adds the files of a path, and reads its list of pods when that has changed. A list that cannot be read is told after all
-    /// files have been added.
-    pub fn look(&mut self, path: &Path, seen: &mut Vec<Seen>) -> Result<(), FileError> {
-        let data = fs::metadata(path).map_err(FileError::io(path))?;
-        let mut pods = Ok(());
-        let files = if data.is_dir() {
-            pods = self.look_at_pods(path);
-            files_in(path)?
-        } else {
-            vec![path.to_owned()]
-        };
-        for path in files.into_iter().filter(|path| !is_compressed(path)) {
-            // What is renamed or removed meanwhile is seen under its new name the next time.
-            let Ok(data) = fs::metadata(&path) else {
-                continue;
-            };
-            seen.push(Seen {
-                id: FileId::of(&data),
-                size: data.len(),
-                place: place_of(&path),
-                path,
-            });
+    /// Adds the files of a path, and reads its list of pods when that has changed. What cannot be read is told in `troubles`.
+    pub(super) fn look(&mut self, path: &Path, seen: &mut Vec<Seen>, troubles: &mut Vec<FileError>) {
+        match fs::metadata(path) {
+            Ok(data) if data.is_dir() => {
+                troubles.extend(self.look_at_pods(path).err());
+                seen.extend(files_in(path, troubles));
+            }
+            Ok(data) => seen.push(Seen::new(path.to_owned(), &data)),
+            // A file that is renamed is not there until the next is begun; folders go with their pods.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => troubles.push(FileError::io(path)(error)),
         }
-        pods
     }
 
     fn look_at_pods(&mut self, folder: &Path) -> Result<(), FileError> {
@@ -113,7 +93,8 @@ impl Known {
     }
 }
 
-fn is_compressed(path: &Path) -> bool {
+/// What is left out: it was read before it was compressed.
+pub(super) fn is_compressed(path: &Path) -> bool {
     path.extension()
         .is_some_and(|extension| extension == "gz" || extension == "zst")
 }

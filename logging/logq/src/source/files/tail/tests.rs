@@ -1,6 +1,7 @@
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, OpenOptions, Permissions},
     io::Write,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -262,6 +263,50 @@ fn a_line_longer_than_may_be_kept_is_cut_and_the_next_comes_whole() {
     assert_eq!(found.len(), 2);
     assert!(found[0].len() >= 1024 * 1024 && found[0].len() < 1_100_000);
     assert_eq!(found[1], "next");
+}
+
+#[test]
+fn a_file_with_several_names_is_followed_once() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("pods").join(POD).join("0.log");
+    append(&file, &cri(1, 'F', "a"));
+    let links = folder.path().join("containers");
+    fs::create_dir(&links).unwrap();
+    std::os::unix::fs::symlink(&file, links.join("irmgard-0_photos_main-17.log")).unwrap();
+    let mut tail = open(folder.path(), Start::Beginning);
+    assert_eq!(next(&mut tail), ["a"]);
+    append(&file, &cri(2, 'F', "b"));
+    assert_eq!(next(&mut tail), ["b"]);
+    let mut tail = open(&links, Start::Beginning);
+    let entries = tail.poll(Duration::ZERO);
+    let pods: Vec<_> = entries
+        .iter()
+        .map(|entry| entry.document.text("kubernetes.pod"))
+        .collect();
+    assert_eq!(pods, [Some("irmgard-0"), Some("irmgard-0")]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_is_told_once_and_the_rest_is_followed() {
+    let folder = TempDir::new().unwrap();
+    let (file, other) = (folder.path().join("a/a.log"), folder.path().join("b/b.log"));
+    append(&file, "a\n");
+    append(&other, "b\n");
+    let mode = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    mode(folder.path(), 0o755);
+    mode(&folder.path().join("b"), 0o000);
+    let path = folder.path().to_owned();
+    // Root reads all: as somebody else, and in a thread of its own.
+    let follow = move || {
+        nix::unistd::setfsuid(nix::unistd::Uid::from_raw(65_534));
+        let mut tail = open(&path, Start::Beginning);
+        let told = tail.troubles().len();
+        // Neither tells it again.
+        (told, next(&mut tail), next(&mut tail))
+    };
+    let seen = std::thread::spawn(follow).join().unwrap();
+    mode(&folder.path().join("b"), 0o755);
+    assert_eq!(seen, (1, vec!["a".to_owned()], Vec::new()));
 }
 
 #[test]

@@ -1,0 +1,256 @@
+//! The files in folders, each once, whatever it is called.
+//!
+//! Links are followed: a node's `/var/log/containers` holds nothing else, and
+//! the runtime may keep a pod's files elsewhere. What is behind a link is
+//! known by what it is, so that no file is read twice and no loop is endless.
+
+use std::{
+    collections::HashMap,
+    fs::{self, Metadata},
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use line::Place;
+use walkdir::{DirEntry, WalkDir};
+
+use super::{FileError, find::PODS, tail::FileId};
+
+/// So many links may lead from one to the next, as in Linux (`path_resolution(7)`).
+const MOST_LINKS: usize = 40;
+
+/// A file that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub id: FileId,
+    /// Of a container's file that was found by a link: where the kubelet keeps it.
+    pub path: PathBuf,
+    pub size: u64,
+    /// The container that the kubelet keeps it for.
+    pub place: Option<Place>,
+    /// Whether it is a file, and no pipe.
+    regular: bool,
+}
+
+impl Seen {
+    pub fn new(path: PathBuf, data: &Metadata) -> Self {
+        let (path, place) = placed(path);
+        Self {
+            id: FileId::of(data),
+            path,
+            size: data.len(),
+            place,
+            regular: data.is_file(),
+        }
+    }
+}
+
+/// Each file once: the first of its paths, or the first that tells its container.
+pub(super) fn once(files: Vec<Seen>) -> Vec<Seen> {
+    let mut known: HashMap<FileId, usize> = HashMap::new();
+    let mut once: Vec<Seen> = Vec::new();
+    for file in files {
+        match known.get(&file.id).and_then(|&number| once.get_mut(number)) {
+            Some(before) if file.regular => {
+                if before.place.is_none() && file.place.is_some() {
+                    *before = file;
+                }
+            }
+            _ => {
+                known.insert(file.id, once.len());
+                once.push(file);
+            }
+        }
+    }
+    once
+}
+
+/// The files of lines in a folder. What of it cannot be read is told in
+/// `troubles`; a link that leads nowhere is none: the runtime has removed what
+/// the kubelet still names.
+pub(super) fn files_in(folder: &Path, troubles: &mut Vec<FileError>) -> Vec<Seen> {
+    let mut files = Vec::new();
+    let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name();
+    for entry in walk.into_iter().filter_entry(|entry| !is_hidden(entry)) {
+        let seen = match entry {
+            Ok(entry) if !entry.file_type().is_file() || !holds_lines(entry.path()) => continue,
+            Ok(entry) => {
+                let data = fs::metadata(entry.path());
+                let seen = data.map(|data| Seen::new(entry.path().to_owned(), &data));
+                seen.map_err(FileError::io(entry.path()))
+            }
+            // A loop's files have been found before it was one.
+            Err(error) if error.loop_ancestor().is_some() => continue,
+            Err(error) => {
+                let path = error.path().unwrap_or(folder).to_owned();
+                Err(FileError::Io {
+                    path,
+                    error: error.into(),
+                })
+            }
+        };
+        match seen {
+            Ok(seen) => files.push(seen),
+            Err(FileError::Io { path, error }) if leads_nowhere(&path, error.kind()) => {}
+            Err(error) => troubles.push(error),
+        }
+    }
+    files
+}
+
+/// Whether it is a link to nothing, or was removed meanwhile.
+fn leads_nowhere(path: &Path, error: ErrorKind) -> bool {
+    let is_link = || fs::symlink_metadata(path).is_ok_and(|data| data.is_symlink());
+    error == ErrorKind::NotFound || error != ErrorKind::PermissionDenied && is_link()
+}
+
+/// A file's container, by its path or that of a link on the way to it; with
+/// that path.
+fn placed(path: PathBuf) -> (PathBuf, Option<Place>) {
+    let mut at = path.clone();
+    for _ in 0..MOST_LINKS {
+        if let Some(place) = place_of(&at) {
+            return (at, Some(place));
+        }
+        let Ok(target) = fs::read_link(&at) else { break };
+        at = at.parent().unwrap_or_else(|| Path::new("")).join(target);
+    }
+    (path, None)
+}
+
+fn place_of(file: &Path) -> Option<Place> {
+    let name = file.file_name()?.to_str()?;
+    let (start, rest) = name.split_once('.')?;
+    let numbered = start.bytes().all(|b| b.is_ascii_digit()) && rest.starts_with("log");
+    numbered.then(|| Place::of_file(file)).flatten()
+}
+
+/// Other programs' own files.
+fn is_hidden(entry: &DirEntry) -> bool {
+    entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".")
+}
+
+fn holds_lines(file: &Path) -> bool {
+    let Some(name) = file.file_name().and_then(|name| name.to_str()) else {
+        return false;
+    };
+    if name == PODS {
+        return false;
+    }
+    let name = name
+        .strip_suffix(".gz")
+        .or_else(|| name.strip_suffix(".zst"))
+        .unwrap_or(name);
+    name.ends_with(".json") || name.ends_with(".jsonl") || name.ends_with(".log") || name.contains(".log.")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::Permissions,
+        os::unix::fs::{self as unix, PermissionsExt},
+        thread,
+    };
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const POD: &str = "photos_irmgard-0_u1/main";
+
+    fn write(file: &Path) {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, "x\n").unwrap();
+    }
+
+    /// What is found, as seen by a user to whom not everything is open.
+    fn found(folder: &Path) -> (Vec<PathBuf>, Vec<String>) {
+        let folder = folder.to_owned();
+        let look = move || {
+            nix::unistd::setfsuid(nix::unistd::Uid::from_raw(65_534));
+            let mut troubles = Vec::new();
+            let files = once(files_in(&folder, &mut troubles));
+            let path = |file: Seen| file.path.strip_prefix(&folder).unwrap().to_owned();
+            let told = troubles.iter().map(ToString::to_string).collect();
+            (files.into_iter().map(path).collect(), told)
+        };
+        thread::spawn(look).join().unwrap()
+    }
+
+    fn folder() -> TempDir {
+        let folder = TempDir::new().unwrap();
+        mode(folder.path(), 0o755);
+        folder
+    }
+
+    fn mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_node_s_links_are_followed_to_the_containers_files() {
+        let node = folder();
+        let runtime = node.path().join("runtime/17/17-json.log");
+        write(&runtime);
+        let kept = node.path().join("pods").join(POD).join("0.log");
+        fs::create_dir_all(kept.parent().unwrap()).unwrap();
+        unix::symlink(&runtime, &kept).unwrap();
+        write(&kept.with_file_name("0.log.20261122-101500"));
+        let links = node.path().join("containers");
+        fs::create_dir(&links).unwrap();
+        unix::symlink(
+            Path::new("../pods").join(POD).join("0.log"),
+            links.join("irmgard-0_photos_main-17.log"),
+        )
+        .unwrap();
+        let placed = |folder: &Path| {
+            let files = files_in(folder, &mut Vec::new());
+            let places = files.into_iter().map(|file| file.place.map(|place| place.pod));
+            places.collect::<Vec<_>>()
+        };
+        let pod = || Some("irmgard-0".to_owned());
+        assert_eq!(placed(&links), [pod()]);
+        assert_eq!(placed(&node.path().join("pods")), [pod(), pod()]);
+        // All of it, under three names: each file once, as the container's.
+        let mut seen = files_in(&node.path().join("runtime"), &mut Vec::new());
+        seen.extend(files_in(node.path(), &mut Vec::new()));
+        let places: Vec<_> = once(seen)
+            .into_iter()
+            .map(|file| file.place.map(|place| place.pod))
+            .collect();
+        assert_eq!(places, [pod(), pod()]);
+    }
+
+    #[test]
+    fn links_to_nothing_and_in_circles_are_passed_over() {
+        let outer = folder();
+        let sub = outer.path().join("sub");
+        write(&sub.join("a.log"));
+        unix::symlink(outer.path(), sub.join("again")).unwrap();
+        unix::symlink("self.log", sub.join("self.log")).unwrap();
+        unix::symlink("gone.log", sub.join("link.log")).unwrap();
+        unix::symlink("a.log", sub.join("b.log")).unwrap();
+        assert_eq!(
+            found(outer.path()),
+            (vec![PathBuf::from("sub/a.log")], Vec::new())
+        );
+    }
+
+    #[test]
+    fn what_may_not_be_read_does_not_end_the_search() {
+        let outer = folder();
+        for name in ["a/1.log", "b/2.log", "c/3.log"] {
+            write(&outer.path().join(name));
+        }
+        mode(&outer.path().join("b"), 0o000);
+        unix::symlink(outer.path().join("b/2.log"), outer.path().join("c/link.log")).unwrap();
+        let (files, told) = found(outer.path());
+        mode(&outer.path().join("b"), 0o755);
+        assert_eq!(files, [PathBuf::from("a/1.log"), PathBuf::from("c/3.log")]);
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(
+            told[0].contains("/b: ") && told[1].contains("/c/link.log: "),
+            "{told:?}"
+        );
+    }
+}
