@@ -5,7 +5,9 @@
 //! `STAND_IN_FOLDER` has `pods.json` and `pods/`. `STAND_IN_CALLS` is a file
 //! that gets a line for each call that begins (`+`) and ends (`-`), with its
 //! process.
-//! `STAND_IN_SAYS` is said in place of everything. A pod's annotation
+//! `STAND_IN_SAYS` is said in place of everything. `STAND_IN_ENDLESS` is a call
+//! (`get`, `logs`) whose answer has no end, `STAND_IN_STAYS` one that does not
+//! end when its answer has been given. A pod's annotation
 //! `stand-in/fault` is what goes wrong with its lines: `gone`, `forbidden`,
 //! `unread`, `breaks`.
 
@@ -34,7 +36,20 @@ type Refusal = String;
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     record('+', &arguments);
+    let is = |name| env::var(name).is_ok_and(|call| arguments.contains(&call));
+    if is("STAND_IN_ENDLESS") {
+        let blank = [b' '; 65_536];
+        while io::stdout().write_all(&blank).is_ok() {}
+    }
     let done = env::var("STAND_IN_SAYS").map_or_else(|_| run(&arguments), Err);
+    if is("STAND_IN_STAYS")
+        && let Ok(nothing) = fs::File::open("/dev/null")
+        && nix::unistd::dup2_stdout(nothing).is_ok()
+    {
+        loop {
+            thread::park();
+        }
+    }
     record('-', &arguments);
     match done {
         Ok(()) => ExitCode::SUCCESS,

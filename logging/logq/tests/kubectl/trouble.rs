@@ -1,6 +1,6 @@
 //! What goes wrong with pods, and that it is told.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use crate::{Pods, text, words};
 
@@ -156,6 +156,35 @@ fn nothing_of_kubectls_outlives_logq() {
         0,
         "{calls:?}"
     );
+}
+
+#[test]
+fn one_that_closes_its_output_and_stays_is_ended() {
+    for (call, shown) in [("get", ""), ("logs", "q1 i1 d1 i2 a1 i3 d2 s1 a2 i4")] {
+        let pods = Pods::of_the_world();
+        let mut command = pods.logq(&["-o", "jsonl"]);
+        command.env("STAND_IN_STAYS", call);
+        let output = command.output().unwrap();
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(
+            errors.contains("it closed its output and was still there"),
+            "{errors}"
+        );
+        assert_eq!(words(&output).join(" "), shown, "{errors}");
+        for call in pods.calls() {
+            let process = call.split(' ').nth(1).unwrap();
+            assert!(!Path::new("/proc").join(process).exists(), "{call}");
+        }
+    }
+}
+
+#[test]
+fn a_list_without_end_is_refused() {
+    let pods = Pods::of_the_world();
+    let mut command = pods.logq(&[]);
+    command.env("STAND_IN_ENDLESS", "get");
+    fails(command, &["kubectl prints more than 512 MiB", "with -n or -l"]);
 }
 
 #[test]

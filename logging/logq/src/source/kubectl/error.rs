@@ -54,13 +54,11 @@ pub enum Error {
         reason: String,
     },
     /// It took too long.
-    #[error("kubectl did not {what} within {0:?}", .patience)]
-    Late {
-        /// What was asked for.
-        what: &'static str,
-        /// How long was waited.
-        patience: Duration,
-    },
+    #[error("kubectl did not answer within {0:?}")]
+    Late(Duration),
+    /// It prints more than is kept; in MiB.
+    #[error("kubectl prints more than {0} MiB for a list of pods: name fewer of them with -n or -l")]
+    Long(u64),
     /// It answered something else than it was asked.
     #[error("what kubectl says to `get pods` is no list of pods: {reason}")]
     Strange {
@@ -118,7 +116,7 @@ impl Error {
     pub const fn is_passing(&self) -> bool {
         matches!(
             self,
-            Self::NoCluster { .. } | Self::Late { .. } | Self::Failed { .. } | Self::Logs { .. }
+            Self::NoCluster { .. } | Self::Late(_) | Self::Failed { .. } | Self::Logs { .. }
         )
     }
 

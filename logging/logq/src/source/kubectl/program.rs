@@ -8,7 +8,7 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use clap::Args;
@@ -20,6 +20,16 @@ const LIST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long the cluster may take for a part of that list.
 const REQUEST_TIMEOUT: &str = "--request-timeout=20s";
+
+/// Most that it may print for a list: some 20,000 pods, of which each takes
+/// twice that in memory while it is read.
+const MOST_LIST_BYTES: u64 = 512 * 1024 * 1024;
+
+/// How long it may take to end when it has closed its output.
+const LEAVE: Duration = Duration::from_secs(5);
+
+/// Between two looks whether it has ended, at most.
+const MOST_PAUSE: Duration = Duration::from_millis(50);
 
 /// Most of what kubectl says when something is wrong.
 const MOST_SAID_BYTES: u64 = 16 * 1024;
@@ -132,20 +142,23 @@ impl Program {
     /// # Errors
     /// [`Error`].
     pub fn list(&self, arguments: &[OsString]) -> Result<Vec<u8>, Error> {
-        let (running, mut output) = self.run(arguments)?;
+        let (running, output) = self.run(arguments)?;
         let (done, result) = mpsc::channel();
         thread::spawn(move || {
             let mut json = Vec::new();
-            let read = output.read_to_end(&mut json);
+            let read = output.take(MOST_LIST_BYTES + 1).read_to_end(&mut json);
             // Who does not wait any more needs nothing.
             let _ = done.send(read.map(|_| json));
         });
         let Ok(read) = result.recv_timeout(LIST_PATIENCE) else {
-            return Err(Error::Late {
-                what: "list the pods",
-                patience: LIST_PATIENCE,
-            });
+            return Err(Error::Late(LIST_PATIENCE));
         };
+        if read
+            .as_ref()
+            .is_ok_and(|json| json.len() as u64 > MOST_LIST_BYTES)
+        {
+            return Err(Error::Long(MOST_LIST_BYTES >> 20));
+        }
         match running.end() {
             Ok(None) => read.map_err(|error| self.failed(error)),
             Ok(Some(said)) => Err(Error::listing(&said)),
@@ -209,15 +222,33 @@ impl Running {
         Ender(Arc::clone(&self.child))
     }
 
-    /// Waits for its end; gives what it says if it failed or was ended.
-    pub(super) fn end(mut self) -> io::Result<Option<String>> {
-        let child = self.child.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let well = match child {
-            Some(mut child) => child.wait()?.success(),
-            None => false,
+    /// Whether it has done what it was asked, or was ended; none while it runs.
+    fn succeeded(&self) -> io::Result<Option<bool>> {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(child) = child.as_mut() else {
+            return Ok(Some(false));
         };
-        if well {
-            return Ok(None);
+        Ok(child.try_wait()?.map(|status| status.success()))
+    }
+
+    /// Waits for its end, for which it has everything; gives what it says if it failed, was ended, or stays.
+    pub(super) fn end(mut self) -> io::Result<Option<String>> {
+        let begun = Instant::now();
+        let mut pause = Duration::from_millis(1);
+        loop {
+            // Not held while one waits: it can be ended from elsewhere.
+            match self.succeeded()? {
+                Some(true) => return Ok(None),
+                Some(false) => break,
+                None if begun.elapsed() >= LEAVE => {
+                    return Ok(Some(format!(
+                        "it closed its output and was still there {LEAVE:?} later, so that it was ended: \
+                         something may be missing"
+                    )));
+                }
+                None => thread::sleep(pause),
+            }
+            pause = (pause * 2).min(MOST_PAUSE);
         }
         let mut said = Vec::new();
         self.said.rewind()?;
