@@ -33,8 +33,8 @@ Examples:
   logq pods/ -c irmgard --with-db               files in place of OpenSearch
   kubectl logs deploy/irmgard | logq - --stats  lines of a pipe
   logq doctor                                   why does no line come?
-Lines come from OpenSearch (LOGQ_OPENSEARCH_URL and its like: opensearch/README.md); from the pods, by
-kubectl, where OpenSearch cannot be reached; or from files where some are named. pods/ is a folder as
+Lines come from OpenSearch (LOGQ_OPENSEARCH_URL and its like, through what http_proxy and its like say,
+this machine's never by a proxy: opensearch/README.md); from the pods, by kubectl, where OpenSearch cannot be reached; or from files where some are named. pods/ is a folder as
 the kubelet writes it (/var/log/pods), with or beside pods.json, what `kubectl get pods -A -o json`
 prints: the pods' labels say who uses which database.
 

@@ -155,8 +155,10 @@ async fn opensearch(
     let detail = format!("{version}, {tls}, answers in {} ms", took.as_millis());
     let found = &mut report.findings;
     found.push(Finding::ok(WHAT, detail));
-    let loopback = settings.url().host_str().is_some_and(is_loopback);
-    found.push(told("identity", cluster::identity(&client, loopback).await));
+    found.push(told(
+        "identity",
+        cluster::identity(&client, settings.is_local()).await,
+    ));
     found.push(told("cluster", cluster::health(&client).await));
     found.push(told("disks", cluster::disks(&client).await));
     let now = match cluster::clock(&client).await {
@@ -185,11 +187,6 @@ async fn opensearch(
         }
         Err(error) => found.push(refused("lines", &error)),
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn told(what: &str, found: Result<Finding, Error>) -> Finding {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustls::{AlertDescription, CertificateError, Error as Tls, InvalidMessage};
 use serde_json::Value;
+use url::Url;
 
 use super::{Error, Unreachable};
 
@@ -57,6 +58,21 @@ pub(super) fn exchange(asked: Asked<'_>, error: &(dyn StdError + 'static)) -> Er
         what: asked.what.into(),
         reason,
     }
+}
+
+/// What an answer is of another place than was asked: the transport has followed there, though with no password, and cannot be
+/// told not to.
+pub(super) fn sent_on(asked: Asked<'_>, place: &Url) -> Option<Error> {
+    let place = place.origin();
+    let known = Url::parse(asked.url).is_ok_and(|url| url.origin() == place);
+    (!known).then(|| Error::Strange {
+        url: asked.url.into(),
+        what: asked.what.into(),
+        reason: format!(
+            "it sends on to {}, and nothing else than what was asked is believed: name that in LOGQ_OPENSEARCH_URL if it is right",
+            place.ascii_serialization()
+        ),
+    })
 }
 
 /// The error and its causes. An `io::Error` hides what it was made of from `source`.

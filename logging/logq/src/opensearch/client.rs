@@ -21,6 +21,9 @@ use super::{Error, Result, Settings};
 
 static CRYPTOGRAPHY: Once = Once::new();
 
+/// Most of an answer that is read: the first page of lines fits, all of them as long as a line may be.
+const MOST_ANSWER_BYTES: u64 = 256 * 1024 * 1024;
+
 /// OpenSearch, as one who asks questions sees it. Cheap to clone; connections
 /// are kept and shared.
 #[derive(Clone)]
@@ -65,6 +68,9 @@ impl Client {
         };
         let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(settings.url.clone()))
             .timeout(settings.timeout);
+        if settings.is_local() {
+            builder = builder.disable_proxy();
+        }
         let mut shown = None;
         match &settings.identity {
             Identity::Nobody => {}
@@ -108,13 +114,6 @@ impl Client {
             identity: settings.identity(),
             timeout: settings.timeout,
         })
-    }
-
-    /// The official client, for its typed calls; what it answers goes through
-    /// [`Self::answer`].
-    #[must_use]
-    pub fn api(&self) -> &OpenSearch {
-        &self.api
     }
 
     /// Where OpenSearch is; holds no password.
@@ -169,6 +168,22 @@ impl Client {
         query: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Result<Value> {
+        let (answer, _) = self.ask_for(what, method, path, query, body).await?;
+        Ok(answer)
+    }
+
+    /// As [`Self::ask`]; also how many bytes the answer has taken.
+    ///
+    /// # Errors
+    /// Every [`Error`].
+    pub async fn ask_for(
+        &self,
+        what: &str,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<(Value, usize)> {
         let body = body.map(|body| body.to_string().into_bytes());
         self.send(what, method, path, query, body, "application/json")
             .await
@@ -196,15 +211,9 @@ impl Client {
         query: &[(&str, &str)],
         lines: Vec<u8>,
     ) -> Result<Value> {
-        self.send(
-            what,
-            Method::Post,
-            path,
-            query,
-            Some(lines),
-            "application/x-ndjson",
-        )
-        .await
+        let lines = Some(lines);
+        let sent = self.send(what, Method::Post, path, query, lines, "application/x-ndjson");
+        Ok(sent.await?.0)
     }
 
     async fn send(
@@ -215,7 +224,7 @@ impl Client {
         query: &[(&str, &str)],
         body: Option<Vec<u8>>,
         content_type: &'static str,
-    ) -> Result<Value> {
+    ) -> Result<(Value, usize)> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         let query = (!query.is_empty()).then_some(query);
@@ -227,33 +236,47 @@ impl Client {
         self.answer(what, sent).await
     }
 
-    /// What an answer of the official client says: its JSON, or what is wrong.
-    /// An answer to a search out of some of the shards only is an error.
-    ///
-    /// # Errors
-    /// Every [`Error`].
-    pub async fn answer(
+    /// What an answer says: its JSON and its length, or what is wrong. An answer to a search out of some of the shards only is
+    /// an error, and so is one of another place than was asked.
+    async fn answer(
         &self,
         what: &str,
         sent: std::result::Result<Response, opensearch::Error>,
-    ) -> Result<Value> {
+    ) -> Result<(Value, usize)> {
         let asked = self.asked(what);
         let response = sent.map_err(|error| classify::exchange(asked, &error))?;
         let status = response.status_code().as_u16();
+        if let Some(error) = classify::sent_on(asked, response.url()) {
+            return Err(error);
+        }
+        let too_long = |bytes| Error::TooLong {
+            url: self.url.clone(),
+            what: what.to_owned(),
+            bytes,
+        };
+        if let Some(bytes) = response
+            .content_length()
+            .filter(|bytes| *bytes > MOST_ANSWER_BYTES)
+        {
+            return Err(too_long(bytes));
+        }
         let body = response
             .bytes()
             .await
             .map_err(|error| classify::exchange(asked, &error))?;
+        if body.len() as u64 > MOST_ANSWER_BYTES {
+            return Err(too_long(body.len() as u64));
+        }
         if !(200..300).contains(&status) {
             return Err(classify::refusal(asked, status, &body));
         }
         if body.is_empty() {
-            return Ok(Value::Null);
+            return Ok((Value::Null, 0));
         }
         let answer: Value =
             serde_json::from_slice(&body).map_err(|error| self.strange(what, &error.to_string()))?;
         classify::whole(asked, &answer)?;
-        Ok(answer)
+        Ok((answer, body.len()))
     }
 
     pub(crate) fn strange(&self, what: &str, reason: &str) -> Error {

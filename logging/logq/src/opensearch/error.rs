@@ -128,6 +128,18 @@ pub enum Error {
         /// What was seen.
         reason: String,
     },
+    /// More than is read.
+    #[error(
+        "OpenSearch at {url} was asked to {what}, and its answer of {} MiB is longer than what is read. Ask for less", .bytes >> 20
+    )]
+    TooLong {
+        /// Where.
+        url: String,
+        /// What was asked for.
+        what: String,
+        /// How long it is.
+        bytes: u64,
+    },
     /// What answers is not OpenSearch, or not one that is understood.
     #[error("what answers at {url} was asked to {what} and does not answer as OpenSearch does: {reason}")]
     Strange {
@@ -162,6 +174,18 @@ impl Error {
                 | Self::Failed { .. }
                 | Self::Interrupted { .. }
         )
+    }
+
+    /// Whether a part of what was asked for can be had.
+    #[must_use]
+    pub fn is_too_much(&self) -> bool {
+        // What its circuit breakers say of memory that they do not give.
+        let is_broken = |reason: &str| reason.contains("Data too large");
+        match self {
+            Self::TooLong { .. } => true,
+            Self::Busy { reason, .. } => is_broken(reason),
+            _ => false,
+        }
     }
 
     /// The HTTP status of a rejection.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use std::{fmt, fs};
 
 use secrecy::SecretString;
-use url::Url;
+use url::{Host, Url};
 
 /// Where OpenSearch is looked for unless told.
 pub const DEFAULT_URL: &str = "http://localhost:9200";
@@ -119,6 +119,17 @@ impl Settings {
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
+    }
+
+    /// Whether it is on this machine.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self.url.host() {
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        }
     }
 
     /// Whether anybody has said where it is.

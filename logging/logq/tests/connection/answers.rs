@@ -1,6 +1,7 @@
 //! No answer, half of one, and refusals.
 
 use std::net::TcpListener;
+use std::process::Command;
 use std::time::Duration;
 
 use logq::opensearch::{Error, Unreachable};
@@ -151,4 +152,86 @@ async fn half_an_answer_is_none() {
         .await
         .unwrap_err();
     assert!(matches!(error, Error::Strange { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn who_sends_on_to_another_place_gets_no_password_there() {
+    let (other, requests) = server(answer(200, "{}"));
+    for status in [302, 307, 308] {
+        let moved = answer(status, "").replace(
+            "connection: close",
+            &format!("location: http://127.0.0.1:{other}/\r\nconnection: close"),
+        );
+        let (port, _requests) = server(moved);
+        let url = format!("http://127.0.0.1:{port}");
+        for identity in [
+            [("USERNAME", "reader"), ("PASSWORD", PASSWORD)].as_slice(),
+            &[("TOKEN", PASSWORD)],
+        ] {
+            let values = [[("URL", url.as_str())].as_slice(), identity].concat();
+            let error = search(&client(&values)).await.unwrap_err();
+            let told = format!("it sends on to http://127.0.0.1:{other}");
+            assert!(
+                matches!(error, Error::Strange { .. }) && error.to_string().contains(&told),
+                "{status}: {error:?}"
+            );
+        }
+    }
+    let requests: Vec<String> = requests.try_iter().collect();
+    assert_eq!(requests.len(), 6);
+    for request in requests {
+        assert!(!request.to_lowercase().contains("authorization"), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_is_not_read() {
+    let long = answer(200, "{}").replace("content-length: 2", "content-length: 300000000");
+    let (port, _requests) = server(long);
+    let error = search(&client(&[("URL", &format!("http://127.0.0.1:{port}"))]))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::TooLong {
+                bytes: 300_000_000,
+                ..
+            }
+        ) && error.is_too_much(),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("286 MiB"), "{error}");
+}
+
+/// The proxies that variables name are read when a process begins.
+#[test]
+fn what_is_on_this_machine_is_asked_without_a_proxy() {
+    let (port, _requests) = server(answer(200, "{}"));
+    let (proxy, asked) = server(answer(502, "{}"));
+    let proxy = format!("http://127.0.0.1:{proxy}");
+    let ask = |url: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_logq"))
+            .args(["--source", "opensearch"])
+            .env("LOGQ_OPENSEARCH_URL", url)
+            .envs([
+                ("http_proxy", &proxy),
+                ("HTTP_PROXY", &proxy),
+                ("ALL_PROXY", &proxy),
+            ])
+            .env("LOGQ_CONFIG", "")
+            .output()
+            .unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for host in ["127.0.0.1", "localhost"] {
+        let errors = ask(&format!("http://{host}:{port}"));
+        assert!(errors.contains("its answer has no pit_id"), "{errors}");
+    }
+    assert_eq!(asked.try_iter().count(), 0);
+    let errors = ask("http://opensearch.invalid:9200");
+    assert!(
+        errors.contains("502") && asked.try_iter().count() == 1,
+        "{errors}"
+    );
 }

@@ -4,6 +4,7 @@
 
 mod answers;
 mod authority;
+mod hostile;
 mod identity;
 mod peer;
 mod tls;

@@ -18,6 +18,12 @@ use crate::{
 /// all others. OpenSearch gives 10,000 at most (`index.max_result_window`).
 const SIZES: [usize; 3] = [200, 1_000, 5_000];
 
+/// About so many bytes a page has where lines are long: OpenSearch holds it in memory, and so does who reads.
+const PAGE_BYTES: usize = 32 * 1024 * 1024;
+
+/// A page that is asked for, with its bytes, and how many lines it is to have.
+type Page = (JoinHandle<Result<(Value, usize)>>, usize);
+
 /// Lines page by page.
 ///
 /// Within the moment that is held, lines of one time have a place of their own
@@ -33,8 +39,12 @@ pub struct Lines<'s> {
     /// Where the next page begins in this moment.
     after: Option<Value>,
     /// The page after the one that is being read, and its size.
-    next: Option<(JoinHandle<Result<Value>>, usize)>,
+    next: Option<Page>,
     turned: usize,
+    /// So many lines a page has at most.
+    most: usize,
+    /// So many were given when more were refused.
+    allowed: usize,
     /// The time of the line before, and the ids of all lines of that time.
     last: Option<Time>,
     given: HashSet<String>,
@@ -52,6 +62,8 @@ impl<'s> Lines<'s> {
             after: None,
             next: None,
             turned: 0,
+            most: usize::MAX,
+            allowed: usize::MAX,
             last: None,
             given: HashSet::new(),
             ready: VecDeque::new(),
@@ -85,7 +97,16 @@ impl Lines<'_> {
             },
         };
         let answer = self.store.runtime.block_on(page);
-        let mut answer = answer.map_err(|error| self.store.client.strange(what, &error.to_string()))??;
+        let answer = answer.map_err(|error| self.store.client.strange(what, &error.to_string()))?;
+        let (mut answer, bytes) = match answer {
+            // Fewer of them at a time may be given.
+            Err(error) if error.is_too_much() && size > 1 => {
+                self.allowed = size / 2;
+                self.most = self.allowed;
+                return Ok(());
+            }
+            answer => answer?,
+        };
         if let Some(Value::String(moment)) = answer.get_mut("pit_id").map(Value::take) {
             self.moment = Some(moment);
         }
@@ -93,6 +114,10 @@ impl Lines<'_> {
             return Err(self.store.client.strange(what, "its answer has no hits"));
         };
         self.turned += 1;
+        if bytes < PAGE_BYTES / 8 {
+            self.allowed = self.allowed.saturating_mul(2);
+        }
+        self.most = self.allowed.min(PAGE_BYTES / (bytes / hits.len().max(1)).max(1));
         self.ended = hits.len() < size;
         if let Some(last) = hits.last_mut() {
             self.after = last.get_mut("sort").map(Value::take);
@@ -113,7 +138,7 @@ impl Lines<'_> {
     }
 
     /// Asks for the next page; None where there is no stream.
-    fn ask(&mut self) -> Result<Option<(JoinHandle<Result<Value>>, usize)>> {
+    fn ask(&mut self) -> Result<Option<Page>> {
         let moment = match self.moment.take() {
             Some(moment) => moment,
             None => match self.store.hold() {
@@ -126,6 +151,7 @@ impl Lines<'_> {
             },
         };
         let size = SIZES.get(self.turned).or(SIZES.last()).copied().unwrap_or(1);
+        let size = size.min(self.most).max(1);
         let mut body = match (self.last, &self.after) {
             // Lines before are passed over; those of the last one's time are known.
             (Some(last), None) => {
@@ -148,7 +174,7 @@ impl Lines<'_> {
         }
         let client = self.store.client.clone();
         let page = self.store.runtime.spawn(async move {
-            let asked = client.ask("give lines", Method::Post, "/_search", &[], Some(&body));
+            let asked = client.ask_for("give lines", Method::Post, "/_search", &[], Some(&body));
             asked.await
         });
         Ok(Some((page, size)))

@@ -11,6 +11,9 @@ use std::{
 use flate2::Crc;
 use serde_json::{Value, json};
 
+/// Most that positions take: a line each of some 200,000 files. What is longer was not written here.
+const MOST_BYTES: u64 = 64 * 1024 * 1024;
+
 /// Bytes of a file's beginning by which it is known again.
 const PREFIX_BYTES: u64 = 1024;
 
@@ -88,6 +91,13 @@ impl Positions {
         match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(error),
+            Ok(data) if data.len() > MOST_BYTES => {
+                let reason = format!(
+                    "it is longer than {} MiB: it does not hold positions",
+                    MOST_BYTES >> 20
+                );
+                return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+            }
             Ok(data) if data.is_file() => {}
             Ok(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file")),
         }

@@ -310,6 +310,15 @@ fn a_folder_that_cannot_be_read_is_told_once_and_the_rest_is_followed() {
 }
 
 #[test]
+fn positions_that_are_too_long_are_not_read() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("positions");
+    fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+    let error = Positions::read(&path).unwrap_err();
+    assert!(error.to_string().contains("longer than 64 MiB"), "{error}");
+}
+
+#[test]
 fn what_cannot_be_followed() {
     for path in ["-", "/nowhere/at/all"] {
         assert!(Tail::open(&[PathBuf::from(path)], Start::Beginning).is_err());

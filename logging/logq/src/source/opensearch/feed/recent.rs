@@ -132,7 +132,7 @@ impl Store {
         Ok(())
     }
 
-    /// These lines, in this order. One that is gone, or that the copy of the
+    /// These lines, in this order, fewer at a time where they are too long. One that is gone, or that the copy of the
     /// shard that answers has not found yet, is missing.
     pub(super) fn fetch(&self, hits: &[&Hit], position: &Position) -> Result<Vec<((String, Millis), Entry)>> {
         let what = "give new lines";
@@ -144,7 +144,15 @@ impl Store {
             "query": { "bool": { "filter": [position.query(), { "ids": { "values": ids } }] } },
         });
         let filter = "hits.hits._id,hits.hits._source,_shards,timed_out";
-        let mut answer = self.search(what, filter, &body)?;
+        let mut answer = match self.search(what, filter, &body) {
+            Err(error) if error.is_too_much() && hits.len() > 1 => {
+                let (some, others) = hits.split_at(hits.len() / 2);
+                let mut lines = self.fetch(some, position)?;
+                lines.extend(self.fetch(others, position)?);
+                return Ok(lines);
+            }
+            answer => answer?,
+        };
         let found = match answer.pointer_mut("/hits/hits").map(Value::take) {
             Some(Value::Array(found)) => found,
             _ => Vec::new(),
