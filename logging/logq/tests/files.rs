@@ -37,7 +37,8 @@ fn piped(arguments: &[&str], input: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(input).unwrap();
+    // One that refuses what it is asked may be gone.
+    let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()
 }
 
@@ -171,6 +172,18 @@ fn what_is_asked_wrongly_is_told() {
         ),
         (&["-c", "irmgard", "--with-db"], "--with-db needs to read twice"),
         (&["--level", "loud"], "error, warn, info, debug, trace"),
+        (
+            &["--level", "warn", "--level", "error"],
+            "'--level <LEVEL>' cannot be used multiple times",
+        ),
+        (
+            &["view", "trouble", "--since", "1h", "--since", "2h"],
+            "'--since <TIME>' cannot be used multiple times",
+        ),
+        (&["--photo", "abc"], "a photo's id is a number, such as 17"),
+        (&["-c", ""], "a name has at least one character"),
+        (&["-c", "irmgard,"], "a name has at least one character"),
+        (&["trace"], "--trace: \"-\" is no trace id"),
     ] {
         let output = piped(arguments, b"");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -183,6 +196,126 @@ fn what_is_asked_wrongly_is_told() {
     let output = logq(&[], Path::new("/nowhere/at/all")).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).starts_with("logq: error: /nowhere/at/all: "));
+}
+
+#[test]
+fn help_that_cannot_be_written_is_an_error() {
+    for arguments in [["--help"].as_slice(), &["view", "trouble", "--help"]] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
+        command.args(arguments).env("LOGQ_CONFIG", "");
+        let whole = command.output().unwrap();
+        assert_eq!(whole.status.code(), Some(0));
+        assert!(text(&whole.stdout).contains("Exit status:"));
+        let output = command.stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let told = text(&output.stderr);
+        assert!(told.starts_with("logq: error: output: "), "{told}");
+    }
+}
+
+#[test]
+fn a_command_can_stand_behind_options() {
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write(folder.path());
+    let show = |arguments: &[&str]| {
+        let output = logq(arguments, &pods).output().unwrap();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    for (typed, meant) in [
+        (
+            ["--utc", "-c", "trace", "-c", "*", "trace", world::TRACE].as_slice(),
+            ["trace", world::TRACE, "--utc"].as_slice(),
+        ),
+        (
+            &["--utc", "--limit", "1", "view", "trouble", "-o", "raw"],
+            &["view", "trouble", "--utc", "--limit", "1", "-o", "raw"],
+        ),
+    ] {
+        let (code, out, errors) = show(typed);
+        assert_eq!((code, &out), (Some(0), &show(meant).1), "{typed:?}: {errors}");
+    }
+    for (typed, told) in [
+        (["doctr"].as_slice(), "did you mean `logq doctor`?"),
+        (&["traces", world::TRACE], "did you mean `logq trace`?"),
+        (&["truoble"], "did you mean `logq view trouble`?"),
+        (&["--grep", "x", "config"], "unexpected argument '--grep' found"),
+    ] {
+        let (code, _, errors) = show(typed);
+        assert_eq!(code, Some(2), "{typed:?}");
+        assert!(errors.contains(told), "{typed:?}: {errors}");
+    }
+    // What is there is a file, whatever its name.
+    fs::write(folder.path().join("doctor"), "a line\n").unwrap();
+    let mut command = logq(&["-o", "raw", "doctor"], &pods);
+    let output = command.current_dir(folder.path()).output().unwrap();
+    assert!(
+        text(&output.stdout).contains("a line\n"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn each_trace_is_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write_with_connections(folder.path());
+    let show = |arguments: &[&str]| {
+        let output = logq(&[&["trace", "--utc"], arguments].concat(), &pods)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let [one, other] = [world::TRACE, world::OTHER_TRACE].map(|trace| show(&[trace]));
+    assert!(
+        one.contains("c4 closing") && other.contains("c5 closing"),
+        "{one}\n{other}"
+    );
+    let both = format!("{one}\n{other}");
+    assert_eq!(show(&["--photo", "17"]), one);
+    assert_eq!(show(&["--photo", "17", "--photo", "18"]), both);
+    assert_eq!(
+        show(&["--trace", world::OTHER_TRACE, "--trace", world::TRACE]),
+        both
+    );
+    assert_eq!(show(&["4bf92f35"]), both);
+    let lines = show(&["--photo", "17", "-o", "jsonl"]);
+    assert_eq!(lines.lines().count(), 4, "{lines}");
+    assert!(lines.lines().all(|line| line.starts_with('{')), "{lines}");
+
+    let none = Command::new(env!("CARGO_BIN_EXE_logq"))
+        .arg("trace")
+        .env("LOGQ_CONFIG", "")
+        .output()
+        .unwrap();
+    let told = text(&none.stderr);
+    assert_eq!(none.status.code(), Some(2));
+    assert!(told.contains("which trace? logq trace ID"), "{told}");
+    // Nobody's trace.
+    let file = folder.path().join("old.jsonl");
+    fs::write(&file, "{\"@timestamp\":\"2026-11-22T10:00:00Z\",\"level\":\"info\",\"message\":\"m\",\"photo\":{\"id\":5}}\n").unwrap();
+    let output = logq(&["trace", "--photo", "5"], &file).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(told.contains("logq --photo shows them"), "{told}");
+}
+
+#[test]
+fn lines_without_a_time_are_not_drawn() {
+    let trace = world::TRACE;
+    let timed = format!(
+        "{{\"@timestamp\":\"2026-11-22T10:00:00Z\",\"level\":\"info\",\"message\":\"m1\",\"trace_id\":\"{trace}\"}}\n"
+    );
+    let untimed = format!("{{\"level\":\"info\",\"msg\":\"m2\",\"trace_id\":\"{trace}\"}}\n");
+    let drawn = piped(&["trace", trace], format!("{timed}{untimed}").as_bytes());
+    let told = text(&drawn.stderr);
+    assert!(
+        told.contains("1 lines without a time are not drawn: logq --trace shows them"),
+        "{told}"
+    );
+    let out = text(&drawn.stdout);
+    assert!(out.contains("m1") && !out.contains("m2"), "{out}");
 }
 
 #[test]
@@ -400,6 +533,20 @@ fn people_see_this() {
     let explained = show(&["-c", "irmgard", "--with-db", "--level", "warn", "--explain"]);
     let folder = pods.display().to_string();
     insta::assert_snapshot!("explain", explained.replace(&folder, "FOLDER"));
+    let several = [
+        "--photo",
+        "17",
+        "--photo",
+        "18",
+        "--trace",
+        "4bf92f35,4bf92f36",
+        "--explain",
+    ];
+    let several = show(&several);
+    assert!(
+        several.contains("(trace_id=4bf92f35* or trace_id=4bf92f36*) and (photo.id=17 or photo.id=18)"),
+        "{several}"
+    );
     insta::assert_snapshot!("trace", show(&["trace", "4bf92f35"]));
     insta::assert_snapshot!("view", show(&["view", "trouble", "--utc"]));
     insta::assert_snapshot!("top", show(&["--top", "photo.id"]));

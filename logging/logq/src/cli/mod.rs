@@ -7,7 +7,7 @@ mod source;
 pub mod time;
 mod view;
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -18,7 +18,7 @@ use crate::{admin::Admin, doctor::Doctor, follow::order_window, pager::Pager};
 pub use self::{
     read::{ALL, USUAL_SINCE, read},
     source::{Asked, From},
-    view::{UnknownView, View, expanded, is_shipped, views},
+    view::{NoView, View, expanded, is_shipped, views},
 };
 
 const EXAMPLES: &str = "\
@@ -50,9 +50,7 @@ Exit status: 0 lines were found, 1 none was, 2 an error.";
     version,
     after_help = EXAMPLES,
     max_term_width = 100,
-    args_conflicts_with_subcommands = true,
-    args_override_self = true,
-    subcommand_negates_reqs = true
+    args_conflicts_with_subcommands = true
 )]
 pub struct Cli {
     /// The configuration file, in place of ~/.config/logq/config.toml [env: LOGQ_CONFIG=]
@@ -70,11 +68,11 @@ pub struct Cli {
 /// What else than lines can be asked for.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// One trace as a waterfall: what happened when, in which component, how long it took
+    /// A trace as a waterfall: what happened when, in which component, how long it took
     Trace {
-        /// 32 hexadecimal digits, or their beginning
+        /// 32 hexadecimal digits, or their beginning; not beside --photo, which draws each trace of that photo
         #[arg(value_name = "ID")]
-        id: String,
+        id: Option<OsString>,
         /// Where to look, and how to show it.
         #[command(flatten)]
         search: Box<Search>,
@@ -136,7 +134,7 @@ pub struct Search {
 #[command(next_help_heading = "Select")]
 pub struct Select {
     /// Lines of this component; * and ? stand for other characters; may be repeated
-    #[arg(short, long = "component", value_name = "NAME")]
+    #[arg(short, long = "component", value_name = "NAME", value_delimiter = ',', value_parser = name)]
     pub components: Vec<String>,
     /// Also the lines of the database that these components use
     #[arg(long)]
@@ -157,6 +155,7 @@ pub struct Select {
         long,
         value_name = "NAME",
         value_delimiter = ',',
+        value_parser = name,
         env = "LOGQ_NAMESPACE"
     )]
     pub namespace: Vec<String>,
@@ -164,13 +163,13 @@ pub struct Select {
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     pub selector: Option<String>,
     /// Lines of this pod; * and ? stand for other characters
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = name)]
     pub pod: Vec<String>,
     /// Lines of containers of this name
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = name)]
     pub container: Vec<String>,
     /// Lines of pods on this node
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = name)]
     pub node: Vec<String>,
     /// Lines as grave as this, or graver; lines without a level are left out
     #[arg(long, value_name = "LEVEL", value_parser = level)]
@@ -184,12 +183,12 @@ pub struct Select {
     /// Lines whose field fits: NAME=VALUE, !=, ~=, !~=, >, >=, <, <=, or "NAME exists"
     #[arg(short = 'f', long = "field", value_name = "CONDITION")]
     pub conditions: Vec<String>,
-    /// Lines about this photo, and all lines of their traces
-    #[arg(long, value_name = "ID")]
-    pub photo: Option<i64>,
-    /// Lines of this trace: 32 hexadecimal digits, or their beginning
-    #[arg(long, value_name = "ID")]
-    pub trace: Option<String>,
+    /// Lines about this photo, and all lines of their traces; may be repeated
+    #[arg(long = "photo", value_name = "ID", value_delimiter = ',', value_parser = photo)]
+    pub photos: Vec<i64>,
+    /// Lines of this trace: 32 hexadecimal digits, or their beginning; may be repeated
+    #[arg(long = "trace", value_name = "ID", value_delimiter = ',')]
+    pub traces: Vec<String>,
 }
 
 /// When.
@@ -331,6 +330,19 @@ pub enum Colour {
     Always,
     /// Never
     Never,
+}
+
+/// A name of something in Kubernetes; none of them holds a comma.
+fn name(text: &str) -> Result<String, &'static str> {
+    match text.trim() {
+        "" => Err("a name has at least one character; * stands for any"),
+        name => Ok(name.to_owned()),
+    }
+}
+
+/// A photo's id.
+fn photo(text: &str) -> Result<i64, &'static str> {
+    text.parse().map_err(|_| "a photo's id is a number, such as 17")
 }
 
 /// A level as people know it.

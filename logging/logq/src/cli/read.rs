@@ -2,10 +2,13 @@
 
 use std::ffi::OsString;
 
-use clap::{ArgMatches, CommandFactory, FromArgMatches, parser::ValueSource};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, error::ErrorKind, parser::ValueSource};
 
-use super::{Cli, Command, Search};
-use crate::config::Config;
+use super::{Cli, Command, Search, views};
+use crate::config::{Config, nearest};
+
+/// What the program is called.
+const NAME: &str = "logq";
 
 /// How far back is looked in OpenSearch where nothing is said of time.
 pub const USUAL_SINCE: &str = "1h";
@@ -13,7 +16,8 @@ pub const USUAL_SINCE: &str = "1h";
 /// `--since all`: from the beginning.
 pub const ALL: &str = "all";
 
-/// Reads a command line.
+/// Reads a command line. An option that takes one value is refused where it
+/// is given twice.
 ///
 /// # Errors
 /// clap's: a mistake, or a wish for help.
@@ -21,16 +25,112 @@ pub fn read<T: Into<OsString> + Clone>(
     words: impl IntoIterator<Item = T>,
     config: &Config,
 ) -> Result<Cli, clap::Error> {
-    let mut command = config.applied(Cli::command());
+    let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+    let command = config.applied(Cli::command());
+    let typed = parsed(&words, command.clone());
+    match &typed {
+        Ok(cli) if !names_no_file(cli) => return typed,
+        Err(error) if !error.use_stderr() => return typed,
+        Ok(_) | Err(_) => {}
+    }
+    // A command's name can stand behind options.
+    let mut refused = None;
+    for words in commands_first(&words, &command) {
+        match parsed(&words, command.clone()) {
+            Err(error) if error.use_stderr() => refused = refused.or(Some(error)),
+            read => return read,
+        }
+    }
+    let cli = typed?;
+    match refused.or_else(|| meant(&cli, command, config)) {
+        Some(error) => Err(error),
+        None => Ok(cli),
+    }
+}
+
+/// Reads a view's options and those that are typed beside it. What is typed
+/// wins over what the view has.
+///
+/// # Errors
+/// clap's, as for those that are typed alone.
+pub fn read_beside(view: &[String], typed: &[String], config: &Config) -> Result<Search, clap::Error> {
+    let words = |options: &[&[String]]| -> Vec<OsString> {
+        let name = OsString::from(NAME);
+        let options = options.concat().into_iter().map(OsString::from);
+        std::iter::once(name).chain(options).collect()
+    };
+    let command = config.applied(Cli::command());
+    parsed(&words(&[typed]), command.clone())?;
+    let both = parsed(&words(&[view, typed]), command.args_override_self(true))?;
+    Ok(both.search)
+}
+
+fn parsed(words: &[OsString], mut command: clap::Command) -> Result<Cli, clap::Error> {
     let matches = command.try_get_matches_from_mut(words)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     settle(&mut cli.search, &matches);
-    if let (Some(Command::Trace { search, .. }), Some(matches)) =
+    if let (Some(Command::Trace { id, search }), Some(matches)) =
         (&mut cli.command, matches.subcommand_matches("trace"))
     {
+        let select = &mut search.select;
+        match id.take() {
+            Some(id) if select.photos.is_empty() && select.traces.is_empty() => {
+                select.traces.push(id.to_string_lossy().into_owned());
+            }
+            // What to draw has been said.
+            Some(file) => search.files.insert(0, file.into()),
+            None => {}
+        }
         settle(search, matches);
     }
     Ok(cli)
+}
+
+/// Whether the first word that should be a file is none.
+fn names_no_file(cli: &Cli) -> bool {
+    let first = cli.search.files.first().filter(|_| cli.command.is_none());
+    first.is_some_and(|file| file.as_os_str() != "-" && !file.exists())
+}
+
+/// The same words with a command's name in front, for each word that is one.
+fn commands_first<'w>(
+    words: &'w [OsString],
+    command: &'w clap::Command,
+) -> impl Iterator<Item = Vec<OsString>> + 'w {
+    let ends = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    let names = (2..ends).filter(|at| {
+        let word = words.get(*at).and_then(|word| word.to_str());
+        word.is_some_and(|word| command.find_subcommand(word).is_some())
+    });
+    names.map(|at| {
+        let (before, rest) = words.split_at(at);
+        let (program, options) = before.split_at(1);
+        // Behind `view` comes a name.
+        let name = if rest.first().is_some_and(|word| word == "view") {
+            rest.len().min(2)
+        } else {
+            1
+        };
+        let (name, rest) = rest.split_at(name);
+        [program, name, options, rest].concat()
+    })
+}
+
+/// A file that is not there, and is almost the name of a command or a view.
+fn meant(cli: &Cli, mut command: clap::Command, config: &Config) -> Option<clap::Error> {
+    command.build();
+    let typed = cli.search.files.first()?.to_str()?;
+    let views = views(config);
+    let commands = command.get_subcommands().map(|known| known.get_name().to_owned());
+    let views = views.iter().map(|view| format!("view {}", view.name));
+    let called = |name: &str| name.strip_prefix("view ").unwrap_or(name).to_owned();
+    let all: Vec<String> = commands.chain(views).collect();
+    let names: Vec<String> = all.iter().map(|name| called(name)).collect();
+    let near = nearest(typed, names.iter().map(String::as_str))?;
+    let meant = all.iter().find(|name| called(name) == near)?;
+    let typed = terminal::escaped(typed);
+    let text = format!("{typed:?} is neither a command nor a file; did you mean `logq {meant}`?");
+    Some(command.error(ErrorKind::InvalidSubcommand, text))
 }
 
 /// What is settled once is meant for what is stored, not for a file that is
@@ -54,8 +154,8 @@ impl Search {
     pub fn with_usual_time(mut self) -> Self {
         let (window, show, select) = (&mut self.window, &self.show, &self.select);
         let said = window.since.is_some() || window.until.is_some() || window.around.is_some();
-        let few = select.photo.is_some()
-            || select.trace.is_some()
+        let few = !select.photos.is_empty()
+            || !select.traces.is_empty()
             || show.tail.is_some()
             || show.reverse
             || show.follow;

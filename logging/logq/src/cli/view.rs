@@ -2,7 +2,7 @@
 
 use clap::Parser;
 
-use super::{Cli, Search, read};
+use super::{Cli, Search, read::read_beside};
 use crate::config::{Config, Place};
 
 /// The views that ship, each with what it is for and its options.
@@ -55,12 +55,20 @@ pub struct View {
     pub place: Option<Place>,
 }
 
-/// A name that no view has.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no view {name:?}; there are {known}")]
-pub struct UnknownView {
-    name: String,
-    known: String,
+/// Why a view is not shown.
+#[derive(Debug, thiserror::Error)]
+pub enum NoView {
+    /// A name that none has.
+    #[error("there is no view {name:?}; there are {known}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// What is wrong with the options beside it, or help.
+    #[error(transparent)]
+    Usage(#[from] clap::Error),
 }
 
 impl View {
@@ -115,26 +123,20 @@ pub fn views(config: &Config) -> Vec<View> {
 /// wins over what the view has.
 ///
 /// # Errors
-/// [`UnknownView`]. Options that clap refuses end the program, as those of
-/// the main command line do.
-pub fn expanded(arguments: &[String], config: &Config) -> Result<Search, UnknownView> {
+/// [`NoView`].
+pub fn expanded(arguments: &[String], config: &Config) -> Result<Search, NoView> {
     let (name, more) = arguments
         .split_first()
         .map_or(("", [].as_slice()), |(name, more)| (name.as_str(), more));
     let all = views(config);
     let Some(view) = all.iter().find(|view| view.name == name) else {
         let names: Vec<&str> = all.iter().map(|view| view.name.as_str()).collect();
-        return Err(UnknownView {
+        return Err(NoView::Unknown {
             name: name.to_owned(),
             known: names.join(", "),
         });
     };
-    let words = ["logq".to_owned()]
-        .into_iter()
-        .chain(view.options.iter().cloned())
-        .chain(more.iter().cloned());
-    let cli = read(words, config).unwrap_or_else(|error| error.exit());
-    Ok(cli.search)
+    Ok(read_beside(&view.options, more, config)?)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::{
     config::Config,
     follow::{self, NoFollow, Told},
     pager::{self, Pager},
-    plan::Wanted,
+    plan::{Unclear, Wanted},
     render::{Chosen, Page, Palette, Renderer, Style, Waterfall},
     search::{self, Outcome, SearchError},
     source,
@@ -63,21 +63,23 @@ pub(super) fn lines(search: Search, config: &Config) -> Result<Outcome, SearchEr
     search::files::lines(search, &wanted, out)
 }
 
-pub(super) fn trace(id: String, mut search: Search, config: &Config) -> Result<Outcome, SearchError> {
+pub(super) fn traces(search: Search, config: &Config) -> Result<Outcome, SearchError> {
     if search.show.follow {
         return Err(NoFollow::Waterfall.into());
     }
-    search.select.trace = Some(id);
+    if search.select.photos.is_empty() && search.select.traces.is_empty() {
+        return Err(Unclear::NoTrace.into());
+    }
     let show = &search.show;
     let is_drawn = matches!(show.output, cli::Output::Pretty) && !show.explain;
     if !is_drawn || show.stats || show.histogram || show.top.is_some() {
         return lines(search, config);
     }
     let wanted = wanted(&search)?;
-    let (entries, mut outcome) = if search.files.is_empty() {
-        search::source::trace(&wanted, &source(&search, &wanted, config)?)?
+    let (traces, mut outcome) = if search.files.is_empty() {
+        search::source::traces(&wanted, &source(&search, &wanted, config)?)?
     } else {
-        search::files::trace(&search, &wanted)?
+        search::files::traces(&search, &wanted)?
     };
     let mut out = output(&search);
     let waterfall = Waterfall {
@@ -85,10 +87,16 @@ pub(super) fn trace(id: String, mut search: Search, config: &Config) -> Result<O
         utc: search.show.utc,
         page: Page::of_output(),
     };
-    waterfall.draw(&entries, &mut out)?;
+    for (number, entries) in traces.iter().enumerate() {
+        if number > 0 {
+            writeln!(out)?;
+        }
+        waterfall.draw(entries, &mut out)?;
+    }
     out.flush()?;
-    let untimed = entries
+    let untimed = traces
         .iter()
+        .flatten()
         .filter(|entry| entry.document.timestamp().is_none())
         .count();
     if untimed > 0 {

@@ -25,7 +25,7 @@ pub fn run(cli: Cli, config: &Config) -> Result<Outcome, SearchError> {
         None => lines::lines(cli.search, config),
         Some(Command::View { arguments }) if arguments.is_empty() => settled::list_views(config),
         Some(Command::View { arguments }) => lines::lines(expanded(&arguments, config)?, config),
-        Some(Command::Trace { id, search }) => lines::trace(id, *search, config),
+        Some(Command::Trace { search, .. }) => lines::traces(*search, config),
         Some(Command::Import {
             files,
             follow,

@@ -20,6 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub(crate) use self::nearest::nearest;
 use self::{file::File, options::Options};
 pub use self::{file::Value, show::show};
 use crate::{cli::View, opensearch::Lookup};

@@ -61,6 +61,11 @@ pub enum Unclear {
         "--trace: {0:?} is no trace id: these are 32 hexadecimal digits; their beginning will do, from 8 on"
     )]
     Trace(String),
+    /// `logq trace` alone.
+    #[error(
+        "which trace? logq trace ID, with 32 hexadecimal digits or the first 8, or logq trace --photo ID"
+    )]
+    NoTrace,
     /// `--with-…` without a component that uses something.
     #[error(
         "--{0} says whose lines beside those of a component: name it with -c, or ask for --photo or --trace"
@@ -153,9 +158,9 @@ pub struct Wanted {
     pub components: Vec<Glob>,
     /// What they use and is asked for, too.
     pub uses: Uses,
-    /// Lines about this photo, and of the traces that these belong to.
-    pub photo: Option<i64>,
-    /// Lines of these traces.
+    /// Lines about one of these photos, and of the traces that these belong to.
+    pub photos: Vec<i64>,
+    /// Lines of one of these traces.
     pub trace: Option<Filter>,
     /// The pods that it is asked of.
     pub place: Filter,
@@ -172,7 +177,8 @@ impl Wanted {
     /// [`Unclear`].
     pub fn of(select: &Select, window: &Window, clock: &Clock) -> Result<Self, Unclear> {
         let uses = Uses::of(select);
-        let anchored = !select.components.is_empty() || select.photo.is_some() || select.trace.is_some();
+        let anchored =
+            !select.components.is_empty() || !select.photos.is_empty() || !select.traces.is_empty();
         if let Some(option) = uses.option()
             && !anchored
         {
@@ -181,8 +187,8 @@ impl Wanted {
         Ok(Self {
             components: globs("component", &select.components)?,
             uses,
-            photo: select.photo,
-            trace: select.trace.as_deref().map(of_trace).transpose()?,
+            photos: select.photos.clone(),
+            trace: of_traces(&select.traces)?,
             place: place(select)?,
             conditions: conditions(select)?,
             span: Span::of(window, clock)?,
@@ -220,9 +226,9 @@ impl Wanted {
     pub fn filter(&self, known: &Known) -> Filter {
         let mut all = vec![self.scope(known), self.conditions.clone()];
         all.extend(self.trace.clone());
-        if let Some(photo) = self.photo {
+        if !self.photos.is_empty() {
             let traces = known.traces.iter().map(|trace| is(field::TRACE_ID, trace));
-            all.push(Filter::Any(std::iter::once(about(photo)).chain(traces).collect()));
+            all.push(Filter::Any(self.about().chain(traces).collect()));
         }
         simple(all)
     }
@@ -241,22 +247,34 @@ impl Wanted {
     #[must_use]
     pub fn clues(&self) -> Filter {
         let named = (!self.components.is_empty()).then(|| self.named());
-        Filter::Any(named.into_iter().chain(self.photo.map(about)).collect())
+        Filter::Any(named.into_iter().chain(self.about()).collect())
     }
 
     /// The lines of a photo's way that name it.
     #[must_use]
     pub fn way(&self) -> Filter {
         let reads = ["GET", "HEAD"].map(|method| is(field::HTTP_REQUEST_METHOD, method));
-        let about = self.photo.map_or(Filter::NOTHING, about);
+        let about = either(self.about().collect());
         Filter::All(vec![about, Filter::Any(reads.into()).negated()])
+    }
+
+    /// The lines that name a photo that is asked for, a filter for each.
+    fn about(&self) -> impl Iterator<Item = Filter> {
+        let photos = self.photos.iter();
+        photos.map(|photo| is(field::PHOTO_ID, &photo.to_string()))
+    }
+
+    /// Whether what is asked for is a photo's way, or a trace: both come to an
+    /// end.
+    #[must_use]
+    pub const fn is_traced(&self) -> bool {
+        !self.photos.is_empty() || self.trace.is_some()
     }
 
     /// The option that asks for what is [`related`] to traces, if one does.
     #[must_use]
     pub fn related(&self) -> Option<&'static str> {
-        let traced = self.photo.is_some() || self.trace.is_some();
-        let asked = traced && self.uses.wanted().contains(&Use::Queue);
+        let asked = self.is_traced() && self.uses.wanted().contains(&Use::Queue);
         asked.then(|| match self.uses.option() {
             Some("with-all") => "with-all",
             _ => "with-queue",
@@ -266,7 +284,7 @@ impl Wanted {
     /// Whether something has to be found out before: see [`Known`].
     #[must_use]
     pub fn depends(&self) -> bool {
-        self.photo.is_some() || (!self.components.is_empty() && !self.uses.wanted().is_empty())
+        !self.photos.is_empty() || (!self.components.is_empty() && !self.uses.wanted().is_empty())
     }
 }
 
@@ -305,15 +323,18 @@ fn is(field: &str, value: &str) -> Filter {
     Filter::Is(field.to_owned(), Literal::new(value))
 }
 
-fn about(photo: i64) -> Filter {
-    is(field::PHOTO_ID, &photo.to_string())
-}
-
 fn simple(mut all: Vec<Filter>) -> Filter {
     all.retain(|part| !part.is_everything());
     match <[Filter; 1]>::try_from(all) {
         Ok([only]) => only,
         Err(all) => Filter::All(all),
+    }
+}
+
+fn either(any: Vec<Filter>) -> Filter {
+    match <[Filter; 1]>::try_from(any) {
+        Ok([only]) => only,
+        Err(any) => Filter::Any(any),
     }
 }
 
@@ -353,6 +374,14 @@ fn conditions(select: &Select) -> Result<Filter, Unclear> {
         all.push(condition::read(condition)?);
     }
     Ok(simple(all))
+}
+
+fn of_traces(texts: &[String]) -> Result<Option<Filter>, Unclear> {
+    let all: Vec<Filter> = texts
+        .iter()
+        .map(|text| of_trace(text))
+        .collect::<Result<_, _>>()?;
+    Ok((!all.is_empty()).then(|| either(all)))
 }
 
 fn of_trace(text: &str) -> Result<Filter, Unclear> {
@@ -397,7 +426,7 @@ mod tests {
     #[test]
     fn who_looked_at_a_photo_is_no_part_of_its_way() {
         let select = Select {
-            photo: Some(17),
+            photos: vec![17],
             ..Select::default()
         };
         let wanted = Wanted::of(&select, &Window::default(), &Clock::system(true)).unwrap();

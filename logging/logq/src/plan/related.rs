@@ -78,11 +78,19 @@ impl Related {
     pub fn traced(wanted: &Wanted, known: &Known) -> Filter {
         let mut all = vec![wanted.scope(known)];
         all.extend(wanted.trace.clone());
-        if wanted.photo.is_some() {
+        if !wanted.photos.is_empty() {
             let traces = known.traces.iter().map(|trace| is(field::TRACE_ID, trace));
             all.push(Filter::Any(traces.collect()));
         }
         simple(all)
+    }
+
+    /// The same of this trace alone.
+    #[must_use]
+    pub fn only(&self, trace: &str) -> Self {
+        let mut one = self.clone();
+        one.traces.retain(|id, _| id == trace);
+        one
     }
 
     /// Whether no line of a trace was seen.

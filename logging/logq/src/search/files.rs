@@ -5,12 +5,14 @@ use std::io::Write;
 use super::{
     Context, Outcome, SearchError, collected,
     related::{self, Joined},
-    show, summarise, unknown_uses,
+    show, summarise,
+    traces::apart,
+    unknown_uses,
 };
 use crate::{
     cli::{Output, Search},
     filter::Filter,
-    plan::{Known, Wanted},
+    plan::{Known, Wanted, related::Related},
     render::{Column, Renderer},
     source::{
         Entry,
@@ -19,12 +21,12 @@ use crate::{
     summary::{Shape, Summary},
 };
 
-/// All lines of one trace and those that are related to it, in the order of
+/// All lines of each trace and those that are related to it, in the order of
 /// their times.
 ///
 /// # Errors
 /// [`SearchError`]; a file that breaks off is told in the outcome.
-pub fn trace(search: &Search, wanted: &Wanted) -> Result<(Vec<Entry>, Outcome), SearchError> {
+pub fn traces(search: &Search, wanted: &Wanted) -> Result<(Vec<Vec<Entry>>, Outcome), SearchError> {
     let (known, notes) = known(search, wanted)?;
     let filter = wanted.filter(&known);
     if is_piped(search) {
@@ -33,7 +35,8 @@ pub fn trace(search: &Search, wanted: &Wanted) -> Result<(Vec<Entry>, Outcome), 
         let note = "the broker's lines that are related were not looked for: that needs to read several times, \
                     and standard input is read once";
         outcome.notes.push(note.to_owned());
-        return Ok((found, outcome));
+        let traces = apart(found, &Related::new(wanted), wanted, &known, &mut outcome);
+        return Ok((traces, outcome));
     }
     let read = |filter: &_| Ok(files::open(&search.files, filter)?);
     let (related, errors) = related::learn(wanted, &known, read)?;
@@ -43,7 +46,8 @@ pub fn trace(search: &Search, wanted: &Wanted) -> Result<(Vec<Entry>, Outcome), 
     };
     let (found, mut outcome) = collected(joined.pick(Filter::NOTHING, read)?);
     outcome.notes.extend(notes);
-    Ok((found, related::told(outcome, errors)))
+    let traces = apart(found, &related, wanted, &known, &mut outcome);
+    Ok((traces, related::told(outcome, errors)))
 }
 
 /// What has to be found out before, and what a person should know of it.

@@ -7,6 +7,7 @@ mod older;
 mod related;
 pub mod source;
 mod stale;
+mod traces;
 mod window;
 
 use std::{fmt::Display, io::Write};
@@ -15,7 +16,7 @@ pub use self::explain::explain;
 use self::window::{Kept, Part};
 pub(crate) use self::{context::Context, window::write};
 use crate::{
-    cli::{Search, UnknownView},
+    cli::{NoView, Search},
     config::ConfigError,
     filter::Filter,
     follow::NoFollow,
@@ -40,7 +41,7 @@ pub enum SearchError {
     Summary(#[from] NoSummary),
     /// A view.
     #[error(transparent)]
-    View(#[from] UnknownView),
+    View(#[from] NoView),
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -5,7 +5,9 @@ use std::io::Write;
 use super::{
     Context, Outcome, Part, SearchError, collected, older,
     related::{self, Joined},
-    show, stale, summarise, unknown_uses,
+    show, stale, summarise,
+    traces::apart,
+    unknown_uses,
 };
 use crate::{
     cli::Search,
@@ -16,12 +18,12 @@ use crate::{
     summary::Summary,
 };
 
-/// All lines of one trace and those that are related to it, in the order of
+/// All lines of each trace and those that are related to it, in the order of
 /// their times.
 ///
 /// # Errors
 /// [`SearchError`]; what breaks off is told in the outcome.
-pub fn trace(wanted: &Wanted, chosen: &Chosen) -> Result<(Vec<Entry>, Outcome), SearchError> {
+pub fn traces(wanted: &Wanted, chosen: &Chosen) -> Result<(Vec<Vec<Entry>>, Outcome), SearchError> {
     let source = &chosen.source;
     let (known, notes) = known(wanted, source)?;
     let read = |filter: &_| Ok(source.lines(filter, Order::Forward));
@@ -32,8 +34,9 @@ pub fn trace(wanted: &Wanted, chosen: &Chosen) -> Result<(Vec<Entry>, Outcome), 
     };
     let (found, mut outcome) = collected(joined.pick(Filter::NOTHING, read)?);
     outcome.notes.extend(notes);
+    let traces = apart(found, &related, wanted, &known, &mut outcome);
     let outcome = related::told(outcome, errors);
-    Ok((found, told(outcome, wanted, &known, chosen)))
+    Ok((traces, told(outcome, wanted, &known, chosen)))
 }
 
 /// Asks the source.

@@ -25,7 +25,7 @@ pub fn note(store: &Store, wanted: &Wanted, known: &Known) -> Option<String> {
     let recent = Time::from_nanos(now.saturating_sub(FRESH_NANOS));
     // A photo's way and a trace come to an end.
     let is_past = wanted.span.until.is_some_and(|until| until < recent);
-    if is_past || wanted.photo.is_some() || wanted.trace.is_some() {
+    if is_past || wanted.is_traced() {
         return None;
     }
     match old(store, wanted, known, recent) {

@@ -87,6 +87,7 @@ pub const CASES: &[(&[&str], &str)] = &[
     (&[], "q1 i1 d1 i2 a1 i3 d2 s1 a2 i4"),
     (&["-c", "irmgard"], "i1 i2 i3 i4"),
     (&["-c", "irmgard", "-c", "anonymizer"], "i1 i2 a1 i3 a2 i4"),
+    (&["-c", "irmgard, anonymizer"], "i1 i2 a1 i3 a2 i4"),
     (&["-c", "*r*", "--level", "info"], "q1 i1 d1 i2 a1 i3 d2 a2"),
     (&["-c", "irmgard", "--with-db"], "i1 d1 i2 i3 d2 i4"),
     (&["-c", "irmgard", "--with-queue"], "q1 i1 i2 i3 i4"),
@@ -124,7 +125,16 @@ pub const CASES: &[(&[&str], &str)] = &[
     (&["--photo", "17"], "i1 d1 i2 a1"),
     (&["--photo", "17", "-c", "irmgard"], "i1 i2"),
     (&["--photo", "18", "--level", "error"], "d2 a2"),
+    (
+        &["--photo", "17", "--photo", "18", "--level", "info"],
+        "i1 d1 i2 a1 i3 d2 a2",
+    ),
+    (&["--photo", "18,19", "-c", "irmgard"], "i3"),
     (&["--trace", TRACE], "i1 d1 i2 a1"),
+    (
+        &["--trace", TRACE, "--trace", "4BF92F3599", "--pod", "*-a"],
+        "i1 i2 a1 a2",
+    ),
     (
         &["--trace", "4BF92F35", "-c", "irmgard", "--with-db"],
         "i1 d1 i2 i3 d2",

@@ -134,7 +134,7 @@ impl Follower {
         } else {
             self.wanted.filter(&self.known)
         };
-        if self.wanted.photo.is_none() {
+        if self.wanted.photos.is_empty() {
             return filter;
         }
         // Which traces are the photo's is learnt from its lines, and what

@@ -84,7 +84,7 @@ impl Kubectl {
         for container in &self.containers {
             known.learn(wanted, &container.known);
         }
-        if wanted.photo.is_some() {
+        if !wanted.photos.is_empty() {
             for entry in self.lines(&wanted.way()) {
                 match entry {
                     Ok(entry) => known.learn(wanted, &entry.document),

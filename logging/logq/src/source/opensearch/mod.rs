@@ -158,7 +158,7 @@ impl Store {
                 known.used.extend(self.values(&named, &place)?);
             }
         }
-        if wanted.photo.is_some() {
+        if !wanted.photos.is_empty() {
             known.traces.extend(self.values(&wanted.way(), field::TRACE_ID)?);
         }
         Ok(known)

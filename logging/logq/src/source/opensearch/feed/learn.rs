@@ -25,7 +25,7 @@ impl Store {
                 questions.insert(used.label().to_owned(), values(&wanted.named(), &place));
             }
         }
-        if wanted.photo.is_some() {
+        if !wanted.photos.is_empty() {
             questions.insert(field::TRACE_ID.to_owned(), values(&wanted.way(), field::TRACE_ID));
         }
         let body = json!({
