@@ -13,6 +13,8 @@
 
 #[path = "support/lines.rs"]
 mod lines;
+#[path = "support/row.rs"]
+mod row;
 
 use std::{
     error::Error,
@@ -24,6 +26,7 @@ use std::{
 };
 
 use nix::sys::resource::{UsageWho, getrusage};
+use row::Row;
 use serde_json::json;
 
 /// What is measured, and the arguments.
@@ -58,19 +61,6 @@ struct Arguments {
     rounds: usize,
 }
 
-struct Row {
-    name: String,
-    seconds: Vec<f64>,
-}
-
-impl Row {
-    fn median(&self) -> f64 {
-        let mut seconds = self.seconds.clone();
-        seconds.sort_by(f64::total_cmp);
-        seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN)
-    }
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = arguments()?;
     let file = tempfile::Builder::new()
@@ -87,11 +77,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     out.flush()?;
     drop(out);
 
-    let row = |name: &str| Row {
-        name: name.to_owned(),
-        seconds: Vec::new(),
-    };
-    let mut rows: Vec<Row> = LOGQ.iter().map(|(name, _)| row(name)).collect();
+    let mut rows: Vec<Row> = LOGQ.iter().map(|(name, _)| Row::new(name)).collect();
     let mut memory = 0;
     for _ in 0..arguments.rounds {
         for (row, (_, options)) in rows.iter_mut().zip(LOGQ) {
@@ -109,8 +95,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             match rows.iter_mut().find(|row| row.name == program) {
                 Some(row) => row.seconds.push(seconds),
                 None => rows.push(Row {
-                    name: program.to_owned(),
                     seconds: vec![seconds],
+                    ..Row::new(program)
                 }),
             }
         }

@@ -17,7 +17,7 @@ use regex::Regex;
 pub use self::{
     compare::{Comparison, Literal, Seen},
     matches::{Fields, decided},
-    pushed::{Bounds, Query, push},
+    pushed::{Bounds, Query, counted_as, push},
     sieve::{Sieve, has_escapes},
 };
 

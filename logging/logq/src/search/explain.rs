@@ -7,6 +7,7 @@ use crate::{
     cli::Search,
     plan::{Known, Wanted, related::MARGIN},
     source::Source,
+    summary::Summary,
 };
 
 /// Says what would be asked: in words, and as the source is asked.
@@ -31,6 +32,9 @@ pub fn explain(
     )?;
     if let Some(source) = source {
         source.explain(&filter, out)?;
+        if Summary::of(search)?.is_some_and(|summary| source.can_count(&filter, &summary)) {
+            writeln!(out, "OpenSearch counts these lines itself: none is read.")?;
+        }
     } else {
         let files = search.files.iter().map(|file| file.display().to_string());
         let files = files.collect::<Vec<_>>().join(", ");

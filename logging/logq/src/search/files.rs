@@ -5,7 +5,7 @@ use std::io::Write;
 use super::{
     Context, Outcome, SearchError, collected,
     related::{self, Joined},
-    show, summarise,
+    show, summarise, told_in_numbers,
     traces::apart,
     unknown_uses,
 };
@@ -18,7 +18,7 @@ use crate::{
         Entry,
         files::{self, FileError, Strip},
     },
-    summary::{Shape, Summary},
+    summary::Summary,
 };
 
 /// All lines of each trace and those that are related to it, in the order of
@@ -124,7 +124,7 @@ const fn is_straight(search: &Search, context: &Context) -> bool {
 fn counted<W: Write>(
     parts: impl Iterator<Item = Result<(Summary, u64), FileError>>,
     mut summary: Summary,
-    mut out: Renderer<W>,
+    out: Renderer<W>,
     mut outcome: Outcome,
 ) -> Result<Outcome, SearchError> {
     for part in parts {
@@ -136,11 +136,8 @@ fn counted<W: Write>(
             Err(error) => outcome.errors.push(error.to_string()),
         }
     }
-    outcome.shown = outcome.found;
-    let shape = Shape::of(out.style());
-    summary.write(&shape, out.output())?;
-    out.flush()?;
-    Ok(outcome)
+    let found = outcome.found;
+    told_in_numbers(&summary, found, out, outcome)
 }
 
 fn written<W: Write>(

@@ -145,7 +145,7 @@ pub fn unknown_uses(wanted: &Wanted, known: &Known) -> Option<String> {
 fn summarise<W: Write, E: Display>(
     entries: impl Iterator<Item = Result<Entry, E>>,
     mut summary: Summary,
-    mut out: Renderer<W>,
+    out: Renderer<W>,
     mut outcome: Outcome,
 ) -> Result<Outcome, SearchError> {
     for entry in entries {
@@ -157,11 +157,25 @@ fn summarise<W: Write, E: Display>(
             Err(error) => outcome.errors.push(error.to_string()),
         }
     }
-    outcome.shown = outcome.found;
+    let found = outcome.found;
+    told_in_numbers(&summary, found, out, outcome)
+}
+
+/// Writes what was counted of so many lines.
+fn told_in_numbers<W: Write>(
+    summary: &Summary,
+    found: u64,
+    mut out: Renderer<W>,
+    outcome: Outcome,
+) -> Result<Outcome, SearchError> {
     let shape = Shape::of(out.style());
     summary.write(&shape, out.output())?;
     out.flush()?;
-    Ok(outcome)
+    Ok(Outcome {
+        found,
+        shown: found,
+        ..outcome
+    })
 }
 
 fn show<W: Write, E: Display>(

@@ -5,7 +5,7 @@ use std::io::Write;
 use super::{
     Context, Outcome, Part, SearchError, collected, older,
     related::{self, Joined},
-    show, stale, summarise,
+    show, stale, summarise, told_in_numbers,
     traces::apart,
     unknown_uses,
 };
@@ -83,7 +83,10 @@ fn shown<W: Write>(
         let outcome = related::lines(search, &joined, wanted.scope(known), read, out, outcome)?;
         return Ok(related::told(outcome, errors));
     }
-    if let Some(summary) = Summary::of(search)? {
+    if let Some(mut summary) = Summary::of(search)? {
+        if let Some(found) = source.counts(&filter, &mut summary)? {
+            return told_in_numbers(&summary, found, out, outcome);
+        }
         return summarise(source.lines(&filter, Order::Forward), summary, out, outcome);
     }
     let context = Context::of(&search.show);

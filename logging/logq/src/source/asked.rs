@@ -6,12 +6,13 @@ use super::{
     Entry,
     both::Both,
     kubectl::{self, Kubectl},
-    opensearch::Store,
+    opensearch::{self as opensearch_source, Store},
 };
 use crate::{
     filter::Filter,
     opensearch,
     plan::{Known, Wanted},
+    summary::Summary,
 };
 
 /// In which order lines are given.
@@ -104,6 +105,24 @@ impl Source {
     pub fn count(&self, filter: &Filter) -> Result<Option<u64>, SourceError> {
         match self {
             Self::OpenSearch(store) => Ok(store.count(filter)?),
+            Self::Kubectl(_) | Self::Both(_) => Ok(None),
+        }
+    }
+
+    /// Whether [`Self::counts`] is likely to tell.
+    #[must_use]
+    pub fn can_count(&self, filter: &Filter, summary: &Summary) -> bool {
+        matches!(self, Self::OpenSearch(_)) && opensearch_source::can_count(filter, summary)
+    }
+
+    /// Counts the lines that a filter wants without reading them; returns how
+    /// many there are. None where they must be read: then nothing was counted.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub fn counts(&self, filter: &Filter, summary: &mut Summary) -> Result<Option<u64>, SourceError> {
+        match self {
+            Self::OpenSearch(store) => Ok(store.counts(filter, summary)?),
             Self::Kubectl(_) | Self::Both(_) => Ok(None),
         }
     }

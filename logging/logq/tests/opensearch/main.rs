@@ -6,7 +6,10 @@
     reason = "in a test, a panic is how it fails"
 )]
 
+#[path = "../support/ages.rs"]
+mod ages;
 mod bootstrap;
+mod counted;
 mod doctor;
 mod documents;
 mod follow;

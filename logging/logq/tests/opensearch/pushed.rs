@@ -12,7 +12,7 @@ use crate::documents::{golden_documents, hostile, normalized};
 use crate::store::Store;
 
 /// Fields that are asked for beside those of the schema: labels, members of flat objects, unknown ones.
-const OTHERS: [&str; 12] = [
+pub const OTHERS: [&str; 12] = [
     "kubernetes.labels.app.kubernetes.io/name",
     "kubernetes.labels.app.kubernetes.io/nobody-knows",
     "kubernetes.labels.irmgard.dev/uses-database",
@@ -53,7 +53,7 @@ fn picked(all: BTreeSet<String>) -> Vec<String> {
 }
 
 /// Whether a keyword is too long for its index.
-fn has_unindexed(document: &Value) -> bool {
+pub fn has_unindexed(document: &Value) -> bool {
     let keywords = FIELDS.iter().filter(|field| field.kind == Kind::Keyword);
     keywords.into_iter().any(|field| {
         let mut texts = BTreeSet::new();
@@ -67,7 +67,7 @@ fn part(text: &str, from: usize, to: usize) -> String {
     text.chars().skip(from).take(to - from).collect()
 }
 
-fn questions(documents: &BTreeMap<String, Value>) -> Vec<Filter> {
+pub fn questions(documents: &BTreeMap<String, Value>) -> Vec<Filter> {
     let mut questions: Vec<Filter> = level::ALL.into_iter().map(Filter::Level).collect();
     // These lines do not tell themselves when they came.
     let known = FIELDS

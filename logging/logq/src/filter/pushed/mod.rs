@@ -67,6 +67,16 @@ fn nothing() -> Bounds {
     Bounds::exactly(Query::Nothing)
 }
 
+/// Where OpenSearch counts the values of a field as the lines have them: as
+/// texts, whole numbers, true and false, one a line.
+#[must_use]
+pub fn counted_as(name: &str) -> Option<String> {
+    match indexed(name) {
+        Indexed::As(Kind::Keyword | Kind::Long | Kind::Boolean, place) => Some(place),
+        Indexed::As(..) | Indexed::Flat(_) | Indexed::No => None,
+    }
+}
+
 /// How a field is indexed, and under which name.
 enum Indexed {
     As(Kind, String),

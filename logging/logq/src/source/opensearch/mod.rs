@@ -1,5 +1,6 @@
 //! OpenSearch: every line that it holds, page by page, as of one moment.
 
+mod counted;
 mod feed;
 mod pages;
 
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::runtime::{self, Runtime};
 
 pub use self::{
+    counted::can_count,
     feed::Follower,
     pages::{Lines, page},
 };

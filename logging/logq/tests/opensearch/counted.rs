@@ -1,0 +1,140 @@
+//! What OpenSearch counts is what the lines say, or it is not asked.
+
+use std::collections::BTreeMap;
+
+use line::{Document, Origin, Time};
+use logq::{
+    cli::Output,
+    filter::{Filter, push},
+    opensearch::{Client, Settings},
+    render::Page,
+    source::opensearch::Store as Lines,
+    summary::{Histogram, Shape, Summary, Top},
+};
+use schema::{FIELDS, Kind};
+use serde_json::Value;
+
+use crate::{
+    documents::{golden_documents, hostile, normalized},
+    pushed::{OTHERS, has_unindexed, questions},
+    store::Store,
+};
+
+/// As people and programs see it.
+fn written(summary: &Summary) -> String {
+    let mut out = Vec::new();
+    for output in [Output::Pretty, Output::Jsonl] {
+        let shape = Shape {
+            output,
+            utc: true,
+            page: Page {
+                columns: 100,
+                cuts: false,
+            },
+            now: Time::from_nanos(0),
+        };
+        summary.write(&shape, &mut out).unwrap();
+    }
+    String::from_utf8(out).unwrap()
+}
+
+/// Asks for a summary of the lines of a filter; whether OpenSearch could tell.
+fn compare(lines: &Lines, documents: &[Document], filter: &Filter, empty: &Summary) -> bool {
+    let mut counted = empty.clone();
+    let Some(found) = lines.counts(filter, &mut counted).unwrap() else {
+        assert_eq!(written(&counted), written(empty), "{filter}");
+        return false;
+    };
+    let mut plain = empty.clone();
+    let wanted = documents.iter().filter(|document| filter.matches(*document));
+    let wanted: Vec<&Document> = wanted.collect();
+    wanted.iter().for_each(|document| plain.add(document));
+    assert_eq!(written(&counted), written(&plain), "{filter}");
+    assert_eq!(found, wanted.len() as u64, "{filter}");
+    true
+}
+
+fn top(field: &str) -> Summary {
+    Summary::Top(Top::new(field.to_owned()))
+}
+
+fn compare_all(lines: &Lines, all: &BTreeMap<String, Value>) {
+    let documents: Vec<Document> = all
+        .values()
+        .map(|document| Document::try_from(document.clone()).unwrap())
+        .collect();
+    let histogram = Summary::Histogram(Histogram::default());
+    let every = Filter::EVERYTHING;
+    for summary in [Summary::stats(), histogram.clone()] {
+        let told = compare(lines, &documents, &every, &summary);
+        assert!(told);
+    }
+    let known = FIELDS.iter().map(|field| (field.name, Some(field.kind)));
+    for (field, kind) in known.chain(OTHERS.map(|field| (field, None))) {
+        let told = compare(lines, &documents, &every, &top(field));
+        let can = matches!(kind, Some(Kind::Keyword | Kind::Long | Kind::Boolean));
+        assert!(told == can || kind.is_none(), "{field}");
+    }
+    let questions = questions(all);
+    let exact = questions.iter().filter(|question| push(question).is_exact());
+    for (number, question) in exact.step_by(7).enumerate() {
+        let summary = match number % 3 {
+            0 => Summary::stats(),
+            1 => histogram.clone(),
+            _ => top("component"),
+        };
+        let told = compare(lines, &documents, question, &summary);
+        assert!(told, "{question}");
+    }
+    let unsure = questions.iter().find(|question| !push(question).is_exact());
+    assert!(!compare(lines, &documents, unsure.unwrap(), &Summary::stats()));
+}
+
+#[tokio::test]
+async fn numbers_are_those_of_the_lines() {
+    let Some(store) = Store::empty("what OpenSearch counts").await else {
+        return;
+    };
+    store.bootstrap().await;
+    let hostile = hostile()
+        .into_iter()
+        .filter(|line| line.len() < 100_000)
+        .map(|line| normalized(&line, &Origin::Source("test".into())));
+    let all: BTreeMap<String, (String, String, String)> = golden_documents()
+        .into_iter()
+        .chain(hostile)
+        .filter(|(_, _, text)| !has_unindexed(&serde_json::from_str(text).unwrap()))
+        .map(|document| (document.1.clone(), document))
+        .collect();
+    // First none at all.
+    for some in [BTreeMap::new(), all] {
+        let documents: Vec<_> = some.values().cloned().collect();
+        let results = store.create(&documents).await;
+        assert!(results.iter().all(|(status, _)| *status == 201), "{results:?}");
+        let documents = some
+            .into_iter()
+            .map(|(id, (_, _, text))| (id, serde_json::from_str(&text).unwrap()))
+            .collect();
+        on_thread(move |lines| compare_all(lines, &documents)).await;
+    }
+
+    // Another shipper does not know that this is a number. That is in the line, and not in the index.
+    let strange = r#"{"@timestamp":"2026-11-22T10:00:00Z","message":"m","attempt":"many"}"#;
+    let strange = ("logs-other".to_owned(), "strange".to_owned(), strange.to_owned());
+    assert_eq!(store.create(&[strange]).await[0].0, 201);
+    on_thread(|lines| {
+        assert!(!compare(lines, &[], &Filter::EVERYTHING, &top("attempt")));
+        let mut others = top("count");
+        assert!(lines.counts(&Filter::EVERYTHING, &mut others).unwrap().is_some());
+    })
+    .await;
+}
+
+/// Asks on a thread that may wait. A connection belongs to the runtime that has made it.
+async fn on_thread(asked: impl FnOnce(&Lines) + Send + 'static) {
+    let asked = tokio::task::spawn_blocking(move || {
+        let settings = Settings::read(&|name| std::env::var(name).ok()).unwrap();
+        asked(&Lines::new(Client::new(&settings).unwrap()).unwrap());
+    });
+    asked.await.unwrap();
+}
