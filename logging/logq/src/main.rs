@@ -10,13 +10,11 @@ use logq::{
     cli::{self, Cli, NoView},
     command::{self, say},
     config::{self, Config},
-    search::{Outcome, SearchError},
+    search::{NOTHING, Outcome, SearchError},
 };
 
 /// Lines were found, or nothing was asked for that could be missing.
 const FOUND: u8 = 0;
-/// No line was found.
-const NOTHING: u8 = 1;
 /// Something went wrong.
 const ERROR: u8 = 2;
 

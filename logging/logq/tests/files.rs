@@ -161,9 +161,24 @@ fn what_is_asked_wrongly_is_told() {
             ["--since", "soon"].as_slice(),
             "--since: \"soon\" is no time: write 15m",
         ),
-        (&["--since", "1h", "--until", "2h"], "--until"),
+        (
+            &["--since", "-5m", "--until", "2h"],
+            "logq: error: --until 2h is before --since -5m\n",
+        ),
         (&["-f", "photo"], "-f: \"photo\" says nothing of a field"),
-        (&["--grep", "("], "--grep: \"(\" is no regular expression"),
+        (
+            &["--grep", "a(b"],
+            "logq: error: --grep: \"a(b\" is no regular expression: unclosed group\nlogq:     a(b\nlogq:      ^\n",
+        ),
+        (
+            &["-f", "message~=["],
+            "logq: error: -f: \"[\" is no regular expression: unclosed character class\nlogq:     [\nlogq:     ^\n",
+        ),
+        (
+            &["--since", "9999-01-01T00:00:00Z"],
+            "is before 1970 or after 2261",
+        ),
+        (&["-f", "@timestamp>soon"], "-f: \"soon\" is no time: write 15m"),
         (&["-l", "a b"], "--selector: \"a b\" is no requirement"),
         (&["--trace", "xyz"], "--trace: \"xyz\" is no trace id"),
         (
@@ -196,6 +211,63 @@ fn what_is_asked_wrongly_is_told() {
     let output = logq(&[], Path::new("/nowhere/at/all")).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).starts_with("logq: error: /nowhere/at/all: "));
+}
+
+#[test]
+fn why_nothing_is_found_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write(folder.path());
+    for (arguments, told) in [
+        (
+            ["-c", "irmgrad"].as_slice(),
+            "no line of a component irmgrad; did you mean irmgard?",
+        ),
+        (
+            &["-c", "irmgard", "-c", "typo", "--level", "trace", "-n", "photo"],
+            "no line of a component typo; there are some of anonymizer, irmgard, object-store, postgres, rabbitmq\n\
+             logq: no line of a namespace photo; did you mean photos?",
+        ),
+        (
+            &["--pod", "irmgard-*", "--since", "1h"],
+            "no line of a pod irmgard-* in this time",
+        ),
+        (
+            &["-f", "levl=warn"],
+            "no line has a field levl; did you mean level?",
+        ),
+        (
+            &["-f", "level=WARN"],
+            "no line has level=WARN; did you mean level=warn?",
+        ),
+        (
+            &["-f", "status_code>500"],
+            "no line has a field status_code; did you mean http.response.status_code?",
+        ),
+        (&["--since", "2100-01-01"], "--since 2100-01-01 is in the future"),
+        (&["--top", "*"], "no line that was found has a field *"),
+        (
+            &["trace", world::TRACE, "-c", "postgre"],
+            "no line of a component postgre; did you mean postgres?",
+        ),
+        // Each of them is there, and no line has both.
+        (
+            &["-c", "irmgard", "-f", "outcome=anonymized"],
+            "no line found; --explain says what was looked for, `logq doctor` whether lines arrive",
+        ),
+    ] {
+        let output = logq(arguments, &pods).output().unwrap();
+        assert_eq!(text(&output.stderr), format!("logq: {told}\n"), "{arguments:?}");
+        assert_eq!(
+            (output.status.code(), text(&output.stdout).as_str()),
+            (Some(1), "")
+        );
+    }
+    let two = logq(&["--top", "component", "--limit", "2"], &pods)
+        .output()
+        .unwrap();
+    let shown = text(&two.stdout);
+    assert_eq!(shown.lines().count(), 4, "{shown}");
+    assert!(shown.ends_with("         4         (other values)\n"), "{shown}");
 }
 
 #[test]

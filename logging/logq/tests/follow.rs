@@ -170,3 +170,17 @@ fn what_is_not_there_cannot_be_followed() {
     assert_eq!(logq.ended(), 2);
     assert!(logq.said()[0].contains("/nowhere/pods"), "{:?}", logq.said());
 }
+
+#[test]
+fn a_name_that_no_line_has_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write(folder.path());
+    let path = pods.to_str().unwrap();
+    let mut logq = Running::start(NOBODY, &[path, "-c", "irmgard", "-c", "postgrs", "-o", "jsonl"]);
+    logq.wait_until_it_says("no line of a component postgrs so far; did you mean postgres?");
+    logq.wait_for("i4 detail");
+    write(&log(&pods, "irmgard-a"), 1, &ours(1, "i5 later", json!({})));
+    logq.wait_for("i5 later");
+    assert_eq!(logq.interrupt().0, 0);
+    assert_eq!(logq.said().len(), 1, "{:?}", logq.said());
+}

@@ -1,7 +1,9 @@
 //! `-f`: what is wanted of one field.
 
+use schema::Kind;
+
 use crate::{
-    cli::time::duration,
+    cli::time::{Clock, NoTime, duration},
     filter::{Comparison, Filter, Literal, Pattern},
 };
 
@@ -27,16 +29,19 @@ pub enum NoCondition {
     /// Only numbers and times are greater or less.
     #[error("{0:?} is neither a number nor a time: nothing is greater or less than it")]
     Order(String),
+    /// The field holds times.
+    #[error(transparent)]
+    Time(#[from] NoTime),
 }
 
 /// The operators, those that begin like another one first.
 const OPERATORS: [&str; 9] = ["!~=", "!=", "~=", ">=", "<=", "==", "=", ">", "<"];
 
-/// Reads a condition.
+/// Reads a condition. Times are compared as `--since` takes them.
 ///
 /// # Errors
 /// [`NoCondition`].
-pub fn read(text: &str) -> Result<Filter, NoCondition> {
+pub fn read(text: &str, clock: &Clock) -> Result<Filter, NoCondition> {
     if let Some(name) = text.strip_suffix(" exists") {
         return match name.strip_suffix(" not") {
             Some(name) => Ok(Filter::Exists(field(name)?).negated()),
@@ -56,7 +61,7 @@ pub fn read(text: &str) -> Result<Filter, NoCondition> {
     let (name, operator, value) = found;
     let name = field(name)?;
     let order = |comparison| {
-        let value = ordered(&name, value.trim())?;
+        let value = ordered(&name, value.trim(), clock)?;
         Ok(Filter::Compare(name.clone(), comparison, value))
     };
     match operator {
@@ -88,8 +93,15 @@ fn pattern(text: &str) -> Result<Pattern, NoCondition> {
 
 /// A value that others are greater or less than. A field in seconds takes
 /// times with a unit, too.
-fn ordered(name: &str, text: &str) -> Result<Literal, NoCondition> {
+fn ordered(name: &str, text: &str, clock: &Clock) -> Result<Literal, NoCondition> {
     let literal = Literal::new(text);
+    let is_time = |field: &schema::Field| matches!(field.kind, Kind::Date | Kind::DateNanos);
+    if schema::FIELDS
+        .iter()
+        .any(|field| field.name == name && is_time(field))
+    {
+        return Ok(Literal::time_as(text, clock.read(text)?));
+    }
     if literal.number().is_some() || literal.time().is_some() {
         return Ok(literal);
     }
@@ -108,7 +120,7 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> String {
-        read(text).map_or_else(|error| error.to_string(), |filter| filter.to_string())
+        read(text, &Clock::system(true)).map_or_else(|error| error.to_string(), |filter| filter.to_string())
     }
 
     #[test]
@@ -132,7 +144,7 @@ mod tests {
         ] {
             assert_eq!(shown(typed), meant, "{typed}");
         }
-        let Ok(Filter::Compare(_, _, half)) = read("duration_seconds>500ms") else {
+        let Ok(Filter::Compare(_, _, half)) = read("duration_seconds>500ms", &Clock::system(true)) else {
             panic!("a comparison");
         };
         assert_eq!(half.number(), Some(0.5));
@@ -146,6 +158,7 @@ mod tests {
             ("a b=17", "\"a b\" is no field's name"),
             ("a~=(", "\"(\" is no regular expression"),
             ("a>b", "\"b\" is neither a number nor a time"),
+            ("@timestamp>b", "\"b\" is no time: write 15m"),
         ] {
             assert!(shown(typed).starts_with(why), "{typed}: {}", shown(typed));
         }

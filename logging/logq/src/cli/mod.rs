@@ -209,7 +209,12 @@ pub struct Window {
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub until: Option<String>,
     /// A minute before and after this, or so long as --since says (15m)
-    #[arg(long, value_name = "TIME", conflicts_with = "until")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        conflicts_with = "until",
+        allow_hyphen_values = true
+    )]
     pub around: Option<String>,
 }
 
@@ -296,7 +301,7 @@ pub struct Show {
     /// How many lines there are over time, in place of the lines
     #[arg(long, conflicts_with = "top")]
     pub histogram: bool,
-    /// The most frequent values of a field, in place of the lines
+    /// The most frequent values of a field, in place of the lines: 20, or as many as --limit says
     #[arg(long, value_name = "FIELD")]
     pub top: Option<String>,
     /// What is asked for, in words and as OpenSearch's query or kubectl's commands, in place of the lines

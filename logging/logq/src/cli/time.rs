@@ -5,11 +5,17 @@ use line::Time;
 
 /// A text that is no point in time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is no time: write 15m, 3h or 2d (ago), now, today, yesterday, 14:00, \"yesterday 14:00\", \
-     2026-11-22, \"2026-11-22 14:00:05\" or 2026-11-22T14:00:05Z"
-)]
-pub struct NoTime(String);
+pub enum NoTime {
+    /// It cannot be read.
+    #[error(
+        "{0:?} is no time: write 15m, 3h or 2d (ago), now, today, yesterday, 14:00, \"yesterday 14:00\", \
+         2026-11-22, \"2026-11-22 14:00:05\" or 2026-11-22T14:00:05Z"
+    )]
+    Unread(String),
+    /// No line can have it.
+    #[error("{0:?} is before 1970 or after 2261: lines have times between")]
+    OutOfRange(String),
+}
 
 /// What a point in time is told relative to.
 #[derive(Clone, Copy, Debug)]
@@ -42,17 +48,13 @@ impl Clock {
     /// # Errors
     /// [`NoTime`], also for one before 1970 or after 2261.
     pub fn read(&self, text: &str) -> Result<Time, NoTime> {
-        let error = || NoTime(text.to_owned());
+        let typed = text.to_owned();
         let text = text.trim();
-        let time = match self.ago(text) {
-            Some(time) => Some(time),
-            None => self.absolute(text),
+        let Some(time) = self.ago(text).or_else(|| self.absolute(text)) else {
+            return Err(NoTime::Unread(typed));
         };
-        let nanos = time.and_then(|time| time.timestamp_nanos_opt());
-        nanos
-            .filter(|nanos| *nanos >= 0)
-            .map(Time::from_nanos)
-            .ok_or_else(error)
+        let nanos = time.timestamp_nanos_opt().filter(|nanos| *nanos >= 0);
+        nanos.map(Time::from_nanos).ok_or(NoTime::OutOfRange(typed))
     }
 
     /// `15m`, `-3h`, `1h30m`: so long before now.
@@ -164,6 +166,7 @@ mod tests {
         for (typed, meant) in [
             ("15m", "2026-11-22T10:15:00.000000000Z"),
             ("-3h", "2026-11-22T07:30:00.000000000Z"),
+            ("-5m", "2026-11-22T10:25:00.000000000Z"),
             ("1h30m", "2026-11-22T09:00:00.000000000Z"),
             ("2d ago", "2026-11-20T10:30:00.000000000Z"),
             ("now", "2026-11-22T10:30:00.000000000Z"),
@@ -198,5 +201,10 @@ mod tests {
         ] {
             assert_eq!(read(typed), None, "{typed}");
         }
+        let told = |text: &str| Clock::system(true).read(text).unwrap_err().to_string();
+        assert!(
+            told("9999-01-01T00:00:00Z").ends_with("is before 1970 or after 2261: lines have times between")
+        );
+        assert!(told("9999-13-01").contains("is no time"));
     }
 }

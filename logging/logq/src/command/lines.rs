@@ -77,7 +77,7 @@ pub(super) fn traces(search: Search, config: &Config) -> Result<Outcome, SearchE
     }
     let wanted = wanted(&search)?;
     let (traces, mut outcome) = if search.files.is_empty() {
-        search::source::traces(&wanted, &source(&search, &wanted, config)?)?
+        search::source::traces(&search, &wanted, &source(&search, &wanted, config)?)?
     } else {
         search::files::traces(&search, &wanted)?
     };

@@ -94,6 +94,15 @@ impl Literal {
         }
     }
 
+    /// A time that was typed in another way, such as `yesterday`.
+    #[must_use]
+    pub fn time_as(text: &str, time: Time) -> Self {
+        Self {
+            time: Some(time),
+            ..Self::new(text)
+        }
+    }
+
     /// As it was typed.
     #[must_use]
     pub fn text(&self) -> &str {

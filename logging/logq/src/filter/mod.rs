@@ -129,6 +129,26 @@ impl Glob {
     }
 }
 
+/// A text that is no regular expression: what is wrong, and in lines below it, indented, where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoPattern(String);
+
+impl From<regex::Error> for NoPattern {
+    fn from(error: regex::Error) -> Self {
+        // The first line says that there is an error, the last one which, and those between where.
+        let text = error.to_string();
+        let Some((place, what)) = text.rsplit_once("\nerror: ") else {
+            return Self(text);
+        };
+        let lines = place.lines().skip(1);
+        let place: String = lines
+            .map(|line| format!("\n    {}", line.strip_prefix("    ").unwrap_or(line)))
+            .collect();
+        Self(format!("{what}{place}"))
+    }
+}
+
 /// A regular expression, searched for within a text.
 #[derive(Clone, Debug)]
 pub struct Pattern(Regex);
@@ -138,8 +158,8 @@ impl Pattern {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn new(text: &str) -> Result<Self, regex::Error> {
-        Regex::new(text).map(Self)
+    pub fn new(text: &str) -> Result<Self, NoPattern> {
+        Ok(Self(Regex::new(text)?))
     }
 
     /// As it was written.

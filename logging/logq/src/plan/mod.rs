@@ -74,10 +74,10 @@ pub enum Unclear {
     /// The window ends before it begins.
     #[error("--until {until} is before --since {since}")]
     Backwards {
-        /// The beginning.
-        since: Time,
+        /// The beginning, as it was typed.
+        since: String,
         /// The end.
-        until: Time,
+        until: String,
     },
 }
 
@@ -123,7 +123,10 @@ impl Span {
             until: read("until", &window.until)?,
         };
         match (span.since, span.until) {
-            (Some(since), Some(until)) if until < since => Err(Unclear::Backwards { since, until }),
+            (Some(since), Some(until)) if until < since => Err(Unclear::Backwards {
+                since: window.since.clone().unwrap_or_default(),
+                until: window.until.clone().unwrap_or_default(),
+            }),
             _ => Ok(span),
         }
     }
@@ -151,6 +154,31 @@ const MINUTE: i64 = 60_000_000_000;
 /// Fewer digits of a trace id would find others too.
 const LEAST_TRACE_DIGITS: usize = 8;
 
+/// One thing that lines must have, as it was typed.
+#[derive(Clone, Debug)]
+pub enum Wish {
+    /// A component, a pod or the like: of several of a kind one is enough.
+    Name {
+        /// What it names.
+        what: &'static str,
+        /// The field that holds it.
+        field: &'static str,
+        /// The name or pattern.
+        typed: String,
+        /// The same as a filter.
+        filter: Filter,
+    },
+    /// Something of a field.
+    Condition {
+        /// The field.
+        field: String,
+        /// The condition.
+        typed: String,
+        /// The same as a filter.
+        filter: Filter,
+    },
+}
+
 /// Which lines are asked for.
 #[derive(Clone, Debug)]
 pub struct Wanted {
@@ -168,6 +196,8 @@ pub struct Wanted {
     pub conditions: Filter,
     /// When.
     pub span: Span,
+    /// What of it can be told where nothing is found: of names and fields, each for itself.
+    pub wishes: Vec<Wish>,
 }
 
 impl Wanted {
@@ -190,8 +220,9 @@ impl Wanted {
             photos: select.photos.clone(),
             trace: of_traces(&select.traces)?,
             place: place(select)?,
-            conditions: conditions(select)?,
+            conditions: conditions(select, clock)?,
             span: Span::of(window, clock)?,
+            wishes: wishes(select, clock)?,
         })
     }
 
@@ -338,14 +369,50 @@ fn either(any: Vec<Filter>) -> Filter {
     }
 }
 
-fn place(select: &Select) -> Result<Filter, Unclear> {
-    let mut all = Vec::new();
-    for (option, field, names) in [
+/// The options that say where, with the field that holds it.
+const fn places(select: &Select) -> [(&'static str, &'static str, &Vec<String>); 4] {
+    [
         ("namespace", field::KUBERNETES_NAMESPACE, &select.namespace),
         ("pod", field::KUBERNETES_POD, &select.pod),
         ("container", field::KUBERNETES_CONTAINER, &select.container),
         ("node", field::KUBERNETES_NODE, &select.node),
-    ] {
+    ]
+}
+
+fn wishes(select: &Select, clock: &Clock) -> Result<Vec<Wish>, Unclear> {
+    let mut wishes = Vec::new();
+    let components = ("component", field::COMPONENT, &select.components);
+    for (what, field, names) in std::iter::once(components).chain(places(select)) {
+        for typed in names {
+            wishes.push(Wish::Name {
+                what,
+                field,
+                typed: typed.clone(),
+                filter: Filter::Glob(field.to_owned(), glob(what, typed)?),
+            });
+        }
+    }
+    for typed in &select.conditions {
+        let filter = condition::read(typed, clock)?;
+        let (Filter::Is(field, _)
+        | Filter::Found(field, _)
+        | Filter::Compare(field, ..)
+        | Filter::Exists(field)) = &filter
+        else {
+            continue;
+        };
+        wishes.push(Wish::Condition {
+            field: field.clone(),
+            typed: typed.clone(),
+            filter,
+        });
+    }
+    Ok(wishes)
+}
+
+fn place(select: &Select) -> Result<Filter, Unclear> {
+    let mut all = Vec::new();
+    for (option, field, names) in places(select) {
         if !names.is_empty() {
             let globs = globs(option, names)?.into_iter();
             all.push(Filter::Any(
@@ -359,7 +426,7 @@ fn place(select: &Select) -> Result<Filter, Unclear> {
     Ok(simple(all))
 }
 
-fn conditions(select: &Select) -> Result<Filter, Unclear> {
+fn conditions(select: &Select, clock: &Clock) -> Result<Filter, Unclear> {
     let mut all = Vec::new();
     if let Some(level) = select.level {
         all.push(Filter::Level(level));
@@ -371,7 +438,7 @@ fn conditions(select: &Select) -> Result<Filter, Unclear> {
         all.push(Filter::Text(compiled("exclude", pattern)?).negated());
     }
     for condition in &select.conditions {
-        all.push(condition::read(condition)?);
+        all.push(condition::read(condition, clock)?);
     }
     Ok(simple(all))
 }

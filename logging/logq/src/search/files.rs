@@ -3,9 +3,11 @@
 use std::io::Write;
 
 use super::{
-    Context, Outcome, SearchError, collected,
+    Context, Outcome, SearchError, collected, nothing,
     related::{self, Joined},
-    show, summarise, told_in_numbers,
+    show, summarise,
+    there::There,
+    told_in_numbers,
     traces::apart,
     unknown_uses,
 };
@@ -47,7 +49,9 @@ pub fn traces(search: &Search, wanted: &Wanted) -> Result<(Vec<Vec<Entry>>, Outc
     let (found, mut outcome) = collected(joined.pick(Filter::NOTHING, read)?);
     outcome.notes.extend(notes);
     let traces = apart(found, &related, wanted, &known, &mut outcome);
-    Ok((traces, related::told(outcome, errors)))
+    let mut outcome = related::told(outcome, errors);
+    explain_nothing(search, wanted, &mut outcome);
+    Ok((traces, outcome))
 }
 
 /// What has to be found out before, and what a person should know of it.
@@ -73,11 +77,24 @@ fn is_piped(search: &Search) -> bool {
     search.files.iter().any(|file| file.as_os_str() == "-")
 }
 
+fn explain_nothing(search: &Search, wanted: &Wanted, outcome: &mut Outcome) {
+    if outcome.found == 0 && outcome.errors.is_empty() && !is_piped(search) {
+        let files = There::Files(&search.files);
+        outcome.notes.extend(nothing::why(search, wanted, files));
+    }
+}
+
 /// Looks through files.
 ///
 /// # Errors
 /// [`SearchError`]; a file that breaks off is told in the outcome.
 pub fn lines<W: Write>(search: &Search, wanted: &Wanted, out: Renderer<W>) -> Result<Outcome, SearchError> {
+    let mut outcome = shown(search, wanted, out)?;
+    explain_nothing(search, wanted, &mut outcome);
+    Ok(outcome)
+}
+
+fn shown<W: Write>(search: &Search, wanted: &Wanted, out: Renderer<W>) -> Result<Outcome, SearchError> {
     let (known, notes) = known(search, wanted)?;
     let outcome = Outcome {
         notes,

@@ -3,10 +3,12 @@
 mod context;
 mod explain;
 pub mod files;
+mod nothing;
 mod older;
 mod related;
 pub mod source;
 mod stale;
+mod there;
 mod traces;
 mod window;
 
@@ -14,7 +16,7 @@ use std::{fmt::Display, io::Write};
 
 pub use self::explain::explain;
 use self::window::{Kept, Part};
-pub(crate) use self::{context::Context, window::write};
+pub(crate) use self::{context::Context, nothing::so_far, there::There, window::write};
 use crate::{
     cli::{NoView, Search},
     config::ConfigError,
@@ -88,6 +90,9 @@ pub enum SearchError {
     #[error("output: {0}")]
     Output(#[from] std::io::Error),
 }
+
+/// The exit status where no line was found.
+pub const NOTHING: u8 = 1;
 
 /// How it went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -166,10 +171,15 @@ fn told_in_numbers<W: Write>(
     summary: &Summary,
     found: u64,
     mut out: Renderer<W>,
-    outcome: Outcome,
+    mut outcome: Outcome,
 ) -> Result<Outcome, SearchError> {
-    let shape = Shape::of(out.style());
-    summary.write(&shape, out.output())?;
+    if let Some(field) = summary.missing().filter(|_| found > 0) {
+        outcome.notes.push(nothing::without(field));
+        outcome.status = outcome.errors.is_empty().then_some(NOTHING);
+    } else {
+        let shape = Shape::of(out.style());
+        summary.write(&shape, out.output())?;
+    }
     out.flush()?;
     Ok(Outcome {
         found,

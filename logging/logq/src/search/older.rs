@@ -8,8 +8,16 @@ use crate::{
     source::Source,
 };
 
-/// What is told of lines that were not looked at; none where there are none.
-pub fn note(search: &Search, wanted: &Wanted, known: &Known, source: &Source, found: u64) -> Option<String> {
+/// Lines that were not looked at.
+pub struct Older {
+    /// What is told of them.
+    pub note: String,
+    /// Whether there are some for sure.
+    pub is_sure: bool,
+}
+
+/// Looks for lines that were not looked at; none where there are none.
+pub fn look(search: &Search, wanted: &Wanted, known: &Known, source: &Source, found: u64) -> Option<Older> {
     let usual = search
         .window
         .usual
@@ -26,15 +34,16 @@ pub fn note(search: &Search, wanted: &Wanted, known: &Known, source: &Source, fo
         Source::Both(both) => both.store(),
         Source::Kubectl(_) => None,
     };
-    let there = match store.map(|store| store.any(&filter)) {
+    let is_sure = match store.map(|store| store.any(&filter)) {
         Some(Ok(false)) => return None,
-        Some(Ok(true)) if push(&filter).is_exact() => "there are older ones",
+        Some(Ok(true)) if push(&filter).is_exact() => true,
         // OpenSearch tests a part only; or it has just gone away.
-        Some(Ok(true) | Err(_)) => "there may be older ones",
+        Some(Ok(true) | Err(_)) => false,
         // Pods would have to give them all.
         None if found > 0 => return None,
-        None => "there may be older ones",
+        None => false,
     };
+    let are = if is_sure { "are" } else { "may be" };
     let since = if usual == USUAL_SINCE {
         "of the last hour".to_owned()
     } else if duration(usual).is_some() {
@@ -42,7 +51,10 @@ pub fn note(search: &Search, wanted: &Wanted, known: &Known, source: &Source, fo
     } else {
         format!("since {usual}")
     };
-    Some(format!(
-        "only lines {since} were looked at, and {there}: --since 1d, or --since {ALL}"
-    ))
+    Some(Older {
+        note: format!(
+            "only lines {since} were looked at, and there {are} older ones: --since 1d, or --since {ALL}"
+        ),
+        is_sure,
+    })
 }

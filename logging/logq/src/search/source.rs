@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::{
-    Context, Outcome, Part, SearchError, collected, older,
+    Context, Outcome, Part, SearchError, collected, nothing, older,
     related::{self, Joined},
     show, stale, summarise, told_in_numbers,
     traces::apart,
@@ -23,7 +23,11 @@ use crate::{
 ///
 /// # Errors
 /// [`SearchError`]; what breaks off is told in the outcome.
-pub fn traces(wanted: &Wanted, chosen: &Chosen) -> Result<(Vec<Vec<Entry>>, Outcome), SearchError> {
+pub fn traces(
+    search: &Search,
+    wanted: &Wanted,
+    chosen: &Chosen,
+) -> Result<(Vec<Vec<Entry>>, Outcome), SearchError> {
     let source = &chosen.source;
     let (known, notes) = known(wanted, source)?;
     let read = |filter: &_| Ok(source.lines(filter, Order::Forward));
@@ -36,7 +40,15 @@ pub fn traces(wanted: &Wanted, chosen: &Chosen) -> Result<(Vec<Vec<Entry>>, Outc
     outcome.notes.extend(notes);
     let traces = apart(found, &related, wanted, &known, &mut outcome);
     let outcome = related::told(outcome, errors);
-    Ok((traces, told(outcome, wanted, &known, chosen)))
+    let mut outcome = told(outcome, wanted, &known, chosen);
+    explain_nothing(search, wanted, source, &mut outcome);
+    Ok((traces, outcome))
+}
+
+fn explain_nothing(search: &Search, wanted: &Wanted, source: &Source, outcome: &mut Outcome) {
+    if outcome.found == 0 && outcome.errors.is_empty() {
+        outcome.notes.extend(nothing::why(search, wanted, source.into()));
+    }
 }
 
 /// Asks the source.
@@ -58,8 +70,11 @@ pub fn lines<W: Write>(
     let mut outcome = told(outcome, wanted, &known, chosen);
     // Asked last: the lines do not wait for it.
     if outcome.errors.is_empty() {
-        let note = older::note(search, wanted, &known, &chosen.source, outcome.found);
-        outcome.notes.extend(note);
+        let older = older::look(search, wanted, &known, &chosen.source, outcome.found);
+        if !older.as_ref().is_some_and(|older| older.is_sure) {
+            explain_nothing(search, wanted, &chosen.source, &mut outcome);
+        }
+        outcome.notes.extend(older.map(|older| older.note));
     }
     Ok(outcome)
 }

@@ -57,7 +57,16 @@ impl Summary {
         if field.trim().is_empty() {
             return Err(NoSummary::Field(field.clone()));
         }
-        Ok(Some(Self::Top(Top::new(field.trim().to_owned()))))
+        Ok(Some(Self::Top(Top::new(field.trim().to_owned(), show.limit))))
+    }
+
+    /// The field of `--top`, where no line had it.
+    #[must_use]
+    pub fn missing(&self) -> Option<&str> {
+        match self {
+            Self::Top(top) if top.is_empty() => Some(top.field()),
+            _ => None,
+        }
     }
 
     /// Lines by component and level.

@@ -13,7 +13,7 @@ use super::shape::Shape;
 /// Different values of a field that are told apart; all others share a row.
 const MOST_VALUES: usize = 100_000;
 
-/// Rows of values.
+/// Rows of values, unless `--limit` says how many.
 const ROWS: usize = 20;
 
 /// Counts of a field's values.
@@ -24,21 +24,29 @@ pub struct Top {
     counts: BTreeMap<String, u64>,
     /// How often one that came when there were too many.
     others: u64,
+    /// So many values are shown.
+    rows: usize,
 }
 
 impl Top {
     /// Nothing counted yet.
-    pub const fn new(field: String) -> Self {
+    pub fn new(field: String, limit: Option<usize>) -> Self {
         Self {
             field,
             counts: BTreeMap::new(),
             others: 0,
+            rows: limit.unwrap_or(ROWS),
         }
     }
 
     /// Whose values.
     pub fn field(&self) -> &str {
         &self.field
+    }
+
+    /// Whether no line had a value.
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty()
     }
 
     /// Counts so many lines with a value, if there is one.
@@ -63,7 +71,7 @@ impl Top {
     fn rows(&self) -> (Vec<(&String, u64)>, u64) {
         let mut rows: Vec<_> = self.counts.iter().map(|(value, count)| (value, *count)).collect();
         rows.sort_by(|(a, m), (b, n)| n.cmp(m).then(a.cmp(b)));
-        rows.truncate(ROWS);
+        rows.truncate(self.rows);
         let shown: u64 = rows.iter().map(|(_, count)| count).sum();
         (rows, self.sum() - shown)
     }

@@ -211,3 +211,10 @@ fn more_pods_than_can_be_followed_are_refused() {
     assert_eq!(output.status.code(), Some(2), "{told}");
     assert!(told.contains("only one source can be followed"), "{told}");
 }
+
+#[test]
+fn a_name_that_no_pod_has_is_told() {
+    let pods = Pods::of_the_world();
+    let logq = Running::start(&pods, &["-c", "irmgard", "-c", "postgrs", "-o", "raw"]);
+    logq.tells("there is no pod of a component postgrs; did you mean postgres?");
+}

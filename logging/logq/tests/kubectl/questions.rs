@@ -30,6 +30,34 @@ fn every_question_is_answered_as_from_files() {
 }
 
 #[test]
+fn why_nothing_is_found_is_told_without_asking_again() {
+    let pods = Pods::of_the_world();
+    for (arguments, told) in [
+        (
+            ["-c", "irmgrad"].as_slice(),
+            "logq: there is no pod of a component irmgrad; did you mean irmgard?\n",
+        ),
+        (
+            &["--pod", "irmgrad-*"],
+            "logq: there is no pod irmgrad-*; did you mean irmgard-b?\n",
+        ),
+        (
+            &["-f", "levl=warn"],
+            "logq: levl is no field that every line can have; did you mean level?\n",
+        ),
+    ] {
+        let output = pods.logq(arguments).output().unwrap();
+        assert_eq!(text(&output.stderr), told, "{arguments:?}");
+        assert_eq!(output.status.code(), Some(1));
+        let calls = pods.calls();
+        let lists = calls
+            .iter()
+            .filter(|call| call.starts_with("+") && call.contains("get"));
+        assert_eq!(lists.count(), 1, "{calls:?}");
+    }
+}
+
+#[test]
 fn what_is_related_is_found_as_in_files() {
     let pods = Pods::none();
     world::write_with_connections(pods.path("").as_path());

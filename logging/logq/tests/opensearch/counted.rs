@@ -55,7 +55,7 @@ fn compare(lines: &Lines, documents: &[Document], filter: &Filter, empty: &Summa
 }
 
 fn top(field: &str) -> Summary {
-    Summary::Top(Top::new(field.to_owned()))
+    Summary::Top(Top::new(field.to_owned(), None))
 }
 
 fn compare_all(lines: &Lines, all: &BTreeMap<String, Value>) {

@@ -268,7 +268,7 @@ async fn a_view_that_may_be_stale_is_told() {
     for fresh in [["-c", "irmgard"].as_slice(), &[], &["-c", "irm*"]] {
         assert_eq!(auto(fresh), "", "{fresh:?}");
     }
-    assert!(auto(&["-c", "none"]).starts_with("logq: no line found; --explain says"));
+    assert!(auto(&["-c", "none"]).starts_with("logq: no line of a component none; there are some of"));
     for late in [
         ["-c", "irmgard", "-c", "anonymizer"].as_slice(),
         &["-c", "anon*", "--stats"],

@@ -48,11 +48,59 @@ async fn it_is_the_last_hour_and_what_is_left_out_is_told() {
     let perhaps = hour.replace("are older", "may be older");
     let three = hour.replace("the last hour", "the last 3h");
     let settled = [("LOGQ_SINCE", "3h")];
+    let no = |text: &str| format!("logq: no line {text}\n");
     for (arguments, variables, found, told) in [
         ([].as_slice(), [].as_slice(), "new", hour),
         (&["-g", "[a-z]"], &[], "new", &perhaps),
         (&["-c", "postgres"], &[], "", hour),
-        (&["-c", "rabbitmq"], &[], "", NONE),
+        (
+            &["-c", "rabbitmq"],
+            &[],
+            "",
+            &no("of a component rabbitmq in this time; there are some of irmgard"),
+        ),
+        (
+            &["-c", "irmgrad", "--limit", "3"],
+            &[],
+            "",
+            &no("of a component irmgrad in this time; did you mean irmgard?"),
+        ),
+        (
+            &["trace", "--trace", "4bf92f35", "-c", "postgrs"],
+            &[],
+            "",
+            &no("of a component postgrs; did you mean postgres?"),
+        ),
+        (
+            &["-f", "component=IRMGARD"],
+            &[],
+            "",
+            &no("has component=IRMGARD in this time; did you mean component=irmgard?"),
+        ),
+        (
+            &["-f", "level=warn", "-n", "photos"],
+            &[],
+            "",
+            &(no("of a namespace photos in this time") + &no("has a field level in this time")),
+        ),
+        (
+            &["-f", "levl=warn"],
+            &[],
+            "",
+            &format!("logq: levl is no field that every line can have; did you mean level?\n{perhaps}"),
+        ),
+        (
+            &["--since", "2100-01-01"],
+            &[],
+            "",
+            "logq: --since 2100-01-01 is in the future\n",
+        ),
+        (
+            &["--top", "photo.idd", "--since", "all"],
+            &[],
+            "",
+            &no("that was found has a field photo.idd; did you mean photo.id?"),
+        ),
         (&["--level", "error"], &[], "", NONE),
         (&["--since", "3h"], &[], "old new", ""),
         (&["--since", "all"], &[], "older old new", ""),

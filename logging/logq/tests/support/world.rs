@@ -122,6 +122,10 @@ pub const CASES: &[(&[&str], &str)] = &[
     (&["-f", "trace_id not exists"], "q1 s1 i4"),
     (&["-f", "nothing.of.this=1"], ""),
     (&["-f", "@timestamp>2026-11-22T10:00:08.5Z"], "a2 i4"),
+    (
+        &["-f", "@timestamp>2026-11-22 10:00:08.5", "-f", "@timestamp<now"],
+        "a2 i4",
+    ),
     (&["--photo", "17"], "i1 d1 i2 a1"),
     (&["--photo", "17", "-c", "irmgard"], "i1 i2"),
     (&["--photo", "18", "--level", "error"], "d2 a2"),

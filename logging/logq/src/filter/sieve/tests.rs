@@ -5,7 +5,7 @@ use line::Origin;
 
 use super::{Sieve, has_escapes};
 use crate::{
-    cli::condition,
+    cli::{condition, time::Clock},
     filter::{Comparison, Filter, Glob, Literal, Pattern},
 };
 
@@ -26,7 +26,7 @@ fn at(comparison: Comparison, time: &str) -> Filter {
 
 #[test]
 fn a_line_that_cannot_match_is_refused() {
-    let field = |text| condition::read(text).unwrap();
+    let field = |text| condition::read(text, &Clock::system(true)).unwrap();
     let of = |name: &str, glob| Filter::Glob(name.to_owned(), Glob::new(glob).unwrap());
     for (filter, fitting, other) in [
         ("level", Filter::Level("info"), Filter::Level("warn")),
@@ -72,7 +72,7 @@ fn a_line_that_cannot_match_is_refused() {
 
 #[test]
 fn numbers_are_compared_however_they_are_written() {
-    let wanted = condition::read("photo.id=17").unwrap();
+    let wanted = condition::read("photo.id=17", &Clock::system(true)).unwrap();
     for (written, fits) in [
         ("17.0", true),
         ("1.7e1", true),

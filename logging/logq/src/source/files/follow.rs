@@ -14,7 +14,7 @@ use crate::{
     cli::{Search, Show},
     follow::{Feed, Past, Sink, Stop},
     plan::{Known, Wanted},
-    search::{Context, unknown_uses},
+    search::{Context, There, so_far, unknown_uses},
     source::Entry,
 };
 
@@ -68,6 +68,9 @@ impl Feed for Grown {
         // Whatever is written from here on is given below.
         let mut tail = Tail::open(&self.paths, Start::End)?;
         let mut given = self.earlier(sink)?;
+        for note in so_far(&self.wanted, There::Files(&self.paths)) {
+            sink.note(note)?;
+        }
         loop {
             let entries = tail.poll(WAIT);
             for trouble in tail.troubles() {

@@ -17,7 +17,7 @@ use super::{
     pool::{Pool, Work},
 };
 use crate::{
-    cli::{Output, condition},
+    cli::{Output, condition, time::Clock},
     filter::{Comparison, Filter, Glob, Literal, Pattern},
     render::{Chosen, Column, Palette, Renderer, Style},
     source::Entry,
@@ -339,7 +339,7 @@ fn atom() -> impl Strategy<Value = Filter> {
         "m",
     ]);
     prop_oneof![
-        6 => conditions.prop_map(|text| condition::read(text).unwrap()),
+        6 => conditions.prop_map(|text| condition::read(text, &Clock::system(true)).unwrap()),
         4 => patterns.prop_map(|text| Filter::Text(Pattern::new(text).unwrap())),
         2 => select(schema::level::ALL.to_vec()).prop_map(Filter::Level),
         2 => select(vec!["irmgard", "post*", "*", "object-store-gateway", "c"]).prop_map(|glob| {
@@ -391,7 +391,7 @@ fn every_golden_line_is_shown_as_the_plain_way_shows_it() {
         "level exists",
     ]
     .into_iter()
-    .map(|text| condition::read(text).unwrap())
+    .map(|text| condition::read(text, &Clock::system(true)).unwrap())
     .chain([
         Filter::EVERYTHING,
         Filter::Level("warn"),

@@ -29,7 +29,7 @@ use crate::{
     filter::Filter,
     follow::{Feed, Past, Sink, Stop},
     plan::{Known, Wanted},
-    search::{Context, SearchError, unknown_uses},
+    search::{Context, SearchError, There, so_far, unknown_uses},
     source::{Entry, SourceError},
 };
 
@@ -176,7 +176,8 @@ impl Follower {
         batch.extend(last.into_iter().flat_map(Last::into_entries));
         sink.earlier(batch)?;
         let (notes, missing) = self.pods.told();
-        for note in notes.into_iter().chain(missing) {
+        let so_far = so_far(&self.wanted, There::Pods(&self.pods));
+        for note in notes.into_iter().chain(missing).chain(so_far) {
             self.told.tell(note, sink)?;
         }
         Ok(())

@@ -76,6 +76,12 @@ impl Kubectl {
         })
     }
 
+    /// The containers, as they were listed.
+    #[must_use]
+    pub fn containers(&self) -> &[Container] {
+        &self.containers
+    }
+
     /// What has to be found out before it is known which lines are wanted:
     /// the pods themselves say what they use.
     #[must_use]

@@ -32,6 +32,11 @@ const KEEP: &str = "2m";
 /// Traces of one photo, and components that one uses: more is an error.
 const MOST: usize = 10_000;
 
+/// So many values are enough to see which one was meant.
+const FREQUENT: usize = 200;
+
+const COUNT_VALUES: &str = "count values";
+
 /// Where moments are held and forgotten.
 const MOMENTS: &str = "/_search/point_in_time";
 
@@ -197,11 +202,21 @@ impl Store {
 
     /// The values that a keyword has in the lines of a filter.
     fn values(&self, filter: &Filter, place: &str) -> Result<Vec<String>> {
-        let what = "count values";
+        let (values, others) = self.terms(filter, place, MOST)?;
+        if others != Some(0) {
+            let many = format!("{place} has more than {MOST} values");
+            return Err(self.client.strange(COUNT_VALUES, &many));
+        }
+        Ok(values)
+    }
+
+    /// So many of the values, and how many lines have others.
+    fn terms(&self, filter: &Filter, place: &str, most: usize) -> Result<(Vec<String>, Option<u64>)> {
+        let what = COUNT_VALUES;
         let mut body = json!({
             "size": 0,
             "track_total_hits": false,
-            "aggs": { "values": { "terms": { "field": place, "size": MOST } } },
+            "aggs": { "values": { "terms": { "field": place, "size": most } } },
         });
         narrow(&mut body, filter);
         let path = format!("/{}/_search", streams());
@@ -209,13 +224,17 @@ impl Store {
         let values = answer.pointer("/aggregations/values");
         let buckets = values.and_then(|values| values.get("buckets")?.as_array());
         let buckets = buckets.ok_or_else(|| self.client.strange(what, "its answer has no buckets"))?;
-        if values.and_then(|values| values.get("sum_other_doc_count")?.as_u64()) != Some(0) {
-            return Err(self
-                .client
-                .strange(what, &format!("{place} has more than {MOST} values")));
-        }
+        let others = values.and_then(|values| values.get("sum_other_doc_count")?.as_u64());
         let keys = buckets.iter().filter_map(|bucket| bucket.get("key")?.as_str());
-        Ok(keys.map(str::to_owned).collect())
+        Ok((keys.map(str::to_owned).collect(), others))
+    }
+
+    /// The most frequent values that a keyword has in the lines of a filter.
+    ///
+    /// # Errors
+    /// Every error of [`Client::ask`].
+    pub fn frequent(&self, filter: &Filter, place: &str) -> Result<Vec<String>> {
+        Ok(self.terms(filter, place, FREQUENT)?.0)
     }
 
     fn has_streams(&self) -> Result<bool> {

@@ -139,3 +139,18 @@ async fn every_form_is_whole_at_the_end() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_name_that_no_line_has_is_told_once() {
+    let Some(store) = Store::begun("a name that no line has").await else {
+        return;
+    };
+    let arguments = ["-c", "irmgard", "-c", "typo", "-o", "jsonl"];
+    let mut logq = Running::start(store.url(), &arguments);
+    logq.wait_until_it_says("no line of a component typo so far; there are some of irmgard");
+    store.take(&[plain("a", 1.0)]).await;
+    logq.wait_for("\"a\"");
+    assert_eq!(logq.interrupt().0, 0);
+    assert_eq!(logq.messages(), ["begin", "a"]);
+    assert_eq!(logq.said().len(), 1, "{:?}", logq.said());
+}

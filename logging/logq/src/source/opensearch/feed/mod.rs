@@ -29,7 +29,7 @@ use crate::{
     filter::{Comparison, Filter, Literal},
     follow::{Feed, Past, Sink, Stop},
     plan::{Known, Wanted},
-    search::{Context, SearchError, unknown_uses},
+    search::{Context, SearchError, There, so_far, unknown_uses},
     source::{Entry, Order},
 };
 
@@ -101,10 +101,14 @@ impl Follower {
         self.store.prime(&filter, &mut self.position)?;
         self.gaps.look(&self.store, &self.position)?;
         match self.past {
-            Past::All => self.earlier(&filter, sink),
-            Past::Last(0) => Ok(()),
-            Past::Last(most) => self.last(most, sink),
+            Past::All => self.earlier(&filter, sink)?,
+            Past::Last(0) => {}
+            Past::Last(most) => self.last(most, sink)?,
         }
+        for note in so_far(&self.wanted, There::Store(&self.store)) {
+            sink.note(note)?;
+        }
+        Ok(())
     }
 
     /// All lines of a filter that are there.

@@ -1,0 +1,191 @@
+//! Why nothing was found, where that can be known.
+
+use std::collections::BTreeSet;
+
+use schema::{FIELDS, Kind, component, field, level};
+
+use super::there::There;
+use crate::{
+    cli::{Search, time::Clock},
+    config::nearest,
+    filter::Filter,
+    plan::{Span, Wanted, Wish},
+};
+
+/// So much is told at most: what is wrong is mostly one thing.
+const MOST_TOLD: usize = 2;
+
+/// So many names are told one by one.
+const FEW: usize = 8;
+
+/// What is said where nothing was found: what no line has of what was asked for, and what was probably meant.
+#[must_use]
+pub fn why(search: &Search, wanted: &Wanted, there: There<'_>) -> Vec<String> {
+    let typed = search.window.since.as_deref().unwrap_or_default();
+    if wanted
+        .span
+        .since
+        .is_some_and(|since| since > Clock::system(true).now())
+    {
+        return vec![format!("--since {typed} is in the future")];
+    }
+    let when = if wanted.span == Span::default() {
+        ""
+    } else {
+        " in this time"
+    };
+    let told = wanted.wishes.iter().filter_map(|wish| {
+        let name = name(wish, wanted.span, there, when);
+        name.or_else(|| condition(wish, wanted.span, there, when))
+    });
+    told.take(MOST_TOLD).collect()
+}
+
+/// What is said beside lines that are followed: which names no line has had so far.
+#[must_use]
+pub fn so_far(wanted: &Wanted, there: There<'_>) -> Vec<String> {
+    let wishes = wanted.wishes.iter();
+    let told = wishes.filter_map(|wish| name(wish, wanted.span, there, " so far"));
+    told.take(MOST_TOLD).collect()
+}
+
+/// That no line is of the component, pod or the like.
+fn name(wish: &Wish, span: Span, there: There<'_>, when: &str) -> Option<String> {
+    let Wish::Name {
+        what,
+        field,
+        typed,
+        filter,
+    } = wish
+    else {
+        return None;
+    };
+    if there.has(&within(span, filter)) != Some(false) {
+        return None;
+    }
+    let mut names = there.values(&span.filter(), field);
+    let list = (1..=FEW).contains(&names.len()).then(|| {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        format!("; there are some of {}", names.join(", "))
+    });
+    if *field == field::COMPONENT {
+        names.extend(component::ALL.map(str::to_owned));
+    }
+    names.remove(typed);
+    let meant = near(typed, &names).map(|name| format!("; did you mean {name}?"));
+    let meant = meant.or(list).unwrap_or_default();
+    Some(match (there.is_of_pods(), *what) {
+        (true, "pod") => format!("there is no pod {typed}{when}{meant}"),
+        (true, what) => format!("there is no pod of a {what} {typed}{meant}"),
+        (false, what) => format!("no line of a {what} {typed}{when}{meant}"),
+    })
+}
+
+/// What is said where no line that was found has a field.
+#[must_use]
+pub fn without(field: &str) -> String {
+    format!("no line that was found has a field {field}{}", meant_field(field))
+}
+
+fn meant_field(field: &str) -> String {
+    other_field(field).map_or_else(String::new, |name| format!("; did you mean {name}?"))
+}
+
+/// That no line has the field, or this value in it.
+fn condition(wish: &Wish, span: Span, there: There<'_>, when: &str) -> Option<String> {
+    let Wish::Condition { field, typed, filter } = wish else {
+        return None;
+    };
+    let exists = Filter::Exists(field.clone());
+    if there.has(&within(span, &exists)) == Some(false) {
+        return Some(format!("no line has a field {field}{when}{}", meant_field(field)));
+    }
+    if !is_known(field) {
+        // Other lines can have it, and their field is not indexed.
+        let meant = other_field(field)?;
+        return Some(format!(
+            "{field} is no field that every line can have; did you mean {meant}?"
+        ));
+    }
+    let Filter::Is(_, value) = filter else { return None };
+    let is_keyword = FIELDS
+        .iter()
+        .any(|known| known.name == field && known.kind == Kind::Keyword);
+    if !is_keyword || there.has(&within(span, filter)) != Some(false) {
+        return None;
+    }
+    let mut values = if field == field::LEVEL {
+        level::ALL.map(str::to_owned).into()
+    } else {
+        there.values(&span.filter(), field)
+    };
+    values.remove(value.text());
+    let meant = near(value.text(), &values).map(|name| format!("; did you mean {field}={name}?"));
+    Some(format!("no line has {typed}{when}{}", meant.unwrap_or_default()))
+}
+
+fn within(span: Span, filter: &Filter) -> Filter {
+    Filter::All(vec![span.filter(), filter.clone()])
+}
+
+fn near(typed: &str, names: &BTreeSet<String>) -> Option<String> {
+    let lower = typed.to_lowercase();
+    nearest(&lower, names.iter().map(String::as_str)).map(str::to_owned)
+}
+
+/// The field that was probably meant: one that ends so, or is written much like it.
+fn other_field(typed: &str) -> Option<String> {
+    let names = || {
+        FIELDS
+            .iter()
+            .map(|known| known.name)
+            .filter(|name| *name != typed)
+    };
+    let end = names().find(|name| name.strip_suffix(typed).is_some_and(|rest| rest.ends_with('.')));
+    end.or_else(|| nearest(&typed.to_lowercase(), names()))
+        .map(str::to_owned)
+}
+
+/// Whether the schema has a field, or an object, of this name.
+fn is_known(name: &str) -> bool {
+    let begins = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with('.'));
+    FIELDS.iter().any(|known| {
+        let is_open = matches!(known.kind, Kind::FlatObject | Kind::KeywordMap);
+        known.name == name || begins(known.name, name) || (is_open && begins(name, known.name))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_fields_are_known() {
+        for name in [
+            "level",
+            "photo.id",
+            "photo",
+            "fields.anything",
+            "fields",
+            "kubernetes.labels.tier",
+        ] {
+            assert!(is_known(name), "{name}");
+        }
+        for name in ["levl", "photo.idd", "phot", "fieldsx"] {
+            assert!(!is_known(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn which_field_was_meant() {
+        for (typed, meant) in [
+            ("levl", Some("level")),
+            ("Level", Some("level")),
+            ("status_code", Some("http.response.status_code")),
+            ("trace", Some("trace_id")),
+            ("zzz", None),
+        ] {
+            assert_eq!(other_field(typed).as_deref(), meant, "{typed}");
+        }
+    }
+}
