@@ -170,7 +170,8 @@ async fn a_line_that_is_found_late_is_not_missed() {
     // Taken after it, and shown before it.
     store.take(&[plain("early", 2.0)]).await;
     logq.wait_for("early");
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    // Longer than most rounds look back.
+    tokio::time::sleep(Duration::from_secs(25)).await;
     assert_eq!(logq.messages(), ["begin", "early"]);
     store.ask(Method::Post, "/logs-postgres/_refresh", None).await;
     logq.wait_for("late");

@@ -3,11 +3,14 @@
 //! OpenSearch stamps each line with its own clock when it takes it
 //! (`event.ingested`), and shows it with the next refresh of its stream, one
 //! second later at most, or more when it is busy. So a round asks for all that
-//! was taken since shortly before the round before it: [`OVERLAP`] is ten times
+//! was taken since shortly before the round before it: [`USUAL`] is ten times
 //! what a line usually needs from the stamp to being found, and leaves room for
-//! the nodes' clocks to differ. What was given is known by its id for as long
-//! as it can be found again. Both ends of that time are OpenSearch's clock:
-//! this machine's may be wrong.
+//! the nodes' clocks to differ. A bulk request may wait a minute for its shard
+//! after its lines were stamped (its `timeout`), while a node comes back; so
+//! from time to time a round looks back by [`LONGEST`], and to before an outage
+//! for as long after it. What was given is known by its id for as
+//! long as it can be found again. Both ends of that time are OpenSearch's
+//! clock: this machine's may be wrong.
 //!
 //! A round asks for ids first, and then for the lines whose ids are new: a
 //! quiet round is one small question, and no line is sent twice.
@@ -22,7 +25,11 @@ use std::time::{Duration, Instant};
 
 use schema::field;
 
-use self::{gaps::Gaps, outage::Outage, position::Position};
+use self::{
+    gaps::Gaps,
+    outage::Outage,
+    position::{Position, Reach},
+};
 use super::Store;
 use crate::{
     cli::Search,
@@ -34,7 +41,13 @@ use crate::{
 };
 
 /// Lines that were taken so long before the round before may still come.
-const OVERLAP: Duration = Duration::from_secs(10);
+const USUAL: Duration = Duration::from_secs(10);
+
+/// Some may come even later.
+const LONGEST: Duration = Duration::from_secs(90);
+
+/// So often they are looked for.
+const FAR_PAUSE: Duration = Duration::from_secs(10);
 
 /// Between two rounds at least. Together with the refresh it is what a line
 /// needs until it is given.
@@ -56,6 +69,8 @@ pub struct Follower {
     around: Option<usize>,
     known: Known,
     position: Position,
+    /// When a whole round looked far back.
+    far: Instant,
     gaps: Gaps,
     outage: Outage,
 }
@@ -73,6 +88,7 @@ impl Follower {
             around: context.is_wanted().then(|| context.before()),
             known: Known::default(),
             position: Position::default(),
+            far: Instant::now(),
             gaps: Gaps::default(),
         }
     }
@@ -168,6 +184,13 @@ impl Follower {
 
     /// Gives what has come since the round before.
     fn round(&mut self, sink: &Sink) -> Result<(), Stop> {
+        let begun = Instant::now();
+        let reach = if self.far.elapsed() < FAR_PAUSE {
+            Reach::Usual
+        } else {
+            Reach::Far
+        };
+        self.position.begin(reach);
         if self.outage.is_on() || self.gaps.is_due() {
             self.gaps.look(&self.store, &self.position)?;
             self.outage.over(sink)?;
@@ -197,6 +220,9 @@ impl Follower {
             sink.note(gap)?;
         }
         self.position.advance(pages.now());
+        if reach == Reach::Far {
+            self.far = begun;
+        }
         Ok(())
     }
 

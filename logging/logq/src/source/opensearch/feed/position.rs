@@ -1,16 +1,25 @@
 //! Up to where lines have been given, by OpenSearch's clock.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use line::Document;
 use schema::field;
 use serde_json::{Value, json};
 
-use super::{OVERLAP, recent::Hit};
+use super::{LONGEST, USUAL, recent::Hit};
 use crate::filter::{Comparison, Filter, Literal};
 
 /// Milliseconds since 1970, as OpenSearch has them in its index.
 pub type Millis = i64;
+
+/// How far back rounds look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// As far as lines usually need.
+    Usual,
+    /// As far as lines may need.
+    Far,
+}
 
 /// Up to where lines have been given.
 #[derive(Debug, Default)]
@@ -20,20 +29,39 @@ pub struct Position {
     /// When the last whole round was asked; none before the first, and where
     /// there was no stream yet.
     asked: Option<Millis>,
+    /// Far rounds look back to there, whatever the clock says, until then:
+    /// what waited through an outage was stamped before it.
+    held: Option<(Millis, Millis)>,
+    /// From when on this round looks.
+    from: Millis,
     /// What can be found again, and when it was taken.
     given: HashMap<String, Millis>,
 }
 
-const fn overlap() -> Millis {
-    // Ten seconds fit.
-    OVERLAP.as_millis() as Millis
+const fn millis(duration: Duration) -> Millis {
+    // Minutes fit.
+    duration.as_millis() as Millis
 }
 
 impl Position {
+    /// A round begins, that looks so far back.
+    pub fn begin(&mut self, reach: Reach) {
+        self.from = match reach {
+            Reach::Usual => self.asked.map_or(0, |asked| asked.saturating_sub(millis(USUAL))),
+            Reach::Far => self.far(),
+        };
+    }
+
+    fn far(&self) -> Millis {
+        let Some(asked) = self.asked else { return 0 };
+        let far = asked.saturating_sub(millis(LONGEST));
+        self.held.map_or(far, |(from, _)| from.min(far))
+    }
+
     /// From when on lines may be new.
     #[must_use]
-    pub fn from(&self) -> Millis {
-        self.asked.map_or(0, |asked| asked.saturating_sub(overlap()))
+    pub const fn from(&self) -> Millis {
+        self.from
     }
 
     /// The same as OpenSearch's query: lines that were taken since.
@@ -58,7 +86,7 @@ impl Position {
 
     /// This line is given.
     pub fn mark(&mut self, id: String, taken: Millis) {
-        if taken >= self.from() {
+        if taken >= self.far() {
             self.given.insert(id, taken);
         }
     }
@@ -73,11 +101,17 @@ impl Position {
     /// A round is whole that was asked then. What cannot be found again is
     /// forgotten.
     pub fn advance(&mut self, now: Option<Millis>) {
+        if let (Some(now), Some(asked)) = (now, self.asked) {
+            self.held = self.held.filter(|(_, until)| now <= *until);
+            if now.saturating_sub(asked) > millis(USUAL) {
+                self.held = Some((self.far(), now.saturating_add(millis(LONGEST))));
+            }
+        }
         // The clock may have been set back: what was given stays known.
         self.asked = self.asked.max(now);
         self.begun = self.begun.or(now);
-        let from = self.from();
-        self.given.retain(|_, taken| *taken >= from);
+        let far = self.far();
+        self.given.retain(|_, taken| *taken >= far);
     }
 
     /// Lines that were taken since the first round, and those of traces.
@@ -104,17 +138,47 @@ mod tests {
         }
     }
 
+    const MINUTE: Millis = 60_000;
+
+    fn from(position: &mut Position, reach: Reach) -> Millis {
+        position.begin(reach);
+        position.from()
+    }
+
     #[test]
     fn what_can_be_found_again_is_known_and_the_rest_forgotten() {
         let mut position = Position::default();
         position.mark("a".into(), 1_000);
         position.advance(Some(5_000));
-        assert_eq!(position.from(), 5_000 - overlap());
+        assert_eq!(from(&mut position, Reach::Usual), 5_000 - millis(USUAL));
+        assert_eq!(from(&mut position, Reach::Far), 5_000 - millis(LONGEST));
         let page = [hit("a"), hit("b")];
         assert_eq!(position.unknown(&page), [&page[1]]);
         position.mark("b".into(), 12_000);
-        position.advance(Some(20_000));
+        for seconds in (10..=95).step_by(5) {
+            position.advance(Some(seconds * 1_000));
+        }
         assert_eq!(position.unknown(&page), [&page[0]]);
+    }
+
+    #[test]
+    fn after_an_outage_it_is_looked_back_to_before_it_for_a_while() {
+        let mut position = Position::default();
+        position.advance(Some(10 * MINUTE));
+        position.mark("a".into(), 10 * MINUTE);
+        position.advance(Some(30 * MINUTE));
+        let before = 10 * MINUTE - millis(LONGEST);
+        assert_eq!(from(&mut position, Reach::Far), before);
+        assert_eq!(from(&mut position, Reach::Usual), 30 * MINUTE - millis(USUAL));
+        // A second one, within that time.
+        position.advance(Some(31 * MINUTE));
+        assert_eq!(from(&mut position, Reach::Far), before);
+        assert!(position.unknown(&[hit("a")]).is_empty());
+        for second in 0..200 {
+            position.advance(Some(31 * MINUTE + second * 1_000));
+        }
+        assert!(from(&mut position, Reach::Far) > 31 * MINUTE);
+        assert_eq!(position.unknown(&[hit("a")]).len(), 1);
     }
 
     #[test]

@@ -117,11 +117,11 @@ impl Store {
 
     /// Marks what can be found already.
     pub(super) fn prime(&self, filter: &Filter, position: &mut Position) -> Result<()> {
-        // What was taken within the overlap, as the first round would see it.
-        let overlap = format!("now-{}s", super::OVERLAP.as_secs());
+        // As far back as any round will see it.
+        let far = format!("now-{}s", super::LONGEST.as_secs());
         let mut recent = self.taken_since(
             filter,
-            json!({ "range": { field::EVENT_INGESTED: { "gte": overlap } } }),
+            json!({ "range": { field::EVENT_INGESTED: { "gte": far } } }),
         );
         while let Some(page) = recent.next(self)? {
             for hit in page {
