@@ -130,7 +130,7 @@ fn settings(config: &Config) -> Result<(Settings, Finding), Finding> {
 async fn opensearch(
     asked: &Doctor,
     settings: &Settings,
-    of_pods: Option<&BTreeMap<String, arrival::Pods>>,
+    of_pods: Option<&BTreeMap<arrival::Place, arrival::Pods>>,
     report: &mut Report,
 ) {
     const WHAT: &str = "OpenSearch";
@@ -179,7 +179,7 @@ async fn opensearch(
         Ok(findings) => found.extend(findings),
         Err(error) => found.push(unknown("retention", &error)),
     }
-    match arrival::day(&client).await {
+    match arrival::day(&client, now).await {
         Ok(day) => {
             found.extend(arrival::judge(&day, of_pods, now));
             found.push(arrival::clocks(&day));

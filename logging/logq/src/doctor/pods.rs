@@ -1,7 +1,10 @@
 //! What the cluster says: which pods there are, what they have written, what
 //! each Fluentd says of itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use schema::{component, label};
 use serde_json::Value;
@@ -10,6 +13,9 @@ use super::{arrival, cluster::here, finding::Finding, fluentd::Metrics, kubectl:
 
 /// So many pods are asked for their newest line.
 const MOST: usize = 50;
+
+/// Nor more when this has passed.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where Fluentd tells its metrics.
 const METRICS_PORT: u16 = 24_231;
@@ -29,6 +35,13 @@ pub struct Pod {
 impl Pod {
     fn full_name(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
+    }
+
+    fn place(&self) -> arrival::Place {
+        arrival::Place {
+            component: self.component.clone(),
+            namespace: self.namespace.clone(),
+        }
     }
 
     fn runs(&self) -> bool {
@@ -69,15 +82,16 @@ fn ours(pods: &[Pod]) -> impl Iterator<Item = &Pod> {
 }
 
 /// What the pods of our components have written last.
-pub async fn newest(kubectl: &Kubectl, pods: &[Pod]) -> BTreeMap<String, arrival::Pods> {
-    let mut all: BTreeMap<String, arrival::Pods> = BTreeMap::new();
+pub async fn newest(kubectl: &Kubectl, pods: &[Pod]) -> BTreeMap<arrival::Place, arrival::Pods> {
+    let mut all: BTreeMap<arrival::Place, arrival::Pods> = BTreeMap::new();
+    let begun = Instant::now();
     for (number, pod) in ours(pods).enumerate() {
-        let line = if number < MOST {
+        let line = if number < MOST && begun.elapsed() < PATIENCE {
             newest_of(kubectl, pod).await
         } else {
             Err(())
         };
-        let of_component = all.entry(pod.component.clone()).or_insert_with(|| arrival::Pods {
+        let of_component = all.entry(pod.place()).or_insert_with(|| arrival::Pods {
             asked: true,
             ..arrival::Pods::default()
         });
@@ -108,7 +122,7 @@ async fn newest_of(kubectl: &Kubectl, pod: &Pod) -> Result<Option<f64>, ()> {
         "--tail=1",
         "--namespace",
         &pod.namespace,
-        &pod.name,
+        &format!("pod/{}", pod.name),
     ];
     let lines = kubectl.run(&arguments).await.map_err(|_| ())?;
     Ok(newest_time(&String::from_utf8_lossy(&lines)))

@@ -3,9 +3,10 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    process::{Command, Output},
+    process::Command,
     sync::{Arc, Mutex},
     thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -53,15 +54,16 @@ fn opensearch(reply: impl Fn(&str, &Value) -> String + Send + Sync + 'static) ->
     url
 }
 
-fn logq(url: &str, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_logq"))
+fn command(url: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
+    command
         .args(arguments)
         .env("LOGQ_OPENSEARCH_URL", url)
         .env("LOGQ_SOURCE", "opensearch")
         .env("LOGQ_SINCE", "all")
-        .env("LOGQ_CONFIG", "")
-        .output()
-        .unwrap()
+        .env("LOGQ_KUBECTL", "/nowhere/kubectl")
+        .env("LOGQ_CONFIG", "");
+    command
 }
 
 #[test]
@@ -98,7 +100,9 @@ fn lines_that_are_too_long_for_a_page_come_in_smaller_ones() {
         }
         answer(200, &page)
     });
-    let output = logq(&url, &["--fields", "message", "-o", "raw"]);
+    let output = command(&url, &["--fields", "message", "-o", "raw"])
+        .output()
+        .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{errors}");
     let shown = String::from_utf8_lossy(&output.stdout);
@@ -109,4 +113,112 @@ fn lines_that_are_too_long_for_a_page_come_in_smaller_ones() {
     assert!(numbers.eq(expected), "{errors}");
     let sizes = sizes.lock().unwrap();
     assert!(sizes.len() < 30, "{}: {sizes:?}", sizes.len());
+}
+
+/// Begins an answer of so many bytes, and goes on with what `more` gives.
+fn raw(
+    head: &str,
+    more: impl FnMut(&mut TcpStream) -> std::io::Result<()> + Send + Clone + 'static,
+) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let head = head.to_owned();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let head = head.clone();
+            let mut more = more.clone();
+            thread::spawn(move || {
+                let mut buffer = [0; 65_536];
+                let _ = stream.read(&mut buffer);
+                let _ = stream.write_all(head.as_bytes());
+                while more(&mut stream).is_ok() {}
+            });
+        }
+    });
+    url
+}
+
+/// What logq says of it, whatever is asked for: an error, in time, of which a terminal does nothing.
+fn is_told(name: &str, url: &str) -> Vec<String> {
+    let asked: [&[&str]; 6] = [
+        &["--trace", "4bf92f3577b34da6a3ce929d0e0e4736"],
+        &["--stats"],
+        &["-F"],
+        &["-n", "a", "--photo", "17", "--with-all"],
+        &["--source", "both", "--kube-context", "none"],
+        &["doctor"],
+    ];
+    let told = asked.iter().map(|arguments| {
+        let begun = Instant::now();
+        let mut command = command(url, arguments);
+        let output = command.env("LOGQ_OPENSEARCH_TIMEOUT", "1").output().unwrap();
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        let code = output.status.code();
+        let is_right = code == Some(2) || arguments[0] == "doctor" && code == Some(1);
+        assert!(is_right, "{name} {arguments:?}: {code:?} {said}");
+        assert!(begun.elapsed() < Duration::from_secs(30), "{name} {arguments:?}");
+        let acts = |c: char| c.is_control() && c != '\n';
+        assert!(
+            !said.contains(acts) && !said.contains("panicked"),
+            "{name} {arguments:?}: {said:?}"
+        );
+        said
+    });
+    told.collect()
+}
+
+#[test]
+fn whatever_answers_in_its_place_is_told_and_ends() {
+    let is = |name: &str, url: String, part: &str| {
+        for said in is_told(name, &url) {
+            assert!(said.contains(part), "{name}: {part} is missing in {said}");
+        }
+    };
+    let always = |text: String| opensearch(move |_, _| text.clone());
+    let escape = r#"{"error":{"type":"x\u001b[2J","reason":"no\u001b]0;x\u0007 memory"},"status":1}"#;
+    is(
+        "garbage",
+        always("\u{1b}]0;x\u{7}\r\n\r\n".to_owned()),
+        "OpenSearch at http",
+    );
+    is(
+        "a page",
+        always(answer(200, "<html>\u{1b}[2J")),
+        "does not answer as OpenSearch does",
+    );
+    for json in [
+        "[]",
+        "null",
+        "17",
+        r#"{"pit_id":1,"hits":{"hits":1}}"#,
+        &"[".repeat(100_000),
+    ] {
+        is(
+            json,
+            always(answer(200, json)),
+            "does not answer as OpenSearch does",
+        );
+    }
+    is(
+        "half",
+        always(answer(200, "{\"pit").replace("content-length: 5", "content-length: 50")),
+        "OpenSearch at http",
+    );
+    is("busy", always(answer(429, escape)), "too busy");
+    is("broken", always(answer(500, escape)), "(500)");
+    is("rejected", always(answer(400, escape)), "(400");
+    is("forbidden", always(answer(403, escape)), "(403)");
+    let slow = raw("HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n", |stream| {
+        thread::sleep(Duration::from_millis(50));
+        stream.write_all(b" ")
+    });
+    is("slow", slow, "did not answer within 1s");
+    let endless = raw(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+        |stream| {
+            thread::sleep(Duration::from_millis(20));
+            stream.write_all(format!("100000\r\n{}\r\n", " ".repeat(1 << 20)).as_bytes())
+        },
+    );
+    is("endless", endless, "did not answer within 1s");
 }

@@ -24,13 +24,24 @@ fn ago(seconds: i64) -> String {
 fn line(component: &str, seconds: i64, more: Value) -> (String, String, String) {
     let mut line = json!({
         "@timestamp": ago(seconds), "message": "x", "component": component,
-        "kubernetes": { "node": "node-1", "labels": { "irmgard_dev/uses-database": "postgres" } },
+        "kubernetes": { "namespace": "photos", "node": "node-1", "labels": { "irmgard_dev/uses-database": "postgres" } },
     });
-    if let (Some(line), Value::Object(more)) = (line.as_object_mut(), more) {
-        line.extend(more);
+    for (name, value) in more.as_object().into_iter().flatten() {
+        match (line.get_mut(name).and_then(Value::as_object_mut), value) {
+            (Some(own), Value::Object(more)) => own.extend(more.clone()),
+            _ => line[name] = value.clone(),
+        }
     }
     let id = format!("{component}-{seconds}-{}", line["tags"]);
     (format!("logs-{component}"), id, line.to_string())
+}
+
+/// The same, which came at once.
+fn came(component: &str, seconds: i64, more: Value) -> (String, String, String) {
+    let (stream, id, text) = line(component, seconds, more);
+    let mut line: Value = serde_json::from_str(&text).unwrap();
+    line["event"] = json!({ "id": id, "ingested": ago(seconds) });
+    (stream, id, line.to_string())
 }
 
 /// OpenSearch with all that should be there, and lines that have just come.
@@ -193,6 +204,8 @@ async fn lines_that_do_not_come_are_late_or_from_the_future_are_told() {
         return;
     };
     store.bootstrap().await;
+    // There was an OpenSearch before these were written.
+    store.came(&[came("rabbitmq", 3_600, json!({}))]).await;
     let ahead = json!({ "kubernetes": { "node": "node-2" } });
     let lines = [
         line("irmgard", 20, json!({})),
@@ -216,9 +229,9 @@ async fn lines_that_do_not_come_are_late_or_from_the_future_are_told() {
         found,
         [
             "warn: lines of anonymizer: none has come in 24 h",
-            "warn: lines of irmgard: TIME late in the middle, TIME at worst, of 1 line in TIME",
+            "warn: lines of irmgard: TIME late in the middle, TIME at worst, of 1 line",
             "warn: lines of postgres: none has come in 24 h",
-            "fail: lines of shop: TIME late in the middle, TIME at worst, of 1 line in TIME",
+            "fail: lines of shop: TIME late in the middle, TIME at worst, of 1 line",
             "warn: clocks of the nodes: node-2 is TIME ahead of OpenSearch",
             "warn: tagged lines: cut: 1 of object-store; scrubbed: 1 of object-store",
         ]
@@ -245,13 +258,104 @@ async fn lines_that_do_not_come_are_late_or_from_the_future_are_told() {
     );
 }
 
+/// The demonstration's first minute: what was written while OpenSearch started comes when it is there.
+#[tokio::test]
+async fn a_fresh_stack_is_well() {
+    let Some(store) = Store::empty(WHAT).await else {
+        return;
+    };
+    store.bootstrap().await;
+    let uses = |queue: &str| {
+        json!({ "kubernetes": { "labels": { "irmgard_dev/uses-database": "postgres",
+        "irmgard_dev/uses-queue": queue, "irmgard_dev/uses-store": "object-store" } } })
+    };
+    let lines = [
+        line("irmgard", 40, uses("rabbitmq")),
+        line("anonymizer", 39, uses("rabbitmq")),
+        line("postgres", 45, json!({})),
+        line("rabbitmq", 50, json!({})),
+    ];
+    store.create(&lines).await;
+    assert_eq!(wrong(&mut doctor(&store, &[])), (Some(0), Vec::new()));
+}
+
+#[tokio::test]
+async fn who_has_nothing_to_say_is_idle_and_who_always_had_is_missed() {
+    let Some(store) = Store::empty(WHAT).await else {
+        return;
+    };
+    store.bootstrap().await;
+    let every_minute = |name: &'static str, until: i64| {
+        let minutes = (until..until + 40).map(move |minute| came(name, 60 * minute, json!({})));
+        minutes.collect::<Vec<_>>()
+    };
+    let uses = json!({ "kubernetes": { "labels": { "irmgard_dev/uses-database": "postgres",
+        "irmgard_dev/uses-queue": "rabbitmq" } } });
+    let mut lines = [
+        every_minute("postgres", 10),
+        every_minute("opensearch", 0),
+        // Bursts, as photos come.
+        vec![came("irmgard", 2_000, uses.clone()), came("irmgard", 1_990, uses)],
+        vec![
+            came("anonymizer", 1_995, json!({})),
+            came("anonymizer", 600, json!({})),
+        ],
+        vec![came("rabbitmq", 2_400, json!({}))],
+    ]
+    .concat();
+    store.came(&lines).await;
+    let (code, found) = wrong(&mut doctor(&store, &[]));
+    assert_eq!(
+        (code, found.as_slice()),
+        (
+            Some(1),
+            ["warn: lines of postgres: the newest 10 m ago, and never that long before: it came at least every 1 m for 39 m"
+                .to_owned()]
+            .as_slice()
+        )
+    );
+
+    // The same judgement for who asks for lines.
+    let told = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_logq"))
+            .args(arguments)
+            .args(["--source", "auto", "--since", "1h"])
+            .env("LOGQ_CONFIG", "")
+            .env("LOGQ_OPENSEARCH_URL", store.url())
+            .output()
+            .unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for idle in ["irmgard", "anonymizer", "rabbitmq", "opensearch"] {
+        assert_eq!(told(&["-c", idle]), "", "{idle}");
+    }
+    let missed = told(&["-c", "irmgard", "--with-db"]);
+    assert!(
+        missed.starts_with("logq: the view may be stale: the newest line of postgres came 10 min ago. "),
+        "{missed}"
+    );
+
+    // Nothing comes at all: nobody is idle.
+    store.ask(Method::Delete, "/_data_stream/logs-*", None).await;
+    store.bootstrap().await;
+    lines.retain(|(stream, ..)| stream != "logs-opensearch");
+    store.came(&lines).await;
+    let (_, found) = wrong(&mut doctor(&store, &[]));
+    assert_eq!(found.len(), 4, "{found:#?}");
+    let nothing = told(&["-c", "anonymizer"]);
+    assert!(
+        nothing.contains("the newest line of anonymizer came 10 min ago"),
+        "{nothing}"
+    );
+}
+
 /// A stand-in for kubectl: a cluster of two nodes, whose irmgard has written a
 /// line two minutes ago, and whose Fluentd on the first node is well.
 const KUBECTL: &str = r#"#!/bin/sh
 case "$*" in
 "get pods"*) cat "$0.pods" ;;
 "get --raw /api/v1/namespaces/photos/pods/fluentd-x:24231/proxy/metrics") cat "$0.metrics" ;;
-"logs "*" photos irmgard-a") cat "$0.irmgard" ;;
+"logs "*" photos pod/irmgard-a") cat "$0.irmgard" ;;
 "logs "*) ;;
 *) echo "unknown: $*" >&2; exit 1 ;;
 esac

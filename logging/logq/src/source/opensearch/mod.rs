@@ -3,6 +3,7 @@
 mod counted;
 mod feed;
 mod pages;
+mod rhythm;
 
 use std::{
     io::{self, Write},
@@ -18,10 +19,11 @@ pub use self::{
     counted::can_count,
     feed::Follower,
     pages::{Lines, page},
+    rhythm::Rhythm,
 };
 use super::Order;
 use crate::{
-    filter::{Comparison, Filter, Glob, Literal, Query, push},
+    filter::{Comparison, Filter, Literal, Query, push},
     opensearch::{Client, Method, Result},
     plan::{Known, Wanted},
 };
@@ -171,33 +173,23 @@ impl Store {
         Ok(known)
     }
 
-    /// The components of these lines that have one since then.
+    /// The components of these lines of which one has come since then.
     ///
     /// # Errors
     /// Every error of [`Client::ask`].
     pub fn components_since(&self, place: &Filter, since: Time) -> Result<Vec<String>> {
         let since = Literal::new(&since.to_string());
-        let recent = Filter::Compare(field::TIMESTAMP.to_owned(), Comparison::AtLeast, since);
+        let recent = Filter::Compare(field::EVENT_INGESTED.to_owned(), Comparison::AtLeast, since);
         self.values(&Filter::All(vec![place.clone(), recent]), field::COMPONENT)
     }
 
-    /// When the newest of these lines was written, of these components.
+    /// When these lines have come, and the time by OpenSearch's clock; none where none has in a day.
     ///
     /// # Errors
     /// Every error of [`Client::ask`].
-    pub fn newest(&self, place: &Filter, component: Option<&Glob>) -> Result<Option<Time>> {
-        let of = component.map(|glob| Filter::Glob(field::COMPONENT.to_owned(), glob.clone()));
-        let filter = Filter::All([place.clone()].into_iter().chain(of).collect());
-        let mut body = page(&filter, Order::Backward);
-        body["size"] = json!(1);
-        body["sort"] = json!([pages::by_time(Order::Backward)]);
-        body["_source"] = json!([field::TIMESTAMP]);
-        let path = format!("/{}/_search", streams());
-        let what = "give the newest line";
-        let answer = self.ask(what, Method::Post, &path, &AVAILABLE, Some(&body))?;
-        let newest = answer.pointer("/hits/hits/0/_source");
-        let time = newest.and_then(|source| source.get(field::TIMESTAMP)?.as_str());
-        Ok(time.and_then(Time::parse))
+    pub fn rhythm(&self, filter: &Filter) -> Result<Option<(Rhythm, f64)>> {
+        let query = push(filter).upper.into_dsl();
+        self.runtime.block_on(Rhythm::ask(&self.client, query))
     }
 
     /// The values that a keyword has in the lines of a filter.

@@ -1,0 +1,137 @@
+//! Whether a component that is silent is idle or cut off: by how it has been silent before.
+//!
+//! The one place of this judgement. Lines alone do not tell a program that has nothing to say from one that is gone; but one
+//! that has come every minute for a while, and then not for several times its longest silence, is missed.
+
+use schema::field;
+use serde_json::{Value, json};
+
+use super::{AVAILABLE, streams};
+use crate::opensearch::{Client, Method, Result};
+
+/// How far back one looks.
+const SPAN: &str = "now-24h";
+
+/// Steps in which is seen when lines came, seconds.
+const STEP: f64 = 60.0;
+
+/// How long lines must have come until a rhythm is known, seconds.
+const KNOWN: f64 = 600.0;
+
+/// So many times its longest silence is a component given.
+const TIMES: f64 = 3.0;
+
+/// When lines of the last day came, by OpenSearch's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rhythm {
+    /// When the newest came, seconds since 1970.
+    pub newest: f64,
+    /// The longest time between two of them, seconds, in whole minutes.
+    pub longest: f64,
+    /// From the first to the newest, seconds.
+    pub span: f64,
+}
+
+impl Rhythm {
+    /// That of the lines that a query finds, and the time by OpenSearch's clock; none where no line has come in a day.
+    ///
+    /// # Errors
+    /// Every error of [`Client::ask`].
+    pub async fn ask(client: &Client, query: Value) -> Result<Option<(Self, f64)>> {
+        let since = |since: &str| json!({ "range": { field::EVENT_INGESTED: { "gte": since } } });
+        let taken = field::EVENT_INGESTED;
+        let body = json!({
+            "size": 0,
+            "track_total_hits": false,
+            "query": { "bool": { "filter": [since(SPAN), query] } },
+            "aggs": {
+                "minutes": { "date_histogram": { "field": taken, "fixed_interval": "1m", "min_doc_count": 1 } },
+                "newest": { "max": { "field": taken } },
+                "now": { "date_range": { "field": taken, "ranges": [{ "from": "now" }] } },
+            },
+        });
+        let path = format!("/{}/_search", streams());
+        let what = "say when lines have come";
+        let answer = client
+            .ask(what, Method::Post, &path, &AVAILABLE, Some(&body))
+            .await?;
+        Ok(Self::read(&answer))
+    }
+
+    fn read(answer: &Value) -> Option<(Self, f64)> {
+        let seconds = |value: &Value| Some(value.as_f64()? / 1_000.0);
+        let minutes = answer.pointer("/aggregations/minutes/buckets")?.as_array()?;
+        let rhythm = Self::of(minutes.iter().filter_map(|minute| seconds(minute.get("key")?)))?;
+        let newest = seconds(answer.pointer("/aggregations/newest/value")?)?;
+        let now = seconds(answer.pointer("/aggregations/now/buckets/0/from")?)?;
+        Some((Self { newest, ..rhythm }, now))
+    }
+
+    /// Of the minutes in which lines came, in their order.
+    fn of(minutes: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut minutes = minutes.into_iter();
+        let first = minutes.next()?;
+        let mut rhythm = Self {
+            newest: first,
+            ..Self::default()
+        };
+        for minute in minutes {
+            rhythm.longest = rhythm.longest.max(minute - rhythm.newest);
+            rhythm.newest = minute;
+        }
+        rhythm.span = rhythm.newest - first;
+        Some(rhythm)
+    }
+
+    /// Whether it is known.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.span >= KNOWN && self.span >= TIMES * self.longest
+    }
+
+    /// Whether lines are missed at this time, seconds since 1970, that come as they came before.
+    #[must_use]
+    pub fn is_broken(&self, now: f64) -> bool {
+        self.is_known() && now - self.newest > TIMES * self.longest.max(STEP)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every so many minutes, until so many minutes ago.
+    fn every(minutes: u32, until: u32) -> Rhythm {
+        let times = (until..1_440).rev().step_by(minutes as usize);
+        Rhythm::of(times.map(|ago| 100_000.0 - 60.0 * f64::from(ago))).unwrap()
+    }
+
+    #[test]
+    fn who_was_never_silent_for_so_long_is_missed() {
+        for (step, silent, broken) in [
+            (1, 2, false),
+            (1, 4, true),
+            (5, 10, false),
+            (5, 20, true),
+            (120, 300, false),
+            (120, 600, true),
+        ] {
+            let rhythm = every(step, 0);
+            let now = rhythm.newest + 60.0 * f64::from(silent);
+            assert_eq!(rhythm.is_broken(now), broken, "{step} {silent}");
+        }
+    }
+
+    #[test]
+    fn a_burst_is_no_rhythm() {
+        let burst = Rhythm::of([0.0, 60.0, 120.0]).unwrap();
+        assert!(!burst.is_broken(86_400.0));
+        // Nor are two, an hour apart.
+        let two = Rhythm::of([0.0, 60.0, 3_600.0, 3_660.0]).unwrap();
+        assert!(!two.is_broken(86_400.0));
+        assert_eq!(Rhythm::of([]), None);
+        // An hour of work is, and so is one after a night.
+        let hour = Rhythm::of((0..60).map(|minute| 60.0 * f64::from(minute))).unwrap();
+        assert!(hour.is_broken(hour.newest + 400.0));
+    }
+}
