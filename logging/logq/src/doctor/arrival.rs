@@ -380,14 +380,23 @@ impl Looked<'_> {
     fn missing(&self) -> Option<Finding> {
         let (written, pod) = self.pods?.newest.as_ref()?;
         let now = self.now;
-        let arrived = self.seen.map_or(0.0, |seen| seen.written.max(seen.stored));
+        let arrived = self.seen.map_or(0.0, |seen| match seen.written {
+            // A line from the future says nothing of those that were written since.
+            written if written > now + SAME_SECONDS => seen.stored,
+            written => written.max(seen.stored),
+        });
         // What has just been written is still on its way.
         if now - written <= TOO_LATE_SECONDS || written - arrived <= SAME_SECONDS {
             return None;
         }
         let newest = self.seen.map_or_else(
             || "none has come in 24 h".to_owned(),
-            |seen| format!("the newest that has come is {} old", seconds(now - seen.written)),
+            |seen| {
+                format!(
+                    "the newest that has come is {} old",
+                    seconds((now - seen.written).max(0.0))
+                )
+            },
         );
         Some(Finding::fail(
             &self.title,

@@ -217,6 +217,18 @@ fn what_pods_have_written_must_have_come() {
         let found = judge(day, Some(&pods(written)), NOW);
         assert_eq!((found[0].state, found[0].detail.as_str()), (state, detail));
     }
+    // One line from the future does not hide it.
+    let mut future = quiet;
+    let irmgard = place("irmgard");
+    future.components.get_mut(&irmgard).unwrap().written = NOW * 1_000.0;
+    let found = judge(&future, Some(&pods(120.0)), NOW);
+    assert_eq!(
+        (found[0].state, found[0].detail.as_str()),
+        (
+            State::Fail,
+            "photos/irmgard-a wrote a line 2 m ago, and the newest that has come is 0 s old"
+        )
+    );
     let silent = BTreeMap::from([(
         place("rabbitmq"),
         Pods {
