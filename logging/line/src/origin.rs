@@ -145,7 +145,11 @@ fn block(place: &Place, metadata: &Metadata) -> Map<String, Value> {
 
 /// The pods of a cluster, as `kubectl get pods -A -o json` tells them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pods(BTreeMap<(String, String), Metadata>);
+pub struct Pods {
+    /// By namespace and name.
+    known: BTreeMap<(String, String), Metadata>,
+    strange: usize,
+}
 
 /// Why a list of pods could not be read.
 #[derive(Debug, Error)]
@@ -159,7 +163,7 @@ pub enum PodsError {
 }
 
 impl Pods {
-    /// Reads a `PodList`. Items without a namespace or a name are left out.
+    /// Reads a `PodList`. Items without a namespace or a name are left out: see [`Self::strange`].
     ///
     /// # Errors
     ///
@@ -170,13 +174,21 @@ impl Pods {
             .get("items")
             .and_then(Value::as_array)
             .ok_or(PodsError::NoItems)?;
-        Ok(Self(items.iter().filter_map(pod).collect()))
+        let known: BTreeMap<_, _> = items.iter().filter_map(pod).collect();
+        let strange = items.iter().filter(|item| pod(item).is_none()).count();
+        Ok(Self { known, strange })
+    }
+
+    /// How many items of the list are no pods.
+    #[must_use]
+    pub const fn strange(&self) -> usize {
+        self.strange
     }
 
     /// What is known of a pod.
     #[must_use]
     pub fn get(&self, namespace: &str, pod: &str) -> Option<&Metadata> {
-        self.0.get(&(namespace.to_owned(), pod.to_owned()))
+        self.known.get(&(namespace.to_owned(), pod.to_owned()))
     }
 
     /// A container's origin: with labels and node if the pod is in the list.
@@ -192,7 +204,7 @@ impl Pods {
 
     /// Each pod's namespace and name, with what is known of it.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &Metadata)> {
-        self.0
+        self.known
             .iter()
             .map(|((namespace, pod), metadata)| (namespace.as_str(), pod.as_str(), metadata))
     }
@@ -292,6 +304,7 @@ mod tests {
     #[test]
     fn what_else_is_known_of_each() {
         let pods = Pods::read(LIST.as_bytes()).unwrap();
+        assert_eq!(pods.strange(), 2);
         let known: Vec<_> = pods
             .iter()
             .map(|(_, pod, metadata)| (pod, metadata.uid.as_deref(), metadata.containers.join(" ")))

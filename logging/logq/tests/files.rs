@@ -636,6 +636,16 @@ fn what_can_be_read_is_shown_where_something_cannot() {
         assert!(shown.contains("readable") || arguments == ["--stats"], "{shown}");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
+    let strange = r#"{"items":[{"metadata":{"name":"x"}},5]}"#;
+    fs::write(folder.path().join("pods.json"), strange).unwrap();
+    let output = logq(&[], folder.path()).output().unwrap();
+    let errors = text(&output.stderr);
+    assert_eq!(
+        errors.matches("pods.json: 2 of its items have no name").count(),
+        1,
+        "{errors}"
+    );
+    assert!(text(&output.stdout).contains("readable"));
     let link = folder.path().join("link.log");
     std::os::unix::fs::symlink("gone.log", &link).unwrap();
     let output = logq(&[], &link).output().unwrap();

@@ -57,7 +57,7 @@ async fn look(asked: &Doctor, config: &Config) -> Report {
     let mut report = Report::default();
     let cluster = cluster_pods(asked).await;
     let of_pods = match &cluster {
-        Ok((kubectl, pods)) => Some(pods::newest(kubectl, pods).await),
+        Ok((kubectl, (pods, _))) => Some(pods::newest(kubectl, pods).await),
         Err(_) => None,
     };
     match settings(config) {
@@ -71,10 +71,8 @@ async fn look(asked: &Doctor, config: &Config) -> Report {
         report.findings.extend(fluentd::at(url).await);
     }
     match &cluster {
-        Ok((kubectl, pods)) => {
-            report
-                .findings
-                .push(Finding::ok("kubectl", format!("{} pods", pods.len())));
+        Ok((kubectl, (pods, strange))) => {
+            report.findings.push(pods::listed(pods.len(), *strange));
             report.findings.push(pods::on_each_node(pods));
             if asked.fluentd.is_empty() {
                 report.findings.extend(pods::fluentds(kubectl, pods).await);
@@ -98,7 +96,7 @@ async fn look(asked: &Doctor, config: &Config) -> Report {
     report
 }
 
-async fn cluster_pods(asked: &Doctor) -> Result<(Kubectl, Vec<Pod>), String> {
+async fn cluster_pods(asked: &Doctor) -> Result<(Kubectl, (Vec<Pod>, usize)), String> {
     let kubectl = Kubectl(asked.kubectl.clone());
     let json = kubectl
         .run(&[

@@ -49,12 +49,27 @@ impl Pod {
     }
 }
 
-/// The pods of a list that `kubectl get pods -o json` has printed.
-pub fn read(json: &[u8]) -> Result<Vec<Pod>, String> {
+/// The pods of a list that `kubectl get pods -o json` has printed, and how many of its items are none.
+pub fn read(json: &[u8]) -> Result<(Vec<Pod>, usize), String> {
     let list: Value = serde_json::from_slice(json).map_err(|error| error.to_string())?;
     let items = list.get("items").and_then(Value::as_array);
     let items = items.ok_or("it has no items")?;
-    Ok(items.iter().filter_map(pod).collect())
+    let pods: Vec<Pod> = items.iter().filter_map(pod).collect();
+    let strange = items.len() - pods.len();
+    Ok((pods, strange))
+}
+
+/// What is found of that list.
+pub fn listed(pods: usize, strange: usize) -> Finding {
+    let detail = format!("{pods} pods");
+    if strange == 0 {
+        return Finding::ok("kubectl", detail);
+    }
+    Finding::warn(
+        "kubectl",
+        format!("{detail}; {strange} of its items have no name, namespace or container, and are left out"),
+        "kubectl get pods --all-namespaces --output=json shows them",
+    )
 }
 
 fn pod(item: &Value) -> Option<Pod> {
@@ -226,7 +241,8 @@ mod tests {
                 })
             })
             .collect();
-        read(json!({ "items": items }).to_string().as_bytes()).unwrap()
+        let read = read(json!({ "items": items }).to_string().as_bytes());
+        read.unwrap().0
     }
 
     #[test]

@@ -256,3 +256,26 @@ fn what_would_be_asked_is_explained() {
     let program = stand_in().display().to_string();
     insta::assert_snapshot!("explain", text(&output.stdout).replace(&program, "kubectl"));
 }
+
+#[test]
+fn what_is_no_pod_is_counted_and_said_once() {
+    let pods = Pods::of_the_world();
+    let path = pods.path("pods.json");
+    let mut list: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let items = list["items"].as_array_mut().unwrap();
+    items.extend([
+        serde_json::json!({}),
+        serde_json::json!({ "metadata": { "name": "x" } }),
+    ]);
+    std::fs::write(&path, list.to_string()).unwrap();
+    for arguments in [["-c", "irmgard"].as_slice(), &["--photo", "17"]] {
+        let output = pods.logq(arguments).output().unwrap();
+        let errors = text(&output.stderr);
+        assert_eq!(
+            errors.matches("2 of what kubectl lists has no name").count(),
+            1,
+            "{errors}"
+        );
+        assert_eq!(output.status.code(), Some(0), "{errors}");
+    }
+}

@@ -71,7 +71,14 @@ pub fn find(paths: &[PathBuf]) -> Result<Behind, FileError> {
             continue;
         }
         match known_pods(path) {
-            Ok(known) => pods = known.unwrap_or(pods),
+            Ok(Some((path, known))) => {
+                if known.strange() > 0 {
+                    let many = known.strange();
+                    behind.troubles.push(FileError::NoPods { path, many });
+                }
+                pods = known;
+            }
+            Ok(None) => {}
             Err(error) => behind.troubles.push(error),
         }
         let before = behind.troubles.len();
@@ -120,13 +127,14 @@ pub(super) fn pods_files(folder: &Path) -> [PathBuf; 2] {
 }
 
 /// The list of pods in a folder, or beside it.
-fn known_pods(folder: &Path) -> Result<Option<Pods>, FileError> {
+fn known_pods(folder: &Path) -> Result<Option<(PathBuf, Pods)>, FileError> {
     for path in pods_files(folder) {
         match fs::read(&path) {
             Ok(json) => {
-                return Pods::read(&json)
-                    .map(Some)
-                    .map_err(|error| FileError::Pods { path, error });
+                return match Pods::read(&json) {
+                    Ok(pods) => Ok(Some((path, pods))),
+                    Err(error) => Err(FileError::Pods { path, error }),
+                };
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(FileError::Io { path, error }),

@@ -52,6 +52,14 @@ pub enum FileError {
     /// A defect of this program.
     #[error("a thread that reads lines has failed")]
     Thread,
+    /// Items of a list of pods that are none.
+    #[error("{path}: {many} of its items have no name or no namespace: they are no pods, and left out")]
+    NoPods {
+        /// The file.
+        path: PathBuf,
+        /// So many.
+        many: usize,
+    },
     /// A list of pods that is none.
     #[error("{path}: {error}")]
     Pods {
@@ -71,7 +79,10 @@ impl FileError {
     /// What cannot be read.
     fn path(&self) -> Option<&Path> {
         match self {
-            Self::Io { path, .. } | Self::Empty(path) | Self::Pods { path, .. } => Some(path),
+            Self::Io { path, .. }
+            | Self::Empty(path)
+            | Self::Pods { path, .. }
+            | Self::NoPods { path, .. } => Some(path),
             Self::Thread => None,
         }
     }

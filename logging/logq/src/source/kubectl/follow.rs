@@ -270,7 +270,7 @@ impl Follower {
             }
         };
         match listed {
-            Ok(containers) => self.pods.containers = containers,
+            Ok((containers, _)) => self.pods.containers = containers,
             Err(error) => {
                 self.blind = true;
                 return self.told.tell(format!("new pods are not seen: {error}"), sink);

@@ -67,12 +67,16 @@ impl Kubectl {
     /// # Errors
     /// [`Error`].
     pub fn new(program: Program, scope: Scope) -> Result<Self, Error> {
+        let (containers, strange) = listed(&program, &scope)?;
+        let note = (strange > 0).then(|| {
+            format!("{strange} of what kubectl lists has no name or no namespace: no pods, and not asked")
+        });
         Ok(Self {
-            containers: listed(&program, &scope)?,
+            containers,
             program,
             scope,
             missing: Mutex::default(),
-            notes: Mutex::default(),
+            notes: Mutex::new(note.into_iter().collect()),
         })
     }
 
@@ -193,13 +197,15 @@ impl Kubectl {
     }
 }
 
-/// The containers that there are now.
-fn listed(program: &Program, scope: &Scope) -> Result<Vec<Container>, Error> {
-    let mut containers = Vec::new();
+/// The containers that there are now, and how many of what is listed are no pods.
+fn listed(program: &Program, scope: &Scope) -> Result<(Vec<Container>, usize), Error> {
+    let mut all = (Vec::new(), 0);
     for list in program.lists(scope) {
-        containers.extend(pods::read(&program.list(&list)?)?);
+        let (containers, strange) = pods::read(&program.list(&list)?)?;
+        all.0.extend(containers);
+        all.1 += strange;
     }
-    Ok(containers)
+    Ok(all)
 }
 
 /// One container's lines.

@@ -61,11 +61,11 @@ fn is_of_pod(name: &str) -> bool {
     name == schema::field::COMPONENT || name == "kubernetes" || name.starts_with("kubernetes.")
 }
 
-/// The containers in a list that `kubectl get pods -o json` has printed.
+/// The containers in a list that `kubectl get pods -o json` has printed, and how many of its items are no pods.
 ///
 /// # Errors
 /// [`Error::Strange`] when it is none.
-pub fn read(json: &[u8]) -> Result<Vec<Container>, Error> {
+pub fn read(json: &[u8]) -> Result<(Vec<Container>, usize), Error> {
     let strange = |reason: String| Error::Strange { reason };
     let pods = Pods::read(json).map_err(|error| strange(error.to_string()))?;
     let list: Value = serde_json::from_slice(json).map_err(|error| strange(error.to_string()))?;
@@ -103,7 +103,7 @@ pub fn read(json: &[u8]) -> Result<Vec<Container>, Error> {
             });
         }
     }
-    Ok(containers)
+    Ok((containers, pods.strange()))
 }
 
 type States<'a> = BTreeMap<(&'a str, &'a str, &'a str), Now>;

@@ -17,7 +17,7 @@ mod tests;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
@@ -73,8 +73,8 @@ pub struct Tail {
     troubles: Vec<FileError>,
     /// What cannot be read and was told.
     told: BTreeSet<PathBuf>,
-    /// What could not be looked at the last time: files, and folders with all that is in them.
-    unread: BTreeSet<PathBuf>,
+    /// What could not be looked at the last time, and why: files, and folders with all that is in them.
+    unread: BTreeMap<PathBuf, String>,
 }
 
 impl Tail {
@@ -101,7 +101,7 @@ impl Tail {
             turn: 0,
             troubles: Vec::new(),
             told: BTreeSet::new(),
-            unread: BTreeSet::new(),
+            unread: BTreeMap::new(),
         };
         let at_end = matches!(start, Start::End);
         if let Start::At(positions) = start {
@@ -110,6 +110,7 @@ impl Tail {
         tail.look(Duration::ZERO);
         let is_whole = |error: &mut FileError| match error {
             FileError::Io { path, .. } => paths.contains(path),
+            FileError::NoPods { .. } => false,
             _ => true,
         };
         if let Some(error) = tail.troubles.extract_if(.., is_whole).next() {
@@ -197,14 +198,19 @@ impl Tail {
         for path in &self.paths {
             self.known.look(path, &mut seen, &mut troubles);
         }
-        let unread = troubles.iter().filter_map(FileError::path).map(Path::to_owned);
+        let unread = troubles
+            .iter()
+            .filter_map(|error| Some((error.path()?.to_owned(), error.to_string())));
         let before = std::mem::replace(&mut self.unread, unread.collect());
-        let is_new = |error: &FileError| error.path().is_none_or(|path| !before.contains(path));
+        let is_new = |error: &FileError| {
+            let told = error.path().and_then(|path| before.get(path));
+            told.is_none_or(|told| *told != error.to_string())
+        };
         self.troubles.extend(troubles.into_iter().filter(is_new));
         let changed = self.known.take_changed();
         for file in self.sources.values_mut().flat_map(|source| &mut source.files) {
             // Of what is in a folder that cannot be read nothing is known.
-            file.there &= file.path.ancestors().any(|path| self.unread.contains(path));
+            file.there &= file.path.ancestors().any(|path| self.unread.contains_key(path));
         }
         seen.retain(|file| !is_compressed(&file.path));
         for file in once(seen) {

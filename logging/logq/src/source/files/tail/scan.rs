@@ -63,9 +63,12 @@ impl Known {
                 Ok(pods) => self.pods = pods,
                 Err(error) => return Err(FileError::Pods { path, error }),
             }
-            self.read = Some((path, state));
+            self.read = Some((path.clone(), state));
             self.changed = true;
-            return Ok(());
+            return match self.pods.strange() {
+                0 => Ok(()),
+                many => Err(FileError::NoPods { path, many }),
+            };
         }
         Ok(())
     }

@@ -249,6 +249,13 @@ fn pods_become_known_while_lines_come() {
     assert_eq!(component(&mut tail), ["of postgres-0"]);
     assert_eq!(component(&mut tail), [""; 0]);
     assert_eq!(tail.troubles().len(), 1);
+
+    // Items that are no pods: told once for each list.
+    fs::write(&pods, r#"{"items":[5]}"#).unwrap();
+    assert_eq!(component(&mut tail), [""; 0]);
+    assert_eq!(component(&mut tail), [""; 0]);
+    assert_eq!(tail.troubles().len(), 1);
+    assert!(Tail::open(&[folder.path().to_owned()], Start::End).is_ok());
 }
 
 #[test]
