@@ -14,9 +14,8 @@ use crate::{
 /// A line that came longer ago is no sign that lines arrive.
 const FRESH_NANOS: i64 = 60_000_000_000;
 
-/// What a person should know where nothing has come of a component that is asked for for a minute, the present is asked for,
-/// and it is not merely idle: nothing comes of any other either, or it was never silent for so long
-/// ([`crate::source::opensearch::Rhythm`]).
+/// What a person should know where nothing has come of a component that is asked for for a minute, and the present is asked for.
+/// Whether it is merely idle nobody can know; where lines of others come, that is said, too.
 ///
 /// It costs one question where lines arrive.
 #[must_use]
@@ -28,16 +27,21 @@ pub fn note(store: &Store, wanted: &Wanted, known: &Known) -> Option<String> {
     if is_past || wanted.is_traced() {
         return None;
     }
-    match missed(store, wanted, known, recent) {
-        Ok(missed) if missed.is_empty() => None,
-        Ok(missed) => {
-            let ages = missed.into_iter().map(|(name, seconds)| match seconds {
+    match silent(store, wanted, known, recent) {
+        Ok(silent) if silent.names.is_empty() => None,
+        Ok(Silent { names, others_come }) => {
+            let ages = names.into_iter().map(|(name, seconds)| match seconds {
                 Some(seconds) => format!("the newest line of {name} came {} ago", age(seconds as i64)),
                 None => format!("no line of {name} has come for a day"),
             });
             let ages: Vec<String> = ages.collect();
+            let idle = if others_come {
+                " (lines of others come: it may be idle)"
+            } else {
+                ""
+            };
             Some(format!(
-                "the view may be stale: {}. `logq doctor` says whether lines still arrive",
+                "the view may be stale: {}{idle}. `logq doctor` says whether lines still arrive",
                 ages.join(", ")
             ))
         }
@@ -45,13 +49,14 @@ pub fn note(store: &Store, wanted: &Wanted, known: &Known) -> Option<String> {
     }
 }
 
-/// What is missed, with how many seconds ago its newest line came; none if that is over a day.
-fn missed(
-    store: &Store,
-    wanted: &Wanted,
-    known: &Known,
-    recent: Time,
-) -> opensearch::Result<Vec<(String, Option<f64>)>> {
+/// Of whom nothing comes.
+struct Silent {
+    /// Names, with how many seconds ago the newest line came; none if that is over a day.
+    names: Vec<(String, Option<f64>)>,
+    others_come: bool,
+}
+
+fn silent(store: &Store, wanted: &Wanted, known: &Known, recent: Time) -> opensearch::Result<Silent> {
     let used = known.used.iter().filter_map(|name| Glob::new(name).ok());
     let mut asked: Vec<Glob> = wanted.components.iter().cloned().chain(used).collect();
     let arriving = store.components_since(&wanted.place, recent)?;
@@ -61,23 +66,21 @@ fn missed(
         true if arriving.is_empty() => vec![None],
         _ => asked.iter().map(Some).collect(),
     };
-    if silent.is_empty() {
-        return Ok(Vec::new());
-    }
-    let nothing_comes =
-        arriving.is_empty() && store.components_since(&Filter::EVERYTHING, recent)?.is_empty();
-    let mut missed = Vec::new();
+    let mut names = Vec::new();
     for glob in silent {
-        let seconds = match store.rhythm(&of(&wanted.place, glob))? {
-            Some((rhythm, now)) if nothing_comes || rhythm.is_broken(now) => Some(now - rhythm.newest),
+        let lines = of(&wanted.place, glob);
+        let seconds = match store.rhythm(&lines)? {
+            Some((rhythm, now)) => Some(now - rhythm.newest),
             // What has no line at all is not late.
-            None if nothing_comes && store.any(&of(&wanted.place, glob))? => None,
-            _ => continue,
+            None if store.any(&lines)? => None,
+            None => continue,
         };
         let name = glob.map_or("what is asked for", Glob::as_str);
-        missed.push((name.to_owned(), seconds));
+        names.push((name.to_owned(), seconds));
     }
-    Ok(missed)
+    let others_come = !names.is_empty()
+        && (!arriving.is_empty() || !store.components_since(&Filter::EVERYTHING, recent)?.is_empty());
+    Ok(Silent { names, others_come })
 }
 
 fn of(place: &Filter, component: Option<&Glob>) -> Filter {
