@@ -46,35 +46,13 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// The first word of each message.
-fn words(output: &Output) -> Vec<String> {
-    text(&output.stdout)
-        .lines()
-        .map(|line| {
-            let document: serde_json::Value = serde_json::from_str(line).unwrap();
-            let message = document["message"].as_str().unwrap();
-            message.split(' ').next().unwrap().to_owned()
-        })
-        .collect()
-}
-
 #[test]
 fn every_question_is_answered() {
     let folder = tempfile::tempdir().unwrap();
     let pods = world::write(folder.path());
-    for (arguments, found) in world::CASES {
-        let output = logq(&[arguments, ["-o", "jsonl", "--utc"].as_slice()].concat(), &pods)
-            .output()
-            .unwrap();
-        let errors = text(&output.stderr);
-        assert_eq!(
-            words(&output),
-            found.split_whitespace().collect::<Vec<_>>(),
-            "{arguments:?}: {errors}"
-        );
-        let code = if found.is_empty() { 1 } else { 0 };
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
-    }
+    world::ask(world::CASES, &[], |arguments| {
+        logq(arguments, &pods).output().unwrap()
+    });
 }
 
 #[test]
@@ -87,7 +65,7 @@ fn the_brokers_lines_of_connections_are_related_to_a_trace() {
             .unwrap();
         let errors = text(&output.stderr);
         let expected: Vec<&str> = found.split_whitespace().collect();
-        assert_eq!(words(&output), expected, "{arguments:?}: {errors}");
+        assert_eq!(world::first_words(&output), expected, "{arguments:?}: {errors}");
         for (line, word) in text(&output.stdout).lines().zip(expected) {
             let is_found = word.starts_with('c') && word != "c5" || arguments.contains(&world::OTHER_TRACE);
             let marked = is_found && word.starts_with('c');
@@ -410,15 +388,27 @@ fn compressed_files_are_read_as_others() {
         let file = folder.path().join(name);
         fs::write(&file, bytes).unwrap();
         let output = logq(&["-o", "jsonl"], &file).output().unwrap();
-        assert_eq!(words(&output), ["m1", "m2"], "{name}: {}", text(&output.stderr));
-        assert_eq!(words(&piped(&["-o", "jsonl"], bytes)), ["m1", "m2"], "{name}");
+        assert_eq!(
+            world::first_words(&output),
+            ["m1", "m2"],
+            "{name}: {}",
+            text(&output.stderr)
+        );
+        assert_eq!(
+            world::first_words(&piped(&["-o", "jsonl"], bytes)),
+            ["m1", "m2"],
+            "{name}"
+        );
     }
     // One that breaks off gives what it has, and says so.
     let file = folder.path().join("d.log.gz");
     fs::write(&file, &compressed[..compressed.len() - 12]).unwrap();
     let output = logq(&["-o", "jsonl"], &file).output().unwrap();
     assert_eq!(
-        (words(&output).first().unwrap().as_str(), output.status.code()),
+        (
+            world::first_words(&output).first().unwrap().as_str(),
+            output.status.code()
+        ),
         ("m1", Some(2))
     );
     assert!(
@@ -466,7 +456,12 @@ fn a_folder_is_searched_for_files_of_lines() {
     place(".e.json", "e\n");
     place("photo.jpg", "f\n");
     let output = logq(&["-o", "jsonl"], folder.path()).output().unwrap();
-    assert_eq!(words(&output), ["a", "b", "c"], "{}", text(&output.stderr));
+    assert_eq!(
+        world::first_words(&output),
+        ["a", "b", "c"],
+        "{}",
+        text(&output.stderr)
+    );
 
     let empty = tempfile::tempdir().unwrap();
     let output = logq(&[], empty.path()).output().unwrap();

@@ -26,6 +26,7 @@ use std::{
 use serde_json::Value;
 
 use kubectl::stand_in;
+use world::first_words as words;
 
 /// Pods that only a folder knows.
 struct Pods {
@@ -124,14 +125,6 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// The first word of each message.
-fn words(output: &Output) -> Vec<String> {
-    let first = |document: Value| {
-        let message = document["message"].as_str().unwrap();
-        message.split(' ').next().unwrap().to_owned()
-    };
-    documents(output).into_iter().map(first).collect()
-}
-
 fn documents(output: &Output) -> Vec<Value> {
     let lines = text(&output.stdout);
     lines

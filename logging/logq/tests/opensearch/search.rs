@@ -13,21 +13,15 @@ use logq::{
 };
 use serde_json::Value;
 
-use crate::{ages, kubectl::stand_in, store::Store, world};
+use crate::{ages, kubectl::stand_in, running, store::Store, world};
 
 fn logq(store: &Store, arguments: &[&str]) -> Output {
     command(store, arguments).output().unwrap()
 }
 
 fn command(store: &Store, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
-    command
-        .args(arguments)
-        .env("TZ", "UTC")
-        .env("LOGQ_CONFIG", "")
-        .env("LOGQ_SINCE", "all")
-        .env("LOGQ_SOURCE", "opensearch")
-        .env("LOGQ_OPENSEARCH_URL", store.url());
+    let mut command = running::asking(store.url(), arguments);
+    command.env("LOGQ_SOURCE", "opensearch");
     command
 }
 
@@ -60,22 +54,10 @@ async fn every_question_is_answered_as_from_files() {
     assert_eq!(text(&again.stderr), "logq: 0 lines stored, 10 known before\n");
     store.ask(Method::Post, "/logs-*/_refresh", None).await;
 
-    let sources = ["opensearch", "both"].map(|source| ["-o", "jsonl", "--utc", "--source", source]);
-    let cases = world::CASES.iter();
-    for (case, found) in cases.flat_map(|(case, found)| sources.iter().map(move |more| ((case, more), found)))
-    {
-        let arguments = [case.0, case.1.as_slice()].concat();
-        let output = with_pods(&store, folder.path(), &arguments);
-        let errors = text(&output.stderr);
-        let lines = text(&output.stdout);
-        let words: Vec<String> = lines.lines().map(first_word).collect();
-        assert_eq!(
-            words,
-            found.split_whitespace().collect::<Vec<_>>(),
-            "{arguments:?}: {errors}"
-        );
-        let code = i32::from(found.is_empty());
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
+    for source in ["opensearch", "both"] {
+        world::ask(world::CASES, &["--source", source], |arguments| {
+            with_pods(&store, folder.path(), arguments)
+        });
     }
 
     for (arguments, told) in [
@@ -139,24 +121,14 @@ async fn what_is_related_is_found_as_in_files() {
     let pods = world::write_with_connections(folder.path());
     logq(&store, &["import", pods.to_str().unwrap()]);
     store.ask(Method::Post, "/logs-*/_refresh", None).await;
-    let cases = world::RELATED.iter();
-    let sources = ["opensearch", "both"];
-    for ((case, found), source) in cases.flat_map(|case| sources.map(move |source| (case, source))) {
-        let arguments = [case, ["-o", "jsonl", "--utc", "--source", source].as_slice()].concat();
-        let output = with_pods(&store, folder.path(), &arguments);
-        let words: Vec<String> = text(&output.stdout).lines().map(first_word).collect();
-        let expected: Vec<&str> = found.split_whitespace().collect();
-        assert_eq!(words, expected, "{arguments:?}: {}", text(&output.stderr));
+    for source in ["opensearch", "both"] {
+        world::ask(world::RELATED, &["--source", source], |arguments| {
+            with_pods(&store, folder.path(), arguments)
+        });
     }
     let trace = text(&logq(&store, &["trace", world::TRACE, "--utc"]).stdout);
     let related = trace.lines().filter(|line| line.contains("~ related: c"));
     assert_eq!(related.count(), 2, "{trace}");
-}
-
-fn first_word(line: &str) -> String {
-    let document: Value = serde_json::from_str(line).unwrap();
-    let message = document["message"].as_str().unwrap();
-    message.split(' ').next().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -186,8 +158,10 @@ async fn lines_that_both_have_are_shown_once_and_the_others_counted() {
 
     let output = with_pods(&store, folder.path(), &["--source", "both", "-o", "jsonl"]);
     let lines = text(&output.stdout);
-    let words: Vec<String> = lines.lines().map(first_word).collect();
-    assert_eq!(words.join(" "), "q1 i1 d1 i2 a1 i3 d2 s1 a2 i4 s2 s3 s4");
+    assert_eq!(
+        world::first_words(&output).join(" "),
+        "q1 i1 d1 i2 a1 i3 d2 s1 a2 i4 s2 s3 s4"
+    );
     assert_eq!(
         text(&output.stderr),
         "logq: 2 lines only in OpenSearch, 3 only in the pods\n"

@@ -32,14 +32,21 @@ pub struct Running {
     errors: Arc<Lines>,
 }
 
-fn command(url: &str, arguments: &[&str]) -> Command {
+/// `logq`, asking this OpenSearch for lines of all times.
+pub fn asking(url: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
     command
         .args(arguments)
         .env("TZ", "UTC")
         .env("LOGQ_CONFIG", "")
         .env("LOGQ_SINCE", "all")
-        .env("LOGQ_OPENSEARCH_URL", url)
+        .env("LOGQ_OPENSEARCH_URL", url);
+    command
+}
+
+fn command(url: &str, arguments: &[&str]) -> Command {
+    let mut command = asking(url, arguments);
+    command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

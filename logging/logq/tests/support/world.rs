@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Output,
 };
 
 use serde_json::{Value, json};
@@ -296,4 +297,31 @@ fn uid(pod: &str) -> String {
         "00000000-0000-4000-8000-{:>012}",
         pod.bytes().map(u64::from).sum::<u64>()
     )
+}
+
+/// Asks each question, with more options, and compares what is found.
+pub fn ask(cases: &[(&[&str], &str)], more: &[&str], logq: impl Fn(&[&str]) -> Output) {
+    for (arguments, found) in cases {
+        let arguments = [arguments, more, ["-o", "jsonl", "--utc"].as_slice()].concat();
+        let output = logq(&arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(
+            first_words(&output),
+            found.split_whitespace().collect::<Vec<_>>(),
+            "{arguments:?}: {errors}"
+        );
+        let code = i32::from(found.is_empty());
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
+    }
+}
+
+/// The first word of each message, of lines in JSON.
+pub fn first_words(output: &Output) -> Vec<String> {
+    let lines = String::from_utf8(output.stdout.clone()).unwrap();
+    let first = |line: &str| {
+        let document: Value = serde_json::from_str(line).unwrap();
+        let message = document["message"].as_str().unwrap();
+        message.split(' ').next().unwrap().to_owned()
+    };
+    lines.lines().map(first).collect()
 }
