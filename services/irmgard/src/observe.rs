@@ -121,10 +121,11 @@ impl Observer {
     }
 }
 
-/// Number of jobs in the outbox, and age of the oldest in seconds.
+/// Number of jobs in the outbox, and age of the oldest in seconds. The
+/// statement says that it is [`crate::database::POLL`].
 async fn outbox(database: &Database) -> Result<(i64, f64), sqlx::Error> {
     sqlx::query_as(
-        "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM outbox",
+        "/* poll */ SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM outbox",
     )
     .fetch_one(database.background())
     .await

@@ -5,12 +5,17 @@ use clap::Parser;
 use super::{Cli, Search, read::read_beside};
 use crate::config::{Config, Place};
 
+/// Statements of the web service that are asked every few seconds (`POLL` of
+/// its module `database`), as PostgreSQL logs them where they took less than
+/// 100 ms.
+const POLLS: &str = "^duration: [0-9]{1,2}([.][0-9]+)? ms  .*: /[*] poll [*]/";
+
 /// The views that ship, each with what it is for and its options.
-const VIEWS: [(&str, &str, &[&str]); 5] = [
+const VIEWS: [(&str, &str, &[&str]); 6] = [
     (
         "webservice-db",
-        "the web service and its database",
-        &["--component", "irmgard", "--with-db"],
+        "the web service and its database, without what is asked every few seconds",
+        &["--component", "irmgard", "--with-db", "--exclude", POLLS],
     ),
     (
         "failed-photos",
@@ -21,6 +26,16 @@ const VIEWS: [(&str, &str, &[&str]); 5] = [
         "slow-requests",
         "requests that took a second or more",
         &["--field", "http.route exists", "--field", "duration_seconds>=1"],
+    ),
+    (
+        "slow-statements",
+        "statements of PostgreSQL that took 100 ms or more",
+        &[
+            "--field",
+            "db.system.name=postgresql",
+            "--field",
+            "duration_seconds>=0.1",
+        ],
     ),
     (
         "broker",

@@ -85,6 +85,18 @@ const SERVICES: &[(&str, &str)] = &[
         "statement",
         r#"{"timestamp":"2026-11-22 10:00:08.000 UTC","error_severity":"LOG","message":"duration: 1200.5 ms  statement: COMMIT","pid":7}"#,
     ),
+    (
+        "poll",
+        r#"{"timestamp":"2026-11-22 10:00:09.000 UTC","error_severity":"LOG","message":"duration: 0.251 ms  execute sqlx_s_1: /* poll */ WITH due AS (\n SELECT 1","pid":7}"#,
+    ),
+    (
+        "slow-poll",
+        r#"{"timestamp":"2026-11-22 10:00:10.000 UTC","error_severity":"LOG","message":"duration: 100.251 ms  execute sqlx_s_1: /* poll */ WITH due AS (","pid":7}"#,
+    ),
+    (
+        "failed-poll",
+        r#"{"timestamp":"2026-11-22 10:00:11.000 UTC","error_severity":"ERROR","message":"canceling statement","statement":"/* poll */ WITH due AS (","pid":7}"#,
+    ),
 ];
 
 #[test]
@@ -94,11 +106,15 @@ fn views_that_ship_find_what_they_are_for() {
     let lines: Vec<&str> = SERVICES.iter().map(|(_, line)| *line).collect();
     std::fs::write(&file, lines.join("\n")).unwrap();
     for (view, wanted) in [
-        ("webservice-db", "quick slow failed statement"),
+        (
+            "webservice-db",
+            "quick slow failed statement slow-poll failed-poll",
+        ),
         ("failed-photos", "worker-failed failed"),
         ("slow-requests", "slow"),
+        ("slow-statements", "statement slow-poll"),
         ("broker", "worker-failed failed no-broker closed"),
-        ("trouble", "worker-failed failed no-broker closed"),
+        ("trouble", "worker-failed failed no-broker closed failed-poll"),
     ] {
         let output = home
             .logq(&["view", view, "-o", "raw", file.to_str().unwrap()])

@@ -26,6 +26,11 @@ pub use self::{
     schema::{MigrateError, MigrationOutcome, SchemaError, SchemaState, migrate, required_version},
 };
 
+/// What a statement begins with that is asked every few seconds, whether there
+/// is anything to do or not: who reads PostgreSQL's lines can leave it out, as
+/// logq's view `webservice-db` does.
+pub const POLL: &str = "/* poll */";
+
 /// What PostgreSQL's own log calls a connection that serves no request.
 pub const APPLICATION_NAME: &str = "irmgard";
 

@@ -71,10 +71,11 @@ impl Leased {
     }
 }
 
-/// Leases up to `limit` rows that nobody holds, the oldest first.
+/// Leases up to `limit` rows that nobody holds, the oldest first. The statement
+/// says that it is [`crate::database::POLL`].
 pub(super) async fn lease(pool: &PgPool, limit: i64, lease: Duration) -> Result<Vec<Leased>, sqlx::Error> {
     sqlx::query_as(
-        "WITH due AS (
+        "/* poll */ WITH due AS (
              SELECT id FROM outbox
               WHERE leased_until IS NULL OR leased_until < now()
               ORDER BY id LIMIT $1

@@ -97,6 +97,28 @@ async fn it_ends_in_order() {
     assert!(errors.is_empty(), "{errors:#?}");
 }
 
+/// Else nobody sees the others among them.
+#[tokio::test]
+async fn statements_that_it_asks_all_the_time_say_that_they_are_polls() {
+    let Some(path) = local::postgres_log("polls in PostgreSQL's lines") else {
+        return;
+    };
+    let place = Place::new().await;
+    let _service = started(&place);
+    let polls = |part: &str| {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines = text
+            .lines()
+            .filter(|line| line.contains(" ms  execute ") && line.contains(part));
+        let begin = format!(": {} ", irmgard::database::POLL);
+        lines.map(|line| line.contains(&begin)).collect::<Vec<bool>>()
+    };
+    for part in ["FOR UPDATE SKIP LOCKED", "min(created_at)"] {
+        eventually("a poll", async || !polls(part).is_empty()).await;
+        assert!(polls(part).into_iter().all(|is_poll| is_poll), "{part}");
+    }
+}
+
 #[tokio::test]
 async fn it_says_that_it_drains_while_it_still_answers() {
     let place = Place::new().await;
