@@ -16,7 +16,7 @@ module Irmgard
     def initialize
       @content = {}
       # What goes to `fields`: under own names, and under the names of the fields that it contradicts.
-      @others = {}
+      @others = Flat::Members.new
       @moved = {}
     end
 
@@ -50,7 +50,7 @@ module Irmgard
     # Keeps a value that has no place in the schema.
     def other(name, value)
       value = Flat.value(value) { truncated }
-      @others[Flat.name(name) { truncated }] = value unless value.nil?
+      @others.keep(Flat.name(name) { truncated }, value) unless value.nil?
     end
 
     def truncated
@@ -59,7 +59,7 @@ module Irmgard
 
     # The whole, when all is set.
     def finish
-      fields = @others.merge!(@moved)
+      fields = @others.all.merge!(@moved)
       @content['fields'] = fields unless fields.empty?
       @content
     end

@@ -39,7 +39,17 @@ module Irmgard
     def inner(value, depth, &cut)
       return value.map { |member| value(member, depth, &cut) }.compact if value.is_a?(Array)
 
-      value.to_h { |name, member| [name(name, &cut), value(member, depth, &cut)] }.compact
+      members = Members.new
+      sorted(value).each do |name, member|
+        member = value(member, depth, &cut)
+        members.keep(name(name, &cut), member) unless member.nil?
+      end
+      members.all
+    end
+
+    # In the order of their names where some may become the same.
+    def sorted(object)
+      object.each_key.any? { |name| name.bytesize > MAX_NAME_BYTES || blank?(name) } ? object.sort_by(&:first) : object
     end
 
     def shortened(text, bytes)
@@ -47,6 +57,32 @@ module Irmgard
 
       yield
       text.byteslice(0, bytes).scrub('')
+    end
+
+    # The members of one flat object. Names that become the same (blank ones, and long ones that are cut) are told apart by
+    # a number at their end, in the order in which they come.
+    class Members
+      attr_reader :all
+
+      def initialize
+        @all = {}
+      end
+
+      def keep(name, value)
+        return @all[name] = value unless @all.key?(name)
+
+        @numbers ||= Hash.new(1)
+        free = numbered(name)
+        free = numbered(name) while @all.key?(free)
+        @all[free] = value
+      end
+
+      private
+
+      def numbered(name)
+        ending = "_#{@numbers[name] += 1}"
+        Flat.shortened(name, MAX_NAME_BYTES - ending.bytesize) {} + ending
+      end
     end
   end
 end

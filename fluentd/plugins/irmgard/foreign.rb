@@ -26,7 +26,7 @@ module Irmgard
       document.own('@timestamp', time) if time
       trace = object['trace_id']
       document.set('trace_id', trace.downcase) if trace.is_a?(String) && TRACE.match?(trace)
-      object.each { |name, value| document.other(name, value) unless name == message }
+      Flat.sorted(object).each { |name, value| document.other(name, value) unless name == message }
       document
     end
 

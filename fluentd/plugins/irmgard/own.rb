@@ -72,7 +72,7 @@ module Irmgard
       if Schema::OBJECTS.include?(name)
         value.sort.each { |inner, member| member("#{name}.#{inner}", member) }
       elsif name == 'fields'
-        value.each { |inner, member| @document.other(inner, member) }
+        Flat.sorted(value).each { |inner, member| @document.other(inner, member) }
       elsif Schema::FIELDS.key?(name)
         @document.contradicting(name, value)
       else

@@ -40,7 +40,7 @@ module Irmgard
       document.set('level', LEVELS[object['error_severity']])
       time = Clock.utc(object['timestamp'].sub(/ (?:UTC|GMT)\z/, 'Z'))
       document.own('@timestamp', time) if time
-      object.each { |name, value| member(document, name, value) unless time && name == 'timestamp' }
+      Flat.sorted(object).each { |name, value| member(document, name, value) unless time && name == 'timestamp' }
       duration(document, object)
       application = object['application_name']
       document.set('trace_id', TRACE.match(application)&.[](1)) if application.is_a?(String)

@@ -29,7 +29,7 @@ module Irmgard
       document = Document.new
       document.set('messaging.system', 'rabbitmq')
       connection(document, object['msg'])
-      object.each { |name, value| member(document, name, value) }
+      Flat.sorted(object).each { |name, value| member(document, name, value) }
       document
     end
 

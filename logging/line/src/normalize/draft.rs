@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schema::{Kind, field};
 use serde_json::{Map, Number, Value};
 
-use super::flat;
+use super::flat::{self, Members};
 use crate::{Document, Time};
 
 /// Beyond this a double has no room for every whole number.
@@ -19,10 +19,10 @@ const MAX_NAME_PARTS: usize = 10;
 pub(super) struct Draft {
     root: Map<String, Value>,
     /// Members of `fields` under their own names.
-    others: Map<String, Value>,
+    others: Members,
     /// Members of `fields` under the names of fields that they contradict.
     moved: Map<String, Value>,
-    other_labels: Map<String, Value>,
+    other_labels: Members,
     tags: BTreeSet<&'static str>,
     /// Whether something was cut.
     pub(super) truncated: bool,
@@ -91,28 +91,23 @@ impl Draft {
 
     /// Keeps a value that has no place in the schema.
     pub(super) fn other(&mut self, name: &str, value: Value) {
-        if let Some(value) = flat::value(value, &mut self.truncated) {
-            self.others.insert(flat::name(name, &mut self.truncated), value);
-        }
+        self.others.insert(name, value, &mut self.truncated);
     }
 
     /// Keeps a label that has no place of its own.
     pub(super) fn other_label(&mut self, name: &str, value: Value) {
-        if let Some(value) = flat::value(value, &mut self.truncated) {
-            self.other_labels
-                .insert(flat::name(name, &mut self.truncated), value);
-        }
+        self.other_labels.insert(name, value, &mut self.truncated);
     }
 
     /// The document.
     pub(super) fn finish(mut self) -> Document {
-        self.others.append(&mut self.moved);
-        if !self.others.is_empty() {
-            let others = std::mem::take(&mut self.others);
+        let mut others = self.others.take();
+        others.append(&mut self.moved);
+        if !others.is_empty() {
             self.own(field::FIELDS_OTHER, Value::Object(others));
         }
-        if !self.other_labels.is_empty() {
-            let labels = std::mem::take(&mut self.other_labels);
+        let labels = self.other_labels.take();
+        if !labels.is_empty() {
             self.own(field::KUBERNETES_OTHER_LABELS, Value::Object(labels));
         }
         if self.truncated {

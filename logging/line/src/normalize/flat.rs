@@ -1,6 +1,8 @@
 //! Values of a flat object: one field of the index holds them all, and
 //! Lucene's limits apply to each.
 
+use std::collections::HashMap;
+
 use schema::MAX_TERM_BYTES;
 use serde_json::{Map, Value};
 
@@ -13,6 +15,47 @@ pub(crate) const MAX_NAME_BYTES: usize = 512;
 
 /// What a blank name becomes.
 const NO_NAME: &str = "_";
+
+/// The members of one flat object. Names that become the same (blank ones, and long ones that are cut) are told apart by a number
+/// at their end, in the order in which they come.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    all: Map<String, Value>,
+    /// The last number at the end of a name that came again.
+    numbers: HashMap<String, usize>,
+}
+
+impl Members {
+    /// Adds a member; null is nothing.
+    pub(super) fn insert(&mut self, own: &str, value: Value, truncated: &mut bool) {
+        if let Some(value) = self::value(value, truncated) {
+            self.keep(name(own, truncated), value);
+        }
+    }
+
+    fn keep(&mut self, name: String, value: Value) {
+        if !self.all.contains_key(&name) {
+            self.all.insert(name, value);
+            return;
+        }
+        let number = self.numbers.entry(name.clone()).or_insert(1);
+        loop {
+            *number += 1;
+            let end = format!("_{number}");
+            let room = MAX_NAME_BYTES.saturating_sub(end.len());
+            let numbered = format!("{}{end}", cut(&name, room, &mut false));
+            if !self.all.contains_key(&numbered) {
+                self.all.insert(numbered, value);
+                return;
+            }
+        }
+    }
+
+    /// All of them.
+    pub(super) fn take(&mut self) -> Map<String, Value> {
+        std::mem::take(self).all
+    }
+}
 
 /// A name that a flat object can have.
 pub(super) fn name(name: &str, truncated: &mut bool) -> String {
@@ -69,14 +112,13 @@ fn nested(value: Value, depth: usize, truncated: &mut bool) -> Option<Value> {
             )
         }
         Value::Object(all) => {
-            let mut members = Map::new();
+            let mut members = Members::default();
             for (own, value) in all {
-                let name = name(&own, truncated);
                 if let Some(value) = nested(value, depth + 1, truncated) {
-                    members.insert(name, value);
+                    members.keep(name(&own, truncated), value);
                 }
             }
-            Some(Value::Object(members))
+            Some(Value::Object(members.all))
         }
         scalar => Some(scalar),
     }
@@ -118,6 +160,35 @@ mod tests {
         assert_eq!(name(&"n".repeat(600), &mut truncated).len(), 512);
         assert!(truncated);
         assert_eq!(name(" ", &mut truncated), "_");
+    }
+
+    #[test]
+    fn names_that_become_the_same_are_told_apart() {
+        let blank =
+            json!({"": 1, " ": 2, "\t": null, "\u{2003}": 3, "_": 4, "__2": 5, "a": {"": 6, "\t": 7}});
+        assert_eq!(
+            flat(blank).0,
+            Some(json!({"_": 1, "__2": 2, "__3": 4, "__2_2": 5, "__4": 3, "a": {"_": 6, "__2": 7}}))
+        );
+        let long = |end: &str| format!("{}{end}", "n".repeat(512));
+        let (value, truncated) = flat(json!({ long(""): 1, long("a"): 2, long("b"): 3 }));
+        let short = |end: &str| format!("{}{end}", "n".repeat(510));
+        let expected = json!({ long(""): 1, short("_2"): 2, short("_3"): 3 });
+        assert_eq!((value, truncated), (Some(expected), true));
+        // However many there are.
+        let many: Map<String, Value> = (0..50_000)
+            .map(|n| {
+                (
+                    " ".repeat(n % 300) + &format!("{n:b}").replace('0', "\t").replace('1', "\n"),
+                    n.into(),
+                )
+            })
+            .collect();
+        let count = many.len();
+        assert_eq!(
+            flat(Value::Object(many)).0.unwrap().as_object().unwrap().len(),
+            count
+        );
     }
 
     #[test]
