@@ -81,6 +81,9 @@ pub enum NoView {
         /// Those that there are.
         known: String,
     },
+    /// It cannot be used; a line for each mistake.
+    #[error("{}", .0.join("\n"))]
+    Bad(Vec<String>),
     /// What is wrong with the options beside it, or help.
     #[error(transparent)]
     Usage(#[from] clap::Error),
@@ -145,6 +148,11 @@ pub fn expanded(arguments: &[String], config: &Config) -> Result<Search, NoView>
         .map_or(("", [].as_slice()), |(name, more)| (name.as_str(), more));
     let all = views(config);
     let Some(view) = all.iter().find(|view| view.name == name) else {
+        let bad = config.bad_views().iter().filter(|(bad, _)| bad == name);
+        let bad: Vec<String> = bad.map(|(_, why)| why.clone()).collect();
+        if !bad.is_empty() {
+            return Err(NoView::Bad(bad));
+        }
         let names: Vec<&str> = all.iter().map(|view| view.name.as_str()).collect();
         return Err(NoView::Unknown {
             name: name.to_owned(),

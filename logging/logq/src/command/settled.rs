@@ -1,6 +1,9 @@
 //! What is settled beside the command line: configuration, views, completions.
 
-use std::io::{self, BufWriter, Write};
+use std::{
+    collections::BTreeSet,
+    io::{self, BufWriter, Write},
+};
 
 use clap::CommandFactory;
 use clap_complete::Shell;
@@ -15,7 +18,10 @@ pub(super) fn show(config: &Config) -> Result<Outcome, SearchError> {
     let mut out = BufWriter::new(io::stdout().lock());
     config::show(config, &Cli::command(), &mut out)?;
     out.flush()?;
-    Ok(Outcome::something())
+    Ok(Outcome {
+        errors: config.bad_views().iter().map(|(_, why)| why.clone()).collect(),
+        ..Outcome::something()
+    })
 }
 
 pub(super) fn completions(shell: Shell) -> Result<Outcome, SearchError> {
@@ -35,6 +41,11 @@ pub(super) fn list_views(config: &Config) -> Result<Outcome, SearchError> {
         let shown = [about, place.unwrap_or_default()].join(" ");
         writeln!(out, "{:<width$}  {}", view.name, shown.trim())?;
         writeln!(out, "{:<width$}  logq {}", "", terminal::escaped(&view.typed()))?;
+    }
+    let bad: BTreeSet<&String> = config.bad_views().iter().map(|(name, _)| name).collect();
+    for name in bad {
+        let name = terminal::escaped(name);
+        writeln!(out, "{name:<width$}  cannot be used: `logq config` says why")?;
     }
     out.flush()?;
     Ok(Outcome::something())

@@ -2,8 +2,8 @@
 
 use std::{
     fs,
-    io::ErrorKind,
-    os::unix::fs::PermissionsExt,
+    io::{self, ErrorKind, Read},
+    os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -18,6 +18,9 @@ use super::{
     options::{self, Options, Takes},
 };
 use crate::cli::{View, is_shipped, time::Clock};
+
+/// A configuration is not longer.
+const MOST_BYTES: u64 = 1024 * 1024;
 
 /// What stands behind a key.
 #[derive(Clone, PartialEq, Eq)]
@@ -48,6 +51,8 @@ pub struct File {
     pub entries: Vec<Entry>,
     /// The views.
     pub views: Vec<View>,
+    /// Views that cannot be used: each name with what is wrong.
+    pub bad_views: Vec<(String, String)>,
 }
 
 impl File {
@@ -62,13 +67,30 @@ impl File {
                 path.display()
             )]
         };
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
+        let about = match fs::metadata(path) {
+            Ok(about) => about,
             Err(error) if error.kind() == ErrorKind::NotFound && !required => return Ok(None),
             Err(error) => return Err(read(error)),
         };
-        let mode = fs::metadata(path).map_err(read)?.permissions().mode();
-        Self::parse(path, &text, mode, options).map(Some)
+        let kind = about.file_type();
+        // A pipe that nobody opens for writing would be waited for without end; one of a shell's <(…) is open.
+        let is_open = path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd");
+        let can_end = kind.is_file() || kind.is_char_device() || (kind.is_fifo() && is_open);
+        if !can_end {
+            let what = if kind.is_dir() { "a folder" } else { "no file" };
+            return Err(read(io::Error::other(format!("it is {what}"))));
+        }
+        let mut text = String::new();
+        let file = fs::File::open(path).map_err(read)?;
+        let length = file
+            .take(MOST_BYTES + 1)
+            .read_to_string(&mut text)
+            .map_err(read)?;
+        if length as u64 > MOST_BYTES {
+            let what = format!("it is longer than {MOST_BYTES} bytes");
+            return Err(read(io::Error::other(what)));
+        }
+        Self::parse(path, &text, about.permissions().mode(), options).map(Some)
     }
 
     /// Reads the file's text. `mode`: who may read the file, as `chmod` has it.
@@ -81,10 +103,12 @@ impl File {
             mode,
             options,
             mistakes: Vec::new(),
+            bad_views: Vec::new(),
             file: Self {
                 path: path.to_owned(),
                 entries: Vec::new(),
                 views: Vec::new(),
+                bad_views: Vec::new(),
             },
         };
         match DeTable::parse(text) {
@@ -96,12 +120,16 @@ impl File {
                 reader.mistake(at, &what);
             }
         }
+        reader.bad_views.sort();
         if reader.mistakes.is_empty() {
-            Ok(reader.file)
-        } else {
-            reader.mistakes.sort();
-            Err(reader.mistakes.into_iter().map(|(_, text)| text).collect())
+            let bad = reader.bad_views.into_iter();
+            reader.file.bad_views = bad.map(|(_, name, text)| (name, text)).collect();
+            return Ok(reader.file);
         }
+        let of_views = reader.bad_views.into_iter().map(|(at, _, text)| (at, text));
+        reader.mistakes.extend(of_views);
+        reader.mistakes.sort();
+        Err(reader.mistakes.into_iter().map(|(_, text)| text).collect())
     }
 
     /// The value of a key.
@@ -123,6 +151,8 @@ struct Reader<'a> {
     options: &'a Options,
     /// With the byte where each was made.
     mistakes: Vec<(usize, String)>,
+    /// The same of views, with their names: who does not use one need not know.
+    bad_views: Vec<(usize, String, String)>,
     file: File,
 }
 
@@ -247,22 +277,26 @@ impl Reader<'_> {
 
     fn views(&mut self, table: &DeTable<'_>) {
         for (key, value) in table {
-            let DeValue::Table(inner) = value.get_ref() else {
+            let before = std::mem::take(&mut self.mistakes);
+            if let DeValue::Table(inner) = value.get_ref() {
+                self.view(key, inner);
+            } else {
                 let what = format!(
                     "views.{0} is a table: [views.{0}] with about = \"…\" and options = [\"…\"]",
                     key.get_ref()
                 );
                 self.mistake(key.span().start, &what);
-                continue;
-            };
-            self.view(key, inner);
+            }
+            let bad = std::mem::replace(&mut self.mistakes, before);
+            let name = key.get_ref();
+            self.bad_views
+                .extend(bad.into_iter().map(|(at, text)| (at, name.to_string(), text)));
         }
     }
 
     fn view(&mut self, key: &Key<'_>, table: &DeTable<'_>) {
         let name = key.get_ref().as_ref();
         let at = key.span().start;
-        let before = self.mistakes.len();
         let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if name.is_empty() || name.starts_with('-') || !name.chars().all(fits) {
             let what = format!("{name:?} cannot be a view's name: letters, digits, - and _ can");
@@ -289,7 +323,7 @@ impl Reader<'_> {
                 }
             }
         }
-        if self.mistakes.len() > before {
+        if !self.mistakes.is_empty() {
             return;
         }
         let Some(options) = words else {

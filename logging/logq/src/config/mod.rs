@@ -146,6 +146,13 @@ impl Config {
         self.file.as_ref().map_or(&[], |file| &file.views)
     }
 
+    /// Those that cannot be used, each name with what is wrong; of one there
+    /// can be several mistakes.
+    #[must_use]
+    pub fn bad_views(&self) -> &[(String, String)] {
+        self.file.as_ref().map_or(&[], |file| &file.bad_views)
+    }
+
     /// What the environment says.
     #[must_use]
     pub fn environment(&self, name: &str) -> Option<String> {

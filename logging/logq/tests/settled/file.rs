@@ -1,6 +1,6 @@
 //! The file and the variables.
 
-use std::fs;
+use std::{fs, process::Command};
 
 use crate::{Home, chmod};
 
@@ -104,6 +104,35 @@ fn another_file_can_be_named_and_none() {
         "{}",
         home.errors(&output)
     );
+}
+
+#[test]
+fn what_is_no_file_is_refused_and_not_waited_for() {
+    let home = Home::new();
+    let pipe = home.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    let folder = home.path().to_str().unwrap();
+    let refused = |path: &str, why: &str| {
+        let output = home.logq(&["config"]).env("LOGQ_CONFIG", path).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let told = home.errors(&output);
+        assert!(
+            told.ends_with(&format!("the configuration cannot be read: {why}\n")),
+            "{told}"
+        );
+    };
+    refused(folder, "it is a folder");
+    refused(pipe.to_str().unwrap(), "it is no file");
+    refused("/dev/zero", "it is longer than 1048576 bytes");
+    // What a shell's <(…) gives, and nothing.
+    let script = r#""$0" config --config <(echo 'output = "raw"') && "$0" config --config /dev/null"#;
+    let output = Command::new("bash")
+        .args(["-c", script, env!("CARGO_BIN_EXE_logq")])
+        .output()
+        .unwrap();
+    let out = home.out(&output);
+    assert!(output.status.success(), "{}", home.errors(&output));
+    assert!(out.contains("raw") && out.contains("file: /dev/null"), "{out}");
 }
 
 #[test]

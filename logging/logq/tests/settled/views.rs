@@ -45,6 +45,47 @@ fn own_views_find_what_they_say_and_what_is_typed_wins() {
     );
 }
 
+#[test]
+fn a_view_that_is_wrong_is_told_to_who_uses_it() {
+    let home = Home::with(&format!(
+        "{OWN}\n[views.bad]\nabout = 5\noptions = \"--levle warn\"\n[views.twice]\noptions = \"--limit 1 --limit 2\"\n"
+    ));
+    let pods = home.pods.to_str().unwrap();
+    for arguments in [["-c", "postgres"], ["view", "database"], ["view", "trouble"]] {
+        let output = home.logq(&[&arguments[..], &[pods]].concat()).output().unwrap();
+        assert_eq!(
+            (output.status.code(), home.errors(&output).as_str()),
+            (Some(0), "")
+        );
+    }
+    let bad = "logq: error: HOME/.config/logq/config.toml:10: views.bad.about must be a text in quotation marks, and is a number\n";
+    let twice = "logq: error: HOME/.config/logq/config.toml:12: views.twice: the argument '--limit <NUMBER>' cannot be used multiple times\n";
+    for (view, told) in [("bad", bad), ("twice", twice)] {
+        let output = home.logq(&["view", view, pods]).output().unwrap();
+        assert_eq!(
+            (output.status.code(), home.errors(&output).as_str()),
+            (Some(2), told)
+        );
+    }
+    let output = home.logq(&["config"]).output().unwrap();
+    assert_eq!(
+        (output.status.code(), home.errors(&output)),
+        (Some(2), format!("{bad}{twice}"))
+    );
+    assert!(
+        home.out(&output).contains("opensearch.url"),
+        "{}",
+        home.out(&output)
+    );
+    let output = home.logq(&["view"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let listed = home.out(&output);
+    assert!(
+        listed.contains("twice          cannot be used: `logq config` says why\n"),
+        "{listed}"
+    );
+}
+
 /// Lines as the services write them (`api/observe.rs`, `results/consume.rs`
 /// of irmgard, `job/report.rs` of the anonymizer) and the broker does: name,
 /// and the line.
