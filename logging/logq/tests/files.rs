@@ -248,6 +248,39 @@ fn why_nothing_is_found_is_told() {
     assert!(shown.ends_with("         4         (other values)\n"), "{shown}");
 }
 
+/// A pipe that is not named is not read, and that is said where something waits in it.
+#[test]
+fn a_pipe_that_is_not_named_is_told() {
+    let told = |arguments: &[&str], input: Stdio| {
+        let output = Command::new(env!("CARGO_BIN_EXE_logq"))
+            .args(arguments)
+            .env("LOGQ_CONFIG", "")
+            .env("LOGQ_OPENSEARCH_URL", "http://127.0.0.1:1")
+            .env("LOGQ_KUBECTL", "/nowhere/kubectl")
+            .stdin(input)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        text(&output.stderr)
+    };
+    let pipe = |content: &str| {
+        let (read, mut write) = std::io::pipe().unwrap();
+        write.write_all(content.as_bytes()).unwrap();
+        (Stdio::from(read), write)
+    };
+    let note = "what comes by standard input was not read: logq - reads it\n";
+    let (full, _open) = pipe("a line\n");
+    assert!(told(&["--level", "warn"], full).starts_with(&format!("logq: {note}")));
+    let (silent, _open) = pipe("");
+    assert!(!told(&[], silent).contains(note));
+    let (ended, open) = pipe("");
+    drop(open);
+    assert!(!told(&[], ended).contains(note));
+    // A loop over ids.
+    let (full, _open) = pipe("18\n");
+    assert!(!told(&["--photo", "17"], full).contains(note));
+}
+
 #[test]
 fn help_that_cannot_be_written_is_an_error() {
     for arguments in [["--help"].as_slice(), &["view", "trouble", "--help"]] {

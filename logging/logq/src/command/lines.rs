@@ -1,10 +1,18 @@
 //! Lines, and traces, by the source that was chosen.
 
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::{
+    io::{self, BufWriter, IsTerminal, Write},
+    os::fd::AsFd,
+};
+
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::stat::{SFlag, fstat},
+};
 
 use super::say;
 use crate::{
-    cli::{self, Search, time::Clock},
+    cli::{self, Search, Select, time::Clock},
     config::Config,
     follow::{self, NoFollow, Told},
     pager::{self, Pager},
@@ -18,6 +26,33 @@ use crate::{
 const BUFFER_BYTES: usize = 64 * 1024;
 
 pub(super) fn lines(search: Search, config: &Config) -> Result<Outcome, SearchError> {
+    let Select { photos, traces, .. } = &search.select;
+    let is_named = !search.files.is_empty() || search.asked.source != cli::From::Auto;
+    // Who asks for one photo after the other has a loop, whose list is waiting there.
+    let may_be_meant = !is_named && photos.is_empty() && traces.is_empty();
+    let done = asked(search, config);
+    // Looked at last, for who writes there may have begun later. It is never waited for: under cron, ssh and CI it
+    // can be a pipe that stays open.
+    if may_be_meant && input_waits() {
+        say("what comes by standard input was not read: logq - reads it");
+    }
+    done
+}
+
+/// Whether standard input is a pipe in which something waits.
+fn input_waits() -> bool {
+    let input = io::stdin();
+    let kind = fstat(&input).map(|about| SFlag::from_bits_truncate(about.st_mode) & SFlag::S_IFMT);
+    let mut fds = [PollFd::new(input.as_fd(), PollFlags::POLLIN)];
+    kind == Ok(SFlag::S_IFIFO)
+        && poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+        && fds
+            .iter()
+            .filter_map(PollFd::revents)
+            .any(|events| events.contains(PollFlags::POLLIN))
+}
+
+fn asked(search: Search, config: &Config) -> Result<Outcome, SearchError> {
     follow::check(&search.show)?;
     let search = &search.with_usual_time();
     let wanted = wanted(search)?;
