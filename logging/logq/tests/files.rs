@@ -282,6 +282,29 @@ fn a_pipe_that_is_not_named_is_told() {
 }
 
 #[test]
+fn levels_are_completed_and_read_as_people_know_them() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
+    let script = command
+        .args(["completions", "bash"])
+        .env("LOGQ_CONFIG", "")
+        .output()
+        .unwrap();
+    assert!(text(&script.stdout).contains("\"error warn info debug trace\""));
+    let lines = b"{\"level\":\"error\",\"msg\":\"m1\"}\n{\"level\":\"warn\",\"msg\":\"m2\"}\n";
+    for (level, found) in [
+        ("Warning", ["m1", "m2"].as_slice()),
+        ("ERR", &["m1"]),
+        ("err", &["m1"]),
+    ] {
+        assert_eq!(
+            words(&piped(&["-o", "jsonl", "--level", level], lines)),
+            found,
+            "{level}"
+        );
+    }
+}
+
+#[test]
 fn help_that_cannot_be_written_is_an_error() {
     for arguments in [["--help"].as_slice(), &["view", "trouble", "--help"]] {
         let full = fs::File::options().write(true).open("/dev/full").unwrap();

@@ -9,7 +9,7 @@ mod view;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -172,7 +172,7 @@ pub struct Select {
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = name)]
     pub node: Vec<String>,
     /// Lines as grave as this, or graver; lines without a level are left out
-    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    #[arg(long, value_name = "LEVEL", value_parser = levels(), ignore_case = true)]
     pub level: Option<&'static str>,
     /// Lines in whose texts (message, error, statement, stack trace) this is found
     #[arg(short, long, value_name = "REGEX")]
@@ -350,18 +350,20 @@ fn photo(text: &str) -> Result<i64, &'static str> {
     text.parse().map_err(|_| "a photo's id is a number, such as 17")
 }
 
-/// A level as people know it.
-fn level(text: &str) -> Result<&'static str, String> {
-    let lower = text.to_ascii_lowercase();
-    let name = match lower.as_str() {
-        "warning" => "warn",
-        "err" => "error",
-        other => other,
-    };
-    schema::level::ALL
-        .into_iter()
-        .find(|level| *level == name)
-        .ok_or_else(|| format!("one of {}", schema::level::ALL.join(", ")))
+/// Levels, also as people know them. They are listed, so that help and completions tell them.
+fn levels() -> impl TypedValueParser<Value = &'static str> {
+    let names = schema::level::ALL.map(|name| match name {
+        schema::level::WARN => PossibleValue::new(name).alias("warning"),
+        schema::level::ERROR => PossibleValue::new(name).alias("err"),
+        name => PossibleValue::new(name),
+    });
+    let read = names.clone();
+    PossibleValuesParser::new(names).try_map(move |typed| {
+        let level = read.iter().position(|name| name.matches(&typed, true));
+        level
+            .and_then(|at| schema::level::ALL.get(at).copied())
+            .ok_or("no level")
+    })
 }
 
 #[cfg(test)]
