@@ -297,7 +297,7 @@ fn levels_are_completed_and_read_as_people_know_them() {
         ("err", &["m1"]),
     ] {
         assert_eq!(
-            words(&piped(&["-o", "jsonl", "--level", level], lines)),
+            world::first_words(&piped(&["-o", "jsonl", "--level", level], lines)),
             found,
             "{level}"
         );

@@ -171,6 +171,14 @@ pub(super) fn refusal(asked: Asked<'_>, status: u16, body: &[u8]) -> Error {
             status,
             reason,
         },
+        // OpenSearch says this in JSON, if it says anything.
+        404 | 405 if kind == NO_JSON && !reason.is_empty() => Error::Strange {
+            url,
+            what,
+            reason: format!(
+                "{status} {reason}. Does LOGQ_OPENSEARCH_URL name OpenSearch, and not a server beside it?"
+            ),
+        },
         _ => Error::Rejected {
             url,
             what,
@@ -181,6 +189,9 @@ pub(super) fn refusal(asked: Asked<'_>, status: u16, body: &[u8]) -> Error {
     }
 }
 
+/// What stands in place of the name of an error that is no JSON.
+const NO_JSON: &str = "no JSON";
+
 /// The server's name for an error and its reason, with the cause that says
 /// most: `{"error":{"type","reason","root_cause":[…],"caused_by":{…}}}` or
 /// `{"error":"text"}`.
@@ -188,7 +199,7 @@ fn reason(body: &[u8]) -> (String, String) {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         let text = String::from_utf8_lossy(body.get(..200).unwrap_or(body));
         let text: String = text.chars().filter(|c| !c.is_control()).collect();
-        return ("no JSON".into(), text);
+        return (NO_JSON.into(), text);
     };
     let Some(error) = body.get("error").filter(|error| !error.is_null()) else {
         let message = body.get("message").and_then(Value::as_str);

@@ -49,8 +49,8 @@ pub enum NoSource {
     System(#[from] io::Error),
     /// Neither is there.
     #[error(
-        "there is nobody to ask for lines. {opensearch} And of the pods: {kubectl}. Say in LOGQ_OPENSEARCH_URL \
-         where OpenSearch is, or see that `kubectl get pods` works, or name files: logq FILE…"
+        "there is nobody to ask for lines: say in LOGQ_OPENSEARCH_URL where OpenSearch is, or see that `kubectl get \
+         pods` works, or name files (logq FILE…). {opensearch} And of the pods: {kubectl}"
     )]
     Neither {
         /// Why not OpenSearch.

@@ -235,3 +235,23 @@ fn what_is_on_this_machine_is_asked_without_a_proxy() {
         "{errors}"
     );
 }
+
+#[tokio::test]
+async fn another_server_is_told_from_opensearch() {
+    for (page, is_other) in [
+        ("<h1>Not Found</h1>", true),
+        // What OpenSearch says of a pipeline, of a document, and of an alias that is not there.
+        ("{}", false),
+        ("", false),
+        (r#"{"error":"alias [x] missing","status":404}"#, false),
+    ] {
+        let (port, _requests) = server(answer(404, page));
+        let error = search(&client(&[("URL", &format!("http://127.0.0.1:{port}"))]))
+            .await
+            .unwrap_err();
+        let told = error.to_string();
+        assert_eq!(matches!(error, Error::Strange { .. }), is_other, "{error:?}");
+        let asks = told.contains("Does LOGQ_OPENSEARCH_URL name OpenSearch");
+        assert_eq!(asks, is_other, "{told}");
+    }
+}

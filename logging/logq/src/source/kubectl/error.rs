@@ -172,9 +172,9 @@ fn words(said: &str) -> String {
     let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
     let last = lines.next_back().unwrap_or("it has failed and says nothing");
     let last = last.strip_prefix("error: ").unwrap_or(last);
-    last.strip_prefix("Error in configuration: ")
-        .unwrap_or(last)
-        .to_owned()
+    let last = last.strip_prefix("Error in configuration: ").unwrap_or(last);
+    // What to do follows as a sentence of its own.
+    last.trim_end_matches(['.', '?']).to_owned()
 }
 
 #[cfg(test)]
@@ -189,7 +189,7 @@ mod tests {
         for (said, told) in [
             (
                 "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
-                "reaches no cluster",
+                "right host or port. Does KUBECONFIG",
             ),
             (
                 "Unable to connect to the server: dial tcp: lookup x on 10.0.0.1:53: no such host",
