@@ -114,7 +114,7 @@ pub fn world() -> Vec<Written> {
         (
             "d1",
             "postgres",
-            postgres(3, "LOG", "duration: 12.5 ms  statement: COMMIT", UPLOAD),
+            postgres(3, "LOG", "duration: 112.5 ms  statement: COMMIT", UPLOAD),
         ),
         (
             "a1",
