@@ -177,6 +177,10 @@ fn what_is_asked_wrongly_is_told() {
         (&["-c", ""], "a name has at least one character"),
         (&["-c", "irmgard,"], "a name has at least one character"),
         (&["trace"], "--trace: \"-\" is no trace id"),
+        (
+            &["trace", world::TRACE, "--tail", "3"],
+            "a waterfall shows the whole trace: leave --tail out",
+        ),
     ] {
         let output = piped(arguments, b"");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

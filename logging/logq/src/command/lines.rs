@@ -110,6 +110,9 @@ pub(super) fn traces(search: Search, config: &Config) -> Result<Outcome, SearchE
     if !is_drawn || show.stats || show.histogram || show.top.is_some() {
         return lines(search, config);
     }
+    if let Some(option) = parts(show) {
+        return Err(Unclear::Whole(option).into());
+    }
     let wanted = wanted(&search)?;
     let (traces, mut outcome) = if search.files.is_empty() {
         search::source::traces(&search, &wanted, &source(&search, &wanted, config)?)?
@@ -140,6 +143,20 @@ pub(super) fn traces(search: Search, config: &Config) -> Result<Outcome, SearchE
         ));
     }
     Ok(outcome)
+}
+
+/// The option that asks for a part of what is found, or for what is around it.
+fn parts(show: &Show) -> Option<&'static str> {
+    [
+        ("limit", show.limit.is_some()),
+        ("tail", show.tail.is_some()),
+        ("reverse", show.reverse),
+        ("before", show.before > 0),
+        ("after", show.after > 0),
+        ("context", show.context.is_some()),
+    ]
+    .into_iter()
+    .find_map(|(name, is_given)| is_given.then_some(name))
 }
 
 /// Who is asked; what a person should know of the choice is said at once.

@@ -66,6 +66,9 @@ pub enum Unclear {
         "which trace? logq trace ID, with 32 hexadecimal digits or the first 8, or logq trace --photo ID"
     )]
     NoTrace,
+    /// A waterfall shows all of a trace.
+    #[error("a waterfall shows the whole trace: leave --{0} out, or ask for lines with `logq --trace ID`")]
+    Whole(&'static str),
     /// `--with-…` without a component that uses something.
     #[error(
         "--{0} says whose lines beside those of a component: name it with -c, or ask for --photo or --trace"

@@ -15,7 +15,7 @@ use crate::{
 const FRESH_NANOS: i64 = 60_000_000_000;
 
 /// What a person should know where nothing has come of a component that is asked for for a minute, and the present is asked for.
-/// Whether it is merely idle nobody can know; where lines of others come, that is said, too.
+/// Whether it is merely idle nobody can know; what speaks for it is said, too.
 ///
 /// It costs one question where lines arrive.
 #[must_use]
@@ -28,59 +28,70 @@ pub fn note(store: &Store, wanted: &Wanted, known: &Known) -> Option<String> {
         return None;
     }
     match silent(store, wanted, known, recent) {
-        Ok(silent) if silent.names.is_empty() => None,
-        Ok(Silent { names, others_come }) => {
-            let ages = names.into_iter().map(|(name, seconds)| match seconds {
-                Some(seconds) => format!("the newest line of {name} came {} ago", age(seconds as i64)),
-                None => format!("no line of {name} has come for a day"),
-            });
-            let ages: Vec<String> = ages.collect();
-            let idle = if others_come {
-                " (lines of others come: it may be idle)"
-            } else {
-                ""
-            };
-            Some(format!(
-                "the view may be stale: {}{idle}. `logq doctor` says whether lines still arrive",
-                ages.join(", ")
-            ))
-        }
+        Ok(silent) if silent.is_empty() => None,
+        Ok(silent) => Some(format!(
+            "the view may be stale: {}. `logq doctor` says whether lines still arrive",
+            silent.iter().map(Silent::told).collect::<Vec<_>>().join(", ")
+        )),
         Err(error) => Some(format!("whether lines still arrive was not found out: {error}")),
     }
 }
 
 /// Of whom nothing comes.
 struct Silent {
-    /// Names, with how many seconds ago the newest line came; none if that is over a day.
-    names: Vec<(String, Option<f64>)>,
-    others_come: bool,
+    name: String,
+    /// How many seconds ago its newest line came; none if that is over a day.
+    seconds: Option<f64>,
+    /// Lines of others come, and it has been silent for so long before.
+    may_be_idle: bool,
 }
 
-fn silent(store: &Store, wanted: &Wanted, known: &Known, recent: Time) -> opensearch::Result<Silent> {
+impl Silent {
+    fn told(&self) -> String {
+        let name = &self.name;
+        let idle = if self.may_be_idle {
+            " (lines of others come: it may be idle)"
+        } else {
+            ""
+        };
+        match self.seconds {
+            Some(seconds) => format!("the newest line of {name} came {} ago{idle}", age(seconds as i64)),
+            None => format!("no line of {name} has come for a day{idle}"),
+        }
+    }
+}
+
+fn silent(store: &Store, wanted: &Wanted, known: &Known, recent: Time) -> opensearch::Result<Vec<Silent>> {
     let used = known.used.iter().filter_map(|name| Glob::new(name).ok());
     let mut asked: Vec<Glob> = wanted.components.iter().cloned().chain(used).collect();
     let arriving = store.components_since(&wanted.place, recent)?;
     let is_any = asked.is_empty();
     asked.retain(|glob| !arriving.iter().any(|name| glob.fits(name)));
-    let silent: Vec<Option<&Glob>> = match is_any {
+    let asked: Vec<Option<&Glob>> = match is_any {
         true if arriving.is_empty() => vec![None],
         _ => asked.iter().map(Some).collect(),
     };
-    let mut names = Vec::new();
-    for glob in silent {
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let others_come =
+        !arriving.is_empty() || !store.components_since(&Filter::EVERYTHING, recent)?.is_empty();
+    let mut silent = Vec::new();
+    for glob in asked {
         let lines = of(&wanted.place, glob);
-        let seconds = match store.rhythm(&lines)? {
-            Some((rhythm, now)) => Some(now - rhythm.newest),
+        let (seconds, is_missed) = match store.rhythm(&lines)? {
+            Some((rhythm, now)) => (Some(now - rhythm.newest), rhythm.is_broken(now)),
             // What has no line at all is not late.
-            None if store.any(&lines)? => None,
+            None if store.any(&lines)? => (None, false),
             None => continue,
         };
-        let name = glob.map_or("what is asked for", Glob::as_str);
-        names.push((name.to_owned(), seconds));
+        silent.push(Silent {
+            name: glob.map_or("what is asked for", Glob::as_str).to_owned(),
+            seconds,
+            may_be_idle: others_come && !is_missed,
+        });
     }
-    let others_come = !names.is_empty()
-        && (!arriving.is_empty() || !store.components_since(&Filter::EVERYTHING, recent)?.is_empty());
-    Ok(Silent { names, others_come })
+    Ok(silent)
 }
 
 fn of(place: &Filter, component: Option<&Glob>) -> Filter {
