@@ -12,7 +12,7 @@ use nix::{
 
 use super::say;
 use crate::{
-    cli::{self, Search, Select, time::Clock},
+    cli::{self, Search, Select, Show, time::Clock},
     config::Config,
     follow::{self, NoFollow, Told},
     pager::{self, Pager},

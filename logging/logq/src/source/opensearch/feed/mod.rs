@@ -219,7 +219,12 @@ impl Follower {
         for gap in self.gaps.told(pages.now()) {
             sink.note(gap)?;
         }
-        self.position.advance(pages.now());
+        if let Some(back) = self.position.advance(pages.now()) {
+            sink.note(format!(
+                "OpenSearch's clock was set back by {} s: lines that came shortly before may be shown again",
+                back / 1_000
+            ))?;
+        }
         if reach == Reach::Far {
             self.far = begun;
         }

@@ -99,19 +99,27 @@ impl Position {
     }
 
     /// A round is whole that was asked then. What cannot be found again is
-    /// forgotten.
-    pub fn advance(&mut self, now: Option<Millis>) {
-        if let (Some(now), Some(asked)) = (now, self.asked) {
-            self.held = self.held.filter(|(_, until)| now <= *until);
-            if now.saturating_sub(asked) > millis(USUAL) {
+    /// forgotten. Returns how far the clock was set back, where that is so far
+    /// that what is taken from now on would not be found.
+    pub fn advance(&mut self, now: Option<Millis>) -> Option<Millis> {
+        let ahead = self
+            .asked
+            .zip(now)
+            .map_or(0, |(asked, now)| now.saturating_sub(asked));
+        let back = (ahead < -millis(LONGEST)).then_some(-ahead);
+        if back.is_some() {
+            (self.asked, self.begun, self.held) = (now, self.begun.min(now), None);
+        } else {
+            self.held = self.held.filter(|(_, until)| now.is_none_or(|now| now <= *until));
+            if let Some(now) = now.filter(|_| ahead > millis(USUAL)) {
                 self.held = Some((self.far(), now.saturating_add(millis(LONGEST))));
             }
+            self.asked = self.asked.max(now);
+            self.begun = self.begun.or(now);
         }
-        // The clock may have been set back: what was given stays known.
-        self.asked = self.asked.max(now);
-        self.begun = self.begun.or(now);
         let far = self.far();
         self.given.retain(|_, taken| *taken >= far);
+        back
     }
 
     /// Lines that were taken since the first round, and those of traces.
@@ -184,9 +192,15 @@ mod tests {
     #[test]
     fn a_clock_that_goes_back_takes_nothing_with_it() {
         let mut position = Position::default();
-        position.advance(Some(50_000));
-        position.advance(Some(20_000));
-        position.advance(None);
-        assert_eq!(position.asked(), Some(50_000));
+        assert_eq!(position.advance(Some(10 * MINUTE)), None);
+        position.mark("a".into(), 10 * MINUTE - 1_000);
+        // What is taken from now on is found where one is.
+        assert_eq!(position.advance(Some(9 * MINUTE)), None);
+        assert_eq!(position.advance(None), None);
+        assert_eq!(position.asked(), Some(10 * MINUTE));
+        // And from here on it would not be.
+        assert_eq!(position.advance(Some(5 * MINUTE)), Some(5 * MINUTE));
+        assert_eq!(from(&mut position, Reach::Usual), 5 * MINUTE - millis(USUAL));
+        assert!(position.unknown(&[hit("a")]).is_empty());
     }
 }
