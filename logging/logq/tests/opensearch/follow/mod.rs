@@ -171,7 +171,7 @@ async fn a_line_that_is_found_late_is_not_missed() {
     store.take(&[plain("early", 2.0)]).await;
     logq.wait_for("early");
     // Longer than most rounds look back.
-    tokio::time::sleep(Duration::from_secs(25)).await;
+    tokio::time::sleep(Duration::from_secs(12)).await;
     assert_eq!(logq.messages(), ["begin", "early"]);
     store.ask(Method::Post, "/logs-postgres/_refresh", None).await;
     logq.wait_for("late");
