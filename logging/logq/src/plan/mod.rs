@@ -1,161 +1,26 @@
 //! What a command line asks for, as data.
 
 pub mod related;
+mod span;
+mod typed;
+mod unclear;
 mod uses;
 
 use std::collections::BTreeSet;
 
-use line::{Document, Time};
+use line::Document;
 use schema::field;
 
-pub use self::uses::{Use, Uses};
-use crate::{
-    cli::{
-        ALL, Select, Window,
-        condition::{self, NoCondition},
-        selector::{self, NoSelector},
-        time::{Clock, NoTime, duration},
-    },
-    filter::{Comparison, Filter, Glob, Literal, Pattern},
+use self::typed::{conditions, globs, of_traces, place, wishes};
+pub use self::{
+    span::Span,
+    unclear::Unclear,
+    uses::{Use, Uses},
 };
-
-/// Why a command line asks for nothing that can be looked for.
-#[derive(Debug, thiserror::Error)]
-pub enum Unclear {
-    /// A condition on a field.
-    #[error("-f: {0}")]
-    Condition(#[from] NoCondition),
-    /// A selector.
-    #[error("--selector: {0}")]
-    Selector(#[from] NoSelector),
-    /// A time.
-    #[error("--{option}: {error}")]
-    Time {
-        /// The option.
-        option: &'static str,
-        /// What is wrong.
-        error: NoTime,
-    },
-    /// A regular expression.
-    #[error("--{option}: {pattern:?} is no regular expression: {why}")]
-    Pattern {
-        /// The option.
-        option: &'static str,
-        /// What was typed.
-        pattern: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// A pattern with `*` and `?`.
-    #[error("--{option}: {pattern:?} is no pattern: {why}")]
-    Glob {
-        /// The option.
-        option: &'static str,
-        /// What was typed.
-        pattern: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// A trace id.
-    #[error(
-        "--trace: {0:?} is no trace id: these are 32 hexadecimal digits; their beginning will do, from 8 on"
-    )]
-    Trace(String),
-    /// `logq trace` alone.
-    #[error(
-        "which trace? logq trace ID, with 32 hexadecimal digits or the first 8, or logq trace --photo ID"
-    )]
-    NoTrace,
-    /// A waterfall shows all of a trace.
-    #[error("a waterfall shows the whole trace: leave --{0} out, or ask for lines with `logq --trace ID`")]
-    Whole(&'static str),
-    /// `--with-…` without a component that uses something.
-    #[error(
-        "--{0} says whose lines beside those of a component: name it with -c, or ask for --photo or --trace"
-    )]
-    UsesOfNothing(&'static str),
-    /// The window ends before it begins.
-    #[error("--until {until} is before --since {since}")]
-    Backwards {
-        /// The beginning, as it was typed.
-        since: String,
-        /// The end.
-        until: String,
-    },
-}
-
-/// From when to when, both included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span {
-    /// Not before.
-    pub since: Option<Time>,
-    /// Not after.
-    pub until: Option<Time>,
-}
-
-impl Span {
-    /// Reads when.
-    ///
-    /// # Errors
-    /// [`Unclear`].
-    pub fn of(window: &Window, clock: &Clock) -> Result<Self, Unclear> {
-        let read = |option, text: &Option<String>| {
-            text.as_deref()
-                .filter(|text| *text != ALL)
-                .map(|text| clock.read(text))
-                .transpose()
-                .map_err(|error| Unclear::Time { option, error })
-        };
-        if let Some(around) = &window.around {
-            let middle = clock.read(around).map_err(|error| Unclear::Time {
-                option: "around",
-                error,
-            })?;
-            let half = window
-                .since
-                .as_deref()
-                .and_then(duration)
-                .map_or(MINUTE, |half| half.num_nanoseconds().unwrap_or(i64::MAX));
-            return Ok(Self {
-                since: Some(Time::from_nanos(middle.nanos().saturating_sub(half).max(0))),
-                until: Some(Time::from_nanos(middle.nanos().saturating_add(half))),
-            });
-        }
-        let span = Self {
-            since: read("since", &window.since)?,
-            until: read("until", &window.until)?,
-        };
-        match (span.since, span.until) {
-            (Some(since), Some(until)) if until < since => Err(Unclear::Backwards {
-                since: window.since.clone().unwrap_or_default(),
-                until: window.until.clone().unwrap_or_default(),
-            }),
-            _ => Ok(span),
-        }
-    }
-
-    /// The same as a filter.
-    #[must_use]
-    pub fn filter(&self) -> Filter {
-        let bound = |time: Option<Time>, comparison| {
-            time.map(|time| {
-                let time = Literal::new(&time.to_string());
-                Filter::Compare(field::TIMESTAMP.to_owned(), comparison, time)
-            })
-        };
-        let bounds = [
-            bound(self.since, Comparison::AtLeast),
-            bound(self.until, Comparison::AtMost),
-        ];
-        Filter::All(bounds.into_iter().flatten().collect())
-    }
-}
-
-/// A minute in nanoseconds.
-const MINUTE: i64 = 60_000_000_000;
-
-/// Fewer digits of a trace id would find others too.
-const LEAST_TRACE_DIGITS: usize = 8;
+use crate::{
+    cli::{Select, Window, time::Clock},
+    filter::{Filter, Glob, Literal},
+};
 
 /// One thing that lines must have, as it was typed.
 #[derive(Clone, Debug)]
@@ -370,121 +235,6 @@ fn either(any: Vec<Filter>) -> Filter {
         Ok([only]) => only,
         Err(any) => Filter::Any(any),
     }
-}
-
-/// The options that say where, with the field that holds it.
-const fn places(select: &Select) -> [(&'static str, &'static str, &Vec<String>); 4] {
-    [
-        ("namespace", field::KUBERNETES_NAMESPACE, &select.namespace),
-        ("pod", field::KUBERNETES_POD, &select.pod),
-        ("container", field::KUBERNETES_CONTAINER, &select.container),
-        ("node", field::KUBERNETES_NODE, &select.node),
-    ]
-}
-
-fn wishes(select: &Select, clock: &Clock) -> Result<Vec<Wish>, Unclear> {
-    let mut wishes = Vec::new();
-    let components = ("component", field::COMPONENT, &select.components);
-    for (what, field, names) in std::iter::once(components).chain(places(select)) {
-        for typed in names {
-            wishes.push(Wish::Name {
-                what,
-                field,
-                typed: typed.clone(),
-                filter: Filter::Glob(field.to_owned(), glob(what, typed)?),
-            });
-        }
-    }
-    for typed in &select.conditions {
-        let filter = condition::read(typed, clock)?;
-        let (Filter::Is(field, _)
-        | Filter::Found(field, _)
-        | Filter::Compare(field, ..)
-        | Filter::Exists(field)) = &filter
-        else {
-            continue;
-        };
-        wishes.push(Wish::Condition {
-            field: field.clone(),
-            typed: typed.clone(),
-            filter,
-        });
-    }
-    Ok(wishes)
-}
-
-fn place(select: &Select) -> Result<Filter, Unclear> {
-    let mut all = Vec::new();
-    for (option, field, names) in places(select) {
-        if !names.is_empty() {
-            let globs = globs(option, names)?.into_iter();
-            all.push(Filter::Any(
-                globs.map(|glob| Filter::Glob(field.to_owned(), glob)).collect(),
-            ));
-        }
-    }
-    if let Some(selector) = &select.selector {
-        all.push(selector::read(selector)?);
-    }
-    Ok(simple(all))
-}
-
-fn conditions(select: &Select, clock: &Clock) -> Result<Filter, Unclear> {
-    let mut all = Vec::new();
-    if let Some(level) = select.level {
-        all.push(Filter::Level(level));
-    }
-    for pattern in &select.grep {
-        all.push(Filter::Text(compiled("grep", pattern)?));
-    }
-    for pattern in &select.exclude {
-        all.push(Filter::Text(compiled("exclude", pattern)?).negated());
-    }
-    for condition in &select.conditions {
-        all.push(condition::read(condition, clock)?);
-    }
-    Ok(simple(all))
-}
-
-fn of_traces(texts: &[String]) -> Result<Option<Filter>, Unclear> {
-    let all: Vec<Filter> = texts
-        .iter()
-        .map(|text| of_trace(text))
-        .collect::<Result<_, _>>()?;
-    Ok((!all.is_empty()).then(|| either(all)))
-}
-
-fn of_trace(text: &str) -> Result<Filter, Unclear> {
-    let id = text.trim().to_ascii_lowercase();
-    let digits = id.len();
-    if !(LEAST_TRACE_DIGITS..=32).contains(&digits) || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(Unclear::Trace(text.to_owned()));
-    }
-    let field = field::TRACE_ID.to_owned();
-    if digits == 32 {
-        return Ok(Filter::Is(field, Literal::new(&id)));
-    }
-    glob("trace", &format!("{id}*")).map(|glob| Filter::Glob(field, glob))
-}
-
-fn globs(option: &'static str, texts: &[String]) -> Result<Vec<Glob>, Unclear> {
-    texts.iter().map(|text| glob(option, text)).collect()
-}
-
-fn glob(option: &'static str, text: &str) -> Result<Glob, Unclear> {
-    Glob::new(text).map_err(|error| Unclear::Glob {
-        option,
-        pattern: text.to_owned(),
-        why: error.to_string(),
-    })
-}
-
-fn compiled(option: &'static str, pattern: &str) -> Result<Pattern, Unclear> {
-    Pattern::new(pattern).map_err(|error| Unclear::Pattern {
-        option,
-        pattern: pattern.to_owned(),
-        why: error.to_string(),
-    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
-use super::*;
-use crate::doctor::finding::State;
+use serde_json::json;
+
+use super::{day::read, *};
+use crate::{doctor::finding::State, source::opensearch::Rhythm};
 
 const NOW: f64 = 1_000_000.0;
 

@@ -1,0 +1,216 @@
+//! What OpenSearch says of the last day's lines of each component.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schema::{component, field, label};
+use serde_json::{Value, json};
+
+use super::SILENT_SECONDS;
+use crate::{
+    opensearch::{Client, Method, Result},
+    source::opensearch::{Rhythm, streams},
+};
+
+/// More components or nodes than this are not told apart.
+const MOST: usize = 1_000;
+
+/// So many of a component's newest lines tell how late lines are now.
+const NEWEST: usize = 20;
+
+/// A component of one installation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Its name.
+    pub component: String,
+    /// Its namespace; empty outside a cluster.
+    pub namespace: String,
+}
+
+/// What was seen of one component.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// When its newest line was stored, seconds since 1970, by OpenSearch's clock.
+    pub stored: f64,
+    /// When its newest line was written, by its own clock.
+    pub written: f64,
+    /// How late each of its newest lines of the last 15 minutes was, seconds; not of those that were written before there was an OpenSearch.
+    pub late: Vec<f64>,
+    /// Where it is silent: when its lines came before.
+    pub rhythm: Option<Rhythm>,
+    /// Its lines of the last hour with a tag, by tag.
+    pub tags: BTreeMap<String, u64>,
+}
+
+impl Seen {
+    /// How late half of the newest lines were at most.
+    pub(super) fn median(&self) -> f64 {
+        let mut late = self.late.clone();
+        late.sort_by(f64::total_cmp);
+        late.get(late.len() / 2).copied().unwrap_or(0.0)
+    }
+
+    /// How late the last of them was.
+    pub(super) fn worst(&self) -> f64 {
+        self.late.iter().copied().fold(0.0, f64::max)
+    }
+}
+
+/// What was seen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Day {
+    /// Of each component.
+    pub components: BTreeMap<Place, Seen>,
+    /// How far the clock of each node is ahead at least, in seconds, as its
+    /// lines of the last 15 minutes show: they were stored before they were written.
+    pub ahead: BTreeMap<String, f64>,
+    /// The components that our services say they use.
+    pub used: BTreeSet<Place>,
+}
+
+/// The difference of two clocks, in milliseconds.
+const LATENESS: &str = "doc['event.ingested'].value.toInstant().toEpochMilli() - doc['@timestamp'].value.toInstant().toEpochMilli()";
+
+fn since(time: &str) -> Value {
+    json!({ "range": { field::EVENT_INGESTED: { "gte": time } } })
+}
+
+/// By namespace, and by what another field says.
+fn by_place(name: &str) -> Value {
+    let namespace = json!({ "field": field::KUBERNETES_NAMESPACE, "missing": "" });
+    json!({ "terms": [namespace, { "field": name }], "size": MOST })
+}
+
+fn question() -> Value {
+    let used = |label: &str| {
+        let label = label::stored(label).unwrap_or_default();
+        json!({ "multi_terms": by_place(&format!("{}.{label}", field::KUBERNETES_LABELS)) })
+    };
+    let times = [field::EVENT_INGESTED, field::TIMESTAMP]
+        .map(|name| json!({ "field": name, "format": "epoch_millis" }));
+    json!({
+        "size": 0,
+        "track_total_hits": false,
+        "query": { "bool": { "filter": [since("now-24h")] } },
+        "aggs": {
+            "first": { "min": { "field": field::EVENT_INGESTED } },
+            "components": {
+                "multi_terms": by_place(field::COMPONENT),
+                "aggs": {
+                    "stored": { "max": { "field": field::EVENT_INGESTED } },
+                    "written": { "max": { "field": field::TIMESTAMP } },
+                    "recent": {
+                        "filter": since("now-15m"),
+                        "aggs": { "newest": { "top_hits": {
+                            "size": NEWEST,
+                            "sort": [{ field::EVENT_INGESTED: "desc" }, { field::TIMESTAMP: "desc" }],
+                            "_source": false,
+                            "docvalue_fields": times,
+                        } } },
+                    },
+                    "hour": {
+                        "filter": since("now-1h"),
+                        "aggs": { "tags": { "terms": { "field": field::TAGS, "size": MOST } } },
+                    },
+                },
+            },
+            "recent": {
+                "filter": since("now-15m"),
+                "aggs": { "nodes": {
+                    "terms": { "field": field::KUBERNETES_NODE, "size": MOST, "missing": "" },
+                    "aggs": { "least": { "min": { "script": { "source": LATENESS } } } },
+                } },
+            },
+            "ours": {
+                "filter": { "terms": { field::COMPONENT: [component::IRMGARD, component::ANONYMIZER] } },
+                "aggs": {
+                    "database": used(label::USES_DATABASE),
+                    "queue": used(label::USES_QUEUE),
+                    "store": used(label::USES_STORE),
+                },
+            },
+        },
+    })
+}
+
+/// Asks for all of it at once, and then how those that are silent were before.
+pub async fn day(client: &Client, now: f64) -> Result<Day> {
+    let path = format!("/{}/_search", streams());
+    let query = [("ignore_unavailable", "true")];
+    let what = "say which lines have come";
+    let answer = client
+        .ask(what, Method::Post, &path, &query, Some(&question()))
+        .await?;
+    let mut day = read(&answer);
+    for (place, seen) in &mut day.components {
+        let is_ours = component::ALL.contains(&place.component.as_str()) || day.used.contains(place);
+        if is_ours && now - seen.stored > SILENT_SECONDS {
+            let of = json!({ "term": { field::COMPONENT: place.component } });
+            let namespace = if place.namespace.is_empty() {
+                json!({ "bool": { "must_not": { "exists": { "field": field::KUBERNETES_NAMESPACE } } } })
+            } else {
+                json!({ "term": { field::KUBERNETES_NAMESPACE: place.namespace } })
+            };
+            let query = json!({ "bool": { "filter": [of, namespace] } });
+            seen.rhythm = Rhythm::ask(client, query).await?.map(|(rhythm, _)| rhythm);
+        }
+    }
+    Ok(day)
+}
+
+fn array<'a>(answer: &'a Value, path: &str) -> impl Iterator<Item = &'a Value> {
+    answer
+        .pointer(path)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+}
+
+fn buckets<'a>(answer: &'a Value, path: &str) -> impl Iterator<Item = (&'a str, &'a Value)> {
+    array(answer, path).filter_map(|bucket| Some((bucket.get("key")?.as_str()?, bucket)))
+}
+
+fn places<'a>(answer: &'a Value, path: &str) -> impl Iterator<Item = (Place, &'a Value)> {
+    array(answer, path).filter_map(|bucket| {
+        let key = |number: usize| Some(bucket.get("key")?.get(number)?.as_str()?.to_owned());
+        let place = Place {
+            namespace: key(0)?,
+            component: key(1)?,
+        };
+        Some((place, bucket))
+    })
+}
+
+pub(super) fn read(answer: &Value) -> Day {
+    let mut day = Day::default();
+    let millis = |value: &Value| value.as_f64().or_else(|| value.as_str()?.parse().ok());
+    let seconds = |answer: &Value, path: &str| Some(millis(answer.pointer(path)?)? / 1_000.0);
+    let first = seconds(answer, "/aggregations/first/value").unwrap_or(0.0);
+    for (place, bucket) in places(answer, "/aggregations/components/buckets") {
+        let late = array(bucket, "/recent/newest/hits/hits").filter_map(|hit| {
+            let time = |name: &str| Some(millis(hit.get("fields")?.get(name)?.get(0)?)? / 1_000.0);
+            let written = time(field::TIMESTAMP)?;
+            // What was written before could not be stored sooner.
+            (written >= first).then_some(time(field::EVENT_INGESTED)? - written)
+        });
+        let tags = buckets(bucket, "/hour/tags/buckets")
+            .filter_map(|(tag, bucket)| Some((tag.to_owned(), bucket.get("doc_count")?.as_u64()?)));
+        let seen = Seen {
+            stored: seconds(bucket, "/stored/value").unwrap_or(0.0),
+            written: seconds(bucket, "/written/value").unwrap_or(0.0),
+            late: late.collect(),
+            rhythm: None,
+            tags: tags.collect(),
+        };
+        day.components.insert(place, seen);
+    }
+    for (node, bucket) in buckets(answer, "/aggregations/recent/nodes/buckets") {
+        if let Some(least) = bucket.pointer("/least/value").and_then(Value::as_f64) {
+            day.ahead.insert(node.to_owned(), -least / 1_000.0);
+        }
+    }
+    for used in ["database", "queue", "store"] {
+        let path = format!("/aggregations/ours/{used}/buckets");
+        day.used.extend(places(answer, &path).map(|(place, _)| place));
+    }
+    day
+}

@@ -1,0 +1,68 @@
+//! Why a command line asks for nothing that can be looked for.
+
+use crate::cli::{condition::NoCondition, selector::NoSelector, time::NoTime};
+
+/// Why a command line asks for nothing that can be looked for.
+#[derive(Debug, thiserror::Error)]
+pub enum Unclear {
+    /// A condition on a field.
+    #[error("-f: {0}")]
+    Condition(#[from] NoCondition),
+    /// A selector.
+    #[error("--selector: {0}")]
+    Selector(#[from] NoSelector),
+    /// A time.
+    #[error("--{option}: {error}")]
+    Time {
+        /// The option.
+        option: &'static str,
+        /// What is wrong.
+        error: NoTime,
+    },
+    /// A regular expression.
+    #[error("--{option}: {pattern:?} is no regular expression: {why}")]
+    Pattern {
+        /// The option.
+        option: &'static str,
+        /// What was typed.
+        pattern: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A pattern with `*` and `?`.
+    #[error("--{option}: {pattern:?} is no pattern: {why}")]
+    Glob {
+        /// The option.
+        option: &'static str,
+        /// What was typed.
+        pattern: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A trace id.
+    #[error(
+        "--trace: {0:?} is no trace id: these are 32 hexadecimal digits; their beginning will do, from 8 on"
+    )]
+    Trace(String),
+    /// `logq trace` alone.
+    #[error(
+        "which trace? logq trace ID, with 32 hexadecimal digits or the first 8, or logq trace --photo ID"
+    )]
+    NoTrace,
+    /// A waterfall shows all of a trace.
+    #[error("a waterfall shows the whole trace: leave --{0} out, or ask for lines with `logq --trace ID`")]
+    Whole(&'static str),
+    /// `--with-…` without a component that uses something.
+    #[error(
+        "--{0} says whose lines beside those of a component: name it with -c, or ask for --photo or --trace"
+    )]
+    UsesOfNothing(&'static str),
+    /// The window ends before it begins.
+    #[error("--until {until} is before --since {since}")]
+    Backwards {
+        /// The beginning, as it was typed.
+        since: String,
+        /// The end.
+        until: String,
+    },
+}

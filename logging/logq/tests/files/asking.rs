@@ -1,0 +1,330 @@
+//! What is asked for, and what is said where that is wrong or not there.
+
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use super::{logq, piped, text, world};
+
+#[test]
+fn every_question_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write(folder.path());
+    world::ask(world::CASES, &[], |arguments| {
+        logq(arguments, &pods).output().unwrap()
+    });
+}
+
+#[test]
+fn the_brokers_lines_of_connections_are_related_to_a_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write_with_connections(folder.path());
+    for (arguments, found) in world::RELATED {
+        let output = logq(&[arguments, ["-o", "jsonl", "--utc"].as_slice()].concat(), &pods)
+            .output()
+            .unwrap();
+        let errors = text(&output.stderr);
+        let expected: Vec<&str> = found.split_whitespace().collect();
+        assert_eq!(world::first_words(&output), expected, "{arguments:?}: {errors}");
+        for (line, word) in text(&output.stdout).lines().zip(expected) {
+            let is_found = word.starts_with('c') && word != "c5" || arguments.contains(&world::OTHER_TRACE);
+            let marked = is_found && word.starts_with('c');
+            assert_eq!(
+                line.contains(r#""tags":["related"]"#),
+                marked,
+                "{arguments:?}: {line}"
+            );
+        }
+    }
+    let show = |arguments: &[&str]| text(&logq(arguments, &pods).output().unwrap().stdout);
+    insta::assert_snapshot!("related_waterfall", show(&["trace", world::TRACE, "--utc"]));
+    let asked = ["--trace", world::TRACE, "--with-queue", "--utc"];
+    insta::assert_snapshot!("related_pretty", show(&asked));
+    let logfmt = show(&[asked.as_slice(), &["-o", "logfmt", "--fields", "message,tags"]].concat());
+    insta::assert_snapshot!("related_logfmt", logfmt);
+    assert!(show(&[asked.as_slice(), &["--stats"]].concat()).contains("rabbitmq"));
+    let explained = show(&[asked.as_slice(), &["--explain"]].concat());
+    assert!(
+        explained.contains("from 5 s before the first line of a trace to 5 s after"),
+        "{explained}"
+    );
+    let json = show(&[asked.as_slice(), &["-o", "json", "--level", "warn"]].concat());
+    assert!(json.contains(r#""tags":["related"]"#), "{json}");
+}
+
+#[test]
+fn a_pipe_tells_nothing_of_what_is_related() {
+    let line = format!(
+        "{{\"level\":\"info\",\"msg\":\"m\",\"trace_id\":\"{}\"}}\n",
+        world::TRACE
+    );
+    let refused = piped(&["--trace", world::TRACE, "--with-all"], line.as_bytes());
+    assert_eq!(refused.status.code(), Some(2));
+    let told = text(&refused.stderr);
+    assert!(
+        told.contains("--with-all beside a trace or a photo needs to read several times"),
+        "{told}"
+    );
+    let drawn = piped(&["trace", world::TRACE], line.as_bytes());
+    let told = text(&drawn.stderr);
+    assert!(told.contains("standard input is read once"), "{told}");
+}
+
+#[test]
+fn what_is_cut_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write(folder.path());
+    for (arguments, told) in [
+        (["--limit", "3"].as_slice(), "logq: 3 of 10 lines shown\n"),
+        (&["--tail", "4", "-c", "irmgard"], ""),
+        (&["--tail", "3", "-c", "irmgard"], "logq: 3 of 4 lines shown\n"),
+        (
+            &["-c", "postgres", "--with-db"],
+            "logq: --with-db: no line of these components says what they use",
+        ),
+    ] {
+        let output = logq(arguments, &pods).output().unwrap();
+        let errors = text(&output.stderr);
+        assert!(
+            errors.starts_with(told) && errors.is_empty() == told.is_empty(),
+            "{arguments:?}: {errors}"
+        );
+    }
+}
+
+#[test]
+fn what_is_asked_wrongly_is_told() {
+    for (arguments, told) in [
+        (
+            ["--since", "soon"].as_slice(),
+            "--since: \"soon\" is no time: write 15m",
+        ),
+        (
+            &["--since", "-5m", "--until", "2h"],
+            "logq: error: --until 2h is before --since -5m\n",
+        ),
+        (&["-f", "photo"], "-f: \"photo\" says nothing of a field"),
+        (
+            &["--grep", "a(b"],
+            "logq: error: --grep: \"a(b\" is no regular expression: unclosed group\nlogq:     a(b\nlogq:      ^\n",
+        ),
+        (
+            &["-f", "message~=["],
+            "logq: error: -f: \"[\" is no regular expression: unclosed character class\nlogq:     [\nlogq:     ^\n",
+        ),
+        (
+            &["--since", "9999-01-01T00:00:00Z"],
+            "is before 1970 or after 2261",
+        ),
+        (&["-f", "@timestamp>soon"], "-f: \"soon\" is no time: write 15m"),
+        (&["-l", "a b"], "--selector: \"a b\" is no requirement"),
+        (&["--trace", "xyz"], "--trace: \"xyz\" is no trace id"),
+        (
+            &["--with-db"],
+            "--with-db says whose lines beside those of a component",
+        ),
+        (&["-c", "irmgard", "--with-db"], "--with-db needs to read twice"),
+        (&["--level", "loud"], "error, warn, info, debug, trace"),
+        (
+            &["--level", "warn", "--level", "error"],
+            "'--level <LEVEL>' cannot be used multiple times",
+        ),
+        (
+            &["view", "trouble", "--since", "1h", "--since", "2h"],
+            "'--since <TIME>' cannot be used multiple times",
+        ),
+        (&["--photo", "abc"], "a photo's id is a number, such as 17"),
+        (&["-c", ""], "a name has at least one character"),
+        (&["-c", "irmgard,"], "a name has at least one character"),
+        (&["trace"], "--trace: \"-\" is no trace id"),
+        (
+            &["trace", world::TRACE, "--tail", "3"],
+            "a waterfall shows the whole trace: leave --tail out",
+        ),
+    ] {
+        let output = piped(arguments, b"");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(
+            text(&output.stderr).contains(told),
+            "{arguments:?}: {}",
+            text(&output.stderr)
+        );
+    }
+    let output = logq(&[], Path::new("/nowhere/at/all")).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).starts_with("logq: error: /nowhere/at/all: "));
+}
+
+#[test]
+fn why_nothing_is_found_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write(folder.path());
+    for (arguments, told) in [
+        (
+            ["-c", "irmgrad"].as_slice(),
+            "no line of a component irmgrad; did you mean irmgard?",
+        ),
+        (
+            &["-c", "irmgard", "-c", "typo", "--level", "trace", "-n", "photo"],
+            "no line of a component typo; there are some of anonymizer, irmgard, object-store, postgres, rabbitmq\n\
+             logq: no line of a namespace photo; did you mean photos?",
+        ),
+        (
+            &["--pod", "irmgard-*", "--since", "1h"],
+            "no line of a pod irmgard-* in this time",
+        ),
+        (
+            &["-f", "levl=warn"],
+            "no line has a field levl; did you mean level?",
+        ),
+        (
+            &["-f", "level=WARN"],
+            "no line has level=WARN; did you mean level=warn?",
+        ),
+        (
+            &["-f", "status_code>500"],
+            "no line has a field status_code; did you mean http.response.status_code?",
+        ),
+        (&["--since", "2100-01-01"], "--since 2100-01-01 is in the future"),
+        (&["--top", "*"], "no line that was found has a field *"),
+        (
+            &["trace", world::TRACE, "-c", "postgre"],
+            "no line of a component postgre; did you mean postgres?",
+        ),
+        // Each of them is there, and no line has both.
+        (
+            &["-c", "irmgard", "-f", "outcome=anonymized"],
+            "no line found; --explain says what was looked for, `logq doctor` whether lines arrive",
+        ),
+    ] {
+        let output = logq(arguments, &pods).output().unwrap();
+        assert_eq!(text(&output.stderr), format!("logq: {told}\n"), "{arguments:?}");
+        assert_eq!(
+            (output.status.code(), text(&output.stdout).as_str()),
+            (Some(1), "")
+        );
+    }
+    let two = logq(&["--top", "component", "--limit", "2"], &pods)
+        .output()
+        .unwrap();
+    let shown = text(&two.stdout);
+    assert_eq!(shown.lines().count(), 4, "{shown}");
+    assert!(shown.ends_with("         4         (other values)\n"), "{shown}");
+}
+
+/// A pipe that is not named is not read, and that is said where something waits in it.
+#[test]
+fn a_pipe_that_is_not_named_is_told() {
+    let told = |arguments: &[&str], input: Stdio| {
+        let output = Command::new(env!("CARGO_BIN_EXE_logq"))
+            .args(arguments)
+            .env("LOGQ_CONFIG", "")
+            .env("LOGQ_OPENSEARCH_URL", "http://127.0.0.1:1")
+            .env("LOGQ_KUBECTL", "/nowhere/kubectl")
+            .stdin(input)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        text(&output.stderr)
+    };
+    let pipe = |content: &str| {
+        let (read, mut write) = std::io::pipe().unwrap();
+        write.write_all(content.as_bytes()).unwrap();
+        (Stdio::from(read), write)
+    };
+    let note = "what comes by standard input was not read: logq - reads it\n";
+    let (full, _open) = pipe("a line\n");
+    assert!(told(&["--level", "warn"], full).starts_with(&format!("logq: {note}")));
+    let (silent, _open) = pipe("");
+    assert!(!told(&[], silent).contains(note));
+    let (ended, open) = pipe("");
+    drop(open);
+    assert!(!told(&[], ended).contains(note));
+    // A loop over ids.
+    let (full, _open) = pipe("18\n");
+    assert!(!told(&["--photo", "17"], full).contains(note));
+}
+
+#[test]
+fn levels_are_completed_and_read_as_people_know_them() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
+    let script = command
+        .args(["completions", "bash"])
+        .env("LOGQ_CONFIG", "")
+        .output()
+        .unwrap();
+    assert!(text(&script.stdout).contains("\"error warn info debug trace\""));
+    let lines = b"{\"level\":\"error\",\"msg\":\"m1\"}\n{\"level\":\"warn\",\"msg\":\"m2\"}\n";
+    for (level, found) in [
+        ("Warning", ["m1", "m2"].as_slice()),
+        ("ERR", &["m1"]),
+        ("err", &["m1"]),
+    ] {
+        assert_eq!(
+            world::first_words(&piped(&["-o", "jsonl", "--level", level], lines)),
+            found,
+            "{level}"
+        );
+    }
+}
+
+#[test]
+fn help_that_cannot_be_written_is_an_error() {
+    for arguments in [["--help"].as_slice(), &["view", "trouble", "--help"]] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
+        command.args(arguments).env("LOGQ_CONFIG", "");
+        let whole = command.output().unwrap();
+        assert_eq!(whole.status.code(), Some(0));
+        assert!(text(&whole.stdout).contains("Exit status:"));
+        let output = command.stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let told = text(&output.stderr);
+        assert!(told.starts_with("logq: error: output: "), "{told}");
+    }
+}
+
+#[test]
+fn a_command_can_stand_behind_options() {
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write(folder.path());
+    let show = |arguments: &[&str]| {
+        let output = logq(arguments, &pods).output().unwrap();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    for (typed, meant) in [
+        (
+            ["--utc", "-c", "trace", "-c", "*", "trace", world::TRACE].as_slice(),
+            ["trace", world::TRACE, "--utc"].as_slice(),
+        ),
+        (
+            &["--utc", "--limit", "1", "view", "trouble", "-o", "raw"],
+            &["view", "trouble", "--utc", "--limit", "1", "-o", "raw"],
+        ),
+    ] {
+        let (code, out, errors) = show(typed);
+        assert_eq!((code, &out), (Some(0), &show(meant).1), "{typed:?}: {errors}");
+    }
+    for (typed, told) in [
+        (["doctr"].as_slice(), "did you mean `logq doctor`?"),
+        (&["traces", world::TRACE], "did you mean `logq trace`?"),
+        (&["truoble"], "did you mean `logq view trouble`?"),
+        (&["--grep", "x", "config"], "unexpected argument '--grep' found"),
+    ] {
+        let (code, _, errors) = show(typed);
+        assert_eq!(code, Some(2), "{typed:?}");
+        assert!(errors.contains(told), "{typed:?}: {errors}");
+    }
+    // What is there is a file, whatever its name.
+    fs::write(folder.path().join("doctor"), "a line\n").unwrap();
+    let mut command = logq(&["-o", "raw", "doctor"], &pods);
+    let output = command.current_dir(folder.path()).output().unwrap();
+    assert!(
+        text(&output.stdout).contains("a line\n"),
+        "{}",
+        text(&output.stderr)
+    );
+}

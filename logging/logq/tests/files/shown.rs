@@ -1,0 +1,349 @@
+//! What is read, and how it is shown.
+
+use std::{fs, io::Write, process::Command};
+
+use flate2::{Compression, write::GzEncoder};
+
+use super::{ages, logq, pipe, piped, text, world};
+
+#[test]
+fn each_trace_is_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write_with_connections(folder.path());
+    let show = |arguments: &[&str]| {
+        let output = logq(&[&["trace", "--utc"], arguments].concat(), &pods)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let [one, other] = [world::TRACE, world::OTHER_TRACE].map(|trace| show(&[trace]));
+    assert!(
+        one.contains("c4 closing") && other.contains("c5 closing"),
+        "{one}\n{other}"
+    );
+    let both = format!("{one}\n{other}");
+    assert_eq!(show(&["--photo", "17"]), one);
+    assert_eq!(show(&["--photo", "17", "--photo", "18"]), both);
+    assert_eq!(
+        show(&["--trace", world::OTHER_TRACE, "--trace", world::TRACE]),
+        both
+    );
+    assert_eq!(show(&["4bf92f35"]), both);
+    let lines = show(&["--photo", "17", "-o", "jsonl"]);
+    assert_eq!(lines.lines().count(), 4, "{lines}");
+    assert!(lines.lines().all(|line| line.starts_with('{')), "{lines}");
+
+    let none = Command::new(env!("CARGO_BIN_EXE_logq"))
+        .arg("trace")
+        .env("LOGQ_CONFIG", "")
+        .output()
+        .unwrap();
+    let told = text(&none.stderr);
+    assert_eq!(none.status.code(), Some(2));
+    assert!(told.contains("which trace? logq trace ID"), "{told}");
+    // Nobody's trace.
+    let file = folder.path().join("old.jsonl");
+    fs::write(&file, "{\"@timestamp\":\"2026-11-22T10:00:00Z\",\"level\":\"info\",\"message\":\"m\",\"photo\":{\"id\":5}}\n").unwrap();
+    let output = logq(&["trace", "--photo", "5"], &file).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(told.contains("logq --photo shows them"), "{told}");
+}
+
+#[test]
+fn lines_without_a_time_are_not_drawn() {
+    let trace = world::TRACE;
+    let timed = format!(
+        "{{\"@timestamp\":\"2026-11-22T10:00:00Z\",\"level\":\"info\",\"message\":\"m1\",\"trace_id\":\"{trace}\"}}\n"
+    );
+    let untimed = format!("{{\"level\":\"info\",\"msg\":\"m2\",\"trace_id\":\"{trace}\"}}\n");
+    let drawn = piped(&["trace", trace], format!("{timed}{untimed}").as_bytes());
+    let told = text(&drawn.stderr);
+    assert!(
+        told.contains("1 lines without a time are not drawn: logq --trace shows them"),
+        "{told}"
+    );
+    let out = text(&drawn.stdout);
+    assert!(out.contains("m1") && !out.contains("m2"), "{out}");
+}
+
+#[test]
+fn compressed_files_are_read_as_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = b"{\"level\":\"info\",\"msg\":\"m1\"}\n{\"level\":\"warn\",\"msg\":\"m2\"}\n";
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    // Two members, as when something is appended.
+    gzip.write_all(&lines[..30]).unwrap();
+    let mut compressed = gzip.finish().unwrap();
+    let mut gzip = GzEncoder::new(&mut compressed, Compression::fast());
+    gzip.write_all(&lines[30..]).unwrap();
+    gzip.finish().unwrap();
+    let zstd = zstd::encode_all(lines.as_slice(), 1).unwrap();
+    for (name, bytes) in [
+        ("a.log.gz", compressed.as_slice()),
+        ("b.log.zst", &zstd),
+        ("c.log", lines),
+    ] {
+        let file = folder.path().join(name);
+        fs::write(&file, bytes).unwrap();
+        let output = logq(&["-o", "jsonl"], &file).output().unwrap();
+        assert_eq!(
+            world::first_words(&output),
+            ["m1", "m2"],
+            "{name}: {}",
+            text(&output.stderr)
+        );
+        assert_eq!(
+            world::first_words(&piped(&["-o", "jsonl"], bytes)),
+            ["m1", "m2"],
+            "{name}"
+        );
+    }
+    // One that breaks off gives what it has, and says so.
+    let file = folder.path().join("d.log.gz");
+    fs::write(&file, &compressed[..compressed.len() - 12]).unwrap();
+    let output = logq(&["-o", "jsonl"], &file).output().unwrap();
+    assert_eq!(
+        (
+            world::first_words(&output).first().unwrap().as_str(),
+            output.status.code()
+        ),
+        ("m1", Some(2))
+    );
+    assert!(
+        text(&output.stderr).contains("d.log.gz"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn nothing_that_a_terminal_acts_on_is_shown() {
+    let evil = "{\"level\":\"info\",\"msg\":\"a\\u001b]0;x\\u0007\\u202eb\",\"k\\u001b[2J\":\"\\u009b31m\"}\n\x1b[31mred\x1b[0m \x1b]52;c;x\x07\r\n";
+    for form in ["pretty", "jsonl", "json", "logfmt"] {
+        let output = piped(&["-o", form, "--fields", "*"], evil.as_bytes());
+        let shown = text(&output.stdout);
+        let acted_on = |c: char| c != '\n' && terminal::is_acted_on(c);
+        assert!(!shown.contains(acted_on), "{form}: {shown:?}");
+        assert!(shown.contains("red"), "{form}: {shown:?}");
+    }
+    // What is not for a terminal is what was written.
+    let output = piped(&["-o", "raw"], evil.as_bytes());
+    assert_eq!(text(&output.stdout), evil.replace("\r\n", "\n"));
+}
+
+#[test]
+fn a_pipe_that_is_closed_ends_quietly() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("long.log");
+    fs::write(&file, "a line of text\n".repeat(200_000)).unwrap();
+    pipe::ends_quietly_when_closed(&mut logq(&[], &file));
+}
+
+#[test]
+fn a_folder_is_searched_for_files_of_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str, content: &str| {
+        let file = folder.path().join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, content).unwrap();
+    };
+    place("a.log", "a\n");
+    place("deep/b.jsonl", "b\n");
+    place("deep/c.log.1", "c\n");
+    place(".hidden/d.log", "d\n");
+    place(".e.json", "e\n");
+    place("photo.jpg", "f\n");
+    let output = logq(&["-o", "jsonl"], folder.path()).output().unwrap();
+    assert_eq!(
+        world::first_words(&output),
+        ["a", "b", "c"],
+        "{}",
+        text(&output.stderr)
+    );
+
+    let empty = tempfile::tempdir().unwrap();
+    let output = logq(&[], empty.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        text(&output.stderr).contains("no file of log lines"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn long_lines_are_cut_and_the_rest_is_read() {
+    let long = [b"x".repeat(3_000_000), b"\nshort\n".to_vec()].concat();
+    let output = piped(&["-o", "jsonl", "--fields", "message,truncated"], &long);
+    let shown = text(&output.stdout);
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(lines.len(), 2);
+    assert!(
+        lines[0].ends_with("\"truncated\":true}") && lines[0].len() < 1_100_000,
+        "{}",
+        lines[0].len()
+    );
+    assert_eq!(lines[1], "{\"message\":\"short\"}");
+}
+
+#[test]
+fn fields_do_not_tear_a_text_of_several_lines() {
+    let line = |message: &str, more: &str| {
+        format!(
+            r#"{{"@timestamp":"2026-11-22T10:00:00Z","level":"error","component":"c","message":"{message}"{more}}}"#
+        )
+    };
+    let trace = r#","exception":{"stacktrace":"0: a\n1: b\n"}"#;
+    let lines = [
+        line("one line", r#","attempt":1"#),
+        line(
+            r"UPDATE photo\n  SET status = $1\n WHERE id = $2",
+            r#","attempt":2"#,
+        ),
+        line(r"no\r\nfields\n", ""),
+        line("one line", &format!(r#","attempt":3{trace}"#)),
+        line(r"several\nlines", &format!(r#","attempt":4{trace}"#)),
+        r"Traceback (most recent call last):".to_owned(),
+        r#"  File "a.py", line 1"#.to_owned(),
+        "ValueError: x".to_owned(),
+    ];
+    let shown = piped(&["--utc"], lines.map(|line| line + "\n").concat().as_bytes());
+    insta::assert_snapshot!("several_lines", text(&shown.stdout));
+    let coloured = [line(r"a\nb", r#","attempt":2"#), line("end", "")].join("\n");
+    let shown = piped(&["--utc", "--color", "always"], coloured.as_bytes());
+    insta::assert_snapshot!(
+        "several_lines_colours",
+        text(&shown.stdout).replace('\u{1b}', "␛")
+    );
+}
+
+#[test]
+fn numbers_are_told_to_people_and_to_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write(folder.path());
+    let show = |arguments: &[&str], zone: &str| {
+        let output = logq(arguments, &pods).env("TZ", zone).output().unwrap();
+        ages::without(&text(&output.stdout))
+    };
+    insta::assert_snapshot!("stats", show(&["--stats"], "UTC"));
+    // A component that is named has its row, one that a pattern could mean has none.
+    let named = ["--stats", "-c", "irmgard", "-c", "nobody", "-c", "no*"];
+    insta::assert_snapshot!("stats_named", show(&named, "Europe/Berlin"));
+    assert_eq!(
+        show(&[named.as_slice(), &["--utc"]].concat(), "Europe/Berlin"),
+        show(&named, "UTC")
+    );
+    for form in ["json", "jsonl"] {
+        for (summary, arguments) in [
+            ("stats", ["--stats", "-c", "irmgard", "-c", "nobody"].as_slice()),
+            ("histogram", &["--histogram", "-c", "irmgard"]),
+            ("top", &["--top", "photo.id"]),
+        ] {
+            let told = show(&[arguments, &["-o", form]].concat(), "Europe/Berlin");
+            insta::assert_snapshot!(format!("{summary}_{form}"), told);
+            let lines: Vec<&str> = told.lines().collect();
+            assert_eq!(lines.len() == 1, form == "json", "{told}");
+        }
+    }
+    // None at all are still JSON.
+    for summary in ["--stats", "--histogram"] {
+        let none = logq(&[summary, "-n", "elsewhere", "-o", "json"], &pods)
+            .output()
+            .unwrap();
+        assert_eq!(
+            (text(&none.stdout).as_str(), none.status.code()),
+            ("[]\n", Some(1)),
+            "{summary}"
+        );
+    }
+}
+
+#[test]
+fn a_histogram_says_where_there_is_nothing() {
+    let line =
+        |time: &str, level: &str| format!(r#"{{"@timestamp":"{time}","level":"{level}","message":"m"}}"#);
+    let lines = [
+        line("1970-01-01T00:00:00Z", "info"),
+        line("2026-11-22T10:00:00Z", "warn"),
+        line("2026-11-24T10:00:00Z", "info"),
+        "without a time".to_owned(),
+    ];
+    let shown = piped(&["--histogram", "--utc"], lines.join("\n").as_bytes());
+    insta::assert_snapshot!("histogram_gap", text(&shown.stdout));
+}
+
+#[test]
+fn people_see_this() {
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write(folder.path());
+    let show = |arguments: &[&str]| text(&logq(arguments, &pods).output().unwrap().stdout);
+    insta::assert_snapshot!("pretty", show(&["-c", "irmgard", "--with-db"]));
+    insta::assert_snapshot!(
+        "colours",
+        show(&["--level", "warn", "--color", "always", "-C", "1"]).replace('\u{1b}', "␛")
+    );
+    insta::assert_snapshot!(
+        "logfmt",
+        show(&["-o", "logfmt", "--photo", "17", "--hide", "kubernetes,event"])
+    );
+    insta::assert_snapshot!(
+        "fields",
+        show(&["--fields", "photo.*,kubernetes.pod", "--photo", "18"])
+    );
+    insta::assert_snapshot!(
+        "json",
+        show(&["-o", "json", "--fields", "message,level", "--limit", "2"])
+    );
+    insta::assert_snapshot!("histogram", show(&["--histogram"]));
+    let explained = show(&["-c", "irmgard", "--with-db", "--level", "warn", "--explain"]);
+    let folder = pods.display().to_string();
+    insta::assert_snapshot!("explain", explained.replace(&folder, "FOLDER"));
+    let several = [
+        "--photo",
+        "17",
+        "--photo",
+        "18",
+        "--trace",
+        "4bf92f35,4bf92f36",
+        "--explain",
+    ];
+    let several = show(&several);
+    assert!(
+        several.contains("(trace_id=4bf92f35* or trace_id=4bf92f36*) and (photo.id=17 or photo.id=18)"),
+        "{several}"
+    );
+    insta::assert_snapshot!("trace", show(&["trace", "4bf92f35"]));
+    insta::assert_snapshot!("view", show(&["view", "trouble", "--utc"]));
+    insta::assert_snapshot!("top", show(&["--top", "photo.id"]));
+}
+
+#[test]
+fn what_can_be_read_is_shown_where_something_cannot() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.log"), "readable\n").unwrap();
+    fs::write(folder.path().join("pods.json"), "{").unwrap();
+    for arguments in [[].as_slice(), &["--stats"], &["-o", "json"]] {
+        let output = logq(arguments, folder.path()).output().unwrap();
+        let (shown, errors) = (text(&output.stdout), text(&output.stderr));
+        assert!(errors.contains("pods.json: "), "{errors}");
+        assert!(shown.contains("readable") || arguments == ["--stats"], "{shown}");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+    let strange = r#"{"items":[{"metadata":{"name":"x"}},5]}"#;
+    fs::write(folder.path().join("pods.json"), strange).unwrap();
+    let output = logq(&[], folder.path()).output().unwrap();
+    let errors = text(&output.stderr);
+    assert_eq!(
+        errors.matches("pods.json: 2 of its items have no name").count(),
+        1,
+        "{errors}"
+    );
+    assert!(text(&output.stdout).contains("readable"));
+    let link = folder.path().join("link.log");
+    std::os::unix::fs::symlink("gone.log", &link).unwrap();
+    let output = logq(&[], &link).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("link.log: "));
+}
