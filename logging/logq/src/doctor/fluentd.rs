@@ -167,7 +167,7 @@ mod tests {
     use super::*;
     use crate::doctor::finding::State;
 
-    /// Of Fluentd 1.19.3 with our configuration while OpenSearch was away.
+    /// Of Fluentd 1.19.3, with an output of the name that ours has, while OpenSearch was away.
     const AWAY: &str = r#"# TYPE fluentd_dead_letters_total counter
 # HELP fluentd_dead_letters_total Lines that were not stored and are kept in the dead-letter files
 # TYPE fluentd_output_status_buffer_total_bytes gauge

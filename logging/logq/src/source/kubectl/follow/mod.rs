@@ -5,10 +5,14 @@
 //! again and again: those that are new, and containers that were started
 //! again, are followed from their beginning.
 
+mod last;
+mod reader;
+mod told;
+
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
@@ -18,19 +22,15 @@ use std::{
 
 use line::Place;
 
-use super::{
-    Asked, Container, Error, Kubectl, Marks, Problem, State, listed, locked,
-    program::Program,
-    sift::Sifter,
-    stream::{Now, blocks, mark},
-};
+use self::{last::Last, reader::Reader, told::Told};
+use super::{Container, Error, Kubectl, Marks, State, listed, locked, stream::Now};
 use crate::{
     cli::Search,
     filter::Filter,
     follow::{Feed, Past, Sink, Stop},
     plan::{Known, Wanted},
     search::{Context, SearchError, There, so_far, unknown_uses},
-    source::{Entry, SourceError},
+    source::SourceError,
 };
 
 /// Between two lists of the pods: so late a new pod's lines may come.
@@ -39,23 +39,14 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// So many containers are followed at most: each is a kubectl of its own.
 const MOST: usize = 50;
 
-/// So many lines are given at a time.
-const BATCH: usize = 1_000;
-
-/// Blocks that are read before their lines are needed.
-const AHEAD: usize = 2;
-
-/// What is still wrong is told again after this.
-const AGAIN: Duration = Duration::from_secs(60);
-
 /// One that breaks off is not begun again before this has passed.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// So often it is seen whether it is over while pods are listed.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Where nothing is held, how long nothing need come.
-const LONG: Duration = Duration::from_secs(3600);
+/// So many lines are given at a time.
+const BATCH: usize = 1_000;
 
 /// Lines of pods, as they come.
 pub struct Follower {
@@ -70,22 +61,6 @@ pub struct Follower {
     told: Told,
     /// Whether the pods could not be listed lately.
     blind: bool,
-}
-
-/// What was told, and when.
-#[derive(Clone, Debug, Default)]
-struct Told(Arc<Mutex<HashMap<String, Instant>>>);
-
-impl Told {
-    /// Says it, unless it was said just now.
-    fn tell(&self, text: String, sink: &Sink) -> Result<(), Stop> {
-        let now = Instant::now();
-        let before = locked(&self.0).insert(text.clone(), now);
-        if before.is_some_and(|before| now.duration_since(before) < AGAIN) {
-            return Ok(());
-        }
-        sink.note(text)
-    }
 }
 
 /// A container that is followed, or was.
@@ -301,137 +276,5 @@ impl Feed for Follower {
             sink.wait(PAUSE)?;
             self.look(sink)?;
         }
-    }
-}
-
-/// The last lines, with those before them.
-struct Last {
-    most: usize,
-    before: usize,
-    found: usize,
-    lines: VecDeque<(Entry, bool)>,
-}
-
-impl Last {
-    const fn new(most: usize, before: usize) -> Self {
-        Self {
-            most,
-            before,
-            found: 0,
-            lines: VecDeque::new(),
-        }
-    }
-
-    fn push(&mut self, entry: Entry, found: bool) {
-        self.lines.push_back((entry, found));
-        self.found += usize::from(found);
-        while self.found > self.most {
-            let first = self.lines.pop_front();
-            self.found -= usize::from(first.is_some_and(|(_, found)| found));
-        }
-        // Of those before the first that was found only the nearest count.
-        let mut leading = self.lines.iter().take(self.before + 1);
-        if self.lines.len() > self.before && leading.all(|(_, found)| !found) {
-            self.lines.pop_front();
-        }
-    }
-
-    fn into_entries(self) -> impl Iterator<Item = Entry> {
-        self.lines.into_iter().map(|(entry, _)| entry)
-    }
-}
-
-/// What follows one container, in a thread of its own.
-struct Reader {
-    program: Program,
-    container: Container,
-    filter: Filter,
-    marks: Marks,
-    now: Now,
-    ended: Arc<AtomicBool>,
-    told: Told,
-    sink: Sink,
-}
-
-impl Reader {
-    fn run(self) {
-        let known = locked(&self.marks).contains_key(&self.container.place);
-        // What was written before the container was started again.
-        if known && self.container.state == State::Restarted {
-            let _ = self.call(true);
-        }
-        let _ = self.call(false);
-        self.ended.store(true, Ordering::Release);
-    }
-
-    fn call(&self, previous: bool) -> Result<(), Stop> {
-        let past = locked(&self.marks).get(&self.container.place).cloned();
-        let past = past.unwrap_or_default();
-        let asked = Asked {
-            previous,
-            since: past.time,
-            follow: !previous,
-        };
-        let arguments = self.program.logs(&self.container, asked);
-        let (running, output) = match self.program.run(&arguments) {
-            Ok(begun) => begun,
-            Err(error) => return self.told.tell(error.to_string(), &self.sink),
-        };
-        if !self.now.set(running.ender()) {
-            return Err(Stop::Over);
-        }
-        let mut sifter = Sifter::new(&self.container, &self.filter, past);
-        let given = self.give(output, &mut sifter);
-        mark(&self.marks, &self.container, &sifter);
-        given?;
-        let words = sifter.words().map(Problem::Unread);
-        let said = running.end().unwrap_or_else(|error| Some(error.to_string()));
-        let problem = words.or_else(|| said.map(|said| Problem::read(&said)));
-        match problem {
-            // It is gone: its lines have been given.
-            None | Some(Problem::Gone) => Ok(()),
-            Some(_) if self.sink.is_over() => Err(Stop::Over),
-            Some(problem) => {
-                let text = Error::logs(&self.container, problem).to_string();
-                self.told.tell(text, &self.sink)
-            }
-        }
-    }
-
-    /// Gives what comes until nothing more does.
-    fn give(&self, output: std::process::ChildStdout, sifter: &mut Sifter) -> Result<(), Stop> {
-        let (sender, read) = mpsc::sync_channel(AHEAD);
-        thread::spawn(move || {
-            let mut blocks = blocks(output);
-            while let Ok(Some(block)) = blocks.next() {
-                if sender.send(block).is_err() {
-                    return;
-                }
-            }
-        });
-        let begun = Instant::now();
-        loop {
-            let wait = sifter
-                .due()
-                .map_or(LONG, |due| due.saturating_sub(begun.elapsed()));
-            let mut entries = Vec::new();
-            match read.recv_timeout(wait) {
-                Ok(block) => sifter.take(block.bytes(), begun.elapsed(), &mut entries),
-                Err(RecvTimeoutError::Timeout) => sifter.expire(begun.elapsed(), &mut entries),
-                Err(RecvTimeoutError::Disconnected) => {
-                    sifter.flush(&mut entries);
-                    return self.send(entries);
-                }
-            }
-            self.send(entries)?;
-        }
-    }
-
-    fn send(&self, mut entries: Vec<Entry>) -> Result<(), Stop> {
-        while !entries.is_empty() {
-            let rest = entries.split_off(entries.len().min(BATCH));
-            self.sink.lines(std::mem::replace(&mut entries, rest))?;
-        }
-        Ok(())
     }
 }
