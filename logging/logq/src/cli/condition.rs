@@ -27,7 +27,9 @@ pub enum NoCondition {
         why: String,
     },
     /// Only numbers and times are greater or less.
-    #[error("{0:?} is neither a number nor a time: nothing is greater or less than it")]
+    #[error(
+        "{0:?} is neither a number nor a time: nothing is greater or less than it (a field in seconds, …_seconds, takes 20ms, 1.5s, 2m)"
+    )]
     Order(String),
     /// The field holds times.
     #[error(transparent)]
@@ -109,7 +111,7 @@ fn ordered(name: &str, text: &str, clock: &Clock) -> Result<Literal, NoCondition
         .ends_with("_seconds")
         .then(|| duration(text))
         .flatten()
-        .map(|length| length.num_milliseconds() as f64 / 1_000.0);
+        .map(|length| length.as_seconds_f64());
     seconds
         .map(|seconds| Literal::number_as(text, seconds))
         .ok_or_else(|| NoCondition::Order(text.to_owned()))

@@ -174,7 +174,7 @@ pub struct Select {
     /// Lines as grave as this, or graver; lines without a level are left out
     #[arg(long, value_name = "LEVEL", value_parser = levels(), ignore_case = true)]
     pub level: Option<&'static str>,
-    /// Lines in whose texts (message, error, statement, stack trace) this is found
+    /// Lines in whose texts (message, error, statement, stack trace) this is found; (?i) at its beginning: in any case
     #[arg(short, long, value_name = "REGEX")]
     pub grep: Vec<String>,
     /// Lines in whose texts this is not found
@@ -307,6 +307,23 @@ pub struct Show {
     /// What is asked for, in words and as OpenSearch's query or kubectl's commands, in place of the lines
     #[arg(long)]
     pub explain: bool,
+}
+
+impl Show {
+    /// The option that chooses some of the lines that were found, or those around them.
+    #[must_use]
+    pub fn part(&self) -> Option<&'static str> {
+        [
+            ("limit", self.limit.is_some()),
+            ("tail", self.tail.is_some()),
+            ("reverse", self.reverse),
+            ("before", self.before > 0),
+            ("after", self.after > 0),
+            ("context", self.context.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(name, is_given)| is_given.then_some(name))
+    }
 }
 
 /// The form of a line.

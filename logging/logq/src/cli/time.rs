@@ -114,30 +114,37 @@ impl Clock {
     }
 }
 
-/// Reads a length of time: `500ms`, `90s`, `15m`, `1h30m`, `2d`, `1w`.
+/// Reads a length of time: `500ms`, `90s`, `1.5s`, `404 µs`, `15m`, `1h30m`, `2d`, `1w`.
 #[must_use]
 pub fn duration(text: &str) -> Option<TimeDelta> {
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
     let mut sum = TimeDelta::zero();
     let mut rest = text;
     if rest.is_empty() {
         return None;
     }
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).filter(|at| *at > 0)?;
+        let digits = rest.find(|c: char| !is_number(c)).filter(|at| *at > 0)?;
         let (number, after) = rest.split_at(digits);
-        let unit_end = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let unit_end = after.find(is_number).unwrap_or(after.len());
         let (unit, after) = after.split_at(unit_end);
-        let milliseconds: i64 = match unit {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" | "min" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            "w" => 604_800_000,
+        let nanoseconds: i64 = match unit.trim() {
+            "ns" => 1,
+            "us" | "µs" | "μs" => 1_000,
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" | "min" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
+            "d" => 86_400_000_000_000,
+            "w" => 604_800_000_000_000,
             _ => return None,
         };
-        let length = number.parse::<i64>().ok()?.checked_mul(milliseconds)?;
-        sum = sum.checked_add(&TimeDelta::try_milliseconds(length)?)?;
+        let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+        let many = whole.parse::<i32>().ok()?;
+        let length = TimeDelta::nanoseconds(nanoseconds).checked_mul(many)?;
+        let part = format!("0.{part}").parse::<f64>().ok()? * nanoseconds as f64;
+        sum = sum.checked_add(&length)?;
+        sum = sum.checked_add(&TimeDelta::nanoseconds(part.round() as i64))?;
         rest = after;
     }
     Some(sum)

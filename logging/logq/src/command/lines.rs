@@ -12,7 +12,7 @@ use nix::{
 
 use super::say;
 use crate::{
-    cli::{self, Search, Select, Show, time::Clock},
+    cli::{self, Search, Select, time::Clock},
     config::Config,
     follow::{self, NoFollow, Told},
     pager::{self, Pager},
@@ -110,7 +110,7 @@ pub(super) fn traces(search: Search, config: &Config) -> Result<Outcome, SearchE
     if !is_drawn || show.stats || show.histogram || show.top.is_some() {
         return lines(search, config);
     }
-    if let Some(option) = parts(show) {
+    if let Some(option) = show.part() {
         return Err(Unclear::Whole(option).into());
     }
     let wanted = wanted(&search)?;
@@ -143,20 +143,6 @@ pub(super) fn traces(search: Search, config: &Config) -> Result<Outcome, SearchE
         ));
     }
     Ok(outcome)
-}
-
-/// The option that asks for a part of what is found, or for what is around it.
-fn parts(show: &Show) -> Option<&'static str> {
-    [
-        ("limit", show.limit.is_some()),
-        ("tail", show.tail.is_some()),
-        ("reverse", show.reverse),
-        ("before", show.before > 0),
-        ("after", show.after > 0),
-        ("context", show.context.is_some()),
-    ]
-    .into_iter()
-    .find_map(|(name, is_given)| is_given.then_some(name))
 }
 
 /// Who is asked; what a person should know of the choice is said at once.

@@ -38,7 +38,14 @@ pub fn why(search: &Search, wanted: &Wanted, there: There<'_>) -> Vec<String> {
         let name = name(wish, wanted.span, there, when);
         name.or_else(|| condition(wish, wanted.span, there, when))
     });
-    told.take(MOST_TOLD).collect()
+    let mut told: Vec<String> = told.take(MOST_TOLD).collect();
+    if told.is_empty() && !search.select.grep.is_empty() {
+        told.push(
+            "no line found: --grep looks into texts (message, error, statement, stack trace); -f FIELD=VALUE asks for a field"
+                .to_owned(),
+        );
+    }
+    told
 }
 
 /// What is said beside lines that are followed: which names no line has had so far.
@@ -135,6 +142,9 @@ fn near(typed: &str, names: &BTreeSet<String>) -> Option<String> {
 
 /// The field that was probably meant: one that ends so, or is written much like it.
 fn other_field(typed: &str) -> Option<String> {
+    if is_known(typed) {
+        return None;
+    }
     let names = || {
         FIELDS
             .iter()
@@ -184,6 +194,9 @@ mod tests {
             ("status_code", Some("http.response.status_code")),
             ("trace", Some("trace_id")),
             ("zzz", None),
+            // It is right; only no line has it.
+            ("tags", None),
+            ("outbox.oldest_age_seconds", None),
         ] {
             assert_eq!(other_field(typed).as_deref(), meant, "{typed}");
         }

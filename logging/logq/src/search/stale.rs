@@ -15,7 +15,8 @@ use crate::{
 const FRESH_NANOS: i64 = 60_000_000_000;
 
 /// What a person should know where nothing has come of a component that is asked for for a minute, and the present is asked for.
-/// Whether it is merely idle nobody can know; what speaks for it is said, too.
+/// Whether it is merely idle nobody can know; what speaks for it is said, too. Who is only used by what is asked for, as a broker
+/// that has nothing to complain about, is told where nothing speaks for it.
 ///
 /// It costs one question where lines arrive.
 #[must_use]
@@ -63,13 +64,17 @@ impl Silent {
 
 fn silent(store: &Store, wanted: &Wanted, known: &Known, recent: Time) -> opensearch::Result<Vec<Silent>> {
     let used = known.used.iter().filter_map(|name| Glob::new(name).ok());
-    let mut asked: Vec<Glob> = wanted.components.iter().cloned().chain(used).collect();
+    let named = wanted.components.iter().map(|glob| (glob.clone(), true));
+    let mut asked: Vec<(Glob, bool)> = named.chain(used.map(|glob| (glob, false))).collect();
     let arriving = store.components_since(&wanted.place, recent)?;
     let is_any = asked.is_empty();
-    asked.retain(|glob| !arriving.iter().any(|name| glob.fits(name)));
-    let asked: Vec<Option<&Glob>> = match is_any {
-        true if arriving.is_empty() => vec![None],
-        _ => asked.iter().map(Some).collect(),
+    asked.retain(|(glob, _)| !arriving.iter().any(|name| glob.fits(name)));
+    let asked: Vec<(Option<&Glob>, bool)> = match is_any {
+        true if arriving.is_empty() => vec![(None, true)],
+        _ => asked
+            .iter()
+            .map(|(glob, is_named)| (Some(glob), *is_named))
+            .collect(),
     };
     if asked.is_empty() {
         return Ok(Vec::new());
@@ -77,7 +82,7 @@ fn silent(store: &Store, wanted: &Wanted, known: &Known, recent: Time) -> opense
     let others_come =
         !arriving.is_empty() || !store.components_since(&Filter::EVERYTHING, recent)?.is_empty();
     let mut silent = Vec::new();
-    for glob in asked {
+    for (glob, is_named) in asked {
         let lines = of(&wanted.place, glob);
         let (seconds, is_missed) = match store.rhythm(&lines)? {
             Some((rhythm, now)) => (Some(now - rhythm.newest), rhythm.is_broken(now)),
@@ -85,11 +90,14 @@ fn silent(store: &Store, wanted: &Wanted, known: &Known, recent: Time) -> opense
             None if store.any(&lines)? => (None, false),
             None => continue,
         };
-        silent.push(Silent {
-            name: glob.map_or("what is asked for", Glob::as_str).to_owned(),
-            seconds,
-            may_be_idle: others_come && !is_missed,
-        });
+        let may_be_idle = others_come && !is_missed;
+        if is_named || !may_be_idle {
+            silent.push(Silent {
+                name: glob.map_or("what is asked for", Glob::as_str).to_owned(),
+                seconds,
+                may_be_idle,
+            });
+        }
     }
     Ok(silent)
 }

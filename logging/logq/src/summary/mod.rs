@@ -24,6 +24,9 @@ pub enum NoSummary {
     /// `--top` without a field.
     #[error("--top: {0:?} is no field's name")]
     Field(String),
+    /// Numbers are of all lines that were found.
+    #[error("--{0} chooses among lines, and numbers are of all of them: leave it out")]
+    Part(&'static str),
 }
 
 /// What is counted.
@@ -45,6 +48,11 @@ impl Summary {
     /// [`NoSummary`].
     pub fn of(search: &Search) -> Result<Option<Self>, NoSummary> {
         let show = &search.show;
+        // `--top` shows so many values.
+        let part = show.part().filter(|part| show.top.is_none() || *part != "limit");
+        if let Some(part) = part.filter(|_| show.stats || show.histogram || show.top.is_some()) {
+            return Err(NoSummary::Part(part));
+        }
         if show.stats {
             let named = search.select.components.iter().map(String::as_str);
             let named = named.filter(|name| !name.contains(['*', '?']));

@@ -136,6 +136,10 @@ fn what_is_asked_wrongly_is_told() {
             &["view", "trouble", "--since", "1h", "--since", "2h"],
             "'--since <TIME>' cannot be used multiple times",
         ),
+        (
+            &["--stats", "--tail", "5"],
+            "--tail chooses among lines, and numbers are of all of them",
+        ),
         (&["--photo", "abc"], "a photo's id is a number, such as 17"),
         (&["-c", ""], "a name has at least one character"),
         (&["-c", "irmgard,"], "a name has at least one character"),
@@ -153,6 +157,8 @@ fn what_is_asked_wrongly_is_told() {
             text(&output.stderr)
         );
     }
+    let output = logq(&[], Path::new("answered")).output().unwrap();
+    assert!(text(&output.stderr).contains("--grep WORD looks for a text"));
     let output = logq(&[], Path::new("/nowhere/at/all")).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).starts_with("logq: error: /nowhere/at/all: "));

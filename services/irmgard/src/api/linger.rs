@@ -15,10 +15,11 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 
-/// So much is read on at most, bytes.
-const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// So long at most.
-const MAX_TIME: Duration = Duration::from_secs(2);
+/// So much is read on at most, bytes: what a client has on its way that sends
+/// a photo of several times the usual limit.
+const MAX_BYTES: usize = 128 * 1024 * 1024;
+/// So long at most; nginx's `lingering_timeout`.
+const MAX_TIME: Duration = Duration::from_secs(5);
 
 /// A request's body; dropped early, it is read on in the background.
 pub struct Lingering {

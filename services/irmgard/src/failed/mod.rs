@@ -93,7 +93,9 @@ async fn requeue(
         ids.iter().map(|id| id.get()).collect()
     };
     let failed = list::still_failed(pool, &asked).await?;
-    recorder.record(Action::Requeue, &failed).await?;
+    if !failed.is_empty() {
+        recorder.record(Action::Requeue, &failed).await?;
+    }
     let mut connection = pool.acquire().await?;
     let failed: Vec<i64> = failed.iter().map(|id| id.get()).collect();
     let queued: BTreeSet<i64> = queue_again(&mut connection, &failed).await?.into_iter().collect();

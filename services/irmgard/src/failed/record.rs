@@ -74,7 +74,8 @@ pub(crate) async fn log_uses(pool: &PgPool, limit: i64) -> Result<usize, sqlx::E
             user.name = used.who,
             action = used.action,
             photo.id = used.photo_id,
-            "a failed photo was used"
+            "{}",
+            told(&used.action)
         );
     }
     if !uses.is_empty() {
@@ -85,6 +86,16 @@ pub(crate) async fn log_uses(pool: &PgPool, limit: i64) -> Result<usize, sqlx::E
             .await?;
     }
     Ok(uses.len())
+}
+
+fn told(action: &str) -> &'static str {
+    match action {
+        "list" => "the failed photos were listed",
+        "export" => "the original of a failed photo was exported",
+        "requeue" => "a failed photo was queued again",
+        "delete" => "the original of a failed photo was deleted",
+        _ => "a failed photo was used",
+    }
 }
 
 /// A use that was recorded.

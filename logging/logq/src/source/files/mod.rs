@@ -14,6 +14,16 @@ mod pool;
 mod read;
 mod straight;
 pub mod tail;
+/// What is said to who types a word and means to search for it.
+fn is_a_file(path: &Path, error: &io::Error) -> &'static str {
+    let is_word = path.components().count() == 1 && path.extension().is_none();
+    if is_word && error.kind() == io::ErrorKind::NotFound {
+        ". What stands alone is a file: --grep WORD looks for a text, -f FIELD=VALUE for a field, `logq trace ID` for a trace"
+    } else {
+        ""
+    }
+}
+
 #[cfg(test)]
 mod tests;
 
@@ -39,7 +49,7 @@ use crate::{filter::Filter, render::Style, summary::Summary};
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The system's error.
-    #[error("{path}: {error}")]
+    #[error("{path}: {error}{}", is_a_file(path, error))]
     Io {
         /// The file or folder.
         path: PathBuf,
