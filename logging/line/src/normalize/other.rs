@@ -13,6 +13,12 @@ const TIMES: [&str; 4] = ["@timestamp", "timestamp", "time", TS];
 /// zap writes seconds since 1970 here. A number under another name may count
 /// milliseconds, or from the program's start.
 const TS: &str = "ts";
+/// pino writes milliseconds since 1970 here, beside a level that is a number.
+const TIME: &str = "time";
+/// OpenTelemetry's name, Elastic's, and that of Spring's loggers.
+const TRACES: [&str; 3] = [field::TRACE_ID, "trace.id", "traceId"];
+/// Google's: `projects/<project>/traces/<id>`.
+const GOOGLE_TRACE: &str = "logging.googleapis.com/trace";
 
 /// Takes what is surely a message, a level, a time or a trace id, and keeps
 /// all other members in `fields`; returns the program's own time. `text` is the
@@ -30,7 +36,15 @@ pub(super) fn read(draft: &mut Draft, members: Map<String, Value>, text: &str, c
     if let Some(level) = level {
         draft.text(field::LEVEL, level);
     }
-    if let Some(trace) = told(field::TRACE_ID).and_then(trace_id) {
+    let nested = members.get("trace").and_then(|trace| trace.get("id"));
+    let google = told(GOOGLE_TRACE).and_then(|name| name.rsplit('/').next());
+    let trace = TRACES
+        .into_iter()
+        .filter_map(told)
+        .chain(nested.and_then(Value::as_str))
+        .chain(google)
+        .find_map(trace_id);
+    if let Some(trace) = trace {
         draft.text(field::TRACE_ID, &trace);
     }
     if let Some(component) = told(field::COMPONENT).filter(|_| claims) {
@@ -39,6 +53,9 @@ pub(super) fn read(draft: &mut Draft, members: Map<String, Value>, text: &str, c
     let time = TIMES.into_iter().find_map(|name| match members.get(name)? {
         Value::String(text) => Time::parse(text),
         Value::Number(seconds) if name == TS => Time::from_seconds(seconds.as_f64()?),
+        Value::Number(millis) if name == TIME && has_number(&members) => {
+            Time::from_seconds(millis.as_f64()? / 1_000.0)
+        }
         _ => None,
     });
     for (name, value) in members {
@@ -47,6 +64,12 @@ pub(super) fn read(draft: &mut Draft, members: Map<String, Value>, text: &str, c
         }
     }
     time
+}
+
+/// Whether its level is a number, as pino has it.
+fn has_number(members: &Map<String, Value>) -> bool {
+    let number = members.get("level").and_then(Value::as_i64);
+    number.and_then(level::of_number).is_some()
 }
 
 fn level_of(value: &Value) -> Option<&'static str> {

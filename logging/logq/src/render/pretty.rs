@@ -278,7 +278,7 @@ impl Pretty {
             let level = shown.level();
             paint(line, palette.level(level), |line| {
                 let begin = line.len();
-                line.push_str(level.unwrap_or("-"));
+                escape_into(level.unwrap_or("-"), line);
                 if let Some(level) = line.get_mut(begin..) {
                     level.make_ascii_uppercase();
                 }

@@ -282,6 +282,60 @@ async fn a_view_that_may_be_stale_is_told() {
     assert_eq!(auto(&["-n", "photos"]), "");
 }
 
+/// What is in a document was not always made by us.
+#[tokio::test]
+async fn nothing_of_a_document_is_acted_on_by_a_terminal() {
+    let Some(store) = Store::empty("documents with escapes").await else {
+        return;
+    };
+    store.bootstrap().await;
+    let evil = "\u{1b}]52;c;aGk=\u{7}\u{9b}2J\u{202e}\r\n\u{1b}[31mred";
+    let line = serde_json::json!({
+        "@timestamp": "2026-11-22T10:00:00.000000000Z", "trace_id": world::TRACE, "level": evil,
+        "message": evil, "component": evil, "project": evil, "outcome": evil, "tags": [evil], "duration_seconds": 1,
+        "service": { "name": evil }, "target": evil, "http": { "route": evil, "request": { "method": evil } },
+        "kubernetes": { "pod": evil, "namespace": evil, "node": evil, "labels": { evil: evil } },
+        "error": { "message": evil, "type": evil }, "exception": { "stacktrace": evil },
+        "failure": { "reason": evil, "detail": evil }, "db": { "query": { "text": evil } }, "fields": { evil: evil },
+        "event": { "id": "evil", "ingested": "2026-11-22T10:00:00.000000000Z" }, "photo": { "id": 17 },
+    });
+    store
+        .came(&[("logs-other".to_owned(), "evil".to_owned(), line.to_string())])
+        .await;
+    let colours = regex::Regex::new("\u{1b}\\[[0-9;]+m").unwrap();
+    for arguments in [
+        [].as_slice(),
+        &["--fields", "*"],
+        &["--color", "always"],
+        &["-o", "logfmt"],
+        &["-o", "jsonl"],
+        &["-o", "json"],
+        &["-o", "raw"],
+        &["trace", world::TRACE],
+        &["trace", "--photo", "17"],
+        &["--stats"],
+        &["--histogram"],
+        &["--top", "level"],
+        &["--top", "component"],
+        &["-c", "*red", "-f", "level=x"],
+    ] {
+        let output = logq(&store, arguments);
+        for shown in [&output.stdout, &output.stderr] {
+            // Colours are ours.
+            let shown = text(shown);
+            let shown = colours.replace_all(&shown, "");
+            let is_raw = arguments.contains(&"raw");
+            let acted_on = |c: char| c != '\n' && terminal::is_acted_on(c);
+            assert!(is_raw || !shown.contains(acted_on), "{arguments:?}: {shown:?}");
+        }
+        assert!(
+            output.status.code().is_some_and(|code| code < 2),
+            "{arguments:?}: {}",
+            text(&output.stderr)
+        );
+    }
+}
+
 /// More lines than a page holds, all of the same time.
 #[tokio::test]
 async fn lines_of_one_time_are_all_given_once_across_pages() {
