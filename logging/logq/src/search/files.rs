@@ -1,6 +1,6 @@
 //! Lines of files.
 
-use std::io::Write;
+use std::{collections::VecDeque, io::Write};
 
 use super::{
     Context, Outcome, SearchError, collected, nothing,
@@ -12,7 +12,7 @@ use super::{
     unknown_uses,
 };
 use crate::{
-    cli::{Output, Search},
+    cli::{Output, Search, Show},
     filter::Filter,
     plan::{Known, Wanted, related::Related},
     render::{Column, Renderer},
@@ -120,7 +120,7 @@ fn shown<W: Write>(search: &Search, wanted: &Wanted, out: Renderer<W>) -> Result
     let context = Context::of(&search.show);
     if is_straight(search, &context) {
         let strips = files::written(&search.files, &filter, out.style())?;
-        return written(strips, out, outcome);
+        return written(strips, &search.show, out, outcome);
     }
     let least = if context.is_wanted() {
         wanted.scope(&known)
@@ -131,11 +131,10 @@ fn shown<W: Write>(search: &Search, wanted: &Wanted, out: Renderer<W>) -> Result
     show(search, entries, &filter, context, out, outcome)
 }
 
-/// Whether each line is shown where it stands, and as if it were alone.
+/// Whether each line is shown where it stands, if it is, and as if it were alone.
 const fn is_straight(search: &Search, context: &Context) -> bool {
     let show = &search.show;
-    let all = show.limit.is_none() && show.tail.is_none() && !show.reverse;
-    all && !context.is_wanted() && !matches!(show.output, Output::Json)
+    !show.reverse && !context.is_wanted() && !matches!(show.output, Output::Json)
 }
 
 fn counted<W: Write>(
@@ -159,24 +158,38 @@ fn counted<W: Write>(
 
 fn written<W: Write>(
     strips: impl Iterator<Item = Result<Strip, FileError>>,
+    show: &Show,
     mut out: Renderer<W>,
     mut outcome: Outcome,
 ) -> Result<Outcome, SearchError> {
+    let first = show.limit.map_or(u64::MAX, |limit| limit as u64);
+    let mut last = VecDeque::new();
     let mut column = Column::default();
     for strip in strips {
         match strip {
             Ok(strip) => {
                 outcome.found += 1;
-                strip.write(&mut column, out.output())?;
-                // What comes of a pipe is shown as it comes.
-                if strip.is_last() {
-                    out.flush()?;
+                if let Some(tail) = show.tail {
+                    last.push_back(strip);
+                    if last.len() > tail {
+                        last.pop_front();
+                    }
+                } else if outcome.shown < first {
+                    outcome.shown += 1;
+                    strip.write(&mut column, out.output())?;
+                    // What comes of a pipe is shown as it comes.
+                    if strip.is_last() || outcome.shown == first {
+                        out.flush()?;
+                    }
                 }
             }
             Err(error) => outcome.errors.push(error.to_string()),
         }
     }
-    outcome.shown = outcome.found;
+    for strip in last {
+        outcome.shown += 1;
+        strip.write(&mut column, out.output())?;
+    }
     out.finish()?;
     Ok(outcome)
 }
