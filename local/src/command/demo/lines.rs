@@ -60,6 +60,9 @@ pub async fn tell(lasting: &Lasting, carrier: Option<Carrier>, journeys: &[Journ
         "                 set -a; . {}; set +a",
         environment.display()
     ));
+    say(&format!(
+        "                 {logq} --component irmgard --with-db --since 5m"
+    ));
     say(&format!("                 {logq} view webservice-db --since 5m"));
     if let Some(trace) = trace {
         say(&format!("                 {logq} trace {trace}"));
