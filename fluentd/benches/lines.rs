@@ -29,7 +29,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 /// The longest that one round may take.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A pod of `golden/pods.json`.
 const POD: &str = "photos_irmgard-6d5f7c9b8-x2x1z_00000001-0000-4000-8000-000000000001";
@@ -80,9 +80,11 @@ async fn main() -> Result<()> {
         receivers.push(Receiver::OpenSearch(access));
     }
     let mut rounds: Vec<Vec<Round>> = receivers.iter().map(|_| Vec::new()).collect();
+    // Others in each round: what is the same has the same id, and is there already.
+    let mut lines = lines::Lines::new();
     for _ in 0..arguments.rounds {
         for (receiver, rounds) in receivers.iter().zip(&mut rounds) {
-            rounds.push(round(executable.clone(), receiver, arguments.lines).await?);
+            rounds.push(round(executable.clone(), receiver, &mut lines, arguments.lines).await?);
         }
     }
     let mut rows = Vec::new();
@@ -110,7 +112,12 @@ async fn main() -> Result<()> {
 }
 
 /// From the first line that is written until the last is stored.
-async fn round(executable: PathBuf, receiver: &Receiver, count: usize) -> Result<Round> {
+async fn round(
+    executable: PathBuf,
+    receiver: &Receiver,
+    lines: &mut lines::Lines,
+    count: usize,
+) -> Result<Round> {
     let logs = TempDir::new()?;
     let servers = Servers::start(&fluentd::folder().join("golden/pods.json")).await?;
     let mut fluentd = Fluentd::new(executable, logs.path(), servers.address())?;
@@ -125,7 +132,6 @@ async fn round(executable: PathBuf, receiver: &Receiver, count: usize) -> Result
     let pid = fluentd.pid().context("Fluentd does not run")?;
     let worked = cpu_seconds(pid)?;
     let mut log = Log::new(logs.path(), POD, "irmgard")?;
-    let mut lines = lines::Lines::new();
     let begin = Instant::now();
     for _ in 0..count {
         log.line(lines.next_line().trim_end())?;
