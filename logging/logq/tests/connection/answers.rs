@@ -1,5 +1,6 @@
 //! No answer, half of one, and refusals.
 
+use std::fmt::Display;
 use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
@@ -12,6 +13,12 @@ use crate::{
     search,
 };
 
+/// Why a server at this port, that knows nobody, gives no answer.
+async fn refused_by(port: impl Display) -> Error {
+    let url = format!("http://127.0.0.1:{port}");
+    search(&client(&[("URL", &url)])).await.unwrap_err()
+}
+
 #[tokio::test]
 async fn nothing_that_listens_is_unreachable() {
     let port = TcpListener::bind("127.0.0.1:0")
@@ -19,9 +26,7 @@ async fn nothing_that_listens_is_unreachable() {
         .local_addr()
         .unwrap()
         .port();
-    let error = search(&client(&[("URL", &format!("http://127.0.0.1:{port}"))]))
-        .await
-        .unwrap_err();
+    let error = refused_by(port).await;
     assert!(
         matches!(
             &error,
@@ -117,9 +122,7 @@ async fn refusals_are_told_apart_and_carry_the_server_s_reason() {
 async fn half_an_answer_is_none() {
     let partial = r#"{"timed_out":false,"_shards":{"total":9,"successful":7,"failed":2,"failures":[{"shard":0,"reason":{"type":"x","reason":"the disk is gone"}}]},"hits":{}}"#;
     let (port, _requests) = server(answer(200, partial));
-    let error = search(&client(&[("URL", &format!("http://127.0.0.1:{port}"))]))
-        .await
-        .unwrap_err();
+    let error = refused_by(port).await;
     assert!(
         matches!(
             error,
@@ -135,22 +138,16 @@ async fn half_an_answer_is_none() {
 
     let late = r#"{"timed_out":true,"_shards":{"total":9,"successful":9,"failed":0},"hits":{}}"#;
     let (port, _requests) = server(answer(200, late));
-    let error = search(&client(&[("URL", &format!("http://127.0.0.1:{port}"))]))
-        .await
-        .unwrap_err();
+    let error = refused_by(port).await;
     assert!(matches!(error, Error::Partial { .. }), "{error:?}");
 
     let cut = answer(200, "{\"hits\":").replace("content-length: 8", "content-length: 800");
     let (port, _requests) = server(cut);
-    let error = search(&client(&[("URL", &format!("http://127.0.0.1:{port}"))]))
-        .await
-        .unwrap_err();
+    let error = refused_by(port).await;
     assert!(matches!(error, Error::Interrupted { .. }), "{error:?}");
 
     let (port, _requests) = server(answer(200, "<html>welcome</html>"));
-    let error = search(&client(&[("URL", &format!("http://127.0.0.1:{port}"))]))
-        .await
-        .unwrap_err();
+    let error = refused_by(port).await;
     assert!(matches!(error, Error::Strange { .. }), "{error:?}");
 }
 
@@ -188,9 +185,7 @@ async fn who_sends_on_to_another_place_gets_no_password_there() {
 async fn an_answer_that_is_too_long_is_not_read() {
     let long = answer(200, "{}").replace("content-length: 2", "content-length: 300000000");
     let (port, _requests) = server(long);
-    let error = search(&client(&[("URL", &format!("http://127.0.0.1:{port}"))]))
-        .await
-        .unwrap_err();
+    let error = refused_by(port).await;
     assert!(
         matches!(
             error,
@@ -246,9 +241,7 @@ async fn another_server_is_told_from_opensearch() {
         (r#"{"error":"alias [x] missing","status":404}"#, false),
     ] {
         let (port, _requests) = server(answer(404, page));
-        let error = search(&client(&[("URL", &format!("http://127.0.0.1:{port}"))]))
-            .await
-            .unwrap_err();
+        let error = refused_by(port).await;
         let told = error.to_string();
         assert_eq!(matches!(error, Error::Strange { .. }), is_other, "{error:?}");
         let asks = told.contains("Does LOGQ_OPENSEARCH_URL name OpenSearch");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use line::{Document, Origin, Time};
+use line::{Document, Time};
 use logq::{
     cli::Output,
     filter::{Filter, push},
@@ -15,8 +15,7 @@ use schema::{FIELDS, Kind};
 use serde_json::Value;
 
 use crate::{
-    documents::{golden_documents, hostile, normalized},
-    pushed::{OTHERS, has_unindexed, questions},
+    pushed::{OTHERS, all_documents, questions},
     store::Store,
 };
 
@@ -96,18 +95,8 @@ async fn numbers_are_those_of_the_lines() {
         return;
     };
     store.bootstrap().await;
-    let hostile = hostile()
-        .into_iter()
-        .filter(|line| line.len() < 100_000)
-        .map(|line| normalized(&line, &Origin::Source("test".into())));
-    let all: BTreeMap<String, (String, String, String)> = golden_documents()
-        .into_iter()
-        .chain(hostile)
-        .filter(|(_, _, text)| !has_unindexed(&serde_json::from_str(text).unwrap()))
-        .map(|document| (document.1.clone(), document))
-        .collect();
     // First none at all.
-    for some in [BTreeMap::new(), all] {
+    for some in [BTreeMap::new(), all_documents()] {
         let documents: Vec<_> = some.values().cloned().collect();
         let results = store.create(&documents).await;
         assert!(results.iter().all(|(status, _)| *status == 201), "{results:?}");

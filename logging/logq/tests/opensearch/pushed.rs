@@ -154,23 +154,28 @@ async fn found(store: &Store, queries: &[Query]) -> Vec<BTreeSet<String>> {
     found
 }
 
+/// Golden and hostile lines as documents by id, whose fields are all indexed.
+pub fn all_documents() -> BTreeMap<String, (String, String, String)> {
+    // Longer ones say nothing more here, and take long to look through.
+    let hostile = hostile()
+        .into_iter()
+        .filter(|line| line.len() < 100_000)
+        .map(|line| normalized(&line, &Origin::Source("test".into())));
+    golden_documents()
+        .into_iter()
+        .chain(hostile)
+        .filter(|(_, _, text)| !has_unindexed(&serde_json::from_str(text).unwrap()))
+        .map(|document| (document.1.clone(), document))
+        .collect()
+}
+
 #[tokio::test]
 async fn no_wanted_line_is_left_out_and_no_other_is_said_to_be_wanted() {
     let Some(store) = Store::empty("what logq asks of OpenSearch").await else {
         return;
     };
     store.bootstrap().await;
-    // Longer ones say nothing more here, and take long to look through.
-    let hostile = hostile()
-        .into_iter()
-        .filter(|line| line.len() < 100_000)
-        .map(|line| normalized(&line, &Origin::Source("test".into())));
-    let all: BTreeMap<String, (String, String, String)> = golden_documents()
-        .into_iter()
-        .chain(hostile)
-        .filter(|(_, _, text)| !has_unindexed(&serde_json::from_str(text).unwrap()))
-        .map(|document| (document.1.clone(), document))
-        .collect();
+    let all = all_documents();
     let documents: Vec<_> = all.values().cloned().collect();
     let results = store.create(&documents).await;
     assert!(results.iter().all(|(status, _)| *status == 201));

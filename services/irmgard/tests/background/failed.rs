@@ -166,6 +166,10 @@ async fn failed_photos_are_queued_again() {
     let requeue = |id: contract::PhotoId| ("requeue".to_owned(), id.get());
     assert_eq!(recorded, [requeue(crashed), requeue(corrupt), requeue(other)]);
 
+    let output = place.irmgard(&["failed", "requeue", &waiting.to_string()]).await;
+    assert_eq!(output.status.code(), Some(1), "it has not failed");
+    assert_eq!(uses(&place).await.len(), 3, "what was refused is no use");
+
     let output = place.irmgard(&["failed", "requeue"]).await;
     assert_eq!(output.status.code(), Some(2), "which ones must be said");
 }

@@ -1,0 +1,217 @@
+//! Whether lines arrive, and how late.
+
+use std::process::Command;
+
+use logq::opensearch::Method;
+use regex::Regex;
+use serde_json::json;
+
+use super::{WHAT, ago, came, doctor, healthy, line, seen, wrong};
+use crate::store::Store;
+
+#[tokio::test]
+async fn lines_that_do_not_come_are_late_or_from_the_future_are_told() {
+    let Some(store) = Store::empty(WHAT).await else {
+        return;
+    };
+    store.bootstrap().await;
+    // There was an OpenSearch before these were written.
+    store.came(&[came("rabbitmq", 3_600, json!({}))]).await;
+    let ahead = json!({ "kubernetes": { "node": "node-2" } });
+    let lines = [
+        line("irmgard", 20, json!({})),
+        line("rabbitmq", -120, ahead),
+        line("other", 600, json!({ "component": "shop" })),
+        line("object-store", 1, json!({ "tags": ["cut", "scrubbed", "own"] })),
+    ];
+    store.create(&lines).await;
+    let (code, found) = wrong(&mut doctor(&store, &[]));
+    assert_eq!(code, Some(1));
+    let found: Vec<_> = found
+        .iter()
+        .map(|text| {
+            Regex::new(r"\d+ [sm]( \d+ s)?")
+                .unwrap()
+                .replace_all(text, "TIME")
+                .into_owned()
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "warn: lines of anonymizer: none has come in 24 h",
+            "warn: lines of irmgard: TIME late in the middle, TIME at worst, of 1 line",
+            "warn: lines of postgres: none has come in 24 h",
+            "fail: lines of shop: TIME late in the middle, TIME at worst, of 1 line",
+            "warn: clocks of the nodes: node-2 is TIME ahead of OpenSearch",
+            "warn: tagged lines: cut: 1 of object-store; scrubbed: 1 of object-store",
+        ]
+    );
+    // The remedy finds them.
+    let tagged = Command::new(env!("CARGO_BIN_EXE_logq"))
+        .args([
+            "--since",
+            "1h",
+            "-f",
+            "tags=cut",
+            "-o",
+            "jsonl",
+            "--fields",
+            "component",
+        ])
+        .env("LOGQ_CONFIG", "")
+        .env("LOGQ_OPENSEARCH_URL", store.url())
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8(tagged.stdout).unwrap(),
+        "{\"component\":\"object-store\"}\n"
+    );
+}
+
+/// The demonstration's first minute: what was written while OpenSearch started comes when it is there.
+#[tokio::test]
+async fn a_fresh_stack_is_well() {
+    let Some(store) = Store::empty(WHAT).await else {
+        return;
+    };
+    store.bootstrap().await;
+    let uses = |queue: &str| {
+        json!({ "kubernetes": { "labels": { "irmgard_dev/uses-database": "postgres",
+        "irmgard_dev/uses-queue": queue, "irmgard_dev/uses-store": "object-store" } } })
+    };
+    let lines = [
+        line("irmgard", 40, uses("rabbitmq")),
+        line("anonymizer", 39, uses("rabbitmq")),
+        line("postgres", 45, json!({})),
+        line("rabbitmq", 50, json!({})),
+    ];
+    store.create(&lines).await;
+    assert_eq!(wrong(&mut doctor(&store, &[])), (Some(0), Vec::new()));
+}
+
+#[tokio::test]
+async fn who_has_nothing_to_say_is_idle_and_who_always_had_is_missed() {
+    let Some(store) = Store::empty(WHAT).await else {
+        return;
+    };
+    store.bootstrap().await;
+    let every_minute = |name: &'static str, until: i64| {
+        let minutes = (until..until + 40).map(move |minute| came(name, 60 * minute, json!({})));
+        minutes.collect::<Vec<_>>()
+    };
+    let uses = json!({ "kubernetes": { "labels": { "irmgard_dev/uses-database": "postgres",
+        "irmgard_dev/uses-queue": "rabbitmq" } } });
+    let mut lines = [
+        every_minute("postgres", 10),
+        every_minute("opensearch", 0),
+        // Bursts, as photos come.
+        vec![came("irmgard", 2_000, uses.clone()), came("irmgard", 1_990, uses)],
+        vec![
+            came("anonymizer", 1_995, json!({})),
+            came("anonymizer", 600, json!({})),
+        ],
+        vec![came("rabbitmq", 2_400, json!({}))],
+    ]
+    .concat();
+    store.came(&lines).await;
+    let (code, found) = wrong(&mut doctor(&store, &[]));
+    assert_eq!((code, found.len()), (Some(1), 1), "{found:#?}");
+    assert!(
+        found[0].starts_with("warn: lines of postgres: the newest 10 m ")
+            && found[0].ends_with("ago, and never that long before: it came at least every 1 m for 39 m"),
+        "{found:#?}"
+    );
+
+    // The same judgement for who asks for lines.
+    let told = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_logq"))
+            .args(arguments)
+            .args(["--source", "auto", "--since", "1h"])
+            .env("LOGQ_CONFIG", "")
+            .env("LOGQ_OPENSEARCH_URL", store.url())
+            .output()
+            .unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for idle in ["irmgard", "anonymizer", "rabbitmq"] {
+        let told = told(&["-c", idle]);
+        assert!(
+            told.contains(" ago (lines of others come: it may be idle). "),
+            "{told}"
+        );
+    }
+    assert_eq!(told(&["-c", "opensearch"]), "");
+    let missed = told(&["-c", "irmgard", "--with-db"]);
+    assert!(
+        missed.contains("the newest line of postgres came 10 min ago. "),
+        "{missed}"
+    );
+
+    // Nothing comes at all: nobody is idle.
+    store.ask(Method::Delete, "/_data_stream/logs-*", None).await;
+    store.bootstrap().await;
+    lines.retain(|(stream, ..)| stream != "logs-opensearch");
+    store.came(&lines).await;
+    let (_, found) = wrong(&mut doctor(&store, &[]));
+    assert_eq!(found.len(), 4, "{found:#?}");
+    let nothing = told(&["-c", "anonymizer"]);
+    assert!(
+        nothing.contains("the newest line of anonymizer came 10 min ago"),
+        "{nothing}"
+    );
+}
+
+/// Times that no clock has, names that act on terminals, one id in two streams.
+#[tokio::test]
+async fn odd_lines_are_looked_at_as_others() {
+    let Some(store) = healthy().await else { return };
+    let odd = |stream: &str, time: &str, node: &str| {
+        let line = json!({
+            "@timestamp": time, "level": "info", "message": "m\u{1b}[2J", "component": "c\u{1b}]0;x\u{7}",
+            "event": { "id": "same" }, "tags": ["cut"],
+            "kubernetes": { "namespace": "n\u{1b}[2J", "node": format!("{node}\u{1b}[2J"), "pod": "p\u{1b}[2J" },
+        });
+        (format!("logs-{stream}"), format!("same{time}"), line.to_string())
+    };
+    let lines = [
+        odd("other", "1970-01-01T00:00:00.000000000Z", "a"),
+        odd("other", "2261-12-31T23:59:59.999999999Z", "b"),
+        odd("other", &ago(-7_200), "c"),
+        odd("logq", "1970-01-01T00:00:00.000000000Z", "a"),
+        odd("opensearch", &ago(7_200), "d"),
+    ];
+    for (status, reason) in store.create(&lines).await {
+        assert_eq!(status, 201, "{reason}");
+    }
+    let (code, text) = seen(&mut doctor(&store, &[]));
+    assert_eq!(code, Some(1), "{text}");
+    assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+    let (_, found) = wrong(&mut doctor(&store, &[]));
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(
+        found[0].contains("b\u{1b}[2J is 85871 d") && found[0].contains("c\u{1b}[2J is 2 h ahead"),
+        "{found:#?}"
+    );
+    assert!(found[1].starts_with("warn: tagged lines: cut: "), "{found:#?}");
+
+    // All of them are shown, the one that is there twice once.
+    for arguments in [
+        ["--source", "opensearch"].as_slice(),
+        &["--source", "auto", "--reverse"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_logq"))
+            .args(["-f", "tags=cut", "--since", "all"])
+            .args(arguments)
+            .env("LOGQ_CONFIG", "")
+            .env("LOGQ_OPENSEARCH_URL", store.url())
+            .output()
+            .unwrap();
+        let shown = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert_eq!(shown.lines().count(), 4, "{shown}");
+        assert!(
+            !shown.contains(|c: char| c.is_control() && c != '\n'),
+            "{shown:?}"
+        );
+    }
+}
