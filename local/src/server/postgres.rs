@@ -107,6 +107,9 @@ fn pipes(log: &Path, account: Option<&Account>) -> Result<Vec<(bool, PathBuf)>> 
         .collect()
 }
 
+/// What is logged, and in what form: the cluster's PostgreSQL reads this file too.
+const LOGGING: &str = include_str!("../../../services/postgres/logging.conf");
+
 /// Everything that is durable stays durable; the rest is small, private and talkative.
 fn settings(home: &Path, port: u16) -> String {
     let log = home.join("log");
@@ -118,18 +121,9 @@ max_connections = 400
 shared_buffers = '32MB'
 dynamic_shared_memory_type = mmap
 timezone = 'UTC'
-logging_collector = on
-log_destination = 'jsonlog'
 log_directory = '{}'
-log_filename = '{PLAIN_LOG}'
 log_file_mode = 0644
-log_rotation_age = 0
-log_rotation_size = 0
-log_timezone = 'UTC'
-log_min_duration_statement = 0
-log_parameter_max_length = 0
-log_parameter_max_length_on_error = 0
-",
+{LOGGING}",
         log.display()
     )
 }

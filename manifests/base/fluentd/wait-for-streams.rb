@@ -1,0 +1,27 @@
+# Waits until `logq admin bootstrap` has made the data streams. The first line that came before would make an ordinary
+# index in the place of a stream. Lines wait in the kubelet's files meanwhile.
+require 'net/http'
+
+scheme = ENV.fetch('FLUENT_OPENSEARCH_SCHEME', 'https')
+uri = URI("#{scheme}://#{ENV.fetch('FLUENT_OPENSEARCH_HOST')}:#{ENV.fetch('FLUENT_OPENSEARCH_PORT', '9200')}/logs-other")
+options = { use_ssl: scheme == 'https', ca_file: ENV['FLUENT_OPENSEARCH_CA_PATH'], open_timeout: 5, read_timeout: 5 }
+password = (file = ENV['FLUENT_OPENSEARCH_PASSWORD_FILE']) ? File.read(file).chomp : ENV['FLUENT_OPENSEARCH_PASSWORD']
+
+told = nil
+loop do
+  said = begin
+    Net::HTTP.start(uri.host, uri.port, **options) do |http|
+      request = Net::HTTP::Head.new(uri)
+      request.basic_auth(ENV['FLUENT_OPENSEARCH_USER'], password) if ENV['FLUENT_OPENSEARCH_USER']
+      http.request(request).code
+    end
+  rescue StandardError => e
+    e.class.name
+  end
+  # 403: it is there, and this account may only write.
+  break if %w[200 403].include?(said)
+
+  warn "waiting for the data streams at #{uri.host}: #{said}" if said != told
+  told = said
+  sleep 2
+end

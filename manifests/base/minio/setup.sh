@@ -1,0 +1,44 @@
+#!/bin/sh
+# Buckets, policies and accounts, with MinIO's own client. It can be run at any time: what is there stays, keys and policies
+# become what the secret and the files say.
+set -eu
+
+secrets=/run/secrets
+say() { printf 'minio-setup: %s\n' "$*"; }
+
+# Through the environment, so that no key is an argument. They are letters and digits, so nothing needs escaping.
+MC_HOST_store="http://$(cat "$secrets/minio/root-user"):$(cat "$secrets/minio/root-password")@${MINIO_HOST:-minio:9000}"
+export MC_HOST_store
+
+waited=0
+until mc --quiet ready store >/dev/null 2>&1; do
+    waited=$((waited + 1))
+    if [ "$waited" -ge 150 ]; then
+        say "MinIO is not ready after $((waited * 2)) s"
+        exit 1
+    fi
+    sleep 2
+done
+
+# Without versions: an original that is deleted is gone.
+for bucket in input output; do
+    mc --quiet mb --ignore-existing "store/$bucket"
+    mc --quiet version suspend "store/$bucket" >/dev/null 2>&1 || true
+    mc --quiet anonymous set none "store/$bucket"
+done
+
+for account in irmgard anonymizer desk; do
+    mc --quiet admin policy create store "$account" "/setup/$account.json"
+    # Asked for name and key, mc reads them from its input.
+    printf '%s\n%s\n' "$account" "$(cat "$secrets/accounts/$account")" | mc --quiet admin user add store
+    if ! attached=$(mc --json admin policy attach store "$account" --user "$account" 2>&1); then
+        case $attached in
+            *already*) ;;
+            *)
+                say "the policy $account cannot be attached: $attached"
+                exit 1
+                ;;
+        esac
+    fi
+    say "$account may do what $account.json says"
+done

@@ -1,0 +1,29 @@
+-- Roles, and the database that they use. Run in the database postgres, as a superuser; irmgard-roles names the files.
+\set migrate `cat "$SECRETS/migrate-password"`
+\set runtime `cat "$SECRETS/runtime-password"`
+\set replication `cat "$SECRETS/replication-password"`
+\set rewind `cat "$SECRETS/rewind-password"`
+
+SELECT format('CREATE ROLE %I', name)
+  FROM unnest(ARRAY['irmgard', 'irmgard_migrate', 'replicator', 'rewind']) AS name
+ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)
+\gexec
+
+-- Owns the tables: `irmgard migrate`.
+ALTER ROLE irmgard_migrate LOGIN PASSWORD :'migrate' CONNECTION LIMIT 10;
+-- Reads and writes rows, as `irmgard migrate` grants it: `irmgard serve`, `sweep`, `failed`.
+ALTER ROLE irmgard LOGIN PASSWORD :'runtime';
+-- Standbys.
+ALTER ROLE replicator LOGIN REPLICATION PASSWORD :'replication';
+-- pg_rewind, with the rights that its manual names.
+ALTER ROLE rewind LOGIN PASSWORD :'rewind' CONNECTION LIMIT 3;
+GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text, boolean, boolean) TO rewind;
+GRANT EXECUTE ON FUNCTION pg_catalog.pg_stat_file(text, boolean) TO rewind;
+GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_binary_file(text) TO rewind;
+GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean) TO rewind;
+
+SELECT 'CREATE DATABASE irmgard OWNER irmgard_migrate'
+ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'irmgard')
+\gexec
+REVOKE ALL ON DATABASE irmgard FROM PUBLIC;
+GRANT CONNECT ON DATABASE irmgard TO irmgard;
