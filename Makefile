@@ -48,8 +48,24 @@ lint: ## Check formatting, clippy, shell scripts, and licences where cargo-deny 
 	cargo clippy --workspace --all-targets --features irmgard/failpoints,anonymizer/failpoints -- -D warnings
 	@if command -v cargo-deny >/dev/null; then cargo deny --all-features check; \
 	else echo 'lint: cargo-deny is not installed, so licences and advisories were not checked'; fi
-	@if command -v shellcheck >/dev/null; then shellcheck local/install local/test local/fuzz .ci/run; \
+	@if command -v shellcheck >/dev/null; then shellcheck local/install local/wheel local/test local/fuzz .ci/run manifests/secrets/make-secrets manifests/build-images manifests/deploy \
+		manifests/base/minio/setup.sh services/postgres/irmgard-postgres services/postgres/irmgard-roles; \
 	else echo 'lint: shellcheck is not installed, so the shell scripts were not checked'; fi
+
+.PHONY: secrets
+secrets: ## Draw passwords and keys for the cluster, those that are not there yet
+	@manifests/secrets/make-secrets
+
+# What `make deploy` brings into the cluster.
+OVERLAY ?= minikube
+
+.PHONY: images
+images: ## Build our images: IMAGE_BUILD="docker build" or another command (manifests/README.md)
+	@IMAGE_BUILD="$(IMAGE_BUILD)" manifests/build-images
+
+.PHONY: deploy
+deploy: ## Bring OVERLAY=minikube, ha or a folder into the cluster of kubectl, and wait until it runs
+	@manifests/deploy "$(OVERLAY)"
 
 .PHONY: bench
 bench: setup ## Measure speed and memory: tables, and JSON in target/bench

@@ -1,0 +1,133 @@
+//! A copy of all that the manifests are built from.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use tempfile::TempDir;
+use walkdir::WalkDir;
+
+use crate::{Object, tools};
+
+/// What a build reads, within the project.
+const SOURCES: [&str; 3] = ["manifests", "services/rabbitmq", "dashboards"];
+
+/// What lies there too, and no build reads.
+const LEFT_OUT: [&str; 3] = ["generated", "src", "tests"];
+
+/// A copy of the sources with secrets drawn for it.
+#[derive(Debug)]
+pub struct Tree {
+    directory: TempDir,
+    kustomize: PathBuf,
+}
+
+impl Tree {
+    /// Makes the copy. None where there is no kustomize; then that `what` is not tested is said.
+    ///
+    /// # Errors
+    /// When kustomize is not installed although it could be, or the secrets cannot be made.
+    pub fn new(what: &str) -> Result<Option<Self>> {
+        let Some(kustomize) = tools::go_program("kustomize", what)? else {
+            return Ok(None);
+        };
+        let directory = tempfile::tempdir()?;
+        for source in SOURCES {
+            copy(&tools::project().join(source), &directory.path().join(source))?;
+        }
+        let tree = Self { directory, kustomize };
+        tools::run(&mut Command::new(
+            tree.path().join("manifests/secrets/make-secrets"),
+        ))?;
+        Ok(Some(tree))
+    }
+
+    /// The copy of the project's folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The overlays' names.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn overlays(&self) -> Result<Vec<String>> {
+        self.folders("overlays")
+    }
+
+    /// The components' names.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn components(&self) -> Result<Vec<String>> {
+        self.folders("components")
+    }
+
+    fn folders(&self, kind: &str) -> Result<Vec<String>> {
+        let folder = self.path().join("manifests").join(kind);
+        let entries = fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
+        let mut names: Vec<String> = entries
+            .flatten()
+            .filter(|entry| entry.path().join("kustomization.yaml").is_file())
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        anyhow::ensure!(!names.is_empty(), "{} holds no kustomization", folder.display());
+        Ok(names)
+    }
+
+    /// Writes an overlay of the base with these components, and of it a build.
+    ///
+    /// # Errors
+    /// When it cannot be built.
+    pub fn with_components(&self, components: &[&str]) -> Result<Vec<Object>> {
+        let mut text = String::from("resources: [../../base]\ncomponents:\n");
+        for component in components {
+            text.push_str(&format!("  - ../../components/{component}\n"));
+        }
+        let name = format!("tried-{}", components.join("-"));
+        let folder = self.path().join("manifests/tried").join(&name);
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("kustomization.yaml"), text)?;
+        self.build(&format!("tried/{name}"))
+    }
+
+    /// The text of a build of `manifests/<path>`.
+    ///
+    /// # Errors
+    /// When it cannot be built.
+    pub fn text(&self, path: &str) -> Result<String> {
+        let mut command = Command::new(&self.kustomize);
+        tools::run(command.arg("build").arg(self.path().join("manifests").join(path)))
+    }
+
+    /// The objects of a build of `manifests/<path>`.
+    ///
+    /// # Errors
+    /// When it cannot be built, or is no list of objects.
+    pub fn build(&self, path: &str) -> Result<Vec<Object>> {
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&self.text(path)?)?;
+        documents.into_iter().map(Object::try_from).collect()
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let files = WalkDir::new(from).into_iter().filter_entry(|entry| {
+        !(entry.file_type().is_dir() && LEFT_OUT.iter().any(|name| entry.file_name() == *name))
+    });
+    for entry in files {
+        let entry = entry?;
+        let target = to.join(entry.path().strip_prefix(from)?);
+        if entry.file_type().is_dir() {
+            fs::create_dir_all(&target)?;
+        } else {
+            fs::copy(entry.path(), &target).with_context(|| entry.path().display().to_string())?;
+        }
+    }
+    Ok(())
+}

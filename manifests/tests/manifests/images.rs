@@ -1,0 +1,175 @@
+//! Every image is named with its version, in one place, and ours with the version of the workspace.
+
+use std::{collections::BTreeSet, fs};
+
+use manifests::{
+    object::{list_of, text},
+    tools::project,
+};
+use serde_json::Value;
+
+use crate::{builds, none};
+
+const OURS: [&str; 3] = ["irmgard", "anonymizer", "logq"];
+
+/// The folder of the Dockerfile of each image that is built here.
+const BUILT: [(&str, &str); 6] = [
+    ("irmgard", "services/irmgard"),
+    ("anonymizer", "services/anonymizer"),
+    ("logq", "logging/logq"),
+    ("postgres", "services/postgres"),
+    ("rabbitmq", "services/rabbitmq"),
+    ("fluentd", "fluentd"),
+];
+
+fn pinned() -> Vec<Value> {
+    let component: Value = serde_saphyr::from_str(include_str!("../../images/kustomization.yaml")).unwrap();
+    list_of(&component["images"]).to_vec()
+}
+
+fn tag_of(name: &str) -> String {
+    let images = pinned();
+    let image = images.iter().find(|image| image["name"] == name);
+    let tag =
+        image.unwrap_or_else(|| panic!("images/kustomization.yaml does not name {name}"))["newTag"].clone();
+    // A tag like 0.10 would be a number for YAML, and another one for kustomize.
+    tag.as_str()
+        .unwrap_or_else(|| panic!("{name}: its tag must be a text: {tag}"))
+        .to_owned()
+}
+
+#[test]
+fn images_are_pinned() {
+    let Some(builds) = builds("images of the manifests") else {
+        return;
+    };
+    let pinned: BTreeSet<String> = pinned()
+        .iter()
+        .map(|image| format!("{}:{}", text(&image["newName"]), text(&image["newTag"])))
+        .collect();
+    let mut used = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for build in &builds {
+        for workload in &build.objects {
+            for container in workload.containers() {
+                let image = text(&container["image"]);
+                used.insert(image.to_owned());
+                let tag = image.rsplit_once(':').map_or("", |(_, tag)| tag);
+                if matches!(tag, "" | "latest") || tag.contains('/') {
+                    wrong.push(format!("{}: {workload}: {image} has no version", build.name));
+                }
+                if build.name == "base" && !pinned.contains(image) {
+                    wrong.push(format!("{workload}: {image} is not of images/kustomization.yaml"));
+                }
+            }
+        }
+    }
+    for image in pinned.difference(&used) {
+        wrong.push(format!("images/kustomization.yaml: {image} is not used"));
+    }
+    none(wrong);
+}
+
+#[test]
+fn our_images_have_the_version_of_the_workspace() {
+    for name in OURS {
+        assert_eq!(tag_of(name), env!("CARGO_PKG_VERSION"), "{name}");
+    }
+}
+
+#[test]
+fn pods_of_our_images_are_labelled_with_its_version() {
+    let Some(builds) = builds("version labels") else {
+        return;
+    };
+    let mut wrong = Vec::new();
+    for build in &builds {
+        for workload in &build.objects {
+            for container in workload.containers() {
+                let image = text(&container["image"]);
+                let Some(rest) = OURS
+                    .iter()
+                    .find_map(|name| image.split_once(&format!("/{name}:")))
+                else {
+                    continue;
+                };
+                if workload
+                    .pod_labels()
+                    .get(schema::label::VERSION)
+                    .map(String::as_str)
+                    != Some(rest.1)
+                {
+                    wrong.push(format!(
+                        "{}: {workload}: {} is not {}",
+                        build.name,
+                        schema::label::VERSION,
+                        rest.1
+                    ));
+                }
+            }
+        }
+    }
+    none(wrong);
+}
+
+/// The label of each Dockerfile is the tag that the manifests ask for; the revision is given when it is built.
+#[test]
+fn dockerfiles_say_what_they_build() {
+    let mut wrong = Vec::new();
+    for (name, folder) in BUILT {
+        let file = project().join(folder).join("Dockerfile");
+        let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let version = format!("org.opencontainers.image.version=\"{}\"", tag_of(name));
+        for wanted in [
+            version.as_str(),
+            "org.opencontainers.image.revision=\"$REVISION\"",
+            "ARG REVISION",
+        ] {
+            if !text.contains(wanted) {
+                wrong.push(format!("{folder}/Dockerfile: it does not say {wanted}"));
+            }
+        }
+        let runs_as_root = !text
+            .lines()
+            .any(|line| line.starts_with("USER ") && !line.contains("root"));
+        if runs_as_root != (name == "fluentd") {
+            wrong.push(format!(
+                "{folder}/Dockerfile: only Fluentd runs as root, and it does"
+            ));
+        }
+        for from in text.lines().filter_map(|line| line.strip_prefix("FROM ")) {
+            let image = from.split_whitespace().next().unwrap_or_default();
+            if !image.contains(':') || image.ends_with(":latest") {
+                wrong.push(format!("{folder}/Dockerfile: FROM {image} has no version"));
+            }
+        }
+    }
+    none(wrong);
+}
+
+/// Three images of one build: it is done once where the builder keeps layers.
+#[test]
+fn our_programs_are_built_alike() {
+    let stages: BTreeSet<String> = BUILT
+        .iter()
+        .filter(|(name, _)| OURS.contains(name))
+        .map(|(_, folder)| {
+            let text = fs::read_to_string(project().join(folder).join("Dockerfile")).unwrap();
+            let begin = text.find("FROM ").unwrap();
+            let end = text[begin + 1..].find("\nFROM ").unwrap() + begin;
+            text[begin..end].trim_end().to_owned()
+        })
+        .collect();
+    assert_eq!(stages.len(), 1, "the first stages differ: {stages:#?}");
+}
+
+/// The same OpenSearch is tested with.
+#[test]
+fn opensearch_is_the_version_that_tests_use() {
+    let install = fs::read_to_string(project().join("local/install")).unwrap();
+    let tested = install
+        .lines()
+        .find_map(|line| line.strip_prefix("readonly opensearch_version="));
+    assert_eq!(tested, Some(tag_of("opensearch").as_str()));
+    assert_eq!(tag_of("dashboards"), tag_of("opensearch"));
+}

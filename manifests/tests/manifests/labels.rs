@@ -1,0 +1,167 @@
+//! What logq, Services, budgets and policies select is there.
+
+use manifests::{
+    Object,
+    object::{Labels, labels, selects, text},
+};
+use schema::{component, label};
+
+use crate::{builds, none};
+
+/// Components of the installation that log nothing of ours.
+const OTHERS: [&str; 1] = ["dashboards"];
+
+fn is_component(name: &str) -> bool {
+    component::ALL.contains(&name) || OTHERS.contains(&name)
+}
+
+fn workloads(objects: &[Object]) -> impl Iterator<Item = &Object> {
+    objects.iter().filter(|object| object.template().is_some())
+}
+
+#[test]
+fn pods_say_whose_lines_theirs_are() {
+    let Some(builds) = builds("labels of the manifests") else {
+        return;
+    };
+    let mut wrong = Vec::new();
+    for build in &builds {
+        for workload in workloads(&build.objects) {
+            let pod = workload.pod_labels();
+            let mut complain = |what: String| wrong.push(format!("{}: {workload}: {what}", build.name));
+            for name in [label::NAME, label::COMPONENT, label::INSTANCE, label::PART_OF] {
+                if pod.get(name).is_none_or(String::is_empty) {
+                    complain(format!("its pods have no label {name}"));
+                }
+                if workload.labels().get(name) != pod.get(name) {
+                    complain(format!("{name} is another one than its pods'"));
+                }
+            }
+            let name = pod.get(label::NAME).map(String::as_str).unwrap_or_default();
+            if !is_component(name) {
+                complain(format!("{}={name} is no component (logging/schema)", label::NAME));
+            }
+        }
+    }
+    none(wrong);
+}
+
+/// logq's `--with-database` and the like: a label for each server that a workload is told of, and a workload of that name.
+#[test]
+fn who_uses_a_server_says_so() {
+    let Some(builds) = builds("labels of what is used") else {
+        return;
+    };
+    let mut wrong = Vec::new();
+    for build in &builds {
+        for workload in workloads(&build.objects) {
+            let pod = workload.pod_labels();
+            let told = crate::variables::names(workload, &build.objects);
+            for (uses, mark) in [
+                (label::USES_DATABASE, "POSTGRES_PASSWORD"),
+                (label::USES_QUEUE, "RABBITMQ_PASSWORD"),
+                (label::USES_STORE, "OBJECT_STORE_SECRET_ACCESS_KEY"),
+            ] {
+                let uses_it = told.iter().any(|name| {
+                    name.trim_end_matches("_FILE") == mark
+                        || name.trim_end_matches("_FILE") == mark.replace("POSTGRES_", "POSTGRES_MIGRATE_")
+                });
+                match pod.get(uses) {
+                    None if uses_it => {
+                        wrong.push(format!(
+                            "{}: {workload}: {mark} is set, but no label {uses}",
+                            build.name
+                        ));
+                    }
+                    Some(_) if !uses_it => {
+                        wrong.push(format!(
+                            "{}: {workload}: {uses}, but {mark} is not set",
+                            build.name
+                        ));
+                    }
+                    Some(name) if !component::ALL.contains(&name.as_str()) => {
+                        wrong.push(format!(
+                            "{}: {workload}: {uses}={name} is no component",
+                            build.name
+                        ));
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    none(wrong);
+}
+
+#[test]
+fn selectors_select_pods() {
+    let Some(builds) = builds("selectors of the manifests") else {
+        return;
+    };
+    let mut wrong = Vec::new();
+    for build in &builds {
+        for object in &build.objects {
+            let selector = match object.kind() {
+                "Service" => labels(object.at("/spec/selector")),
+                "PodDisruptionBudget" => labels(object.at("/spec/selector/matchLabels")),
+                "NetworkPolicy" => labels(object.at("/spec/podSelector/matchLabels")),
+                "Deployment" | "StatefulSet" | "DaemonSet" => {
+                    let own = labels(object.at("/spec/selector/matchLabels"));
+                    if own.is_empty() || !selects(&own, &object.pod_labels()) {
+                        wrong.push(format!("{}: {object} does not select its own pods", build.name));
+                    }
+                    own
+                }
+                _ => continue,
+            };
+            let selected = selected(&selector, object.namespace(), &build.objects);
+            if selected.is_empty() {
+                wrong.push(format!("{}: {object} selects no pod", build.name));
+            }
+            let one_only = matches!(
+                object.kind(),
+                "Deployment" | "StatefulSet" | "DaemonSet" | "Service"
+            );
+            if one_only && selected.len() > 1 {
+                let names: Vec<String> = selected.iter().map(ToString::to_string).collect();
+                wrong.push(format!(
+                    "{}: {object} selects pods of {}",
+                    build.name,
+                    names.join(", ")
+                ));
+            }
+        }
+    }
+    none(wrong);
+}
+
+/// The workloads whose pods have these labels; the one that Patroni gives to pods while they run is not asked for.
+fn selected<'a>(selector: &Labels, namespace: &str, objects: &'a [Object]) -> Vec<&'a Object> {
+    let mut selector = selector.clone();
+    selector.remove("role");
+    workloads(objects)
+        .filter(|workload| workload.namespace() == namespace && selects(&selector, &workload.pod_labels()))
+        .collect()
+}
+
+/// Patroni finds its pods by labels that stand in its configuration.
+#[test]
+fn patroni_looks_for_the_labels_of_its_pods() {
+    let Some(builds) = builds("Patroni's labels") else {
+        return;
+    };
+    let configuration: serde_json::Value =
+        serde_saphyr::from_str(include_str!("../../../services/postgres/patroni.yml")).unwrap();
+    let kubernetes = &configuration["kubernetes"];
+    let mut wanted = labels(&kubernetes["labels"]);
+    wanted.insert(
+        text(&kubernetes["scope_label"]).to_owned(),
+        text(&configuration["scope"]).to_owned(),
+    );
+    assert_eq!(wanted.len(), 2);
+    for build in &builds {
+        let selected = selected(&wanted, "irmgard", &build.objects);
+        let names: Vec<&str> = selected.iter().map(|workload| workload.name()).collect();
+        assert_eq!(names, ["postgres"], "{}", build.name);
+    }
+}

@@ -1,0 +1,87 @@
+//! Requests and limits: everywhere, and together small enough for what an overlay is made for.
+
+use manifests::{Object, object::text};
+
+use crate::{none, overlays};
+
+/// What minikube's node of 4 CPUs and 8 GB leaves to pods, beside Kubernetes itself.
+const MILLICPUS: u64 = 3400;
+const MEBIBYTES: u64 = 7000;
+
+/// CPUs in thousandths: `250m`, `2`.
+fn millicpus(quantity: &str) -> Option<u64> {
+    match quantity.strip_suffix('m') {
+        Some(thousandths) => thousandths.parse().ok(),
+        None => Some(quantity.parse::<u64>().ok()? * 1000),
+    }
+}
+
+/// Memory in MiB: `256Mi`, `1Gi`.
+fn mebibytes(quantity: &str) -> Option<u64> {
+    if let Some(number) = quantity.strip_suffix("Mi") {
+        return number.parse().ok();
+    }
+    Some(quantity.strip_suffix("Gi")?.parse::<u64>().ok()? * 1024)
+}
+
+#[test]
+fn every_container_has_requests_and_limits() {
+    let Some(overlays) = overlays("requests and limits") else {
+        return;
+    };
+    let mut wrong = Vec::new();
+    for build in &overlays {
+        for workload in &build.objects {
+            for container in workload.containers() {
+                let mut read = |kind: &str, name: &str, read: fn(&str) -> Option<u64>| {
+                    let number = read(text(&container["resources"][kind][name]));
+                    if number.is_none() {
+                        wrong.push(format!("{}: {workload}: {kind} of {name}", build.name));
+                    }
+                    number.unwrap_or(0)
+                };
+                for (name, reader) in [
+                    ("cpu", millicpus as fn(&str) -> Option<u64>),
+                    ("memory", mebibytes),
+                    ("ephemeral-storage", mebibytes),
+                ] {
+                    let (request, limit) = (read("requests", name, reader), read("limits", name, reader));
+                    assert!(
+                        request <= limit,
+                        "{}: {workload}: {name}: {request} of {limit}",
+                        build.name
+                    );
+                }
+            }
+        }
+    }
+    none(wrong);
+}
+
+/// Pods that stay: their CPU requests are what the scheduler adds up, their memory limits what they may come to.
+#[test]
+fn minikube_has_room() {
+    let Some(mut overlays) = overlays("minikube's room") else {
+        return;
+    };
+    overlays.retain(|build| build.name == "overlay minikube");
+    let [build] = overlays.as_slice() else {
+        panic!("there is no overlay minikube");
+    };
+    let (mut cpu, mut memory) = (0, 0);
+    let stay = |object: &&Object| matches!(object.kind(), "Deployment" | "StatefulSet" | "DaemonSet");
+    for workload in build.objects.iter().filter(stay) {
+        // A DaemonSet has one on the only node.
+        let replicas = workload.at("/spec/replicas").as_u64().unwrap_or(1);
+        for container in manifests::object::list_of(&workload.pod()["containers"]) {
+            let resources = &container["resources"];
+            cpu += replicas * millicpus(text(&resources["requests"]["cpu"])).unwrap();
+            memory += replicas * mebibytes(text(&resources["limits"]["memory"])).unwrap();
+        }
+    }
+    assert!(
+        cpu > 0 && cpu <= MILLICPUS,
+        "{cpu} thousandths of a CPU of {MILLICPUS}"
+    );
+    assert!(memory > 0 && memory <= MEBIBYTES, "{memory} MiB of {MEBIBYTES}");
+}

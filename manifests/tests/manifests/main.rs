@@ -1,0 +1,63 @@
+//! The manifests without a cluster: what `kubectl apply -k` would be given, in every overlay and with every component.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "in a test, a panic is how it fails"
+)]
+
+mod images;
+mod labels;
+mod limits;
+mod network;
+mod pods;
+mod schemas;
+mod score;
+mod secrets;
+mod variables;
+
+use manifests::{Object, Tree};
+
+/// A build and what it is called.
+struct Build {
+    name: String,
+    objects: Vec<Object>,
+}
+
+/// The base, every overlay, and the base with each component. None where there is no kustomize, which is said then.
+fn builds(what: &str) -> Option<Vec<Build>> {
+    let tree = Tree::new(what).unwrap()?;
+    let mut builds = vec![built("base", tree.build("base"))];
+    for overlay in tree.overlays().unwrap() {
+        builds.push(built(
+            &format!("overlay {overlay}"),
+            tree.build(&format!("overlays/{overlay}")),
+        ));
+    }
+    for component in tree.components().unwrap() {
+        builds.push(built(
+            &format!("component {component}"),
+            tree.with_components(&[&component]),
+        ));
+    }
+    Some(builds)
+}
+
+/// What is made to be deployed: the overlays alone.
+fn overlays(what: &str) -> Option<Vec<Build>> {
+    let mut builds = builds(what)?;
+    builds.retain(|build| build.name.starts_with("overlay "));
+    Some(builds)
+}
+
+fn built(name: &str, objects: anyhow::Result<Vec<Object>>) -> Build {
+    Build {
+        name: name.to_owned(),
+        objects: objects.unwrap_or_else(|error| panic!("{name}: {error:#}")),
+    }
+}
+
+/// Fails with all that is wrong, a line each.
+fn none(wrong: Vec<String>) {
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}

@@ -1,0 +1,193 @@
+//! No secret in the sources, none in a variable, and each that a program is pointed to is there.
+
+use std::{collections::BTreeSet, fs, process::Command};
+
+use manifests::{
+    Object, Tree,
+    object::{list_of, text},
+    tools::{project, run},
+};
+use serde_json::Value;
+use walkdir::WalkDir;
+
+use crate::{builds, none, variables::variables};
+
+/// Words that name a secret, in a variable's name.
+const SECRET: [&str; 5] = ["PASSWORD", "SECRET", "TOKEN", "COOKIE", "ACCESS_KEY"];
+
+fn is_secret(variable: &str) -> bool {
+    SECRET.iter().any(|word| variable.contains(word))
+}
+
+#[test]
+fn git_ignores_what_make_secrets_writes() {
+    let mut command = Command::new("git");
+    command
+        .current_dir(project())
+        .args(["check-ignore", "manifests/secrets/generated/values"]);
+    run(&mut command).unwrap_or_else(|error| panic!("git would take the secrets: {error:#}"));
+    let mut command = Command::new("git");
+    command
+        .current_dir(project())
+        .args(["ls-files", "manifests/secrets"]);
+    let kept = run(&mut command).unwrap();
+    assert!(!kept.contains("generated"), "secrets are in git: {kept}");
+}
+
+#[test]
+fn images_hold_no_secret() {
+    let ignored = fs::read_to_string(project().join(".dockerignore")).unwrap();
+    assert!(ignored.lines().any(|line| line == "manifests/secrets"), "{ignored}");
+}
+
+#[test]
+fn sources_hold_no_secret() {
+    let mut wrong = Vec::new();
+    for entry in WalkDir::new(env!("CARGO_MANIFEST_DIR")) {
+        let entry = entry.unwrap();
+        if entry
+            .path()
+            .extension()
+            .is_some_and(|extension| extension == "yaml")
+        {
+            let text = fs::read_to_string(entry.path()).unwrap();
+            if text.lines().any(|line| line.trim() == "kind: Secret") {
+                wrong.push(format!(
+                    "{}: a Secret comes from make secrets",
+                    entry.path().display()
+                ));
+            }
+        }
+    }
+    none(wrong);
+}
+
+#[test]
+fn variables_hold_no_secret() {
+    let Some(builds) = builds("secrets in variables") else {
+        return;
+    };
+    let mut wrong = Vec::new();
+    for build in &builds {
+        for workload in &build.objects {
+            for container in workload.containers() {
+                for name in variables(container, workload, &build.objects).keys() {
+                    // A key's name in MINIO_ROOT_USER_FILE is a path as well.
+                    if is_secret(name) && !name.ends_with("_FILE") {
+                        wrong.push(format!(
+                            "{}: {workload}: {name}: mount it, and name its file",
+                            build.name
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    none(wrong);
+}
+
+/// What `NAME_FILE` names is a key of a Secret that is mounted there.
+#[test]
+fn files_that_are_named_are_mounted() {
+    let Some(builds) = builds("files of secrets") else {
+        return;
+    };
+    let mut seen = 0;
+    let mut wrong = Vec::new();
+    for build in &builds {
+        for workload in &build.objects {
+            for container in workload.containers() {
+                for (name, path) in variables(container, workload, &build.objects) {
+                    if !name.ends_with("_FILE") || !path.starts_with("/run/secrets/") {
+                        continue;
+                    }
+                    seen += 1;
+                    if !is_mounted(&path, container, workload, &build.objects) {
+                        wrong.push(format!(
+                            "{}: {workload}: {name}: no secret is mounted at {path}",
+                            build.name
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    assert!(seen > 20, "only {seen} files were looked at");
+    none(wrong);
+}
+
+fn is_mounted(path: &str, container: &Value, workload: &Object, objects: &[Object]) -> bool {
+    let Some((folder, key)) = path.rsplit_once('/') else {
+        return false;
+    };
+    let mount = list_of(&container["volumeMounts"])
+        .iter()
+        .find(|mount| mount["mountPath"] == folder);
+    let volume = mount.and_then(|mount| {
+        list_of(&workload.pod()["volumes"])
+            .iter()
+            .find(|volume| volume["name"] == mount["name"])
+    });
+    let Some(secret) = volume.map(|volume| text(&volume["secret"]["secretName"])) else {
+        return false;
+    };
+    objects.iter().any(|object| {
+        object.kind() == "Secret"
+            && object.name() == secret
+            && object.namespace() == workload.namespace()
+            && object.at("/data").get(key).is_some()
+    })
+}
+
+#[test]
+fn secrets_are_drawn_once_and_apart() {
+    let Some(tree) = Tree::new("make secrets").unwrap() else {
+        return;
+    };
+    let file = tree.path().join("manifests/secrets/generated/values");
+    let before = fs::read_to_string(&file).unwrap();
+    let drawn: BTreeSet<&str> = before
+        .lines()
+        .map(|line| line.split_once('=').unwrap().1)
+        .collect();
+    assert_eq!(drawn.len(), before.lines().count(), "two secrets are the same");
+    assert!(drawn.iter().all(|value| value.len() == 32), "{drawn:?}");
+
+    let again = || {
+        run(&mut Command::new(
+            tree.path().join("manifests/secrets/make-secrets"),
+        ))
+        .unwrap();
+        fs::read_to_string(&file).unwrap()
+    };
+    assert_eq!(again(), before);
+
+    // A line that is taken away is drawn anew, and no other.
+    let (gone, kept): (Vec<&str>, Vec<&str>) =
+        before.lines().partition(|line| line.starts_with("s3-irmgard="));
+    fs::write(&file, format!("{}\n", kept.join("\n"))).unwrap();
+    let after = again();
+    assert!(!after.contains(gone[0]), "{}", gone[0].split_once('=').unwrap().0);
+    assert!(kept.iter().all(|line| after.contains(line)));
+
+    let other = Tree::new("make secrets").unwrap().unwrap();
+    let elsewhere = fs::read_to_string(other.path().join("manifests/secrets/generated/values")).unwrap();
+    assert!(
+        drawn.iter().all(|value| !elsewhere.contains(value)),
+        "secrets repeat"
+    );
+}
+
+/// Nobody but their owner reads them, and nobody else sees them pass by.
+#[test]
+fn secrets_are_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let Some(tree) = Tree::new("the secrets' modes").unwrap() else {
+        return;
+    };
+    for entry in fs::read_dir(tree.path().join("manifests/secrets/generated")).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}: {mode:o}", entry.path().display());
+    }
+}
