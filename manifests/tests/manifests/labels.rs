@@ -9,7 +9,7 @@ use schema::{component, label};
 use crate::{builds, none};
 
 /// Components of the installation that log nothing of ours.
-const OTHERS: [&str; 1] = ["dashboards"];
+const OTHERS: [&str; 2] = ["dashboards", "otel-collector"];
 
 fn is_component(name: &str) -> bool {
     component::ALL.contains(&name) || OTHERS.contains(&name)

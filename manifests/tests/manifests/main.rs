@@ -16,17 +16,30 @@ mod score;
 mod secrets;
 mod variables;
 
-use manifests::{Object, Tree};
+use std::sync::OnceLock;
+
+use manifests::{Object, Tree, tools};
 
 /// A build and what it is called.
+#[derive(Clone)]
 struct Build {
     name: String,
     objects: Vec<Object>,
 }
 
-/// The base, every overlay, and the base with each component. None where there is no kustomize, which is said then.
+/// The base, every overlay, and the base with each component. None where there is no kustomize; then that `what` is not tested
+/// is said.
 fn builds(what: &str) -> Option<Vec<Build>> {
-    let tree = Tree::new(what).unwrap()?;
+    static BUILDS: OnceLock<Vec<Build>> = OnceLock::new();
+    // Says what is not tested; the copy is made again only where the builds are not there yet.
+    tools::go_program("kustomize", what).unwrap()?;
+    Some(BUILDS.get_or_init(|| build_all(what)).clone())
+}
+
+fn build_all(what: &str) -> Vec<Build> {
+    let Some(tree) = Tree::new(what).unwrap() else {
+        return Vec::new();
+    };
     let mut builds = vec![built("base", tree.build("base"))];
     for overlay in tree.overlays().unwrap() {
         builds.push(built(
@@ -40,7 +53,7 @@ fn builds(what: &str) -> Option<Vec<Build>> {
             tree.with_components(&[&component]),
         ));
     }
-    Some(builds)
+    builds
 }
 
 /// What is made to be deployed: the overlays alone.

@@ -37,7 +37,10 @@ fn git_ignores_what_make_secrets_writes() {
 #[test]
 fn images_hold_no_secret() {
     let ignored = fs::read_to_string(project().join(".dockerignore")).unwrap();
-    assert!(ignored.lines().any(|line| line == "manifests/secrets"), "{ignored}");
+    assert!(
+        ignored.lines().any(|line| line == "manifests/secrets"),
+        "{ignored}"
+    );
 }
 
 #[test]
