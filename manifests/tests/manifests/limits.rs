@@ -1,8 +1,9 @@
 //! Requests and limits: everywhere, and together small enough for what an overlay is made for.
 
 use manifests::{Object, object::text};
+use serde_json::Value;
 
-use crate::{none, overlays};
+use crate::{builds, none, overlays};
 
 /// What minikube's node of 4 CPUs and 8 GB leaves to pods, beside Kubernetes itself.
 const MILLICPUS: u64 = 3400;
@@ -84,4 +85,40 @@ fn minikube_has_room() {
         "{cpu} thousandths of a CPU of {MILLICPUS}"
     );
     assert!(memory > 0 && memory <= MEBIBYTES, "{memory} MiB of {MEBIBYTES}");
+}
+
+/// Connections of one irmgard with its default pools: for requests, in the background, the relay's, and the one that draws ids.
+const CONNECTIONS: u64 = 16 + 4 + 1 + 1;
+
+/// For Patroni, people, migrations.
+const OTHER_CONNECTIONS: u64 = 20;
+
+/// Also while a rollout has as many again: each pod that ends keeps its connections until it has drained.
+#[test]
+fn the_database_has_connections_for_all() {
+    let Some(builds) = builds("connections to the database") else {
+        return;
+    };
+    let patroni: Value =
+        serde_saphyr::from_str(include_str!("../../../services/postgres/patroni.yml")).unwrap();
+    let limit = patroni["bootstrap"]["dcs"]["postgresql"]["parameters"]["max_connections"]
+        .as_u64()
+        .unwrap();
+    for build in &builds {
+        let named = |kind: &str| {
+            let wanted = |object: &&Object| object.kind() == kind && object.name() == "irmgard";
+            build.objects.iter().find(wanted)
+        };
+        let most = named("HorizontalPodAutoscaler")
+            .map(|scaler| scaler.at("/spec/maxReplicas"))
+            .or_else(|| named("Deployment").map(|deployment| deployment.at("/spec/replicas")))
+            .and_then(Value::as_u64)
+            .unwrap();
+        let wanted = 2 * most * CONNECTIONS + OTHER_CONNECTIONS;
+        assert!(
+            wanted <= limit,
+            "{}: {most} pods want {wanted} of {limit} connections",
+            build.name
+        );
+    }
 }
