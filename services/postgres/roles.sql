@@ -27,3 +27,6 @@ SELECT 'CREATE DATABASE irmgard OWNER irmgard_migrate'
 \gexec
 REVOKE ALL ON DATABASE irmgard FROM PUBLIC;
 GRANT CONNECT ON DATABASE irmgard TO irmgard;
+
+-- Patroni asks every few seconds how the server is; that need not be told as often.
+ALTER ROLE postgres SET log_min_duration_statement = -1;
