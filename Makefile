@@ -48,7 +48,7 @@ lint: ## Check formatting, clippy, shell scripts, and licences where cargo-deny 
 	cargo clippy --workspace --all-targets --features irmgard/failpoints,anonymizer/failpoints -- -D warnings
 	@if command -v cargo-deny >/dev/null; then cargo deny --all-features check; \
 	else echo 'lint: cargo-deny is not installed, so licences and advisories were not checked'; fi
-	@if command -v shellcheck >/dev/null; then shellcheck local/install local/wheel local/test local/fuzz .ci/run manifests/secrets/make-secrets manifests/build-images manifests/deploy e2e/images/build \
+	@if command -v shellcheck >/dev/null; then shellcheck local/install local/wheel local/test local/fuzz .ci/run manifests/secrets/make-secrets manifests/secrets/make-certificates manifests/build-images manifests/deploy e2e/images/build \
 		e2e/images/opensearch/*.sh e2e/images/minio/*.sh \
 		manifests/base/minio/setup.sh services/postgres/irmgard-postgres services/postgres/irmgard-roles; \
 	else echo 'lint: shellcheck is not installed, so the shell scripts were not checked'; fi
@@ -56,6 +56,10 @@ lint: ## Check formatting, clippy, shell scripts, and licences where cargo-deny 
 .PHONY: secrets
 secrets: ## Draw passwords and keys for the cluster, those that are not there yet
 	@manifests/secrets/make-secrets
+
+.PHONY: certificates
+certificates: ## Make an authority and certificates for the data services, those that are missing or end soon
+	@manifests/secrets/make-certificates
 
 # What `make deploy` brings into the cluster.
 OVERLAY ?= minikube

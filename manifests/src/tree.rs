@@ -40,9 +40,10 @@ impl Tree {
             copy(&tools::project().join(source), &directory.path().join(source))?;
         }
         let tree = Self { directory, kustomize };
-        tools::run(&mut Command::new(
-            tree.path().join("manifests/secrets/make-secrets"),
-        ))?;
+        for script in ["make-secrets", "make-certificates"] {
+            let path = tree.path().join("manifests/secrets").join(script);
+            tools::run(&mut Command::new(path))?;
+        }
         Ok(Some(tree))
     }
 

@@ -7,7 +7,7 @@ secrets=/run/secrets
 say() { printf 'minio-setup: %s\n' "$*"; }
 
 # Through the environment, so that no key is an argument. They are letters and digits, so nothing needs escaping.
-MC_HOST_store="http://$(cat "$secrets/minio/root-user"):$(cat "$secrets/minio/root-password")@${MINIO_HOST:-minio:9000}"
+MC_HOST_store="${MINIO_SCHEME:-http}://$(cat "$secrets/minio/root-user"):$(cat "$secrets/minio/root-password")@${MINIO_HOST:-minio:9000}"
 export MC_HOST_store
 
 waited=0

@@ -21,11 +21,13 @@ fn is_secret(variable: &str) -> bool {
 
 #[test]
 fn git_ignores_what_make_secrets_writes() {
-    let mut command = Command::new("git");
-    command
-        .current_dir(project())
-        .args(["check-ignore", "manifests/secrets/generated/values"]);
-    run(&mut command).unwrap_or_else(|error| panic!("git would take the secrets: {error:#}"));
+    for file in ["generated/values", "tls/generated/authority.key"] {
+        let mut command = Command::new("git");
+        command
+            .current_dir(project().join("manifests/secrets"))
+            .args(["check-ignore", file]);
+        run(&mut command).unwrap_or_else(|error| panic!("git would take {file}: {error:#}"));
+    }
     let mut command = Command::new("git");
     command
         .current_dir(project())
@@ -188,9 +190,51 @@ fn secrets_are_for_their_owner_alone() {
     let Some(tree) = Tree::new("the secrets' modes").unwrap() else {
         return;
     };
-    for entry in fs::read_dir(tree.path().join("manifests/secrets/generated")).unwrap() {
+    let folder = tree.path().join("manifests/secrets");
+    let of = |name: &str| fs::read_dir(folder.join(name)).unwrap();
+    for entry in of("generated").chain(of("tls/generated")) {
         let entry = entry.unwrap();
         let mode = entry.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{}: {mode:o}", entry.path().display());
+    }
+}
+
+/// The names by which the programs go to each server are in its certificate, and the authority that they are given made it.
+#[test]
+fn certificates_are_for_the_names_that_are_used() {
+    let Some(tree) = Tree::new("certificates").unwrap() else {
+        return;
+    };
+    let objects = tree.with_components(&["tls"]).unwrap();
+    let setting = |map: &str, name: &str| {
+        let found = objects.iter().find(|object| {
+            object.kind() == "ConfigMap"
+                && object
+                    .name()
+                    .rsplit_once('-')
+                    .is_some_and(|(begin, _)| begin == map)
+        });
+        text(&found.unwrap().at("/data")[name]).to_owned()
+    };
+    let store = setting("connections", "OBJECT_STORE_ENDPOINT");
+    let store = store.strip_prefix("https://").unwrap().split(':').next().unwrap();
+    let certificates = tree.path().join("manifests/secrets/tls/generated");
+    for (certificate, host) in [
+        ("postgres", setting("irmgard", "POSTGRES_HOST").as_str()),
+        ("rabbitmq", setting("connections", "RABBITMQ_HOST").as_str()),
+        ("minio", store),
+        ("postgres", "postgres-2.postgres-nodes.irmgard"),
+        ("rabbitmq", "rabbitmq-2.rabbitmq-nodes.irmgard"),
+    ] {
+        let verify = |host: &str| {
+            let mut command = Command::new("openssl");
+            command
+                .current_dir(&certificates)
+                .args(["verify", "-CAfile", "authority.crt", "-verify_hostname", host])
+                .arg(format!("{certificate}.crt"));
+            run(&mut command)
+        };
+        verify(host).unwrap_or_else(|error| panic!("{certificate}, {host}: {error:#}"));
+        assert!(verify("elsewhere").is_err(), "{certificate} is for any name");
     }
 }
