@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, fs, process::Command};
 
 use manifests::{
-    Object, Tree,
-    object::{list_of, text},
+    Tree,
+    environment::mounted,
+    object::text,
     tools::{project, run},
 };
-use serde_json::Value;
 use walkdir::WalkDir;
 
 use crate::{builds, none, variables::variables};
@@ -91,7 +91,7 @@ fn variables_hold_no_secret() {
     none(wrong);
 }
 
-/// What `NAME_FILE` names is a key of a Secret that is mounted there.
+/// What `NAME_FILE` names is a key of a Secret or ConfigMap that is mounted there.
 #[test]
 fn files_that_are_named_are_mounted() {
     let Some(builds) = builds("files of secrets") else {
@@ -103,13 +103,13 @@ fn files_that_are_named_are_mounted() {
         for workload in &build.objects {
             for container in workload.containers() {
                 for (name, path) in variables(container, workload, &build.objects) {
-                    if !name.ends_with("_FILE") || !path.starts_with("/run/secrets/") {
+                    if !name.ends_with("_FILE") {
                         continue;
                     }
                     seen += 1;
-                    if !is_mounted(&path, container, workload, &build.objects) {
+                    if mounted(&path, container, workload, &build.objects).is_none() {
                         wrong.push(format!(
-                            "{}: {workload}: {name}: no secret is mounted at {path}",
+                            "{}: {workload}: {name}: nothing is mounted at {path}",
                             build.name
                         ));
                     }
@@ -119,29 +119,6 @@ fn files_that_are_named_are_mounted() {
     }
     assert!(seen > 20, "only {seen} files were looked at");
     none(wrong);
-}
-
-fn is_mounted(path: &str, container: &Value, workload: &Object, objects: &[Object]) -> bool {
-    let Some((folder, key)) = path.rsplit_once('/') else {
-        return false;
-    };
-    let mount = list_of(&container["volumeMounts"])
-        .iter()
-        .find(|mount| mount["mountPath"] == folder);
-    let volume = mount.and_then(|mount| {
-        list_of(&workload.pod()["volumes"])
-            .iter()
-            .find(|volume| volume["name"] == mount["name"])
-    });
-    let Some(secret) = volume.map(|volume| text(&volume["secret"]["secretName"])) else {
-        return false;
-    };
-    objects.iter().any(|object| {
-        object.kind() == "Secret"
-            && object.name() == secret
-            && object.namespace() == workload.namespace()
-            && object.at("/data").get(key).is_some()
-    })
 }
 
 #[test]

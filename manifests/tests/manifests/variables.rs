@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs};
 
 use manifests::{
-    Object,
+    Object, environment,
     object::{list_of, text},
     tools::project,
 };
@@ -21,26 +21,9 @@ pub fn names(workload: &Object, objects: &[Object]) -> Vec<String> {
         .collect()
 }
 
-/// A container's variables with their values; those that come from elsewhere have an empty one.
+/// A container's variables with their values.
 pub fn variables(container: &Value, workload: &Object, objects: &[Object]) -> BTreeMap<String, String> {
-    let mut all = BTreeMap::new();
-    for source in list_of(&container["envFrom"]) {
-        let name = text(&source["configMapRef"]["name"]);
-        let map = objects.iter().find(|object| {
-            object.kind() == "ConfigMap"
-                && object.name() == name
-                && object.namespace() == workload.namespace()
-        });
-        let map = map.unwrap_or_else(|| panic!("{workload}: there is no ConfigMap {name:?}"));
-        all.extend(manifests::object::labels(map.at("/data")));
-    }
-    for variable in list_of(&container["env"]) {
-        all.insert(
-            text(&variable["name"]).to_owned(),
-            text(&variable["value"]).to_owned(),
-        );
-    }
-    all
+    environment::variables(container, workload, objects).unwrap()
 }
 
 /// What a row of docs/configuration.md says; a test of e2e makes that page from the programs' own reading.
