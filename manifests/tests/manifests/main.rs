@@ -20,6 +20,22 @@ use std::sync::OnceLock;
 
 use manifests::{Object, Tree, tools};
 
+/// Components that an installation is likely to take together.
+const TOGETHER: [&[&str]; 3] = [
+    &[
+        "network-policies",
+        "postgres-three",
+        "rabbitmq-three",
+        "opensearch-three",
+        "autoscaling",
+        "ingress",
+        "tls",
+        "otel-collector",
+    ],
+    &["network-policies", "autoscaling", "ingress", "external-s3"],
+    &["network-policies", "without-fluentd", "without-dashboards"],
+];
+
 /// A build and what it is called.
 #[derive(Clone)]
 struct Build {
@@ -51,6 +67,12 @@ fn build_all(what: &str) -> Vec<Build> {
         builds.push(built(
             &format!("component {component}"),
             tree.with_components(&[&component]),
+        ));
+    }
+    for components in TOGETHER {
+        builds.push(built(
+            &format!("components {}", components.join(", ")),
+            tree.with_components(components),
         ));
     }
     builds

@@ -316,7 +316,7 @@ fn configuration_rolls_pods() {
 }
 
 /// All ConfigMaps and Secrets that a pod names.
-fn named<'a>(value: &'a Value, names: &mut Vec<(&'static str, &'a str)>) {
+fn named<'a>(value: &'a Value, names: &mut Vec<(&'a str, &'a str)>) {
     match value {
         Value::Object(members) => {
             for (name, member) in members {
@@ -343,4 +343,26 @@ fn named<'a>(value: &'a Value, names: &mut Vec<(&'static str, &'a str)>) {
         Value::Array(elements) => elements.iter().for_each(|element| named(element, names)),
         _ => {}
     }
+}
+
+/// What nothing mounts is left over, or misspelt where it should be mounted.
+#[test]
+fn configuration_is_used() {
+    let Some(builds) = builds("what is mounted") else {
+        return;
+    };
+    let mut wrong = Vec::new();
+    for build in &builds {
+        let mut used = Vec::new();
+        for workload in &build.objects {
+            named(workload.pod(), &mut used);
+        }
+        for object in &build.objects {
+            let is_configuration = matches!(object.kind(), "ConfigMap" | "Secret");
+            if is_configuration && !used.contains(&(object.kind(), object.name())) {
+                wrong.push(format!("{}: nothing uses {object}", build.name));
+            }
+        }
+    }
+    none(wrong);
 }
