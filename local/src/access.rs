@@ -6,6 +6,7 @@ use std::env;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::server::access_key_of;
 
 /// Environment variables by name.
 pub type Environment = BTreeMap<String, String>;
@@ -235,6 +236,16 @@ impl ObjectStoreAccess {
         set("OBJECT_STORE_REGION", &self.region);
         set("OBJECT_STORE_INPUT_BUCKET", &self.input_bucket);
         set("OBJECT_STORE_OUTPUT_BUCKET", &self.output_bucket);
+    }
+}
+
+/// Changes an environment to the account of one of our programs (`irmgard`, `anonymizer`, `desk`) at the object store, which
+/// may do there what the manifests allow it in a cluster. A store that is given from outside is used as it is.
+pub fn under_account(environment: &mut Environment, account: &str) {
+    if let Some(access_key) = environment.get_mut("OBJECT_STORE_ACCESS_KEY_ID")
+        && let Some(of_account) = access_key_of(access_key, account)
+    {
+        *access_key = of_account;
     }
 }
 

@@ -24,7 +24,9 @@ mod service;
 mod site;
 mod stack;
 
-pub use access::{Environment, ObjectStoreAccess, OpenSearchAccess, PostgresAccess, RabbitMqAccess};
+pub use access::{
+    Environment, ObjectStoreAccess, OpenSearchAccess, PostgresAccess, RabbitMqAccess, under_account,
+};
 pub use carrier::Carrier;
 pub use error::{Error, Result};
 pub use lasting::{Lasting, Process, Status};

@@ -6,7 +6,9 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::access::{Environment, ObjectStoreAccess, PostgresAccess, RabbitMqAccess, percent_encoded};
+use crate::access::{
+    Environment, ObjectStoreAccess, PostgresAccess, RabbitMqAccess, percent_encoded, under_account,
+};
 use crate::error::{Error, Result};
 use crate::server::{create_buckets, create_database, drop_database, management, policies};
 use crate::{runtime_library, secret};
@@ -105,6 +107,14 @@ impl Scratch {
         if let Some(path) = runtime_library::path() {
             environment.insert(runtime_library::VARIABLE.into(), path);
         }
+        environment
+    }
+
+    /// The same for one of our programs, under its own account at the object store (see [`under_account`]).
+    #[must_use]
+    pub fn environment_of(&self, account: &str) -> Environment {
+        let mut environment = self.environment();
+        under_account(&mut environment, account);
         environment
     }
 }

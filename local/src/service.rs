@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tokio::time::{Instant, sleep};
 
-use crate::access::Environment;
+use crate::access::{Environment, under_account};
 use crate::directory::Temporary;
 use crate::error::{Error, Result};
 use crate::ports;
@@ -28,7 +28,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service that does not run yet: the program `name`, found beside the running program, with the one argument `serve`.
+    /// A service that does not run yet: the program `name`, found beside the running program, with the one argument `serve`, and
+    /// at an object store of ours under its own account.
     ///
     /// # Errors
     /// [`Error::NotBuilt`] when there is no such program.
@@ -65,6 +66,7 @@ impl Service {
             }
         }
         all.extend(environment.clone());
+        under_account(&mut all, name);
         let listen = all.get("LISTEN").cloned().unwrap_or_default();
         let admin = all.get("ADMIN_LISTEN").cloned().unwrap_or_default();
         let program = Program {
@@ -108,6 +110,7 @@ impl Service {
         program.executable = built(&program.name)?;
         let mut told = program.environment.clone();
         told.extend(environment.clone());
+        under_account(&mut told, &program.name);
         let is_told = told == program.environment;
         program.environment = told;
         if !(is_told && self.daemon.is_current()) {

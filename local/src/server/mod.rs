@@ -6,6 +6,7 @@ mod opensearch;
 mod own;
 mod postgres;
 mod rabbitmq;
+mod s3_rights;
 mod s3_server;
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ pub(crate) use postgres::{
     create_database, drop_database, start as start_postgres, use_given as use_postgres,
 };
 pub(crate) use rabbitmq::{management, start as start_rabbitmq, use_given as use_rabbitmq};
+pub(crate) use s3_rights::access_key_of;
 pub use s3_server::serve as serve_s3;
 
 use crate::error::{Error, Result};

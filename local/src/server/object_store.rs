@@ -11,6 +11,7 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use schema::component;
 
 use super::own::{Own, Probe};
+use super::s3_rights::owner;
 use crate::access::ObjectStoreAccess;
 use crate::error::{Context, Error, Result};
 use crate::process::{Program, local};
@@ -26,7 +27,7 @@ pub(crate) async fn start(site: Site<'_>) -> Result<(ObjectStoreAccess, Own)> {
     let listen = format!("127.0.0.1:{}", ports::free()?);
     let access = ObjectStoreAccess {
         endpoint: format!("http://{listen}"),
-        access_key_id: secret::suffix()?,
+        access_key_id: owner()?,
         secret_access_key: secret::password()?,
         region: "us-east-1".into(),
         input_bucket: "input".into(),

@@ -7,13 +7,14 @@ use anyhow::Context;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Duration, timeout};
 
-/// Serves S3 until SIGTERM or SIGINT. Only the given keys are let in.
+use super::s3_rights::accounts;
+
+/// Serves S3 until SIGTERM or SIGINT. The given keys may do everything; the accounts beside them what our programs may.
 ///
 /// # Errors
 /// When the address or the directory cannot be used.
@@ -27,7 +28,9 @@ pub async fn serve(
         .map_err(|error| anyhow::anyhow!("{error:?}"))
         .with_context(|| format!("cannot use {}", root.display()))?;
     let mut builder = S3ServiceBuilder::new(files);
-    builder.set_auth(SimpleAuth::from_single(access_key, secret_key));
+    let (keys, rights) = accounts(access_key, secret_key)?;
+    builder.set_auth(keys);
+    builder.set_access(rights);
     let service = builder.build();
 
     let listener = TcpListener::bind(listen)

@@ -24,7 +24,8 @@ CREATE TABLE photo (
     width              integer NOT NULL CHECK (width > 0),
     height             integer NOT NULL CHECK (height > 0),
     sha256             bytea NOT NULL CHECK (octet_length(sha256) = 32),
-    -- s3://bucket/key; null once a person deleted the original of a failed photo.
+    -- s3://bucket/key, whose key holds this id. Null once a person deleted the original of a failed photo, or once
+    -- it was found to be gone when the camera posted the photo anew. It never comes back.
     original           text CHECK (original IS NOT NULL OR status IN ('failed', 'anonymized')),
     -- The name of the token; null where no tokens are in use.
     uploaded_by        text,
@@ -43,8 +44,11 @@ CREATE TABLE photo (
 ALTER SEQUENCE photo_id_seq OWNED BY photo.id;
 
 -- The same picture at the same time is the same photo. Where the time is only
--- that of the arrival, it says nothing about the picture.
-CREATE UNIQUE INDEX photo_once ON photo (project, sha256, taken_at) WHERE taken_at_source <> 'received';
+-- that of the arrival, it says nothing about the picture. A photo that has lost
+-- its original stands in nobody's way: posted anew, the picture is a new photo.
+-- That must not hang on the status, which a late result can still change.
+CREATE UNIQUE INDEX photo_once ON photo (project, sha256, taken_at)
+    WHERE taken_at_source <> 'received' AND original IS NOT NULL;
 
 -- Keyset pages, newest first.
 CREATE INDEX photo_project ON photo (project, id DESC);

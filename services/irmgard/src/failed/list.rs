@@ -82,7 +82,7 @@ pub(super) fn print(photos: &[FailedPhoto], json: bool, out: &mut impl Write) ->
             escaped(photo.reason.as_deref().unwrap_or_default()),
             escaped(photo.detail.as_deref().unwrap_or_default()),
             photo.size_bytes.to_string(),
-            escaped(photo.original.as_deref().unwrap_or("deleted")),
+            escaped(photo.original.as_deref().unwrap_or("gone")),
         ]);
     }
     writeln!(out, "{table}")?;

@@ -107,7 +107,7 @@ async fn requeue(
     )?;
     let left: BTreeSet<i64> = asked.into_iter().filter(|id| !queued.contains(id)).collect();
     if !left.is_empty() {
-        bail!("not failed, or the original was deleted: {}", list::joined(&left));
+        bail!("not failed, or the original is gone: {}", list::joined(&left));
     }
     Ok(())
 }
@@ -151,7 +151,7 @@ async fn original(pool: &PgPool, id: PhotoId) -> anyhow::Result<ObjectLocation> 
     match row {
         None => bail!("there is no photo {id}"),
         Some((status, _)) if status != "failed" => bail!("photo {id} is not failed but {status}"),
-        Some((_, None)) => bail!("the original of photo {id} was deleted"),
+        Some((_, None)) => bail!("the original of photo {id} is gone"),
         Some((_, Some(original))) => Ok(original.parse()?),
     }
 }

@@ -53,7 +53,7 @@ impl Leased {
         let text = self
             .original
             .as_deref()
-            .ok_or_else(|| unusable("its original was deleted".to_owned()))?;
+            .ok_or_else(|| unusable("its original is gone".to_owned()))?;
         let original: ObjectLocation = text.parse().map_err(|e| unusable(format!("its original: {e}")))?;
         let id = self.photo_id.try_into().map_err(|e| unusable(format!("{e}")))?;
         let project: contract::ProjectName = self.project.parse().map_err(|e| unusable(format!("{e}")))?;

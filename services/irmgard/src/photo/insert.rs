@@ -89,7 +89,8 @@ pub async fn insert(
            INSERT INTO photo (id, project, name, received_at, taken_at, taken_at_source, media_type, \
              size_bytes, width, height, sha256, original, uploaded_by, traceparent) \
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
-           ON CONFLICT (project, sha256, taken_at) WHERE taken_at_source <> 'received' DO NOTHING \
+           ON CONFLICT (project, sha256, taken_at) \
+             WHERE taken_at_source <> 'received' AND original IS NOT NULL DO NOTHING \
            RETURNING id \
          ), job AS (INSERT INTO outbox (photo_id, traceparent) SELECT id, $14 FROM new), \
          known AS ( \
@@ -119,7 +120,8 @@ pub async fn insert(
 }
 
 /// The photo with the same bytes and time in the same project, if there is
-/// one. Its row is locked until the transaction ends.
+/// one that has not lost its original. Its row is locked until the transaction
+/// ends.
 ///
 /// # Errors
 /// The database's.
@@ -131,7 +133,7 @@ pub async fn same_photo(
         "SELECT ",
         photo_columns!(),
         " FROM photo WHERE project = $1 AND sha256 = $2 AND taken_at = $3 \
-         AND taken_at_source <> 'received' FOR UPDATE"
+         AND taken_at_source <> 'received' AND original IS NOT NULL FOR UPDATE"
     ))
     .bind(photo.project.as_str())
     .bind(&photo.sha256[..])

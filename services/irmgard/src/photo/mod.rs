@@ -16,6 +16,6 @@ pub use self::{
     output::{AnonymizedImage, NotShown, output_of},
     read::by_id,
     records::{AsRecordsError, Records, RecordsError},
-    requeue::{OutboxRow, requeue},
+    requeue::{forget_original, requeue},
     row::{Photo, Status, TakenAtSource},
 };

@@ -8,8 +8,8 @@ use super::row::{Photo, Status};
 /// Where the anonymised photo of a row belongs: its job says so, no other
 /// place is taken from a result, and none is served.
 ///
-/// The day is the one in the original's key; a row whose original was deleted
-/// has its own.
+/// The day is the one in the original's key; a row whose original is gone has
+/// its own.
 ///
 /// # Errors
 /// When S3 allows no such bucket.

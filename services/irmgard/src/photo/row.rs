@@ -106,7 +106,7 @@ pub struct Photo {
     /// `bucket/key` at which the original was stored. It stays when the photo
     /// is anonymised and the object there is removed, as the name under which
     /// the given API knows the photo; it goes when a person deletes the
-    /// original of a failed photo.
+    /// original of a failed photo, or when that is found to be gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_location: Option<String>,
     /// Name of the token that it came with.

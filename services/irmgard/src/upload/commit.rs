@@ -9,7 +9,7 @@ use crate::{
     database::{RequestConnection, leaves_connection_unusable, outcome_is_unknown},
     failpoint,
     photo::{
-        self, AsRecordsError, Key, NewPhoto, OutboxRow, Photo, Records, RecordsError, Status, insert,
+        self, AsRecordsError, Key, NewPhoto, Photo, Records, RecordsError, Status, forget_original, insert,
         remember, remembered, requeue, same_photo,
     },
 };
@@ -190,17 +190,22 @@ async fn attempt(
 }
 
 /// Answers with the photo that was there first; a failed one is put to work
-/// again. `None` if it is not there any more.
+/// again. `None` if it is not there any more, or has lost its original: then
+/// this upload is a photo of its own.
 ///
-/// The row stays locked while its original is looked for, so that it is put
-/// back by one upload only, and never after a worker has removed it.
+/// An original can not be put back, nor another object take its place: a key
+/// holds its own photo's id, by which the worker knows a forged job, and to
+/// copy an object one must be allowed to read it.
+///
+/// The row stays locked while its original is looked for: nobody queues or
+/// deletes it meanwhile.
 async fn join_first(
     records: &Records,
     originals: &Originals,
     photo: &NewPhoto,
     key: Option<&Key>,
 ) -> Result<Option<Accepted>, UploadError> {
-    let limit = records.timeout() + originals.store().timeout() * 2;
+    let limit = records.timeout() + originals.store().timeout();
     let joined = records
         .on_connection(limit, |mut connection| {
             Box::pin(async move {
@@ -244,18 +249,20 @@ async fn join(
     let id = PhotoId::try_from(first.id).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
     let mut acceptance = Acceptance::Known;
     if first.status == Status::Failed {
-        let original = match restore_original(originals, &first, id, photo).await {
-            Ok(original) => original.to_string(),
+        // Rare, and a large future, which every upload's would carry along.
+        match Box::pin(has_original(originals, &first)).await {
+            Ok(true) => {}
+            Ok(false) => {
+                forget_original(&mut transaction, id).await?;
+                transaction.commit().await?;
+                return Ok(Ok(None));
+            }
             Err(error) => {
                 transaction.rollback().await?;
                 return Ok(Err(error));
             }
-        };
-        let row = OutboxRow {
-            traceparent: photo.traceparent.clone(),
-            original: Some(original),
-        };
-        if requeue(&mut transaction, id, &row).await? {
+        }
+        if requeue(&mut transaction, id, photo.traceparent.as_deref()).await? {
             acceptance = Acceptance::Again;
         }
     }
@@ -272,28 +279,15 @@ async fn join(
     Ok(Ok(Some((id, acceptance))))
 }
 
-/// Makes sure that a failed photo has its original, whose place belongs to
-/// its own id; returns that place.
-async fn restore_original(
-    originals: &Originals,
-    first: &Photo,
-    id: PhotoId,
-    photo: &NewPhoto,
-) -> Result<ObjectLocation, UploadError> {
-    let internal = |error: contract::location::InvalidLocation| UploadError::Internal(error.to_string());
-    let place = match &first.original {
-        Some(uri) => uri.parse().map_err(internal)?,
-        None => {
-            let key = NewPhoto::key(id, &photo.project, first.received_at);
-            let key = key.original(photo.header.media_type);
-            ObjectLocation::new(originals.store().input_bucket(), key).map_err(internal)?
-        }
+/// Whether the original of a photo is still in the store.
+async fn has_original(originals: &Originals, photo: &Photo) -> Result<bool, UploadError> {
+    let Some(uri) = &photo.original else {
+        return Ok(false);
     };
-    // Rare, and large futures, which every upload's would carry along.
-    if !Box::pin(originals.exists(&place)).await? {
-        Box::pin(originals.copy(&photo.original, &place)).await?;
-    }
-    Ok(place)
+    let place: ObjectLocation = uri
+        .parse()
+        .map_err(|error: contract::location::InvalidLocation| UploadError::Internal(error.to_string()))?;
+    Ok(originals.is_listed(&place).await?)
 }
 
 fn violates(error: &sqlx::Error, index: &str) -> bool {

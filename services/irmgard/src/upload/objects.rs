@@ -150,28 +150,23 @@ impl Originals {
         Ok(answer?)
     }
 
-    /// Whether there is an object.
-    pub async fn exists(&self, location: &ObjectLocation) -> Result<bool, StoreError> {
-        let request = self.store.client().head_object();
-        let request = request.bucket(location.bucket()).key(location.key());
+    /// Whether there is an object. Asked by a listing, since nothing of
+    /// irmgard that serves may read an original, nor a HEAD of one.
+    pub async fn is_listed(&self, location: &ObjectLocation) -> Result<bool, StoreError> {
+        let request = self.store.client().list_objects_v2();
+        let request = request.bucket(location.bucket()).prefix(location.key());
         match self.store.ask(request.send()).await {
-            Ok(_) => Ok(true),
-            Err(StoreError::NotFound) => Ok(false),
+            Ok(listed) => Ok(listed
+                .contents()
+                .iter()
+                .any(|object| object.key() == Some(location.key()))),
+            // It is the bucket that is not there, which says nothing about the object.
+            Err(StoreError::NotFound) => Err(StoreError::Unavailable(format!(
+                "there is no bucket {}",
+                location.bucket()
+            ))),
             Err(error) => Err(error),
         }
-    }
-
-    /// Copies an object within the store.
-    pub async fn copy(&self, from: &ObjectLocation, to: &ObjectLocation) -> Result<(), StoreError> {
-        // Keys of ours hold nothing that would have to be escaped.
-        let request = self
-            .store
-            .client()
-            .copy_object()
-            .copy_source(from.storage_location())
-            .bucket(to.bucket())
-            .key(to.key());
-        self.store.ask(request.send()).await.map(drop)
     }
 
     /// Removes an object that belongs to no row, in the background.

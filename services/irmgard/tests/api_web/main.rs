@@ -17,6 +17,7 @@ mod lists;
 mod outage;
 mod pictures;
 mod proxy;
+mod rights;
 mod server;
 mod tracing;
 mod upload;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use contract::{ObjectLocation, Outcome};
+use irmgard::results::{Applied, Verdict, apply};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
@@ -208,35 +210,131 @@ async fn a_failed_photo_that_is_sent_again_is_worked_on_again() {
 }
 
 #[tokio::test]
-async fn a_failed_photo_without_its_original_gets_it_back() {
+async fn a_failed_photo_that_has_lost_its_original_is_a_new_one_when_it_is_sent_again() {
     let web = Web::start().await;
     let photo = jpeg(640, 480, 40_000, 1);
-    let first = web.post(PHOTOS_AT_NOON, photo.clone()).await;
-    for original in ["original", "NULL"] {
-        let key = web.originals().await.pop().unwrap();
-        let bucket = &web.settings.store.input_bucket;
-        web.store
-            .client()
-            .delete_object()
-            .bucket(bucket)
-            .key(&key)
-            .send()
-            .await
-            .unwrap();
-        web.execute(match original {
-            "NULL" => {
-                "DELETE FROM outbox; UPDATE photo SET status = 'failed', failure_reason = 'original-missing', original = NULL"
-            }
-            _ => "DELETE FROM outbox; UPDATE photo SET status = 'failed', failure_reason = 'original-missing'",
-        })
-        .await;
+    let mut lost = web.post(PHOTOS_AT_NOON, photo.clone()).await.id();
+    for (original, neighbour) in [("original", false), ("original", true), ("NULL", false)] {
+        let (bucket, key) = (
+            &web.settings.store.input_bucket,
+            web.originals().await.pop().unwrap(),
+        );
+        let object = ObjectLocation::new(bucket, &key).unwrap();
+        web.store.delete(&object).await.unwrap();
+        // Another object, whose key only begins with that of the original.
+        let beside = ObjectLocation::new(bucket, format!("{key}.part")).unwrap();
+        if neighbour {
+            web.put(bucket, beside.key(), photo.clone()).await;
+        }
+        has_failed(&web, lost).await;
+        if original == "NULL" {
+            web.execute("UPDATE photo SET original = NULL WHERE status = 'failed'")
+                .await;
+        }
         let again = web.post(PHOTOS_AT_NOON, photo.clone()).await;
-        assert_eq!((again.status, again.id()), (202, first.id()));
-        assert_eq!(again.json()["storage_location"], first.json()["storage_location"]);
+        assert_eq!((again.status, &again.json()["status"]), (202, &"received".into()));
+        assert_ne!(again.id(), lost);
+        web.store.delete(&beside).await.unwrap();
         web.originals_become(1).await;
         is_stored(&web, &again, &photo).await;
         assert_eq!(web.count("outbox").await, 1);
+
+        let before = web.get(&format!("/photos/{lost}")).await.json();
+        assert_eq!(before["status"], "failed");
+        assert_eq!(before.get("storage_location"), None);
+        let known = web.post(PHOTOS_AT_NOON, photo.clone()).await;
+        assert_eq!((known.status, known.id()), (200, again.id()));
+        web.originals_become(1).await;
+        lost = again.id();
     }
+}
+
+#[tokio::test]
+async fn many_that_send_a_photo_again_that_has_lost_its_original_are_one() {
+    let web = Web::start().await;
+    let photo = jpeg(640, 480, 40_000, 1);
+    let first = web.post(PHOTOS_AT_NOON, photo.clone()).await.id();
+    let key = web.originals().await.pop().unwrap();
+    let object = ObjectLocation::new(&web.settings.store.input_bucket, key).unwrap();
+    web.store.delete(&object).await.unwrap();
+    has_failed(&web, first).await;
+    let answers = futures::future::join_all((0..12).map(|_| web.post(PHOTOS_AT_NOON, photo.clone()))).await;
+    let accepted = answers.iter().filter(|answer| answer.status == 202).count();
+    assert_eq!(accepted, 1);
+    assert!(answers.iter().all(|answer| answer.id() == answers[0].id()));
+    assert_ne!(answers[0].id(), first);
+    web.originals_become(1).await;
+    assert_eq!((web.count("photo").await, web.count("outbox").await), (2, 1));
+}
+
+/// The verdict may come late, when the picture is another photo already.
+#[tokio::test]
+async fn a_photo_that_has_lost_its_original_can_still_be_anonymised() {
+    let web = Web::start().await;
+    let photo = jpeg(640, 480, 40_000, 1);
+    let first = web.post(PHOTOS_AT_NOON, photo.clone()).await;
+    let (_, key) = first.json()["storage_location"]
+        .as_str()
+        .and_then(|place| place.split_once('/'))
+        .map(|(bucket, key)| (bucket.to_owned(), key.to_owned()))
+        .unwrap();
+    let input = ObjectLocation::new(&web.settings.store.input_bucket, &key).unwrap();
+    web.store.delete(&input).await.unwrap();
+    has_failed(&web, first.id()).await;
+    let second = web.post(PHOTOS_AT_NOON, photo).await;
+    assert_ne!(second.id(), first.id());
+
+    let output = &web.settings.store.output_bucket;
+    let verdict = Verdict {
+        id: first.id().try_into().unwrap(),
+        outcome: Outcome::Anonymized {
+            output: ObjectLocation::new(output, key).unwrap(),
+            size_bytes: 1234,
+            width: 640,
+            height: 480,
+            detections: None,
+            seconds: None,
+        },
+    };
+    assert_eq!(
+        apply(&web.pool, output, &[verdict]).await.unwrap(),
+        [Applied::Changed]
+    );
+    let now = web.get(&format!("/photos/{}", first.id())).await.json();
+    assert_eq!(now["status"], "anonymized");
+}
+
+/// Nobody knows then: neither is the photo forgotten, nor its original.
+#[tokio::test]
+async fn a_failed_photo_whose_original_cannot_be_looked_for_stays_as_it_is() {
+    let web = Web::start().await;
+    let photo = jpeg(640, 480, 40_000, 1);
+    let first = web.post(PHOTOS_AT_NOON, photo.clone()).await.id();
+    has_failed(&web, first).await;
+    web.execute("UPDATE photo SET original = replace(original, '-input/', '-inputs/')")
+        .await;
+    let answer = web.post(PHOTOS_AT_NOON, photo).await;
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    web.originals_become(1).await;
+    assert_eq!(
+        web.get(&format!("/photos/{first}")).await.json()["status"],
+        "failed"
+    );
+    assert_eq!(web.count("photo").await, 1);
+}
+
+/// As a verdict leaves a photo.
+async fn has_failed(web: &Web, id: i64) {
+    sqlx::query(
+        "WITH job AS (DELETE FROM outbox WHERE photo_id = $1)
+         UPDATE photo SET status = 'failed', failure_reason = 'original-missing', failure_detail = 'x',
+                          finished_at = now()
+          WHERE id = $1",
+    )
+    .bind(id)
+    .execute(&web.pool)
+    .await
+    .unwrap();
 }
 
 #[tokio::test]

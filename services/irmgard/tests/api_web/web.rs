@@ -76,7 +76,10 @@ impl Web {
     async fn start_in(more: &[(&str, &str)], change: impl FnOnce(Change<'_>)) -> Self {
         log();
         let scratch = local::scratch().await.expect("a stack: run `make test`");
-        let mut environment = scratch.environment();
+        let owner = ServeSettings::from_environment(&scratch.environment()).unwrap();
+        let store = Store::new(owner.store).unwrap();
+        // With its own rights, which do not reach as far as the test's.
+        let mut environment = scratch.environment_of("irmgard");
         for (name, value) in more {
             environment.insert((*name).to_owned(), (*value).to_owned());
         }
@@ -85,7 +88,6 @@ impl Web {
         let pool = PgPool::connect_with(settings.database.connect_options())
             .await
             .unwrap();
-        let store = Store::new(settings.store.clone()).unwrap();
 
         let (mut tokens, mut limits) = (Tokens::open_to_all(), Limits::default());
         change(Change {

@@ -147,7 +147,7 @@ async fn failed_photos_are_queued_again() {
         .await;
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        stderr(&output).contains(&format!("was deleted: {waiting}")),
+        stderr(&output).contains(&format!("is gone: {waiting}")),
         "{}",
         stderr(&output)
     );

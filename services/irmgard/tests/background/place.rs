@@ -298,9 +298,9 @@ impl Place {
         other.close().await;
     }
 
-    /// Runs the real program to its end.
+    /// Runs the real program to its end, under the account of the desk.
     pub async fn irmgard(&self, arguments: &[&str]) -> Output {
-        run(arguments, &self.scratch.environment()).await
+        run(arguments, &self.scratch.environment_of("desk")).await
     }
 }
 

@@ -1,0 +1,59 @@
+//! What the web service's account may do at the object store.
+
+use aws_sdk_s3::primitives::ByteStream;
+use chassis::store::{Store, StoreError};
+use contract::ObjectLocation;
+
+use super::{pictures::jpeg, web::Web};
+
+/// "Never the original" holds even where the code is wrong: every other test
+/// of the web service runs under this account too.
+#[tokio::test]
+async fn the_web_service_has_no_right_to_read_an_original() {
+    let web = Web::start().await;
+    let settings = &web.settings.store;
+    if std::env::var("OBJECT_STORE_ACCESS_KEY_ID").is_ok_and(|owner| owner == settings.access_key_id) {
+        local::not_tested(
+            "irmgard's rights at the object store, which is given from outside with one account",
+        );
+        return;
+    }
+    assert_eq!(
+        web.post("/projects/site-1/photos", jpeg(64, 48, 900, 1))
+            .await
+            .status,
+        202
+    );
+    let key = web.originals().await.pop().unwrap();
+    let original = ObjectLocation::new(&settings.input_bucket, &key).unwrap();
+    let output = ObjectLocation::new(&settings.output_bucket, &key).unwrap();
+    web.put(output.bucket(), output.key(), b"anonymised".to_vec())
+        .await;
+
+    let own = Store::new(settings.clone()).unwrap();
+    let is_refused = |error: &StoreError| matches!(error, StoreError::Refused { status: 403, .. });
+    let read = own.get(&original, 1000).await.unwrap_err();
+    assert!(is_refused(&read), "{read}");
+    let looked = own.head(&original).await.unwrap_err();
+    assert!(is_refused(&looked), "{looked}");
+    for copy in [format!("{key}.copy"), key.clone()] {
+        let request = own
+            .client()
+            .copy_object()
+            .copy_source(original.storage_location());
+        let request = request.bucket(original.bucket()).key(copy).send();
+        let copied = StoreError::from(request.await.unwrap_err());
+        assert!(is_refused(&copied), "{copied}");
+    }
+    let put = own
+        .client()
+        .put_object()
+        .bucket(output.bucket())
+        .key(output.key());
+    let put = put.body(ByteStream::from_static(b"x")).send().await.unwrap_err();
+    assert!(is_refused(&StoreError::from(put)));
+
+    assert_eq!(own.get(&output, 1000).await.unwrap(), b"anonymised");
+    own.delete(&original).await.unwrap();
+    assert!(web.originals().await.is_empty());
+}
