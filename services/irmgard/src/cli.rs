@@ -24,7 +24,7 @@ pub struct Cli {
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Run the web service, until SIGTERM.
+    /// Run the web service, until SIGTERM. It is ready once the schema is that of `irmgard migrate`, for which it waits.
     Serve,
     /// Bring the database's schema up to this program's version. Any number may run at once.
     Migrate,

@@ -18,6 +18,7 @@ pub mod pace;
 pub mod photo;
 pub mod reconcile;
 pub mod results;
+pub mod schema_wait;
 pub mod serve;
 pub mod settings;
 pub mod store;

@@ -23,28 +23,27 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     api::{self, Parts},
-    database::{Database, SchemaError, SchemaState},
+    database::{Database, SchemaState},
     metrics::Metrics,
     observe::{Health, Observer},
     outbox::{Relay, Watch},
     reconcile::Reconciler,
     results::{Inbox, PREFETCH, ResultsConsumer},
+    schema_wait::until_schema_fits,
     settings::ServeSettings,
 };
 
 /// Holds once the schema was found to fit.
 const SCHEMA: &str = "schema";
-/// Wait between attempts to ask for the schema.
-const SCHEMA_REST: Duration = Duration::from_secs(1);
 
 /// Serves until SIGTERM or SIGINT.
 ///
-/// Servers that are down do not keep it from starting: requests are answered
-/// 503 meanwhile, and the readiness probe says no until the schema was seen
-/// once.
+/// Servers that are down do not keep it from starting, nor does a schema that
+/// is still to be migrated: the readiness probe says no until one that fits
+/// was seen once.
 ///
 /// # Errors
-/// When an address cannot be bound, or the schema does not fit.
+/// When an address cannot be bound, or the schema is too new.
 pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
     let stop = shutdown::on_signals().context("signal handlers")?;
     Server::build(settings).await?.run(stop).await
@@ -259,26 +258,6 @@ impl Background<'_> {
                 self.metrics.results.clone(),
             );
             tasks.spawn(results.run(consumer, self.end.clone()));
-        }
-    }
-}
-
-/// Waits until PostgreSQL has told its schema.
-///
-/// # Errors
-/// When the schema does not fit.
-async fn until_schema_fits(database: &Database) -> Result<SchemaState, SchemaError> {
-    let mut told = false;
-    loop {
-        match database.check_schema().await {
-            Err(error @ (SchemaError::Unavailable(_) | SchemaError::Other(_))) => {
-                if !told {
-                    tracing::warn!(%error, "waiting for PostgreSQL");
-                    told = true;
-                }
-                sleep(SCHEMA_REST).await;
-            }
-            decided => return decided,
         }
     }
 }

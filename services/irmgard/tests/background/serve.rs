@@ -3,7 +3,7 @@ use std::time::Duration;
 use contract::FailureReason;
 use local::Service;
 
-use crate::place::{PATIENCE, Place, eventually, stdout};
+use crate::place::{PATIENCE, Place, eventually};
 
 async fn get(url: &str) -> Option<(u16, String)> {
     let answer = reqwest::get(url).await.ok()?;
@@ -20,23 +20,81 @@ async fn readyz(service: &Service) -> Option<(u16, String)> {
     get(&format!("http://{}/readyz", service.admin_address())).await
 }
 
+/// As in a cluster, where both start at once.
 #[tokio::test]
-async fn serve_refuses_a_schema_that_does_not_fit() {
+async fn it_waits_for_the_schema_and_becomes_ready_by_itself() {
     let place = Place::unmigrated().await;
-    let mut environment = place.scratch.environment();
-    for name in ["LISTEN", "ADMIN_LISTEN"] {
-        environment.insert(name.to_owned(), "127.0.0.1:0".to_owned());
-    }
-    let output = crate::place::run(&["serve"], &environment).await;
-    assert_eq!(output.status.code(), Some(3));
-    assert!(
-        stdout(&output).contains("run `irmgard migrate` first"),
-        "{}",
-        stdout(&output)
-    );
+    let mut service = started(&place);
+    let waits = |service: &Service| -> Vec<_> {
+        let lines = service.log_lines().into_iter();
+        lines
+            .filter(|line| line["message"] == "waiting for `irmgard migrate`")
+            .collect()
+    };
+    eventually("it tells that it waits", async || !waits(&service).is_empty()).await;
+    let needed = format!("needs {}", irmgard::database::required_version());
+    let told = waits(&service)[0]["error"].to_string();
+    assert!(told.contains(&needed) && told.contains("has version 0"), "{told}");
+    let (status, body) = readyz(&service).await.unwrap();
+    assert_eq!(status, 503);
+    assert!(body.contains("\"schema\":false"), "{body}");
+    let livez = format!("http://{}/livez", service.admin_address());
+    assert_eq!(get(&livez).await.unwrap().0, 200);
 
-    let output = place.irmgard(&["migrate"]).await;
-    assert!(output.status.success());
+    // Its role may read the schema a moment later than it is there.
+    let role = format!("{}_other", place.settings.database.database);
+    let create = format!("CREATE ROLE {role} LOGIN PASSWORD 'x'");
+    sqlx::query(sqlx::AssertSqlSafe(create))
+        .execute(place.pool())
+        .await
+        .unwrap();
+    let mut environment = place.scratch.environment();
+    environment.insert("POSTGRES_USERNAME".to_owned(), role.clone());
+    environment.insert("POSTGRES_PASSWORD".to_owned(), "x".to_owned());
+    let mut other = Service::new("irmgard", &environment).unwrap();
+
+    assert!(place.irmgard(&["migrate"]).await.status.success());
+    service.ready().await.unwrap();
+    assert_eq!(waits(&service).len(), 1, "it is told once");
+    let id = place.received().await;
+    place.wait_for_status(id, "queued").await;
+
+    other.spawn().unwrap();
+    eventually("it tells that it may not read", async || {
+        let waits = waits(&other);
+        waits
+            .iter()
+            .any(|line| line["error"].to_string().contains("may not read"))
+    })
+    .await;
+    assert_eq!(readyz(&other).await.unwrap().0, 503);
+    let options = place.settings.database.connect_options();
+    irmgard::database::migrate(&options, Some(&role)).await.unwrap();
+    other.ready().await.unwrap();
+    other.kill().unwrap();
+    let drop = format!("DROP OWNED BY {role}; DROP ROLE {role}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(drop))
+        .execute(place.pool())
+        .await
+        .unwrap();
+}
+
+/// No waiting makes it fit.
+#[tokio::test]
+async fn serve_refuses_a_schema_that_is_too_new() {
+    let place = Place::new().await;
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         SELECT version, 'of a later program', true, '', 0 FROM generate_series(9001, 9002) AS version",
+    )
+    .execute(place.pool())
+    .await
+    .unwrap();
+    let mut service = started(&place);
+    let status = service.ended(PATIENCE).await.unwrap();
+    assert_eq!(status.code(), Some(3));
+    let log = service.log();
+    assert!(log.contains("2 migrations ahead of this program"), "{log}");
 }
 
 #[tokio::test]
