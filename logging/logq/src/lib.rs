@@ -4,7 +4,7 @@
 //! `source` (OpenSearch, pods, files) → `filter` (what the source could not
 //! leave out) → `search` (which of it) → `render` or `summary` → `pager`;
 //! `command` walks it. `follow` takes the place of `search` for lines that are still to come;
-//! `config` is what a person has settled once; `admin` and `doctor` stand
+//! `config` is what a person has settled once; `forward` is the way to an OpenSearch in a cluster; `admin` and `doctor` stand
 //! beside it all.
 
 pub mod admin;
@@ -14,6 +14,7 @@ pub mod config;
 pub mod doctor;
 pub mod filter;
 pub mod follow;
+pub mod forward;
 pub mod import;
 pub mod opensearch;
 pub mod pager;

@@ -10,6 +10,7 @@ use logq::{
     cli::{self, Cli, NoView},
     command::{self, say},
     config::{self, Config},
+    forward,
     search::{NOTHING, Outcome, SearchError},
 };
 
@@ -19,6 +20,9 @@ const FOUND: u8 = 0;
 const ERROR: u8 = 2;
 
 fn main() -> ExitCode {
+    if let Some(code) = forward::hold(std::env::args_os()) {
+        return code;
+    }
     let done = settled().and_then(|(cli, config)| Ok(command::run(cli, &config)?));
     let code = match done {
         Ok(outcome) => told(&outcome),

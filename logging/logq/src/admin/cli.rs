@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 use clap::{Args, Subcommand};
 
 use super::{Age, Limits, Options, Outcome, Result, Size, bootstrap, retain};
-use crate::opensearch::Client;
+use crate::{opensearch::Client, source::kubectl::Program};
 
 /// Keeps OpenSearch in order for the log lines.
 #[derive(Clone, Debug, Args)]
@@ -42,6 +42,9 @@ pub struct BootstrapArgs {
     /// Say what would be done to templates, pipeline and streams, and do nothing.
     #[arg(long, conflicts_with_all = ["roles", "ism"])]
     pub dry_run: bool,
+    /// How an OpenSearch in a cluster is reached.
+    #[command(flatten)]
+    pub kubectl: Program,
 }
 
 /// Arguments of `retain`.
@@ -53,6 +56,9 @@ pub struct RetainArgs {
     /// Say what would be done, and do nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// How an OpenSearch in a cluster is reached.
+    #[command(flatten)]
+    pub kubectl: Program,
 }
 
 /// How much is kept in an index, and how long.
@@ -80,6 +86,15 @@ pub struct Policy {
 }
 
 impl Admin {
+    /// How an OpenSearch in a cluster is reached.
+    #[must_use]
+    pub const fn kubectl(&self) -> &Program {
+        match &self.command {
+            Command::Bootstrap(arguments) => &arguments.kubectl,
+            Command::Retain(arguments) => &arguments.kubectl,
+        }
+    }
+
     /// Does the task and writes what was done, a line for each thing. It is done to its end also when nobody reads on.
     ///
     /// # Errors

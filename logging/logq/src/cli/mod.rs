@@ -13,7 +13,7 @@ use clap::builder::{BoolishValueParser, PossibleValue, PossibleValuesParser, Typ
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::{admin::Admin, doctor::Doctor, follow::order_window, pager::Pager};
+use crate::{admin::Admin, doctor::Doctor, follow::order_window, pager::Pager, source::kubectl::Program};
 
 pub use self::{
     read::{ALL, USUAL_SINCE, read},
@@ -32,9 +32,12 @@ Examples:
   logq -F -c irmgard --with-db --level warn     what comes from now on, too
   logq pods/ -c irmgard --with-db               files in place of OpenSearch
   kubectl logs deploy/irmgard | logq - --stats  lines of a pipe
+  logq --kube-context minikube -c irmgard       of the distribution in this cluster
   logq doctor                                   why does no line come?
 Lines come from OpenSearch (LOGQ_OPENSEARCH_URL and its like, through what http_proxy and its like say,
-this machine's never by a proxy: opensearch/README.md); from the pods, by kubectl, where OpenSearch cannot be reached; or from files where some are named. pods/ is a folder as
+this machine's never by a proxy: opensearch/README.md); from a cluster's OpenSearch by a port-forward that logq makes, where the address is
+kubernetes://NAMESPACE/SERVICE or none is set and none is on this machine; from the pods, by kubectl, where
+OpenSearch cannot be reached; or from files where some are named. pods/ is a folder as
 the kubelet writes it (/var/log/pods), with or beside pods.json, what `kubectl get pods -A -o json`
 prints: the pods' labels say who uses which database.
 
@@ -101,6 +104,9 @@ pub enum Command {
         /// Where --follow notes how far it came [default: .logq.positions in the first folder, or beside the first file]
         #[arg(long, value_name = "FILE", requires = "follow")]
         positions: Option<PathBuf>,
+        /// How an OpenSearch in a cluster is reached.
+        #[command(flatten)]
+        kubectl: Program,
     },
     /// The completions of a shell
     Completions {

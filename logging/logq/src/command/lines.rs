@@ -148,7 +148,9 @@ pub(super) fn traces(search: Search, config: &Config) -> Result<Outcome, SearchE
 /// Who is asked; what a person should know of the choice is said at once.
 fn source(search: &Search, wanted: &Wanted, config: &Config) -> Result<source::Chosen, SearchError> {
     let chosen = source::choose(search, wanted, &|| config.opensearch())?;
-    for note in &chosen.notes {
+    // Whoever reads the lines by a program knows where they come from.
+    let people = matches!(search.show.output, cli::Output::Pretty) || io::stdout().is_terminal();
+    for note in chosen.way.iter().filter(|_| people).chain(&chosen.notes) {
         say(note);
     }
     Ok(chosen)

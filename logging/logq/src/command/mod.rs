@@ -13,6 +13,7 @@ use crate::{
     config::Config,
     opensearch::Client,
     search::{Outcome, SearchError},
+    source::kubectl::Program,
 };
 
 /// Runs what was typed; the lines go to standard output, or to a pager.
@@ -30,7 +31,11 @@ pub fn run(cli: Cli, config: &Config) -> Result<Outcome, SearchError> {
             files,
             follow,
             positions,
-        }) => upkeep::bring(&files, follow, positions.as_deref(), config),
+            kubectl,
+        }) => {
+            let client = client(config, &kubectl)?;
+            upkeep::bring(&files, follow, positions.as_deref(), &client)
+        }
         Some(Command::Admin(task)) => upkeep::administer(&task, config),
         Some(Command::Doctor(asked)) => upkeep::examine(&asked, config),
         Some(Command::Config) => settled::show(config),
@@ -38,8 +43,9 @@ pub fn run(cli: Cli, config: &Config) -> Result<Outcome, SearchError> {
     }
 }
 
-fn client(config: &Config) -> Result<Client, SearchError> {
-    Ok(Client::new(&config.opensearch()?)?)
+/// OpenSearch where somebody has said that it is, or on this machine: what changes something does not look further.
+fn client(config: &Config, kubectl: &Program) -> Result<Client, SearchError> {
+    Ok(Client::new(&config.opensearch()?.by(kubectl))?)
 }
 
 fn runtime() -> io::Result<Runtime> {

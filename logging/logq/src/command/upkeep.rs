@@ -13,12 +13,13 @@ use crate::{
     config::Config,
     doctor::{self, Doctor},
     import::{self, Following, import},
+    opensearch::Client,
     render::Palette,
     search::{Outcome, SearchError},
 };
 
 pub(super) fn administer(task: &Admin, config: &Config) -> Result<Outcome, SearchError> {
-    runtime()?.block_on(task.run(&client(config)?, &mut io::stdout()))?;
+    runtime()?.block_on(task.run(&client(config, task.kubectl())?, &mut io::stdout()))?;
     Ok(Outcome::something())
 }
 
@@ -40,12 +41,11 @@ pub(super) fn bring(
     files: &[PathBuf],
     follow: bool,
     positions: Option<&Path>,
-    config: &Config,
+    client: &Client,
 ) -> Result<Outcome, SearchError> {
-    let client = client(config)?;
     let imported = runtime()?.block_on(async {
         if !follow {
-            return Ok(import(&client, files).await?);
+            return Ok(import(client, files).await?);
         }
         let (mut terminate, mut interrupt) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -59,7 +59,7 @@ pub(super) fn bring(
             paths: files,
             positions,
         };
-        Ok::<_, SearchError>(import::follow(&client, &following, &mut |text| say(text), stop).await?)
+        Ok::<_, SearchError>(import::follow(client, &following, &mut |text| say(text), stop).await?)
     })?;
     let mut outcome = Outcome::something();
     outcome.notes.push(format!(

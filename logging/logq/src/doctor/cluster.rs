@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{finding::Finding, text::seconds};
 use crate::{
     admin::{self, Size},
-    opensearch::{Client, Error, Method, Result},
+    opensearch::{Client, Error, Method, Result, Settings},
 };
 
 /// Clocks that differ by less are taken for the same.
@@ -215,21 +215,26 @@ fn judge_clock(ahead: f64) -> Finding {
 }
 
 /// Who asks, and what that one may do.
-pub async fn identity(client: &Client, loopback: bool) -> Result<Finding> {
+pub async fn identity(client: &Client, settings: &Settings) -> Result<Finding> {
     let what = "say who asks";
     let path = "/_plugins/_security/authinfo";
     match client.ask(what, Method::Get, path, &[], None).await {
         Ok(answer) => Ok(judge_identity(&answer)),
         // Without the plugin there is no such path.
-        Err(error) if matches!(error.rejected_with(), Some(400 | 404)) => Ok(judge_open(loopback)),
+        Err(error) if matches!(error.rejected_with(), Some(400 | 404)) => Ok(judge_open(settings)),
         Err(error) => Err(error),
     }
 }
 
-fn judge_open(loopback: bool) -> Finding {
+fn judge_open(settings: &Settings) -> Finding {
     let detail = "OpenSearch runs without its security plugin: whoever reaches it may do everything";
-    if loopback {
+    if settings.is_local() {
         Finding::ok(IDENTITY, format!("{detail}; it is this machine's"))
+    } else if settings.place().is_some() {
+        Finding::ok(
+            IDENTITY,
+            format!("{detail}; who that is in the cluster, its network policies say"),
+        )
     } else {
         Finding::warn(
             IDENTITY,
@@ -346,7 +351,13 @@ mod tests {
             Finding::ok(IDENTITY, "u, with the roles irmgard-logq")
         );
         assert_eq!(of(&["own_index", "all_access"]).state, State::Warn);
-        assert_eq!(judge_open(true).state, State::Ok);
-        assert_eq!(judge_open(false).state, State::Warn);
+        for (url, state) in [
+            ("http://localhost:9200", State::Ok),
+            ("http://logs.example:9200", State::Warn),
+            ("kubernetes://irmgard/opensearch", State::Ok),
+        ] {
+            let settings = Settings::read(&|name| (name == "LOGQ_OPENSEARCH_URL").then(|| url.to_owned()));
+            assert_eq!(judge_open(&settings.unwrap()).state, state, "{url}");
+        }
     }
 }

@@ -30,8 +30,11 @@ use self::{kubectl::Kubectl, pods::Pod};
 use crate::{
     admin,
     config::Config,
+    forward::NoForward,
     opensearch::{Client, Error, Settings},
 };
+
+const OPENSEARCH: &str = "OpenSearch";
 
 /// How long OpenSearch may take to say who it is.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -60,10 +63,13 @@ async fn look(asked: &Doctor, config: &Config) -> Report {
         Ok((kubectl, (pods, _))) => Some(pods::newest(kubectl, pods).await),
         Err(_) => None,
     };
-    match settings(config) {
+    match settings(asked, config) {
         Ok((settings, finding)) => {
             report.findings.push(finding);
-            opensearch(asked, &settings, of_pods.as_ref(), &mut report).await;
+            match reached(&settings).await {
+                Ok(reached) => opensearch(asked, reached, of_pods.as_ref(), &mut report).await,
+                Err(error) => report.findings.push(refused(OPENSEARCH, &error)),
+            }
         }
         Err(finding) => report.findings.push(finding),
     }
@@ -111,13 +117,14 @@ async fn cluster_pods(asked: &Doctor) -> Result<(Kubectl, (Vec<Pod>, usize)), St
     Ok((kubectl, pods))
 }
 
-fn settings(config: &Config) -> Result<(Settings, Finding), Finding> {
+fn settings(asked: &Doctor, config: &Config) -> Result<(Settings, Finding), Finding> {
     const WHAT: &str = "settings";
     let remedy = "logq config shows every setting and where it comes from";
     let fail = |detail: String| Finding::fail(WHAT, detail.replace('\n', "; "), remedy);
     let settings = config
         .opensearch()
-        .map_err(|mistakes| fail(mistakes.to_string()))?;
+        .map_err(|mistakes| fail(mistakes.to_string()))?
+        .by(&asked.kubectl);
     let file = config
         .path()
         .map_or_else(|| "no file".to_owned(), |path| path.display().to_string());
@@ -125,38 +132,68 @@ fn settings(config: &Config) -> Result<(Settings, Finding), Finding> {
     Ok((settings, Finding::ok(WHAT, detail)))
 }
 
+/// OpenSearch that has said who it is.
+struct Reached {
+    client: Client,
+    settings: Settings,
+    version: String,
+    took: Duration,
+}
+
+/// As a search reaches it: where nobody has said where it is, on this machine, else in the cluster.
+async fn reached(settings: &Settings) -> Result<Reached, Error> {
+    match hello(settings).await {
+        Err(error) if error.is_unreachable() => match settings.in_cluster() {
+            Some(settings) => hello(&settings).await.map_err(|there| match there {
+                // Who has no cluster is not looking for one.
+                Error::Forward {
+                    error: NoForward::Kubectl(_),
+                    ..
+                } => error,
+                there => there,
+            }),
+            None => Err(error),
+        },
+        reached => reached,
+    }
+}
+
+async fn hello(settings: &Settings) -> Result<Reached, Error> {
+    let client = Client::new(settings)?;
+    // The way to it is made before.
+    client.open().await?;
+    let began = Instant::now();
+    let version = client.reach(PATIENCE).await?;
+    Ok(Reached {
+        client,
+        settings: settings.clone(),
+        version,
+        took: began.elapsed(),
+    })
+}
+
 async fn opensearch(
     asked: &Doctor,
-    settings: &Settings,
+    reached: Reached,
     of_pods: Option<&BTreeMap<arrival::Place, arrival::Pods>>,
     report: &mut Report,
 ) {
-    const WHAT: &str = "OpenSearch";
-    let reached = async {
-        let client = Client::new(settings)?;
-        let began = Instant::now();
-        let version = client.reach(PATIENCE).await?;
-        Ok((client, version, began.elapsed()))
-    };
-    let (client, version, took) = match reached.await {
-        Ok(reached) => reached,
-        Err(error) => {
-            report.findings.push(refused(WHAT, &error));
-            return;
-        }
-    };
+    let Reached {
+        client,
+        settings,
+        version,
+        took,
+    } = reached;
     report.asked = true;
-    let tls = match settings.url().scheme() {
-        "https" => "over TLS",
-        _ => "without TLS",
+    let tls = match (settings.place(), settings.url().scheme()) {
+        (Some(place), _) => format!("through a port-forward to {place}"),
+        (None, "https") => "over TLS".to_owned(),
+        (None, _) => "without TLS".to_owned(),
     };
     let detail = format!("{version}, {tls}, answers in {} ms", took.as_millis());
     let found = &mut report.findings;
-    found.push(Finding::ok(WHAT, detail));
-    found.push(told(
-        "identity",
-        cluster::identity(&client, settings.is_local()).await,
-    ));
+    found.push(Finding::ok(OPENSEARCH, detail));
+    found.push(told("identity", cluster::identity(&client, &settings).await));
     found.push(told("cluster", cluster::health(&client).await));
     found.push(told("disks", cluster::disks(&client).await));
     let now = match cluster::clock(&client).await {
@@ -216,6 +253,11 @@ fn refused(what: &str, error: &Error) -> Finding {
             what,
             detail,
             "start it, or name its address: LOGQ_OPENSEARCH_URL; logq config shows what is in force",
+        ),
+        Error::Forward { .. } => Finding::fail(
+            what,
+            detail,
+            "name its address where it has one: LOGQ_OPENSEARCH_URL; logq config shows what is in force",
         ),
         Error::Tls { .. } => Finding::fail(what, detail, "no line can be read or stored until this is right"),
         error if error.is_passing() => {

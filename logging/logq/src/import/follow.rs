@@ -158,6 +158,9 @@ async fn bring(
         }
         tokio::time::sleep(wait).await;
     }
+    for note in client.notes() {
+        say(&note);
+    }
     if let Some(since) = away {
         say(&format!(
             "OpenSearch takes lines again, after {:.0} s",

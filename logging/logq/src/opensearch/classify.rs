@@ -62,10 +62,9 @@ pub(super) fn exchange(asked: Asked<'_>, error: &(dyn StdError + 'static)) -> Er
 
 /// What an answer is of another place than was asked: the transport has followed there, though with no password, and cannot be
 /// told not to.
-pub(super) fn sent_on(asked: Asked<'_>, place: &Url) -> Option<Error> {
+pub(super) fn sent_on(asked: Asked<'_>, url: &Url, place: &Url) -> Option<Error> {
     let place = place.origin();
-    let known = Url::parse(asked.url).is_ok_and(|url| url.origin() == place);
-    (!known).then(|| Error::Strange {
+    (url.origin() != place).then(|| Error::Strange {
         url: asked.url.into(),
         what: asked.what.into(),
         reason: format!(

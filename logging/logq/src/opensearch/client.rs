@@ -5,18 +5,19 @@ use std::fmt;
 use std::sync::Once;
 use std::time::Duration;
 
-use opensearch::OpenSearch;
 use opensearch::auth::{ClientCertificate, Credentials};
 use opensearch::cert::{Certificate, CertificateValidation};
 use opensearch::http::Method;
 use opensearch::http::headers::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use opensearch::http::response::Response;
-use opensearch::http::transport::{SingleNodeConnectionPool, TransportBuilder};
+use opensearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
 use secrecy::ExposeSecret;
 use serde_json::Value;
+use url::Url;
 
 use super::classify::{self, Asked};
 use super::settings::Identity;
+use super::way::Way;
 use super::{Error, Result, Settings};
 
 static CRYPTOGRAPHY: Once = Once::new();
@@ -28,7 +29,7 @@ const MOST_ANSWER_BYTES: u64 = 256 * 1024 * 1024;
 /// are kept and shared.
 #[derive(Clone)]
 pub struct Client {
-    api: OpenSearch,
+    way: Way,
     url: String,
     identity: String,
     timeout: Duration,
@@ -60,56 +61,12 @@ impl Client {
             // Another one may have been chosen by the program: as good.
             let _ = rustls::crypto::ring::default_provider().install_default();
         });
-        let wrong = |variable: &str, error: &dyn StdError| {
-            let cause = error
-                .source()
-                .map_or_else(String::new, |cause| format!(": {cause}"));
-            Error::Settings(format!("{variable}: {error}{cause}"))
+        let connect = {
+            let settings = settings.clone();
+            Box::new(move |url| transport(&settings, url))
         };
-        let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(settings.url.clone()))
-            .timeout(settings.timeout);
-        if settings.is_local() {
-            builder = builder.disable_proxy();
-        }
-        let mut shown = None;
-        match &settings.identity {
-            Identity::Nobody => {}
-            Identity::Basic(user, password) => {
-                shown = Some(Credentials::Basic(user.clone(), password.expose_secret().into()));
-            }
-            Identity::Bearer(token) => {
-                let header = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()));
-                let mut header = header.map_err(|_| {
-                    Error::Settings(
-                        "LOGQ_OPENSEARCH_TOKEN cannot be sent: it holds a line break or the like".into(),
-                    )
-                })?;
-                header.set_sensitive(true);
-                builder = builder.header(AUTHORIZATION, header);
-            }
-        }
-        if let Some((_, pem)) = &settings.authorities {
-            let authorities =
-                Certificate::from_pem(pem).map_err(|error| wrong("LOGQ_OPENSEARCH_CA", &error))?;
-            builder = builder.cert_validation(CertificateValidation::Full(authorities));
-        }
-        if let Some(certificate) = &settings.certificate {
-            if let Some(Credentials::Basic(user, password)) = shown.take() {
-                builder = builder.header(AUTHORIZATION, basic(&user, &password)?);
-            }
-            shown = Some(ClientCertificate::Pem(certificate.pem.clone()).into());
-        }
-        if let Some(credentials) = shown {
-            builder = builder.auth(credentials);
-        }
-        let variable = if settings.certificate.is_some() {
-            "LOGQ_OPENSEARCH_CLIENT_CERT, LOGQ_OPENSEARCH_CLIENT_KEY"
-        } else {
-            "LOGQ_OPENSEARCH_CA"
-        };
-        let transport = builder.build().map_err(|error| wrong(variable, &error))?;
         Ok(Self {
-            api: OpenSearch::new(transport),
+            way: Way::of(settings, connect)?,
             url: settings.url.to_string(),
             identity: settings.identity(),
             timeout: settings.timeout,
@@ -120,6 +77,26 @@ impl Client {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The command that makes the way to it, where it is in a cluster.
+    #[must_use]
+    pub fn command(&self) -> Option<String> {
+        self.way.command()
+    }
+
+    /// What a person should know of the way to it since the last time.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        self.way.notes()
+    }
+
+    /// Makes the way to it, where it is in a cluster and there is none.
+    ///
+    /// # Errors
+    /// [`Error::Forward`].
+    pub async fn open(&self) -> Result<()> {
+        self.way.path().await.map(|_| ())
     }
 
     fn asked<'a>(&'a self, what: &'a str) -> Asked<'a> {
@@ -138,6 +115,8 @@ impl Client {
     /// [`Error::Unreachable`] also when it takes the connection and is silent.
     pub async fn reach(&self, patience: Duration) -> Result<String> {
         let what = "say its version";
+        // It has a patience of its own.
+        self.open().await?;
         let hello = self.ask(what, Method::Get, "/", &[], None);
         let answer = match tokio::time::timeout(patience, hello).await {
             Ok(answer) => answer?,
@@ -228,12 +207,16 @@ impl Client {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         let query = (!query.is_empty()).then_some(query);
-        let sent = self
+        let way = self.way.path().await?;
+        let sent = way
             .api
             .transport()
             .send(method, path, headers, query, body, None)
             .await;
-        self.answer(what, sent).await
+        match self.answer(what, &way.url, sent).await {
+            Err(error) => Err(self.way.told(&way, error).await),
+            answer => answer,
+        }
     }
 
     /// What an answer says: its JSON and its length, or what is wrong. An answer to a search out of some of the shards only is
@@ -241,12 +224,13 @@ impl Client {
     async fn answer(
         &self,
         what: &str,
+        url: &Url,
         sent: std::result::Result<Response, opensearch::Error>,
     ) -> Result<(Value, usize)> {
         let asked = self.asked(what);
         let response = sent.map_err(|error| classify::exchange(asked, &error))?;
         let status = response.status_code().as_u16();
-        if let Some(error) = classify::sent_on(asked, response.url()) {
+        if let Some(error) = classify::sent_on(asked, url, response.url()) {
             return Err(error);
         }
         let too_long = |bytes| Error::TooLong {
@@ -286,6 +270,56 @@ impl Client {
             reason: reason.into(),
         }
     }
+}
+
+/// What is spoken through to this address, as the settings say.
+fn transport(settings: &Settings, url: Url) -> Result<Transport> {
+    let wrong = |variable: &str, error: &dyn StdError| {
+        let cause = error
+            .source()
+            .map_or_else(String::new, |cause| format!(": {cause}"));
+        Error::Settings(format!("{variable}: {error}{cause}"))
+    };
+    let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(url)).timeout(settings.timeout);
+    if settings.is_local() || settings.place().is_some() {
+        builder = builder.disable_proxy();
+    }
+    let mut shown = None;
+    match &settings.identity {
+        Identity::Nobody => {}
+        Identity::Basic(user, password) => {
+            shown = Some(Credentials::Basic(user.clone(), password.expose_secret().into()));
+        }
+        Identity::Bearer(token) => {
+            let header = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()));
+            let mut header = header.map_err(|_| {
+                Error::Settings(
+                    "LOGQ_OPENSEARCH_TOKEN cannot be sent: it holds a line break or the like".into(),
+                )
+            })?;
+            header.set_sensitive(true);
+            builder = builder.header(AUTHORIZATION, header);
+        }
+    }
+    if let Some((_, pem)) = &settings.authorities {
+        let authorities = Certificate::from_pem(pem).map_err(|error| wrong("LOGQ_OPENSEARCH_CA", &error))?;
+        builder = builder.cert_validation(CertificateValidation::Full(authorities));
+    }
+    if let Some(certificate) = &settings.certificate {
+        if let Some(Credentials::Basic(user, password)) = shown.take() {
+            builder = builder.header(AUTHORIZATION, basic(&user, &password)?);
+        }
+        shown = Some(ClientCertificate::Pem(certificate.pem.clone()).into());
+    }
+    if let Some(credentials) = shown {
+        builder = builder.auth(credentials);
+    }
+    let variable = if settings.certificate.is_some() {
+        "LOGQ_OPENSEARCH_CLIENT_CERT, LOGQ_OPENSEARCH_CLIENT_KEY"
+    } else {
+        "LOGQ_OPENSEARCH_CA"
+    };
+    builder.build().map_err(|error| wrong(variable, &error))
 }
 
 /// The header of basic authentication (RFC 7617), for when a client

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::forward::NoForward;
+
 /// Why no connection came about.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreachable {
@@ -35,6 +37,14 @@ pub enum Error {
         url: String,
         /// Why.
         reason: Unreachable,
+    },
+    /// There is no way to it through the cluster: nothing was asked.
+    #[error("OpenSearch cannot be reached by a port-forward to {place}: {error}")]
+    Forward {
+        /// Namespace and service.
+        place: String,
+        /// Why not.
+        error: NoForward,
     },
     /// The two do not trust or understand each other.
     #[error("TLS with OpenSearch at {url} failed: {reason}. {remedy}")]
@@ -160,20 +170,38 @@ impl Error {
     /// timeout), so that a source without OpenSearch may stand in.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Unreachable { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Forward { .. })
+    }
+
+    /// Whether the connection did not come about or did not hold.
+    pub(super) const fn is_broken(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Interrupted { .. })
+    }
+
+    /// The same, with what the connection went through.
+    pub(super) fn through(mut self, way: &str) -> Self {
+        match &mut self {
+            Self::Interrupted { reason, .. } => reason.push_str(&format!(" (through {way})")),
+            Self::Unreachable { reason, .. } => {
+                *reason = Unreachable::Other(format!("{reason} (through {way})"));
+            }
+            _ => {}
+        }
+        self
     }
 
     /// Whether asking again later can help without anybody changing anything.
     #[must_use]
-    pub fn is_passing(&self) -> bool {
-        matches!(
-            self,
+    pub const fn is_passing(&self) -> bool {
+        match self {
+            Self::Forward { error, .. } => error.is_passing(),
             Self::Unreachable { .. }
-                | Self::Busy { .. }
-                | Self::Partial { .. }
-                | Self::Failed { .. }
-                | Self::Interrupted { .. }
-        )
+            | Self::Busy { .. }
+            | Self::Partial { .. }
+            | Self::Failed { .. }
+            | Self::Interrupted { .. } => true,
+            _ => false,
+        }
     }
 
     /// Whether a part of what was asked for can be had.

@@ -8,6 +8,7 @@ mod classify;
 mod client;
 mod error;
 mod settings;
+mod way;
 
 pub use client::{Client, path_part};
 pub use error::{Error, Unreachable};

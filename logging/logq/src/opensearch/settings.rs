@@ -7,6 +7,9 @@ use std::{fmt, fs};
 use secrecy::SecretString;
 use url::{Host, Url};
 
+use crate::forward::{Place, SCHEME};
+use crate::source::kubectl::Program;
+
 /// Where OpenSearch is looked for unless told.
 pub const DEFAULT_URL: &str = "http://localhost:9200";
 
@@ -15,7 +18,10 @@ const URL: &str = "LOGQ_OPENSEARCH_URL";
 
 /// Every variable with its meaning, for help and documentation.
 pub const VARIABLES: [(&str, &str); 10] = [
-    ("LOGQ_OPENSEARCH_URL", "http://… or https://… of OpenSearch"),
+    (
+        "LOGQ_OPENSEARCH_URL",
+        "http://… or https://… of OpenSearch, or kubernetes://NAMESPACE/SERVICE of one in a cluster",
+    ),
     ("LOGQ_OPENSEARCH_USERNAME", "user, for basic authentication"),
     ("LOGQ_OPENSEARCH_PASSWORD", "its password"),
     ("LOGQ_OPENSEARCH_PASSWORD_FILE", "a file with the password"),
@@ -59,6 +65,9 @@ impl fmt::Debug for ClientCertificate {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub(super) url: Url,
+    /// Where it is in a cluster, and who makes the way there.
+    place: Option<Place>,
+    kubectl: Program,
     located: bool,
     pub(super) identity: Identity,
     pub(super) authorities: Option<(PathBuf, Vec<u8>)>,
@@ -92,9 +101,17 @@ impl Settings {
             });
         let certificate = reader.certificate();
         let timeout = reader.timeout();
+        if certificate.is_some() && matches!(url, Some((_, Some(_)))) {
+            reader.mistake(
+                "LOGQ_OPENSEARCH_CLIENT_CERT cannot be shown through a port-forward, where OpenSearch is spoken to \
+                 without TLS: name its Ingress in LOGQ_OPENSEARCH_URL, or use a user or a token",
+            );
+        }
         match (url, reader.mistakes.is_empty()) {
-            (Some(url), true) => Ok(Self {
+            (Some((url, place)), true) => Ok(Self {
                 url,
+                place,
+                kubectl: Program::default(),
                 located: reader.value(URL).is_some(),
                 identity,
                 authorities,
@@ -110,9 +127,43 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`] when it is none.
     pub fn with_url(mut self, url: &str) -> Result<Self, SettingsError> {
-        self.url = parse(url).map_err(|why| SettingsError(vec![format!("the URL {why}")]))?;
+        let parsed = parse(url).map_err(|why| SettingsError(vec![format!("the URL {why}")]))?;
+        (self.url, self.place) = parsed;
         self.located = true;
         Ok(self)
+    }
+
+    /// The same with this kubectl, which makes the way into a cluster.
+    #[must_use]
+    pub fn by(mut self, kubectl: &Program) -> Self {
+        self.kubectl = kubectl.clone();
+        self
+    }
+
+    /// The same of the distribution's OpenSearch, in the cluster that kubectl is set up for: where nobody has said
+    /// where it is. None where credentials are set: they are for a server that somebody has in mind.
+    #[must_use]
+    pub fn in_cluster(&self) -> Option<Self> {
+        let usual = Place::usual();
+        let url = Url::parse(&usual.address()).ok()?;
+        let nobody = matches!(self.identity, Identity::Nobody) && self.certificate.is_none();
+        (!self.located && nobody).then(|| Self {
+            url,
+            place: Some(usual),
+            ..self.clone()
+        })
+    }
+
+    /// The service of a cluster that it is.
+    #[must_use]
+    pub const fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
+    /// Who makes the way into a cluster.
+    #[must_use]
+    pub const fn kubectl(&self) -> &Program {
+        &self.kubectl
     }
 
     /// Where OpenSearch is; holds no password.
@@ -160,10 +211,12 @@ impl Settings {
 
 /// A URL that OpenSearch can be at. The reason of a refusal never shows it:
 /// it may hold a password.
-fn parse(text: &str) -> Result<Url, &'static str> {
+fn parse(text: &str) -> Result<(Url, Option<Place>), &'static str> {
     let url = Url::parse(text).map_err(|_| "is no URL (http://host:9200 or https://…)")?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err("must begin with http:// or https:// and name a host");
+    if !matches!(url.scheme(), "http" | "https" | SCHEME) || url.host_str().is_none() {
+        return Err(
+            "must begin with http:// or https:// and name a host, or be kubernetes://NAMESPACE/SERVICE",
+        );
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(
@@ -173,7 +226,8 @@ fn parse(text: &str) -> Result<Url, &'static str> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err("must not hold ? or #");
     }
-    Ok(url)
+    let place = (url.scheme() == SCHEME).then(|| Place::of(&url)).transpose()?;
+    Ok((url, place))
 }
 
 struct Reader<'a> {
@@ -190,10 +244,10 @@ impl Reader<'_> {
         self.mistakes.push(text.into());
     }
 
-    fn url(&mut self) -> Option<Url> {
+    fn url(&mut self) -> Option<(Url, Option<Place>)> {
         let text = self.value(URL).unwrap_or_else(|| DEFAULT_URL.into());
         match parse(&text) {
-            Ok(url) => Some(url),
+            Ok(parsed) => Some(parsed),
             Err(why) => {
                 self.mistake(format!("LOGQ_OPENSEARCH_URL {why}"));
                 None

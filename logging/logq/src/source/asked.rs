@@ -144,7 +144,7 @@ impl Source {
     #[must_use]
     pub fn told(&self) -> (Vec<String>, Vec<String>) {
         match self {
-            Self::OpenSearch(_) => Default::default(),
+            Self::OpenSearch(store) => (store.client().notes(), Vec::new()),
             Self::Kubectl(pods) => pods.told(),
             Self::Both(both) => both.told(),
         }

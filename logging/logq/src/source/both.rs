@@ -105,6 +105,9 @@ impl Both {
     pub fn told(&self) -> (Vec<String>, Vec<String>) {
         let (mut notes, mut errors) = self.pods.as_ref().map(Kubectl::told).unwrap_or_default();
         errors.extend(self.errors.take());
+        if let Some(store) = &self.store {
+            notes.extend(store.client().notes());
+        }
         if let Some([opensearch, pods]) = self.only.take()
             && opensearch + pods > 0
         {

@@ -4,22 +4,20 @@
 //! cannot be reached, and it is said. Whatever OpenSearch answers, be it a
 //! refusal, is its answer.
 
-use std::{io, time::Duration};
+use std::io;
 
 use super::{
     Source, SourceError,
     both::Both,
     kubectl::{self, Kubectl, Scope},
     opensearch::Store,
+    reach::{self, Reached},
 };
 use crate::{
     cli::{From as Wish, Search},
-    opensearch::{self, Client, Settings, SettingsError},
+    opensearch::{self, Settings, SettingsError},
     plan::Wanted,
 };
-
-/// How long OpenSearch may take to say who it is.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What pods do not tell.
 const UNSEEN: &str = "not seen so: lines of pods that were deleted, of nodes that are gone, of files that were \
@@ -31,6 +29,8 @@ pub struct Chosen {
     pub source: Source,
     /// What a person should know before its lines.
     pub notes: Vec<String>,
+    /// How OpenSearch is reached, where nobody has made the way to it.
+    pub way: Option<String>,
     /// Whether nobody has asked for this one by name.
     pub is_automatic: bool,
 }
@@ -47,6 +47,12 @@ pub enum NoSource {
     /// The system has nothing left for waiting.
     #[error("cannot wait for OpenSearch: {0}")]
     System(#[from] io::Error),
+    /// OpenSearch alone was asked for, and nothing is where it is looked for.
+    #[error(
+        "{0} Say in LOGQ_OPENSEARCH_URL where OpenSearch is: http://…, https://…, or kubernetes://NAMESPACE/SERVICE in \
+         a cluster"
+    )]
+    Away(String),
     /// Neither is there.
     #[error(
         "there is nobody to ask for lines: say in LOGQ_OPENSEARCH_URL where OpenSearch is, or see that `kubectl get \
@@ -81,28 +87,22 @@ pub type Find<'a> = dyn Fn() -> Result<Settings, SettingsError> + 'a;
 /// [`NoSource`].
 pub fn choose(search: &Search, wanted: &Wanted, settings: &Find<'_>) -> Result<Chosen, NoSource> {
     let pods = || pods(search, wanted);
-    let named = |source| Chosen {
+    let settings = || settings().map(|settings| settings.by(&search.asked.kubectl));
+    let named = |source, way| Chosen {
         source,
         notes: Vec::new(),
+        way,
         is_automatic: false,
     };
     match search.asked.source {
-        Wish::Opensearch => Ok(named(Source::OpenSearch(store(&settings()?)?))),
-        Wish::Kubectl => Ok(named(Source::Kubectl(pods()?))),
-        Wish::Both => both(&settings()?, pods).map(|both| named(Source::Both(Box::new(both)))),
+        Wish::Opensearch => {
+            let (store, way) = alone(&settings()?)?;
+            Ok(named(Source::OpenSearch(store), way))
+        }
+        Wish::Kubectl => Ok(named(Source::Kubectl(pods()?), None)),
+        Wish::Both => both(&settings()?, pods).map(|(both, way)| named(Source::Both(Box::new(both)), way)),
         Wish::Auto => automatic(&settings()?, pods),
     }
-}
-
-fn store(settings: &Settings) -> Result<Store, NoSource> {
-    Ok(Store::new(Client::new(settings)?)?)
-}
-
-/// Why it cannot be reached. Another error is left to the questions: whoever
-/// may read lines need not be let in here.
-fn unreachable(store: &Store) -> Option<opensearch::Error> {
-    let error = store.reach(PATIENCE).err()?;
-    error.is_unreachable().then_some(error)
 }
 
 fn pods(search: &Search, wanted: &Wanted) -> Result<Kubectl, kubectl::Error> {
@@ -119,54 +119,58 @@ fn pods(search: &Search, wanted: &Wanted) -> Result<Kubectl, kubectl::Error> {
     Kubectl::new(program, Scope { namespaces, selector })
 }
 
+/// OpenSearch and nobody else. Where somebody has said where it is, the first question finds out whether it is there.
+fn alone(settings: &Settings) -> Result<(Store, Option<String>), NoSource> {
+    if settings.is_located() && settings.place().is_none() {
+        return Ok((reach::store(settings)?, None));
+    }
+    match reach::reached(settings)? {
+        Reached::Yes(store, way) => Ok((store, way)),
+        Reached::No(away) => Err(away.alone()),
+    }
+}
+
 fn automatic(
     settings: &Settings,
     pods: impl FnOnce() -> Result<Kubectl, kubectl::Error>,
 ) -> Result<Chosen, NoSource> {
-    let store = store(settings)?;
-    let Some(unreachable) = unreachable(&store) else {
-        return Ok(Chosen {
-            source: Source::OpenSearch(store),
-            notes: Vec::new(),
-            is_automatic: true,
-        });
+    let away = match reach::reached(settings)? {
+        Reached::Yes(store, way) => {
+            return Ok(Chosen {
+                source: Source::OpenSearch(store),
+                notes: Vec::new(),
+                way,
+                is_automatic: true,
+            });
+        }
+        Reached::No(away) => away,
     };
-    let opensearch = told(settings, &unreachable);
+    let away = away.without_pods()?;
     match pods() {
         Ok(pods) => Ok(Chosen {
             source: Source::Kubectl(pods),
             notes: vec![format!(
-                "{opensearch} The pods are asked with kubectl instead; {UNSEEN}."
+                "{} The pods are asked with kubectl instead; {UNSEEN}.",
+                away.told()
             )],
+            way: None,
             is_automatic: true,
         }),
-        Err(kubectl) => Err(NoSource::Neither { opensearch, kubectl }),
+        Err(kubectl) => Err(away.beside(kubectl)),
     }
-}
-
-fn told(settings: &Settings, unreachable: &opensearch::Error) -> String {
-    if settings.is_located() {
-        return unreachable.to_string();
-    }
-    format!(
-        "LOGQ_OPENSEARCH_URL is not set, and nothing answers at {}.",
-        opensearch::DEFAULT_URL
-    )
 }
 
 /// What one of them does not answer, the other does.
 fn both(
     settings: &Settings,
     pods: impl FnOnce() -> Result<Kubectl, kubectl::Error>,
-) -> Result<Both, NoSource> {
-    let store = store(settings)?;
-    match (unreachable(&store), pods()) {
-        (None, Ok(pods)) => Ok(Both::new(Some(store), Some(pods), None)),
-        (None, Err(error)) => Ok(Both::new(Some(store), None, Some(error.into()))),
-        (Some(error), Ok(pods)) => Ok(Both::new(None, Some(pods), Some(error.into()))),
-        (Some(opensearch), Err(kubectl)) => Err(NoSource::Neither {
-            opensearch: told(settings, &opensearch),
-            kubectl,
-        }),
+) -> Result<(Both, Option<String>), NoSource> {
+    match (reach::reached(settings)?, pods()) {
+        (Reached::Yes(store, way), Ok(pods)) => Ok((Both::new(Some(store), Some(pods), None), way)),
+        (Reached::Yes(store, way), Err(error)) => Ok((Both::new(Some(store), None, Some(error.into())), way)),
+        (Reached::No(away), Ok(pods)) => {
+            Ok((Both::new(None, Some(pods), Some(away.into_error().into())), None))
+        }
+        (Reached::No(away), Err(kubectl)) => Err(away.beside(kubectl)),
     }
 }

@@ -11,6 +11,7 @@ pub mod files;
 pub mod kubectl;
 mod merge;
 pub mod opensearch;
+mod reach;
 
 use line::Document;
 

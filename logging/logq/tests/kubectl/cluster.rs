@@ -39,3 +39,47 @@ fn the_pods_of_a_real_cluster_are_asked() {
         text(&output.stderr)
     );
 }
+
+/// Whether OpenSearch is there or not: what answers is told as what it is.
+#[test]
+fn a_port_forward_into_a_real_cluster_is_made() {
+    let Some(kubeconfig) = env::var_os("LOGQ_TEST_KUBECONFIG") else {
+        local::not_tested("logq's port-forward into a real cluster: LOGQ_TEST_KUBECONFIG names none");
+        return;
+    };
+    let ask = |address: &str| {
+        let mut command = logq(&["--tail", "1", "-o", "jsonl"]);
+        command
+            .env("KUBECONFIG", &kubeconfig)
+            .env("LOGQ_SOURCE", "opensearch")
+            .env("LOGQ_OPENSEARCH_URL", address);
+        command.output().unwrap()
+    };
+    for (address, told) in [
+        // It has a page of metrics there, and is reached.
+        (
+            "kubernetes://kube-system/kube-dns:9153",
+            "Does LOGQ_OPENSEARCH_URL name OpenSearch, and not a server beside it?",
+        ),
+        (
+            "kubernetes://kube-system/kube-dns:9999",
+            "the cluster has none (Service kube-dns does not have a service port 9999)",
+        ),
+        (
+            "kubernetes://kube-system/no-such-service",
+            "the cluster has none (Error from server (NotFound): services \"no-such-service\" not found)",
+        ),
+    ] {
+        let output = ask(address);
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains(told), "{told} is missing in {errors}");
+    }
+    let output = ask("kubernetes://irmgard/opensearch");
+    let errors = text(&output.stderr);
+    if errors.contains("cannot be reached by a port-forward") {
+        local::not_tested(&format!("logq's questions to OpenSearch in a cluster: {errors}"));
+        return;
+    }
+    assert!(output.status.code() != Some(2), "{errors}");
+}

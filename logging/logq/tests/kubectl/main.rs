@@ -8,6 +8,7 @@ mod ages;
 mod choice;
 mod cluster;
 mod follow;
+mod forward;
 #[path = "../support/kubectl.rs"]
 mod kubectl;
 #[path = "../support/pipe.rs"]

@@ -1,6 +1,7 @@
 //! Stands in for kubectl where there is no cluster: answers `get pods` and
-//! `logs` out of a folder as the kubelet writes it, and says what kubectl 1.34
-//! says where it refuses. Tests name it in `LOGQ_KUBECTL`.
+//! `logs` out of a folder as the kubelet writes it, forwards a port to a
+//! server, and says what kubectl 1.34 says where it refuses. Tests name it in
+//! `LOGQ_KUBECTL`.
 //!
 //! `STAND_IN_FOLDER` has `pods.json` and `pods/`. `STAND_IN_CALLS` is a file
 //! that gets a line for each call that begins (`+`) and ends (`-`), with its
@@ -9,13 +10,18 @@
 //! (`get`, `logs`) whose answer has no end, `STAND_IN_STAYS` one that does not
 //! end when its answer has been given. A pod's annotation
 //! `stand-in/fault` is what goes wrong with its lines: `gone`, `forbidden`,
-//! `unread`, `breaks`.
+//! `unread`, `breaks`. `STAND_IN_SERVER`, a host with its port, is what the
+//! service `irmgard/opensearch` leads to; the file `forward` in the folder says
+//! what goes wrong with that: see `stand_in_forward.rs`.
 
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "it is what the program is for"
 )]
+
+#[path = "stand_in_forward.rs"]
+mod forward;
 
 use std::{
     collections::BTreeMap,
@@ -94,6 +100,11 @@ fn run(arguments: &[String]) -> Result<(), Refusal> {
     match words.as_slice() {
         [get, pods] if *get == "get" && *pods == "pods" => list(options),
         [logs, pod] if *logs == "logs" => lines(pod, options),
+        [forward, service, port] if *forward == "port-forward" => forward::forward(service, port, options),
+        [config, current] if *config == "config" && *current == "current-context" => {
+            println!("there");
+            Ok(())
+        }
         _ => Err(format!("error: unknown command {words:?}")),
     }
 }

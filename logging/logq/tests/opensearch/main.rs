@@ -13,6 +13,7 @@ mod counted;
 mod doctor;
 mod documents;
 mod follow;
+mod forward;
 mod gate;
 mod import;
 #[path = "../support/kubectl.rs"]

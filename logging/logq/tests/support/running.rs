@@ -92,7 +92,14 @@ impl Lines {
 
 impl Running {
     pub fn start(url: &str, arguments: &[&str]) -> Self {
-        let mut child = following(url, arguments).spawn().unwrap();
+        Self::start_with(url, arguments, |_| {})
+    }
+
+    /// The same with more in its environment.
+    pub fn start_with(url: &str, arguments: &[&str], more: impl FnOnce(&mut Command)) -> Self {
+        let mut command = following(url, arguments);
+        more(&mut command);
+        let mut child = command.spawn().unwrap();
         let out = collect(child.stdout.take().unwrap());
         let errors = collect(child.stderr.take().unwrap());
         Self { child, out, errors }

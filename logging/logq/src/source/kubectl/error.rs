@@ -129,7 +129,7 @@ impl Error {
     }
 
     /// What kubectl has said instead of listing pods.
-    pub(super) fn listing(said: &str) -> Self {
+    pub(crate) fn listing(said: &str) -> Self {
         let reason = words(said);
         let has = |parts: &[&str]| parts.iter().any(|part| reason.contains(part));
         if has(&["context was not found", "context \"", "stat "]) {
@@ -168,7 +168,7 @@ impl Problem {
 }
 
 /// The last thing that kubectl says: what stands before are tries.
-fn words(said: &str) -> String {
+pub(crate) fn words(said: &str) -> String {
     let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
     let last = lines.next_back().unwrap_or("it has failed and says nothing");
     let last = last.strip_prefix("error: ").unwrap_or(last);

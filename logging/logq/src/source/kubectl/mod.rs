@@ -17,7 +17,6 @@ use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     ffi::OsString,
     io::{self, Write},
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
     thread,
 };
@@ -25,6 +24,7 @@ use std::{
 use line::{Place, Time};
 use schema::field;
 
+pub(crate) use self::error::words;
 use self::spool::Spool;
 pub use self::{
     error::{Error, Problem},
@@ -149,9 +149,7 @@ impl Kubectl {
             .chosen(filter)
             .flat_map(|container| self.calls(container, since));
         for arguments in lists.into_iter().chain(logs) {
-            let words = arguments.iter().map(|word| quoted(&word.to_string_lossy()));
-            let words: Vec<String> = words.collect();
-            writeln!(out, "  {} {}", quoted(&name(&self.program.path)), words.join(" "))?;
+            writeln!(out, "  {}", self.program.shown(&arguments))?;
         }
         writeln!(out, "All of it is tested here, line by line.")
     }
@@ -268,10 +266,6 @@ fn since(filter: &Filter) -> Option<Time> {
         _ => return None,
     };
     Some(Time::from_nanos(time.nanos().saturating_sub(SLACK).max(0)))
-}
-
-fn name(path: &Path) -> String {
-    path.display().to_string()
 }
 
 /// A word as a shell takes it, harmless for a terminal.

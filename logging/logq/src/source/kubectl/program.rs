@@ -13,7 +13,7 @@ use std::{
 
 use clap::Args;
 
-use super::{Error, pods::Container};
+use super::{Error, pods::Container, quoted};
 
 /// How long a list of pods may take.
 const LIST_PATIENCE: Duration = Duration::from_secs(60);
@@ -37,7 +37,7 @@ const MOST_SAID_BYTES: u64 = 16 * 1024;
 /// `kubectl`, and which cluster it asks.
 #[derive(Args, Clone, Debug)]
 pub struct Program {
-    /// The context of the kubeconfig whose pods are asked, in place of the current one
+    /// The context of the kubeconfig whose cluster is asked, in place of the current one
     #[arg(id = "kube-context", long = "kube-context", value_name = "NAME")]
     pub context: Option<String>,
     /// The kubeconfig that kubectl takes, in place of KUBECONFIG or ~/.kube/config
@@ -53,6 +53,16 @@ pub struct Program {
         hide = true
     )]
     pub path: PathBuf,
+}
+
+impl Default for Program {
+    fn default() -> Self {
+        Self {
+            context: None,
+            kubeconfig: None,
+            path: PathBuf::from("kubectl"),
+        }
+    }
 }
 
 /// Of which pods a list is asked for.
@@ -188,7 +198,16 @@ impl Program {
         Ok((Running { child, said }, output))
     }
 
-    fn failed(&self, error: io::Error) -> Error {
+    /// A call as a shell takes it.
+    #[must_use]
+    pub fn shown(&self, arguments: &[OsString]) -> String {
+        let program = quoted(&self.path.to_string_lossy());
+        let arguments = arguments.iter().map(|word| quoted(&word.to_string_lossy()));
+        let words: Vec<String> = [program].into_iter().chain(arguments).collect();
+        words.join(" ")
+    }
+
+    pub(crate) fn failed(&self, error: io::Error) -> Error {
         Error::start(self.path.as_os_str(), error)
     }
 }

@@ -104,6 +104,9 @@ impl Store {
     /// # Errors
     /// The output's.
     pub fn explain(&self, filter: &Filter, out: &mut dyn Write) -> io::Result<()> {
+        if let Some(command) = self.client.command() {
+            writeln!(out, "reached by: {command}")?;
+        }
         writeln!(
             out,
             "asked of {}: POST /_search, a point in time of {}",

@@ -31,13 +31,13 @@ fn line(id: &str, component: &str, second: f64, more: Value) -> (String, String,
 }
 
 /// A plain line of irmgard's.
-fn plain(id: &str, second: f64) -> (String, String, String) {
+pub fn plain(id: &str, second: f64) -> (String, String, String) {
     line(id, "irmgard", second, json!({}))
 }
 
 impl Store {
     /// Takes lines that can be found when it has.
-    async fn take(&self, lines: &[(String, String, String)]) {
+    pub async fn take(&self, lines: &[(String, String, String)]) {
         for (status, error) in self.create(lines).await {
             assert_eq!(status, 201, "{error}");
         }

@@ -267,7 +267,11 @@ impl Feed for Follower {
         self.begin(sink)?;
         loop {
             let begun = Instant::now();
-            match self.round(sink) {
+            let round = self.round(sink);
+            for note in self.store.client().notes() {
+                sink.note(note)?;
+            }
+            match round {
                 Ok(()) => {
                     let pause = begun.elapsed().saturating_mul(2);
                     sink.wait(pause.clamp(PAUSE, LONGEST_PAUSE))?;

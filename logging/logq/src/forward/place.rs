@@ -1,0 +1,130 @@
+//! Which service of a cluster is meant.
+
+use std::{ffi::OsString, fmt};
+
+use url::Url;
+
+use crate::source::kubectl::Program;
+
+/// `kubernetes://NAMESPACE/SERVICE`, and `:PORT` where it is not 9200.
+pub const SCHEME: &str = "kubernetes";
+
+const USUAL_PORT: u16 = 9200;
+
+/// Why an address is no place.
+const FORM: &str = "must be kubernetes://NAMESPACE/SERVICE or kubernetes://NAMESPACE/SERVICE:PORT";
+
+/// A service of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub service: String,
+    /// Its port.
+    pub port: u16,
+}
+
+impl Place {
+    /// Where the distribution has OpenSearch (manifests/base).
+    #[must_use]
+    pub fn usual() -> Self {
+        Self {
+            namespace: "irmgard".to_owned(),
+            service: "opensearch".to_owned(),
+            port: USUAL_PORT,
+        }
+    }
+
+    /// Reads an address of this scheme.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn of(url: &Url) -> Result<Self, &'static str> {
+        let rest = url.path().strip_prefix('/').ok_or(FORM)?;
+        let (service, port) = match rest.split_once(':') {
+            Some((service, port)) => (service, port.parse().map_err(|_| FORM)?),
+            None => (rest, USUAL_PORT),
+        };
+        let namespace = url.host_str().unwrap_or_default();
+        if !is_name(namespace) || !is_name(service) || url.port().is_some() || port == 0 {
+            return Err(FORM);
+        }
+        Ok(Self {
+            namespace: namespace.to_owned(),
+            service: service.to_owned(),
+            port,
+        })
+    }
+
+    /// kubectl's arguments for a way to it.
+    #[must_use]
+    pub fn arguments(&self, program: &Program) -> Vec<OsString> {
+        program.arguments([
+            "port-forward".to_owned(),
+            "--address=127.0.0.1".to_owned(),
+            format!("--namespace={}", self.namespace),
+            "--pod-running-timeout=5s".to_owned(),
+            format!("service/{}", self.service),
+            // A free port of this machine.
+            format!(":{}", self.port),
+        ])
+    }
+
+    /// The address that names it.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("{SCHEME}://{self}")
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.namespace, self.service)?;
+        if self.port == USUAL_PORT {
+            return Ok(());
+        }
+        write!(formatter, ":{}", self.port)
+    }
+}
+
+/// A DNS label (RFC 1123), as Kubernetes names namespaces and services.
+fn is_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.starts_with(plain) && text.ends_with(plain) && text.chars().all(|c| plain(c) || c == '-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_and_named_again() {
+        for (address, shown) in [
+            ("kubernetes://irmgard/opensearch", "irmgard/opensearch"),
+            ("kubernetes://irmgard/opensearch:9200", "irmgard/opensearch"),
+            ("kubernetes://a-b/c:9201", "a-b/c:9201"),
+        ] {
+            let place = Place::of(&Url::parse(address).unwrap()).unwrap();
+            assert_eq!(place.to_string(), shown);
+            let again = Url::parse(&place.address()).unwrap();
+            assert_eq!(Place::of(&again), Ok(place));
+        }
+        assert_eq!(Place::usual().address(), "kubernetes://irmgard/opensearch");
+        for wrong in [
+            "kubernetes:irmgard/opensearch",
+            "kubernetes://irmgard",
+            "kubernetes://irmgard/",
+            "kubernetes:///opensearch",
+            "kubernetes://irmgard:1/opensearch",
+            "kubernetes://irmgard/opensearch:",
+            "kubernetes://irmgard/opensearch:0",
+            "kubernetes://irmgard/opensearch/9200",
+            "kubernetes://irmgard/--kubeconfig=x",
+            "kubernetes://Irmgard/opensearch",
+        ] {
+            let read = Url::parse(wrong).map(|url| Place::of(&url));
+            assert!(!matches!(read, Ok(Ok(_))), "{wrong}");
+        }
+    }
+}

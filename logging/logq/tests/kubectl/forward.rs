@@ -1,0 +1,180 @@
+//! No way to OpenSearch through the cluster: the pods stand in, and why is told.
+
+use std::{fs, net::TcpStream, process::Output, time::Duration};
+
+use crate::{Pods, text, words};
+
+const PLACE: &str = "kubernetes://irmgard/opensearch";
+
+fn asked(pods: &Pods, source: &str, url: &str, fault: &str) -> Output {
+    fs::write(pods.path("forward"), fault).unwrap();
+    pods.logq(&["-o", "jsonl", "--source", source])
+        .env("LOGQ_OPENSEARCH_URL", url)
+        .env("STAND_IN_SERVER", "127.0.0.1:1")
+        .output()
+        .unwrap()
+}
+
+/// What is wrong, and what is told of it.
+const FAULTS: [(&str, &str, &[&str]); 6] = [
+    (
+        PLACE,
+        "forbidden",
+        &["it may not be made", "create on pods/portforward"],
+    ),
+    (
+        PLACE,
+        "pending",
+        &["does not run there", "Current status=Pending"],
+    ),
+    (PLACE, "deaf", &["does not run there", "connection refused"]),
+    (PLACE, "silent", &["was not ready within 5s"]),
+    (
+        "kubernetes://irmgard/elsewhere",
+        "",
+        &[
+            "the cluster has none",
+            "services \"elsewhere\" not found",
+            "kubernetes://NAMESPACE/SERVICE",
+        ],
+    ),
+    (
+        "kubernetes://irmgard/opensearch:9300",
+        "",
+        &["the cluster has none", "does not have a service port 9300"],
+    ),
+];
+
+#[test]
+fn pods_stand_in_and_it_is_told_why() {
+    let pods = Pods::of_the_world();
+    for (url, fault, parts) in FAULTS {
+        let output = asked(&pods, "auto", url, fault);
+        let told = text(&output.stderr);
+        assert_eq!(
+            (words(&output).len(), output.status.code()),
+            (10, Some(0)),
+            "{fault}: {told}"
+        );
+        let place = url.trim_start_matches("kubernetes://");
+        assert!(
+            told.starts_with(&format!(
+                "logq: OpenSearch cannot be reached by a port-forward to {place}: "
+            )),
+            "{told}"
+        );
+        assert!(told.contains("The pods are asked with kubectl instead"), "{told}");
+        for part in parts {
+            assert!(told.contains(part), "{part} is missing in {told}");
+        }
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+}
+
+#[test]
+fn where_opensearch_alone_is_asked_it_is_an_error() {
+    let pods = Pods::of_the_world();
+    for (url, fault, parts) in FAULTS {
+        let output = asked(&pods, "opensearch", url, fault);
+        let told = text(&output.stderr);
+        assert_eq!(
+            (words(&output).len(), output.status.code()),
+            (0, Some(2)),
+            "{fault}: {told}"
+        );
+        for part in parts {
+            assert!(told.contains(part), "{part} is missing in {told}");
+        }
+    }
+}
+
+#[test]
+fn without_kubectl_or_its_context_nothing_else_is_tried() {
+    let pods = Pods::of_the_world();
+    for source in ["auto", "opensearch"] {
+        let mut missing = pods.logq(&["--source", source]);
+        missing.env("LOGQ_KUBECTL", "/nowhere/kubectl");
+        let mut context = pods.logq(&["--source", source, "--kube-context", "nowhere"]);
+        for (command, part) in [
+            (
+                &mut missing,
+                "/nowhere/kubectl: there is no such program. Install kubectl",
+            ),
+            (
+                &mut context,
+                "context was not found for specified context: nowhere",
+            ),
+        ] {
+            let output = command.env("LOGQ_OPENSEARCH_URL", PLACE).output().unwrap();
+            let told = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{told}");
+            assert!(told.contains(part), "{part} is missing in {told}");
+        }
+    }
+    let calls = pods.calls();
+    assert!(!calls.iter().any(|call| call.contains("get pods")), "{calls:?}");
+}
+
+#[test]
+fn addresses_that_are_none_are_told() {
+    let pods = Pods::none();
+    for (variables, told) in [
+        (
+            [("LOGQ_OPENSEARCH_URL", "kubernetes://irmgard")].as_slice(),
+            "LOGQ_OPENSEARCH_URL must be kubernetes://NAMESPACE/SERVICE",
+        ),
+        (
+            &[
+                ("LOGQ_OPENSEARCH_URL", PLACE),
+                ("LOGQ_OPENSEARCH_CLIENT_CERT", "/dev/null"),
+                ("LOGQ_OPENSEARCH_CLIENT_KEY", "/dev/null"),
+            ],
+            "LOGQ_OPENSEARCH_CLIENT_CERT cannot be shown through a port-forward",
+        ),
+    ] {
+        let output = pods
+            .logq(&["--source", "auto"])
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains(told), "{told}: {errors}");
+    }
+    assert_eq!(pods.calls(), Vec::<String>::new());
+}
+
+#[test]
+fn nobody_s_address_leads_to_the_cluster_but_not_with_credentials() {
+    let here = "127.0.0.1:9200".parse().unwrap();
+    if TcpStream::connect_timeout(&here, Duration::from_secs(1)).is_ok() {
+        local::not_tested("where logq looks when it is told nothing: something listens at port 9200 here");
+        return;
+    }
+    let pods = Pods::of_the_world();
+    fs::write(pods.path("forward"), "pending").unwrap();
+    let asked = |variables: &[(&str, &str)]| {
+        let mut command = pods.logq(&["--source", "auto", "-o", "jsonl"]);
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        assert_eq!(words(&output).len(), 10);
+        (text(&output.stderr), pods.calls().join("\n"))
+    };
+    let (told, calls) = asked(&[("STAND_IN_SERVER", "127.0.0.1:1")]);
+    assert!(
+        told.starts_with(
+            "logq: LOGQ_OPENSEARCH_URL is not set, and nothing answers at http://localhost:9200. OpenSearch cannot be \
+             reached by a port-forward to irmgard/opensearch: "
+        ),
+        "{told}"
+    );
+    assert!(calls.contains("port-forward"), "{calls}");
+    let (told, calls) = asked(&[
+        ("LOGQ_OPENSEARCH_USERNAME", "somebody"),
+        ("LOGQ_OPENSEARCH_PASSWORD", "secret"),
+    ]);
+    assert!(
+        told.contains("as LOGQ_OPENSEARCH_URL=kubernetes://irmgard/opensearch does"),
+        "{told}"
+    );
+    assert!(!calls.contains("port-forward"), "{calls}");
+}

@@ -1,0 +1,208 @@
+//! OpenSearch through a port-forward, the real program and the real OpenSearch; kubectl's stand-in forwards.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use logq::opensearch::Method;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::{
+    kubectl::stand_in,
+    running::{self, Running},
+    store::Store,
+    world,
+};
+
+const PLACE: &str = "kubernetes://irmgard/opensearch";
+
+/// The cluster of a folder, in which OpenSearch is.
+fn in_cluster(command: &mut Command, store: &Store, folder: &Path) {
+    let server = store.url().trim_start_matches("http://").trim_end_matches('/');
+    command
+        .env("LOGQ_KUBECTL", stand_in())
+        .env("STAND_IN_FOLDER", folder)
+        .env("STAND_IN_CALLS", folder.join("calls"))
+        .env("STAND_IN_SERVER", server);
+}
+
+fn command(store: &Store, folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = running::asking(PLACE, arguments);
+    in_cluster(&mut command, store, folder);
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The port-forwards that were made, by their processes.
+fn forwards(folder: &Path) -> Vec<i32> {
+    let calls = fs::read_to_string(folder.join("calls")).unwrap_or_default();
+    let begun = calls.lines().filter_map(|call| call.strip_prefix("+ "));
+    let forwards = begun.filter_map(|call| call.split_once(" port-forward "));
+    forwards.map(|(process, _)| process.parse().unwrap()).collect()
+}
+
+/// Waits until none of them is there.
+fn all_ended(folder: &Path) {
+    let begun = Instant::now();
+    for process in forwards(folder) {
+        while kill(Pid::from_raw(process), None).is_ok() {
+            assert!(
+                begun.elapsed() < Duration::from_secs(10),
+                "{process} is left behind"
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_question_is_answered_through_it_and_nothing_is_left_behind() {
+    let Some(store) = Store::empty("logq's questions through a port-forward").await else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let pods = world::write(folder);
+    let pods = pods.to_str().unwrap();
+    let ask = |arguments: &[&str]| -> Output { command(&store, folder, arguments).output().unwrap() };
+    let made = ask(&["admin", "bootstrap"]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let brought = ask(&["import", pods]);
+    assert_eq!(text(&brought.stderr), "logq: 10 lines stored, 0 known before\n");
+    store.ask(Method::Post, "/logs-*/_refresh", None).await;
+    for source in ["auto", "opensearch", "both"] {
+        world::ask(world::CASES, &["--source", source], ask);
+    }
+
+    let told = "logq: OpenSearch through a port-forward to irmgard/opensearch of the context there\n";
+    let people = ask(&["--limit", "20"]);
+    assert_eq!(text(&people.stderr), told);
+    assert_eq!(text(&ask(&["-o", "json"]).stderr), "");
+    let explained = text(&ask(&["--explain", "--kube-context", "there"]).stdout);
+    let by = " port-forward --address=127.0.0.1 --namespace=irmgard --pod-running-timeout=5s service/opensearch \
+              :9200 --context=there\nasked of kubernetes://irmgard/opensearch: POST /_search";
+    assert!(explained.contains(by), "{explained}");
+    let retained = ask(&["admin", "retain", "--dry-run"]);
+    assert!(retained.status.success(), "{}", text(&retained.stderr));
+    let doctor = text(&ask(&["doctor"]).stdout);
+    assert!(
+        doctor.contains("through a port-forward to irmgard/opensearch"),
+        "{doctor}"
+    );
+    all_ended(folder);
+}
+
+#[tokio::test]
+async fn it_is_made_anew_when_its_pod_is_gone_and_no_line_is_lost_or_shown_twice() {
+    let Some(store) = Store::empty("a port-forward that ends while one follows").await else {
+        return;
+    };
+    store.bootstrap().await;
+    store.take(&[crate::follow::plain("begin", 0.0)]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let cluster = |command: &mut Command| in_cluster(command, &store, folder);
+    let mut logq = Running::start_with(PLACE, &["-o", "jsonl", "--order-window", "100ms"], cluster);
+    logq.wait_for("begin");
+    let mut wanted = vec!["begin".to_owned()];
+    let mut second = 0.0;
+    for round in 0..3 {
+        for when in ["before", "while", "after"] {
+            second += 1.0;
+            let id = format!("{when}-{round}");
+            store.take(&[crate::follow::plain(&id, second)]).await;
+            wanted.push(id.clone());
+            match when {
+                "before" => {
+                    logq.wait_for(&id);
+                    let made = forwards(folder).len();
+                    fs::write(folder.join("forward"), "lost").unwrap();
+                    while folder.join("forward").exists() {
+                        thread::sleep(Duration::from_millis(2));
+                    }
+                    if round > 0 {
+                        // The next pod is not there at once.
+                        fs::write(folder.join("forward"), "pending").unwrap();
+                        while forwards(folder).len() < made + 3 {
+                            thread::sleep(Duration::from_millis(5));
+                        }
+                    }
+                }
+                "while" => {
+                    let _ = fs::remove_file(folder.join("forward"));
+                }
+                _ => logq.wait_for(&id),
+            }
+        }
+    }
+    assert_eq!(logq.messages(), wanted);
+    let (code, _) = logq.interrupt();
+    assert_eq!(code, 0);
+    let said = logq.said().join("\n");
+    let anew =
+        "the port-forward to irmgard/opensearch has ended: lost connection to pod; a new one is in its place";
+    assert_eq!(said.matches(anew).count(), 3, "{said}");
+    assert_eq!(said.matches("lines stop here").count(), 2, "{said}");
+    assert_eq!(said.matches("answers again, after").count(), 2, "{said}");
+    all_ended(folder);
+}
+
+#[tokio::test]
+async fn it_ends_with_logq_however_that_ends() {
+    let Some(store) = Store::empty("a port-forward when logq ends").await else {
+        return;
+    };
+    store.bootstrap().await;
+    store.take(&[crate::follow::plain("begin", 0.0)]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for (number, signal) in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGKILL]
+        .into_iter()
+        .enumerate()
+    {
+        let cluster = |command: &mut Command| in_cluster(command, &store, folder);
+        let mut logq = Running::start_with(PLACE, &["-o", "jsonl"], cluster);
+        logq.wait_for("begin");
+        assert_eq!(forwards(folder).len(), number + 1);
+        logq.signal(signal);
+        logq.ended();
+        all_ended(folder);
+    }
+    // Nobody reads on.
+    let mut child = command(&store, folder, &["--follow", "-o", "jsonl"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while forwards(folder).len() < 5 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    drop(child.stdout.take());
+    child.wait().unwrap();
+    all_ended(folder);
+    assert_eq!(forwards(folder).len(), 5);
+}
+
+/// What changes something is done only where somebody has said where.
+#[tokio::test]
+async fn nothing_is_changed_in_a_cluster_that_nobody_named() {
+    let Some(store) = Store::of_the_run("logq admin without an address").await else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut retain = command(&store, folder.path(), &["admin", "retain", "--dry-run"]);
+    retain.env_remove("LOGQ_OPENSEARCH_URL");
+    retain.output().unwrap();
+    assert_eq!(forwards(folder.path()), Vec::<i32>::new());
+}
