@@ -77,7 +77,8 @@ async fn the_given_api_is_kept() {
 async fn the_given_message_is_worked_on() {
     let place = e2e::pipeline::Place::scratch().await.unwrap();
     let input = place.environment()["OBJECT_STORE_INPUT_BUCKET"].clone();
-    let infiles = format!("{}-infiles", input.trim_end_matches("-input"));
+    // By its name a bucket in which the worker has the rights that it has in `input`.
+    let infiles = format!("{}-infiles-input", input.trim_end_matches("-input"));
     let setup = Setup::default().with("OBJECT_STORE_EXTRA_INPUT_BUCKETS", &infiles);
     let mut pipeline = Pipeline::prepare(place, setup).await.unwrap();
     pipeline

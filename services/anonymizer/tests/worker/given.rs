@@ -8,8 +8,9 @@ async fn site_with_infiles() -> (Site, String) {
     let mut bucket = String::new();
     let site = Site::with(|environment| {
         // Buckets have the scratch servers' own names: a third is the output
-        // bucket's name with another ending.
-        bucket = environment["OBJECT_STORE_OUTPUT_BUCKET"].replace("output", "infiles");
+        // bucket's name with another ending, by which the worker has the
+        // rights there that it has in the input bucket.
+        bucket = environment["OBJECT_STORE_OUTPUT_BUCKET"].replace("output", "infiles-input");
         environment.insert("OBJECT_STORE_EXTRA_INPUT_BUCKETS".into(), bucket.clone());
     })
     .await;
