@@ -34,7 +34,10 @@ fn the_table_of_all_variables_is_true() {
         let about = variable.about.replace('|', "\\|");
         writeln!(text, "| `{}` | {programs} | {default} | {about} |", variable.name).unwrap();
     }
-    text.push_str("\n## Log lines and traces\n\nRead by every program.\n\n");
+    text.push_str(
+        "\n## Log lines and traces\n\nRead by every program; but `anonymizer file` writes no log \
+                   lines: it\ntells what became of each photo, as text or with `--json`.\n\n",
+    );
     text.push_str("| variable | default | what it does |\n|---|---|---|\n");
     for variable in telemetry::VARIABLES {
         let meaning = variable.meaning.replace('|', "\\|");

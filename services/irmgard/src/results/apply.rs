@@ -1,6 +1,6 @@
 //! Guarded updates of photo rows.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 use chrono::{DateTime, Utc};
 use contract::{ObjectLocation, Outcome};
@@ -25,6 +25,24 @@ pub enum Applied {
     WrongOutput,
 }
 
+/// What became of one verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// What it did.
+    pub applied: Applied,
+    /// The photo's project, where it changed the photo.
+    pub project: Option<String>,
+}
+
+impl From<Applied> for Answer {
+    fn from(applied: Applied) -> Self {
+        Self {
+            applied,
+            project: None,
+        }
+    }
+}
+
 /// Writes verdicts, all or none; the answer has one entry per verdict.
 ///
 /// An output that is not the photo's own, in `output_bucket`, is never
@@ -41,7 +59,7 @@ pub async fn apply(
     pool: &PgPool,
     output_bucket: &str,
     verdicts: &[Verdict],
-) -> Result<Vec<Applied>, sqlx::Error> {
+) -> Result<Vec<Answer>, sqlx::Error> {
     let mut transaction = pool.begin().await?;
     let outputs = own_outputs(&mut transaction, output_bucket, verdicts).await?;
     let is_usable = |verdict: &&Verdict| match (&verdict.outcome, outputs.get(&verdict.id.get())) {
@@ -51,12 +69,12 @@ pub async fn apply(
     let columns = Columns::of(verdicts.iter().filter(is_usable));
     let mut changed = HashMap::new();
     if !columns.anonymized.ids.is_empty() {
-        let ids = write_anonymized(&mut transaction, &columns.anonymized).await?;
-        changed.extend(ids.into_iter().map(|id| (id, ANONYMIZED)));
+        let rows = write_anonymized(&mut transaction, &columns.anonymized).await?;
+        changed.extend(rows.into_iter().map(|(id, project)| (id, (ANONYMIZED, project))));
     }
     if !columns.failed.ids.is_empty() {
-        let ids = write_failed(&mut transaction, &columns.failed).await?;
-        changed.extend(ids.into_iter().map(|id| (id, FAILED)));
+        let rows = write_failed(&mut transaction, &columns.failed).await?;
+        changed.extend(rows.into_iter().map(|(id, project)| (id, (FAILED, project))));
     }
     let mut known: HashSet<i64> = changed.keys().copied().collect();
     let unchanged: Vec<i64> = verdicts
@@ -73,15 +91,19 @@ pub async fn apply(
     let mut answer = |verdict: &Verdict| {
         let id = verdict.id.get();
         if !is_usable(&verdict) {
-            Applied::WrongOutput
+            Applied::WrongOutput.into()
         } else if !known.contains(&id) {
-            Applied::UnknownPhoto
-        } else if changed.get(&id) == Some(&name(&verdict.outcome)) {
-            // Only one message of the batch has brought the change.
-            changed.remove(&id);
-            Applied::Changed
+            Applied::UnknownPhoto.into()
+        // Only one message of the batch has brought the change.
+        } else if let Entry::Occupied(entry) = changed.entry(id)
+            && entry.get().0 == name(&verdict.outcome)
+        {
+            Answer {
+                applied: Applied::Changed,
+                project: Some(entry.remove().1),
+            }
         } else {
-            Applied::Repeated
+            Applied::Repeated.into()
         }
     };
     Ok(verdicts.iter().map(&mut answer).collect())
@@ -123,8 +145,8 @@ async fn own_outputs(
 async fn write_anonymized(
     connection: &mut PgConnection,
     rows: &AnonymizedColumns,
-) -> Result<Vec<i64>, sqlx::Error> {
-    sqlx::query_scalar(
+) -> Result<Vec<(i64, String)>, sqlx::Error> {
+    sqlx::query_as(
         "UPDATE photo
             SET status = 'anonymized', finished_at = now(), output = r.output,
                 output_size_bytes = r.size, output_width = r.width, output_height = r.height,
@@ -133,7 +155,7 @@ async fn write_anonymized(
            FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::int[], $5::int[], $6::jsonb[], $7::float8[])
                 AS r (id, output, size, width, height, detections, seconds)
           WHERE photo.id = r.id AND photo.status <> 'anonymized'
-         RETURNING photo.id",
+         RETURNING photo.id, photo.project",
     )
     .bind(&rows.ids)
     .bind(&rows.outputs)
@@ -146,13 +168,16 @@ async fn write_anonymized(
     .await
 }
 
-async fn write_failed(connection: &mut PgConnection, rows: &FailedColumns) -> Result<Vec<i64>, sqlx::Error> {
-    sqlx::query_scalar(
+async fn write_failed(
+    connection: &mut PgConnection,
+    rows: &FailedColumns,
+) -> Result<Vec<(i64, String)>, sqlx::Error> {
+    sqlx::query_as(
         "UPDATE photo
             SET status = 'failed', finished_at = now(), failure_reason = r.reason, failure_detail = r.detail
            FROM unnest($1::bigint[], $2::text[], $3::text[]) AS r (id, reason, detail)
           WHERE photo.id = r.id AND photo.status IN ('received', 'queued')
-         RETURNING photo.id",
+         RETURNING photo.id, photo.project",
     )
     .bind(&rows.ids)
     .bind(&rows.reasons)

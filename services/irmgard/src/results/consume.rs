@@ -10,7 +10,7 @@ use telemetry::TraceContext;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{Applied, Unattributable, Verdict, apply, apply::name};
+use super::{Answer, Applied, Unattributable, Verdict, apply, apply::name};
 use crate::{database::limited, failpoint, metrics::ResultMetrics};
 
 /// Messages that are unacknowledged at a time; more than a batch, so that the
@@ -129,8 +129,8 @@ impl ResultsConsumer {
         match self.apply(&batch, end).await? {
             Ok(applied) => {
                 failpoint::reach("irmgard::result-after-update", None);
-                for (received, applied) in batch.into_iter().zip(applied) {
-                    self.finish(received, applied, end).await?;
+                for (received, answer) in batch.into_iter().zip(applied) {
+                    self.finish(received, answer, end).await?;
                 }
                 Ok(())
             }
@@ -155,7 +155,7 @@ impl ResultsConsumer {
         &self,
         batch: &[Received],
         end: &CancellationToken,
-    ) -> Result<Result<Vec<Applied>, Unattributable>, Ending> {
+    ) -> Result<Result<Vec<Answer>, Unattributable>, Ending> {
         let verdicts: Vec<Verdict> = batch.iter().map(|r| r.verdict.clone()).collect();
         let mut rest = SHORTEST_REST;
         loop {
@@ -174,11 +174,11 @@ impl ResultsConsumer {
     async fn finish(
         &self,
         received: Received,
-        applied: Applied,
+        answer: Answer,
         end: &CancellationToken,
     ) -> Result<(), Ending> {
         let Received { delivery, verdict } = received;
-        let outcome = match applied {
+        let outcome = match answer.applied {
             Applied::Changed => name(&verdict.outcome),
             Applied::Repeated => "repeated",
             Applied::WrongOutput => {
@@ -194,7 +194,7 @@ impl ResultsConsumer {
             }
         };
         self.metrics.count(outcome);
-        log(&delivery, &verdict, outcome);
+        log(&delivery, &verdict, answer.project.as_deref(), outcome);
         // Taken back by the broker, it comes again, and is a repetition.
         let _ = delivery.ack().await;
         Ok(())
@@ -227,8 +227,8 @@ impl ResultsConsumer {
 }
 
 /// One line per verdict, in the photo's own trace.
-fn log(delivery: &Delivery, verdict: &Verdict, outcome: &'static str) {
-    let span = tracing::info_span!("result", photo.id = verdict.id.get());
+fn log(delivery: &Delivery, verdict: &Verdict, project: Option<&str>, outcome: &'static str) {
+    let span = tracing::info_span!("result", photo.id = verdict.id.get(), project);
     if let Some(parent) = TraceContext::extract(|name| delivery.header_text(name)) {
         telemetry::set_parent(&span, &parent);
     }

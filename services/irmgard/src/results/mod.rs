@@ -16,7 +16,7 @@ mod consume;
 mod verdict;
 
 pub use self::{
-    apply::{Applied, apply},
+    apply::{Answer, Applied, apply},
     consume::{Inbox, PREFETCH, ResultsConsumer},
     verdict::{Unattributable, Verdict},
 };

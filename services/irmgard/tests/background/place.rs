@@ -202,9 +202,9 @@ impl Place {
     }
 
     pub async fn apply(&self, verdicts: &[Verdict]) -> Vec<Applied> {
-        apply(self.pool(), &self.settings.store.output_bucket, verdicts)
-            .await
-            .unwrap()
+        let answers = apply(self.pool(), &self.settings.store.output_bucket, verdicts).await;
+        let answers = answers.unwrap().into_iter();
+        answers.map(|answer| answer.applied).collect()
     }
 
     pub fn anonymized(&self, id: PhotoId) -> PhotoResult {

@@ -277,3 +277,38 @@ async fn it_logs_each_use_of_a_failed_photo_once() {
     assert_eq!(told, [("requeue", Some(id.get())), ("list", None)]);
     assert!(lines[0]["event"]["start"].as_str() < lines[0]["@timestamp"].as_str());
 }
+
+/// Whoever asks for one project's lines misses none of its verdicts.
+#[tokio::test]
+async fn the_line_of_a_verdict_names_the_project() {
+    let place = Place::new().await;
+    let mut service = started(&place);
+    service.ready().await.unwrap();
+    let failed = place.queued("0s").await;
+    let outcome = contract::Outcome::Failed {
+        reason: FailureReason::CorruptImage,
+        detail: "for the test".to_owned(),
+    };
+    let done = place.queued("0s").await;
+    for result in [
+        contract::PhotoResult::new(failed, outcome),
+        place.anonymized(done),
+    ] {
+        let message = chassis::broker::Message::new(result.encode().unwrap());
+        place
+            .publish(&place.settings.broker.queues.results, message)
+            .await;
+    }
+    place.wait_for_status(failed, "failed").await;
+    place.wait_for_status(done, "anonymized").await;
+    let project_of = |message: &str| {
+        let lines = service.log_lines().into_iter();
+        let mut lines = lines.filter(|line| line["message"] == message);
+        let line = lines.next_back();
+        line.map(|line| line["project"].clone())
+    };
+    for message in ["photo failed", "result received"] {
+        eventually(message, async || project_of(message).is_some()).await;
+        assert_eq!(project_of(message).unwrap(), "site", "{message}");
+    }
+}
