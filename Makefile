@@ -72,6 +72,14 @@ images: ## Build our images: IMAGE_BUILD="docker build" or another command (mani
 deploy: ## Bring OVERLAY=minikube, ha or a folder into the cluster of kubectl, and wait until it runs
 	@manifests/deploy "$(OVERLAY)"
 
+# Which demonstrations: all, unless some are named.
+CASE ?=
+
+.PHONY: e2e
+e2e: ## Demonstrate in the cluster of kubectl what must hold: CASE=works, or all (e2e/README.md). Deletes its namespaces
+	@cargo build --release -p e2e -p logq
+	@$(BUILT)/release/e2e $(CASE)
+
 .PHONY: bench
 bench: setup ## Measure speed and memory: tables, and JSON in target/bench
 	@mkdir -p target/bench

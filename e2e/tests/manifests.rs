@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use e2e::cluster::Deployment;
 use manifests::{
     Object, Tree, environment,
     object::{list_of, text},
@@ -75,5 +76,46 @@ fn pods_have_settings_that_their_programs_take() {
     for component in tree.components().unwrap() {
         let objects = tree.with_components(&[&component]).unwrap();
         assert_eq!(check(&component, &objects), 4, "{component}");
+    }
+}
+
+/// What the demonstrations bring into a cluster is what they ask for.
+#[test]
+fn deployments_of_the_demonstrations_can_be_built() {
+    let Some(tree) = Tree::new("deployments of the demonstrations").unwrap() else {
+        return;
+    };
+    let images = [("quay.io/minio/minio:any".to_owned(), "localhost:5000/store:7".to_owned())];
+    let deployment = Deployment::new("tried")
+        .with("postgres-three")
+        .with("without-fluentd")
+        .with("without-dashboards")
+        .replicas("irmgard", 5)
+        .cpu_limit("anonymizer", "200m");
+    deployment.write(tree.path(), &images, "digest").unwrap();
+    let built = tree.build("../.local/e2e/tried").unwrap();
+    let one = |kind: &str, name: &str| {
+        built
+            .iter()
+            .find(|object| object.kind() == kind && object.name() == name)
+            .unwrap_or_else(|| panic!("no {kind} {name}"))
+    };
+    assert_eq!(one("Deployment", "irmgard").at("/spec/replicas"), 5);
+    assert_eq!(one("StatefulSet", "postgres").at("/spec/replicas"), 3);
+    assert_eq!(
+        one("Deployment", "anonymizer").at("/spec/template/spec/containers/0/resources/limits/cpu"),
+        "200m"
+    );
+    assert_eq!(
+        one("StatefulSet", "minio").at("/spec/template/spec/containers/0/image"),
+        "localhost:5000/store:7"
+    );
+    let namespace = one("Namespace", "irmgard");
+    assert_eq!(namespace.labels().get("irmgard.dev/made-by").map(String::as_str), Some("e2e"));
+    assert_eq!(namespace.at("/metadata/annotations/irmgard.dev~1e2e-deployment"), "tried");
+    assert!(built.iter().all(|object| object.namespace() != "irmgard-fluentd"));
+    for service in ["irmgard", "postgres", "rabbitmq", "minio", "opensearch"] {
+        let outside = one("Service", &format!("{service}-outside"));
+        assert_eq!(outside.at("/spec/type"), "NodePort", "{service}");
     }
 }

@@ -10,6 +10,7 @@
 
 mod given;
 mod kills;
+mod load;
 mod messages;
 mod outages;
 mod random;

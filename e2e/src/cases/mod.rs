@@ -1,0 +1,172 @@
+//! The demonstrations, one a file.
+
+mod check;
+mod healing;
+mod scaling;
+mod works;
+
+use std::{future::Future, pin::Pin};
+
+use anyhow::Result;
+
+pub use self::check::{Verdict, check};
+use crate::{
+    cluster::Cluster,
+    load::{Summary, seconds},
+    report::Report,
+    say::say,
+    settings::Settings,
+};
+
+/// A case while it runs.
+#[derive(Debug)]
+pub struct Stage {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// What will be written.
+    pub report: Report,
+}
+
+type Running<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+
+/// A demonstration.
+pub struct Case {
+    /// What it is called.
+    pub name: &'static str,
+    /// The report's title.
+    pub title: &'static str,
+    /// Runs it. An error means that it could not go on; what must hold is noted in the report.
+    pub run: for<'a> fn(&'a mut Stage) -> Running<'a>,
+}
+
+/// All of them, in the order in which they are run.
+pub const CASES: &[Case] = &[
+    Case {
+        name: "works",
+        title: "It works: from an empty cluster to a blurred photo",
+        run: |stage| Box::pin(works::run(stage)),
+    },
+    Case {
+        name: "scaling",
+        title: "Scaling: more pods and fewer, under load",
+        run: |stage| Box::pin(scaling::run(stage)),
+    },
+    Case {
+        name: "healing",
+        title: "Self-healing: pods go, under load",
+        run: |stage| Box::pin(healing::run(stage)),
+    },
+];
+
+impl Case {
+    /// Runs it and writes its report; whether it came to its end and all that must hold did.
+    ///
+    /// # Errors
+    /// When the cluster cannot be reached or may not be changed, or the report cannot be written.
+    pub async fn play(&self, settings: &Settings) -> Result<bool> {
+        say(format_args!("== {}: {}", self.name, self.title));
+        let cluster = Cluster::connect(settings.clone()).await?;
+        cluster.claim().await?;
+        let report = Report::new(self.title, &format!("make e2e CASE={}", self.name));
+        let mut stage = Stage { cluster, report };
+        if let Err(error) = (self.run)(&mut stage).await {
+            say(format_args!("FAIL {} broke off: {error:#}", self.name));
+            stage.report.broke_off(format!("{error:#}"));
+        }
+        let described = stage.describe().await;
+        let folder = stage.cluster.project().join("docs/measured");
+        stage.report.write(&folder, self.name)?;
+        described?;
+        let (unmet, all) = stage.report.unmet();
+        say(format_args!(
+            "== {}: {} ({} of {all} demands met)",
+            self.name,
+            if stage.report.passed() { "passed" } else { "FAILED" },
+            all - unmet,
+        ));
+        Ok(stage.report.passed())
+    }
+}
+
+impl Stage {
+    /// Says what is done now.
+    pub fn step(&self, what: impl std::fmt::Display) {
+        say(what);
+    }
+
+    /// Where it ran, into the report.
+    async fn describe(&mut self) -> Result<()> {
+        let nodes = self.cluster.nodes().await?;
+        self.report.machine("nodes", nodes.len());
+        if let Some(node) = nodes.first() {
+            let (capacity, info) = (&node["status"]["capacity"], &node["status"]["nodeInfo"]);
+            let text = |value: &serde_json::Value| value.as_str().unwrap_or("?").to_owned();
+            self.report.machine("cores of a node", text(&capacity["cpu"]));
+            self.report
+                .machine("memory of a node", gibibytes(&text(&capacity["memory"])));
+            self.report.machine("kernel", text(&info["kernelVersion"]));
+            self.report.machine("Kubernetes", text(&info["kubeletVersion"]));
+            self.report
+                .machine("containers", text(&info["containerRuntimeVersion"]));
+        }
+        let mut images: Vec<_> = self
+            .cluster
+            .all_pods()
+            .await?
+            .into_iter()
+            .flat_map(|pod| pod.images)
+            .collect();
+        images.sort_unstable();
+        images.dedup();
+        self.report.machine("images", images.join(", "));
+        self.report.machine("log lines", self.cluster.lines().name());
+        Ok(())
+    }
+}
+
+/// The columns of [`row`].
+const REQUESTS: [&str; 8] = [
+    "requests", "number", "failed", "late", "p50", "p95", "p99", "longest",
+];
+
+/// A row of a table of requests.
+fn row(name: &str, summary: &Summary) -> Vec<String> {
+    let mut row = vec![
+        name.to_owned(),
+        summary.requests.to_string(),
+        summary.failures_by_kind(),
+        summary.late.to_string(),
+    ];
+    row.extend([50.0, 95.0, 99.0, 100.0].map(|percent| seconds(summary.percentile(percent))));
+    row
+}
+
+/// Kubernetes gives memory in Ki.
+fn gibibytes(quantity: &str) -> String {
+    match quantity
+        .strip_suffix("Ki")
+        .and_then(|text| text.parse::<f64>().ok())
+    {
+        Some(kibibytes) => format!("{:.1} GiB", kibibytes / 1024.0 / 1024.0),
+        None => quantity.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_told_in_gibibytes() {
+        assert_eq!(gibibytes("24576000Ki"), "23.4 GiB");
+        assert_eq!(gibibytes("24G"), "24G");
+    }
+
+    #[test]
+    fn every_case_has_a_name_of_its_own() {
+        let mut names: Vec<_> = CASES.iter().map(|case| case.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), CASES.len());
+    }
+}

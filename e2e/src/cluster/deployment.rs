@@ -1,0 +1,193 @@
+//! What is brought into the cluster: the overlay e2e, with or without this and that.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::MADE_BY;
+
+/// A variant of the overlay e2e.
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    name: String,
+    components: Vec<String>,
+    replicas: BTreeMap<String, u32>,
+    patches: Vec<Value>,
+}
+
+impl Deployment {
+    /// The overlay as it is, with one replica of each data service. Deployments of one name can be applied over each other;
+    /// before one of another name the namespaces are deleted.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            components: Vec::new(),
+            replicas: BTreeMap::new(),
+            patches: Vec::new(),
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// With a component of `manifests/components`.
+    #[must_use]
+    pub fn with(mut self, component: &str) -> Self {
+        self.components.push(component.to_owned());
+        self
+    }
+
+    /// With so many replicas of a workload.
+    #[must_use]
+    pub fn replicas(mut self, workload: &str, count: u32) -> Self {
+        self.replicas.insert(workload.to_owned(), count);
+        self
+    }
+
+    /// With another limit on the CPU of each pod of a Deployment: `200m`.
+    #[must_use]
+    pub fn cpu_limit(self, deployment: &str, limit: &str) -> Self {
+        self.patch(
+            "Deployment",
+            deployment,
+            &json!([{ "op": "replace", "path": "/spec/template/spec/containers/0/resources/limits/cpu", "value": limit }]),
+        )
+    }
+
+    /// With a JSON patch of an object.
+    #[must_use]
+    pub fn patch(mut self, kind: &str, name: &str, operations: &Value) -> Self {
+        self.patches.push(json!({
+            "target": { "kind": kind, "name": format!("^{name}$") },
+            "patch": operations.to_string(),
+        }));
+        self
+    }
+
+    /// The kustomization, in the part of YAML that is JSON. `manifests` is the way there from its folder; images are pairs of the
+    /// manifests' name and one in its place; secrets distinguishes passwords.
+    fn kustomization(&self, manifests: &str, images: &[(String, String)], secrets: &str) -> Value {
+        let marks = json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {
+                "name": "any",
+                "labels": { MADE_BY: "e2e" },
+                "annotations": { super::DEPLOYMENT: self.name, super::SECRETS: secrets },
+            },
+        });
+        let mut patches = self.patches.clone();
+        patches.push(json!({ "target": { "kind": "Namespace" }, "patch": marks.to_string() }));
+        let components: Vec<_> = self
+            .components
+            .iter()
+            .map(|component| format!("{manifests}/components/{component}"))
+            .collect();
+        let replicas: Vec<_> = self
+            .replicas
+            .iter()
+            .map(|(name, count)| json!({ "name": name, "count": count }))
+            .collect();
+        let images: Vec<_> = images
+            .iter()
+            .map(|(known, wanted)| {
+                let (name, tag) = split(wanted);
+                json!({ "name": split(known).0, "newName": name, "newTag": tag })
+            })
+            .collect();
+        json!({
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "resources": [format!("{manifests}/overlays/e2e")],
+            "components": components,
+            "replicas": replicas,
+            "images": images,
+            "patches": patches,
+        })
+    }
+
+    /// Writes it to a folder of its own in `.local/e2e`, and returns the folder.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, project: &Path, images: &[(String, String)], secrets: &str) -> Result<PathBuf> {
+        let folder = project.join(".local/e2e").join(&self.name);
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        // kustomize takes no absolute paths, and follows links first.
+        let folder = folder.canonicalize()?;
+        let manifests = relative(&folder, &project.join("manifests").canonicalize()?);
+        let text = serde_json::to_string_pretty(&self.kustomization(&manifests, images, secrets))?;
+        fs::write(folder.join("kustomization.yaml"), text)?;
+        Ok(folder)
+    }
+}
+
+/// Name and tag of an image; without one `latest` is meant.
+fn split(image: &str) -> (&str, &str) {
+    match image.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, tag),
+        _ => (image, "latest"),
+    }
+}
+
+/// The way from a folder to another; both absolute.
+fn relative(from: &Path, to: &Path) -> String {
+    let (from, to): (Vec<_>, Vec<_>) = (from.components().collect(), to.components().collect());
+    let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+    let up = from[common..].iter().map(|_| "..".to_owned());
+    let down = to[common..]
+        .iter()
+        .map(|part| part.as_os_str().to_string_lossy().into_owned());
+    up.chain(down).collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_what_is_wanted() {
+        let deployment = Deployment::new("postgres-three")
+            .with("postgres-three")
+            .replicas("irmgard", 3)
+            .cpu_limit("anonymizer", "200m");
+        let images = [(
+            "quay.io/minio/minio:1".to_owned(),
+            "localhost:5000/store".to_owned(),
+        )];
+        let made = deployment.kustomization("../../../manifests", &images, "abc");
+        assert_eq!(made["resources"][0], "../../../manifests/overlays/e2e");
+        assert_eq!(
+            made["components"][0],
+            "../../../manifests/components/postgres-three"
+        );
+        assert_eq!(made["replicas"][0], json!({ "name": "irmgard", "count": 3 }));
+        assert_eq!(
+            made["images"][0],
+            json!({ "name": "quay.io/minio/minio", "newName": "localhost:5000/store", "newTag": "latest" })
+        );
+        assert_eq!(made["patches"][0]["target"]["name"], "^anonymizer$");
+        let marks: Value = serde_json::from_str(made["patches"][1]["patch"].as_str().unwrap()).unwrap();
+        assert_eq!(marks["metadata"]["labels"][MADE_BY], "e2e");
+    }
+
+    #[test]
+    fn ways_between_folders() {
+        let way = |from, to| relative(Path::new(from), Path::new(to));
+        assert_eq!(way("/a/.local/e2e/one", "/a/manifests"), "../../../manifests");
+        assert_eq!(
+            way("/b/.local/e2e/one", "/a/manifests"),
+            "../../../../a/manifests"
+        );
+    }
+}
