@@ -145,9 +145,9 @@ async fn reached(settings: &Settings) -> Result<Reached, Error> {
     match hello(settings).await {
         Err(error) if error.is_unreachable() => match settings.in_cluster() {
             Some(settings) => hello(&settings).await.map_err(|there| match there {
-                // Who has no cluster is not looking for one.
+                // Who has no cluster, or one without it, does not look for one.
                 Error::Forward {
-                    error: NoForward::Kubectl(_),
+                    error: NoForward::Kubectl(_) | NoForward::NoService { .. },
                     ..
                 } => error,
                 there => there,
