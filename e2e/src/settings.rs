@@ -81,7 +81,6 @@ impl Settings {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
 mod tests {
     use super::*;
 

@@ -85,7 +85,10 @@ fn deployments_of_the_demonstrations_can_be_built() {
     let Some(tree) = Tree::new("deployments of the demonstrations").unwrap() else {
         return;
     };
-    let images = [("quay.io/minio/minio:any".to_owned(), "localhost:5000/store:7".to_owned())];
+    let images = [(
+        "quay.io/minio/minio:any".to_owned(),
+        "localhost:5000/store:7".to_owned(),
+    )];
     let deployment = Deployment::new("tried")
         .with("postgres-three")
         .with("without-fluentd")
@@ -111,8 +114,14 @@ fn deployments_of_the_demonstrations_can_be_built() {
         "localhost:5000/store:7"
     );
     let namespace = one("Namespace", "irmgard");
-    assert_eq!(namespace.labels().get("irmgard.dev/made-by").map(String::as_str), Some("e2e"));
-    assert_eq!(namespace.at("/metadata/annotations/irmgard.dev~1e2e-deployment"), "tried");
+    assert_eq!(
+        namespace.labels().get("irmgard.dev/made-by").map(String::as_str),
+        Some("e2e")
+    );
+    assert_eq!(
+        namespace.at("/metadata/annotations/irmgard.dev~1e2e-deployment"),
+        "tried"
+    );
     assert!(built.iter().all(|object| object.namespace() != "irmgard-fluentd"));
     for service in ["irmgard", "postgres", "rabbitmq", "minio", "opensearch"] {
         let outside = one("Service", &format!("{service}-outside"));

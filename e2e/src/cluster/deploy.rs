@@ -1,6 +1,11 @@
 //! Bringing a deployment into the cluster, and how long that takes.
 
-use std::{collections::BTreeMap, fs::File, process::Stdio, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fs::File,
+    process::Stdio,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use tokio::{
@@ -137,9 +142,9 @@ impl Readiness {
     fn note(&mut self, workloads: &[Workload], after: Duration) {
         for workload in workloads.iter().filter(|one| one.wanted > 0 && one.is_ready()) {
             let name = format!("{}/{}", workload.kind, workload.name);
-            if !self.workloads.contains_key(&name) {
-                say(format_args!("{name} after {}", seconds(after)));
-                self.workloads.insert(name, after);
+            if let Entry::Vacant(place) = self.workloads.entry(name) {
+                say(format_args!("{} after {}", place.key(), seconds(after)));
+                place.insert(after);
             }
         }
     }

@@ -151,7 +151,6 @@ fn relative(from: &Path, to: &Path) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
 mod tests {
     use super::*;
 

@@ -187,7 +187,6 @@ impl Places {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
 mod tests {
     use serde_json::json;
 

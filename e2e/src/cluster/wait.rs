@@ -40,7 +40,6 @@ pub async fn until<T>(
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
 mod tests {
     use super::*;
 
