@@ -165,7 +165,11 @@ fn our_programs_are_built_alike() {
             text[begin..end].trim_end().to_owned()
         })
         .collect();
-    assert_eq!(stages.len(), 1, "what is before the last stage differs: {stages:#?}");
+    assert_eq!(
+        stages.len(),
+        1,
+        "what is before the last stage differs: {stages:#?}"
+    );
 }
 
 /// The same OpenSearch is tested with.

@@ -1,11 +1,17 @@
 //! `logq admin …` as it is typed.
 
-use std::io::{ErrorKind, Write};
+use std::{
+    io::{ErrorKind, Write},
+    time::{Duration, Instant},
+};
 
 use clap::{Args, Subcommand};
 
 use super::{Age, Limits, Options, Outcome, Result, Size, bootstrap, retain};
-use crate::{opensearch::Client, source::kubectl::Program};
+use crate::{
+    opensearch::{Client, Method},
+    source::kubectl::Program,
+};
 
 /// Keeps OpenSearch in order for the log lines.
 #[derive(Clone, Debug, Args)]
@@ -39,6 +45,9 @@ pub struct BootstrapArgs {
     /// Put a policy of index state management too; it takes the place of `logq admin retain`.
     #[arg(long, env = "LOGQ_BOOTSTRAP_ISM")]
     pub ism: bool,
+    /// Try for this long to reach OpenSearch, for example 10m: it may only be starting.
+    #[arg(long, value_name = "TIME")]
+    pub wait: Option<Age>,
     /// Say what would be done to templates, pipeline and streams, and do nothing.
     #[arg(long, conflicts_with_all = ["roles", "ism"])]
     pub dry_run: bool,
@@ -112,6 +121,9 @@ impl Admin {
             };
             match &self.command {
                 Command::Bootstrap(arguments) => {
+                    if let Some(Age(patience)) = arguments.wait {
+                        until_ready(client, patience).await?;
+                    }
                     let options = Options {
                         roles: arguments.roles,
                         ism: arguments.ism,
@@ -134,6 +146,32 @@ impl Admin {
         match written.and_then(|()| writeln!(out, "{changes} of {} changed", all.len())) {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
             _ => Ok(()),
+        }
+    }
+}
+
+/// Waits until OpenSearch answers and has a cluster manager, for `patience` at most; only for what may pass by itself.
+///
+/// # Errors
+/// The last one.
+async fn until_ready(client: &Client, patience: Duration) -> crate::opensearch::Result<()> {
+    let start = Instant::now();
+    loop {
+        // Without a manager this is refused after the time that it is given.
+        let health = client
+            .ask(
+                "tell its health",
+                Method::Get,
+                "/_cluster/health",
+                &[("timeout", "1s")],
+                None,
+            )
+            .await;
+        match health {
+            Err(error) if error.is_passing() && start.elapsed() < patience => {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            answer => return answer.map(|_| ()),
         }
     }
 }

@@ -9,7 +9,7 @@ use logq::opensearch::{Error, Unreachable};
 
 use crate::{
     PASSWORD, client,
-    peer::{answer, server},
+    peer::{answer, serve, serve_one, server},
     search,
 };
 
@@ -247,4 +247,45 @@ async fn another_server_is_told_from_opensearch() {
         let asks = told.contains("Does LOGQ_OPENSEARCH_URL name OpenSearch");
         assert_eq!(asks, is_other, "{told}");
     }
+}
+
+/// A server that is just starting, and the requests that came before anything else was asked.
+fn asked_while_it_starts(arguments: &[&str]) -> (Vec<String>, String) {
+    let mut left = 2;
+    let (port, requests) = serve(move |mut stream| {
+        let starting = r#"{"error":{"type":"cluster_manager_not_discovered_exception","reason":"none yet"},"status":503}"#;
+        left -= 1;
+        let (status, body) = if left >= 0 { (503, starting) } else { (400, "{}") };
+        serve_one(&mut stream, &answer(status, body))
+    });
+    let output = Command::new(env!("CARGO_BIN_EXE_logq"))
+        .args(["admin", "bootstrap"])
+        .args(arguments)
+        .env("LOGQ_OPENSEARCH_URL", format!("http://127.0.0.1:{port}"))
+        .env("LOGQ_CONFIG", "")
+        .output()
+        .unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(2),
+        "what it is asked for then is refused"
+    );
+    let first_lines = requests
+        .try_iter()
+        .filter_map(|request| request.lines().next().map(str::to_owned))
+        .collect();
+    (first_lines, String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_bootstrap_waits_for_a_server_that_starts_where_it_shall() {
+    let (asked, told) = asked_while_it_starts(&["--wait", "30s"]);
+    let health = "GET /_cluster/health?timeout=1s HTTP/1.1";
+    assert_eq!(asked.len(), 3, "{asked:?}");
+    assert!(asked.iter().all(|line| line == health), "{asked:?}");
+    assert!(told.contains("400"), "{told}");
+
+    let (asked, told) = asked_while_it_starts(&[]);
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert!(told.contains("503"), "{told}");
 }
