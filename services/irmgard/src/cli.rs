@@ -27,11 +27,19 @@ pub enum Command {
     /// Run the web service, until SIGTERM. It is ready once the schema is that of `irmgard migrate`, for which it waits.
     Serve,
     /// Bring the database's schema up to this program's version. Any number may run at once.
-    Migrate,
+    Migrate(MigrateArguments),
     /// Find objects that belong to no photo, and uploads that never ended. Deletes nothing unless told to.
     Sweep(SweepArguments),
     /// The way to photos that could not be anonymised. Each use is recorded.
     Failed(FailedArguments),
+}
+
+/// Arguments of `irmgard migrate`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct MigrateArguments {
+    /// Try for this long to reach PostgreSQL, for example 5m: it, the database or the role may only be coming.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    pub wait: Duration,
 }
 
 /// Arguments of `irmgard sweep`.

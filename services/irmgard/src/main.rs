@@ -8,7 +8,7 @@ use std::{
 use chassis::settings::{Mistakes, ProcessEnvironment};
 use clap::Parser;
 use irmgard::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, MigrateArguments},
     database::{self, SchemaError},
     failed, failpoint, serve,
     settings::{MigrateSettings, ServeSettings, ToolSettings},
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
 /// A command with its settings.
 enum Work {
     Serve(Box<ServeSettings>),
-    Migrate(MigrateSettings),
+    Migrate(MigrateSettings, MigrateArguments),
     Sweep(Box<ToolSettings>, irmgard::cli::SweepArguments),
     Failed(Box<ToolSettings>, irmgard::cli::FailedArguments),
 }
@@ -81,7 +81,9 @@ fn prepare(command: Command) -> Result<Work, Mistakes> {
     let environment = &ProcessEnvironment;
     Ok(match command {
         Command::Serve => Work::Serve(Box::new(ServeSettings::from_environment(environment)?)),
-        Command::Migrate => Work::Migrate(MigrateSettings::from_environment(environment)?),
+        Command::Migrate(arguments) => {
+            Work::Migrate(MigrateSettings::from_environment(environment)?, arguments)
+        }
         Command::Sweep(arguments) => {
             Work::Sweep(Box::new(ToolSettings::from_environment(environment)?), arguments)
         }
@@ -96,7 +98,7 @@ fn run(work: Work) -> anyhow::Result<()> {
     let done = runtime.block_on(async {
         match work {
             Work::Serve(settings) => serve::serve(*settings).await,
-            Work::Migrate(settings) => migrate(settings).await,
+            Work::Migrate(settings, arguments) => migrate(settings, arguments).await,
             Work::Sweep(settings, arguments) => sweep::run(&settings, &arguments, &mut io::stdout()).await,
             Work::Failed(settings, arguments) => failed::run(&settings, arguments, &mut io::stdout()).await,
         }
@@ -106,8 +108,9 @@ fn run(work: Work) -> anyhow::Result<()> {
     done
 }
 
-async fn migrate(settings: MigrateSettings) -> anyhow::Result<()> {
+async fn migrate(settings: MigrateSettings, arguments: MigrateArguments) -> anyhow::Result<()> {
     let options = settings.database.connect_options();
+    database::until_reachable(&options, arguments.wait).await?;
     let outcome = database::migrate(&options, settings.runtime_role.as_deref()).await?;
     tracing::info!(
         schema.before = outcome.before,

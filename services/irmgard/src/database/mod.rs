@@ -8,6 +8,7 @@
 
 mod connection;
 mod error;
+mod reach;
 mod schema;
 mod suspicion;
 
@@ -23,6 +24,7 @@ use self::suspicion::Suspicion;
 pub use self::{
     connection::RequestConnection,
     error::{is_unavailable, leaves_connection_unusable, outcome_is_unknown},
+    reach::until_reachable,
     schema::{MigrateError, MigrationOutcome, SchemaError, SchemaState, migrate, required_version},
 };
 

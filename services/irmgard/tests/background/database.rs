@@ -49,6 +49,31 @@ async fn several_migrations_may_start_at_once() {
 }
 
 #[tokio::test]
+async fn a_database_that_is_still_to_come_is_waited_for() {
+    let place = Place::unmigrated().await;
+    let options = place.settings.database.connect_options();
+    let name = format!("{}_later", place.settings.database.database);
+    let later = options.clone().database(&name);
+
+    let refusal = database::until_reachable(&later, Duration::ZERO).await;
+    assert!(refusal.is_err_and(|error| error.to_string().contains(&name)));
+
+    let waiting =
+        tokio::spawn(async move { database::until_reachable(&later, Duration::from_secs(60)).await });
+    let create = format!("CREATE DATABASE {name}");
+    sqlx::query(AssertSqlSafe(create))
+        .execute(place.pool())
+        .await
+        .unwrap();
+    waiting.await.unwrap().unwrap();
+    let drop = format!("DROP DATABASE {name} WITH (FORCE)");
+    sqlx::query(AssertSqlSafe(drop))
+        .execute(place.pool())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn a_program_serves_on_its_own_schema_and_on_the_next_one() {
     let place = Place::unmigrated().await;
     assert!(matches!(
