@@ -8,6 +8,7 @@ pub mod photos;
 pub mod picture;
 pub mod pipeline;
 pub mod proxy;
+pub mod release;
 pub mod report;
 pub mod say;
 pub mod settings;

@@ -26,6 +26,8 @@ pub struct Settings {
     pub photos_per_second: f64,
     /// How long a workload may need to become ready, and photos to be anonymised.
     pub patience: Duration,
+    /// Whether the images of the next releases are in the cluster already.
+    pub built: bool,
     /// Which parts of a case are run: all, where none is named.
     pub only: Vec<String>,
 }
@@ -61,6 +63,7 @@ impl Settings {
             force: false,
             photos_per_second: number("E2E_PHOTOS_PER_SECOND", 1.0)?,
             patience: Duration::from_secs_f64(number("E2E_PATIENCE_SECONDS", 600.0)?),
+            built: get("E2E_RELEASE_BUILT").is_some_and(|value| value != "0"),
             only: get("E2E_ONLY")
                 .map(|list| list.split(',').map(|name| name.trim().to_owned()).collect())
                 .unwrap_or_default(),

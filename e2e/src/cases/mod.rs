@@ -2,6 +2,7 @@
 
 mod check;
 mod healing;
+mod release;
 mod scaling;
 mod works;
 
@@ -55,6 +56,11 @@ pub const CASES: &[Case] = &[
         name: "healing",
         title: "Self-healing: pods go, under load",
         run: |stage| Box::pin(healing::run(stage)),
+    },
+    Case {
+        name: "release",
+        title: "Releases: a migration under load, and the way back",
+        run: |stage| Box::pin(release::run(stage)),
     },
 ];
 

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     fs::File,
+    path::PathBuf,
     process::Stdio,
     time::Duration,
 };
@@ -43,8 +44,7 @@ impl Cluster {
     pub async fn deploy(&self, deployment: &Deployment) -> Result<Readiness> {
         self.claim().await?;
         let (_, digest) = self.secrets().await?;
-        let deployment = self.without_what_has_no_image(deployment);
-        let folder = deployment.write(&self.project, &self.images().await?, &digest)?;
+        let folder = self.write(deployment).await?;
         if !self.stands(deployment.name(), &digest).await? {
             say("emptying the cluster of what was there");
             self.empty().await?;
@@ -88,6 +88,23 @@ impl Cluster {
         Ok(readiness)
     }
 
+    /// Applies only those objects of a deployment that have this label `app.kubernetes.io/component`. Does not wait.
+    ///
+    /// # Errors
+    /// When kubectl fails.
+    pub async fn apply_only(&self, deployment: &Deployment, component: &str) -> Result<()> {
+        let folder = self.write(deployment).await?.display().to_string();
+        let label = format!("app.kubernetes.io/component={component}");
+        let arguments = ["apply", "--kustomize", &folder, "--selector", &label];
+        self.kubectl.run(&arguments).await.map(drop)
+    }
+
+    async fn write(&self, deployment: &Deployment) -> Result<PathBuf> {
+        let (_, digest) = self.secrets().await?;
+        let deployment = self.without_what_has_no_image(deployment);
+        deployment.write(&self.project, &self.images().await?, &digest)
+    }
+
     /// All workloads of the installation.
     ///
     /// # Errors
@@ -122,18 +139,26 @@ impl Cluster {
     async fn images(&self) -> Result<Vec<(String, String)>> {
         let mut images = Vec::new();
         for (image, wanted) in &self.settings.images {
-            let output = Command::new(self.project.join("manifests/build-images"))
-                .args(["--name", image])
-                .output()
-                .await?;
-            let known = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-            ensure!(
-                !known.is_empty(),
-                "manifests/images/kustomization.yaml does not name {image}"
-            );
-            images.push((known, wanted.clone()));
+            images.push((self.image(image).await?, wanted.clone()));
         }
         Ok(images)
+    }
+
+    /// What the manifests call an image: `irmgard/irmgard:0.1.0` for `irmgard`.
+    ///
+    /// # Errors
+    /// When they have none of that name.
+    pub async fn image(&self, name: &str) -> Result<String> {
+        let output = Command::new(self.project.join("manifests/build-images"))
+            .args(["--name", name])
+            .output()
+            .await?;
+        let known = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        ensure!(
+            !known.is_empty(),
+            "manifests/images/kustomization.yaml does not name {name}"
+        );
+        Ok(known)
     }
 }
 

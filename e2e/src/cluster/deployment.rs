@@ -17,6 +17,7 @@ pub struct Deployment {
     name: String,
     components: Vec<String>,
     replicas: BTreeMap<String, u32>,
+    images: Vec<(String, String)>,
     patches: Vec<Value>,
 }
 
@@ -29,6 +30,7 @@ impl Deployment {
             name: name.to_owned(),
             components: Vec::new(),
             replicas: BTreeMap::new(),
+            images: Vec::new(),
             patches: Vec::new(),
         }
     }
@@ -50,6 +52,13 @@ impl Deployment {
     #[must_use]
     pub fn replicas(mut self, workload: &str, count: u32) -> Self {
         self.replicas.insert(workload.to_owned(), count);
+        self
+    }
+
+    /// With another image, `name:tag`, in place of one that is called so.
+    #[must_use]
+    pub fn image(mut self, known: &str, wanted: &str) -> Self {
+        self.images.push((known.to_owned(), wanted.to_owned()));
         self
     }
 
@@ -99,6 +108,7 @@ impl Deployment {
             .collect();
         let images: Vec<_> = images
             .iter()
+            .chain(&self.images)
             .map(|(known, wanted)| {
                 let (name, tag) = split(wanted);
                 json!({ "name": split(known).0, "newName": name, "newTag": tag })
@@ -159,6 +169,7 @@ mod tests {
         let deployment = Deployment::new("postgres-three")
             .with("postgres-three")
             .replicas("irmgard", 3)
+            .image("irmgard/irmgard:1", "irmgard/irmgard:2")
             .cpu_limit("anonymizer", "200m");
         let images = [(
             "quay.io/minio/minio:1".to_owned(),
@@ -174,6 +185,10 @@ mod tests {
         assert_eq!(
             made["images"][0],
             json!({ "name": "quay.io/minio/minio", "newName": "localhost:5000/store", "newTag": "latest" })
+        );
+        assert_eq!(
+            made["images"][1],
+            json!({ "name": "irmgard/irmgard", "newName": "irmgard/irmgard", "newTag": "2" })
         );
         assert_eq!(made["patches"][0]["target"]["name"], "^anonymizer$");
         let marks: Value = serde_json::from_str(made["patches"][1]["patch"].as_str().unwrap()).unwrap();

@@ -74,7 +74,7 @@ impl PhotoLines {
 }
 
 /// A field by its dotted name, in a document that may have it as objects in objects.
-fn at<'a>(line: &'a Value, name: &str) -> Option<&'a Value> {
+pub(crate) fn at<'a>(line: &'a Value, name: &str) -> Option<&'a Value> {
     if let Some(value) = line.get(name) {
         return Some(value);
     }

@@ -17,6 +17,7 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+pub(crate) use self::lines::at;
 pub use self::{
     deploy::Readiness,
     deployment::Deployment,

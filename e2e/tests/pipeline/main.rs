@@ -14,6 +14,7 @@ mod load;
 mod messages;
 mod outages;
 mod random;
+mod release;
 mod samples;
 mod shutdown;
 mod suspect;
