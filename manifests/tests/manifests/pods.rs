@@ -218,6 +218,42 @@ fn there_is_time_to_drain() {
 }
 
 /// A data service that is killed while it recovers has to recover again.
+/// Of a web service all old pods stay until a new one is ready, of workers all but one; and a release that does not come is given up.
+#[test]
+fn a_bad_release_stops_by_itself() {
+    check("releases", |workload, build| {
+        let mut wrong = Vec::new();
+        if !matches!(workload.name(), "irmgard" | "anonymizer") || workload.kind() != "Deployment" {
+            return wrong;
+        }
+        let is_web = workload.name() == "irmgard";
+        let rolling = workload.at("/spec/strategy/rollingUpdate");
+        let allowed = u64::from(!is_web);
+        if rolling["maxUnavailable"]
+            .as_u64()
+            .is_none_or(|count| count > allowed)
+        {
+            wrong.push(format!(
+                "a release may take {} pods at once",
+                rolling["maxUnavailable"]
+            ));
+        }
+        if !workload.at("/spec/progressDeadlineSeconds").is_u64() {
+            wrong.push("nothing says when a release has failed".to_owned());
+        }
+        for container in workload.containers() {
+            if container["readinessProbe"].is_null() {
+                wrong.push("nothing says when a new pod is ready".to_owned());
+            }
+            // Requests still come while the cluster learns that the pod ends.
+            if is_web && !variables(container, workload, &build.objects).contains_key("DRAIN_DELAY") {
+                wrong.push("it ends while requests are sent to it".to_owned());
+            }
+        }
+        wrong
+    });
+}
+
 #[test]
 fn probes_kill_no_data_service() {
     check("probes", |workload, _| {
