@@ -15,6 +15,20 @@ struct Demand {
     seen: String,
 }
 
+/// A part of the report, between its head and its end.
+#[derive(Clone, Debug)]
+enum Block {
+    Text(String),
+    Table {
+        header: Vec<String>,
+        rows: Vec<Vec<String>>,
+    },
+}
+
+/// A table that rows can still be added to.
+#[derive(Clone, Copy, Debug)]
+pub struct Table(usize);
+
 /// A case's report while it is being made.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -23,7 +37,7 @@ pub struct Report {
     began: DateTime<Utc>,
     /// What the machine and what runs on it is: name, value.
     machine: Vec<(String, String)>,
-    body: String,
+    body: Vec<Block>,
     demands: Vec<Demand>,
     limits: Vec<String>,
     broken: Option<String>,
@@ -38,7 +52,7 @@ impl Report {
             command: command.to_owned(),
             began: Utc::now(),
             machine: Vec::new(),
-            body: String::new(),
+            body: Vec::new(),
             demands: Vec::new(),
             limits: Vec::new(),
             broken: None,
@@ -53,18 +67,28 @@ impl Report {
 
     /// Begins a section.
     pub fn section(&mut self, title: &str) {
-        self.body.push_str(&format!("\n## {title}\n"));
+        self.body.push(Block::Text(format!("## {title}")));
     }
 
     /// Adds a paragraph.
     pub fn text(&mut self, text: impl Display) {
-        self.body.push_str(&format!("\n{text}\n"));
+        self.body.push(Block::Text(text.to_string()));
     }
 
-    /// Adds a table.
-    pub fn table(&mut self, header: &[&str], rows: &[Vec<String>]) {
-        self.body.push('\n');
-        self.body.push_str(&table(header, rows));
+    /// Adds a table. Rows that come later are added with [`Self::row`], so that a case that breaks off tells what it has measured.
+    pub fn table(&mut self, header: &[&str], rows: &[Vec<String>]) -> Table {
+        self.body.push(Block::Table {
+            header: header.iter().map(ToString::to_string).collect(),
+            rows: rows.to_vec(),
+        });
+        Table(self.body.len() - 1)
+    }
+
+    /// Adds a row to a table.
+    pub fn row(&mut self, table: Table, row: Vec<String>) {
+        if let Some(Block::Table { rows, .. }) = self.body.get_mut(table.0) {
+            rows.push(row);
+        }
     }
 
     /// Notes whether something holds that must hold, and says it.
@@ -114,7 +138,13 @@ impl Report {
             self.began.format("%Y-%m-%d %H:%M"),
             self.command
         ));
-        text.push_str(&self.body);
+        for block in &self.body {
+            let block = match block {
+                Block::Text(text) => format!("{text}\n"),
+                Block::Table { header, rows } => table(header, rows),
+            };
+            text.push_str(&format!("\n{block}"));
+        }
         if !self.demands.is_empty() {
             let rows: Vec<_> = self
                 .demands
@@ -125,7 +155,7 @@ impl Report {
                 })
                 .collect();
             text.push_str("\n## What had to hold\n\n");
-            text.push_str(&table(&["demand", "met", "seen"], &rows));
+            text.push_str(&table(&["demand", "met", "seen"].map(str::to_owned), &rows));
         }
         if !self.limits.is_empty() {
             text.push_str("\n## What this does not show\n\n");
@@ -140,7 +170,7 @@ impl Report {
                 .map(|(name, value)| vec![name.clone(), value.clone()])
                 .collect();
             text.push_str("\n## Where\n\n");
-            text.push_str(&table(&["what", ""], &rows));
+            text.push_str(&table(&["what", ""].map(str::to_owned), &rows));
         }
         text
     }
@@ -160,7 +190,7 @@ impl Report {
 }
 
 /// A Markdown table.
-fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+fn table(header: &[String], rows: &[Vec<String>]) -> String {
     let row = |cells: &[String]| {
         let cells: Vec<_> = cells
             .iter()
@@ -168,8 +198,7 @@ fn table(header: &[&str], rows: &[Vec<String>]) -> String {
             .collect();
         format!("| {} |\n", cells.join(" | "))
     };
-    let header: Vec<_> = header.iter().map(ToString::to_string).collect();
-    let mut text = row(&header);
+    let mut text = row(header);
     text.push_str(&format!("|{}\n", "---|".repeat(header.len())));
     rows.iter().for_each(|cells| text.push_str(&row(cells)));
     text
@@ -208,6 +237,20 @@ mod tests {
         report.broke_off("postgres:\n  not ready");
         assert!(!report.passed());
         assert!(report.markdown().contains("**Broken off**: postgres: not ready"));
+    }
+
+    #[test]
+    fn rows_that_come_later_stand_in_their_table() {
+        let mut report = Report::new("Case", "make e2e");
+        report.section("First");
+        let first = report.table(&["a"], &[vec!["1".to_owned()]]);
+        report.section("Second");
+        report.row(first, vec!["2".to_owned()]);
+        let text = report.markdown();
+        assert!(
+            text.contains("\n## First\n\n| a |\n|---|\n| 1 |\n| 2 |\n\n## Second\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -76,6 +76,17 @@ impl Settings {
         self.only.is_empty() || self.only.iter().any(|wanted| wanted == part)
     }
 
+    /// The command that runs a case with those settings that change what is in its report.
+    #[must_use]
+    pub fn command(&self, case: &str) -> String {
+        let parts = if self.only.is_empty() {
+            String::new()
+        } else {
+            format!("E2E_ONLY={} ", self.only.join(","))
+        };
+        format!("{parts}make e2e CASE={case}")
+    }
+
     /// Whether log lines are brought to OpenSearch.
     #[must_use]
     pub fn with_fluentd(&self) -> bool {
@@ -100,6 +111,10 @@ mod tests {
         assert!(read("E2E_PATIENCE_SECONDS", "0").is_err());
         let settings = read("E2E_ONLY", "postgres, minio").unwrap();
         assert!(settings.wants("minio") && !settings.wants("fluentd"));
+        assert_eq!(
+            settings.command("healing"),
+            "E2E_ONLY=postgres,minio make e2e CASE=healing"
+        );
         assert!(!settings.with_fluentd());
         assert!(read("E2E_IMAGE_FLUENTD", "fluentd:1").unwrap().with_fluentd());
     }

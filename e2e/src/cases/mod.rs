@@ -8,7 +8,11 @@ mod works;
 
 use std::{future::Future, pin::Pin};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
+use tokio::signal::{
+    ctrl_c,
+    unix::{SignalKind, signal},
+};
 
 pub use self::check::{Verdict, check};
 use crate::{
@@ -73,11 +77,18 @@ impl Case {
         say(format_args!("== {}: {}", self.name, self.title));
         let cluster = Cluster::connect(settings.clone()).await?;
         cluster.claim().await?;
-        let report = Report::new(self.title, &format!("make e2e CASE={}", self.name));
+        let report = Report::new(self.title, &settings.command(self.name));
         let mut stage = Stage { cluster, report };
-        if let Err(error) = (self.run)(&mut stage).await {
+        let ended = tokio::select! {
+            ended = (self.run)(&mut stage) => ended,
+            // What was measured until then is written.
+            () = interrupted() => Err(anyhow!("it was interrupted")),
+        };
+        if let Err(error) = ended {
             say(format_args!("FAIL {} broke off: {error:#}", self.name));
-            stage.report.broke_off(format!("{error:#}"));
+            // Where the project lies on this machine says nothing to others.
+            let home = format!("{}/", stage.cluster.project().display());
+            stage.report.broke_off(format!("{error:#}").replace(&home, ""));
         }
         let described = stage.describe().await;
         let folder = stage.cluster.project().join("docs/measured");
@@ -91,6 +102,17 @@ impl Case {
             all - unmet,
         ));
         Ok(stage.report.passed())
+    }
+}
+
+/// Until Ctrl-C or SIGTERM.
+async fn interrupted() {
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = ctrl_c() => {}
+        _ = terminated.recv() => {}
     }
 }
 

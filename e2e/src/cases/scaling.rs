@@ -159,8 +159,8 @@ fn tell(stage: &mut Stage, photos: f64, phases: &[Phase], record: &Record, verdi
     );
     report.cannot_show(
         "How far it scales: all pods share the cores of this one node, with the data services, the cluster's own programs and the \
-         load itself. The worker's limit is set so low that more pods mean more CPU; without it one worker would use all there is, and \
-         a second one would add little here.",
+         load itself. The worker's limit is set so low that four of \
+         them are less than a core; once all cores are at work, a further pod adds nothing.",
     );
     report.cannot_show(
         "Scaling by the load itself (components/autoscaling): it needs a metrics server. `kubectl scale` does what the autoscaler \

@@ -27,7 +27,7 @@ const KINDS: [(&str, &str); 4] = [
     ("job", "batch/v1"),
 ];
 
-/// After how long each workload was ready, since `kubectl apply`.
+/// After how long each workload was ready, since `kubectl apply`; no workloads where it was applied over itself.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     /// By kind and name.
@@ -45,7 +45,8 @@ impl Cluster {
         self.claim().await?;
         let (_, digest) = self.secrets().await?;
         let folder = self.write(deployment).await?;
-        if !self.stands(deployment.name(), &digest).await? {
+        let stood = self.stands(deployment.name(), &digest).await?;
+        if !stood {
             say("emptying the cluster of what was there");
             self.empty().await?;
         }
@@ -68,7 +69,7 @@ impl Cluster {
                 break status;
             }
             // The API may be slow while everything starts: the next look will see it.
-            if let Ok(workloads) = self.workloads().await {
+            if !stood && let Ok(workloads) = self.workloads().await {
                 readiness.note(&workloads, began.elapsed());
             }
             sleep(LOOK).await;
@@ -83,7 +84,9 @@ impl Cluster {
             folder.display(),
             tail.join("\n")
         );
-        readiness.note(&self.workloads().await?, began.elapsed());
+        if !stood {
+            readiness.note(&self.workloads().await?, began.elapsed());
+        }
         say(format_args!("all ready after {}", seconds(readiness.all)));
         Ok(readiness)
     }

@@ -29,9 +29,9 @@ async fn a_load_sees_the_outage_that_there_was_and_loses_no_photo() {
     let web = format!("http://{}", pipeline.irmgards[0].address());
     let pace = Pace {
         photos: 2.0,
-        repeats: 10.0,
-        states: 10.0,
-        images: 10.0,
+        repeats: 5.0,
+        states: 5.0,
+        images: 5.0,
     };
     let load = Load::start(&web, "load", pace, PATIENCE).await.unwrap();
     acknowledged(&load, 3).await;
@@ -40,21 +40,18 @@ async fn a_load_sees_the_outage_that_there_was_and_loses_no_photo() {
     pipeline.irmgards[0].kill().unwrap();
     sleep(AWAY).await;
     pipeline.irmgards[0].start().await.unwrap();
-    let to = load.now();
     let known = load.acknowledged();
     acknowledged(&load, known + 3).await;
     let record = load.stop().await;
 
     for kind in Kind::ALL {
         let summary = Summary::of(kind, &record.attempts);
-        // A request each tenth of a second, on a machine that others use too.
+        // A request each fifth of a second. How much longer it is, is the machine's, which others use too.
         let least = AWAY - Duration::from_millis(500);
-        let most = to - from + Duration::from_secs(3);
         assert!(
-            (least..most).contains(&summary.longest),
-            "{kind:?}: {:?}, and it was away for {:?}",
-            summary.longest,
-            to - from
+            summary.longest >= least,
+            "{kind:?}: {:?}, and it was away for {AWAY:?}",
+            summary.longest
         );
         assert!(summary.failures() > 0, "{kind:?}");
     }

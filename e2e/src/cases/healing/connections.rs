@@ -15,7 +15,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The table's columns.
-pub const HEADER: [&str; 5] = ["what went", "before", "right after", "after", "all gone"];
+pub const HEADER: [&str; 4] = ["what went", "before", "right after", "the last was gone after"];
 
 /// What the server knows of a pod's sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,8 +85,7 @@ pub async fn row(
     Ok(vec![
         what.to_owned(),
         before.told(),
-        after.told(),
-        seconds(looked),
+        format!("{} (after {})", after.told(), seconds(looked)),
         gone.map_or_else(|error| format!("{error:#}"), seconds),
     ])
 }

@@ -71,10 +71,15 @@ pub const PATIENTS: [Patient; 7] = [
 ];
 
 impl Patient {
+    /// Whether a pod is one of its own, and serves.
+    pub fn serves(&self, pod: &Pod) -> bool {
+        pod.component == self.component && pod.ready && !pod.ending
+    }
+
     /// The pod that hurts most: the one that leads, where one does and it can be told.
     pub async fn victim(&self, cluster: &Cluster, places: &Places) -> Result<Pod> {
         let mut pods = cluster.pods(self.label).await?;
-        pods.retain(|pod| pod.component == self.component && pod.ready && !pod.ending);
+        pods.retain(|pod| self.serves(pod));
         ensure!(!pods.is_empty(), "{} has no pod that serves", self.name);
         let leader = match self.name {
             "postgres" => pods.iter().find(|pod| pod.role.as_deref() == Some("primary")),
