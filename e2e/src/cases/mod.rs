@@ -1,9 +1,15 @@
 //! The demonstrations, one a file.
 
 mod check;
+mod database;
+mod growth;
 mod healing;
+mod ledger;
+mod patroni;
+mod pipeline;
 mod release;
 mod scaling;
+mod witness;
 mod works;
 
 use std::{future::Future, pin::Pin};
@@ -60,6 +66,21 @@ pub const CASES: &[Case] = &[
         name: "healing",
         title: "Self-healing: pods go, under load",
         run: |stage| Box::pin(healing::run(stage)),
+    },
+    Case {
+        name: "database",
+        title: "The database is away, with one pod and with three",
+        run: |stage| Box::pin(database::run(stage)),
+    },
+    Case {
+        name: "growth",
+        title: "PostgreSQL and RabbitMQ grow from one pod to three, in place",
+        run: |stage| Box::pin(growth::run(stage)),
+    },
+    Case {
+        name: "pipeline",
+        title: "The pipeline's outage tests with the cluster's servers",
+        run: |stage| Box::pin(pipeline::run(stage)),
     },
     Case {
         name: "release",

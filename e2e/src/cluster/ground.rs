@@ -75,7 +75,10 @@ impl Cluster {
     }
 
     /// The passwords; drawn now where there are none. The second is a digest of them.
-    pub(super) async fn secrets(&self) -> Result<(Secrets, String)> {
+    ///
+    /// # Errors
+    /// When they cannot be drawn or read.
+    pub async fn secrets(&self) -> Result<(Secrets, String)> {
         let file = self.project.join("manifests/secrets/generated/values");
         if !file.is_file() {
             say("there are no secrets yet: drawing them (make secrets)");

@@ -1,0 +1,44 @@
+//! Pods that are killed and whose place stays empty, as those of a node that is lost.
+
+use anyhow::Result;
+
+use crate::cluster::{Cluster, Deletion, Pod};
+
+/// What keeps the object of a pod.
+const KEPT: &str = r#"{"metadata":{"finalizers":["irmgard.dev/e2e"]}}"#;
+const FREE: &str = r#"{"metadata":{"finalizers":null}}"#;
+
+/// Kills pods; their objects stay, so that nobody makes others in their place until they are released.
+pub async fn kill(cluster: &Cluster, pods: &[Pod]) -> Result<()> {
+    for pod in pods {
+        patch(cluster, pod, KEPT).await?;
+    }
+    for pod in pods {
+        cluster.delete(pod, Deletion::Forced).await?;
+    }
+    Ok(())
+}
+
+/// Lets others come in their place.
+pub async fn release(cluster: &Cluster, pods: &[Pod]) -> Result<()> {
+    let mut ended = Ok(());
+    for pod in pods {
+        // Each of them, also where one fails: an object that is kept keeps its namespace.
+        ended = ended.and(patch(cluster, pod, FREE).await);
+    }
+    ended
+}
+
+async fn patch(cluster: &Cluster, pod: &Pod, patch: &str) -> Result<()> {
+    let arguments = [
+        "patch",
+        "pod",
+        &pod.name,
+        "--namespace",
+        &pod.namespace,
+        "--type=merge",
+        "--patch",
+        patch,
+    ];
+    cluster.kubectl().run(&arguments).await.map(drop)
+}

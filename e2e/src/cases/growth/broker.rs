@@ -1,0 +1,315 @@
+//! RabbitMQ: to three and back.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    super::{Stage, check, ledger},
+    CALM, claims, deployment, drop_claims,
+};
+use crate::{
+    cluster::{Cluster, Deployment, NAMESPACE, Places, Seen, until},
+    load::{Load, Pace, seconds},
+};
+
+/// Photos that wait for a worker while the broker grows.
+const WAITING: u32 = 15;
+/// How long queues may need to get their copies by themselves, before they are told to.
+const BY_THEMSELVES: Duration = Duration::from_secs(180);
+
+pub(super) async fn run(stage: &mut Stage, places: &Places) -> Result<()> {
+    let (mut rows, mut queues) = (Vec::new(), Vec::new());
+    let grown = grow(stage, places, &mut rows, &mut queues).await;
+    let back = match grown {
+        Ok(()) => shrink(stage, places, &mut rows, &mut queues).await,
+        Err(error) => Err(error),
+    };
+    let report = &mut stage.report;
+    report.section("RabbitMQ");
+    report.table(&ledger::HEADER, &rows);
+    report.table(
+        &["when", "queue", "messages", "leader", "copies", "of them there"],
+        &queues,
+    );
+    report.text(
+        "To three: `components: [rabbitmq-three]`, and deploy. The pod that was there is made anew, for its farewell (preStop) is another one; \
+         irmgard keeps its jobs in the outbox meanwhile. Queues get their copies by themselves (continuous membership reconciliation), or at \
+         once with `rabbitmq-queues grow NODE all`. Back is not only a number: a node that merely goes stays a member, and one of three that \
+         is left stops (pause_minority). For rabbitmq-2, then rabbitmq-1: `rabbitmq-queues shrink NODE`, `rabbitmqctl stop_app` there, \
+         `rabbitmqctl forget_cluster_node NODE` on rabbitmq-0; then deploy without the component, and delete the claims of the pods that \
+         went: their data is of a cluster that knows them no more.",
+    );
+    back
+}
+
+async fn grow(
+    stage: &mut Stage,
+    places: &Places,
+    rows: &mut Vec<Vec<String>>,
+    told: &mut Vec<Vec<String>>,
+) -> Result<()> {
+    let patience = stage.cluster.settings().patience;
+    let what = "RabbitMQ from one pod to three";
+    stage.step(format_args!("-- {what}"));
+    let load = Load::start(&places.web, "growth", pace(stage), patience).await?;
+    sleep(CALM).await;
+    let before = waiting(stage, places).await?;
+    note(told, "one pod", &queues(&stage.cluster).await?);
+    let (from, began) = (load.now(), Instant::now());
+    let idle = |components: &[&str]| -> Deployment { deployment(components).replicas("anonymizer", 0) };
+    stage.cluster.deploy(&idle(&["rabbitmq-three"])).await?;
+    stage.cluster.ready("statefulset", "rabbitmq", patience).await?;
+    let pods = began.elapsed();
+    note(told, "three pods serve", &queues(&stage.cluster).await?);
+    let by_themselves = copies(stage, 3, BY_THEMSELVES).await;
+    if by_themselves.is_err() {
+        for node in [1, 2] {
+            inside(
+                &stage.cluster,
+                0,
+                &["rabbitmq-queues", "grow", &name(node), "all"],
+            )
+            .await?;
+        }
+        copies(stage, 3, patience).await?;
+    }
+    let ready = began.elapsed();
+    let seen = queues(&stage.cluster).await?;
+    note(told, "with three copies", &seen);
+    stage.report.demand(
+        format_args!("{what}: each queue gets a copy on every node by itself"),
+        by_themselves.is_ok(),
+        match by_themselves {
+            Ok(()) => format!(
+                "{} after the pods were there",
+                seconds(ready.saturating_sub(pods))
+            ),
+            Err(error) => format!("{error:#}; then with rabbitmq-queues grow"),
+        },
+    );
+    let after: u64 = seen
+        .iter()
+        .filter(|queue| queue.name == "images")
+        .map(|queue| queue.messages)
+        .sum();
+    stage.report.demand(
+        format_args!("{what}: the messages that waited are still there"),
+        after >= u64::from(before),
+        format_args!("{before} before, {after} after, and photos came in all the time"),
+    );
+    let volumes = claims(&stage.cluster, "rabbitmq").await?;
+    stage.report.demand(
+        format_args!("{what}: each pod has a volume"),
+        volumes.len() == 3,
+        volumes.join(", "),
+    );
+    stage.cluster.scale("anonymizer", 2).await?;
+    sleep(CALM).await;
+    let record = load.stop().await;
+    check(stage, places, &record, what).await?;
+    rows.push(ledger::row(what, &record, from, ready));
+    Ok(())
+}
+
+async fn shrink(
+    stage: &mut Stage,
+    places: &Places,
+    rows: &mut Vec<Vec<String>>,
+    told: &mut Vec<Vec<String>>,
+) -> Result<()> {
+    let patience = stage.cluster.settings().patience;
+    let what = "RabbitMQ from three pods to one";
+    stage.step(format_args!("-- {what}"));
+    let load = Load::start(&places.web, "growth", pace(stage), patience).await?;
+    sleep(CALM).await;
+    let before = waiting(stage, places).await?;
+    let (from, began) = (load.now(), Instant::now());
+    for node in [2, 1] {
+        inside(&stage.cluster, 0, &["rabbitmq-queues", "shrink", &name(node)]).await?;
+        inside(&stage.cluster, node, &["rabbitmqctl", "stop_app"]).await?;
+        inside(
+            &stage.cluster,
+            0,
+            &["rabbitmqctl", "forget_cluster_node", &name(node)],
+        )
+        .await?;
+    }
+    copies(stage, 1, patience).await?;
+    stage
+        .cluster
+        .deploy(&deployment(&[]).replicas("anonymizer", 0))
+        .await?;
+    until("one pod is left, and serves", patience, async || {
+        let pods = stage.cluster.pods("rabbitmq").await?;
+        Ok(if pods.len() == 1 && pods[0].ready {
+            Seen::Yes(())
+        } else {
+            Seen::NotYet(format!("{} pods", pods.len()))
+        })
+    })
+    .await?;
+    let ready = began.elapsed();
+    let seen = queues(&stage.cluster).await?;
+    note(told, "one pod again", &seen);
+    let after: u64 = seen
+        .iter()
+        .filter(|queue| queue.name == "images")
+        .map(|queue| queue.messages)
+        .sum();
+    stage.report.demand(
+        format_args!("{what}: the messages that waited are still there"),
+        after >= u64::from(before),
+        format_args!("{before} before, {after} after"),
+    );
+    stage.cluster.scale("anonymizer", 2).await?;
+    sleep(CALM).await;
+    let record = load.stop().await;
+    check(stage, places, &record, what).await?;
+    rows.push(ledger::row(what, &record, from, ready));
+    drop_claims(&stage.cluster, "rabbitmq").await
+}
+
+/// Stops the workers until some photos wait: how many.
+async fn waiting(stage: &Stage, places: &Places) -> Result<u32> {
+    let patience = stage.cluster.settings().patience;
+    stage.step(format_args!("no worker until {WAITING} photos wait"));
+    stage.cluster.scale("anonymizer", 0).await?;
+    until("no worker is there, and photos wait", patience, async || {
+        let workers = stage.cluster.pods("anonymizer").await?;
+        let waiting = places.queues().await?.get("images").copied().unwrap_or_default();
+        Ok(if workers.is_empty() && waiting >= WAITING {
+            Seen::Yes(waiting)
+        } else {
+            Seen::NotYet(format!("{} workers, {waiting} wait", workers.len()))
+        })
+    })
+    .await
+}
+
+/// Waits until every queue has so many copies, and all of them are there.
+async fn copies(stage: &Stage, count: usize, patience: Duration) -> Result<()> {
+    until(&format!("every queue has {count} copies"), patience, async || {
+        let queues = queues(&stage.cluster).await?;
+        ensure!(!queues.is_empty(), "there are no queues");
+        let fewer: Vec<_> = queues
+            .iter()
+            .filter(|queue| queue.members != count || queue.online != count)
+            .map(|queue| format!("{} has {}, {} there", queue.name, queue.members, queue.online))
+            .collect();
+        Ok(if fewer.is_empty() {
+            Seen::Yes(())
+        } else {
+            Seen::NotYet(fewer.join(", "))
+        })
+    })
+    .await
+}
+
+/// A queue, as the broker tells of it.
+#[derive(Debug, PartialEq, Eq)]
+struct Queue {
+    name: String,
+    messages: u64,
+    leader: String,
+    members: usize,
+    online: usize,
+}
+
+async fn queues(cluster: &Cluster) -> Result<Vec<Queue>> {
+    let words = [
+        "rabbitmqctl",
+        "--quiet",
+        "list_queues",
+        "--formatter",
+        "json",
+        "name",
+        "messages",
+        "leader",
+        "members",
+        "online",
+    ];
+    parse(&inside(cluster, 0, &words).await?)
+}
+
+fn parse(text: &str) -> Result<Vec<Queue>> {
+    let list: Vec<Value> = serde_json::from_str(text).context("rabbitmqctl list_queues printed no JSON")?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let count = |value: &Value| value.as_array().map_or(0, Vec::len);
+    let mut queues: Vec<_> = list
+        .iter()
+        .map(|queue| Queue {
+            name: text(&queue["name"]),
+            messages: queue["messages"].as_u64().unwrap_or_default(),
+            leader: text(&queue["leader"]),
+            members: count(&queue["members"]),
+            online: count(&queue["online"]),
+        })
+        .collect();
+    queues.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(queues)
+}
+
+fn note(rows: &mut Vec<Vec<String>>, when: &str, queues: &[Queue]) {
+    rows.extend(queues.iter().map(|queue| {
+        let leader = queue.leader.trim_start_matches("rabbit@");
+        vec![
+            when.to_owned(),
+            queue.name.clone(),
+            queue.messages.to_string(),
+            leader.split('.').next().unwrap_or_default().to_owned(),
+            queue.members.to_string(),
+            queue.online.to_string(),
+        ]
+    }));
+}
+
+/// What a program prints in a pod of the broker.
+async fn inside(cluster: &Cluster, pod: usize, words: &[&str]) -> Result<String> {
+    let pod = format!("rabbitmq-{pod}");
+    let mut arguments = vec![
+        "exec",
+        "--namespace",
+        NAMESPACE,
+        &pod,
+        "--container",
+        "rabbitmq",
+        "--",
+    ];
+    arguments.extend(words);
+    cluster.kubectl().run(&arguments).await
+}
+
+/// The node of a pod.
+fn name(pod: usize) -> String {
+    format!("rabbit@rabbitmq-{pod}.rabbitmq-nodes.{NAMESPACE}")
+}
+
+fn pace(stage: &Stage) -> Pace {
+    Pace::watching(stage.cluster.settings().photos_per_second)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queues_are_read_with_their_copies() {
+        let text = r#"[
+            {"name":"images.dead","messages":0,"leader":"rabbit@rabbitmq-0.x","members":["a"],"online":["a"]}
+            ,{"name":"images","messages":7,"leader":"rabbit@rabbitmq-1.rabbitmq-nodes.irmgard","members":["a","b","c"],"online":["a","b"]}
+        ]"#;
+        let queues = parse(text).unwrap();
+        assert_eq!(
+            (queues[0].members, queues[0].online, queues[0].messages),
+            (3, 2, 7)
+        );
+        let mut rows = Vec::new();
+        note(&mut rows, "now", &queues[..1]);
+        assert_eq!(rows, [["now", "images", "7", "rabbitmq-1", "3", "2"]]);
+        assert!(parse("no").is_err());
+    }
+}
