@@ -292,7 +292,6 @@ fn pace(stage: &Stage) -> Pace {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
 mod tests {
     use super::*;
 
