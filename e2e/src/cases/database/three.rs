@@ -268,8 +268,9 @@ fn tell(stage: &mut Stage, figures: &Figures) {
     let report = &mut stage.report;
     report.section("Three pods");
     report.text(
-        "Patroni, `synchronous_mode_strict`: a commit is answered when a standby has it. *Lost*: killed, and for 60 s no other pod is made \
-         in its place, longer than the primary's lease of 30 s. *Killed*: another pod comes at once, with the same name and volume.",
+        "Patroni, `synchronous_mode_strict`: a commit is answered when a standby has it. *Lost*: its processes \
+         stop, it is killed without a farewell, and for 60 s no other pod is made in its place, longer than the primary's lease of 30 s. \
+         *Killed*: `--grace-period=0 --force`, which leaves it 2 s; another pod comes at once, with the same name and volume.",
     );
     report.table(&ledger::HEADER, &figures.outages);
     report.section("Who is primary");
