@@ -17,7 +17,7 @@ use crate::{
 /// How long the load runs before and after.
 const CALM: Duration = Duration::from_secs(8);
 /// How long pods stay away whose place stays empty: longer than Patroni's lease (ttl, 30 s).
-const AWAY: Duration = Duration::from_secs(60);
+const AWAY: Duration = Duration::from_secs(50);
 /// A commit that was on its way when the last standby went, and the look of Patroni that goes with it.
 const ON_ITS_WAY: Duration = Duration::from_secs(5);
 /// How much longer than the lease another primary may need.
@@ -30,9 +30,7 @@ const SWITCHOVER: Duration = Duration::from_secs(20);
 enum Blow {
     /// Another is asked to be primary.
     Switchover,
-    /// The primary is deleted in order.
-    Deleted,
-    /// It is killed, and another pod is made in its place at once.
+    /// The primary is killed, and another pod is made in its place at once.
     Killed,
     /// It is killed, and its place stays empty.
     Lost,
@@ -42,9 +40,8 @@ enum Blow {
     Both,
 }
 
-const BLOWS: [Blow; 6] = [
+const BLOWS: [Blow; 5] = [
     Blow::Switchover,
-    Blow::Deleted,
     Blow::Killed,
     Blow::Lost,
     Blow::Standby,
@@ -55,11 +52,10 @@ impl Blow {
     const fn name(self) -> &'static str {
         match self {
             Self::Switchover => "planned switchover",
-            Self::Deleted => "primary deleted",
             Self::Killed => "primary killed",
-            Self::Lost => "primary lost for 60 s",
-            Self::Standby => "synchronous standby lost for 60 s",
-            Self::Both => "both standbys lost for 60 s",
+            Self::Lost => "primary lost for 50 s",
+            Self::Standby => "synchronous standby lost for 50 s",
+            Self::Both => "both standbys lost for 50 s",
         }
     }
 
@@ -68,7 +64,7 @@ impl Blow {
         let named = |name: &str| pods.iter().filter(|pod| pod.name == name).cloned().collect();
         match self {
             Self::Switchover => Vec::new(),
-            Self::Deleted | Self::Killed | Self::Lost => named(primary),
+            Self::Killed | Self::Lost => named(primary),
             Self::Standby => lease.standbys.first().map_or(Vec::new(), |name| named(name)),
             Self::Both => pods.iter().filter(|pod| pod.name != primary).cloned().collect(),
         }
@@ -81,7 +77,7 @@ impl Blow {
 
     /// Whether there must be another primary.
     const fn moves(self) -> bool {
-        matches!(self, Self::Switchover | Self::Deleted | Self::Lost)
+        matches!(self, Self::Switchover | Self::Lost)
     }
 }
 
@@ -93,7 +89,8 @@ struct Figures {
 }
 
 pub(super) async fn run(stage: &mut Stage) -> Result<()> {
-    let deployment = Deployment::new("postgres-three").with("postgres-three");
+    // From one pod, in place, where that is what is there.
+    let deployment = Deployment::new("database").with("postgres-three");
     stage.cluster.deploy(&deployment).await?;
     let places = stage.cluster.places().await?;
     let mut figures = Figures::default();
@@ -130,7 +127,11 @@ async fn trial(stage: &mut Stage, places: &Places, blow: Blow, figures: &mut Fig
         lease.standbys.join(", ")
     ));
     let (gone, began) = (load.now(), Instant::now());
-    strike(stage, blow, &primary, &victims).await?;
+    if let Err(error) = strike(stage, blow, &primary, &victims).await {
+        // An object that is kept would keep the namespace.
+        held::release(&stage.cluster, &victims).await?;
+        return Err(error);
+    }
     let moved = if blow.moves() {
         other_primary(stage, &primary, began).await
     } else {
@@ -169,25 +170,21 @@ async fn trial(stage: &mut Stage, places: &Places, blow: Blow, figures: &mut Fig
 }
 
 async fn strike(stage: &Stage, blow: Blow, primary: &str, victims: &[Pod]) -> Result<()> {
-    let how = match blow {
+    match blow {
         Blow::Switchover => {
             let words = ["switchover", "--force"];
-            let said = patroni::patronictl(&stage.cluster, primary, &words).await?;
-            stage.step(
-                said.lines()
-                    .filter(|line| line.contains("witched"))
-                    .collect::<String>(),
-            );
-            return Ok(());
+            patroni::patronictl(&stage.cluster, primary, &words)
+                .await
+                .map(drop)
         }
-        Blow::Deleted => Deletion::Plain,
-        Blow::Killed => Deletion::Forced,
-        Blow::Lost | Blow::Standby | Blow::Both => return held::kill(&stage.cluster, victims).await,
-    };
-    for victim in victims {
-        stage.cluster.delete(victim, how).await?;
+        Blow::Killed => {
+            for victim in victims {
+                stage.cluster.delete(victim, Deletion::Forced).await?;
+            }
+            Ok(())
+        }
+        Blow::Lost | Blow::Standby | Blow::Both => held::kill(&stage.cluster, victims).await,
     }
-    Ok(())
 }
 
 /// Until another pod is primary: when.
@@ -216,7 +213,7 @@ fn demand(
     let what = blow.name();
     let away = ledger::nothing_new(record, gone);
     let limit = match blow {
-        Blow::Switchover | Blow::Deleted => SWITCHOVER,
+        Blow::Switchover => SWITCHOVER,
         Blow::Killed | Blow::Lost => FAILOVER,
         // No longer than it takes to make the other standby the one that commits wait for.
         Blow::Standby => FAILOVER,
@@ -252,12 +249,11 @@ fn demand(
 /// How a pod came back, in Patroni's words.
 async fn returned(stage: &Stage, pod: &str) -> Result<String> {
     let words = [
-        "rewind",
+        "running pg_rewind from postgres",
+        "pg_rewind exit code",
         "promoted self",
-        "basebackup",
-        "bootstrap",
-        "demot",
-        "Local timeline",
+        "replica has been created",
+        "starting as",
     ];
     let mut said = patroni::said(&stage.cluster, pod, &words).await?;
     said.truncate(4);
@@ -269,7 +265,7 @@ fn tell(stage: &mut Stage, figures: &Figures) {
     report.section("Three pods");
     report.text(
         "Patroni, `synchronous_mode_strict`: a commit is answered when a standby has it. *Lost*: its processes \
-         stop, it is killed without a farewell, and for 60 s no other pod is made in its place, longer than the primary's lease of 30 s. \
+         stop, it is killed without a farewell, and for 50 s no other pod is made in its place, longer than the primary's lease of 30 s. \
          *Killed*: `--grace-period=0 --force`, which leaves it 2 s; another pod comes at once, with the same name and volume.",
     );
     report.table(&ledger::HEADER, &figures.outages);
