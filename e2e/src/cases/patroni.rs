@@ -211,7 +211,9 @@ fn messages(text: &str, words: &[&str]) -> Vec<String> {
         };
         // PostgreSQL's own lines have a timestamp, Patroni's a time and a module.
         let message = line["message"].as_str().unwrap_or_default();
-        let wanted = !line["module"].is_null() && words.iter().any(|word| message.contains(word));
+        // A whole page.
+        let page = message.starts_with("pg_controldata");
+        let wanted = !page && !line["module"].is_null() && words.iter().any(|word| message.contains(word));
         if wanted && !found.iter().any(|known| known == message) {
             found.push(message.to_owned());
         }
@@ -268,6 +270,7 @@ mod tests {
         let text = "{\"timestamp\":\"x\",\"message\":\"pg_rewind\"}\nno JSON\n\
                     {\"time\":\"x\",\"module\":\"rewind\",\"message\":\"running pg_rewind from postgres-1\"}\n\
                     {\"time\":\"y\",\"module\":\"rewind\",\"message\":\"running pg_rewind from postgres-1\"}\n\
+                    {\"time\":\"y\",\"module\":\"x\",\"message\":\"pg_controldata:\\n rewind\"}\n\
                     {\"time\":\"y\",\"module\":\"ha\",\"message\":\"Lock owner: postgres-1\"}\n";
         assert_eq!(messages(text, &["rewind"]), ["running pg_rewind from postgres-1"]);
     }

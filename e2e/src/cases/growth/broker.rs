@@ -19,6 +19,8 @@ use crate::{
 const WAITING: u32 = 15;
 /// How long queues may need to get their copies by themselves, before they are told to.
 const BY_THEMSELVES: Duration = Duration::from_secs(180);
+/// How long a broker that has started may need to know how many messages it has.
+const COUNTED: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(stage: &mut Stage, places: &Places) -> Result<()> {
     let (mut rows, mut queues) = (Vec::new(), Vec::new());
@@ -63,7 +65,6 @@ async fn grow(
     stage.cluster.deploy(&idle(&["rabbitmq-three"])).await?;
     stage.cluster.ready("statefulset", "rabbitmq", patience).await?;
     let pods = began.elapsed();
-    note(told, "three pods serve", &queues(&stage.cluster).await?);
     let by_themselves = copies(stage, 3, BY_THEMSELVES).await;
     if by_themselves.is_err() {
         for node in [1, 2] {
@@ -77,8 +78,7 @@ async fn grow(
         copies(stage, 3, patience).await?;
     }
     let ready = began.elapsed();
-    let seen = queues(&stage.cluster).await?;
-    note(told, "with three copies", &seen);
+    note(told, "with three copies", &queues(&stage.cluster).await?);
     stage.report.demand(
         format_args!("{what}: each queue gets a copy on every node by itself"),
         by_themselves.is_ok(),
@@ -90,16 +90,7 @@ async fn grow(
             Err(error) => format!("{error:#}; then with rabbitmq-queues grow"),
         },
     );
-    let after: u64 = seen
-        .iter()
-        .filter(|queue| queue.name == "images")
-        .map(|queue| queue.messages)
-        .sum();
-    stage.report.demand(
-        format_args!("{what}: the messages that waited are still there"),
-        after >= u64::from(before),
-        format_args!("{before} before, {after} after, and photos came in all the time"),
-    );
+    still_there(stage, what, before).await;
     let volumes = claims(&stage.cluster, "rabbitmq").await?;
     stage.report.demand(
         format_args!("{what}: each pod has a volume"),
@@ -152,24 +143,37 @@ async fn shrink(
     })
     .await?;
     let ready = began.elapsed();
-    let seen = queues(&stage.cluster).await?;
-    note(told, "one pod again", &seen);
-    let after: u64 = seen
-        .iter()
-        .filter(|queue| queue.name == "images")
-        .map(|queue| queue.messages)
-        .sum();
-    stage.report.demand(
-        format_args!("{what}: the messages that waited are still there"),
-        after >= u64::from(before),
-        format_args!("{before} before, {after} after"),
-    );
+    still_there(stage, what, before).await;
+    note(told, "one pod again", &queues(&stage.cluster).await?);
     stage.cluster.scale("anonymizer", 2).await?;
     sleep(CALM).await;
     let record = load.stop().await;
     check(stage, places, &record, what).await?;
     rows.push(ledger::row(what, &record, from, ready));
     drop_claims(&stage.cluster, "rabbitmq").await
+}
+
+/// Demands that the messages that waited are there. A broker that has just started counts them some seconds later.
+async fn still_there(stage: &mut Stage, what: &str, before: u32) {
+    let there = until("the messages are there", COUNTED, async || {
+        let queues = queues(&stage.cluster).await?;
+        let now = queues.iter().find(|queue| queue.name == "images");
+        let now = now.map_or(0, |queue| queue.messages);
+        Ok(if now >= u64::from(before) {
+            Seen::Yes(now)
+        } else {
+            Seen::NotYet(format!("{now} wait"))
+        })
+    })
+    .await;
+    stage.report.demand(
+        format_args!("{what}: the messages that waited are still there"),
+        there.is_ok(),
+        match there {
+            Ok(now) => format!("{before} before, {now} after, and photos came in all the time"),
+            Err(error) => format!("{before} before; {error:#}"),
+        },
+    );
 }
 
 /// Stops the workers until some photos wait: how many.
