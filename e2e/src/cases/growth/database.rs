@@ -36,7 +36,7 @@ pub(super) async fn run(stage: &mut Stage, places: &Places) -> Result<()> {
     report.table(&ledger::HEADER, &rows);
     report.text(
         "To three: `components: [postgres-three]`, and deploy. The Job postgres-settings tells the running cluster that commits wait for a \
-         standby from now on; until the first one streams they wait (strict). Back, in this order: `patronictl edit-config -s \
+         standby from then on, once one streams. Back, in this order: `patronictl edit-config -s \
          synchronous_mode_strict=false -s synchronous_mode=false`; `patronictl switchover --candidate postgres-0`, because the pod that stays \
          must be primary before the others go; deploy without the component; delete the claims of the pods that went.",
     );
