@@ -22,7 +22,7 @@ use tokio::signal::{
 
 pub use self::check::{Verdict, check};
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, Places, Seen, until},
     load::{Summary, seconds},
     report::Report,
     say::say,
@@ -141,6 +141,34 @@ impl Stage {
     /// Says what is done now.
     pub fn step(&self, what: impl std::fmt::Display) {
         say(what);
+    }
+
+    /// Demands that a part came to its end: that one breaks off is no reason not to look at the others.
+    fn part(&mut self, name: &str, ended: Result<()>) {
+        if let Err(error) = ended {
+            self.report.demand(
+                format_args!("{name}: it comes to its end"),
+                false,
+                format_args!("{error:#}"),
+            );
+        }
+    }
+
+    /// Stops the workers until so many photos wait for them: how many.
+    async fn backlog(&self, places: &Places, least: u32) -> Result<u32> {
+        let patience = self.cluster.settings().patience;
+        self.step(format_args!("no worker until {least} photos wait"));
+        self.cluster.scale("deployment/anonymizer", 0).await?;
+        until("no worker is there, and photos wait", patience, async || {
+            let workers = self.cluster.pods("anonymizer").await?;
+            let waiting = places.queues().await?.get("images").copied().unwrap_or_default();
+            Ok(if workers.is_empty() && waiting >= least {
+                Seen::Yes(waiting)
+            } else {
+                Seen::NotYet(format!("{} workers, {waiting} wait", workers.len()))
+            })
+        })
+        .await
     }
 
     /// Where it ran, into the report.

@@ -81,17 +81,27 @@ pub async fn primary(cluster: &Cluster) -> Result<Pod> {
 /// # Errors
 /// When it fails; with what it said.
 pub async fn inside(cluster: &Cluster, pod: &str, words: &[&str]) -> Result<String> {
-    let mut arguments = vec![
-        "exec",
-        "--namespace",
-        NAMESPACE,
-        pod,
-        "--container",
-        "postgres",
-        "--",
+    cluster.inside(pod, "postgres", words, None).await
+}
+
+/// Runs statements in a pod, as the superuser; ends with the first that fails.
+///
+/// # Errors
+/// What the server said.
+pub async fn script(cluster: &Cluster, pod: &str, database: &str, statements: &str) -> Result<()> {
+    let database = format!("--dbname={database}");
+    let words = [
+        "psql",
+        "--no-psqlrc",
+        "--host=/run/postgresql",
+        "--username=postgres",
+        "--quiet",
+        "--set=ON_ERROR_STOP=1",
+        &database,
+        "--file=-",
     ];
-    arguments.extend(words);
-    cluster.kubectl().run(&arguments).await
+    let said = cluster.inside(pod, "postgres", &words, Some(statements)).await;
+    said.map(drop)
 }
 
 /// Rows of a query in a pod, asked there as the superuser.

@@ -26,7 +26,7 @@ pub(super) async fn run(stage: &mut Stage) -> Result<()> {
     let deployment = Deployment::new("one");
     stage.cluster.deploy(&deployment).await?;
     for program in ["irmgard", "anonymizer"] {
-        stage.cluster.scale(program, 0).await?;
+        stage.cluster.scale(&format!("deployment/{program}"), 0).await?;
     }
     let versions = let_in(stage).await?;
     let variables = variables(&stage.cluster).await?;
@@ -84,25 +84,7 @@ async fn let_in(stage: &Stage) -> Result<String> {
          select 'create role {ROLE}' where not exists (select from pg_roles where rolname = '{ROLE}') \\gexec\n\
          alter role {ROLE} login createdb password '{password}';\n"
     );
-    let arguments = [
-        "exec",
-        "--stdin",
-        "--namespace",
-        NAMESPACE,
-        &primary,
-        "--container",
-        "postgres",
-        "--",
-        "psql",
-        "--no-psqlrc",
-        "--host=/run/postgresql",
-        "--username=postgres",
-        "--quiet",
-        "--set=ON_ERROR_STOP=1",
-        "--dbname=postgres",
-        "--file=-",
-    ];
-    cluster.kubectl().feed(&arguments, Some(&statement)).await?;
+    patroni::script(cluster, &primary, "postgres", &statement).await?;
     let rule = format!("1i host all {ROLE} all scram-sha-256");
     let file = "/var/lib/postgresql/data/pgdata/pg_hba.conf";
     patroni::inside(cluster, &primary, &["sed", "-i", &rule, file]).await?;
@@ -117,19 +99,8 @@ async fn let_in(stage: &Stage) -> Result<String> {
         .and_then(|row| row.get(1))
         .cloned()
         .unwrap_or_default();
-    let arguments = [
-        "exec",
-        "--namespace",
-        NAMESPACE,
-        "rabbitmq-0",
-        "--container",
-        "rabbitmq",
-        "--",
-        "rabbitmqctl",
-        "--quiet",
-        "version",
-    ];
-    let rabbitmq = cluster.kubectl().run(&arguments).await?;
+    let words = ["rabbitmqctl", "--quiet", "version"];
+    let rabbitmq = cluster.inside("rabbitmq-0", "rabbitmq", &words, None).await?;
     Ok(format!("PostgreSQL {postgres}, RabbitMQ {}", rabbitmq.trim()))
 }
 

@@ -70,7 +70,10 @@ async fn look(stage: &Stage, load: &Load, name: &str) -> Phase {
 async fn scale(stage: &Stage, deployment: &str, count: u32) -> Result<()> {
     stage.step(format_args!("scaling {deployment} to {count}"));
     let patience = stage.cluster.settings().patience;
-    stage.cluster.scale(deployment, count).await?;
+    stage
+        .cluster
+        .scale(&format!("deployment/{deployment}"), count)
+        .await?;
     stage.cluster.ready("deployment", deployment, patience).await?;
     let component = if deployment == "irmgard" { "web" } else { "worker" };
     until(&format!("{deployment} has {count} pods"), patience, async || {

@@ -191,21 +191,34 @@ impl Cluster {
         .await
     }
 
-    /// Changes how many pods a Deployment has. Does not wait.
+    /// Changes how many pods a workload has, as `deployment/irmgard`. Does not wait.
     ///
     /// # Errors
     /// When kubectl fails.
-    pub async fn scale(&self, deployment: &str, count: u32) -> Result<()> {
+    pub async fn scale(&self, workload: &str, count: u32) -> Result<()> {
         let count = format!("--replicas={count}");
-        let arguments = [
-            "scale",
-            "--namespace",
-            NAMESPACE,
-            "deployment",
-            deployment,
-            &count,
-        ];
+        let arguments = ["scale", "--namespace", NAMESPACE, workload, &count];
         self.kubectl.run(&arguments).await.map(drop)
+    }
+
+    /// What a program prints that is run in a pod's container, with something on its standard input where that is given.
+    ///
+    /// # Errors
+    /// When it fails; with what it said.
+    pub async fn inside(
+        &self,
+        pod: &str,
+        container: &str,
+        words: &[&str],
+        input: Option<&str>,
+    ) -> Result<String> {
+        let mut arguments = vec!["exec", "--namespace", NAMESPACE, pod, "--container", container];
+        if input.is_some() {
+            arguments.push("--stdin");
+        }
+        arguments.push("--");
+        arguments.extend(words);
+        self.kubectl.feed(&arguments, input).await
     }
 
     /// Deletes a pod. Does not wait.

@@ -7,17 +7,17 @@ mod three;
 use anyhow::Result;
 
 use super::Stage;
-use crate::cluster::{NAMESPACE, Seen, until};
+use crate::cluster::{Seen, until};
 
-/// Both numbers of pods; that one breaks off is no reason not to look at the other.
+/// Both numbers of pods.
 pub(super) async fn run(stage: &mut Stage) -> Result<()> {
     if stage.cluster.settings().wants("one") {
         let ended = one::run(stage).await;
-        note(stage, "one pod", ended);
+        stage.part("one pod", ended);
     }
     if stage.cluster.settings().wants("three") {
         let ended = three::run(stage).await;
-        note(stage, "three pods", ended);
+        stage.part("three pods", ended);
     }
     stage.report.cannot_show(
         "The loss of a node or a zone: all pods are on one node, whose kernel closes the connections of a pod that was killed. What comes \
@@ -26,31 +26,13 @@ pub(super) async fn run(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
-fn note(stage: &mut Stage, part: &str, ended: Result<()>) {
-    if let Err(error) = ended {
-        stage.report.demand(
-            format_args!("{part}: it comes to its end"),
-            false,
-            format_args!("{error:#}"),
-        );
-    }
-}
-
 /// Changes how many pods of the database there are, and waits until those that must go are gone.
-async fn scale(stage: &Stage, count: usize) -> Result<()> {
-    let replicas = format!("--replicas={count}");
-    let arguments = [
-        "scale",
-        "--namespace",
-        NAMESPACE,
-        "statefulset/postgres",
-        &replicas,
-    ];
-    stage.cluster.kubectl().run(&arguments).await?;
+async fn scale(stage: &Stage, count: u32) -> Result<()> {
+    stage.cluster.scale("statefulset/postgres", count).await?;
     let patience = stage.cluster.settings().patience;
     until("pods of the database are gone", patience, async || {
         let pods = super::patroni::pods(&stage.cluster).await?;
-        Ok(if pods.len() <= count {
+        Ok(if pods.len() <= count as usize {
             Seen::Yes(())
         } else {
             Seen::NotYet(format!("{} pods", pods.len()))

@@ -67,7 +67,7 @@ async fn trial(
     let load = Load::start(&places.web, "database", pace, patience).await?;
     sleep(CALM).await;
     if how.is_none() {
-        backlog(stage, places).await?;
+        stage.backlog(places, BACKLOG).await?;
     }
     let shot = Shot::new(&photos::small()?, 1_000_000);
     let (gone, began) = (load.now(), Instant::now());
@@ -143,28 +143,12 @@ async fn trial(
     Ok(())
 }
 
-/// Stops the workers until some photos wait for them.
-async fn backlog(stage: &Stage, places: &Places) -> Result<()> {
-    let patience = stage.cluster.settings().patience;
-    stage.step(format_args!("no worker until {BACKLOG} photos wait"));
-    stage.cluster.scale("anonymizer", 0).await?;
-    until("photos wait for a worker", patience, async || {
-        let waiting = places.queues().await?.get("images").copied().unwrap_or_default();
-        Ok(if waiting >= BACKLOG {
-            Seen::Yes(())
-        } else {
-            Seen::NotYet(format!("{waiting} wait"))
-        })
-    })
-    .await
-}
-
 /// While there is no database: a worker is started, and works on what waits. Whether the web service's pods stayed in service.
 async fn away(stage: &mut Stage, places: &Places, figures: &mut Figures) -> Result<bool> {
     let began = Instant::now();
     let output = &places.store.settings().output_bucket;
     let before = places.keys(output, "").await?.len();
-    stage.cluster.scale("anonymizer", 1).await?;
+    stage.cluster.scale("deployment/anonymizer", 1).await?;
     let mut serving = true;
     let mut done = before;
     let mut looks = 0;

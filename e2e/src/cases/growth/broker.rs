@@ -58,7 +58,7 @@ async fn grow(
     stage.step(format_args!("-- {what}"));
     let load = Load::start(&places.web, "growth", pace(stage), patience).await?;
     sleep(CALM).await;
-    let before = waiting(stage, places).await?;
+    let before = stage.backlog(places, WAITING).await?;
     note(told, "one pod", &queues(&stage.cluster).await?);
     let (from, began) = (load.now(), Instant::now());
     let idle = |components: &[&str]| -> Deployment { deployment(components).replicas("anonymizer", 0) };
@@ -97,7 +97,7 @@ async fn grow(
         volumes.len() == 3,
         volumes.join(", "),
     );
-    stage.cluster.scale("anonymizer", 2).await?;
+    stage.cluster.scale("deployment/anonymizer", 2).await?;
     sleep(CALM).await;
     let record = load.stop().await;
     check(stage, places, &record, what).await?;
@@ -116,7 +116,7 @@ async fn shrink(
     stage.step(format_args!("-- {what}"));
     let load = Load::start(&places.web, "growth", pace(stage), patience).await?;
     sleep(CALM).await;
-    let before = waiting(stage, places).await?;
+    let before = stage.backlog(places, WAITING).await?;
     let (from, began) = (load.now(), Instant::now());
     for node in [2, 1] {
         inside(&stage.cluster, 0, &["rabbitmq-queues", "shrink", &name(node)]).await?;
@@ -145,7 +145,7 @@ async fn shrink(
     let ready = began.elapsed();
     still_there(stage, what, before).await;
     note(told, "one pod again", &queues(&stage.cluster).await?);
-    stage.cluster.scale("anonymizer", 2).await?;
+    stage.cluster.scale("deployment/anonymizer", 2).await?;
     sleep(CALM).await;
     let record = load.stop().await;
     check(stage, places, &record, what).await?;
@@ -174,23 +174,6 @@ async fn still_there(stage: &mut Stage, what: &str, before: u32) {
             Err(error) => format!("{before} before; {error:#}"),
         },
     );
-}
-
-/// Stops the workers until some photos wait: how many.
-async fn waiting(stage: &Stage, places: &Places) -> Result<u32> {
-    let patience = stage.cluster.settings().patience;
-    stage.step(format_args!("no worker until {WAITING} photos wait"));
-    stage.cluster.scale("anonymizer", 0).await?;
-    until("no worker is there, and photos wait", patience, async || {
-        let workers = stage.cluster.pods("anonymizer").await?;
-        let waiting = places.queues().await?.get("images").copied().unwrap_or_default();
-        Ok(if workers.is_empty() && waiting >= WAITING {
-            Seen::Yes(waiting)
-        } else {
-            Seen::NotYet(format!("{} workers, {waiting} wait", workers.len()))
-        })
-    })
-    .await
 }
 
 /// Waits until every queue has so many copies, and all of them are there.
@@ -272,18 +255,9 @@ fn note(rows: &mut Vec<Vec<String>>, when: &str, queues: &[Queue]) {
 
 /// What a program prints in a pod of the broker.
 async fn inside(cluster: &Cluster, pod: usize, words: &[&str]) -> Result<String> {
-    let pod = format!("rabbitmq-{pod}");
-    let mut arguments = vec![
-        "exec",
-        "--namespace",
-        NAMESPACE,
-        &pod,
-        "--container",
-        "rabbitmq",
-        "--",
-    ];
-    arguments.extend(words);
-    cluster.kubectl().run(&arguments).await
+    cluster
+        .inside(&format!("rabbitmq-{pod}"), "rabbitmq", words, None)
+        .await
 }
 
 /// The node of a pod.

@@ -29,27 +29,17 @@ pub(super) async fn run(stage: &mut Stage) -> Result<()> {
     let places = stage.cluster.places().await?;
     if stage.cluster.settings().wants("postgres") {
         let ended = database::run(stage, &places).await;
-        note(stage, "PostgreSQL", ended);
+        stage.part("PostgreSQL", ended);
     }
     if stage.cluster.settings().wants("rabbitmq") {
         let ended = broker::run(stage, &places).await;
-        note(stage, "RabbitMQ", ended);
+        stage.part("RabbitMQ", ended);
     }
     stage.report.cannot_show(
         "Copies on other nodes and zones: all pods, and the directories of their volumes, are on one node. With several the pods spread over \
          them by the manifests' constraints; the steps are the same.",
     );
     Ok(())
-}
-
-fn note(stage: &mut Stage, part: &str, ended: Result<()>) {
-    if let Err(error) = ended {
-        stage.report.demand(
-            format_args!("{part}: it comes to its end"),
-            false,
-            format_args!("{error:#}"),
-        );
-    }
 }
 
 /// The claims of a workload's pods: name, size, state.

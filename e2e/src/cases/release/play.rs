@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use tokio::time::sleep;
 
 use crate::{
-    cases::Stage,
+    cases::{Stage, patroni},
     cluster::{Deployment, NAMESPACE, Places, Seen, until},
     load::Load,
     say::say,
@@ -193,25 +193,8 @@ impl<'a> Play<'a> {
         let sql = tokio::fs::read_to_string(&path)
             .await
             .with_context(|| path.display().to_string())?;
-        let pods = cluster.pods("postgres").await?;
-        let primary = pods.iter().find(|pod| pod.role.as_deref() == Some("primary"));
-        let primary = primary.context("no pod of postgres is the primary")?;
-        let arguments = [
-            "exec",
-            "--stdin",
-            "--namespace",
-            NAMESPACE,
-            &primary.name,
-            "--container=postgres",
-            "--",
-            "psql",
-            "--host=/run/postgresql",
-            "--username=postgres",
-            "--dbname=irmgard",
-            "--set=ON_ERROR_STOP=1",
-            "--no-psqlrc",
-        ];
-        cluster.kubectl().feed(&arguments, Some(&sql)).await?;
+        let primary = patroni::primary(cluster).await?;
+        patroni::script(cluster, &primary.name, "irmgard", &sql).await?;
         let left: i64 = sqlx::query_scalar("select count(*) from photo where received_by is null")
             .fetch_one(&self.places.database)
             .await?;
