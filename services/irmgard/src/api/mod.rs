@@ -102,15 +102,21 @@ impl Api {
 ///
 /// Needs a Tokio runtime.
 pub fn router(parts: Parts, registry: &mut Registry) -> Router {
-    let database = Breaker::new("postgres", parts.breaker);
+    let reads = Breaker::new("postgres", parts.breaker);
+    let writes = Breaker::new("postgres-writes", parts.breaker);
     let store = Breaker::new("object-store", parts.breaker);
-    let records = Records::new(parts.database, database.clone(), parts.database_timeout);
+    let records = Records::new(
+        parts.database,
+        reads.clone(),
+        writes.clone(),
+        parts.database_timeout,
+    );
     let objects = ObjectStore::new(&parts.store, store.clone(), parts.upload.store_timeout);
     let originals = Originals::new(objects.clone(), parts.upload.idle_timeout, parts.tasks.clone());
     let receiver = Receiver::new(records.clone(), originals, parts.upload, parts.relay);
     let metrics = ApiMetrics::default();
     metrics.register(registry);
-    ApiMetrics::register_state(registry, vec![database, store], receiver.budget().clone());
+    ApiMetrics::register_state(registry, vec![reads, writes, store], receiver.budget().clone());
     if !parts.tokens.in_use() {
         tracing::warn!("TOKENS_FILE is not set: everybody may send and see photos");
     }

@@ -1,11 +1,15 @@
-//! The database as requests see it: behind a breaker, within a time limit.
+//! The database as requests see it: behind breakers, within a time limit.
+//!
+//! Reads and writes have a breaker each, and writes get no more than a share
+//! of the connections: where a commit must wait for a standby and there is
+//! none, nothing can be written, and everything can still be read.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use contract::PhotoId;
 use futures::future::BoxFuture;
 use sqlx::PgConnection;
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{
     alive::Alive,
@@ -45,32 +49,52 @@ impl From<sqlx::Error> for RecordsError {
 #[derive(Clone, Debug)]
 pub struct Records {
     database: Database,
-    breaker: Breaker,
+    reads: Side,
+    writes: Side,
+    /// One for each connection that writes may have at the same time.
+    places: Arc<Semaphore>,
     timeout: Duration,
-    alive: Arc<Alive>,
     ids: Ids,
 }
 
+/// What is known about the database from the requests of one kind. A read
+/// that is answered does not say that a commit will be.
+#[derive(Clone, Debug)]
+struct Side {
+    breaker: Breaker,
+    alive: Arc<Alive>,
+}
+
+/// Of so many connections for requests one is kept for reads.
+const READS: u32 = 4;
+
 impl Records {
     /// Every piece of a request's work in the database may take `timeout`,
-    /// and longer while the database answers others.
+    /// and longer while the database answers others of its kind.
     /// Needs a Tokio runtime.
     #[must_use]
-    pub fn new(database: Database, breaker: Breaker, timeout: Duration) -> Self {
+    pub fn new(database: Database, reads: Breaker, writes: Breaker, timeout: Duration) -> Self {
         let ids = Ids::start(database.ids().clone());
+        let connections = database.requests().options().get_max_connections();
+        let places = connections - connections / READS;
+        let [reads, writes] = [reads, writes].map(|breaker| Side {
+            breaker,
+            alive: Arc::default(),
+        });
         Self {
             database,
-            breaker,
+            reads,
+            writes,
+            places: Arc::new(Semaphore::new(places as usize)),
             timeout,
-            alive: Arc::default(),
             ids,
         }
     }
 
-    /// The database's breaker.
+    /// The breaker of what is written.
     #[must_use]
-    pub const fn breaker(&self) -> &Breaker {
-        &self.breaker
+    pub const fn writes(&self) -> &Breaker {
+        &self.writes.breaker
     }
 
     /// How long the database may take.
@@ -84,19 +108,17 @@ impl Records {
     /// # Errors
     /// See [`RecordsError`].
     pub async fn next_id(&self) -> Result<PhotoId, RecordsError> {
-        let permit = self.breaker.permit()?;
+        // A write: what a sequence has given out must outlive the server too.
+        let side = &self.writes;
         let drawn = async {
-            self.patiently(|| self.ids.next())
+            side.patiently(self.timeout, || self.ids.next())
                 .await
                 .map_err(RecordsError::from)
         };
-        let drawn = self.alive.within(self.timeout, drawn).await;
-        let drawn = drawn.unwrap_or(Err(RecordsError::TimedOut));
-        self.report(permit, drawn.as_ref().err());
-        drawn
+        side.within(self.timeout, drawn).await
     }
 
-    /// Work on one connection, outside a transaction.
+    /// Reads, on one connection, outside a transaction.
     ///
     /// # Errors
     /// See [`RecordsError`].
@@ -105,40 +127,53 @@ impl Records {
         W: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + 'static,
         T: Send + 'static,
     {
-        self.on_connection(self.timeout, |mut connection| {
-            Box::pin(async move {
-                let outcome = match connection.connection().await {
-                    Ok(usable) => work(usable).await,
-                    Err(error) => Err(error),
-                };
-                connection.give_back(&outcome);
-                outcome.map_err(RecordsError::from)
-            })
-        })
-        .await
+        let work = async {
+            let mut connection = self.connection(&self.reads).await?;
+            let outcome = match connection.connection().await {
+                Ok(usable) => work(usable).await,
+                Err(error) => Err(error),
+            };
+            connection.give_back(&outcome);
+            outcome.map_err(RecordsError::from)
+        };
+        self.reads.within(self.timeout, work).await
     }
 
-    /// Work on a connection that is on loan; dropped when the time is over.
+    /// Writes, on a connection that is on loan; dropped when the time is over.
     ///
     /// # Errors
     /// See [`RecordsError`].
-    pub async fn on_connection<'a, T, E, W>(&self, limit: Duration, work: W) -> Result<T, E>
+    pub async fn write<'a, T, E, W>(&self, limit: Duration, work: W) -> Result<T, E>
     where
         W: FnOnce(RequestConnection) -> BoxFuture<'a, Result<T, E>> + Send,
         E: From<RecordsError> + AsRecordsError,
     {
-        let permit = self.breaker.permit().map_err(RecordsError::from)?;
-        let trace_id = telemetry::propagation::current_trace_id();
-        let outcome = self.alive.within(limit, async {
-            let connection = self
-                .patiently(|| self.database.request(trace_id.as_deref()))
-                .await
-                .map_err(RecordsError::from)?;
+        let work = async {
+            // Never closed.
+            let _place = self.places.acquire().await;
+            let connection = self.connection(&self.writes).await?;
             work(connection).await
-        });
-        let outcome = outcome
+        };
+        self.writes.within(limit, work).await
+    }
+
+    async fn connection(&self, side: &Side) -> Result<RequestConnection, RecordsError> {
+        let trace_id = telemetry::propagation::current_trace_id();
+        side.patiently(self.timeout, || self.database.request(trace_id.as_deref()))
             .await
-            .unwrap_or_else(|| Err(RecordsError::TimedOut.into()));
+            .map_err(RecordsError::from)
+    }
+}
+
+impl Side {
+    /// Does it unless the database is taken for down, within the time limit.
+    async fn within<T, E>(&self, limit: Duration, work: impl Future<Output = Result<T, E>>) -> Result<T, E>
+    where
+        E: From<RecordsError> + AsRecordsError,
+    {
+        let permit = self.breaker.permit().map_err(RecordsError::from)?;
+        let outcome = self.alive.within(limit, work).await;
+        let outcome = outcome.unwrap_or_else(|| Err(RecordsError::TimedOut.into()));
         self.report(
             permit,
             outcome.as_ref().err().and_then(AsRecordsError::as_records_error),
@@ -148,15 +183,14 @@ impl Records {
 
     /// Stands in the queue for a connection anew, as long as the time limit
     /// around allows: with a server that is busy, not down, a turn comes.
-    async fn patiently<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, sqlx::Error>
+    async fn patiently<T, F>(&self, limit: Duration, attempt: impl Fn() -> F) -> Result<T, sqlx::Error>
     where
         F: Future<Output = Result<T, sqlx::Error>>,
     {
         let began = Instant::now();
         loop {
             match attempt().await {
-                Err(sqlx::Error::PoolTimedOut)
-                    if Instant::now() < self.alive.deadline(began, self.timeout) => {}
+                Err(sqlx::Error::PoolTimedOut) if Instant::now() < self.alive.deadline(began, limit) => {}
                 outcome => return outcome,
             }
         }

@@ -93,7 +93,7 @@ pub async fn commit(
     for _ in 0..ATTEMPTS {
         let committing = AtomicBool::new(false);
         let written = records
-            .on_connection(records.timeout(), |connection| {
+            .write(records.timeout(), |connection| {
                 Box::pin(write(connection, &photo, key, &committing))
             })
             .await;
@@ -207,7 +207,7 @@ async fn join_first(
 ) -> Result<Option<Accepted>, UploadError> {
     let limit = records.timeout() + originals.store().timeout();
     let joined = records
-        .on_connection(limit, |mut connection| {
+        .write(limit, |mut connection| {
             Box::pin(async move {
                 let outcome = join(&mut connection, originals, photo, key).await;
                 connection.give_back(&outcome);

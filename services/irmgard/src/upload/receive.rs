@@ -89,7 +89,7 @@ impl Receiver {
     pub async fn receive(&self, upload: Upload) -> Result<Accepted, UploadError> {
         let received_at = whole_microseconds(Utc::now());
         self.records
-            .breaker()
+            .writes()
             .check()
             .map_err(crate::photo::RecordsError::from)?;
         self.originals

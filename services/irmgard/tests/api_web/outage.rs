@@ -272,3 +272,42 @@ async fn requests_that_wait_for_their_camera_are_refused_at_once_while_the_break
         began.elapsed()
     );
 }
+
+/// As where no standby is left that a commit must wait for: nothing can be written, everything can be read.
+#[tokio::test]
+async fn what_cannot_be_written_now_can_be_read() {
+    let web = Web::start_as_delivered(|_| {}).await;
+    let id = web.post(PHOTOS, jpeg(64, 48, 900, 1)).await.id();
+    let photo = format!("/photos/{id}");
+    let mut lock = web.pool.begin().await.unwrap();
+    // Inserts wait for it, reads do not.
+    sqlx::query("LOCK TABLE photo IN SHARE ROW EXCLUSIVE MODE")
+        .execute(&mut *lock)
+        .await
+        .unwrap();
+
+    // More than there are connections.
+    let cameras = async {
+        let posts = (0..40).map(|seed| web.post(PHOTOS, jpeg(64, 48, 900, 10 + seed)));
+        futures::future::join_all(posts).await
+    };
+    let mut statuses = Vec::new();
+    let reads = async {
+        loop {
+            statuses.push(web.get(&photo).await.status);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let posts = tokio::select! { posts = cameras => posts, () = reads => unreachable!("reads do not end") };
+    for post in posts {
+        post.is_problem(503, "database-unavailable");
+    }
+    assert!(
+        web.metrics()
+            .contains(r#"irmgard_breaker_open{server="postgres-writes"} 1"#)
+    );
+    assert!(statuses.len() > 10, "{statuses:?}");
+    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+    lock.rollback().await.unwrap();
+    works_again(&web).await;
+}
