@@ -1,5 +1,7 @@
 //! An empty cluster, one `apply`, photos in, blurred photos out, and the lines of the service and of its database.
 
+mod start;
+
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
@@ -48,6 +50,7 @@ pub(super) async fn run(stage: &mut Stage) -> Result<()> {
         &rows,
     );
     lines(stage, &places).await?;
+    start::programs(stage).await?;
     stage.report.cannot_show(
         "How long images take to be pulled: on this cluster they are loaded before. Nor the start on several nodes.",
     );
