@@ -6,8 +6,11 @@
     reason = "in a test, a panic is how it fails"
 )]
 
+mod accounts;
+mod configuration;
 mod images;
 mod labels;
+mod life;
 mod limits;
 mod network;
 mod pods;
@@ -90,6 +93,30 @@ fn built(name: &str, objects: anyhow::Result<Vec<Object>>) -> Build {
         name: name.to_owned(),
         objects: objects.unwrap_or_else(|error| panic!("{name}: {error:#}")),
     }
+}
+
+/// What is wrong with the pods of one workload.
+type Check = fn(&Object, &Build) -> Vec<String>;
+
+/// Asks it of every workload of every build.
+fn check(what: &str, check: Check) {
+    let Some(builds) = builds(what) else {
+        return;
+    };
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for build in &builds {
+        for workload in build.objects.iter().filter(|object| object.template().is_some()) {
+            seen += 1;
+            wrong.extend(
+                check(workload, build)
+                    .into_iter()
+                    .map(|what| format!("{}: {workload}: {what}", build.name)),
+            );
+        }
+    }
+    assert!(seen > 20, "only {seen} workloads were looked at");
+    none(wrong);
 }
 
 /// Fails with all that is wrong, a line each.

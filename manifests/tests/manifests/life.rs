@@ -1,0 +1,150 @@
+//! A pod's life: how it begins, that it is left alone or not, how it ends, and how another takes its place.
+
+use manifests::{
+    Object,
+    object::{labels, list_of, selects, text},
+};
+
+use crate::{check, variables::variables};
+
+/// A pod has longer to end than its program takes.
+#[test]
+fn there_is_time_to_drain() {
+    check("the time to drain", |workload, build| {
+        let mut wrong = Vec::new();
+        for container in workload.containers() {
+            let set = variables(container, workload, &build.objects);
+            let Some(grace) = set
+                .get("SHUTDOWN_GRACE")
+                .filter(|_| workload.kind() == "Deployment")
+            else {
+                continue;
+            };
+            if text(&container["name"]) == "desk" {
+                continue;
+            }
+            let seconds: u64 = grace.trim_end_matches('s').parse().unwrap();
+            // docs/configuration.md: giving back jobs takes up to 8 s more.
+            let needed = seconds + if workload.name() == "anonymizer" { 8 } else { 0 };
+            let given = workload.pod()["terminationGracePeriodSeconds"]
+                .as_u64()
+                .unwrap_or(30);
+            if given < needed + 2 {
+                wrong.push(format!("{given} s to end, but it may take {needed} s"));
+            }
+        }
+        wrong
+    });
+}
+
+/// Of a web service all old pods stay until a new one is ready, of workers all but one; and a release that does not come is given up.
+#[test]
+fn a_bad_release_stops_by_itself() {
+    check("releases", |workload, build| {
+        let mut wrong = Vec::new();
+        if !matches!(workload.name(), "irmgard" | "anonymizer") || workload.kind() != "Deployment" {
+            return wrong;
+        }
+        let is_web = workload.name() == "irmgard";
+        let rolling = workload.at("/spec/strategy/rollingUpdate");
+        let allowed = u64::from(!is_web);
+        if rolling["maxUnavailable"]
+            .as_u64()
+            .is_none_or(|count| count > allowed)
+        {
+            wrong.push(format!(
+                "a release may take {} pods at once",
+                rolling["maxUnavailable"]
+            ));
+        }
+        if !workload.at("/spec/progressDeadlineSeconds").is_u64() {
+            wrong.push("nothing says when a release has failed".to_owned());
+        }
+        for container in workload.containers() {
+            if container["readinessProbe"].is_null() {
+                wrong.push("nothing says when a new pod is ready".to_owned());
+            }
+            // Requests still come while the cluster learns that the pod ends.
+            if is_web && !variables(container, workload, &build.objects).contains_key("DRAIN_DELAY") {
+                wrong.push("it ends while requests are sent to it".to_owned());
+            }
+        }
+        wrong
+    });
+}
+
+/// A data service that is killed while it recovers, or waits for others, has to begin again: it is asked whether it is ready, and
+/// left alone.
+#[test]
+fn probes_kill_no_data_service() {
+    check("probes", |workload, _| {
+        let mut wrong = Vec::new();
+        for container in list_of(&workload.pod()["containers"]) {
+            match workload.kind() {
+                "StatefulSet" => {
+                    for probe in ["livenessProbe", "startupProbe"] {
+                        if !container[probe].is_null() {
+                            wrong.push(format!("a {probe} on a data service"));
+                        }
+                    }
+                    if container["readinessProbe"].is_null() {
+                        wrong.push("no readiness probe".to_owned());
+                    }
+                }
+                "Deployment" | "DaemonSet" if text(&container["name"]) != "desk" => {
+                    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+                        if container[probe].is_null() {
+                            wrong.push(format!("no {probe}"));
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        wrong
+    });
+}
+
+/// A node can be drained, one pod of each service at a time.
+#[test]
+fn services_survive_a_drain() {
+    check("disruption budgets and spread", |workload, build| {
+        let mut wrong = Vec::new();
+        if !matches!(workload.kind(), "Deployment" | "StatefulSet") || workload.at("/spec/replicas") == 0 {
+            return wrong;
+        }
+        let budgets: Vec<&Object> = build
+            .objects
+            .iter()
+            .filter(|object| {
+                object.kind() == "PodDisruptionBudget"
+                    && selects(
+                        &labels(object.at("/spec/selector/matchLabels")),
+                        &workload.pod_labels(),
+                    )
+            })
+            .collect();
+        match budgets.as_slice() {
+            [budget] if budget.at("/spec/maxUnavailable") == 1 => {}
+            [_] => wrong.push("its budget is not one pod at a time".to_owned()),
+            _ => wrong.push(format!("{} budgets", budgets.len())),
+        }
+        let spreads = list_of(&workload.pod()["topologySpreadConstraints"]);
+        let replicas = workload.at("/spec/replicas").as_u64().unwrap_or(2);
+        if replicas > 1 && spreads.is_empty() {
+            wrong.push("its pods may all be on one node".to_owned());
+        }
+        for spread in spreads {
+            if spread["whenUnsatisfiable"] != "ScheduleAnyway" {
+                wrong.push("a spread that keeps pods from running".to_owned());
+            }
+            if !selects(
+                &labels(&spread["labelSelector"]["matchLabels"]),
+                &workload.pod_labels(),
+            ) {
+                wrong.push("a spread that counts other pods".to_owned());
+            }
+        }
+        wrong
+    });
+}
