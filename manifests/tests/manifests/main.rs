@@ -8,6 +8,7 @@
 
 mod accounts;
 mod configuration;
+mod founding;
 mod images;
 mod labels;
 mod life;

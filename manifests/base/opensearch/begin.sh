@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Writes a node's configuration, and decides whether it may found the cluster. It runs before OpenSearch, with the image's bash.
+#
+# Only the first pod founds, and only on an empty volume while no other pod belongs to a cluster: were it told to for ever, a lost
+# volume would make it found a second one beside that of the others, and each would get a part of the lines. That it founded is
+# written on its volume, so that a first start that breaks off goes on; a cluster that is there ignores it.
+set -Eeuo pipefail
+shopt -s inherit_errexit
+
+install=${OPENSEARCH_HOME:-/usr/share/opensearch}
+settings=${SETTINGS:-/etc/irmgard/opensearch.yml}
+into=${CONFIGURATION:-/configuration}
+port=${PEER_PORT:-9200}
+# Seconds: how long the name server may not know this pod, and how long a pod may take that has not answered yet. A node that finds
+# no cluster answers after half a minute.
+patience=${PATIENCE:-180}
+founded=$install/data/founded
+
+cp -R "$install/config/." "$into/"
+cp "$settings" "$into/opensearch.yml"
+
+say() { echo "begin: $*"; }
+
+found() {
+    say "$HOSTNAME founds the cluster, or did so"
+    echo "cluster.initial_cluster_manager_nodes: $HOSTNAME" >>"$into/opensearch.yml"
+}
+
+# The addresses of all pods, started or not.
+pods() {
+    local address rest
+    getent ahosts opensearch-nodes | while read -r address rest; do echo "$address"; done | sort -u
+}
+
+# What the node at an address says: `_na_` while it belongs to no cluster. Nothing where it does not answer.
+cluster_of() {
+    local answer
+    # shellcheck disable=SC2016  # the inner shell's
+    answer=$(timeout 5 bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf "GET / HTTP/1.0\r\n\r\n" >&3 && cat <&3' "$1" "$port" 2>/dev/null) || return 0
+    if [[ $answer =~ \"cluster_uuid\"\ *:\ *\"([^\"]*)\" ]]; then
+        echo "${BASH_REMATCH[1]}"
+    fi
+}
+
+# A configuration of one node alone (discovery.type: single-node) founds by itself.
+if [[ $HOSTNAME != *-0 ]] || ! grep -q '^discovery\.seed_hosts:' "$settings"; then
+    exit
+fi
+if [[ -e $founded ]]; then
+    found
+    exit
+fi
+if [[ -d $install/data/nodes ]]; then
+    exit
+fi
+
+until pods | grep -qxF "$POD_IP"; do
+    if ((SECONDS > patience)); then
+        say "opensearch-nodes does not lead to this pod ($POD_IP): whether the cluster is there already cannot be known" >&2
+        exit 1
+    fi
+    sleep 1
+done
+while :; do
+    silent=()
+    for pod in $(pods | grep -vxF "$POD_IP"); do
+        cluster=$(cluster_of "$pod")
+        case $cluster in
+            '') silent+=("$pod") ;;
+            _na_) ;;
+            *)
+                say "$pod belongs to the cluster $cluster: $HOSTNAME joins it, with an empty volume"
+                exit
+                ;;
+        esac
+    done
+    if ((${#silent[@]} == 0)); then
+        break
+    fi
+    if ((SECONDS > patience)); then
+        say "${silent[*]} did not answer within $patience s" >&2
+        break
+    fi
+    say "waiting for ${silent[*]}"
+    sleep 2
+done
+touch "$founded"
+found
