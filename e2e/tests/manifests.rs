@@ -6,13 +6,16 @@
     reason = "in a test, a panic is how it fails"
 )]
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs, process::Command};
 
 use e2e::cluster::Deployment;
+use irmgard::api::{Scope, Tokens};
 use manifests::{
     Object, Tree, environment,
     object::{list_of, text},
+    tools::run,
 };
+use sha2::{Digest, Sha256};
 
 /// Reads a program's settings; what it complains of.
 type Reader = fn(&BTreeMap<String, String>) -> Result<(), String>;
@@ -25,7 +28,13 @@ fn told<T>(read: Result<T, impl std::fmt::Display>) -> Result<(), String> {
 fn reader(image: &str, container: &serde_json::Value) -> Option<Reader> {
     let first = list_of(&container["args"]).first().map(text).unwrap_or_default();
     Some(match (image, first) {
-        ("irmgard", "serve") => |all| told(irmgard::settings::ServeSettings::from_environment(all)),
+        ("irmgard", "serve") => |all| {
+            let read = irmgard::settings::ServeSettings::from_environment(all);
+            let settings = read.map_err(|mistakes| mistakes.to_string())?;
+            let asks = settings.tokens.in_use();
+            asks.then_some(())
+                .ok_or_else(|| "it asks for no token".to_owned())
+        },
         ("irmgard", "migrate") => |all| told(irmgard::settings::MigrateSettings::from_environment(all)),
         // A person's commands are typed there.
         ("irmgard", _) => |all| told(irmgard::settings::ToolSettings::from_environment(all)),
@@ -76,6 +85,45 @@ fn pods_have_settings_that_their_programs_take() {
     for component in tree.components().unwrap() {
         let objects = tree.with_components(&[&component]).unwrap();
         assert_eq!(check(&component, &objects), 4, "{component}");
+    }
+}
+
+/// A token that `make secrets` draws lets in for what its name says, and for nothing else; an installation's own are among them.
+#[test]
+fn cameras_may_post_and_viewers_look() {
+    let Some(tree) = Tree::new("the tokens of the installation").unwrap() else {
+        return;
+    };
+    let secrets = tree.path().join("manifests/secrets");
+    let own = hex::encode(Sha256::digest("own"));
+    fs::write(
+        secrets.join("generated/more-tokens"),
+        format!("gate-7:{own}:upload:site-7\n"),
+    )
+    .unwrap();
+    run(&mut Command::new(secrets.join("make-secrets"))).unwrap();
+    let values = fs::read_to_string(secrets.join("generated/values")).unwrap();
+    let drawn = |name: &str| {
+        let mut lines = values.lines().filter_map(|line| line.split_once('='));
+        let (_, value) = lines.find(|(known, _)| *known == name).unwrap();
+        value.to_owned()
+    };
+    let file = secrets.join("generated/tokens");
+    let tokens = Tokens::from_file(&file).unwrap();
+    for (token, upload, read) in [
+        (drawn("token-camera"), true, false),
+        (drawn("token-viewer"), false, true),
+        ("own".to_owned(), true, false),
+        (String::new(), false, false),
+    ] {
+        let header = format!("Bearer {token}");
+        let admits = |scope| tokens.admit(Some(header.as_bytes()), scope).is_ok();
+        assert_eq!((admits(Scope::Upload), admits(Scope::Read)), (upload, read));
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(
+            token.is_empty() || !text.contains(&token),
+            "irmgard knows a token"
+        );
     }
 }
 

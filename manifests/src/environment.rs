@@ -10,7 +10,7 @@ use crate::{
     object::{labels, list_of, text},
 };
 
-/// Stands for what only a cluster or a secret knows.
+/// Stands for what only a cluster knows.
 const SOMETHING: &str = "something";
 
 /// A container's variables with their values. Those whose value only the cluster knows have an empty one.
@@ -46,8 +46,8 @@ pub fn variables(
     Ok(all)
 }
 
-/// The same as its program would find it: what is mounted lies in `scratch`, and each `NAME_FILE` names it there. A secret's text is
-/// a stand-in.
+/// The same as its program would find it: what is mounted lies in `scratch`, and each `NAME_FILE` names it there. Secrets are those
+/// that were drawn for the build.
 ///
 /// # Errors
 /// When a file is named that is not mounted.
@@ -74,7 +74,7 @@ pub fn as_found(
     Ok(all)
 }
 
-/// What a mounted file holds; None when nothing is mounted there.
+/// What a mounted file holds; None when nothing is mounted there, or no text.
 #[must_use]
 pub fn mounted(path: &str, container: &Value, workload: &Object, objects: &[Object]) -> Option<String> {
     let (folder, key) = path.rsplit_once('/')?;
@@ -87,10 +87,37 @@ pub fn mounted(path: &str, container: &Value, workload: &Object, objects: &[Obje
     let of = |kind: &str, name: &Value| find(kind, text(name), workload, objects);
     if !volume["secret"].is_null() {
         let secret = of("Secret", &volume["secret"]["secretName"])?;
-        return secret.at("/data").get(key).map(|_| SOMETHING.to_owned());
+        return decoded(text(&secret.at("/data")[key]));
     }
     let map = of("ConfigMap", &volume["configMap"]["name"])?;
     map.at("/data")[key].as_str().map(str::to_owned)
+}
+
+/// The text behind base64 (RFC 4648); None where it is none, or empty.
+fn decoded(base64: &str) -> Option<String> {
+    let (mut bits, mut known) = (0_u32, 0);
+    let mut bytes = Vec::new();
+    // kustomize breaks long ones into lines.
+    let digits = base64
+        .bytes()
+        .filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=');
+    for digit in digits {
+        let value = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = (bits << 6) | u32::from(value);
+        known += 6;
+        if known >= 8 {
+            known -= 8;
+            bytes.push(((bits >> known) & 0xff) as u8);
+        }
+    }
+    String::from_utf8(bytes).ok().filter(|text| !text.is_empty())
 }
 
 fn find<'a>(kind: &str, name: &str, workload: &Object, objects: &'a [Object]) -> Option<&'a Object> {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cluster::{Cluster, NAMESPACE},
-    load::Shot,
+    load::{Shot, Web},
 };
 
 /// Between two questions of the witness.
@@ -31,19 +31,22 @@ impl Witness {
     ///
     /// # Errors
     /// When no HTTP client can be made.
-    pub fn start(web: &str, project: &str, shot: Shot) -> Result<Self> {
+    pub fn start(web: &Web, project: &str, shot: Shot) -> Result<Self> {
         let http = reqwest::Client::builder()
             .no_proxy()
             .timeout(PATIENCE)
             .pool_max_idle_per_host(0)
             .build()?;
-        let url = format!("{web}/projects/{project}/photos?taken_at={}", shot.taken_at());
+        let (web, path) = (
+            web.clone(),
+            format!("/projects/{project}/photos?taken_at={}", shot.taken_at()),
+        );
         let end = CancellationToken::new();
         let ended = end.clone();
         let task = tokio::spawn(async move {
             let mut answers = Answers::new();
             while !ended.is_cancelled() {
-                let request = http.post(&url).header("content-type", "image/jpeg");
+                let request = web.post(&http, &path).header("content-type", "image/jpeg");
                 let answer = match request.body(shot.file.clone()).send().await {
                     Ok(response) => told(response).await,
                     Err(error) if error.is_timeout() => format!("no answer within {} s", PATIENCE.as_secs()),

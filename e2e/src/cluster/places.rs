@@ -15,6 +15,7 @@ use sqlx::{
 };
 
 use super::{Cluster, NAMESPACE};
+use crate::load::Web;
 
 /// Passwords, by the names of `manifests/secrets/generated/values`.
 #[derive(Clone)]
@@ -45,8 +46,8 @@ impl Secrets {
 
 /// Ways to the services by ports of a node.
 pub struct Places {
-    /// The web service, `http://host:port`.
-    pub web: String,
+    /// The web service, with the tokens of a camera and of a viewer.
+    pub web: Web,
     /// OpenSearch, `http://host:port`.
     pub opensearch: String,
     /// The primary, as the role of the web service. Connects when it is asked.
@@ -96,7 +97,11 @@ impl Cluster {
         let broker = BrokerSettings::read(&mut reader, "e2e");
         reader.finish()?;
         Ok(Places {
-            web: self.url("irmgard-outside").await?,
+            web: Web {
+                address: self.url("irmgard-outside").await?,
+                camera: Some(secrets.get("token-camera")?.to_owned()),
+                viewer: Some(secrets.get("token-viewer")?.to_owned()),
+            },
             opensearch: self.url("opensearch-outside").await?,
             database,
             store: Store::new(store)?,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::{Outcome, Shot};
+use super::{Outcome, Shot, Web};
 
 /// Beyond it, a request is given up.
 const ATTEMPT: Duration = Duration::from_secs(10);
@@ -30,16 +30,16 @@ pub struct Posted {
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
-    web: String,
+    web: Web,
     project: String,
 }
 
 impl Client {
-    /// Of the service at `web` (`http://host:port`).
+    /// Of this service, with its tokens.
     ///
     /// # Errors
     /// When no HTTP client can be made.
-    pub fn new(web: &str, project: &str) -> Result<Self> {
+    pub fn new(web: &Web, project: &str) -> Result<Self> {
         let http = reqwest::Client::builder()
             .no_proxy()
             .timeout(ATTEMPT)
@@ -49,7 +49,7 @@ impl Client {
             .build()?;
         Ok(Self {
             http,
-            web: web.to_owned(),
+            web: web.clone(),
             project: project.to_owned(),
         })
     }
@@ -62,14 +62,10 @@ impl Client {
 
     /// One attempt to post a photo. With its key a photo that is known is answered before anything is stored.
     pub async fn post(&self, shot: &Shot, with_key: bool) -> Posted {
+        let path = format!("/projects/{}/photos?taken_at={}", self.project, shot.taken_at());
         let request = self
-            .http
-            .post(format!(
-                "{}/projects/{}/photos?taken_at={}",
-                self.web,
-                self.project,
-                shot.taken_at()
-            ))
+            .web
+            .post(&self.http, &path)
             .header("content-type", "image/jpeg")
             .body(shot.file.clone());
         let request = if with_key {
@@ -131,7 +127,7 @@ impl Client {
 
     /// A GET, and the body of a 2xx.
     pub async fn get(&self, path: &str) -> (Outcome, Option<Bytes>) {
-        match self.http.get(format!("{}{path}", self.web)).send().await {
+        match self.web.get(&self.http, path).send().await {
             Err(error) => (Outcome::from(&error), None),
             Ok(response) => {
                 let outcome = Outcome::Status(response.status().as_u16());

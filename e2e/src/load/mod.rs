@@ -5,6 +5,7 @@ mod attempt;
 mod client;
 mod service;
 mod shots;
+mod web;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -21,6 +22,7 @@ pub use self::{
     client::{Client, Posted},
     service::{IN_TIME, Outage, Summary, outages, over_time, seconds},
     shots::{Acknowledged, Answers, Shot},
+    web::Web,
 };
 use crate::photos::{self, Base};
 
@@ -104,12 +106,12 @@ pub struct Load {
 }
 
 impl Load {
-    /// Begins to post photos to the service at `web` (`http://host:port`), into a project of its own whose name begins with
+    /// Begins to post photos to this service, into a project of its own whose name begins with
     /// `name`, once one photo is through.
     ///
     /// # Errors
     /// When a first photo is not anonymised within `patience`, which is also how long a camera comes again with a photo.
-    pub async fn start(web: &str, name: &str, pace: Pace, patience: Duration) -> Result<Self> {
+    pub async fn start(web: &Web, name: &str, pace: Pace, patience: Duration) -> Result<Self> {
         let project = format!("e2e-{name}-{}", Utc::now().timestamp());
         let client = Client::new(web, &project)?;
         let bases = photos::small()?;

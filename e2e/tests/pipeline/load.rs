@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use e2e::{
-    load::{Client, Kind, Load, Outcome, Pace, Summary},
+    load::{Client, Kind, Load, Outcome, Pace, Summary, Web},
     pipeline::{PATIENCE, Pipeline, Setup},
 };
 use tokio::time::{Instant, sleep};
@@ -26,7 +26,7 @@ async fn acknowledged(load: &Load, count: usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_sees_the_outage_that_there_was_and_loses_no_photo() {
     let mut pipeline = Pipeline::start(Setup::default()).await.unwrap();
-    let web = format!("http://{}", pipeline.irmgards[0].address());
+    let web = Web::without_tokens(&format!("http://{}", pipeline.irmgards[0].address()));
     let pace = Pace {
         photos: 2.0,
         repeats: 5.0,

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::Stage;
 use crate::{
     cluster::{Deployment, Places},
-    load::{Client, Shot, seconds},
+    load::{Client, Outcome, Shot, Web, seconds},
     photos::{self, Base},
     picture::Picture,
 };
@@ -33,6 +33,7 @@ pub(super) async fn run(stage: &mut Stage) -> Result<()> {
     let places = stage.cluster.places().await?;
     let project = format!("works-{}", chrono::Utc::now().timestamp());
     let client = Client::new(&places.web, &project)?;
+    closed(stage, &places.web, &project).await?;
     let mut rows = Vec::new();
     for (number, sample) in photos::samples()?.into_iter().enumerate() {
         rows.push(one(stage, &client, number as u64, sample).await?);
@@ -54,6 +55,25 @@ pub(super) async fn run(stage: &mut Stage) -> Result<()> {
     stage.report.cannot_show(
         "How long images take to be pulled: on this cluster they are loaded before. Nor the start on several nodes.",
     );
+    Ok(())
+}
+
+/// Nobody is let in without a token, nor with one that is for something else.
+async fn closed(stage: &mut Stage, web: &Web, project: &str) -> Result<()> {
+    let stranger = Web::without_tokens(&web.address);
+    let camera = Web {
+        viewer: web.camera.clone(),
+        ..stranger.clone()
+    };
+    for (what, web, status) in [
+        ("who has no token sees no photo", stranger, 401),
+        ("a camera's token shows no photo", camera, 403),
+    ] {
+        let seen = Client::new(&web, project)?.get("/photos/1").await.0;
+        stage
+            .report
+            .demand(what, seen == Outcome::Status(status), seen.name());
+    }
     Ok(())
 }
 
