@@ -25,7 +25,7 @@ use std::sync::OnceLock;
 use manifests::{Object, Tree, tools};
 
 /// Components that an installation is likely to take together.
-const TOGETHER: [&[&str]; 3] = [
+const TOGETHER: [&[&str]; 5] = [
     &[
         "network-policies",
         "postgres-three",
@@ -38,6 +38,8 @@ const TOGETHER: [&[&str]; 3] = [
     ],
     &["network-policies", "autoscaling", "ingress", "external-s3"],
     &["network-policies", "without-fluentd", "without-dashboards"],
+    &["network-policies", "tls"],
+    &["network-policies", "otel-collector"],
 ];
 
 /// A build and what it is called.
