@@ -8,6 +8,7 @@
 
 mod accounts;
 mod configuration;
+mod deploy;
 mod founding;
 mod images;
 mod labels;
