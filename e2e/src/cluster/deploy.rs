@@ -91,13 +91,14 @@ impl Cluster {
         Ok(readiness)
     }
 
-    /// Applies only those objects of a deployment that have this label `app.kubernetes.io/component`. Does not wait.
+    /// Applies only those objects of a deployment that have this label `app.kubernetes.io/component`, with the settings and passwords
+    /// that they may name. Does not wait.
     ///
     /// # Errors
     /// When kubectl fails.
     pub async fn apply_only(&self, deployment: &Deployment, component: &str) -> Result<()> {
         let folder = self.write(deployment).await?.display().to_string();
-        let label = format!("app.kubernetes.io/component={component}");
+        let label = format!("app.kubernetes.io/component in ({component},configuration)");
         let arguments = ["apply", "--kustomize", &folder, "--selector", &label];
         self.kubectl.run(&arguments).await.map(drop)
     }

@@ -2,9 +2,10 @@
 
 use manifests::{
     Object,
-    object::{Labels, labels, selects, text},
+    object::{Labels, labels, list_of, selects, text},
 };
 use schema::{component, label};
+use serde_json::Value;
 
 use crate::{builds, none};
 
@@ -133,6 +134,56 @@ fn selectors_select_pods() {
         }
     }
     none(wrong);
+}
+
+/// `kubectl apply -l` with a component and `configuration` brings all that the component's pods name (docs/releases.md).
+#[test]
+fn what_is_applied_alone_comes_with_what_it_names() {
+    let Some(builds) = builds("parts that are applied alone") else {
+        return;
+    };
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for build in &builds {
+        for workload in workloads(&build.objects) {
+            let mut named = Vec::new();
+            references(workload.pod(), &mut named);
+            for (kind, name) in named {
+                seen += 1;
+                let there = build.objects.iter().find(|object| {
+                    object.kind() == kind
+                        && object.name() == name
+                        && object.namespace() == workload.namespace()
+                });
+                let part = there.and_then(|object| object.labels().remove(label::COMPONENT));
+                if part.as_deref() != Some("configuration") {
+                    wrong.push(format!("{}: {workload}: {kind} {name} is {part:?}", build.name));
+                }
+            }
+        }
+    }
+    assert!(seen > 100, "only {seen} names were looked at");
+    none(wrong);
+}
+
+/// The ConfigMaps and Secrets that a part of a pod names.
+fn references<'a>(part: &'a Value, found: &mut Vec<(&'static str, &'a str)>) {
+    let members = part.as_object().into_iter().flatten();
+    for (member, value) in members {
+        let (kind, name) = match member.as_str() {
+            "configMap" | "configMapRef" | "configMapKeyRef" => ("ConfigMap", &value["name"]),
+            "secretRef" | "secretKeyRef" => ("Secret", &value["name"]),
+            "secret" if value["secretName"].is_string() => ("Secret", &value["secretName"]),
+            "secret" => ("Secret", &value["name"]),
+            _ => {
+                references(value, found);
+                continue;
+            }
+        };
+        found.push((kind, text(name)));
+    }
+    for element in list_of(part) {
+        references(element, found);
+    }
 }
 
 /// The workloads whose pods have these labels; the one that Patroni gives to pods while they run is not asked for.
