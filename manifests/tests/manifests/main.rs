@@ -14,6 +14,7 @@ mod images;
 mod labels;
 mod life;
 mod limits;
+mod links;
 mod network;
 mod pods;
 mod schemas;
