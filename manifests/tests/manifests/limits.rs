@@ -87,6 +87,35 @@ fn minikube_has_room() {
     assert!(memory > 0 && memory <= MEBIBYTES, "{memory} MiB of {MEBIBYTES}");
 }
 
+/// A photo that irmgard takes is not refused before it, nor is much more let through: `65m` for `64MiB`.
+#[test]
+fn the_ingress_takes_the_largest_photo() {
+    let Some(builds) = builds("the limit of the Ingress") else {
+        return;
+    };
+    let page = std::fs::read_to_string(manifests::tools::project().join("docs/configuration.md")).unwrap();
+    let row = page
+        .lines()
+        .find(|line| line.starts_with("| `MAX_UPLOAD_BYTES` "));
+    let cell = row.and_then(|row| row.split(" | ").nth(2)).unwrap();
+    let largest: u64 = cell
+        .trim_matches('`')
+        .strip_suffix("MiB")
+        .unwrap()
+        .parse()
+        .unwrap();
+    let mut seen = 0;
+    for build in &builds {
+        for ingress in build.objects.iter().filter(|object| object.kind() == "Ingress") {
+            seen += 1;
+            let limit =
+                text(ingress.at("/metadata/annotations/nginx.ingress.kubernetes.io~1proxy-body-size"));
+            assert_eq!(limit, format!("{}m", largest + 1), "{}: {ingress}", build.name);
+        }
+    }
+    assert!(seen > 1, "only {seen} Ingresses were looked at");
+}
+
 /// Connections of one irmgard with its default pools: for requests, in the background, the relay's, and the one that draws ids.
 const CONNECTIONS: u64 = 16 + 4 + 1 + 1;
 
