@@ -50,7 +50,7 @@ lint: ## Check formatting, clippy, shell scripts, and licences where cargo-deny 
 	else echo 'lint: cargo-deny is not installed, so licences and advisories were not checked'; fi
 	@if command -v shellcheck >/dev/null; then shellcheck local/install local/wheel local/test local/fuzz .ci/run manifests/secrets/make-secrets manifests/secrets/make-certificates manifests/build-images manifests/deploy e2e/images/build \
 		e2e/images/opensearch/*.sh e2e/images/minio/*.sh \
-		manifests/base/minio/setup.sh manifests/base/opensearch/begin.sh services/postgres/irmgard-postgres services/postgres/irmgard-roles; \
+		manifests/base/minio/setup.sh manifests/base/opensearch/begin.sh manifests/base/rabbitmq/begin.sh services/postgres/irmgard-postgres services/postgres/irmgard-roles; \
 	else echo 'lint: shellcheck is not installed, so the shell scripts were not checked'; fi
 
 .PHONY: secrets

@@ -9,6 +9,7 @@
 mod accounts;
 mod configuration;
 mod deploy;
+mod forgotten;
 mod founding;
 mod images;
 mod labels;
