@@ -215,3 +215,45 @@ fn certificates_are_for_the_names_that_are_used() {
         assert!(verify("elsewhere").is_err(), "{certificate} is for any name");
     }
 }
+
+/// PostgreSQL would let in who speaks without TLS, where nothing forbids it: the file that does is where Patroni's `pg_hba` reads one.
+#[test]
+fn with_tls_the_database_refuses_who_comes_without() {
+    let Some(tree) = Tree::new("pg_hba with TLS").unwrap() else {
+        return;
+    };
+    let objects = tree.with_components(&["tls"]).unwrap();
+    let database = objects
+        .iter()
+        .find(|object| object.kind() == "StatefulSet" && object.name() == "postgres")
+        .unwrap();
+    let patroni: serde_json::Value =
+        serde_saphyr::from_str(include_str!("../../../services/postgres/patroni.yml")).unwrap();
+    let lines: Vec<&str> = patroni["postgresql"]["pg_hba"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(text)
+        .collect();
+    let place = lines
+        .iter()
+        .position(|line| line.starts_with("include_if_exists "))
+        .unwrap();
+    // The first line that fits decides.
+    assert!(
+        lines[..place].iter().all(|line| line.starts_with("local ")),
+        "{lines:?}"
+    );
+    let path = lines[place].split_whitespace().nth(1).unwrap();
+    let [container] = database.containers()[..] else {
+        panic!("the database has several containers");
+    };
+    let rules = mounted(path, container, database, &objects).unwrap();
+    for database in ["all", "replication"] {
+        let words = ["hostnossl", database, "all", "all", "reject"];
+        assert!(
+            rules.lines().any(|line| line.split_whitespace().eq(words)),
+            "{rules}"
+        );
+    }
+}
