@@ -12,3 +12,4 @@ pub mod release;
 pub mod report;
 pub mod say;
 pub mod settings;
+pub mod usage;

@@ -13,7 +13,6 @@ mod load;
 mod report;
 mod service;
 mod statements;
-mod usage;
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 

@@ -14,7 +14,7 @@ use futures::{TryStreamExt, stream};
 use irmgard::settings::ToolSettings;
 use local::Scratch;
 
-use crate::usage::Pid;
+use e2e::usage::Pid;
 
 /// Objects that are deleted at a time.
 const DELETIONS: usize = 16;

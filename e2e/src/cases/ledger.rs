@@ -62,7 +62,9 @@ pub fn nothing_new(record: &Record, after: Duration) -> Duration {
     longest_gap(moments, after)
 }
 
-fn longest_gap(mut moments: Vec<Duration>, after: Duration) -> Duration {
+/// The longest time between two moments, of those that end after another.
+#[must_use]
+pub fn longest_gap(mut moments: Vec<Duration>, after: Duration) -> Duration {
     moments.sort_unstable();
     moments
         .windows(2)

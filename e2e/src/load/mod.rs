@@ -20,7 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use self::{
     attempt::{Attempt, Kind, Outcome},
     client::{Client, Posted},
-    service::{IN_TIME, Outage, Summary, outages, over_time, seconds},
+    service::{IN_TIME, Outage, Summary, outages, over_time, percentile, seconds},
     shots::{Acknowledged, Answers, Shot},
     web::Web,
 };

@@ -134,10 +134,16 @@ impl Summary {
     /// How long answers with 2xx took: the smallest time that so many of a hundred did not exceed.
     #[must_use]
     pub fn percentile(&self, percent: f64) -> Duration {
-        let rank = (percent / 100.0 * self.took.len() as f64).ceil() as usize;
-        let place = rank.clamp(1, self.took.len().max(1)) - 1;
-        self.took.get(place).copied().unwrap_or_default()
+        percentile(&self.took, percent)
     }
+}
+
+/// The smallest of these times, in ascending order, that so many of a hundred did not exceed.
+#[must_use]
+pub fn percentile(ascending: &[Duration], percent: f64) -> Duration {
+    let rank = (percent / 100.0 * ascending.len() as f64).ceil() as usize;
+    let place = rank.clamp(1, ascending.len().max(1)) - 1;
+    ascending.get(place).copied().unwrap_or_default()
 }
 
 /// How many of these moments lie in each window of time, from 0 on to the last window that holds one.

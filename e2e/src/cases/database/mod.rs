@@ -1,6 +1,5 @@
 //! The database is away: with one pod, for moments and for longer; with three pods, one of which goes, or two.
 
-mod held;
 mod one;
 mod three;
 

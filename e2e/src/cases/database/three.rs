@@ -5,10 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::time::{Instant, sleep};
 
-use super::{
-    super::{Stage, check, ledger, patroni},
-    held,
-};
+use super::super::{Stage, check, held, ledger, patroni};
 use crate::{
     cluster::{Deletion, Deployment, Places, Pod, Seen, until},
     load::{Load, Pace, Record, seconds},

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use anyhow::Result;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    super::{Stage, check, ledger},
+    super::{
+        Stage, check, ledger,
+        rabbitmq::{Queue, copies, inside, name, queues},
+    },
     CALM, claims, deployment, drop_claims,
 };
 use crate::{
-    cluster::{Cluster, Deployment, NAMESPACE, Places, Seen, until},
+    cluster::{Deployment, Places, Seen, until},
     load::{Load, Pace, seconds},
 };
 
@@ -65,7 +67,7 @@ async fn grow(
     stage.cluster.deploy(&idle(&["rabbitmq-three"])).await?;
     stage.cluster.ready("statefulset", "rabbitmq", patience).await?;
     let pods = began.elapsed();
-    let by_themselves = copies(stage, 3, BY_THEMSELVES).await;
+    let by_themselves = copies(&stage.cluster, 3, BY_THEMSELVES).await;
     if by_themselves.is_err() {
         for node in [1, 2] {
             inside(
@@ -75,7 +77,7 @@ async fn grow(
             )
             .await?;
         }
-        copies(stage, 3, patience).await?;
+        copies(&stage.cluster, 3, patience).await?;
     }
     let ready = began.elapsed();
     note(told, "with three copies", &queues(&stage.cluster).await?);
@@ -128,7 +130,7 @@ async fn shrink(
         )
         .await?;
     }
-    copies(stage, 1, patience).await?;
+    copies(&stage.cluster, 1, patience).await?;
     stage
         .cluster
         .deploy(&deployment(&[]).replicas("anonymizer", 0))
@@ -176,117 +178,19 @@ async fn still_there(stage: &mut Stage, what: &str, before: u32) {
     );
 }
 
-/// Waits until every queue has so many copies, and all of them are there.
-async fn copies(stage: &Stage, count: usize, patience: Duration) -> Result<()> {
-    until(&format!("every queue has {count} copies"), patience, async || {
-        let queues = queues(&stage.cluster).await?;
-        ensure!(!queues.is_empty(), "there are no queues");
-        let fewer: Vec<_> = queues
-            .iter()
-            .filter(|queue| queue.members != count || queue.online != count)
-            .map(|queue| format!("{} has {}, {} there", queue.name, queue.members, queue.online))
-            .collect();
-        Ok(if fewer.is_empty() {
-            Seen::Yes(())
-        } else {
-            Seen::NotYet(fewer.join(", "))
-        })
-    })
-    .await
-}
-
-/// A queue, as the broker tells of it.
-#[derive(Debug, PartialEq, Eq)]
-struct Queue {
-    name: String,
-    messages: u64,
-    leader: String,
-    members: usize,
-    online: usize,
-}
-
-async fn queues(cluster: &Cluster) -> Result<Vec<Queue>> {
-    let words = [
-        "rabbitmqctl",
-        "--quiet",
-        "list_queues",
-        "--formatter",
-        "json",
-        "name",
-        "messages",
-        "leader",
-        "members",
-        "online",
-    ];
-    parse(&inside(cluster, 0, &words).await?)
-}
-
-fn parse(text: &str) -> Result<Vec<Queue>> {
-    let list: Vec<Value> = serde_json::from_str(text).context("rabbitmqctl list_queues printed no JSON")?;
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let count = |value: &Value| value.as_array().map_or(0, Vec::len);
-    let mut queues: Vec<_> = list
-        .iter()
-        .map(|queue| Queue {
-            name: text(&queue["name"]),
-            messages: queue["messages"].as_u64().unwrap_or_default(),
-            leader: text(&queue["leader"]),
-            members: count(&queue["members"]),
-            online: count(&queue["online"]),
-        })
-        .collect();
-    queues.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(queues)
-}
-
 fn note(rows: &mut Vec<Vec<String>>, when: &str, queues: &[Queue]) {
     rows.extend(queues.iter().map(|queue| {
-        let leader = queue.leader.trim_start_matches("rabbit@");
         vec![
             when.to_owned(),
             queue.name.clone(),
             queue.messages.to_string(),
-            leader.split('.').next().unwrap_or_default().to_owned(),
+            queue.leader.clone(),
             queue.members.to_string(),
             queue.online.to_string(),
         ]
     }));
 }
 
-/// What a program prints in a pod of the broker.
-async fn inside(cluster: &Cluster, pod: usize, words: &[&str]) -> Result<String> {
-    cluster
-        .inside(&format!("rabbitmq-{pod}"), "rabbitmq", words, None)
-        .await
-}
-
-/// The node of a pod.
-fn name(pod: usize) -> String {
-    format!("rabbit@rabbitmq-{pod}.rabbitmq-nodes.{NAMESPACE}")
-}
-
 fn pace(stage: &Stage) -> Pace {
     Pace::watching(stage.cluster.settings().photos_per_second)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn queues_are_read_with_their_copies() {
-        let text = r#"[
-            {"name":"images.dead","messages":0,"leader":"rabbit@rabbitmq-0.x","members":["a"],"online":["a"]}
-            ,{"name":"images","messages":7,"leader":"rabbit@rabbitmq-1.rabbitmq-nodes.irmgard","members":["a","b","c"],"online":["a","b"]}
-        ]"#;
-        let queues = parse(text).unwrap();
-        assert_eq!(
-            (queues[0].members, queues[0].online, queues[0].messages),
-            (3, 2, 7)
-        );
-        let mut rows = Vec::new();
-        note(&mut rows, "now", &queues[..1]);
-        assert_eq!(rows, [["now", "images", "7", "rabbitmq-1", "3", "2"]]);
-        assert!(parse("no").is_err());
-    }
 }

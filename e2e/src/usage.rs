@@ -13,8 +13,11 @@ pub struct Pid(pub u32);
 
 impl Pid {
     /// User and system CPU seconds since the process began.
+    ///
+    /// # Errors
+    /// When there is no such process.
     pub fn cpu_seconds(self) -> Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0)).context("the service has ended")?;
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0)).context("the process has ended")?;
         // The second field, the name in parentheses, may itself hold spaces.
         let (_, fields) = stat.rsplit_once(')').context("unreadable /proc/PID/stat")?;
         let mut fields = fields.split_whitespace().skip(11);
@@ -23,11 +26,17 @@ impl Pid {
     }
 
     /// Begins a new measurement of peak memory.
+    ///
+    /// # Errors
+    /// When there is no such process, or it is another's.
     pub fn reset_peak(self) -> Result<()> {
         fs::write(format!("/proc/{}/clear_refs", self.0), "5").context("cannot reset VmHWM")
     }
 
     /// Peak resident memory in MiB since [`Pid::reset_peak`].
+    ///
+    /// # Errors
+    /// When there is no such process.
     pub fn peak_mib(self) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0))?;
         let line = status
