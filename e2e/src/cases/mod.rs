@@ -8,6 +8,7 @@ mod held;
 mod ledger;
 mod patroni;
 mod pipeline;
+mod queue;
 mod rabbitmq;
 mod release;
 mod scaling;
@@ -73,6 +74,11 @@ pub const CASES: &[Case] = &[
         name: "database",
         title: "The database is away, with one pod and with three",
         run: |stage| Box::pin(database::run(stage)),
+    },
+    Case {
+        name: "queue",
+        title: "The queue on one node and on three: speed, and the loss of nodes",
+        run: |stage| Box::pin(queue::run(stage)),
     },
     Case {
         name: "growth",

@@ -1,11 +1,11 @@
 //! The broker's nodes and queues, as RabbitMQ's own programs tell of them in a pod.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::cluster::{Cluster, NAMESPACE, Seen, until};
+use crate::cluster::{Cluster, NAMESPACE, Pod, Seen, until};
 
 /// Waits until every queue has so many copies, and all of them are there.
 ///
@@ -104,6 +104,41 @@ fn pod_of(node: &str) -> String {
     host.split('.').next().unwrap_or_default().to_owned()
 }
 
+/// Which pod each connection leads to, by the name that its client gave it.
+///
+/// # Errors
+/// When no answer comes from the first pod.
+pub async fn connections(cluster: &Cluster) -> Result<BTreeMap<String, String>> {
+    let words = [
+        "rabbitmqctl",
+        "--quiet",
+        "list_connections",
+        "--formatter",
+        "json",
+        "name",
+        "client_properties",
+    ];
+    let text = inside(cluster, 0, &words).await?;
+    parse_connections(&text, &cluster.pods("rabbitmq").await?)
+}
+
+fn parse_connections(text: &str, pods: &[Pod]) -> Result<BTreeMap<String, String>> {
+    let list: Vec<Value> =
+        serde_json::from_str(text).context("rabbitmqctl list_connections printed no JSON")?;
+    let known = |connection: &Value| {
+        let properties = connection["client_properties"].as_array()?;
+        let given = properties
+            .iter()
+            .find(|property| property[0] == "connection_name")?;
+        // `10.0.0.1:40000 -> 10.0.0.2:5672`
+        let (_, to) = connection["name"].as_str()?.split_once(" -> ")?;
+        let (ip, _) = to.rsplit_once(':')?;
+        let pod = pods.iter().find(|pod| pod.ip == ip)?;
+        Some((given[2].as_str()?.to_owned(), pod.name.clone()))
+    };
+    Ok(list.iter().filter_map(known).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,5 +159,22 @@ mod tests {
         };
         assert_eq!((&queues[0], queues.len()), (&images, 2));
         assert!(parse("no").is_err());
+    }
+
+    #[test]
+    fn connections_are_known_by_the_name_that_their_client_gave() {
+        let pod = Pod::from(&serde_json::json!({
+            "metadata": { "name": "rabbitmq-2" },
+            "status": { "podIP": "10.0.0.2" },
+        }));
+        let text = r#"[
+            {"name":"10.0.0.1:40000 -> 10.0.0.2:5672","client_properties":[["product","longstr","lapin"],["connection_name","longstr","e2e publisher"]]}
+            ,{"name":"10.0.0.1:40001 -> 10.0.0.3:5672","client_properties":[]}
+        ]"#;
+        let connections = parse_connections(text, &[pod]).unwrap();
+        assert_eq!(
+            connections,
+            [("e2e publisher".to_owned(), "rabbitmq-2".to_owned())].into()
+        );
     }
 }
