@@ -5,19 +5,19 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    super::{Stage, held, rabbitmq, witness},
+    super::{Stage, held, rabbitmq},
     doors::{Doors, QUEUES},
-    notes::{Notes, longest_without},
+    losses::{Losses, Span, first, of_queues, served},
+    notes::Notes,
     traffic::Traffic,
 };
 use crate::{
     cluster::{Places, Pod, Seen, until},
     load::seconds,
-    report::Table,
 };
 
 /// Messages of each queue that are published at once.
@@ -32,27 +32,6 @@ const AWAY: Duration = Duration::from_secs(30);
 const ON_ITS_WAY: Duration = Duration::from_secs(12);
 /// In the end of the time without a node, messages must be confirmed.
 const IN_THE_END: Duration = Duration::from_secs(5);
-
-/// The columns of the first table.
-pub const HEADER: [&str; 9] = [
-    "what happened",
-    "published, confirmed",
-    "no confirm for",
-    "no delivery for",
-    "last confirm after the blow",
-    "first confirm after the nodes may come back",
-    "all copies there again",
-    "confirmed and not delivered",
-    "not confirmed, of them delivered; delivered again",
-];
-/// Of the second.
-pub const QUEUE_HEADER: [&str; 5] = [
-    "queue",
-    "leader",
-    "publisher and consumer at",
-    "no confirm for",
-    "no delivery for",
-];
 
 /// What goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,20 +68,9 @@ impl Blow {
     }
 
     /// Whether what is left is the greater part.
-    const fn has_quorum(self) -> bool {
+    pub const fn has_quorum(self) -> bool {
         matches!(self, Self::One)
     }
-}
-
-/// Tables of the report.
-#[derive(Clone, Copy, Debug)]
-pub struct Tables {
-    /// With [`HEADER`].
-    pub blows: Table,
-    /// With [`QUEUE_HEADER`].
-    pub queues: Table,
-    /// What publishers were told.
-    pub refusals: Table,
 }
 
 /// When it happened.
@@ -127,7 +95,7 @@ pub async fn trial(
     places: &Places,
     doors: &mut Doors,
     blow: Blow,
-    tables: Tables,
+    losses: &mut Losses,
 ) -> Result<Moments> {
     let patience = stage.cluster.settings().patience;
     let what = blow.name();
@@ -179,21 +147,9 @@ pub async fn trial(
         ended,
     };
     demand(stage, blow, &notes, span, back);
-    let row = row(blow, &notes, span, whole - freed);
-    stage.report.row(tables.blows, row);
-    stage.report.row(
-        tables.refusals,
-        vec![what.to_owned(), witness::list(&notes.refusals, 5)],
-    );
+    losses.note(blow, &notes, span, whole - freed);
     if blow == Blow::One {
-        for (number, row) in of_queues(doors, &notes, span, &connections, &lost)?
-            .into_iter()
-            .enumerate()
-        {
-            let mut cells = vec![doors.queue(number)];
-            cells.extend(row);
-            stage.report.row(tables.queues, cells);
-        }
+        losses.queues = of_queues(doors, &notes, span, &connections, &lost)?;
     }
     Ok(Moments {
         gone,
@@ -201,24 +157,6 @@ pub async fn trial(
         whole,
         outbox,
     })
-}
-
-/// Times since the notes were begun.
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    gone: Duration,
-    freed: Duration,
-    ended: Duration,
-}
-
-/// How many queues confirmed and delivered in a part of the time.
-fn served(notes: &Notes, from: Duration, to: Duration) -> usize {
-    let is_in = |moment: Duration| (from..to).contains(&moment);
-    let queues = (0..QUEUES).filter(|lane| {
-        let notes = notes.of(*lane);
-        notes.confirms().any(is_in) && notes.deliveries().any(is_in)
-    });
-    queues.count()
 }
 
 fn demand(stage: &mut Stage, blow: Blow, notes: &Notes, span: Span, back: Result<()>) {
@@ -255,6 +193,7 @@ fn demand(stage: &mut Stage, blow: Blow, notes: &Notes, span: Span, back: Result
         format_args!("{what}: every queue confirms and delivers again, and nobody did anything for it"),
         back.is_ok(),
         match back {
+            Ok(()) if blow.has_quorum() => "they went on".to_owned(),
             Ok(()) => format!(
                 "the first confirm {} after the nodes might come back",
                 seconds(first(notes, span))
@@ -264,71 +203,22 @@ fn demand(stage: &mut Stage, blow: Blow, notes: &Notes, span: Span, back: Result
     );
 }
 
-/// From when the nodes might come back to the first confirm.
-fn first(notes: &Notes, span: Span) -> Duration {
-    let after = notes.confirms().filter(|moment| *moment >= span.freed);
-    after.min().unwrap_or(span.ended).saturating_sub(span.freed)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn row(blow: Blow, notes: &Notes, span: Span, whole: Duration) -> Vec<String> {
-    let last = notes
-        .confirms()
-        .filter(|moment| (span.gone..span.freed).contains(moment))
-        .max();
-    let (unconfirmed, arrived) = notes.unconfirmed();
-    let first = if blow.has_quorum() {
-        "it went on".to_owned()
-    } else {
-        seconds(first(notes, span))
-    };
-    vec![
-        blow.name().to_owned(),
-        format!("{}, {}", notes.messages.len(), notes.confirms().count()),
-        seconds(longest_without(notes.confirms(), span.gone, span.ended)),
-        seconds(longest_without(notes.deliveries(), span.gone, span.ended)),
-        last.filter(|_| !blow.has_quorum())
-            .map_or("–".to_owned(), |last| seconds(last - span.gone)),
-        first,
-        seconds(whole),
-        notes.missing().to_string(),
-        format!("{unconfirmed}, {arrived}; {}", notes.again()),
-    ]
-}
-
-/// For each queue: who led it, where its connections were, and for how long it was away.
-fn of_queues(
-    doors: &Doors,
-    notes: &Notes,
-    span: Span,
-    connections: &BTreeMap<String, String>,
-    lost: &BTreeSet<String>,
-) -> Result<Vec<Vec<String>>> {
-    let told = |pod: &String| {
-        if lost.contains(pod) {
-            format!("{pod} (lost)")
-        } else {
-            pod.clone()
-        }
-    };
-    let at = |queue: &str, role: &str| -> Result<String> {
-        let name = format!("{queue} {role}");
-        let pod = connections.get(&name);
-        let pod = pod.with_context(|| format!("the broker knows no connection of {name}"))?;
-        Ok(told(pod))
-    };
-    ensure!(!connections.is_empty(), "the broker knows no connections");
-    let rows = (0..QUEUES).map(|number| {
-        let (queue, notes) = (doors.queue(number), notes.of(number));
-        Ok(vec![
-            told(&format!("rabbitmq-{}", doors.leader(number))),
-            format!(
-                "{}, {}",
-                at(&queue, "publisher")?,
-                at(&queue, &format!("consumer of {queue}"))?
-            ),
-            seconds(longest_without(notes.confirms(), span.gone, span.ended)),
-            seconds(longest_without(notes.deliveries(), span.gone, span.ended)),
-        ])
-    });
-    rows.collect()
+    #[test]
+    fn those_go_that_most_connections_lead_to() {
+        let pods = ["rabbitmq-0", "rabbitmq-1", "rabbitmq-2"]
+            .map(|name| Pod::from(&serde_json::json!({ "metadata": { "name": name } })));
+        let connections = [("a", "rabbitmq-2"), ("b", "rabbitmq-1"), ("c", "rabbitmq-2")]
+            .map(|(name, pod)| (name.to_owned(), pod.to_owned()))
+            .into();
+        let names = |blow: Blow| -> Vec<String> {
+            let victims = blow.victims(&pods, &connections);
+            victims.into_iter().map(|pod| pod.name).collect()
+        };
+        assert_eq!(names(Blow::One), ["rabbitmq-2"]);
+        assert_eq!(names(Blow::Two), ["rabbitmq-2", "rabbitmq-1"]);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod doors;
 mod loss;
+mod losses;
 mod notes;
 mod speed;
 mod traffic;
@@ -13,14 +14,15 @@ use tokio::time::{Instant, sleep};
 
 use self::{
     doors::Doors,
-    loss::{Blow, Tables},
+    loss::Blow,
+    losses::Losses,
     speed::{Figures, LATENCY, MANY_QUEUES, ONE_QUEUE, millis},
 };
 use super::{Stage, check, ledger, rabbitmq};
 use crate::{
     cluster::{Deployment, Lines, Places, Seen, until},
     load::{Load, Pace, seconds},
-    report::Table,
+    report::{Report, Table},
 };
 
 /// How long cameras post before the nodes go and after.
@@ -46,18 +48,29 @@ pub(super) async fn run(stage: &mut Stage) -> Result<()> {
     stage.cluster.deploy(&deployment()).await?;
     let places = stage.cluster.places().await?;
     alone(stage).await?;
-    let speeds = begin(stage)?;
-    let tables = lose(stage);
-    let cameras = follow(stage);
     cannot_show(stage);
+    let speeds = begin(stage)?;
+    let (mut losses, mut cameras) = (Losses::default(), Vec::new());
+    let played = play(stage, &places, speeds, &mut losses, &mut cameras).await;
+    losses.tell(&mut stage.report);
+    tell(&mut stage.report, &cameras);
+    played
+}
 
-    let mut doors = Doors::open(&stage.cluster, &places, 1).await?;
+async fn play(
+    stage: &mut Stage,
+    places: &Places,
+    speeds: Table,
+    losses: &mut Losses,
+    cameras: &mut Vec<Vec<String>>,
+) -> Result<()> {
+    let mut doors = Doors::open(&stage.cluster, places, 1).await?;
     let settings = [LATENCY, ONE_QUEUE, MANY_QUEUES];
     let one = speed::measure(stage, &doors, &settings, speeds).await?;
-    let lost = loss::trial(stage, &places, &mut doors, Blow::Only, tables).await;
+    let lost = loss::trial(stage, places, &mut doors, Blow::Only, losses).await;
     stage.part(Blow::Only.name(), lost.map(drop));
 
-    let mut doors = grow(stage, &places).await?;
+    let mut doors = grow(stage, places).await?;
     let settings = [
         LATENCY,
         LATENCY.by_a_follower(),
@@ -66,10 +79,10 @@ pub(super) async fn run(stage: &mut Stage) -> Result<()> {
         MANY_QUEUES,
     ];
     let three = speed::measure(stage, &doors, &settings, speeds).await?;
-    explain(stage, &one, &three);
-    let lost = loss::trial(stage, &places, &mut doors, Blow::One, tables).await;
+    explain(&mut stage.report, &one, &three);
+    let lost = loss::trial(stage, places, &mut doors, Blow::One, losses).await;
     stage.part(Blow::One.name(), lost.map(drop));
-    watched(stage, &places, &mut doors, tables, cameras).await
+    watched(stage, places, &mut doors, losses, cameras).await
 }
 
 /// Stops what is not measured.
@@ -113,8 +126,8 @@ async fn watched(
     stage: &mut Stage,
     places: &Places,
     doors: &mut Doors,
-    tables: Tables,
-    cameras: Table,
+    losses: &mut Losses,
+    cameras: &mut Vec<Vec<String>>,
 ) -> Result<()> {
     let patience = stage.cluster.settings().patience;
     stage.step("irmgard and a worker, for what a camera sees");
@@ -137,7 +150,7 @@ async fn watched(
     let began = Instant::now() - load.now();
     sleep(CALM).await;
     let blow = Blow::Two;
-    let lost = loss::trial(stage, places, doors, blow, tables).await;
+    let lost = loss::trial(stage, places, doors, blow, losses).await;
     sleep(CALM).await;
     let record = load.stop().await;
     let moments = lost.context(blow.name())?;
@@ -161,7 +174,7 @@ async fn watched(
     );
     let mut row = ledger::row(&what, &record, gone, moments.whole - moments.gone);
     row.push(moments.outbox.map_or("?".to_owned(), |jobs| jobs.to_string()));
-    stage.report.row(cameras, row);
+    cameras.push(row);
     Ok(())
 }
 
@@ -184,11 +197,10 @@ fn begin(stage: &mut Stage) -> Result<Table> {
 }
 
 /// Does 3 raise the throughput? As it was measured, and why.
-fn explain(stage: &mut Stage, one: &[Figures], three: &[Figures]) {
+fn explain(report: &mut Report, one: &[Figures], three: &[Figures]) {
     let ([latency, single, many], [latency_of_3, _, single_of_3, _, many_of_3]) = (one, three) else {
         return;
     };
-    let report = &mut stage.report;
     report.section("Do three nodes raise the throughput?");
     report.text(format_args!(
         "{} One queue confirms {:.0} messages in a second on one node and {:.0} on three ({}); six queues, whose leaders are spread over \
@@ -240,32 +252,7 @@ fn cost(figures: &Figures) -> String {
     cost.map_or("–".to_owned(), |seconds| format!("{:.2}", seconds * 1_000.0))
 }
 
-fn lose(stage: &mut Stage) -> Tables {
-    let report = &mut stage.report;
-    report.section("The loss of nodes");
-    report.text(
-        "Numbered messages to six queues, two at once to each with 20 ms between, and their consumers, by the Service that leads to any node that \
-         serves. *Lost*: nodes are killed (SIGTERM, and 2 s later SIGKILL, before a shutdown is through), and nothing is made in their place for 30 s. Whoever is refused, or \
-         not answered within 5 s, publishes another message; a message that was not confirmed may have been stored all the same. With one \
-         node left of three, that one knows that it is the smaller part, closes its connections and takes none (`pause_minority`), and \
-         comes back by itself with the second.",
-    );
-    let blows = report.table(&loss::HEADER, &[]);
-    report.text("What those who publish are told meanwhile.");
-    let refusals = report.table(&["what happened", "answers"], &[]);
-    report.text(
-        "One of three, for each queue. A queue whose leader is lost elects another; who was connected to the lost node connects to another.",
-    );
-    let queues = report.table(&loss::QUEUE_HEADER, &[]);
-    Tables {
-        blows,
-        queues,
-        refusals,
-    }
-}
-
-fn follow(stage: &mut Stage) -> Table {
-    let report = &mut stage.report;
+fn tell(report: &mut Report, cameras: &[Vec<String>]) {
     report.section("What cameras see while the broker has no quorum");
     report.text(format_args!(
         "irmgard and one worker run again, cameras post photos, and two of three nodes are lost: the same blow as above. A photo is taken with \
@@ -274,7 +261,7 @@ fn follow(stage: &mut Stage) -> Table {
     ));
     let mut header = ledger::HEADER.to_vec();
     header.push("jobs in the outbox, at last");
-    report.table(&header, &[])
+    report.table(&header, cameras);
 }
 
 fn cannot_show(stage: &mut Stage) {
