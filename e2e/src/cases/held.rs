@@ -6,14 +6,10 @@ use crate::cluster::{Cluster, Deletion, Pod};
 
 /// Stops all processes of a pod: they have no time for a farewell when they are killed, and nobody hears of them meanwhile.
 const FREEZE: [&str; 4] = ["--", "sh", "-c", "kill -s STOP -- -1"];
-/// What keeps the object of a pod.
-const KEPT: &str = r#"{"metadata":{"finalizers":["irmgard.dev/e2e"]}}"#;
-const FREE: &str = r#"{"metadata":{"finalizers":null}}"#;
-
 /// Kills pods, without a farewell; their objects stay, so that nobody makes others in their place until they are released.
 pub async fn kill(cluster: &Cluster, pods: &[Pod]) -> Result<()> {
     for pod in pods {
-        patch(cluster, pod, KEPT).await?;
+        cluster.keep(pod).await?;
     }
     for pod in pods {
         let mut arguments = vec!["exec", "--namespace", &pod.namespace, &pod.name];
@@ -29,21 +25,7 @@ pub async fn release(cluster: &Cluster, pods: &[Pod]) -> Result<()> {
     let mut ended = Ok(());
     for pod in pods {
         // Each of them, also where one fails: an object that is kept keeps its namespace.
-        ended = ended.and(patch(cluster, pod, FREE).await);
+        ended = ended.and(cluster.free(&pod.namespace, &pod.name).await);
     }
     ended
-}
-
-async fn patch(cluster: &Cluster, pod: &Pod, patch: &str) -> Result<()> {
-    let arguments = [
-        "patch",
-        "pod",
-        &pod.name,
-        "--namespace",
-        &pod.namespace,
-        "--type=merge",
-        "--patch",
-        patch,
-    ];
-    cluster.kubectl().run(&arguments).await.map(drop)
 }

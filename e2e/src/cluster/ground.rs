@@ -3,12 +3,15 @@
 use std::fmt::Write;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
-use super::{Cluster, DEPLOYMENT, FLUENTD, MADE_BY, NAMESPACE, SECRETS, Seen, places::Secrets, until};
+use super::{Cluster, DEPLOYMENT, FLUENTD, MADE_BY, NAMESPACE, Pod, SECRETS, Seen, places::Secrets, until};
 use crate::say::say;
+
+/// The finalizer of a pod that is kept.
+const KEEPS: &str = "irmgard.dev/e2e";
 
 impl Cluster {
     /// Sees to it that the namespaces may be changed: they are not there, or e2e made them.
@@ -61,6 +64,15 @@ impl Cluster {
             "--wait=false",
         ];
         self.kubectl.run(&arguments).await?;
+        // Left by a run that was interrupted while it kept them.
+        for namespace in [NAMESPACE, FLUENTD] {
+            let path = format!("/api/v1/namespaces/{namespace}/pods");
+            for pod in self.api.list(&path).await? {
+                if let Some(name) = kept(&pod) {
+                    self.free(namespace, name).await?;
+                }
+            }
+        }
         until("the namespaces are deleted", self.settings.patience, async || {
             let mut left = String::new();
             for namespace in [NAMESPACE, FLUENTD] {
@@ -75,6 +87,38 @@ impl Cluster {
             })
         })
         .await
+    }
+
+    /// Sees to it that a pod's object stays when the pod is deleted, so that nobody makes another in its place.
+    ///
+    /// # Errors
+    /// When kubectl fails.
+    pub async fn keep(&self, pod: &Pod) -> Result<()> {
+        let finalizers = json!([KEEPS]);
+        self.finalizers(&pod.namespace, &pod.name, &finalizers).await
+    }
+
+    /// Lets the object of a pod go, if it was kept.
+    ///
+    /// # Errors
+    /// When kubectl fails.
+    pub async fn free(&self, namespace: &str, pod: &str) -> Result<()> {
+        self.finalizers(namespace, pod, &Value::Null).await
+    }
+
+    async fn finalizers(&self, namespace: &str, pod: &str, finalizers: &Value) -> Result<()> {
+        let patch = json!({ "metadata": { "finalizers": finalizers } }).to_string();
+        let arguments = [
+            "patch",
+            "pod",
+            pod,
+            "--namespace",
+            namespace,
+            "--type=merge",
+            "--patch",
+            &patch,
+        ];
+        self.kubectl.run(&arguments).await.map(drop)
     }
 
     /// Whether this deployment runs there with these passwords, so that it can be applied over itself.
@@ -112,5 +156,29 @@ impl Cluster {
             .with_context(|| file.display().to_string())?;
         let digest = hex::encode(&Sha256::digest(&text)[..8]);
         Ok((Secrets::parse(&text), digest))
+    }
+}
+
+/// The name of a pod that is kept.
+fn kept(pod: &Value) -> Option<&str> {
+    let metadata = &pod["metadata"];
+    let ours = metadata["finalizers"]
+        .as_array()?
+        .iter()
+        .any(|finalizer| finalizer == KEEPS);
+    metadata["name"].as_str().filter(|_| ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_pods_that_e2e_keeps_are_freed() {
+        let pod =
+            |finalizers: Value| json!({ "metadata": { "name": "postgres-0", "finalizers": finalizers } });
+        assert_eq!(kept(&pod(json!([KEEPS]))), Some("postgres-0"));
+        assert_eq!(kept(&pod(json!(["example.org/other"]))), None);
+        assert_eq!(kept(&pod(Value::Null)), None);
     }
 }

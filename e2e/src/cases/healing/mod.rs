@@ -58,6 +58,12 @@ async fn play(stage: &mut Stage, tables: Tables) -> Result<()> {
     series(stage, &stateless(3), &keepless, 3, tables).await?;
     for patient in all {
         if let Some(component) = patient.three.filter(|component| !component.is_empty()) {
+            if let Some(reason) = patient.hindrance(&stage.cluster).await? {
+                let reason = format!("{} with three pods: {reason}.", patient.name);
+                stage.step(format_args!("not tried: {reason}"));
+                stage.report.cannot_show(reason);
+                continue;
+            }
             let deployment = Deployment::new(component).with(component);
             series(stage, &deployment, &[patient], 3, tables).await?;
         }

@@ -41,6 +41,10 @@ const fn patient(
     }
 }
 
+/// So many files must a process be allowed to open, or OpenSearch does not start where it is to find others (its bootstrap check
+/// of file descriptors).
+const OPEN_FILES: u64 = 65_535;
+
 /// All of them.
 pub const PATIENTS: [Patient; 7] = [
     Patient {
@@ -76,6 +80,17 @@ impl Patient {
         pod.component == self.component && pod.ready && !pod.ending
     }
 
+    /// Why there cannot be three here, if there cannot. It must run with one.
+    pub async fn hindrance(&self, cluster: &Cluster) -> Result<Option<String>> {
+        if self.name != "opensearch" {
+            return Ok(None);
+        }
+        let said = cluster
+            .inside("opensearch-0", "opensearch", &["sh", "-c", "ulimit -Hn"], None)
+            .await?;
+        Ok(too_few(said.trim()))
+    }
+
     /// The pod that hurts most: the one that leads, where one does and it can be told.
     pub async fn victim(&self, cluster: &Cluster, places: &Places) -> Result<Pod> {
         let mut pods = cluster.pods(self.label).await?;
@@ -95,10 +110,30 @@ impl Patient {
     }
 }
 
+/// What is wrong with a limit on open files, as a shell tells it.
+fn too_few(limit: &str) -> Option<String> {
+    let limit: u64 = limit.parse().ok()?;
+    (limit < OPEN_FILES).then(|| {
+        format!("containers of this node may open {limit} files, and each of several OpenSearch nodes wants {OPEN_FILES}")
+    })
+}
+
 /// The node of OpenSearch that manages the others; nodes are called as their pods.
 async fn manager(places: &Places) -> Result<String> {
     let http = reqwest::Client::builder().no_proxy().build()?;
     let url = format!("{}/_cat/cluster_manager?h=node", places.opensearch);
     let text = http.get(url).send().await?.error_for_status()?.text().await?;
     Ok(text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opensearch_wants_many_open_files() {
+        assert!(too_few("20000").is_some_and(|reason| reason.contains("may open 20000 files")));
+        assert_eq!(too_few("65535"), None);
+        assert_eq!(too_few("unlimited"), None);
+    }
 }
