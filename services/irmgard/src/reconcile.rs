@@ -16,7 +16,7 @@ use tokio::{sync::Notify, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    database::limited,
+    database::Commits,
     failed::log_uses,
     metrics::Metrics,
     outbox::{heal_received, restore_lost},
@@ -64,6 +64,7 @@ pub struct Pass {
 #[derive(Debug)]
 pub struct Reconciler {
     pool: PgPool,
+    commits: Commits,
     publisher: Publisher,
     wake: Arc<Notify>,
     settings: ReconcileSettings,
@@ -75,6 +76,7 @@ impl Reconciler {
     #[must_use]
     pub const fn new(
         pool: PgPool,
+        commits: Commits,
         publisher: Publisher,
         wake: Arc<Notify>,
         settings: ReconcileSettings,
@@ -82,6 +84,7 @@ impl Reconciler {
     ) -> Self {
         Self {
             pool,
+            commits,
             publisher,
             wake,
             settings,
@@ -98,7 +101,7 @@ impl Reconciler {
                 () = end.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            match limited(self.pass()).await {
+            match self.commits.limited(self.pass()).await {
                 Ok(Some(pass)) if !pass.queued_again.is_empty() || !pass.healed.is_empty() => {
                     self.wake.notify_one();
                     let count = pass.queued_again.len() + pass.healed.len();

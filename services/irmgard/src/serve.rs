@@ -229,6 +229,7 @@ impl Background<'_> {
     fn start(&self, tasks: &mut JoinSet<()>) {
         let relay = Relay::new(
             self.database.relay().clone(),
+            self.database.commits().clone(),
             self.publisher.clone(),
             Arc::clone(self.wake_relay),
             self.settings.relay.clone(),
@@ -237,6 +238,7 @@ impl Background<'_> {
         tasks.spawn(relay.run(self.end.clone()));
         let reconciler = Reconciler::new(
             self.database.background().clone(),
+            self.database.commits().clone(),
             self.publisher.clone(),
             Arc::clone(self.wake_relay),
             self.settings.reconcile.clone(),
@@ -251,6 +253,7 @@ impl Background<'_> {
             let consumer = Consumer::subscribe(self.settings.broker.clone(), queue, PREFETCH);
             let results = ResultsConsumer::new(
                 self.database.background().clone(),
+                self.database.commits().clone(),
                 self.publisher.clone(),
                 self.settings.store.output_bucket.clone(),
                 queues.parked.clone(),

@@ -6,6 +6,7 @@
 //! backlog of results the requests. Ids are drawn on a connection of their own:
 //! it is never given a request's name, so that it need not be reset.
 
+mod commits;
 mod connection;
 mod error;
 mod reach;
@@ -22,6 +23,7 @@ use sqlx::{
 
 use self::suspicion::Suspicion;
 pub use self::{
+    commits::Commits,
     connection::RequestConnection,
     error::{is_unavailable, leaves_connection_unusable, outcome_is_unknown},
     reach::until_reachable,
@@ -112,6 +114,7 @@ pub struct Database {
     relay: PgPool,
     ids: PgPool,
     suspicion: Suspicion,
+    commits: Commits,
 }
 
 impl Database {
@@ -135,6 +138,7 @@ impl Database {
             .max_connections(1)
             .connect_lazy_with(options);
         Self {
+            commits: Commits::new(background.clone()),
             requests,
             background,
             relay,
@@ -169,6 +173,12 @@ impl Database {
     #[must_use]
     pub const fn ids(&self) -> &PgPool {
         &self.ids
+    }
+
+    /// What is known of commits that wait for a standby.
+    #[must_use]
+    pub const fn commits(&self) -> &Commits {
+        &self.commits
     }
 
     /// The connections of requests, for their numbers alone.

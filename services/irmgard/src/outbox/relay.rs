@@ -10,7 +10,7 @@ use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::rows::{self, Leased, Release, Unusable};
-use crate::{database::limited, failpoint, metrics::RelayMetrics};
+use crate::{database::Commits, failpoint, metrics::RelayMetrics};
 
 /// Publishes in flight at a time.
 const CONCURRENCY: usize = 64;
@@ -41,6 +41,7 @@ pub struct RelaySettings {
 #[derive(Debug)]
 pub struct Relay {
     pool: PgPool,
+    commits: Commits,
     publisher: Publisher,
     wake: Arc<Notify>,
     settings: RelaySettings,
@@ -71,6 +72,7 @@ impl Relay {
     #[must_use]
     pub const fn new(
         pool: PgPool,
+        commits: Commits,
         publisher: Publisher,
         wake: Arc<Notify>,
         settings: RelaySettings,
@@ -78,6 +80,7 @@ impl Relay {
     ) -> Self {
         Self {
             pool,
+            commits,
             publisher,
             wake,
             settings,
@@ -117,7 +120,11 @@ impl Relay {
             return Round::Away;
         }
         let batch = self.settings.batch;
-        let leased = match limited(rows::lease(&self.pool, batch.into(), self.settings.lease)).await {
+        let leased = match self
+            .commits
+            .limited(rows::lease(&self.pool, batch.into(), self.settings.lease))
+            .await
+        {
             Ok(leased) => leased,
             Err(error) => {
                 tracing::warn!(%error, "the outbox cannot be read");
@@ -222,7 +229,7 @@ impl Relay {
         F: Future<Output = Result<(), sqlx::Error>>,
     {
         let tries = async {
-            while let Err(error) = limited(statement()).await {
+            while let Err(error) = self.commits.limited(statement()).await {
                 tracing::warn!(%error, "the outbox cannot be written");
                 sleep(REST).await;
             }

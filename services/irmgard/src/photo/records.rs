@@ -76,7 +76,7 @@ impl Records {
     pub fn new(database: Database, reads: Breaker, writes: Breaker, timeout: Duration) -> Self {
         let ids = Ids::start(database.ids().clone());
         let connections = database.requests().options().get_max_connections();
-        let places = connections - connections / READS;
+        let places = connections.saturating_sub((connections / READS).max(1)).max(1);
         let [reads, writes] = [reads, writes].map(|breaker| Side {
             breaker,
             alive: Arc::default(),
@@ -108,14 +108,22 @@ impl Records {
     /// # Errors
     /// See [`RecordsError`].
     pub async fn next_id(&self) -> Result<PhotoId, RecordsError> {
-        // A write: what a sequence has given out must outlive the server too.
         let side = &self.writes;
+        let permit = side.breaker.permit()?;
         let drawn = async {
+            self.not_in_vain().await?;
             side.patiently(self.timeout, || self.ids.next())
                 .await
                 .map_err(RecordsError::from)
         };
-        side.within(self.timeout, drawn).await
+        let drawn = side.alive.within(self.timeout, drawn).await;
+        let drawn = drawn.unwrap_or(Err(RecordsError::TimedOut));
+        // PostgreSQL writes down one draw for the next 32 (SEQ_LOG_VALS): most are answered where no commit is, and say nothing of those.
+        if let Err(error @ (RecordsError::TimedOut | RecordsError::Unavailable(_))) = &drawn {
+            self.note(error);
+            permit.failed();
+        }
+        drawn
     }
 
     /// Reads, on one connection, outside a transaction.
@@ -151,10 +159,41 @@ impl Records {
         let work = async {
             // Never closed.
             let _place = self.places.acquire().await;
+            self.not_in_vain().await?;
             let connection = self.connection(&self.writes).await?;
             work(connection).await
         };
-        self.writes.within(limit, work).await
+        let outcome = self.writes.within(limit, work).await;
+        if let Some(error) = outcome.as_ref().err().and_then(AsRecordsError::as_records_error) {
+            self.note(error);
+        }
+        outcome
+    }
+
+    /// Ends a write before it begins while commits of ours wait in the server: see [`crate::database::Commits`].
+    async fn not_in_vain(&self) -> Result<(), RecordsError> {
+        let commits = self.database.commits();
+        if !commits.in_doubt() {
+            return Ok(());
+        }
+        let mut connection = self.connection(&self.writes).await?;
+        let outcome = match connection.connection().await {
+            Ok(usable) => commits.wait(usable).await,
+            Err(error) => Err(error),
+        };
+        connection.give_back(&outcome);
+        if outcome? {
+            Err(RecordsError::TimedOut)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Notes a write that was not answered in time.
+    fn note(&self, error: &RecordsError) {
+        if matches!(error, RecordsError::TimedOut) {
+            self.database.commits().give_up();
+        }
     }
 
     async fn connection(&self, side: &Side) -> Result<RequestConnection, RecordsError> {

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{Answer, Applied, Unattributable, Verdict, apply, apply::name};
-use crate::{database::limited, failpoint, metrics::ResultMetrics};
+use crate::{database::Commits, failpoint, metrics::ResultMetrics};
 
 /// Messages that are unacknowledged at a time; more than a batch, so that the
 /// next one is here when one is done.
@@ -46,6 +46,7 @@ impl Inbox {
 #[derive(Debug)]
 pub struct ResultsConsumer {
     pool: PgPool,
+    commits: Commits,
     publisher: Publisher,
     output_bucket: String,
     parked_queue: String,
@@ -69,6 +70,7 @@ impl ResultsConsumer {
     #[must_use]
     pub const fn new(
         pool: PgPool,
+        commits: Commits,
         publisher: Publisher,
         output_bucket: String,
         parked_queue: String,
@@ -77,6 +79,7 @@ impl ResultsConsumer {
     ) -> Self {
         Self {
             pool,
+            commits,
             publisher,
             output_bucket,
             parked_queue,
@@ -159,7 +162,11 @@ impl ResultsConsumer {
         let verdicts: Vec<Verdict> = batch.iter().map(|r| r.verdict.clone()).collect();
         let mut rest = SHORTEST_REST;
         loop {
-            let error = match limited(apply(&self.pool, &self.output_bucket, &verdicts)).await {
+            let error = match self
+                .commits
+                .limited(apply(&self.pool, &self.output_bucket, &verdicts))
+                .await
+            {
                 Ok(applied) => return Ok(Ok(applied)),
                 Err(error) => error,
             };

@@ -6,6 +6,7 @@
     reason = "a test fails by a panic, in what it calls as well"
 )]
 
+mod commits;
 mod database;
 mod failed;
 mod place;

@@ -95,6 +95,7 @@ impl Place {
     pub fn start_relay(&self) -> JoinHandle<()> {
         let relay = Relay::new(
             self.database.relay().clone(),
+            self.database.commits().clone(),
             self.publisher(),
             Arc::clone(&self.wake),
             self.settings.relay.clone(),
@@ -112,6 +113,7 @@ impl Place {
         };
         let results = ResultsConsumer::new(
             self.pool().clone(),
+            self.database.commits().clone(),
             self.publisher(),
             self.settings.store.output_bucket.clone(),
             queues.parked.clone(),
@@ -125,6 +127,7 @@ impl Place {
     pub async fn reconciler(&self) -> Reconciler {
         Reconciler::new(
             self.pool().clone(),
+            self.database.commits().clone(),
             self.connected_publisher().await,
             Arc::clone(&self.wake),
             self.settings.reconcile.clone(),

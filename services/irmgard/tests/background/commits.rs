@@ -1,0 +1,95 @@
+//! Commits that wait for a standby, on a server of its own that has none.
+
+use std::time::Duration;
+
+use irmgard::{
+    breaker::{Breaker, BreakerSettings},
+    database::{self, Database},
+    photo::{Records, RecordsError},
+    settings::ServeSettings,
+};
+use local::Stack;
+use sqlx::{Connection, Executor, PgConnection};
+
+use crate::place::eventually;
+
+/// Longer than a commit may wait before others are not begun.
+const LIMIT: Duration = Duration::from_millis(1500);
+
+/// One row, as a request writes it.
+async fn write(records: &Records) -> Result<(), RecordsError> {
+    records
+        .write(LIMIT, |mut connection| {
+            Box::pin(async move {
+                let outcome = async {
+                    let mut transaction = connection.begin().await?;
+                    sqlx::query("INSERT INTO project_note DEFAULT VALUES")
+                        .execute(&mut *transaction)
+                        .await?;
+                    transaction.commit().await
+                }
+                .await;
+                connection.give_back(&outcome);
+                outcome.map_err(RecordsError::from)
+            })
+        })
+        .await
+}
+
+/// Who a commit waits for.
+async fn wait_for(url: &str, statement: &'static str) {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    connection.execute(statement).await.unwrap();
+    connection.execute("SELECT pg_reload_conf()").await.unwrap();
+}
+
+#[tokio::test]
+async fn commits_that_nobody_answers_leave_connections_to_read_with() {
+    let stack = Stack::builder().only_ours().start().await.unwrap();
+    let settings = ServeSettings::from_environment(&stack.environment()).unwrap();
+    let options = settings.database.connect_options();
+    database::migrate(&options, None).await.unwrap();
+    let url = stack.postgres().access().url();
+    let mut watcher = PgConnection::connect(&url).await.unwrap();
+    watcher
+        .execute("CREATE TABLE project_note (id bigserial)")
+        .await
+        .unwrap();
+
+    let database = Database::connect_lazily(&settings.database);
+    let [reads, writes] = ["reads", "writes"].map(|name| {
+        let settings = BreakerSettings {
+            rest: Duration::from_millis(10),
+            ..BreakerSettings::default()
+        };
+        Breaker::new(name, settings)
+    });
+    let records = Records::new(database.clone(), reads, writes, LIMIT);
+    write(&records).await.unwrap();
+    wait_for(&url, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await;
+
+    eventually("nothing can be written", async || write(&records).await.is_err()).await;
+    for _ in 0..40 {
+        write(&records).await.unwrap_err();
+        let _ = records.next_id().await;
+        tokio::time::sleep(Duration::from_millis(15)).await;
+    }
+    let work = async { Ok(()) };
+    database.commits().limited(work).await.unwrap_err();
+    let waiting: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+            .fetch_one(&mut watcher)
+            .await
+            .unwrap();
+    assert!((1..=3).contains(&waiting), "{waiting} backends wait");
+    let photos = records.read(|connection| {
+        Box::pin(sqlx::query_scalar::<_, i64>("SELECT count(*) FROM photo").fetch_one(connection))
+    });
+    assert_eq!(photos.await.unwrap(), 0);
+
+    wait_for(&url, "ALTER SYSTEM RESET synchronous_standby_names").await;
+    eventually("writes work again", async || write(&records).await.is_ok()).await;
+    database.commits().limited(async { Ok(()) }).await.unwrap();
+    database.close().await;
+    stack.stop().await.unwrap();
+}
