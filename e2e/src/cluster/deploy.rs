@@ -57,6 +57,8 @@ impl Cluster {
         let mut run = Command::new(self.project.join("manifests/deploy"))
             .arg(&folder)
             .env("DEPLOY_TIMEOUT", self.settings.patience.as_secs().to_string())
+            // What is there is e2e's own, and growth goes back to one pod.
+            .env("DEPLOY_SHRINK", "1")
             .stdin(Stdio::null())
             .stderr(output.try_clone()?)
             .stdout(output)
