@@ -18,6 +18,7 @@ mod limits;
 mod links;
 mod network;
 mod pods;
+mod roles;
 mod schemas;
 mod score;
 mod secrets;
