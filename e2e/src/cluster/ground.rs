@@ -50,20 +50,6 @@ impl Cluster {
             "--wait=false",
         ];
         self.kubectl.run(&arguments).await?;
-        // A RabbitMQ node of three waits until the others can do without it, which nobody can here. Its messages go anyway.
-        let label = "app.kubernetes.io/name=rabbitmq";
-        let arguments = [
-            "delete",
-            "pod",
-            "--namespace",
-            NAMESPACE,
-            "--selector",
-            label,
-            "--grace-period=1",
-            "--ignore-not-found",
-            "--wait=false",
-        ];
-        self.kubectl.run(&arguments).await?;
         // Left by a run that was interrupted while it kept them.
         for namespace in [NAMESPACE, FLUENTD] {
             let path = format!("/api/v1/namespaces/{namespace}/pods");
@@ -74,6 +60,7 @@ impl Cluster {
             }
         }
         until("the namespaces are deleted", self.settings.patience, async || {
+            self.hurry_rabbitmq().await?;
             let mut left = String::new();
             for namespace in [NAMESPACE, FLUENTD] {
                 if let Some(object) = self.namespace(namespace).await? {
@@ -87,6 +74,22 @@ impl Cluster {
             })
         })
         .await
+    }
+
+    /// A RabbitMQ node of three waits until the others can do without it, which nobody can when all go. Its messages go anyway.
+    async fn hurry_rabbitmq(&self) -> Result<()> {
+        let arguments = [
+            "delete",
+            "pod",
+            "--namespace",
+            NAMESPACE,
+            "--selector",
+            "app.kubernetes.io/name=rabbitmq",
+            "--grace-period=1",
+            "--ignore-not-found",
+            "--wait=false",
+        ];
+        self.kubectl.run(&arguments).await.map(drop)
     }
 
     /// Sees to it that a pod's object stays when the pod is deleted, so that nobody makes another in its place.

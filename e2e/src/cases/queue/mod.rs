@@ -134,11 +134,6 @@ async fn watched(
     let with_lines = matches!(stage.cluster.lines(), Lines::OpenSearch);
     for workload in OTHERS {
         let (kind, name) = workload.split_once('/').context("kind and name")?;
-        let kind = if kind == "deployment" {
-            "deployment"
-        } else {
-            "statefulset"
-        };
         if name != "opensearch" || with_lines {
             stage.cluster.scale(workload, 1).await?;
             stage.cluster.ready(kind, name, patience).await?;
@@ -183,7 +178,7 @@ fn begin(stage: &mut Stage) -> Result<Table> {
     let report = &mut stage.report;
     report.section("Messages in a second, and how long each is on its way");
     report.text(format_args!(
-        "Durable quorum queues as `images` is one, persistent messages of {size} bytes as irmgard writes a job, its publisher with \
+        "Durable quorum queues as `images` is one, without its policies (delivery limit, dead letters), persistent messages of {size} bytes as irmgard writes a job, its publisher with \
          confirms and its consumer (prefetch {}), each delivery acknowledged by itself and at once. *1 queue, 64*: so many messages are published and \
          not confirmed, at any time, and 64 is what irmgard has at most. Each queue has two connections of its own, to the node whose copy \
          leads, or to another. Each setting for 10 s after 2 s, three times in turns with the others; medians, least and most in \

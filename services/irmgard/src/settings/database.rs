@@ -62,7 +62,7 @@ pub(super) fn database_of(
             1,
             "POSTGRES_POOL_SIZE",
             16,
-            "connections to PostgreSQL for requests",
+            "connections to PostgreSQL for requests; a quarter of them is kept for reads",
         ),
         background_connections: at_least(
             reader,
