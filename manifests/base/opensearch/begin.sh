@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Writes a node's configuration, and decides whether it may found the cluster. It runs before OpenSearch, with the image's bash.
 #
-# Only the first pod founds, and only on an empty volume while no other pod belongs to a cluster: were it told to for ever, a lost
-# volume would make it found a second one beside that of the others, and each would get a part of the lines. That it founded is
-# written on its volume, so that a first start that breaks off goes on; a cluster that is there ignores it.
+# Only the first pod founds, and only on an empty volume when all other pods have said that they belong to no cluster: were it told
+# to for ever, a lost volume would make it found a second one beside that of the others, and each would get a part of the lines. A
+# pod that is missing or silent may have data, so it is waited for until it speaks, or until a person says that there is no cluster.
+# That it founded is written on its volume, so that a first start that breaks off goes on; a cluster that is there ignores it.
 set -Eeuo pipefail
 shopt -s inherit_errexit
 
@@ -11,8 +12,9 @@ install=${OPENSEARCH_HOME:-/usr/share/opensearch}
 settings=${SETTINGS:-/etc/irmgard/opensearch.yml}
 into=${CONFIGURATION:-/configuration}
 port=${PEER_PORT:-9200}
-# Seconds: how long the name server may not know this pod, and how long a pod may take that has not answered yet. A node that finds
-# no cluster answers after half a minute.
+# How many pods there are to be, this one among them.
+pods=${PODS:-1}
+# Seconds until this gives up, and Kubernetes begins it again. A node that finds no cluster answers after half a minute.
 patience=${PATIENCE:-180}
 founded=$install/data/founded
 
@@ -27,7 +29,7 @@ found() {
 }
 
 # The addresses of all pods, started or not.
-pods() {
+addresses() {
     local address rest
     getent ahosts opensearch-nodes | while read -r address rest; do echo "$address"; done | sort -u
 }
@@ -54,35 +56,38 @@ if [[ -d $install/data/nodes ]]; then
     exit
 fi
 
-until pods | grep -qxF "$POD_IP"; do
+until addresses | grep -qxF "$POD_IP"; do
     if ((SECONDS > patience)); then
         say "opensearch-nodes does not lead to this pod ($POD_IP): whether the cluster is there already cannot be known" >&2
         exit 1
     fi
     sleep 1
 done
-while :; do
+until [[ -e $founded ]]; do
     silent=()
-    for pod in $(pods | grep -vxF "$POD_IP"); do
+    free=1
+    for pod in $(addresses | grep -vxF "$POD_IP"); do
         cluster=$(cluster_of "$pod")
         case $cluster in
             '') silent+=("$pod") ;;
-            _na_) ;;
+            _na_) free=$((free + 1)) ;;
             *)
                 say "$pod belongs to the cluster $cluster: $HOSTNAME joins it, with an empty volume"
                 exit
                 ;;
         esac
     done
-    if ((${#silent[@]} == 0)); then
+    if ((${#silent[@]} == 0 && free >= pods)); then
+        touch "$founded"
         break
     fi
     if ((SECONDS > patience)); then
-        say "${silent[*]} did not answer within $patience s" >&2
-        break
+        say "$HOSTNAME has an empty volume, and founds no cluster beside pods that may have one: of $pods pods $free have none" \
+            "(silent: ${silent[*]:-nobody}). Look why the others do not answer. Where there is no cluster, say so while this waits:" \
+            "kubectl exec -n irmgard $HOSTNAME -c configuration -- touch $founded" >&2
+        exit 1
     fi
-    say "waiting for ${silent[*]}"
+    say "waiting: of $pods pods $free have no cluster (silent: ${silent[*]:-nobody})"
     sleep 2
 done
-touch "$founded"
 found

@@ -10,8 +10,14 @@ use std::{
     thread,
 };
 
-use manifests::tools::{project, run};
+use anyhow::Result;
+use manifests::{
+    environment,
+    tools::{project, run},
+};
 use tempfile::TempDir;
+
+use crate::{builds, none};
 
 const SETTING: &str = "cluster.initial_cluster_manager_nodes: opensearch-0";
 
@@ -35,21 +41,26 @@ impl Pod {
             .iter()
             .map(|one| format!("{one} STREAM name\n{one} DGRAM\n"))
             .collect();
-        fs::write(
-            at("bin/getent"),
-            format!("#!/bin/sh\ncat <<END\n{addresses}END\n"),
-        )
-        .unwrap();
-        fs::set_permissions(at("bin/getent"), fs::Permissions::from_mode(0o755)).unwrap();
-        Self { folder, port }
+        let pod = Self { folder, port };
+        pod.program("getent", &format!("cat <<END\n{addresses}END"));
+        pod
+    }
+
+    fn program(&self, name: &str, text: &str) {
+        let file = self.at("bin").join(name);
+        fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     fn at(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
 
-    /// What OpenSearch would be configured with.
-    fn begin(&self, name: &str, settings: &Path) -> String {
+    /// What OpenSearch would be configured with, as one of so many pods.
+    ///
+    /// # Errors
+    /// When it is not to start: with what is said.
+    fn begin(&self, name: &str, pods: usize, settings: &Path) -> Result<String> {
         let path = format!("{}:{}", self.at("bin").display(), std::env::var("PATH").unwrap());
         let mut command = Command::new(project().join("manifests/base/opensearch/begin.sh"));
         command
@@ -60,21 +71,32 @@ impl Pod {
             .env("SETTINGS", settings)
             .env("CONFIGURATION", self.at("configuration"))
             .env("PEER_PORT", self.port.to_string())
-            .env("PATIENCE", "2");
-        run(&mut command).unwrap();
+            .env("PODS", pods.to_string())
+            .env("PATIENCE", "1");
+        run(&mut command)?;
         assert!(self.at("configuration/jvm.options").exists());
-        fs::read_to_string(self.at("configuration/opensearch.yml")).unwrap()
+        Ok(fs::read_to_string(self.at("configuration/opensearch.yml"))?)
     }
 
-    fn founds(&self, name: &str) -> bool {
+    fn tries(&self, name: &str, pods: usize) -> Result<bool> {
         let settings = project().join("manifests/base/opensearch/opensearch.yml");
-        self.begin(name, &settings).lines().any(|line| line == SETTING)
+        let written = self.begin(name, pods, &settings)?;
+        Ok(written.lines().any(|line| line == SETTING))
+    }
+
+    /// Of as many pods as have an address.
+    fn founds(&self, name: &str) -> bool {
+        self.tries(name, 1).unwrap()
     }
 }
 
 /// A node at 127.0.0.2 that says to what cluster it belongs; its port.
 fn node(cluster: &'static str) -> u16 {
-    let listener = TcpListener::bind("127.0.0.2:0").unwrap();
+    node_at("127.0.0.2:0", cluster)
+}
+
+fn node_at(address: &str, cluster: &'static str) -> u16 {
+    let listener = TcpListener::bind(address).unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
         for stream in listener.incoming() {
@@ -122,13 +144,67 @@ fn an_empty_volume_joins_the_cluster_that_is_there() {
 
 #[test]
 fn nodes_without_a_cluster_wait_for_the_founder() {
-    assert!(Pod::new(&["127.0.0.2"], node("_na_")).founds("opensearch-0"));
+    let port = node("_na_");
+    node_at(&format!("127.0.0.3:{port}"), "_na_");
+    let pod = Pod::new(&["127.0.0.2", "127.0.0.3"], port);
+    assert!(pod.tries("opensearch-0", 3).unwrap());
 }
 
-/// One that never starts must not keep the others from beginning.
+/// It may have the data of a cluster, and so may one whose pod is not there yet: a second one would take a part of the lines.
 #[test]
-fn who_never_answers_is_not_waited_for_for_ever() {
-    assert!(Pod::new(&["127.0.0.2", "127.0.0.3"], node("_na_")).founds("opensearch-0"));
+fn beside_one_that_does_not_answer_a_person_must_found() {
+    for others in [&["127.0.0.2", "127.0.0.3"][..], &["127.0.0.2"], &[]] {
+        let pod = Pod::new(others, node("_na_"));
+        let refusal = format!("{:#}", pod.tries("opensearch-0", 3).unwrap_err());
+        let founded = pod.at("opensearch/data/founded");
+        let command = format!(
+            "kubectl exec -n irmgard opensearch-0 -c configuration -- touch {}",
+            founded.display()
+        );
+        assert!(refusal.contains(&command), "{refusal}");
+        assert!(!founded.exists());
+        fs::write(founded, "").unwrap();
+        assert!(pod.tries("opensearch-0", 3).unwrap());
+    }
+    // More than were told of: who scales by hand.
+    assert!(Pod::new(&["127.0.0.2"], 1).tries("opensearch-0", 1).is_err());
+}
+
+#[test]
+fn what_a_person_says_holds_at_once() {
+    let pod = Pod::new(&["127.0.0.2"], 1);
+    let founded = pod.at("opensearch/data/founded");
+    pod.program("sleep", &format!("touch {}", founded.display()));
+    assert!(pod.tries("opensearch-0", 3).unwrap());
+}
+
+#[test]
+fn it_is_told_how_many_pods_there_are() {
+    let Some(builds) = builds("the number of OpenSearch's pods") else {
+        return;
+    };
+    let mut wrong = Vec::new();
+    let mut three = 0;
+    for build in &builds {
+        for set in build
+            .objects
+            .iter()
+            .filter(|object| object.kind() == "StatefulSet" && object.name() == "opensearch")
+        {
+            let replicas = set.at("/spec/replicas").to_string();
+            three += usize::from(replicas == "3");
+            let told = environment::variables(set.containers()[0], set, &build.objects).unwrap();
+            if told.get("PODS") != Some(&replicas) {
+                wrong.push(format!(
+                    "{}: of {replicas} pods it is told {:?}",
+                    build.name,
+                    told.get("PODS")
+                ));
+            }
+        }
+    }
+    assert!(three > 1, "only {three} builds have three pods");
+    none(wrong);
 }
 
 /// OpenSearch refuses the setting there.
@@ -136,7 +212,7 @@ fn who_never_answers_is_not_waited_for_for_ever() {
 fn a_single_node_founds_by_itself() {
     let pod = Pod::new(&[], 1);
     let settings = project().join("manifests/overlays/e2e/opensearch.yml");
-    let written = pod.begin("opensearch-0", &settings);
+    let written = pod.begin("opensearch-0", 1, &settings).unwrap();
     assert!(
         written.contains("discovery.type: single-node") && !written.contains(SETTING),
         "{written}"
