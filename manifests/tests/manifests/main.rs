@@ -17,6 +17,7 @@ mod life;
 mod limits;
 mod links;
 mod network;
+mod outside;
 mod pods;
 mod roles;
 mod schemas;
