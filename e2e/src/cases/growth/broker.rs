@@ -49,6 +49,16 @@ pub(super) async fn run(stage: &mut Stage, places: &Places) -> Result<()> {
     back
 }
 
+/// Photos come in, and some wait for a worker: how many.
+async fn begin(stage: &mut Stage, places: &Places, what: &str) -> Result<(Load, u32)> {
+    let patience = stage.cluster.settings().patience;
+    stage.step(format_args!("-- {what}"));
+    let load = Load::start(&places.web, "growth", pace(stage), patience).await?;
+    sleep(CALM).await;
+    let before = stage.backlog(places, WAITING).await?;
+    Ok((load, before))
+}
+
 async fn grow(
     stage: &mut Stage,
     places: &Places,
@@ -57,10 +67,7 @@ async fn grow(
 ) -> Result<()> {
     let patience = stage.cluster.settings().patience;
     let what = "RabbitMQ from one pod to three";
-    stage.step(format_args!("-- {what}"));
-    let load = Load::start(&places.web, "growth", pace(stage), patience).await?;
-    sleep(CALM).await;
-    let before = stage.backlog(places, WAITING).await?;
+    let (load, before) = begin(stage, places, what).await?;
     note(told, "one pod", &queues(&stage.cluster).await?);
     let (from, began) = (load.now(), Instant::now());
     let idle = |components: &[&str]| -> Deployment { deployment(components).replicas("anonymizer", 0) };
@@ -115,10 +122,7 @@ async fn shrink(
 ) -> Result<()> {
     let patience = stage.cluster.settings().patience;
     let what = "RabbitMQ from three pods to one";
-    stage.step(format_args!("-- {what}"));
-    let load = Load::start(&places.web, "growth", pace(stage), patience).await?;
-    sleep(CALM).await;
-    let before = stage.backlog(places, WAITING).await?;
+    let (load, before) = begin(stage, places, what).await?;
     let (from, began) = (load.now(), Instant::now());
     for node in [2, 1] {
         inside(&stage.cluster, 0, &["rabbitmq-queues", "shrink", &name(node)]).await?;

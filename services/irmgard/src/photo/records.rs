@@ -172,17 +172,12 @@ impl Records {
 
     /// Ends a write before it begins while commits of ours wait in the server: see [`crate::database::Commits`].
     async fn not_in_vain(&self) -> Result<(), RecordsError> {
-        let commits = self.database.commits();
+        let commits = self.database.commits().clone();
         if !commits.in_doubt() {
             return Ok(());
         }
-        let mut connection = self.connection(&self.writes).await?;
-        let outcome = match connection.connection().await {
-            Ok(usable) => commits.wait(usable).await,
-            Err(error) => Err(error),
-        };
-        connection.give_back(&outcome);
-        if outcome? {
+        let wait = self.read(move |connection| Box::pin(async move { commits.wait(connection).await }));
+        if wait.await? {
             Err(RecordsError::TimedOut)
         } else {
             Ok(())
