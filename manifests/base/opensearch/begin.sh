@@ -18,6 +18,9 @@ pods=${PODS:-1}
 patience=${PATIENCE:-180}
 founded=$install/data/founded
 
+# What a process of OpenSearch must be allowed to open, or it ends at its start ("bootstrap checks failed").
+open_files=${OPEN_FILES:-65535}
+
 cp -R "$install/config/." "$into/"
 cp "$settings" "$into/opensearch.yml"
 
@@ -27,6 +30,15 @@ found() {
     say "$HOSTNAME founds the cluster, or did so"
     echo "cluster.initial_cluster_manager_nodes: $HOSTNAME" >>"$into/opensearch.yml"
 }
+
+# The limit is the container runtime's, which no pod can raise. A configuration of one node alone is not checked by OpenSearch.
+limit=$(ulimit -Hn)
+if [[ $limit != unlimited ]] && ((limit < open_files)) && ! grep -q '^discovery\.type: *single-node' "$settings"; then
+    say "a container of this node may open $limit files, and OpenSearch wants $open_files. On the node raise the limit of the container" \
+        "runtime: 'systemctl edit containerd', the lines '[Service]' and 'LimitNOFILE=1048576', 'systemctl restart containerd'." \
+        "Then delete this pod: kubectl delete pod -n irmgard $HOSTNAME" >&2
+    exit 1
+fi
 
 # The addresses of all pods, started or not.
 addresses() {

@@ -72,7 +72,9 @@ impl Pod {
             .env("CONFIGURATION", self.at("configuration"))
             .env("PEER_PORT", self.port.to_string())
             .env("PODS", pods.to_string())
-            .env("PATIENCE", "1");
+            .env("PATIENCE", "1")
+            // This machine may allow fewer files than a node of a cluster must.
+            .env("OPEN_FILES", "1");
         run(&mut command)?;
         assert!(self.at("configuration/jvm.options").exists());
         Ok(fs::read_to_string(self.at("configuration/opensearch.yml"))?)
@@ -205,6 +207,37 @@ fn it_is_told_how_many_pods_there_are() {
     }
     assert!(three > 1, "only {three} builds have three pods");
     none(wrong);
+}
+
+/// OpenSearch would end at its start with a message that names no remedy.
+#[test]
+fn too_few_open_files_are_refused_with_the_remedy() {
+    let pod = Pod::new(&[], 1);
+    let begin = |settings: &str| {
+        let script = project().join("manifests/base/opensearch/begin.sh");
+        Command::new("bash")
+            .args(["-c", "ulimit -n 1000 && exec \"$0\""])
+            .arg(script)
+            .env("HOSTNAME", "opensearch-1")
+            .env("OPENSEARCH_HOME", pod.at("opensearch"))
+            .env("SETTINGS", project().join(settings))
+            .env("CONFIGURATION", pod.at("configuration"))
+            .output()
+            .unwrap()
+    };
+    let refused = begin("manifests/base/opensearch/opensearch.yml");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    for wanted in [
+        "may open 1000 files",
+        "wants 65535",
+        "systemctl edit containerd",
+        "LimitNOFILE=1048576",
+    ] {
+        assert!(said.contains(wanted), "no {wanted:?} in {said}");
+    }
+    let one = begin("manifests/overlays/e2e/opensearch.yml");
+    assert!(one.status.success(), "{one:?}");
 }
 
 /// OpenSearch refuses the setting there.
