@@ -4,6 +4,7 @@ use manifests::{
     Object,
     object::{labels, list_of, selects, text},
 };
+use serde_json::Value;
 
 use crate::{check, variables::variables};
 
@@ -103,6 +104,71 @@ fn probes_kill_no_data_service() {
         }
         wrong
     });
+}
+
+/// A node of RabbitMQ whose peer is gone without a word ends all the same, before Kubernetes kills it.
+#[test]
+fn a_broker_ends_although_its_peer_never_answers() {
+    check("the end of RabbitMQ's nodes", |workload, build| {
+        let mut wrong = Vec::new();
+        for container in broker(workload) {
+            let set = variables(container, workload, &build.objects);
+            let arguments = set
+                .get("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS")
+                .map_or("", String::as_str);
+            let mut words = arguments
+                .split_whitespace()
+                .skip_while(|word| *word != "+zhft")
+                .skip(1);
+            let flush: Option<u64> = words.next().and_then(|milliseconds| milliseconds.parse().ok());
+            let grace = workload.pod()["terminationGracePeriodSeconds"]
+                .as_u64()
+                .unwrap_or(30);
+            // As long again for the shutdown itself.
+            if flush.is_none_or(|flush| flush == 0 || flush * 2 > grace * 1000) {
+                wrong.push(format!(
+                    "Erlang's halt may wait for ever, or too long: {arguments:?}, and {grace} s to end"
+                ));
+            }
+        }
+        wrong
+    });
+}
+
+/// What Erlang writes when it crashes takes no room of the queues, and does not fill the place where it goes.
+#[test]
+fn a_crash_dump_is_not_on_the_volume() {
+    check("the place of crash dumps", |workload, build| {
+        let mut wrong = Vec::new();
+        for container in broker(workload) {
+            let set = variables(container, workload, &build.objects);
+            let place = set.get("ERL_CRASH_DUMP").map_or("", String::as_str);
+            let mount = list_of(&container["volumeMounts"])
+                .iter()
+                .find(|mount| place.starts_with(&format!("{}/", text(&mount["mountPath"]))));
+            let volume = list_of(&workload.pod()["volumes"])
+                .iter()
+                .find(|volume| mount.is_some_and(|mount| mount["name"] == volume["name"]));
+            let limit = volume.and_then(|volume| text(&volume["emptyDir"]["sizeLimit"]).strip_suffix("Mi"));
+            let room = limit
+                .and_then(|limit| limit.parse::<u64>().ok())
+                .map_or(0, |limit| limit << 20);
+            let most: Option<u64> = set
+                .get("ERL_CRASH_DUMP_BYTES")
+                .and_then(|bytes| bytes.parse().ok());
+            if most.is_none_or(|most| most * 2 > room) {
+                wrong.push(format!("{place:?} may take {most:?} bytes of {room}"));
+            }
+        }
+        wrong
+    });
+}
+
+/// The container of RabbitMQ's own program.
+fn broker(workload: &Object) -> Option<&Value> {
+    let is_broker = workload.kind() == "StatefulSet" && workload.name() == "rabbitmq";
+    let containers = list_of(&workload.pod()["containers"]);
+    containers.first().filter(|_| is_broker)
 }
 
 /// A node can be drained, one pod of each service at a time.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use manifests::{
-    Object, Tree,
+    Object, Tree, environment,
     object::{Labels, labels, list_of, selects, text},
 };
 use serde_json::Value;
@@ -23,12 +23,25 @@ const ARROWS: &[(&str, &str, u64)] = &[
     ("anonymizer", "minio", 9000),
     ("desk", "postgres", 5432),
     ("desk", "minio", 9000),
+    ("desk", "otel-collector", 4317),
     ("irmgard-migrate", "postgres", 5432),
     ("minio-setup", "minio", 9000),
     ("postgres", "postgres", 5432),
     ("postgres", "postgres", 8008),
     ("rabbitmq", "rabbitmq", 4369),
     ("rabbitmq", "rabbitmq", 25672),
+    // rabbitmqctl in a pod: the nodes send it what it lists.
+    ("rabbitmq", "rabbitmq", 35672),
+    ("rabbitmq", "rabbitmq", 35673),
+    ("rabbitmq", "rabbitmq", 35674),
+    ("rabbitmq", "rabbitmq", 35675),
+    ("rabbitmq", "rabbitmq", 35676),
+    ("rabbitmq", "rabbitmq", 35677),
+    ("rabbitmq", "rabbitmq", 35678),
+    ("rabbitmq", "rabbitmq", 35679),
+    ("rabbitmq", "rabbitmq", 35680),
+    ("rabbitmq", "rabbitmq", 35681),
+    ("rabbitmq", "rabbitmq", 35682),
     ("opensearch", "opensearch", 9200),
     ("opensearch", "opensearch", 9300),
     ("fluentd", "opensearch", 9200),
@@ -64,11 +77,23 @@ pub fn pods(build: &Build) -> Vec<Pod<'_>> {
             labels: workload.pod_labels(),
             ports: list_of(&workload.pod()["containers"])
                 .iter()
-                .flat_map(|container| list_of(&container["ports"]))
-                .filter_map(|port| port["containerPort"].as_u64())
+                .flat_map(|container| listening(container, workload, build))
                 .collect(),
         })
         .collect()
+}
+
+/// The ports that a container names, and those of rabbitmqctl, which no port of a container can name: it is run by hand or by a hook.
+fn listening(container: &Value, workload: &Object, build: &Build) -> Vec<u64> {
+    let variables = environment::variables(container, workload, &build.objects).unwrap();
+    let bound = |name: &str| variables.get(name).and_then(|value| value.parse().ok());
+    let named = list_of(&container["ports"])
+        .iter()
+        .filter_map(|port| port["containerPort"].as_u64());
+    let by_hand = bound("RABBITMQ_CTL_DIST_PORT_MIN")
+        .zip(bound("RABBITMQ_CTL_DIST_PORT_MAX"))
+        .map_or(1..=0, |(first, last)| first..=last);
+    named.chain(by_hand).collect()
 }
 
 /// The rules of a direction that hold for a pod; None when no policy speaks of it, and everything is allowed.
@@ -207,6 +232,135 @@ fn pods_speak_along_the_arrows_only() {
         }
     }
     assert!(closed > 5, "only {closed} builds have network-policies");
+    none(wrong);
+}
+
+/// What a variable leads to, of an address or a host name: name and port of a Service. Where it names no port, all ports of the
+/// Service are meant.
+fn dialled(value: &str) -> (&str, Option<u64>) {
+    let address = value.split_once("://").map_or(value, |(_, rest)| rest);
+    let address = address.split('/').next().unwrap_or_default();
+    match address.rsplit_once(':') {
+        Some((name, port)) => (name, port.parse().ok()),
+        None => (address, None),
+    }
+}
+
+/// Every address that a program is given in its variables is one that it may reach, at the port where the pods behind it listen.
+#[test]
+fn what_programs_are_told_to_reach_they_reach() {
+    let Some(builds) = builds("ways to what the variables name") else {
+        return;
+    };
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for build in &builds {
+        let (allowed, pods) = (arrows(build), pods(build));
+        let services: Vec<&Object> = build
+            .objects
+            .iter()
+            .filter(|object| object.kind() == "Service")
+            .collect();
+        for workload in &build.objects {
+            for container in workload.containers() {
+                for (variable, value) in environment::variables(container, workload, &build.objects).unwrap()
+                {
+                    let is_address = ["_HOST", "_ENDPOINT", "_URL"]
+                        .iter()
+                        .any(|end| variable.ends_with(end));
+                    // A ConfigMap that several share names the broker to those who do not use it, too.
+                    let uses_queue = workload.pod_labels().contains_key(schema::label::USES_QUEUE);
+                    if !is_address || variable == "RABBITMQ_HOST" && !uses_queue {
+                        continue;
+                    }
+                    let (name, port) = dialled(&value);
+                    let host = name.split('.').next().unwrap_or_default();
+                    let Some(service) = services.iter().find(|service| service.name() == host) else {
+                        continue;
+                    };
+                    for (behind, at) in behind(service, port, build, &pods) {
+                        seen += 1;
+                        if !allowed.contains(&(workload.name().to_owned(), behind.to_owned(), at)) {
+                            wrong.push(format!(
+                                "{}: {workload}: {variable} leads to {behind}:{at}, which is not allowed",
+                                build.name
+                            ));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(seen > 50, "only {seen} addresses were looked at");
+    none(wrong);
+}
+
+/// The pods behind a Service, and where they listen for those who come to this port of it, or to any.
+fn behind<'a>(service: &Object, port: Option<u64>, build: &Build, pods: &[Pod<'a>]) -> Vec<(&'a str, u64)> {
+    let selector = labels(service.at("/spec/selector"));
+    let mut found = Vec::new();
+    for pod in pods.iter().filter(|pod| pod.namespace == service.namespace()) {
+        // Patroni gives the role to a pod that runs.
+        let mut of = pod.labels.clone();
+        of.extend(selector.get("role").map(|role| ("role".to_owned(), role.clone())));
+        if !selects(&selector, &of) {
+            continue;
+        }
+        let workload = build.objects.iter().find(|object| {
+            object.template().is_some() && object.name() == pod.name && object.namespace() == pod.namespace
+        });
+        let containers = workload.map(Object::containers).unwrap_or_default();
+        for wanted in list_of(service.at("/spec/ports")) {
+            if port.is_some_and(|port| wanted["port"] != port) {
+                continue;
+            }
+            let target = containers
+                .iter()
+                .flat_map(|container| list_of(&container["ports"]))
+                .find(|known| {
+                    known["name"] == wanted["targetPort"] || known["containerPort"] == wanted["targetPort"]
+                });
+            match target.and_then(|known| known["containerPort"].as_u64()) {
+                Some(at) => found.push((pod.name, at)),
+                None => panic!(
+                    "{}: {service} leads to no port of {}: {wanted}",
+                    build.name, pod.name
+                ),
+            }
+        }
+    }
+    found
+}
+
+/// A port that is open and that nobody listens on is a mistake, or a way for somebody else.
+#[test]
+fn what_is_allowed_is_listened_on() {
+    let Some(builds) = builds("open ports of the policies") else {
+        return;
+    };
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for build in builds.iter().filter(|build| is_closed(build)) {
+        for pod in pods(build) {
+            for rule in rules(build, &pod, "Ingress").unwrap_or_default() {
+                for allowed in list_of(&rule["ports"]) {
+                    let Some(first) = allowed["port"].as_u64() else {
+                        continue;
+                    };
+                    for port in first..=allowed["endPort"].as_u64().unwrap_or(first) {
+                        seen += 1;
+                        // Of RabbitMQ's two one is with TLS, and only one is there.
+                        let other = matches!(port, 5671 | 5672) && pod.name == "rabbitmq";
+                        if !pod.ports.contains(&port) && !other {
+                            wrong.push(format!(
+                                "{}: {}: {port} is open, and nothing listens there",
+                                build.name, pod.name
+                            ));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(seen > 100, "only {seen} ports were looked at");
     none(wrong);
 }
 
