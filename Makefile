@@ -4,11 +4,16 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# Targets are named in the order in which they must be made.
+.NOTPARALLEL:
 
 # Photos of the demonstration: a folder.
 PHOTOS ?= local/photos
 # The programs are tested with the places at which a test may end them.
 TESTED := --workspace --features irmgard/failpoints,anonymizer/failpoints
+# What `make demo`, `make e2e` and IMAGE_FROM run. Always together: of other packages cargo unites other features of what they
+# depend on, and compiles it anew.
+PROGRAMS := -p local -p irmgard -p anonymizer -p logq -p e2e
 # Where cargo puts what it builds.
 BUILT := $(or $(CARGO_TARGET_DIR),target)
 # How long each fuzz target runs, in seconds.
@@ -27,9 +32,12 @@ setup: ## Install what is missing: Debian's PostgreSQL and RabbitMQ, compilers' 
 photos:
 	@test -d "$(PHOTOS)" || { echo 'make: PHOTOS="$(PHOTOS)" is no folder (a shell may leave ~ as it is: write $$HOME)' >&2; exit 2; }
 
+.PHONY: programs
+programs: ## Build our programs into target/release
+	@cargo build --release $(PROGRAMS)
+
 .PHONY: demo
-demo: photos setup ## Start everything, anonymise the photos of PHOTOS=folder, leave it running
-	@cargo build --release -p local -p irmgard -p anonymizer -p logq
+demo: photos setup programs ## Start everything, anonymise the photos of PHOTOS=folder, leave it running
 	@$(BUILT)/release/local demo "$(PHOTOS)"
 
 .PHONY: down
@@ -50,7 +58,7 @@ lint: ## Check formatting, clippy, shell scripts, and licences where cargo-deny 
 	else echo 'lint: cargo-deny is not installed, so licences and advisories were not checked'; fi
 	@if command -v shellcheck >/dev/null; then shellcheck local/install local/wheel local/test local/fuzz .ci/run manifests/secrets/make-secrets manifests/secrets/make-certificates manifests/build-images manifests/deploy e2e/images/build \
 		e2e/images/opensearch/*.sh e2e/images/minio/*.sh \
-		manifests/base/minio/setup.sh manifests/base/opensearch/begin.sh manifests/base/rabbitmq/begin.sh services/postgres/irmgard-postgres services/postgres/irmgard-roles; \
+		manifests/base/minio/setup.sh manifests/base/opensearch/begin.sh manifests/base/opensearch/ready.sh manifests/base/rabbitmq/begin.sh services/postgres/irmgard-postgres services/postgres/irmgard-roles; \
 	else echo 'lint: shellcheck is not installed, so the shell scripts were not checked'; fi
 
 .PHONY: secrets
@@ -65,8 +73,8 @@ certificates: ## Make an authority and certificates for the data services, those
 OVERLAY ?= minikube
 
 .PHONY: images
-images: ## Build our images: IMAGE_BUILD="docker build" or another command (manifests/README.md)
-	@IMAGE_BUILD="$(IMAGE_BUILD)" manifests/build-images
+images: ## Build our images: IMAGE_BUILD="docker build" or another command, IMAGE_FROM=target/release to compile nothing
+	@IMAGE_BUILD="$(IMAGE_BUILD)" IMAGE_FROM="$(IMAGE_FROM)" manifests/build-images
 
 .PHONY: deploy
 deploy: ## Bring OVERLAY=minikube, ha or a folder into the cluster of kubectl, and wait until it runs
@@ -76,14 +84,12 @@ deploy: ## Bring OVERLAY=minikube, ha or a folder into the cluster of kubectl, a
 CASE ?=
 
 .PHONY: e2e
-e2e: ## Demonstrate in the cluster of kubectl what must hold: CASE=works, or all (e2e/README.md). Deletes its namespaces
-	@cargo build --release -p e2e -p logq
+e2e: programs ## Demonstrate in the cluster of kubectl what must hold: CASE=works, or all (e2e/README.md). Deletes its namespaces
 	@$(BUILT)/release/e2e $(CASE)
 
 .PHONY: bench
-bench: setup ## Measure speed and memory: tables, and JSON in target/bench
+bench: setup programs ## Measure speed and memory: tables, and JSON in target/bench
 	@mkdir -p target/bench
-	@cargo build --release -p local -p irmgard -p logq
 	@ORT_DYLIB_PATH="$${ORT_DYLIB_PATH:-$(CURDIR)/.local/onnxruntime/libonnxruntime.so.1.31.1}" \
 		cargo bench -p imaging --bench photo -- --json "$(CURDIR)/target/bench/photo.json"
 	@cargo bench -p logq --bench files -- --json "$(CURDIR)/target/bench/logq.json"

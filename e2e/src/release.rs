@@ -127,13 +127,15 @@ fn retag(tree: &Path, version: &str) -> Result<()> {
     )?)
 }
 
-/// A command for which the tree is no part of the project's repository: git would take the patch's paths for the project's own.
+/// A command for which the tree is no part of the project: git would take the patch's paths for the project's own.
 fn alone(mut command: Command, tree: &Path) -> Result<Command> {
     let tree = tree.canonicalize()?;
     command
         .env("GIT_CEILING_DIRECTORIES", tree.parent().unwrap_or(&tree))
         .env_remove("GIT_DIR")
-        .env_remove("GIT_WORK_TREE");
+        .env_remove("GIT_WORK_TREE")
+        // Programs that are built already are those of the present release.
+        .env_remove("IMAGE_FROM");
     Ok(command)
 }
 

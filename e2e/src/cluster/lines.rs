@@ -98,7 +98,7 @@ impl Cluster {
     /// # Errors
     /// When it is not built, or fails.
     pub async fn logq(&self, places: &Places, options: &[&str]) -> Result<String> {
-        let program = program("logq").context("cargo build --release -p logq, or make e2e")?;
+        let program = program("logq").context("run make programs")?;
         let mut command = Command::new(program);
         // What the person who runs this has settled is not asked.
         command

@@ -19,6 +19,7 @@ mod links;
 mod network;
 mod outside;
 mod pods;
+mod programs;
 mod ready;
 mod roles;
 mod schemas;

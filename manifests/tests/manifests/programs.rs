@@ -1,0 +1,124 @@
+//! Our programs are built once: for the demo, for the demonstrations in a cluster, and for images where IMAGE_FROM says so.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Command, Output},
+};
+
+use manifests::tools::{project, run};
+use tempfile::TempDir;
+
+const PROGRAMS: [&str; 3] = ["irmgard", "anonymizer", "logq"];
+
+/// With other packages cargo unites other features, and compiles hundreds of dependencies again.
+#[test]
+fn all_targets_build_the_same_packages() {
+    let builds = |target: &str| {
+        let mut make = Command::new("make");
+        let said = run(make.current_dir(project()).args(["--dry-run", target])).unwrap();
+        let builds: Vec<String> = said
+            .lines()
+            .filter(|line| line.contains("cargo build") || line.contains("cargo run"))
+            .map(str::to_owned)
+            .collect();
+        builds
+    };
+    let programs = builds("programs");
+    assert_eq!(programs.len(), 1, "{programs:?}");
+    for target in ["demo", "e2e", "bench"] {
+        assert_eq!(builds(target), programs, "make {target}");
+    }
+}
+
+/// `manifests/build-images` with programs that are built already. The builder keeps the folder that it is given, by the image's
+/// name, and fails where there is a file `fails`.
+fn build_images(programs: &Path, images: &[&str]) -> (TempDir, Output) {
+    let folder = tempfile::tempdir().unwrap();
+    let builder = folder.path().join("builder");
+    let script = "#!/bin/sh\nset -eu\nname=${3%%:*}\ncp -R \"$1\" \"$(dirname \"$0\")/${name##*/}\"\n[ ! -e \"$1/out/fails\" ]\n";
+    fs::write(&builder, script).unwrap();
+    fs::set_permissions(&builder, fs::Permissions::from_mode(0o755)).unwrap();
+    let output = Command::new(project().join("manifests/build-images"))
+        .args(images)
+        .env("IMAGE_BUILD", builder)
+        .env("IMAGE_FROM", programs)
+        .output()
+        .unwrap();
+    (folder, output)
+}
+
+/// A folder with programs of this machine in the place of ours.
+fn built() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for program in PROGRAMS {
+        fs::copy("/bin/true", folder.path().join(program)).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn images_of_programs_that_are_built_compile_nothing() {
+    let (folder, output) = build_images(built().path(), &PROGRAMS);
+    assert!(output.status.success(), "{output:?}");
+    for (program, dockerfile) in [
+        ("irmgard", "services/irmgard/Dockerfile"),
+        ("anonymizer", "services/anonymizer/Dockerfile"),
+        ("logq", "logging/logq/Dockerfile"),
+    ] {
+        let context = folder.path().join(program);
+        let read = |file: &Path| {
+            fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+        };
+        let (used, whole) = (
+            read(&context.join("Dockerfile")),
+            read(&project().join(dockerfile)),
+        );
+        // The last stage, and one line more: the program must run there.
+        let last = &whole[whole.rfind("FROM ").unwrap()..];
+        let check = format!("RUN [\"/usr/local/bin/{program}\", \"--version\"]\n");
+        assert_eq!(used, last.replace("--from=build /out/", "out/") + &check);
+        let copied = used.lines().filter_map(|line| line.strip_prefix("COPY "));
+        let mut seen = 0;
+        for line in copied {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            for source in &words[..words.len() - 1] {
+                seen += 1;
+                let (parent, name) = source.rsplit_once('/').unwrap_or((".", source));
+                let begin = name.split('*').next().unwrap_or_default();
+                let mut files = fs::read_dir(context.join(parent))
+                    .unwrap_or_else(|error| panic!("{program}: {source}: {error}"))
+                    .flatten();
+                assert!(
+                    files.any(|file| file.file_name().to_string_lossy().starts_with(begin)),
+                    "{program}: {source} is not in the folder"
+                );
+            }
+        }
+        assert!(seen >= 3, "{program}: only {seen} files are copied");
+    }
+}
+
+#[test]
+fn a_program_that_is_not_built_is_named() {
+    let programs = built();
+    fs::remove_file(programs.path().join("logq")).unwrap();
+    let (_folder, output) = build_images(programs.path(), &["logq"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    let missing = programs.path().join("logq").display().to_string();
+    assert!(
+        said.contains(&missing) && said.contains("make programs"),
+        "{said}"
+    );
+}
+
+/// Which images have nothing to do with our programs is built as ever.
+#[test]
+fn other_images_are_built_from_their_own_folder() {
+    let (folder, output) = build_images(built().path(), &["rabbitmq"]);
+    assert!(output.status.success(), "{output:?}");
+    let own = fs::read(project().join("services/rabbitmq/Dockerfile")).unwrap();
+    assert_eq!(fs::read(folder.path().join("rabbitmq/Dockerfile")).unwrap(), own);
+}
