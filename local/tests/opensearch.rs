@@ -2,8 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod support;
+
 use std::path::Path;
 use std::process::{Command, Output};
+
+use support::{listens, processes};
 
 /// With the run's other servers as if they were somebody else's, so that none is started.
 fn exec(script: &str) -> Command {
@@ -30,6 +34,19 @@ async fn the_one_of_the_run_answers_and_is_used_by_who_is_given_it() {
     };
     let hello = reqwest::get(&access.url).await.unwrap().text().await.unwrap();
     assert!(hello.contains("\"distribution\" : \"opensearch\""), "{hello}");
+    if local::opensearch_is_ours("that no other machine can reach OpenSearch") {
+        let port: u16 = access.url.rsplit_once(':').unwrap().1.parse().unwrap();
+        let addresses: Vec<_> = processes()
+            .map(listens)
+            .filter(|addresses| addresses.iter().any(|address| address.port() == port))
+            .flatten()
+            .collect();
+        assert!(addresses.len() >= 2, "HTTP and transport: {addresses:?}");
+        assert!(
+            addresses.iter().all(|address| address.ip().is_loopback()),
+            "{addresses:?}"
+        );
+    }
     let output = run(&mut exec("echo $LOGQ_OPENSEARCH_URL $LOCAL_STACK_STARTED."));
     assert_eq!(
         text(&output.stdout),

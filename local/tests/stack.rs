@@ -11,7 +11,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use local::Stack;
 use sqlx::{Connection as _, Executor, PgConnection, Row};
-use support::{Store, processes_about};
+use support::{Store, families, listens, processes_about};
 use tokio::time::{Duration, Instant, sleep, timeout};
 
 async fn channel(url: &str) -> Channel {
@@ -124,6 +124,24 @@ async fn servers_that_are_killed_come_back_with_their_data_and_nothing_stays_beh
     assert!(identities.iter().all(|process| !process.alive()));
     assert_eq!(processes_about(&directory), Vec::<String>::new());
     assert!(!directory.exists());
+}
+
+#[tokio::test]
+async fn no_other_machine_can_reach_a_server() {
+    let stack = Stack::builder().only_ours().start().await.unwrap();
+    let identities = stack.identities().await;
+    let mut seen = 0;
+    for pid in families(identities.iter().map(|process| process.pid)) {
+        for address in listens(pid) {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            assert!(address.ip().is_loopback(), "{address} of {line}");
+            seen += 1;
+        }
+    }
+    // PostgreSQL, S3, epmd; RabbitMQ with AMQP, management and Erlang's own.
+    assert!(seen >= 6, "{seen} sockets were found");
+    stack.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,6 +1,10 @@
 //! What the tests look with.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::collections::BTreeSet;
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use aws_sdk_s3::Client;
@@ -61,4 +65,94 @@ pub fn processes_about(directory: &Path) -> Vec<String> {
             line.contains(&wanted).then_some(line)
         })
         .collect()
+}
+
+/// The ids of all processes.
+pub fn processes() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").unwrap();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+/// The processes with these ids and their descendants.
+pub fn families(pids: impl IntoIterator<Item = i32>) -> BTreeSet<i32> {
+    let mut family: BTreeSet<i32> = pids.into_iter().collect();
+    let parents: Vec<(i32, i32)> = processes()
+        .filter_map(|pid| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            // After the name in parentheses: the state, then the parent (proc(5)).
+            let parent = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?;
+            Some((pid, parent.parse().ok()?))
+        })
+        .collect();
+    loop {
+        let before = family.len();
+        for (pid, parent) in &parents {
+            if family.contains(parent) {
+                family.insert(*pid);
+            }
+        }
+        if family.len() == before {
+            return family;
+        }
+    }
+}
+
+/// Where a process listens by TCP.
+pub fn listens(pid: i32) -> BTreeSet<SocketAddr> {
+    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return BTreeSet::new();
+    };
+    let sockets: BTreeSet<String> = descriptors
+        .filter_map(|entry| {
+            let target = fs::read_link(entry.ok()?.path()).ok()?;
+            let inode = target
+                .to_str()?
+                .strip_prefix("socket:[")?
+                .strip_suffix(']')?
+                .to_owned();
+            Some(inode)
+        })
+        .collect();
+    listening()
+        .into_iter()
+        .filter(|(inode, _)| sockets.contains(inode))
+        .map(|(_, address)| address)
+        .collect()
+}
+
+/// All TCP sockets that listen, by inode: proc_net_tcp(5).
+pub fn listening() -> Vec<(String, SocketAddr)> {
+    const LISTEN: &str = "0A";
+    ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .filter_map(|file| fs::read_to_string(file).ok())
+        .flat_map(|table| {
+            table
+                .lines()
+                .filter_map(|line| {
+                    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+                    let address = address(fields.get(1)?)?;
+                    (*fields.get(3)? == LISTEN).then_some(((*fields.get(9)?).to_owned(), address))
+                })
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// `0100007F:1538`: the address as words in the machine's byte order, the port as a number.
+fn address(text: &str) -> Option<SocketAddr> {
+    let (host, port) = text.split_once(':')?;
+    let words: Vec<u8> = (0..host.len())
+        .step_by(8)
+        .filter_map(|at| u32::from_str_radix(host.get(at..at + 8)?, 16).ok())
+        .flat_map(u32::to_ne_bytes)
+        .collect();
+    let host = match words.len() {
+        4 => IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(words).ok()?)),
+        _ => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(words).ok()?)),
+    };
+    Some(SocketAddr::new(
+        host.to_canonical(),
+        u16::from_str_radix(port, 16).ok()?,
+    ))
 }
