@@ -7,7 +7,6 @@ pub mod load;
 pub mod photos;
 pub mod picture;
 pub mod pipeline;
-pub mod proxy;
 pub mod release;
 pub mod report;
 pub mod say;

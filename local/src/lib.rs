@@ -16,6 +16,7 @@ mod opensearch;
 mod outside;
 mod ports;
 mod process;
+pub mod proxy;
 mod runtime_library;
 mod scratch;
 mod secret;

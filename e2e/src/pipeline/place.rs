@@ -1,9 +1,11 @@
 //! The servers, and the proxies before them.
 
 use anyhow::{Context, Result};
-use local::{Environment, Scratch, Stack, scratch};
-
-use crate::proxy::{Behaviour, Proxy};
+use local::{
+    Environment, Scratch, Stack,
+    proxy::{Behaviour, Proxy},
+    scratch,
+};
 
 /// Where a pipeline runs.
 #[derive(Debug)]

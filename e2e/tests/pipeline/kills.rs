@@ -4,11 +4,9 @@ use std::{collections::BTreeSet, os::unix::process::ExitStatusExt};
 
 use bytes::Bytes;
 use chassis::broker::Message;
-use e2e::{
-    pipeline::{PATIENCE, Pipeline, Setup, references},
-    proxy::Behaviour,
-};
+use e2e::pipeline::{PATIENCE, Pipeline, Setup, references};
 use local::Service;
+use local::proxy::Behaviour;
 
 use crate::{NONE, take};
 

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use e2e::{
-    pipeline::{Answer, PATIENCE, Pipeline, Setup, references},
-    proxy::{Behaviour, Proxy},
-};
+use e2e::pipeline::{Answer, PATIENCE, Pipeline, Setup, references};
 use futures::future::join_all;
+use local::proxy::{Behaviour, Proxy};
 use tokio::time::{Instant, sleep};
 
 use crate::NONE;
@@ -206,5 +204,34 @@ async fn a_store_that_is_away_for_a_while_fails_no_photo() {
             "a store that {name}: work went on after {first:?}"
         );
     }
+    pipeline.check(&NONE).await.unwrap();
+}
+
+/// A server's node is lost and another one takes its place: what our programs hold is silent for ever, new connections
+/// work. Every connection of both programs, idle and in use.
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_became_silent_are_left_for_their_successors() {
+    let pipeline = Pipeline::start(Setup::default()).await.unwrap();
+    let (bases, _) = references().await.expect("references");
+    let camera = pipeline.camera();
+    let proxies = [
+        ("PostgreSQL", &pipeline.proxies.postgres),
+        ("RabbitMQ", &pipeline.proxies.rabbitmq),
+        ("store", &pipeline.proxies.object_store),
+    ];
+    for (name, proxy) in proxies {
+        camera.deliver(&camera.shoot(bases), PATIENCE).await.unwrap();
+        pipeline.settled(PATIENCE).await.unwrap();
+        proxy.strand().await;
+        restore(&pipeline, proxy, &format!("{name} silent, connections idle")).await;
+
+        post_during(&pipeline, proxy, Some(Behaviour::Stall)).await;
+        proxy.strand().await;
+        restore(&pipeline, proxy, &format!("{name} silent, connections in use")).await;
+    }
+    for (_, proxy) in proxies {
+        proxy.strand().await;
+    }
+    restore(&pipeline, &pipeline.proxies.postgres, "all silent at once").await;
     pipeline.check(&NONE).await.unwrap();
 }

@@ -7,10 +7,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use e2e::{
-    pipeline::{PATIENCE, Pipeline, Place, Setup, references},
-    proxy::Behaviour,
-};
+use e2e::pipeline::{PATIENCE, Pipeline, Place, Setup, references};
+use local::proxy::Behaviour;
 use tokio::time::{Instant, sleep};
 
 use crate::NONE;

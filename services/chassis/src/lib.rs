@@ -6,3 +6,4 @@ pub mod broker;
 pub mod settings;
 pub mod shutdown;
 pub mod store;
+mod tcp;

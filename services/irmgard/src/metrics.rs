@@ -74,7 +74,7 @@ impl Metrics {
     }
 
     /// Notes how a pool stands.
-    pub fn pool(&self, name: &'static str, pool: &sqlx::PgPool) {
+    pub fn pool(&self, name: &'static str, pool: &crate::database::Pool) {
         let idle = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
         let gauge = |state| self.pools.get_or_create_owned(&PoolState { pool: name, state });
         gauge("idle").set(idle);

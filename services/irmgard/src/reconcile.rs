@@ -11,12 +11,11 @@ use std::{sync::Arc, time::Duration};
 
 use chassis::broker::Publisher;
 use contract::queues::Queues;
-use sqlx::PgPool;
 use tokio::{sync::Notify, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    database::Commits,
+    database::{Commits, Pool},
     failed::log_uses,
     metrics::Metrics,
     outbox::{heal_received, restore_lost},
@@ -63,7 +62,7 @@ pub struct Pass {
 /// The reconciler of this process.
 #[derive(Debug)]
 pub struct Reconciler {
-    pool: PgPool,
+    pool: Pool,
     commits: Commits,
     publisher: Publisher,
     wake: Arc<Notify>,
@@ -75,7 +74,7 @@ impl Reconciler {
     /// A reconciler that wakes the relay through `wake`.
     #[must_use]
     pub const fn new(
-        pool: PgPool,
+        pool: Pool,
         commits: Commits,
         publisher: Publisher,
         wake: Arc<Notify>,

@@ -263,8 +263,8 @@ fn cannot_show(stage: &mut Stage) {
     let report = &mut stage.report;
     report.cannot_show(
         "The loss of a machine or a zone: all pods are on one node, whose kernel closes the connections of a pod that was killed. Of a machine \
-         that is gone nobody does: the other nodes notice within some seconds that a leader is silent, clients by their heartbeat (10 s, \
-         so 20 s). To be shown on three nodes: power one off.",
+         that is gone nobody does: the other nodes notice within some seconds that a leader is silent, clients by their heartbeat (5 s, \
+         so 10 s). To be shown on three nodes: power one off.",
     );
     report.cannot_show(
         "A partition of the network, in which both sides live: it cannot be made between pods of one node without rights on it. What is \

@@ -1,13 +1,19 @@
 //! A message that was received and must be settled.
 
+use std::time::Duration;
+
 use contract::headers;
 use lapin::{
     Acker, BasicProperties,
     options::{BasicAckOptions, BasicNackOptions},
     types::{AMQPValue, FieldTable},
 };
+use tokio::time::timeout;
 
 use super::{HeaderValue, Message};
+
+/// How long settling a delivery may take: a broker that takes no bytes any more is as good as gone.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The channel that brought the delivery is gone: the broker has taken the
 /// message back and delivers it again. Nothing needs to be done.
@@ -151,7 +157,7 @@ impl Delivery {
     /// [`StaleDelivery`] when the broker has taken it back; the message comes
     /// again, to whomever.
     pub async fn ack(&self) -> Result<(), StaleDelivery> {
-        settled(self.acker.ack(BasicAckOptions::default()).await)
+        settled(self.acker.ack(BasicAckOptions::default())).await
     }
 
     /// Gives the message back to the queue. It counts as a delivery.
@@ -163,7 +169,7 @@ impl Delivery {
             requeue: true,
             ..BasicNackOptions::default()
         };
-        settled(self.acker.nack(options).await)
+        settled(self.acker.nack(options)).await
     }
 
     /// Whether the message can still be settled.
@@ -181,9 +187,9 @@ fn field<'a>(table: &'a FieldTable, name: &str) -> Option<&'a AMQPValue> {
     table.inner().get(name)
 }
 
-fn settled(result: lapin::Result<bool>) -> Result<(), StaleDelivery> {
-    match result {
-        Ok(true) => Ok(()),
-        Ok(false) | Err(_) => Err(StaleDelivery),
+async fn settled(settling: impl Future<Output = lapin::Result<bool>>) -> Result<(), StaleDelivery> {
+    match timeout(SETTLE_TIMEOUT, settling).await {
+        Ok(Ok(true)) => Ok(()),
+        Ok(Ok(false) | Err(_)) | Err(_) => Err(StaleDelivery),
     }
 }

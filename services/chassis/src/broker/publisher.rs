@@ -76,6 +76,8 @@ struct Lane {
     session: Session,
     idle: Mutex<Vec<Channel>>,
     queue_missing: Notify,
+    /// A request had no answer in time.
+    unanswered: Notify,
 }
 
 impl std::fmt::Debug for Lane {
@@ -198,6 +200,7 @@ impl Publisher {
         F: Future<Output = Result<T, PublishError>>,
     {
         let limit = self.shared.publish_timeout;
+        let mut asked = None;
         let limited = async {
             let _turn = self.shared.in_flight.acquire().await;
             let lane = self.shared.lane.borrow().clone();
@@ -206,11 +209,13 @@ impl Publisher {
                 // lapin would keep it in memory and send it when it may.
                 return Err(PublishError::Blocked);
             }
-            work(lane).await
+            work(Arc::clone(asked.insert(lane))).await
         };
-        timeout(limit, limited)
-            .await
-            .unwrap_or(Err(PublishError::TimedOut(limit)))
+        let outcome = timeout(limit, limited).await;
+        if let (Err(_), Some(lane)) = (&outcome, asked) {
+            lane.unanswered.notify_one();
+        }
+        outcome.unwrap_or(Err(PublishError::TimedOut(limit)))
     }
 }
 
@@ -260,6 +265,7 @@ async fn keep_connected(settings: BrokerSettings, link: Link, shared: Arc<Shared
                     session,
                     idle: Mutex::default(),
                     queue_missing: Notify::new(),
+                    unanswered: Notify::new(),
                 });
                 shared.lane.send_replace(Some(Arc::clone(&lane)));
                 link.connected();
@@ -271,6 +277,7 @@ async fn keep_connected(settings: BrokerSettings, link: Link, shared: Arc<Shared
                     }
                 };
                 shared.lane.send_replace(None);
+                lane.session.cut();
                 link.lost(ended);
             }
             Err(error) => link.lost(error.to_string()),
@@ -285,13 +292,20 @@ async fn keep_connected(settings: BrokerSettings, link: Link, shared: Arc<Shared
 }
 
 /// Waits for the session's end, and declares the queues again when one
-/// turned out to be missing.
+/// turned out to be missing. A broker that left a request unanswered, and does
+/// not answer a second question either, counts as gone: its heartbeats would
+/// be waited for longer.
 async fn until_ended(settings: &BrokerSettings, lane: &Lane) -> String {
     let ended = lane.session.ended();
     tokio::pin!(ended);
     loop {
         tokio::select! {
             why = &mut ended => return why,
+            () = lane.unanswered.notified() => {
+                if let Err(error) = lane.session.probe().await {
+                    return error.to_string();
+                }
+            }
             () = lane.queue_missing.notified() => {
                 tokio::time::sleep(BEFORE_DECLARING_AGAIN).await;
                 let declare = topology::declare(

@@ -1,9 +1,13 @@
 //! One connection to the broker, from handshake to end.
 
 use std::{
+    io,
     net::{Shutdown, SocketAddr, TcpStream},
     os::fd::AsFd,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,8 +23,10 @@ use tokio::time::{interval, sleep, timeout};
 use super::{
     BrokerSettings,
     message::short,
+    settings::{Endpoint, endpoints},
     topology::{self, TopologyError},
 };
+use crate::tcp;
 
 /// How often the connection's state is looked at, beside listening to its
 /// events.
@@ -29,8 +35,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often is looked whether lapin has noted a close.
 const CLOSED_LOOK: Duration = Duration::from_millis(2);
+/// How long the broker may take to answer the question whether it is still there.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// AMQP 0-9-1's reply code of a close that nothing is the matter with.
 const REPLY_SUCCESS: u16 = 200;
+
+/// Sessions that this process has begun to open.
+static SESSIONS: AtomicUsize = AtomicUsize::new(0);
 
 /// A session cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -157,6 +168,21 @@ impl Session {
         }
     }
 
+    /// Asks the broker whether it is still there.
+    pub(super) async fn probe(&self) -> Result<(), ConnectError> {
+        let asked = async {
+            let channel = self.connection.create_channel().await?;
+            channel.close(REPLY_SUCCESS, short("OK")).await
+        };
+        let answered = timeout(PROBE_TIMEOUT, asked).await;
+        Ok(answered.map_err(|_| ConnectError::TimedOut(PROBE_TIMEOUT))??)
+    }
+
+    /// Ends the connection without a farewell; whatever waits for its broker fails at once.
+    pub(super) fn cut(&self) {
+        self.socket.0.cut();
+    }
+
     /// Says farewell, so that the broker has handled everything that was sent
     /// before, acknowledgements among it.
     ///
@@ -179,46 +205,70 @@ impl Session {
         if !matches!(timeout(CLOSE_TIMEOUT, farewell).await, Ok(Ok(()))) {
             tracing::debug!("the connection to RabbitMQ ended without a farewell");
         }
-        self.socket.0.cut();
+        self.cut();
     }
 }
 
 async fn connect(settings: &BrokerSettings, role: &str, socket: Socket) -> lapin::Result<Connection> {
     let properties = ConnectionProperties::default()
         .with_connection_name(format!("{} {role}", settings.connection_name).into());
-    let tls = OwnedTLSConfig {
+    let endpoints = endpoints(&settings.host, settings.port);
+    let tls = settings.tls.then(|| OwnedTLSConfig {
         identity: None,
         cert_chain: settings.ca.clone(),
-    };
+    });
     let limit = settings.connect_timeout;
     Connection::connector(
         uri(settings),
         lapin::runtime::default_runtime()?,
-        async move |uri: AMQPUri, runtime| {
-            let open = async {
-                let address = resolve(&uri.authority).await?;
-                let stream = AsyncTcpStream::connect(&runtime, address).await?;
+        async move |_: AMQPUri, runtime| {
+            let mut addresses = timeout(limit, resolve(&endpoints))
+                .await
+                .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+            // Each session begins with another address. A node that takes connections and then says nothing costs one
+            // attempt, and the sessions are spread over the nodes.
+            let first = SESSIONS.fetch_add(1, Ordering::Relaxed) % addresses.len();
+            addresses.rotate_left(first);
+            let open = async |address: &Address<'_>| {
+                let stream = AsyncTcpStream::connect(&runtime, address.address).await?;
                 if let AsyncTcpStream::Plain(plain) = &stream {
-                    socket.opened(plain.get_ref().as_fd().try_clone_to_owned()?.into());
+                    let plain = plain.get_ref().as_fd();
+                    tcp::limit_silence(&plain)?;
+                    socket.opened(plain.try_clone_to_owned()?.into());
                 }
-                match uri.scheme {
-                    AMQPScheme::AMQP => Ok(stream),
-                    AMQPScheme::AMQPS => stream.into_tls(&uri.authority.host, tls.as_ref()).await,
+                match &tls {
+                    None => Ok(stream),
+                    Some(tls) => stream.into_tls(address.host, tls.as_ref()).await,
                 }
             };
-            let opened = timeout(limit, open).await;
-            Ok(opened.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))?)
+            Ok(tcp::connect_any(&addresses, limit, open).await?)
         },
         properties,
     )
     .await
 }
 
-async fn resolve(authority: &AMQPAuthority) -> std::io::Result<SocketAddr> {
-    let mut addresses = tokio::net::lookup_host((authority.host.as_str(), authority.port)).await?;
-    addresses
-        .next()
-        .ok_or_else(|| std::io::Error::other("the host name has no address"))
+/// An address of the broker, with the host's name that a TLS certificate must be for.
+struct Address<'e> {
+    host: &'e str,
+    address: SocketAddr,
+}
+
+/// All addresses of all endpoints, at least one.
+async fn resolve(endpoints: &[Endpoint]) -> io::Result<Vec<Address<'_>>> {
+    let mut addresses = Vec::new();
+    let mut last = io::Error::other("the host name has no address");
+    for Endpoint { host, port } in endpoints {
+        match tokio::net::lookup_host((host.as_str(), *port)).await {
+            Ok(found) => addresses.extend(found.map(|address| Address { host, address })),
+            Err(error) => last = error,
+        }
+    }
+    if addresses.is_empty() {
+        Err(last)
+    } else {
+        Ok(addresses)
+    }
 }
 
 fn uri(settings: &BrokerSettings) -> AMQPUri {
@@ -233,6 +283,7 @@ fn uri(settings: &BrokerSettings) -> AMQPUri {
                 username: settings.username.clone(),
                 password: settings.password.expose_secret().to_owned(),
             },
+            // For lapin's messages alone: the connector above knows the addresses.
             host: settings.host.clone(),
             port: settings.port,
         },

@@ -1,6 +1,6 @@
 //! Where the broker is and who we are there.
 
-use std::time::Duration;
+use std::{net::Ipv6Addr, time::Duration};
 
 use contract::queues::{DEFAULT_JOBS, Queues};
 use secrecy::SecretString;
@@ -14,9 +14,9 @@ const MAX_QUEUE_NAME: usize = 200;
 /// How to reach RabbitMQ, and which queues to use there.
 #[derive(Clone, Debug)]
 pub struct BrokerSettings {
-    /// Host name or address.
+    /// Host names and addresses, separated by commas, each with a port of its own or not.
     pub host: String,
-    /// TCP port.
+    /// TCP port of those without one.
     pub port: u16,
     /// User.
     pub username: String,
@@ -64,14 +64,30 @@ impl BrokerSettings {
         );
         let heartbeat = reader.duration(
             "RABBITMQ_HEARTBEAT",
-            Duration::from_secs(10),
+            Duration::from_secs(5),
             "AMQP heartbeat; a peer that is silent for twice this long counts as gone",
         );
         if !(1..=600).contains(&heartbeat.as_secs()) {
             reader.mistake("RABBITMQ_HEARTBEAT", "is out of range: 1s to 10m");
         }
+        let host = reader.required(
+            "RABBITMQ_HOST",
+            "RabbitMQ's host name or address, or several with commas between, each with `:port` or not; each \
+             connection tries all their addresses, beginning with another one",
+        );
+        if !host.is_empty()
+            && host
+                .split(',')
+                .any(|endpoint| parse_endpoint(endpoint, 0).is_none())
+        {
+            reader.mistake(
+                "RABBITMQ_HOST",
+                "names no host: write a name or an address, or several as host1:5672,host2:5672; IPv6 addresses with \
+                 a port in brackets",
+            );
+        }
         Self {
-            host: reader.required("RABBITMQ_HOST", "RabbitMQ's host name or address"),
+            host,
             port: reader
                 .parsed_optional(
                     "RABBITMQ_PORT",
@@ -104,6 +120,77 @@ impl BrokerSettings {
                 Duration::from_secs(5),
                 "limit on publishing one message, until RabbitMQ has confirmed it",
             ),
+        }
+    }
+}
+
+/// A place where a broker may listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Endpoint {
+    /// Host name or address; the name is what a TLS certificate must be for.
+    pub(super) host: String,
+    /// TCP port.
+    pub(super) port: u16,
+}
+
+/// The endpoints of a list; `port` is that of those without one.
+pub(super) fn endpoints(list: &str, port: u16) -> Vec<Endpoint> {
+    list.split(',')
+        .filter_map(|text| parse_endpoint(text, port))
+        .collect()
+}
+
+/// `host`, `host:port`, `address`, or `[IPv6 address]:port`.
+fn parse_endpoint(text: &str, port: u16) -> Option<Endpoint> {
+    let text = text.trim();
+    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+        let (address, rest) = rest.split_once(']')?;
+        address.parse::<Ipv6Addr>().ok()?;
+        let port = match rest {
+            "" => port,
+            rest => rest.strip_prefix(':')?.parse().ok()?,
+        };
+        (address, port)
+    } else if text.parse::<Ipv6Addr>().is_ok() {
+        (text, port)
+    } else {
+        match text.split_once(':') {
+            Some((host, port)) => (host, port.parse().ok()?),
+            None => (text, port),
+        }
+    };
+    let usable = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || "/@[]".contains(c));
+    usable.then(|| Endpoint {
+        host: host.to_owned(),
+        port,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_names_and_addresses_with_ports_or_without() {
+        let parsed = |list: &str| {
+            endpoints(list, 5672)
+                .into_iter()
+                .map(|Endpoint { host, port }| format!("{host} {port}"))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(parsed("rabbitmq"), ["rabbitmq 5672"]);
+        assert_eq!(
+            parsed("a, b:5671 ,10.0.0.1"),
+            ["a 5672", "b 5671", "10.0.0.1 5672"]
+        );
+        assert_eq!(
+            parsed("::1,[fd00::1]:5671,[::2]"),
+            ["::1 5672", "fd00::1 5671", "::2 5672"]
+        );
+        for wrong in [
+            "", " ", "a:", "a:b", "a:99999", "[a]:1", "[::1", "amqp://a", "u@a", "a b",
+        ] {
+            assert_eq!(parse_endpoint(wrong, 1), None, "{wrong}");
         }
     }
 }

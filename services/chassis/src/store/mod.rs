@@ -5,9 +5,8 @@
 //! Nothing is retried here: how often and how long is the caller's decision.
 
 mod error;
+mod http;
 mod settings;
-
-use std::time::Duration;
 
 use aws_sdk_s3::{
     Client,
@@ -15,24 +14,14 @@ use aws_sdk_s3::{
         BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
         SharedHttpClient, StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig,
     },
+    error::DisplayErrorContext,
     primitives::ByteStream,
-};
-use aws_smithy_http_client::{
-    Builder,
-    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
 use contract::ObjectLocation;
 use secrecy::ExposeSecret;
-use tokio::time::timeout;
 
 pub use error::StoreError;
 pub use settings::StoreSettings;
-
-/// Idle connections kept for the next request.
-const IDLE_CONNECTIONS: usize = 64;
-/// Shorter than the keep-alive time of servers in use, so that a request
-/// rarely meets a connection that is just being closed.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What is known about an object without reading it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +48,7 @@ impl Store {
     /// # Errors
     /// When the CA certificates cannot be read.
     pub fn new(settings: StoreSettings) -> Result<Self, StoreError> {
-        let http = http_client(&settings)?;
+        let http = http::http_client(&settings)?;
         let timeouts = TimeoutConfig::builder().connect_timeout(settings.connect_timeout);
         let unlimited = timeouts.clone().build();
         let limited = timeouts.read_timeout(settings.answer_timeout).build();
@@ -77,7 +66,8 @@ impl Store {
     }
 
     /// The SDK's client, where an answer must begin within
-    /// [`StoreSettings::answer_timeout`], sending included.
+    /// [`StoreSettings::answer_timeout`], sending included, and may not pause
+    /// for longer.
     #[must_use]
     pub const fn client(&self) -> &Client {
         &self.client
@@ -119,7 +109,7 @@ impl Store {
         }
         let mut body = object.body;
         let mut bytes = Vec::with_capacity(usize::try_from(expected.unwrap_or(0)).unwrap_or(0));
-        while let Some(chunk) = self.within_limit(body.try_next()).await? {
+        while let Some(chunk) = body.try_next().await.map_err(cut_off)? {
             let size_bytes = (bytes.len() + chunk.len()) as u64;
             if size_bytes > max_bytes {
                 return Err(StoreError::TooLarge { size_bytes });
@@ -243,39 +233,11 @@ impl Store {
             Err(error) => Err(error),
         }
     }
-
-    async fn within_limit<T>(
-        &self,
-        read: impl Future<Output = Result<T, impl std::fmt::Display>>,
-    ) -> Result<T, StoreError> {
-        let limit = self.settings.answer_timeout;
-        match timeout(limit, read).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(StoreError::Unavailable(error.to_string())),
-            Err(_) => Err(StoreError::Unavailable(format!("no more data for {limit:?}"))),
-        }
-    }
 }
 
-fn http_client(settings: &StoreSettings) -> Result<SharedHttpClient, StoreError> {
-    let builder = Builder::new()
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(IDLE_CONNECTIONS);
-    if !settings.endpoint.starts_with("https:") {
-        return Ok(builder.build_http());
-    }
-    let mut trust = TrustStore::default();
-    if let Some(pem) = &settings.ca {
-        trust.add_pem_certificate(pem.as_bytes());
-    }
-    let context = TlsContext::builder()
-        .with_trust_store(trust)
-        .build()
-        .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-    Ok(builder
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .tls_context(context)
-        .build_https())
+/// The answer's body did not come to its end, or paused for longer than the limit.
+fn cut_off(error: impl std::error::Error) -> StoreError {
+    StoreError::Unavailable(DisplayErrorContext(error).to_string())
 }
 
 fn client(settings: &StoreSettings, http: SharedHttpClient, timeouts: TimeoutConfig) -> Client {

@@ -8,9 +8,9 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
-use super::limited;
+use super::{Pool, limited};
 
 /// How long a commit may wait for its standby before no other is begun beside
 /// it.
@@ -26,14 +26,14 @@ const LONG: Duration = Duration::from_secs(1);
 /// ours still wait. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Commits {
-    pool: PgPool,
+    pool: Pool,
     given_up: Arc<AtomicBool>,
 }
 
 impl Commits {
     /// They are looked for on a connection of this pool.
     #[must_use]
-    pub(super) fn new(pool: PgPool) -> Self {
+    pub(super) fn new(pool: Pool) -> Self {
         Self {
             pool,
             given_up: Arc::default(),

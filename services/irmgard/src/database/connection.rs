@@ -5,9 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool, Postgres, pool::PoolConnection};
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
-use super::{APPLICATION_NAME, leaves_connection_unusable, suspicion::Suspicion};
+use super::{APPLICATION_NAME, Pool, PooledConnection, leaves_connection_unusable, suspicion::Suspicion};
 
 /// A connection that is closed after this much time was waited for in vain.
 const SUSPICIOUS: Duration = Duration::from_millis(500);
@@ -22,7 +22,7 @@ const SUSPICIOUS: Duration = Duration::from_millis(500);
 /// the server still does on it.
 #[derive(Debug)]
 pub struct RequestConnection {
-    pool: PgPool,
+    pool: Pool,
     suspicion: Suspicion,
     connection: Loan,
     application_name: String,
@@ -41,7 +41,7 @@ enum State {
 
 impl RequestConnection {
     pub(super) async fn acquire(
-        pool: PgPool,
+        pool: Pool,
         suspicion: Suspicion,
         trace_id: Option<&str>,
     ) -> Result<Self, sqlx::Error> {
@@ -182,13 +182,13 @@ impl DerefMut for RequestTransaction<'_> {
 /// A pooled connection that is closed when dropped.
 #[derive(Debug)]
 struct Loan {
-    connection: Option<PoolConnection<Postgres>>,
+    connection: Option<PooledConnection>,
     since: Instant,
     suspicion: Suspicion,
 }
 
 impl Loan {
-    async fn of(pool: &PgPool, suspicion: &Suspicion) -> Result<Self, sqlx::Error> {
+    async fn of(pool: &Pool, suspicion: &Suspicion) -> Result<Self, sqlx::Error> {
         Ok(Self {
             connection: Some(pool.acquire().await?),
             since: Instant::now(),

@@ -9,6 +9,7 @@
 mod commits;
 mod connection;
 mod error;
+mod pool;
 mod reach;
 mod schema;
 mod suspicion;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
-    ConnectOptions, Connection, Executor, PgPool,
+    ConnectOptions, Connection, Executor,
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 
@@ -26,6 +27,7 @@ pub use self::{
     commits::Commits,
     connection::RequestConnection,
     error::{is_unavailable, leaves_connection_unusable, outcome_is_unknown},
+    pool::{Pool, PooledConnection},
     reach::until_reachable,
     schema::{MigrateError, MigrationOutcome, SchemaError, SchemaState, migrate, required_version},
 };
@@ -38,7 +40,7 @@ pub const POLL: &str = "/* poll */";
 /// What PostgreSQL's own log calls a connection that serves no request.
 pub const APPLICATION_NAME: &str = "irmgard";
 
-/// How long a connection may take to show that it works, and to be reset.
+/// How long an idle connection may take to show that it works.
 const TEST_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long background work waits for a connection.
@@ -52,8 +54,15 @@ const BACKGROUND_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// transaction that no standby has.
 const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A transaction of ours that is idle for this long belongs to nobody any more.
-const IDLE_IN_TRANSACTION: &str = "60s";
+/// Settings of each session in the server. A transaction of ours that is idle for a minute belongs to nobody any more.
+/// The server ends the session of a program that vanished from the network within half a minute, and frees its locks.
+const SESSION: [(&str, &str); 5] = [
+    ("idle_in_transaction_session_timeout", "60s"),
+    ("tcp_keepalives_idle", "10s"),
+    ("tcp_keepalives_interval", "5s"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "25s"),
+];
 
 /// Where PostgreSQL is and how it is used.
 #[derive(Clone, Debug)]
@@ -97,7 +106,7 @@ impl DatabaseSettings {
             .password(self.password.expose_secret())
             .ssl_mode(self.ssl_mode)
             .application_name(APPLICATION_NAME)
-            .options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION)])
+            .options(SESSION)
             .disable_statement_logging();
         match &self.ca {
             Some(pem) => options.ssl_root_cert_from_pem(pem.clone().into_bytes()),
@@ -109,10 +118,10 @@ impl DatabaseSettings {
 /// The pools.
 #[derive(Clone, Debug)]
 pub struct Database {
-    requests: PgPool,
-    background: PgPool,
-    relay: PgPool,
-    ids: PgPool,
+    requests: Pool,
+    background: Pool,
+    relay: Pool,
+    ids: Pool,
     suspicion: Suspicion,
     commits: Commits,
 }
@@ -126,17 +135,15 @@ impl Database {
     pub fn connect_lazily(settings: &DatabaseSettings) -> Self {
         let options = settings.connect_options();
         let suspicion = Suspicion::default();
-        let requests = request_pool(settings, &suspicion).connect_lazy_with(options.clone());
-        let background = background_pool(&suspicion)
-            .max_connections(settings.background_connections)
-            .connect_lazy_with(options.clone());
-        let relay = background_pool(&suspicion)
-            .max_connections(1)
-            .connect_lazy_with(options.clone());
-        let ids = untested_pool(&suspicion)
-            .acquire_timeout(settings.acquire_timeout)
-            .max_connections(1)
-            .connect_lazy_with(options);
+        let pool = |of: PgPoolOptions| Pool::new(of.connect_lazy_with(options.clone()), &suspicion);
+        let requests = pool(request_pool(settings, &suspicion));
+        let background = pool(background_pool(&suspicion).max_connections(settings.background_connections));
+        let relay = pool(background_pool(&suspicion).max_connections(1));
+        let ids = pool(
+            untested_pool(&suspicion)
+                .acquire_timeout(settings.acquire_timeout)
+                .max_connections(1),
+        );
         Self {
             commits: Commits::new(background.clone()),
             requests,
@@ -158,20 +165,20 @@ impl Database {
 
     /// The connections of the consumers and the reconciler.
     #[must_use]
-    pub const fn background(&self) -> &PgPool {
+    pub const fn background(&self) -> &Pool {
         &self.background
     }
 
     /// The relay's connection: the pace of publishing must not depend on how
     /// busy the others are.
     #[must_use]
-    pub const fn relay(&self) -> &PgPool {
+    pub const fn relay(&self) -> &Pool {
         &self.relay
     }
 
     /// The connection that ids are drawn on. Its next statement tests it.
     #[must_use]
-    pub const fn ids(&self) -> &PgPool {
+    pub const fn ids(&self) -> &Pool {
         &self.ids
     }
 
@@ -183,7 +190,7 @@ impl Database {
 
     /// The connections of requests, for their numbers alone.
     #[must_use]
-    pub const fn requests(&self) -> &PgPool {
+    pub const fn requests(&self) -> &Pool {
         &self.requests
     }
 
@@ -209,17 +216,12 @@ impl Database {
 /// A request's first statement tests its connection, see
 /// [`RequestConnection`].
 fn request_pool(settings: &DatabaseSettings, suspicion: &Suspicion) -> PgPoolOptions {
-    let after = suspicion.clone();
     untested_pool(suspicion)
         .max_connections(settings.request_connections)
         .acquire_timeout(settings.acquire_timeout)
-        .after_release(move |connection, _| {
-            let suspicion = after.clone();
+        .after_release(|connection, _| {
             Box::pin(async move {
-                let reset = connection.execute("RESET application_name");
-                within(TEST_TIMEOUT, reset)
-                    .await
-                    .inspect_err(|_| suspicion.raise())?;
+                connection.execute("RESET application_name").await?;
                 Ok(true)
             })
         })
@@ -236,27 +238,17 @@ fn untested_pool(suspicion: &Suspicion) -> PgPoolOptions {
 }
 
 fn background_pool(suspicion: &Suspicion) -> PgPoolOptions {
-    let (before, after) = (suspicion.clone(), suspicion.clone());
+    let suspicion = suspicion.clone();
     pool()
         .acquire_timeout(BACKGROUND_ACQUIRE_TIMEOUT)
         .before_acquire(move |connection, metadata| {
-            let suspicion = before.clone();
+            let suspicion = suspicion.clone();
             Box::pin(async move {
                 if suspicion.covers(metadata.age) {
                     return Ok(false);
                 }
                 let answers = within(TEST_TIMEOUT, connection.ping()).await;
                 Ok(answers.inspect_err(|_| suspicion.raise()).is_ok())
-            })
-        })
-        .after_release(move |connection, _| {
-            let suspicion = after.clone();
-            Box::pin(async move {
-                // Work that ran out of time leaves its statement behind.
-                within(TEST_TIMEOUT, connection.ping())
-                    .await
-                    .inspect_err(|_| suspicion.raise())?;
-                Ok(true)
             })
         })
 }

@@ -20,8 +20,9 @@ pub async fn until_reachable(options: &PgConnectOptions, patience: Duration) -> 
     let start = Instant::now();
     let mut told = false;
     loop {
-        match limited(PgConnection::connect_with(options)).await {
-            Ok(connection) => return connection.close().await,
+        let reached = limited(async { PgConnection::connect_with(options).await?.close().await });
+        match reached.await {
+            Ok(()) => return Ok(()),
             Err(error) if start.elapsed() >= patience => return Err(error),
             Err(error) => {
                 if !told {

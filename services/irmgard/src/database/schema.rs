@@ -1,16 +1,25 @@
 //! The schema's version: migrations, and what this program needs of them.
 
-use sqlx::{
-    AssertSqlSafe, Connection, Executor, PgConnection, PgPool, migrate::Migrator, postgres::PgConnectOptions,
-};
+use std::time::Duration;
 
-use super::{is_unavailable, limited};
+use sqlx::{
+    AssertSqlSafe, Connection, Executor, PgConnection, migrate::Migrator, postgres::PgConnectOptions,
+};
+use tokio::time::sleep;
+
+use super::{Pool, is_unavailable, limited};
 
 static MIGRATOR: Migrator = sqlx::migrate!();
 
 /// Serialises whole migrations, grants included (`irmgard` as a number); sqlx
 /// has a lock of its own for the migrations alone.
 const MIGRATION_LOCK: i64 = 0x69_726d_6761_7264;
+
+/// How often to check that the server still works on a migration, which may take as long as it needs.
+const MIGRATION_CHECK: Duration = Duration::from_secs(5);
+
+/// After so many checks in a row without an answer the server counts as lost.
+const FAILED_CHECKS: u32 = 3;
 
 /// How many migrations newer than its own a serving program works with: in a
 /// rollout the schema goes ahead of the programs by one version.
@@ -66,7 +75,7 @@ pub fn required_version() -> i64 {
     MIGRATOR.iter().map(|m| m.version).max().unwrap_or(0)
 }
 
-pub(super) async fn check(pool: &PgPool) -> Result<SchemaState, SchemaError> {
+pub(super) async fn check(pool: &Pool) -> Result<SchemaState, SchemaError> {
     let needed = required_version();
     let known: Vec<i64> = MIGRATOR.iter().map(|m| m.version).collect();
     let counts: Result<(i64, i64, i64), sqlx::Error> = sqlx::query_as(
@@ -129,6 +138,19 @@ pub async fn migrate(
     runtime_role: Option<&str>,
 ) -> Result<MigrationOutcome, MigrateError> {
     let mut connection = limited(PgConnection::connect_with(options)).await?;
+    let backend = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut connection);
+    let backend = limited(backend).await?;
+    tokio::select! {
+        outcome = migrate_on(connection, runtime_role) => outcome,
+        lost = until_session_lost(options, backend) => Err(lost.into()),
+    }
+}
+
+/// Migrates, without a limit: another migration may be waited for, and a large table takes its time.
+async fn migrate_on(
+    mut connection: PgConnection,
+    runtime_role: Option<&str>,
+) -> Result<MigrationOutcome, MigrateError> {
     // Held until the connection ends, however that happens.
     sqlx::query("SELECT pg_advisory_lock($1)")
         .bind(MIGRATION_LOCK)
@@ -144,6 +166,40 @@ pub async fn migrate(
     let after = version(&mut connection).await?;
     connection.close().await?;
     Ok(MigrationOutcome { before, after })
+}
+
+/// Waits until PostgreSQL no longer works for a session: the server was lost, or another one has taken its place, and
+/// the session's own connection is silent.
+async fn until_session_lost(options: &PgConnectOptions, backend: i32) -> sqlx::Error {
+    let mut failed = 0;
+    loop {
+        sleep(MIGRATION_CHECK).await;
+        failed = match limited(session_is_busy(options, backend)).await {
+            Ok(true) => 0,
+            Ok(false) => break,
+            Err(_) if failed + 1 == FAILED_CHECKS => break,
+            Err(_) => failed + 1,
+        };
+    }
+    sqlx::Error::Io(std::io::Error::new(
+        std::io::ErrorKind::TimedOut,
+        "the server no longer works on the migration: the connection to it was lost; run it again",
+    ))
+}
+
+/// Whether the server works for a session, or has waited for its next statement only for a moment.
+async fn session_is_busy(options: &PgConnectOptions, backend: i32) -> Result<bool, sqlx::Error> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    let busy = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity
+          WHERE pid = $1 AND usename = current_user
+            AND NOT (state LIKE 'idle%' AND state_change < now() - interval '10 s'))",
+    )
+    .bind(backend)
+    .fetch_one(&mut connection)
+    .await?;
+    connection.close().await?;
+    Ok(busy)
 }
 
 async fn version(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {

@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use contract::PhotoId;
 use serde::Serialize;
-use sqlx::{FromRow, PgPool};
+use sqlx::FromRow;
 use terminal::escaped;
 
-use crate::cli::Which;
+use crate::{cli::Which, database::Pool};
 
 /// A failed photo, for a person.
 #[derive(Clone, Debug, FromRow, Serialize)]
@@ -25,11 +25,7 @@ pub(super) struct FailedPhoto {
     original: Option<String>,
 }
 
-pub(super) async fn failed(
-    pool: &PgPool,
-    which: &Which,
-    limit: u32,
-) -> Result<Vec<FailedPhoto>, sqlx::Error> {
+pub(super) async fn failed(pool: &Pool, which: &Which, limit: u32) -> Result<Vec<FailedPhoto>, sqlx::Error> {
     sqlx::query_as(
         "SELECT id, project, name, received_at, finished_at, failure_reason AS reason,
                 failure_detail AS detail, size_bytes, original
@@ -46,7 +42,7 @@ pub(super) async fn failed(
 }
 
 /// Those of the photos that are failed.
-pub(super) async fn still_failed(pool: &PgPool, ids: &[i64]) -> Result<Vec<PhotoId>, sqlx::Error> {
+pub(super) async fn still_failed(pool: &Pool, ids: &[i64]) -> Result<Vec<PhotoId>, sqlx::Error> {
     let ids: Vec<i64> =
         sqlx::query_scalar("SELECT id FROM photo WHERE id = ANY ($1) AND status = 'failed' ORDER BY id")
             .bind(ids)

@@ -13,13 +13,12 @@ use std::{collections::BTreeSet, io::Write, path::Path};
 use anyhow::{Context, bail};
 use chassis::store::Store;
 use contract::{ObjectLocation, PhotoId};
-use sqlx::PgPool;
 
 pub(crate) use self::record::log_uses;
 use self::record::{Action, Recorder};
 use crate::{
     cli::{FailedArguments, FailedCommand, Which},
-    database::Database,
+    database::{Database, Pool, limited},
     outbox::queue_again,
     settings::ToolSettings,
 };
@@ -56,7 +55,7 @@ pub async fn run(
 }
 
 async fn export(
-    pool: &PgPool,
+    pool: &Pool,
     store: &Store,
     recorder: &Recorder<'_>,
     id: PhotoId,
@@ -77,7 +76,7 @@ async fn export(
 }
 
 async fn requeue(
-    pool: &PgPool,
+    pool: &Pool,
     recorder: &Recorder<'_>,
     ids: Vec<PhotoId>,
     which: &Which,
@@ -96,9 +95,9 @@ async fn requeue(
     if !failed.is_empty() {
         recorder.record(Action::Requeue, &failed).await?;
     }
-    let mut connection = pool.acquire().await?;
     let failed: Vec<i64> = failed.iter().map(|id| id.get()).collect();
-    let queued: BTreeSet<i64> = queue_again(&mut connection, &failed).await?.into_iter().collect();
+    let queued = limited(async { queue_again(&mut *pool.acquire().await?, &failed).await });
+    let queued: BTreeSet<i64> = queued.await?.into_iter().collect();
     writeln!(
         out,
         "{} of {} photos were queued again.",
@@ -113,7 +112,7 @@ async fn requeue(
 }
 
 async fn delete(
-    pool: &PgPool,
+    pool: &Pool,
     store: &Store,
     recorder: &Recorder<'_>,
     ids: &[PhotoId],
@@ -142,7 +141,7 @@ async fn delete(
 }
 
 /// Where the original of a failed photo is.
-async fn original(pool: &PgPool, id: PhotoId) -> anyhow::Result<ObjectLocation> {
+async fn original(pool: &Pool, id: PhotoId) -> anyhow::Result<ObjectLocation> {
     let row: Option<(String, Option<String>)> =
         sqlx::query_as("SELECT status, original FROM photo WHERE id = $1")
             .bind(id.get())

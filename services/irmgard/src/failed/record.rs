@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use contract::PhotoId;
-use sqlx::{FromRow, PgPool};
+use sqlx::FromRow;
+
+use crate::database::Pool;
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +29,12 @@ impl Action {
 /// Writes the record.
 #[derive(Debug)]
 pub(super) struct Recorder<'a> {
-    pool: &'a PgPool,
+    pool: &'a Pool,
     who: String,
 }
 
 impl<'a> Recorder<'a> {
-    pub(super) const fn new(pool: &'a PgPool, who: String) -> Self {
+    pub(super) const fn new(pool: &'a Pool, who: String) -> Self {
         Self { pool, who }
     }
 
@@ -60,7 +62,7 @@ impl<'a> Recorder<'a> {
 /// Logs the uses that no web service has logged yet, oldest first, at most
 /// `limit`; returns how many. At least once: who is killed in between has
 /// logged some that the next one logs again.
-pub(crate) async fn log_uses(pool: &PgPool, limit: i64) -> Result<usize, sqlx::Error> {
+pub(crate) async fn log_uses(pool: &Pool, limit: i64) -> Result<usize, sqlx::Error> {
     let uses: Vec<Use> = sqlx::query_as(
         "SELECT id, at, who, action, photo_id FROM failed_photo_use
           WHERE NOT logged ORDER BY id LIMIT $1",

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
+
+use crate::database::Pool;
 
 /// Puts photos back to `received`, with an outbox row each: failed ones whose
 /// original still exists as far as the row knows, and queued ones. Returns
@@ -43,7 +45,7 @@ pub async fn queue_again(connection: &mut PgConnection, ids: &[i64]) -> Result<V
 /// # Errors
 /// The database's.
 pub async fn restore_lost(
-    pool: &PgPool,
+    pool: &Pool,
     after: Duration,
     queue_is_empty: bool,
     limit: i64,
@@ -82,7 +84,7 @@ pub async fn restore_lost(
 ///
 /// # Errors
 /// The database's.
-pub async fn heal_received(pool: &PgPool, limit: i64) -> Result<Vec<i64>, sqlx::Error> {
+pub async fn heal_received(pool: &Pool, limit: i64) -> Result<Vec<i64>, sqlx::Error> {
     sqlx::query_scalar(
         "INSERT INTO outbox (photo_id, traceparent)
          SELECT id, traceparent FROM photo

@@ -5,12 +5,15 @@ use std::{sync::Arc, time::Duration};
 use chassis::broker::{LinkStatus, Message, PublishError, Publisher};
 use contract::headers;
 use futures::{StreamExt, stream};
-use sqlx::PgPool;
 use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::rows::{self, Leased, Release, Unusable};
-use crate::{database::Commits, failpoint, metrics::RelayMetrics};
+use crate::{
+    database::{Commits, Pool},
+    failpoint,
+    metrics::RelayMetrics,
+};
 
 /// Publishes in flight at a time.
 const CONCURRENCY: usize = 64;
@@ -40,7 +43,7 @@ pub struct RelaySettings {
 /// Moves jobs from the outbox to the broker.
 #[derive(Debug)]
 pub struct Relay {
-    pool: PgPool,
+    pool: Pool,
     commits: Commits,
     publisher: Publisher,
     wake: Arc<Notify>,
@@ -71,7 +74,7 @@ impl Relay {
     /// outbox row, and looks by itself as well.
     #[must_use]
     pub const fn new(
-        pool: PgPool,
+        pool: Pool,
         commits: Commits,
         publisher: Publisher,
         wake: Arc<Notify>,

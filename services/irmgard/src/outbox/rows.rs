@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use contract::{Job, ObjectLocation, job};
-use sqlx::{FromRow, PgPool};
+use sqlx::FromRow;
 
-use crate::photo::output_of;
+use crate::{database::Pool, photo::output_of};
 
 /// An outbox row that is leased to this relay, with what its job needs.
 #[derive(Clone, Debug, FromRow)]
@@ -73,7 +73,7 @@ impl Leased {
 
 /// Leases up to `limit` rows that nobody holds, the oldest first. The statement
 /// says that it is [`crate::database::POLL`].
-pub(super) async fn lease(pool: &PgPool, limit: i64, lease: Duration) -> Result<Vec<Leased>, sqlx::Error> {
+pub(super) async fn lease(pool: &Pool, limit: i64, lease: Duration) -> Result<Vec<Leased>, sqlx::Error> {
     sqlx::query_as(
         "/* poll */ WITH due AS (
              SELECT id FROM outbox
@@ -95,7 +95,7 @@ pub(super) async fn lease(pool: &PgPool, limit: i64, lease: Duration) -> Result<
 
 /// The broker has these jobs: the rows go, and their photos are queued,
 /// unless a fast worker's result was here first.
-pub(super) async fn mark_queued(pool: &PgPool, ids: &[i64]) -> Result<(), sqlx::Error> {
+pub(super) async fn mark_queued(pool: &Pool, ids: &[i64]) -> Result<(), sqlx::Error> {
     sqlx::query(
         "WITH done AS (DELETE FROM outbox WHERE id = ANY ($1) RETURNING photo_id)
          UPDATE photo SET status = 'queued', queued_at = now()
@@ -118,7 +118,7 @@ pub(super) struct Release {
 }
 
 /// Ends the leases of rows that were not published.
-pub(super) async fn release(pool: &PgPool, releases: &[Release]) -> Result<(), sqlx::Error> {
+pub(super) async fn release(pool: &Pool, releases: &[Release]) -> Result<(), sqlx::Error> {
     let ids: Vec<i64> = releases.iter().map(|r| r.id).collect();
     let errors: Vec<&str> = releases.iter().map(|r| r.error.as_str()).collect();
     let rests: Vec<f64> = releases.iter().map(|r| r.rest.as_secs_f64()).collect();
@@ -139,7 +139,7 @@ pub(super) async fn release(pool: &PgPool, releases: &[Release]) -> Result<(), s
 
 /// Takes a row out that can never become a job, and marks its photo for a
 /// person to look at.
-pub(super) async fn give_up(pool: &PgPool, row: i64, why: &Unusable) -> Result<(), sqlx::Error> {
+pub(super) async fn give_up(pool: &Pool, row: i64, why: &Unusable) -> Result<(), sqlx::Error> {
     sqlx::query(
         "WITH done AS (DELETE FROM outbox WHERE id = $1 RETURNING photo_id)
          UPDATE photo SET status = 'failed', finished_at = now(), failure_reason = $2, failure_detail = $3

@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use contract::{ObjectLocation, PhotoId, PhotoKey, ProjectName, media::Header};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
-use crate::database::leaves_connection_unusable;
+use crate::database::{Pool, leaves_connection_unusable};
 
 use super::{
     idempotency::Key,
@@ -47,7 +47,7 @@ pub struct NewPhoto {
 ///
 /// # Errors
 /// The database's.
-pub async fn draw_ids(pool: &PgPool, count: usize) -> Result<Vec<PhotoId>, sqlx::Error> {
+pub async fn draw_ids(pool: &Pool, count: usize) -> Result<Vec<PhotoId>, sqlx::Error> {
     let count = i32::try_from(count).unwrap_or(i32::MAX);
     let mut spare = pool.options().get_max_connections();
     let ids: Vec<i64> = loop {

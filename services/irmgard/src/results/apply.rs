@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 use chrono::{DateTime, Utc};
 use contract::{ObjectLocation, Outcome};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection};
 
 use super::{
     Verdict,
     batch::{AnonymizedColumns, Columns, FailedColumns},
 };
-use crate::photo::output_of;
+use crate::{database::Pool, photo::output_of};
 
 /// What a verdict did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,11 +56,12 @@ impl From<Applied> for Answer {
 /// # Errors
 /// The database's.
 pub async fn apply(
-    pool: &PgPool,
+    pool: &Pool,
     output_bucket: &str,
     verdicts: &[Verdict],
 ) -> Result<Vec<Answer>, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut connection = pool.acquire().await?;
+    let mut transaction = connection.begin().await?;
     let outputs = own_outputs(&mut transaction, output_bucket, verdicts).await?;
     let is_usable = |verdict: &&Verdict| match (&verdict.outcome, outputs.get(&verdict.id.get())) {
         (Outcome::Anonymized { output, .. }, Some(own)) => own.as_ref() == Some(output),

@@ -5,13 +5,16 @@ use std::time::Duration;
 use chassis::broker::{Consumer, Delivery, Publisher};
 use contract::headers;
 use futures::FutureExt;
-use sqlx::PgPool;
 use telemetry::TraceContext;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{Answer, Applied, Unattributable, Verdict, apply, apply::name};
-use crate::{database::Commits, failpoint, metrics::ResultMetrics};
+use crate::{
+    database::{Commits, Pool},
+    failpoint,
+    metrics::ResultMetrics,
+};
 
 /// Messages that are unacknowledged at a time; more than a batch, so that the
 /// next one is here when one is done.
@@ -45,7 +48,7 @@ impl Inbox {
 /// Writes the verdicts of one queue into the photo rows.
 #[derive(Debug)]
 pub struct ResultsConsumer {
-    pool: PgPool,
+    pool: Pool,
     commits: Commits,
     publisher: Publisher,
     output_bucket: String,
@@ -69,7 +72,7 @@ impl ResultsConsumer {
     /// the photo's own key.
     #[must_use]
     pub const fn new(
-        pool: PgPool,
+        pool: Pool,
         commits: Commits,
         publisher: Publisher,
         output_bucket: String,

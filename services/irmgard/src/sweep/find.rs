@@ -7,12 +7,12 @@ use aws_sdk_s3::error::SdkError;
 use chassis::store::{Store, StoreError};
 use chrono::{DateTime, Utc};
 use contract::{ObjectLocation, PhotoKey, key::PREFIX};
-use sqlx::PgPool;
 
 use super::{
     Finding, Kind,
     listing::{Listed, Pages, time},
 };
+use crate::database::Pool;
 
 /// What a photo's row says of its objects.
 struct Known {
@@ -25,14 +25,14 @@ struct Known {
 #[derive(Debug)]
 pub struct Sweep<'a> {
     store: &'a Store,
-    pool: &'a PgPool,
+    pool: &'a Pool,
     before: DateTime<Utc>,
 }
 
 impl<'a> Sweep<'a> {
     /// Looks at what is there since before `before`.
     #[must_use]
-    pub const fn new(store: &'a Store, pool: &'a PgPool, before: DateTime<Utc>) -> Self {
+    pub const fn new(store: &'a Store, pool: &'a Pool, before: DateTime<Utc>) -> Self {
         Self { store, pool, before }
     }
 

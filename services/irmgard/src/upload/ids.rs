@@ -1,10 +1,12 @@
 //! Photo ids, drawn before the original is stored.
 
 use contract::PhotoId;
-use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{database::is_unavailable, photo::draw_ids};
+use crate::{
+    database::{Pool, is_unavailable},
+    photo::draw_ids,
+};
 
 /// Requests that wait for an id at a time.
 const WAITING: usize = 1024;
@@ -23,7 +25,7 @@ impl Ids {
     /// Starts the task that draws; it ends with the last clone of this.
     /// Needs a Tokio runtime.
     #[must_use]
-    pub fn start(pool: PgPool) -> Self {
+    pub fn start(pool: Pool) -> Self {
         let (requests, waiting) = mpsc::channel(WAITING);
         tokio::spawn(draw(pool, waiting));
         Self { requests }
@@ -43,7 +45,7 @@ impl Ids {
     }
 }
 
-async fn draw(pool: PgPool, mut waiting: mpsc::Receiver<oneshot::Sender<Result<PhotoId, sqlx::Error>>>) {
+async fn draw(pool: Pool, mut waiting: mpsc::Receiver<oneshot::Sender<Result<PhotoId, sqlx::Error>>>) {
     let mut asking = Vec::with_capacity(AT_ONCE);
     while waiting.recv_many(&mut asking, AT_ONCE).await > 0 {
         asking.retain(|request| !request.is_closed());

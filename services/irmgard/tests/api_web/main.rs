@@ -16,7 +16,6 @@ mod limits;
 mod lists;
 mod outage;
 mod pictures;
-mod proxy;
 mod rights;
 mod server;
 mod tracing;

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use local::proxy::{Behaviour, Proxy};
+
 use super::{
     pictures::jpeg,
-    proxy::{Behaviour, Proxy},
     web::{Answer, Change, Web, eventually, upload_head},
 };
 
@@ -24,18 +25,20 @@ async fn outage_with(change: impl FnOnce(&mut Change<'_>)) -> Outage {
     let scratch_free = local::PostgresAccess::from_environment()
         .unwrap()
         .expect("a stack: run `make test`");
-    let postgres = Proxy::before(format!("{}:{}", scratch_free.host, scratch_free.port)).await;
+    let postgres = Proxy::start(format!("{}:{}", scratch_free.host, scratch_free.port))
+        .await
+        .unwrap();
     let store = local::ObjectStoreAccess::from_environment().unwrap().unwrap();
     let authority = store
         .endpoint
         .strip_prefix("http://")
         .expect("a store without TLS")
         .trim_end_matches('/');
-    let store = Proxy::before(authority.to_owned()).await;
+    let store = Proxy::start(authority.to_owned()).await.unwrap();
     let web = Web::start_as_delivered(|mut changed| {
-        changed.settings.database.host = postgres.address.ip().to_string();
-        changed.settings.database.port = postgres.address.port();
-        changed.settings.store.endpoint = format!("http://{}", store.address);
+        changed.settings.database.host = postgres.address().ip().to_string();
+        changed.settings.database.port = postgres.address().port();
+        changed.settings.store.endpoint = format!("http://{}", store.address());
         change(&mut changed);
     })
     .await;
@@ -65,7 +68,7 @@ async fn is_503_in_time(code: &str, behaviour: Behaviour, which: fn(&Outage) -> 
     let web = &outage.web;
     // Connections lie ready in the pools.
     assert_eq!(web.post(PHOTOS, jpeg(64, 48, 900, 1)).await.status, 202);
-    which(&outage).set(behaviour.clone());
+    which(&outage).behave(behaviour).await;
 
     let mut slow = 0;
     for seed in 0..8 {
@@ -81,7 +84,7 @@ async fn is_503_in_time(code: &str, behaviour: Behaviour, which: fn(&Outage) -> 
     // Three open the breaker; now and then one is let through.
     assert!(slow <= 5, "{slow} of 8 took longer than 100 ms");
 
-    which(&outage).set(Behaviour::Pass);
+    which(&outage).behave(Behaviour::Pass).await;
     works_again(web).await;
     assert_eq!(web.count("photo").await, 2);
     web.originals_become(2).await;
@@ -97,7 +100,10 @@ async fn a_stalled_database_is_503_in_time() {
 
 #[tokio::test]
 async fn a_cut_database_is_503_in_time() {
-    is_503_in_time("database-unavailable", Behaviour::Cut, |outage| &outage.postgres).await;
+    is_503_in_time("database-unavailable", Behaviour::Refuse, |outage| {
+        &outage.postgres
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -107,7 +113,7 @@ async fn a_stalled_store_is_503_in_time() {
 
 #[tokio::test]
 async fn a_cut_store_is_503_in_time() {
-    is_503_in_time("store-unavailable", Behaviour::Cut, |outage| &outage.store).await;
+    is_503_in_time("store-unavailable", Behaviour::Refuse, |outage| &outage.store).await;
 }
 
 #[tokio::test]
@@ -126,7 +132,7 @@ async fn a_store_that_stalls_in_the_middle_of_a_photo_is_503_in_time() {
         let stall = async {
             eventually("the upload has begun", async || web.tasks.len() == 1).await;
             tokio::time::sleep(Duration::from_millis(20)).await;
-            outage.store.set(Behaviour::Stall);
+            outage.store.behave(Behaviour::Stall).await;
             Instant::now()
         };
         let (answer, stalled): (Answer, Instant) = tokio::join!(upload(chunked), stall);
@@ -138,7 +144,7 @@ async fn a_store_that_stalls_in_the_middle_of_a_photo_is_503_in_time() {
                 stalled.elapsed()
             );
         }
-        outage.store.set(Behaviour::Pass);
+        outage.store.behave(Behaviour::Pass).await;
         works_again(web).await;
     }
     let kept = usize::try_from(web.count("photo").await).unwrap();
@@ -148,7 +154,7 @@ async fn a_store_that_stalls_in_the_middle_of_a_photo_is_503_in_time() {
 #[tokio::test]
 async fn reads_are_503_too_while_the_database_is_away() {
     let outage = outage().await;
-    outage.postgres.set(Behaviour::Cut);
+    outage.postgres.behave(Behaviour::Refuse).await;
     for path in ["/", "/projects", PHOTOS, "/photos/1", "/photos/1/image"] {
         outage.web.get(path).await.is_problem(503, "database-unavailable");
     }
@@ -158,10 +164,10 @@ async fn reads_are_503_too_while_the_database_is_away() {
 async fn a_connection_lost_in_commit_keeps_the_original() {
     let outage = outage().await;
     let web = &outage.web;
-    outage.postgres.set(Behaviour::CutAfter(b"COMMIT\0"));
+    outage.postgres.behave(Behaviour::CutAfter(b"COMMIT\0")).await;
     // `begin` ends a transaction of its own with `COMMIT;` in the middle, which is not this word.
     unavailable(web, "database-unavailable", jpeg(64, 48, 900, 1)).await;
-    outage.postgres.set(Behaviour::Pass);
+    outage.postgres.behave(Behaviour::Pass).await;
     eventually("the transaction has ended", async || {
         web.count("photo").await == 1
     })
@@ -173,9 +179,12 @@ async fn a_connection_lost_in_commit_keeps_the_original() {
 #[tokio::test]
 async fn a_connection_lost_before_commit_leaves_nothing() {
     let outage = outage().await;
-    outage.postgres.set(Behaviour::CutAfter(b"INSERT INTO photo"));
+    outage
+        .postgres
+        .behave(Behaviour::CutAfter(b"INSERT INTO photo"))
+        .await;
     unavailable(&outage.web, "database-unavailable", jpeg(64, 48, 900, 1)).await;
-    outage.postgres.set(Behaviour::Pass);
+    outage.postgres.behave(Behaviour::Pass).await;
     outage.web.nothing_left().await;
 }
 
@@ -258,7 +267,7 @@ async fn a_database_that_became_read_only_is_503_and_its_connections_are_not_kep
 async fn requests_that_wait_for_their_camera_are_refused_at_once_while_the_breaker_is_open() {
     let outage = outage().await;
     let web = &outage.web;
-    outage.postgres.set(Behaviour::Cut);
+    outage.postgres.behave(Behaviour::Refuse).await;
     for seed in 0..3 {
         unavailable(web, "database-unavailable", jpeg(64, 48, 900, seed)).await;
     }
@@ -271,6 +280,76 @@ async fn requests_that_wait_for_their_camera_are_refused_at_once_while_the_break
         "{:?}",
         began.elapsed()
     );
+}
+
+/// How soon uploads work again when new connections work, while all old ones are silent for ever. On a quiet machine it
+/// is less than half of this; the kernel would give them up after 15 minutes.
+const SOON: Duration = Duration::from_secs(20);
+
+/// Several uploads at once are taken soon, one of them may be what finds out about dead connections.
+async fn all_are_taken_soon(web: &Web, when: &str) {
+    let taken = async {
+        loop {
+            let posts = (0..8).map(|seed| web.post(PHOTOS, jpeg(64, 48, 900, seed)));
+            let answers = futures::future::join_all(posts).await;
+            if answers.iter().all(|answer| answer.status == 202) {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(SOON, taken)
+        .await
+        .unwrap_or_else(|_| panic!("not within {SOON:?}: uploads are taken {when}"));
+    assert_eq!(web.get("/projects").await.status, 200, "{when}");
+}
+
+async fn silent_connections_hold_nothing(code: &str, which: fn(&Outage) -> &Proxy) {
+    let outage = outage().await;
+    let (web, proxy) = (&outage.web, which(&outage));
+    for round in 0..2 {
+        all_are_taken_soon(web, "in the beginning").await;
+        proxy.strand().await;
+        all_are_taken_soon(
+            web,
+            &format!("after idle connections became silent, round {round}"),
+        )
+        .await;
+
+        proxy.behave(Behaviour::Stall).await;
+        let posts = (0..4).map(|seed| web.post(PHOTOS, jpeg(64, 48, 100_000, seed)));
+        for answer in futures::future::join_all(posts).await {
+            answer.is_problem(503, code);
+        }
+        proxy.strand().await;
+        all_are_taken_soon(
+            web,
+            &format!("after connections in use became silent, round {round}"),
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn silent_connections_to_the_database_hold_nothing() {
+    silent_connections_hold_nothing("database-unavailable", |outage| &outage.postgres).await;
+}
+
+#[tokio::test]
+async fn silent_connections_to_the_store_hold_nothing() {
+    silent_connections_hold_nothing("store-unavailable", |outage| &outage.store).await;
+}
+
+/// sqlx tests a connection once more on its way back into the pool, after whatever we have done there.
+#[tokio::test]
+async fn a_connection_that_becomes_silent_on_its_way_back_frees_its_place() {
+    for last in [&b"RESET application_name"[..], b"nextval"] {
+        let outage = outage_with(|change| change.settings.database.request_connections = 1).await;
+        outage.postgres.behave(Behaviour::SilentAfter(last)).await;
+        let answer = outage.web.post(PHOTOS, jpeg(64, 48, 900, 1)).await;
+        assert!(matches!(answer.status, 202 | 503), "{answer:?}");
+        outage.postgres.restore().await;
+        all_are_taken_soon(&outage.web, &format!("after {}", String::from_utf8_lossy(last))).await;
+    }
 }
 
 /// Inserts wait until it ends, reads and ids do not: as where no standby is left that a commit must wait for.

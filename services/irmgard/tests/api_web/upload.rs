@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use contract::{ObjectLocation, Outcome};
-use irmgard::results::{Applied, Verdict, apply};
+use irmgard::{
+    database::Database,
+    results::{Applied, Verdict, apply},
+};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
@@ -296,7 +299,8 @@ async fn a_photo_that_has_lost_its_original_can_still_be_anonymised() {
             seconds: None,
         },
     };
-    let answers = apply(&web.pool, output, &[verdict]).await.unwrap();
+    let database = Database::connect_lazily(&web.settings.database);
+    let answers = apply(database.background(), output, &[verdict]).await.unwrap();
     assert_eq!(answers[0].applied, Applied::Changed);
     let now = web.get(&format!("/photos/{}", first.id())).await.json();
     assert_eq!(now["status"], "anonymized");

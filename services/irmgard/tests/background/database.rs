@@ -3,7 +3,10 @@ use std::time::Duration;
 use irmgard::database::{self, Database, SchemaError, SchemaState, required_version};
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use crate::place::{Place, eventually};
+use local::proxy::Proxy;
+use tokio::time::timeout;
+
+use crate::place::{PATIENCE, Place, eventually};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
@@ -352,4 +355,52 @@ async fn the_servers_log_names_the_request() {
         "{lines:#?}"
     );
     assert!(!lines.iter().any(|line| line.contains("secret parameter")));
+}
+
+#[tokio::test]
+async fn a_migration_whose_server_was_lost_ends() {
+    let place = Place::unmigrated().await;
+    let proxy = Proxy::start(format!(
+        "{}:{}",
+        place.settings.database.host, place.settings.database.port
+    ))
+    .await
+    .unwrap();
+    let mut settings = place.settings.database.clone();
+    settings.host = proxy.address().ip().to_string();
+    settings.port = proxy.address().port();
+
+    // Another migration is at it, so that this one waits, for as long as that takes.
+    let mut other = place.pool().acquire().await.unwrap();
+    sqlx::query("SELECT pg_advisory_lock($1)")
+        .bind(0x69_726d_6761_7264_i64)
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    let migrating = tokio::spawn(async move { database::migrate(&settings.connect_options(), None).await });
+    let waits =
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'";
+    let waiting = async || -> Option<i32> {
+        sqlx::query_scalar(waits)
+            .fetch_optional(place.pool())
+            .await
+            .unwrap()
+    };
+    eventually("the migration waits", async || waiting().await.is_some()).await;
+
+    proxy.strand().await;
+    sqlx::query("SELECT pg_terminate_backend($1)")
+        .bind(waiting().await)
+        .execute(place.pool())
+        .await
+        .unwrap();
+    let error = timeout(PATIENCE, migrating)
+        .await
+        .expect("it ends")
+        .unwrap()
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("no longer works on the migration"),
+        "{error}"
+    );
 }

@@ -12,7 +12,7 @@ use chassis::{
 };
 use contract::{FailureReason, ObjectLocation, Outcome, PhotoId, PhotoKey, PhotoResult, media::MediaType};
 use irmgard::{
-    database::{self, Database},
+    database::{self, Database, Pool},
     metrics::Metrics,
     outbox::Relay,
     reconcile::Reconciler,
@@ -20,7 +20,6 @@ use irmgard::{
     settings::ServeSettings,
 };
 use local::Scratch;
-use sqlx::PgPool;
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -71,7 +70,7 @@ impl Place {
         self.end.cancel();
     }
 
-    pub fn pool(&self) -> &PgPool {
+    pub fn pool(&self) -> &Pool {
         self.database.background()
     }
 

@@ -97,7 +97,8 @@ async fn one_reconciler_works_at_a_time_and_the_lock_dies_with_its_holder() {
         .unwrap();
     let reconciler = place.reconciler().await;
     assert_eq!(reconciler.pass().await.unwrap(), None);
-    holder.detach();
+    holder.close_on_drop();
+    drop(holder);
     let took_over = async || reconciler.pass().await.unwrap().is_some();
     crate::place::eventually("the lock is free", took_over).await;
     assert!(

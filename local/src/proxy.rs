@@ -14,6 +14,8 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::ports;
+
 /// What the proxy does with bytes and connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behaviour {
@@ -26,19 +28,22 @@ pub enum Behaviour {
     Stall,
     /// At most 16 KiB move in each direction per this time.
     Slow(Duration),
+    /// Passes everything on until the client has sent these bytes; then that connection ends, before the
+    /// server's answer to them.
+    CutAfter(&'static [u8]),
+    /// Passes everything on until the client has sent these bytes; what it sends later on that connection gets lost.
+    SilentAfter(&'static [u8]),
 }
 
 const CHUNK: usize = 16 * 1024;
-
-/// Ports below the range of outgoing connections, so that nobody takes ours
-/// while nobody listens on it.
-const PORTS: std::ops::Range<u16> = 18_000..32_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct State {
     behaviour: Behaviour,
     /// Raised to reset every connection that is open.
     cuts: u64,
+    /// Raised to make every connection that is open silent for ever.
+    strands: u64,
 }
 
 /// A proxy on a port of its own; it ends when it is dropped.
@@ -58,11 +63,13 @@ impl Proxy {
     /// # Errors
     /// When no port is free.
     pub async fn start(server: String) -> io::Result<Self> {
-        let listener = listen().await?;
+        let port = ports::free().map_err(io::Error::other)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
         let state = watch::Sender::new(State {
             behaviour: Behaviour::Pass,
             cuts: 0,
+            strands: 0,
         });
         let (listens, listening) = watch::channel(true);
         let end = CancellationToken::new();
@@ -111,20 +118,13 @@ impl Proxy {
     pub fn cut(&self) {
         self.state.send_modify(|state| state.cuts += 1);
     }
-}
 
-async fn listen() -> io::Result<TcpListener> {
-    let start = std::process::id() as usize;
-    let mut last = io::Error::other("no port tried");
-    for attempt in 0..2_000_usize {
-        let spread = start.wrapping_mul(31).wrapping_add(attempt.wrapping_mul(7_919)) % PORTS.len();
-        let port = PORTS.start + u16::try_from(spread).unwrap_or(0);
-        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
-            Ok(listener) => return Ok(listener),
-            Err(error) => last = error,
-        }
+    /// Makes every open connection silent for ever, without closing it, and passes new ones on: a server whose node
+    /// was lost, and that runs on another one now.
+    pub async fn strand(&self) {
+        self.state.send_modify(|state| state.strands += 1);
+        self.restore().await;
     }
-    Err(last)
 }
 
 /// The accepting side.
@@ -185,18 +185,18 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
 async fn carry(client: TcpStream, server: &str, mut state: watch::Receiver<State>) -> io::Result<()> {
     // A cut is a reset, not a polite end.
     client.set_zero_linger()?;
-    let cuts = state.borrow_and_update().cuts;
+    let State { cuts, strands, .. } = *state.borrow_and_update();
     let mut cut = state.clone();
     let carried = async {
-        moves(&mut state).await;
+        passes(&mut state, strands).await;
         let server = TcpStream::connect(server).await?;
         client.set_nodelay(true)?;
         server.set_nodelay(true)?;
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
         tokio::try_join!(
-            pump(from_client, to_server, state.clone()),
-            pump(from_server, to_client, state.clone()),
+            pump(from_client, to_server, state.clone(), strands, true),
+            pump(from_server, to_client, state.clone(), strands, false),
         )
     };
     tokio::select! {
@@ -209,26 +209,36 @@ async fn pump(
     mut from: tcp::OwnedReadHalf,
     mut to: tcp::OwnedWriteHalf,
     mut state: watch::Receiver<State>,
+    strands: u64,
+    from_client: bool,
 ) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK];
     loop {
         let read = from.read(&mut chunk).await?;
+        passes(&mut state, strands).await;
         if read == 0 {
             return to.shutdown().await;
         }
-        moves(&mut state).await;
         let behaviour = state.borrow().behaviour;
         if let Behaviour::Slow(pause) = behaviour {
             sleep(pause).await;
         }
-        to.write_all(&chunk[..read]).await?;
+        let bytes = &chunk[..read];
+        to.write_all(bytes).await?;
+        let sent = |word: &[u8]| from_client && bytes.windows(word.len()).any(|window| window == word);
+        match behaviour {
+            Behaviour::CutAfter(word) if sent(word) => return Err(io::ErrorKind::ConnectionReset.into()),
+            Behaviour::SilentAfter(word) if sent(word) => return std::future::pending().await,
+            _ => {}
+        }
     }
 }
 
-/// Waits until bytes may move.
-async fn moves(state: &mut watch::Receiver<State>) {
+/// Waits until bytes of this connection may move.
+async fn passes(state: &mut watch::Receiver<State>, strands: u64) {
+    let may = |state: &State| state.strands == strands && state.behaviour != Behaviour::Stall;
     // An error would mean that the proxy ends, and the connection with it.
-    let _ = state.wait_for(|state| state.behaviour != Behaviour::Stall).await;
+    let _ = state.wait_for(may).await;
 }
 
 #[cfg(test)]
@@ -292,5 +302,25 @@ mod tests {
         let began = Instant::now();
         assert_eq!(ask(&mut stream).await.unwrap(), b'x');
         assert!(began.elapsed() >= Duration::from_millis(200), "there and back");
+
+        proxy.strand().await;
+        let mut fresh = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(ask(&mut fresh).await.unwrap(), b'x', "a new connection passes");
+        let waiting = timeout(Duration::from_millis(200), ask(&mut stream)).await;
+        assert!(waiting.is_err(), "the old one is silent, and open");
+
+        proxy.behave(Behaviour::SilentAfter(b"x")).await;
+        assert_eq!(ask(&mut fresh).await.unwrap(), b'x', "answered still");
+        let waiting = timeout(Duration::from_millis(200), ask(&mut fresh)).await;
+        assert!(waiting.is_err(), "silent then");
+
+        let mut fresh = TcpStream::connect(proxy.address()).await.unwrap();
+        proxy.behave(Behaviour::CutAfter(b"last")).await;
+        assert_eq!(ask(&mut fresh).await.unwrap(), b'x');
+        fresh.write_all(b"the last").await.unwrap();
+        let mut rest = Vec::new();
+        // An error is a reset.
+        let _ = fresh.read_to_end(&mut rest).await;
+        assert!(rest.is_empty(), "ended without an answer");
     }
 }

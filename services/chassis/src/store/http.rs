@@ -1,0 +1,221 @@
+//! The HTTP client under the SDK.
+//!
+//! The SDK's own client sets no limits on a silent connection, and opens one HTTP/2 connection for all requests where
+//! the server speaks it. Once that is silent, every request fails until the kernel gives up. This client speaks
+//! HTTP/1.1, one request a connection, and drops idle connections as soon as one of them does not answer.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use aws_smithy_runtime_api::{
+    box_error::BoxError,
+    client::{
+        http::{
+            HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+            SharedHttpConnector,
+        },
+        orchestrator::{HttpRequest, HttpResponse},
+        result::ConnectorError,
+        runtime_components::RuntimeComponents,
+    },
+};
+use aws_smithy_types::body::SdkBody;
+use axum::http::Uri;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector as TcpConnector},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use tokio::{net::TcpStream, time::timeout};
+use tower::Service;
+use tower_http::timeout::TimeoutBody;
+
+use super::{StoreError, StoreSettings};
+use crate::tcp;
+
+/// Idle connections kept for the next request.
+const IDLE_CONNECTIONS: usize = 64;
+/// Shorter than the keep-alive time of servers in use, so that a request
+/// rarely meets a connection that is just being closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// A request that was given up after this time says that its server may be gone.
+const SUSPICIOUS: Duration = Duration::from_millis(500);
+
+/// A client that trusts the system's certificates and those of the settings.
+///
+/// # Errors
+/// When the certificates cannot be read.
+pub(super) fn http_client(settings: &StoreSettings) -> Result<SharedHttpClient, StoreError> {
+    let mut tcp = TcpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    // Shared out among the addresses of the host.
+    tcp.set_connect_timeout(Some(settings.connect_timeout));
+    tcp.set_keepalive(Some(tcp::KEEPALIVE_IDLE));
+    tcp.set_keepalive_interval(Some(tcp::KEEPALIVE_INTERVAL));
+    tcp.set_keepalive_retries(Some(tcp::KEEPALIVE_RETRIES));
+    tcp.set_tcp_user_timeout(Some(tcp::USER_TIMEOUT));
+    let https = HttpsConnectorBuilder::new()
+        .with_tls_config(tls(settings)?)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(tcp);
+    let connector = Connector {
+        https,
+        limit: settings.connect_timeout,
+    };
+    Ok(SharedHttpClient::new(StoreHttp {
+        client: Arc::new(Mutex::new(connector.client())),
+        connector,
+    }))
+}
+
+fn tls(settings: &StoreSettings) -> Result<ClientConfig, StoreError> {
+    let unusable = |error: &dyn std::fmt::Display| StoreError::Unavailable(error.to_string());
+    let mut roots = RootCertStore::empty();
+    if settings.endpoint.starts_with("https:") {
+        // Those of the system that cannot be read are not trusted.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        for certificate in CertificateDer::pem_slice_iter(settings.ca.as_deref().unwrap_or("").as_bytes()) {
+            let added = certificate.map(|certificate| roots.add(certificate));
+            added
+                .map_err(|error| unusable(&error))?
+                .map_err(|error| unusable(&error))?;
+        }
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(&error))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+type Pool = Client<Connector, SdkBody>;
+
+/// Makes connections, each within a limit.
+#[derive(Clone, Debug)]
+struct Connector {
+    https: HttpsConnector<TcpConnector>,
+    limit: Duration,
+}
+
+impl Connector {
+    fn client(&self) -> Pool {
+        Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .build(self.clone())
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.https.poll_ready(context)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = timeout(self.limit, self.https.call(uri));
+        Box::pin(async move {
+            connecting
+                .await
+                .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+        })
+    }
+}
+
+/// The client of the moment. Clones share it.
+#[derive(Clone, Debug)]
+struct StoreHttp {
+    client: Arc<Mutex<Pool>>,
+    connector: Connector,
+}
+
+impl StoreHttp {
+    fn client(&self) -> MutexGuard<'_, Pool> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HttpClient for StoreHttp {
+    fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(Sender {
+            http: self.clone(),
+            limit: settings.read_timeout(),
+        })
+    }
+}
+
+/// Sends requests whose answers must begin within a limit, if there is one, and may not pause for longer.
+#[derive(Debug)]
+struct Sender {
+    http: StoreHttp,
+    limit: Option<Duration>,
+}
+
+impl HttpConnector for Sender {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let request = match request.try_into_http1x() {
+            Ok(request) => request,
+            Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
+        };
+        let client = self.http.client().clone();
+        let limit = self.limit;
+        let mut given_up = GivenUp {
+            http: Some(self.http.clone()),
+            since: Instant::now(),
+        };
+        HttpConnectorFuture::new(async move {
+            let answer = client.request(request);
+            let answer = match limit {
+                Some(limit) => timeout(limit, answer)
+                    .await
+                    .map_err(|error| ConnectorError::timeout(error.into()))?,
+                None => answer.await,
+            };
+            given_up.is_answered();
+            let answer = answer.map_err(|error| ConnectorError::io(error.into()))?;
+            let answer = answer.map(|body| match limit {
+                Some(limit) => SdkBody::from_body_1_x(TimeoutBody::new(limit, body)),
+                None => SdkBody::from_body_1_x(body),
+            });
+            HttpResponse::try_from(answer).map_err(|error| ConnectorError::other(error.into(), None))
+        })
+    }
+}
+
+/// Dropped with its client in it, it takes that client's idle connections out of use: a request had no answer in time,
+/// and its server may have vanished with all of them.
+struct GivenUp {
+    http: Option<StoreHttp>,
+    since: Instant,
+}
+
+impl GivenUp {
+    fn is_answered(&mut self) {
+        self.http = None;
+    }
+}
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        let Some(http) = self.http.take() else { return };
+        // Not for each client that went away in the middle of its request.
+        if self.since.elapsed() >= SUSPICIOUS {
+            *http.client() = http.connector.client();
+        }
+    }
+}
