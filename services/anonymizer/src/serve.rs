@@ -97,7 +97,7 @@ pub async fn serve(settings: Settings, detector: Detector, child: ChildProgram) 
     publisher.close().await;
     draining.abort();
     admin_end.cancel();
-    probes.await.context("admin port")?.context("admin port")?;
+    probes.await.context("admin port")?;
     tracing::info!("ended");
     Ok(worked?)
 }

@@ -15,7 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 mod readiness;
 
+use crate::http::{self, Limits};
+
 pub use readiness::{Dependency, Readiness};
+
+/// Kubernetes and scrapers need few connections.
+const LIMITS: Limits = Limits::with_connections(128);
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -68,16 +73,10 @@ impl BoundAdmin {
 
     /// Answers until `end` is cancelled. That should be last of all, so that
     /// a draining process still answers its probes.
-    ///
-    /// # Errors
-    /// When the listener fails.
-    pub async fn serve(self, end: CancellationToken) -> io::Result<()> {
-        // Not a graceful shutdown: a scraper's idle connection must not hold
-        // the process.
-        tokio::select! {
-            result = axum::serve(self.listener, self.router).into_future() => result,
-            () = end.cancelled() => Ok(()),
-        }
+    pub async fn serve(self, end: CancellationToken) {
+        // Not a graceful shutdown: a slow scraper must not hold the process.
+        let served = http::serve(self.listener, self.router, LIMITS, CancellationToken::new());
+        end.run_until_cancelled(served).await;
     }
 }
 

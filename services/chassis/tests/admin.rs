@@ -7,8 +7,11 @@
     reason = "a test fails by panicking"
 )]
 
+use std::time::Duration;
+
 use chassis::admin::{Admin, Dependency, Readiness};
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
+use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
@@ -60,5 +63,28 @@ async fn readiness_is_the_process_s_own_state() {
     );
 
     end.cancel();
-    served.await.expect("joined").expect("served");
+    served.await.expect("joined");
+}
+
+#[tokio::test]
+async fn idle_connections_do_not_keep_probes_waiting() {
+    let admin = Admin {
+        registry: Registry::default(),
+        readiness: Readiness::new(&[]),
+    };
+    let bound = admin.bind(([127, 0, 0, 1], 0).into()).await.expect("bound");
+    let address = bound.local_addr().expect("address");
+    tokio::spawn(bound.serve(CancellationToken::new()));
+    let mut idle = Vec::new();
+    for _ in 0..300 {
+        idle.push(TcpStream::connect(address).await.expect("connected"));
+    }
+    let client = reqwest::Client::builder().no_proxy().build().expect("client");
+    let probe = client.get(format!("http://{address}/livez")).send();
+    let answer = timeout(Duration::from_secs(10), probe).await.expect("in time");
+    assert_eq!(answer.expect("an answer").status(), 200);
+    let mut said = Vec::new();
+    let closed = timeout(Duration::from_secs(20), idle[0].read_to_end(&mut said)).await;
+    // An error is a reset.
+    let _ = closed.expect("the idlest was closed");
 }

@@ -14,7 +14,6 @@ pub mod failpoint;
 pub mod metrics;
 pub mod observe;
 pub mod outbox;
-pub mod pace;
 pub mod photo;
 pub mod reconcile;
 pub mod results;

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use chassis::{
     admin::{Admin, BoundAdmin, Readiness},
     broker::{Consumer, Publisher},
-    shutdown,
+    http, shutdown,
     store::Store,
 };
 use prometheus_client::registry::Registry;
@@ -155,7 +155,7 @@ impl Server {
             "irmgard serves"
         );
         let admin = tokio::spawn(admin.serve(admin_end.clone()));
-        let mut api = tokio::spawn(api::serve(listener, router, api_end.clone()));
+        let mut api = tokio::spawn(http::serve(listener, router, settings.http, api_end.clone()));
         let mut background = JoinSet::new();
         background.spawn(settings.tokens.clone().follow_file(background_end.clone()));
         background.spawn(observer.run(background_end.clone()));

@@ -3,14 +3,12 @@
 mod access;
 mod given;
 mod image;
-mod impatient;
 mod linger;
 mod metrics;
 mod observe;
 mod openapi;
 mod photos;
 mod problem;
-mod server;
 mod tokens;
 
 use std::{any::Any, sync::Arc, time::Duration};
@@ -30,7 +28,6 @@ pub use self::{
     metrics::ApiMetrics,
     openapi::description,
     problem::{Code, Problem},
-    server::{Limits, serve, serve_within},
     tokens::{Caller, Denied, Scope, Tokens, TokensError},
 };
 use crate::{

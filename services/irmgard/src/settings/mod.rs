@@ -8,6 +8,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use chassis::{
     broker::BrokerSettings,
+    http::Limits,
     settings::{Environment, Mistakes, Reader, Variable},
     store::StoreSettings,
 };
@@ -15,7 +16,7 @@ use chassis::{
 use self::{
     background::{outbox_age, reconcile, relay},
     database::{database, database_of},
-    requests::{breaker, tokens, upload},
+    requests::{breaker, http, tokens, upload},
 };
 use crate::{
     api::Tokens, breaker::BreakerSettings, database::DatabaseSettings, outbox::RelaySettings,
@@ -33,6 +34,8 @@ pub struct ServeSettings {
     pub listen: SocketAddr,
     /// Where probes and metrics are answered.
     pub admin_listen: SocketAddr,
+    /// What clients can hold of the web service.
+    pub http: Limits,
     /// PostgreSQL.
     pub database: DatabaseSettings,
     /// How long all of a request's work in the database may take.
@@ -104,6 +107,7 @@ impl ServeSettings {
                 "is the same as LISTEN: probes have a port of their own",
             );
         }
+        let http = http(reader);
         let database = database(reader);
         let database_timeout = reader.duration(
             "POSTGRES_TIMEOUT",
@@ -119,6 +123,7 @@ impl ServeSettings {
         Self {
             listen,
             admin_listen,
+            http,
             database,
             database_timeout,
             breaker: breaker(reader),

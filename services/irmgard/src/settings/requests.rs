@@ -2,7 +2,10 @@
 
 use std::{path::Path, time::Duration};
 
-use chassis::settings::Reader;
+use chassis::{
+    http::{Limits, share},
+    settings::Reader,
+};
 
 use super::at_least;
 use crate::{api::Tokens, breaker::BreakerSettings, upload::UploadSettings};
@@ -19,6 +22,33 @@ pub(super) fn tokens(reader: &mut Reader<'_>) -> Tokens {
         reader.mistake("TOKENS_FILE", error.to_string());
         Tokens::open_to_all()
     })
+}
+
+/// Connections of clients at a time, where nothing else is set.
+const CONNECTIONS: usize = 1024;
+
+pub(super) fn http(reader: &mut Reader<'_>) -> Limits {
+    let connections = at_least(
+        reader,
+        1,
+        "MAX_CONNECTIONS",
+        CONNECTIONS,
+        "connections of clients at a time; one more ends the one that has been idle for longest, or waits while all \
+         are busy",
+    );
+    let per_address = reader.parsed_optional(
+        "MAX_CONNECTIONS_PER_ADDRESS",
+        "how many of them one client address may have, the 64-bit prefix of an IPv6 one; one more ends the idlest of \
+         that address, or is answered 503 while all are busy; three quarters if not set. All clients behind a proxy \
+         share its address",
+    );
+    if per_address == Some(0) {
+        reader.mistake("MAX_CONNECTIONS_PER_ADDRESS", "is too small: at least 1");
+    }
+    Limits {
+        per_address: per_address.unwrap_or(share(connections)),
+        ..Limits::with_connections(connections)
+    }
 }
 
 pub(super) fn breaker(reader: &mut Reader<'_>) -> BreakerSettings {

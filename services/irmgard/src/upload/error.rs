@@ -1,9 +1,10 @@
 //! Why an upload ends without a photo.
 
+use chassis::pace::TooSlow;
 use contract::media::MAX_SIDE;
 
 use super::form::FormError;
-use crate::{pace::TooSlow, photo::RecordsError, store::StoreError};
+use crate::{photo::RecordsError, store::StoreError};
 
 /// Why an upload ends without a photo.
 #[derive(Debug, thiserror::Error)]

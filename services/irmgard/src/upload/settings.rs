@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::pace::LeastRate;
+use chassis::pace::LeastRate;
 
 /// The smallest part but the last that S3 takes (Amazon S3 multipart upload
 /// limits), bytes.

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
+use chassis::pace::Pace;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout};
 
 use super::{error::UploadError, settings::UploadSettings};
-use crate::pace::Pace;
 
 /// A request's body: bounded in bytes, in the time that the client may send
 /// nothing, and in how slow it may be.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -101,24 +101,115 @@ async fn answers(web: &Web) {
     assert_eq!(read_answer(&mut next).await.unwrap().status, 200);
 }
 
+/// A connection whose client has this address of our own machine.
+async fn connect_from(web: &Web, address: [u8; 4]) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((address, 0).into()).unwrap();
+    socket.connect(web.address).await.unwrap()
+}
+
+/// The server has closed it, after what it may have said.
+async fn is_closed(connection: &mut TcpStream) {
+    let mut said = Vec::new();
+    let closed = timeout(Duration::from_secs(10), connection.read_to_end(&mut said)).await;
+    // An error is a reset.
+    let _ = closed.expect("the server closes the connection");
+}
+
+const FLOOD: [u8; 4] = [127, 0, 0, 2];
+
 #[tokio::test]
-async fn connections_that_ask_for_nothing_do_not_keep_others_out() {
-    let web = Web::start_with(|change| {
-        change.limits.header_timeout = Duration::from_millis(400);
-        change.limits.connections = 3;
-    })
-    .await;
-    let _silent = web.connect().await;
-    let mut half = web.connect().await;
-    half.write_all(b"GET /projects HTTP/1.1\r\nHost").await.unwrap();
-    let mut idle = web.connect().await;
-    idle.write_all(b"GET /projects HTTP/1.1\r\nHost: x\r\n\r\n")
-        .await
-        .unwrap();
-    assert_eq!(read_answer(&mut idle).await.unwrap().status, 200);
+async fn idle_connections_of_others_do_not_keep_a_client_waiting() {
+    let web = Web::start_with(|change| change.limits.connections = 64).await;
+    let mut honest = web.connect().await;
+    let ask = b"GET /projects HTTP/1.1\r\nHost: x\r\n\r\n";
+    honest.write_all(ask).await.unwrap();
+    assert_eq!(read_answer(&mut honest).await.unwrap().status, 200);
+
+    // Some say nothing, some half a header block, some have asked before; from one address, and from many.
+    let mut flood = Vec::new();
+    for number in 0..200_u8 {
+        let address = if number % 2 == 0 {
+            FLOOD
+        } else {
+            [127, 0, 1, number]
+        };
+        let mut connection = connect_from(&web, address).await;
+        match number % 3 {
+            0 => {}
+            1 => connection.write_all(&ask[..20]).await.unwrap(),
+            _ => {
+                connection.write_all(ask).await.unwrap();
+                assert_eq!(read_answer(&mut connection).await.unwrap().status, 200);
+            }
+        }
+        flood.push(connection);
+    }
     timeout(Duration::from_secs(10), answers(&web))
         .await
-        .expect("a place becomes free");
+        .expect("a new client is answered");
+    is_closed(&mut flood[0]).await;
+}
+
+#[tokio::test]
+async fn a_header_block_must_be_whole_in_time() {
+    let web = Web::start_with(|change| change.limits.header_timeout = Duration::from_millis(400)).await;
+    let mut silent = web.connect().await;
+    let mut half = web.connect().await;
+    half.write_all(b"GET /projects HTTP/1.1\r\nHost").await.unwrap();
+    let mut later = web.connect().await;
+    later
+        .write_all(b"GET /projects HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    assert_eq!(read_answer(&mut later).await.unwrap().status, 200);
+    // One that has been used may be idle for longer; but not half a header block.
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    later.write_all(b"GET").await.unwrap();
+    for connection in [&mut silent, &mut half, &mut later] {
+        is_closed(connection).await;
+    }
+    answers(&web).await;
+}
+
+#[tokio::test]
+async fn one_address_has_a_share_of_the_connections() {
+    let web = Web::start_with(|change| {
+        change.limits.connections = 8;
+        change.limits.per_address = 4;
+    })
+    .await;
+    let photo = jpeg(64, 48, 50_000, 1);
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        let mut camera = connect_from(&web, FLOOD).await;
+        camera
+            .write_all(&upload_head(PHOTOS, "Content-Length: 50000\r\n"))
+            .await
+            .unwrap();
+        camera.write_all(&photo[..1000]).await.unwrap();
+        slow.push(camera);
+    }
+    eventually("the uploads have begun", async || web.tasks.len() == 4).await;
+    let mut one_more = connect_from(&web, FLOOD).await;
+    let refused = read_answer(&mut one_more).await.expect("an answer");
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(refused.header("content-type"), Some("application/problem+json"));
+    assert_eq!(refused.json()["status"], 503);
+    answers(&web).await;
+
+    // They go on, and end as they must.
+    for camera in &mut slow {
+        camera.write_all(&photo[1000..]).await.unwrap();
+        assert_eq!(read_answer(camera).await.unwrap().status, 202);
+    }
+    // Idle now: one of them makes room.
+    let mut next = connect_from(&web, FLOOD).await;
+    next.write_all(b"GET /projects HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    assert_eq!(read_answer(&mut next).await.unwrap().status, 200);
 }
 
 #[tokio::test]

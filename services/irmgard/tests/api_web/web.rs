@@ -8,9 +8,12 @@ use std::{
 };
 
 use aws_sdk_s3::primitives::ByteStream;
-use chassis::store::Store;
+use chassis::{
+    http::{self, Limits},
+    store::Store,
+};
 use irmgard::{
-    api::{self, Limits, Parts, Tokens},
+    api::{self, Parts, Tokens},
     database::{Database, migrate},
     settings::ServeSettings,
 };
@@ -77,7 +80,10 @@ impl Web {
         log();
         let scratch = local::scratch().await.expect("a stack: run `make test`");
         let owner = ServeSettings::from_environment(&scratch.environment()).unwrap();
-        let store = Store::new(owner.store).unwrap();
+        let mut own_store = owner.store;
+        // What the test itself puts there may take its time.
+        own_store.answer_timeout = PATIENCE;
+        let store = Store::new(own_store).unwrap();
         // With its own rights, which do not reach as far as the test's.
         let mut environment = scratch.environment_of("irmgard");
         for (name, value) in more {
@@ -89,7 +95,7 @@ impl Web {
             .await
             .unwrap();
 
-        let (mut tokens, mut limits) = (Tokens::open_to_all(), Limits::default());
+        let (mut tokens, mut limits) = (Tokens::open_to_all(), settings.http);
         change(Change {
             settings: &mut settings,
             tokens: &mut tokens,
@@ -111,7 +117,7 @@ impl Web {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let end = CancellationToken::new();
-        let server = tokio::spawn(api::serve_within(listener, router, limits, end.clone()));
+        let server = tokio::spawn(http::serve(listener, router, limits, end.clone()));
         Self {
             address,
             pool,

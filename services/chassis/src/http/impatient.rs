@@ -12,28 +12,36 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
+use super::connections::Connection;
 use crate::pace::{LeastRate, Pace};
 
 /// A stream whose writes fail once the other side has taken nothing for a
 /// window of the least rate, or less than that rate: an answer that nobody
 /// reads must not hold a connection, its buffers and the object that is being
 /// read for it.
-pub struct Impatient<S> {
+pub(super) struct Impatient<S> {
     stream: S,
     least: LeastRate,
     pace: Pace,
     /// Since when a write waits for room, and until when.
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
+    /// Is told when bytes come.
+    place: Option<Connection>,
 }
 
 impl<S> Impatient<S> {
     /// Around a stream to a client.
-    pub const fn new(stream: S, least: LeastRate) -> Self {
+    pub(super) const fn new(stream: S, least: LeastRate, place: Connection) -> Self {
+        Self::around(stream, least, Some(place))
+    }
+
+    const fn around(stream: S, least: LeastRate, place: Option<Connection>) -> Self {
         Self {
             stream,
             least,
             pace: Pace::new(least),
             waiting: None,
+            place,
         }
     }
 
@@ -99,7 +107,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before
+            && let Some(place) = &self.place
+        {
+            place.received();
+        }
+        read
     }
 }
 
@@ -120,7 +135,7 @@ mod tests {
         let (near, mut far) = duplex(64);
         let began = Instant::now();
         let writing = async {
-            let mut near = Impatient::new(near, LEAST);
+            let mut near = Impatient::around(near, LEAST, None);
             while near.write_all(&[0; 1000]).await.is_ok() {}
             Some(began.elapsed())
         };
