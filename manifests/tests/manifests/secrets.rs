@@ -160,6 +160,41 @@ fn secrets_are_drawn_once_and_apart() {
     );
 }
 
+/// While pods roll, some know the old tokens and some the new ones: neither is refused by any of them.
+#[test]
+fn a_token_and_the_one_before_it_can_both_be_good() {
+    let Some(tree) = Tree::new("a change of tokens").unwrap() else {
+        return;
+    };
+    let folder = tree.path().join("manifests/secrets");
+    let values = folder.join("generated/values");
+    let make = || -> BTreeSet<String> {
+        run(&mut Command::new(folder.join("make-secrets"))).unwrap();
+        let tokens = fs::read_to_string(folder.join("generated/tokens")).unwrap();
+        tokens.lines().map(str::to_owned).collect()
+    };
+    let old = make();
+    let renamed = fs::read_to_string(&values)
+        .unwrap()
+        .replace("token-camera=", "token-camera-before=");
+    fs::write(&values, renamed).unwrap();
+    let both = make();
+    assert!(both.is_superset(&old), "an old token is refused");
+    assert_eq!(both.len(), old.len() + 1);
+    let text = fs::read_to_string(&values).unwrap();
+    let kept = text
+        .lines()
+        .filter(|line| !line.starts_with("token-camera-before="));
+    fs::write(&values, kept.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    let new = make();
+    assert!(new.is_subset(&both), "a new token was refused");
+    assert_eq!(
+        new.intersection(&old).count(),
+        old.len() - 1,
+        "the old token is good no more"
+    );
+}
+
 /// Nobody but their owner reads them, and nobody else sees them pass by.
 #[test]
 fn secrets_are_for_their_owner_alone() {

@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use tokio_util::sync::CancellationToken;
 
-/// How often a tokens file is looked at for changes.
-const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// How often the tokens file is read again. A change counts when two reads in a row are the same.
+const READ_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a token allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,9 @@ pub enum TokensError {
     /// Lines that are no tokens.
     #[error("{}", .0.join("; "))]
     Lines(Vec<String>),
+    /// A changed file that lists no token.
+    #[error("it lists no token any more; to refuse everybody, list one that nobody has")]
+    Empty,
 }
 
 impl Tokens {
@@ -103,27 +106,29 @@ impl Tokens {
         self.0.is_some()
     }
 
-    /// Takes up changes of the file until `end`. A file that cannot be used
-    /// changes nothing.
+    /// Takes up changes of the file until `end`.
+    ///
+    /// Until a change is complete and makes sense, the tokens that were read last stay in use.
     pub async fn follow_file(self, end: CancellationToken) {
         let Some(shared) = self.0 else {
             return end.cancelled().await;
         };
-        let mut complained = false;
+        let mut changes = Changes::default();
+        let mut reported = false;
         while end
-            .run_until_cancelled(tokio::time::sleep(LOOK_INTERVAL))
+            .run_until_cancelled(tokio::time::sleep(READ_INTERVAL))
             .await
             .is_some()
         {
-            match shared.look_again() {
+            match shared.read_again(&mut changes) {
                 Ok(changed) => {
-                    complained = false;
+                    reported = false;
                     if changed {
                         tracing::info!("the tokens file has changed: its tokens are in use now");
                     }
                 }
-                Err(error) if !complained => {
-                    complained = true;
+                Err(error) if !reported => {
+                    reported = true;
                     tracing::error!(%error, "TOKENS_FILE cannot be used: the tokens that were read before stay");
                 }
                 Err(_) => {}
@@ -149,14 +154,34 @@ impl Shared {
         Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether there was a change.
-    fn look_again(&self) -> Result<bool, TokensError> {
-        let table = Table::parse(&fs::read_to_string(&self.file)?)?;
+    /// Reads the file; returns whether other tokens are in use now.
+    fn read_again(&self, changes: &mut Changes) -> Result<bool, TokensError> {
+        let text = fs::read_to_string(&self.file)?;
+        // Who writes the file in place may not have written all of it yet.
+        if !changes.is_complete(&text) {
+            return Ok(false);
+        }
+        let table = Table::parse(&text)?;
         if table == *self.table() {
             return Ok(false);
         }
+        if table.0.is_empty() {
+            return Err(TokensError::Empty);
+        }
         *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
         Ok(true)
+    }
+}
+
+/// The digest of the text that was read last.
+#[derive(Debug, Default)]
+struct Changes(Option<[u8; 32]>);
+
+impl Changes {
+    /// Whether the text is the same as that of the read before.
+    fn is_complete(&mut self, text: &str) -> bool {
+        let digest: [u8; 32] = Sha256::digest(text).into();
+        self.0.replace(digest) == Some(digest)
     }
 }
 
@@ -329,16 +354,83 @@ mod tests {
         assert!(!error.contains("secret") && !error.contains("zz"));
     }
 
+    /// Reads the file as often as a change takes; returns whether other tokens are in use.
+    fn read_twice(shared: &Shared) -> Result<bool, TokensError> {
+        let mut changes = Changes::default();
+        assert!(!shared.read_again(&mut changes)?);
+        shared.read_again(&mut changes)
+    }
+
     #[test]
     fn a_changed_file_is_taken_up_and_a_broken_one_is_not() {
         let (file, tokens) = tokens(&line("a", "old", "read"));
         let shared = tokens.0.clone().unwrap();
-        assert!(!shared.look_again().unwrap());
+        assert!(!read_twice(&shared).unwrap());
         fs::write(file.path(), line("a", "new", "read")).unwrap();
-        assert!(shared.look_again().unwrap());
+        assert!(read_twice(&shared).unwrap());
         assert!(tokens.admit(Some(b"Bearer old"), Scope::Read).is_err());
-        fs::write(file.path(), "broken").unwrap();
-        assert!(shared.look_again().is_err());
+        for unusable in ["broken", "", "# none\n", "\u{0}"] {
+            fs::write(file.path(), unusable).unwrap();
+            assert!(read_twice(&shared).is_err(), "{unusable:?}");
+            assert!(
+                tokens.admit(Some(b"Bearer new"), Scope::Read).is_ok(),
+                "{unusable:?}"
+            );
+        }
+        fs::write(file.path(), [0xff, 0xfe]).unwrap();
+        assert!(read_twice(&shared).is_err());
+        fs::remove_file(file.path()).unwrap();
+        assert!(read_twice(&shared).is_err());
         assert!(tokens.admit(Some(b"Bearer new"), Scope::Read).is_ok());
+    }
+
+    /// Cut anywhere, a line can still be one: of a token that is good for every project.
+    #[test]
+    fn a_file_that_is_being_written_refuses_nobody_and_widens_no_right() {
+        let old = line("a", "old", "read:site-1");
+        let both = old.clone() + &line("a", "new", "read:site-1");
+        let (file, tokens) = tokens(&old);
+        let shared = tokens.0.clone().unwrap();
+        let mut changes = Changes::default();
+        for length in 0..both.len() {
+            fs::write(file.path(), &both[..length]).unwrap();
+            let _ = shared.read_again(&mut changes);
+            let caller = tokens.admit(Some(b"Bearer old"), Scope::Read).unwrap();
+            assert!(!caller.may_see("site-2"), "{length}");
+        }
+        fs::write(file.path(), &both).unwrap();
+        while !shared.read_again(&mut changes).unwrap() {}
+        for token in ["Bearer old", "Bearer new"] {
+            let caller = tokens.admit(Some(token.as_bytes()), Scope::Read).unwrap();
+            assert!(caller.may_see("site-1") && !caller.may_see("site-2"), "{token}");
+        }
+    }
+
+    /// As a Secret changes in a pod: a link to another folder takes the place of the one that is there.
+    #[test]
+    fn a_secret_that_changes_in_a_pod_is_taken_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let version = folder.path().join(name);
+            fs::create_dir(&version).unwrap();
+            fs::write(version.join("tokens"), text).unwrap();
+            std::os::unix::fs::symlink(name, folder.path().join("..new")).unwrap();
+            fs::rename(folder.path().join("..new"), folder.path().join("..data")).unwrap();
+        };
+        let old = line("a", "old", "read");
+        write("..1", &old);
+        let file = folder.path().join("tokens");
+        std::os::unix::fs::symlink("..data/tokens", &file).unwrap();
+        let tokens = Tokens::from_file(&file).unwrap();
+        let shared = tokens.0.clone().unwrap();
+        write("..2", &(old + &line("a", "new", "read")));
+        fs::remove_dir_all(folder.path().join("..1")).unwrap();
+        assert!(read_twice(&shared).unwrap());
+        for token in ["Bearer old", "Bearer new"] {
+            assert!(
+                tokens.admit(Some(token.as_bytes()), Scope::Read).is_ok(),
+                "{token}"
+            );
+        }
     }
 }
