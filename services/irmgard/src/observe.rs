@@ -2,7 +2,10 @@
 //! metrics and for the body of the readiness probe.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -72,6 +75,8 @@ pub struct Observer {
     pub metrics: Metrics,
     /// Tells of jobs that wait too long.
     pub outbox: Mutex<Watch>,
+    /// Whether there is a schema, and so an outbox. PostgreSQL logs an error for a table that is not there yet.
+    pub schema: Arc<AtomicBool>,
     /// How PostgreSQL looked.
     pub database_health: Health,
     /// How the object store looked.
@@ -95,8 +100,15 @@ impl Observer {
         self.metrics.pool("requests", self.database.requests());
         self.metrics.pool("background", self.database.background());
         self.metrics.pool("relay", self.database.relay());
-        match timeout(INTERVAL, outbox(&self.database)).await {
-            Ok(Ok((rows, oldest))) => {
+        let asked = async {
+            if self.schema.load(Ordering::Relaxed) {
+                return outbox(&self.database).await.map(Some);
+            }
+            answers(&self.database).await.map(|()| None)
+        };
+        match timeout(INTERVAL, asked).await {
+            Ok(Ok(None)) => self.database_health.saw(None),
+            Ok(Ok(Some((rows, oldest)))) => {
                 self.metrics.outbox.rows.set(rows);
                 self.metrics.outbox.oldest_age_seconds.set(oldest);
                 self.outbox
@@ -119,6 +131,14 @@ impl Observer {
         };
         self.store_health.saw(error);
     }
+}
+
+/// Whether the database answers at all.
+async fn answers(database: &Database) -> Result<(), sqlx::Error> {
+    sqlx::query("/* poll */ SELECT 1")
+        .execute(database.background())
+        .await
+        .map(|_| ())
 }
 
 /// Number of jobs in the outbox, and age of the oldest in seconds. The

@@ -1,7 +1,7 @@
 //! `irmgard serve`: builds everything, serves, drains.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
 };
 
@@ -82,6 +82,7 @@ impl Server {
             store: store.clone(),
             metrics: metrics.clone(),
             outbox: Mutex::new(Watch::new(settings.outbox_age)),
+            schema: Arc::default(),
             database_health: Health::default(),
             store_health: Health::default(),
         };
@@ -157,6 +158,7 @@ impl Server {
         let admin = tokio::spawn(admin.serve(admin_end.clone()));
         let mut api = tokio::spawn(http::serve(listener, router, settings.http, api_end.clone()));
         let mut background = JoinSet::new();
+        let schema = Arc::clone(&observer.schema);
         background.spawn(settings.tokens.clone().follow_file(background_end.clone()));
         background.spawn(observer.run(background_end.clone()));
         let work = Background {
@@ -174,6 +176,7 @@ impl Server {
                 if fits? == SchemaState::NewerByOne {
                     tracing::warn!("the database's schema is one migration ahead of this program");
                 }
+                schema.store(true, Ordering::Relaxed);
                 readiness.set(SCHEMA, true);
                 work.start(&mut background);
             }

@@ -77,6 +77,17 @@ pub fn required_version() -> i64 {
 
 pub(super) async fn check(pool: &Pool) -> Result<SchemaState, SchemaError> {
     let needed = required_version();
+    // Asked without naming the table: PostgreSQL logs an error for one that is not there yet.
+    let readable: Result<Option<bool>, sqlx::Error> =
+        sqlx::query_scalar("SELECT has_table_privilege(to_regclass('_sqlx_migrations'), 'SELECT')")
+            .fetch_one(pool)
+            .await;
+    match readable {
+        Ok(None) => return Err(SchemaError::TooOld { found: 0, needed }),
+        Ok(Some(false)) => return Err(SchemaError::Denied),
+        Ok(Some(true)) => {}
+        Err(error) => return Err(unanswered(error)),
+    }
     let known: Vec<i64> = MIGRATOR.iter().map(|m| m.version).collect();
     let counts: Result<(i64, i64, i64), sqlx::Error> = sqlx::query_as(
         "SELECT count(*) FILTER (WHERE version = ANY ($1)),
@@ -99,10 +110,17 @@ pub(super) async fn check(pool: &Pool) -> Result<SchemaState, SchemaError> {
                 // undefined_table, insufficient_privilege
                 Some("42P01") => SchemaError::TooOld { found: 0, needed },
                 Some("42501") => SchemaError::Denied,
-                _ if is_unavailable(&error) => SchemaError::Unavailable(error),
-                _ => SchemaError::Other(error),
+                _ => unanswered(error),
             },
         ),
+    }
+}
+
+fn unanswered(error: sqlx::Error) -> SchemaError {
+    if is_unavailable(&error) {
+        SchemaError::Unavailable(error)
+    } else {
+        SchemaError::Other(error)
     }
 }
 

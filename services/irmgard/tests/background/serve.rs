@@ -77,6 +77,26 @@ async fn it_waits_for_the_schema_and_becomes_ready_by_itself() {
         .execute(place.pool())
         .await
         .unwrap();
+
+    // A start that waits for its schema is no error of the database's.
+    let Some(path) = local::postgres_log("PostgreSQL's errors at a clean start") else {
+        return;
+    };
+    let database = format!("\"dbname\":\"{}\"", place.settings.database.database);
+    let lines = || -> Vec<String> {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines = text.lines().filter(|line| line.contains(&database));
+        lines.map(ToOwned::to_owned).collect()
+    };
+    eventually("the last statement", async || {
+        lines().iter().any(|line| line.contains("DROP ROLE"))
+    })
+    .await;
+    let errors: Vec<String> = lines()
+        .into_iter()
+        .filter(|line| !line.contains("\"error_severity\":\"LOG\""))
+        .collect();
+    assert_eq!(errors, Vec::<String>::new());
 }
 
 /// No waiting makes it fit.
