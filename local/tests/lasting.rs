@@ -81,7 +81,21 @@ fn what_died_comes_back_and_down_ends_exactly_what_was_started() {
         assert!(Instant::now() < deadline, "the S3 server does not die");
         std::thread::sleep(Duration::from_millis(2));
     }
+    let shown = local("status", directory);
+    let text = String::from_utf8(shown.stdout).unwrap();
+    let dead = format!("dead  S3 server (was {})", first["S3 server"].pid);
+    assert!(
+        text.contains(&dead) && !text.contains("dead  PostgreSQL"),
+        "{text}"
+    );
+    assert_eq!(shown.status.code(), Some(1));
     local("up", directory);
+    let shown = local("status", directory);
+    assert!(
+        !String::from_utf8_lossy(&shown.stdout).contains("dead"),
+        "{shown:?}"
+    );
+    assert_eq!(shown.status.code(), Some(0));
     let second = status(directory);
     assert_ne!(first["S3 server"], second["S3 server"]);
     assert_eq!(first["PostgreSQL"], second["PostgreSQL"]);

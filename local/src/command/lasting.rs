@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use local::{Carrier, Lasting, Status};
+use local::{Carrier, Lasting, Process, Status};
 
 use super::{complain, say};
 
@@ -22,10 +22,12 @@ pub async fn up(with_opensearch: bool) -> anyhow::Result<ExitCode> {
     } else {
         Ok(())
     };
+    let revived = lasting.revive().await;
     write_environment(&lasting)?;
     lasting.keep().await?;
     tell(&Lasting::status()?);
     searched?;
+    revived?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -100,19 +102,28 @@ pub fn down() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Shows what runs and where; the exit code is 3 when nothing does, as with service managers.
+/// Shows what runs and where, and what has died. As with service managers, the exit code is 1 when something has died, and 3 when
+/// nothing runs.
 pub fn status() -> anyhow::Result<ExitCode> {
     let status = Lasting::status()?;
     if status.processes.is_empty() {
         say(&"nothing is running");
-        return Ok(ExitCode::from(3));
     }
     for process in &status.processes {
         say(&format!("{:>8}  {}", process.pid, process.name));
     }
+    for Process { name, pid } in &status.dead {
+        say(&format!("{:>8}  {name} (was {pid})", "dead"));
+    }
+    if !status.dead.is_empty() {
+        say(&"`local up` starts again what is dead.");
+    }
+    if status.processes.is_empty() {
+        return Ok(ExitCode::from(3));
+    }
     say(&"");
     tell(&status);
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitCode::from(u8::from(!status.dead.is_empty())))
 }
 
 fn tell(status: &Status) {

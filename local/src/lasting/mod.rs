@@ -54,6 +54,8 @@ pub struct Process {
 pub struct Status {
     /// The processes.
     pub processes: Vec<Process>,
+    /// What should run and does not, with the process id that it had.
+    pub dead: Vec<Process>,
     /// What listens where: a name, and `host:port` or a URL.
     pub addresses: Vec<(String, String)>,
     /// The [file for shells](Lasting::environment).
@@ -251,6 +253,21 @@ impl Lasting {
         Ok(())
     }
 
+    /// Sees that what was started before runs again, beside the servers: services, and what brings the lines.
+    ///
+    /// # Errors
+    /// As [`Self::serve`] and [`Self::carry`].
+    pub async fn revive(&mut self) -> Result<()> {
+        let names: Vec<String> = self.services.iter().map(|(name, _)| name.clone()).collect();
+        for name in names {
+            self.serve(&name).await?;
+        }
+        if !self.carrier.lock().await.is_empty() {
+            self.carry().await?;
+        }
+        Ok(())
+    }
+
     /// Writes down what runs and lets it go on.
     ///
     /// # Errors
@@ -290,9 +307,18 @@ impl Lasting {
             .filter(|(_, name)| !name.starts_with(journal::WRITER))
             .map(|(Identity { pid, .. }, name)| Process { name, pid })
             .collect();
-        let state = if processes.is_empty() { None } else { places.read() };
+        let state = places.read();
+        let runs = |name: &str| processes.iter().any(|process| process.name == name);
+        let dead = state.iter().flat_map(State::daemons).filter_map(|daemon| {
+            let name = daemon.program.name.clone();
+            let pid = daemon.identity?.pid;
+            (!runs(&name)).then_some(Process { name, pid })
+        });
+        let dead = dead.collect();
+        let state = state.filter(|_| !processes.is_empty());
         Ok(Status {
             processes,
+            dead,
             addresses: state.as_ref().map(State::addresses).unwrap_or_default(),
             environment: state.map(|state| environment(&state.directory)),
         })

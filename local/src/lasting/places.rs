@@ -91,6 +91,18 @@ impl Places {
 }
 
 impl State {
+    /// The processes that should run.
+    pub fn daemons(&self) -> impl Iterator<Item = &DaemonRecord> {
+        let opensearch = self.opensearch.iter().flat_map(ServerRecord::processes);
+        self.postgres
+            .processes()
+            .chain(self.rabbitmq.processes())
+            .chain(self.object_store.processes())
+            .chain(opensearch)
+            .chain(self.services.iter().map(|(_, record)| record))
+            .chain(&self.carrier)
+    }
+
     /// What listens where.
     pub fn addresses(&self) -> Vec<(String, String)> {
         let (postgres, rabbitmq) = (&self.postgres.access, &self.rabbitmq.access);

@@ -28,7 +28,7 @@ pub(crate) use s3_rights::access_key_of;
 pub use s3_server::serve as serve_s3;
 
 use crate::error::{Error, Result};
-use crate::process::Identity;
+use crate::process::{DaemonRecord, Identity};
 
 /// A server of the stack. `A` says where it is and how one is let in.
 #[derive(Debug)]
@@ -43,6 +43,13 @@ pub struct Server<A> {
 pub(crate) struct ServerRecord<A> {
     pub(crate) access: A,
     own: Option<OwnRecord>,
+}
+
+impl<A> ServerRecord<A> {
+    /// Its processes; none for a server from outside.
+    pub(crate) fn processes(&self) -> impl Iterator<Item = &DaemonRecord> {
+        self.own.iter().flat_map(|own| &own.processes)
+    }
 }
 
 impl<A> Server<A> {
