@@ -95,6 +95,11 @@ impl NoForward {
         })
     }
 
+    /// Whether kubectl's words leave open why: it says "timed out" where no pod runs.
+    pub(super) const fn is_without_reason(&self) -> bool {
+        matches!(self, Self::NotRunning { .. } | Self::Late { .. })
+    }
+
     /// Whether asking again later can help without anybody changing anything.
     #[must_use]
     pub const fn is_passing(&self) -> bool {

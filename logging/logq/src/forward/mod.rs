@@ -6,6 +6,7 @@
 mod error;
 mod held;
 mod place;
+mod service;
 
 use std::{
     io::{BufRead, BufReader},
@@ -14,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{sync::oneshot, time};
+use tokio::{sync::oneshot, task, time};
 
 use self::held::Held;
 pub use self::{
@@ -49,14 +50,20 @@ impl Forward {
         let arguments = place.arguments(program);
         let (mut held, output) = Held::start(&program.path, &arguments)
             .map_err(|error| NoForward::Kubectl(program.failed(error)))?;
-        match time::timeout(PATIENCE, listening(output)).await {
-            Ok(Some(port)) => Ok(Self { held, port }),
-            Ok(None) => Err(NoForward::of(place, program, &held.words())),
-            Err(_) => Err(NoForward::Late {
+        let error = match time::timeout(PATIENCE, listening(output)).await {
+            Ok(Some(port)) => return Ok(Self { held, port }),
+            Ok(None) => NoForward::of(place, program, &held.words()),
+            Err(_) => NoForward::Late {
                 waited: PATIENCE,
                 said: held.words(),
-            }),
+            },
+        };
+        if !error.is_without_reason() {
+            return Err(error);
         }
+        let (program, place) = (program.clone(), place.clone());
+        let reason = task::spawn_blocking(move || service::reason(&program, &place)).await;
+        Err(reason.ok().flatten().unwrap_or(error))
     }
 
     /// Where it listens.

@@ -64,7 +64,8 @@ impl Place {
             "port-forward".to_owned(),
             "--address=127.0.0.1".to_owned(),
             format!("--namespace={}", self.namespace),
-            "--pod-running-timeout=5s".to_owned(),
+            // Shorter than logq waits for kubectl, so that kubectl says what it waited for.
+            "--pod-running-timeout=3s".to_owned(),
             format!("service/{}", self.service),
             // A free port of this machine.
             format!(":{}", self.port),

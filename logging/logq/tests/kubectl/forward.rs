@@ -16,7 +16,7 @@ fn asked(pods: &Pods, source: &str, url: &str, fault: &str) -> Output {
 }
 
 /// What is wrong, and what is told of it.
-const FAULTS: [(&str, &str, &[&str]); 6] = [
+const FAULTS: [(&str, &str, &[&str]); 7] = [
     (
         PLACE,
         "forbidden",
@@ -26,6 +26,14 @@ const FAULTS: [(&str, &str, &[&str]); 6] = [
         PLACE,
         "pending",
         &["does not run there", "Current status=Pending"],
+    ),
+    (
+        PLACE,
+        "scaled",
+        &[
+            "does not run there",
+            "no pod has the labels of its service (app.kubernetes.io/name=opensearch): was it scaled to 0?",
+        ],
     ),
     (PLACE, "deaf", &["does not run there", "connection refused"]),
     (PLACE, "silent", &["was not ready within 5s"]),

@@ -99,6 +99,7 @@ fn run(arguments: &[String]) -> Result<(), Refusal> {
     }
     match words.as_slice() {
         [get, pods] if *get == "get" && *pods == "pods" => list(options),
+        [get, service, name] if *get == "get" && *service == "service" => forward::service(name, options),
         [logs, pod] if *logs == "logs" => lines(pod, options),
         [forward, service, port] if *forward == "port-forward" => forward::forward(service, port, options),
         [config, current] if *config == "config" && *current == "current-context" => {
@@ -237,7 +238,18 @@ fn status(pod: &Value) -> Value {
         });
         states.collect::<Vec<_>>()
     };
-    json!({ "containerStatuses": states("containers"), "initContainerStatuses": states("initContainers") })
+    let containers = states("containers");
+    let phase = if containers
+        .iter()
+        .any(|state| state.pointer("/state/running").is_some())
+    {
+        "Running"
+    } else {
+        "Pending"
+    };
+    json!({
+        "phase": phase, "containerStatuses": containers, "initContainerStatuses": states("initContainers"),
+    })
 }
 
 fn lines(pod: &str, mut options: BTreeMap<&str, &str>) -> Result<(), Refusal> {

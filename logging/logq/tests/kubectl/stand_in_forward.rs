@@ -1,6 +1,7 @@
 //! `port-forward`, as kubectl 1.34 does it. The file `forward` in the folder
 //! says what goes wrong: `forbidden`; `pending`, while it is there; `silent`,
-//! as a cluster that does not answer; `deaf`, where nothing listens in the pod;
+//! as a cluster that does not answer; `scaled`, where the service has no pod;
+//! `deaf`, where nothing listens in the pod;
 //! `lost`, when the pod is gone, which is told once and the file removed.
 
 use std::{
@@ -12,10 +13,30 @@ use std::{
     time::Duration,
 };
 
+use serde_json::json;
+
 use crate::{Refusal, failed, folder, none_left};
 
 fn fault() -> String {
     fs::read_to_string(folder().join("forward")).unwrap_or_default()
+}
+
+/// `get service`, where that is asked for: no pod of the folder has its labels.
+pub fn service(name: &str, mut options: BTreeMap<&str, &str>) -> Result<(), Refusal> {
+    let namespace = options.remove("namespace").unwrap_or("default");
+    if options.remove("output") != Some("json") {
+        return Err("error: only --output=json".to_owned());
+    }
+    options.remove("request-timeout");
+    none_left(&options)?;
+    if (namespace, name, fault().as_str()) != ("irmgard", "opensearch", "scaled") {
+        return Err(format!(
+            "Error from server (NotFound): services \"{name}\" not found"
+        ));
+    }
+    let selector = json!({ "app.kubernetes.io/name": "opensearch" });
+    let service = json!({ "apiVersion": "v1", "kind": "Service", "spec": { "selector": selector } });
+    writeln!(io::stdout(), "{service}").map_err(failed)
 }
 
 pub fn forward(service: &str, port: &str, mut options: BTreeMap<&str, &str>) -> Result<(), Refusal> {
@@ -38,6 +59,7 @@ pub fn forward(service: &str, port: &str, mut options: BTreeMap<&str, &str>) -> 
                 "error: unable to forward port because pod is not running. Current status=Pending".to_owned(),
             );
         }
+        "scaled" => return Err("error: timed out waiting for the condition".to_owned()),
         "silent" => loop {
             thread::park();
         },

@@ -90,7 +90,7 @@ async fn every_question_is_answered_through_it_and_nothing_is_left_behind() {
     let program = text(&ask(&["-o", "json"]).stderr);
     assert!(!program.contains("port-forward"), "{program}");
     let explained = text(&ask(&["--explain", "--kube-context", "there"]).stdout);
-    let by = " port-forward --address=127.0.0.1 --namespace=irmgard --pod-running-timeout=5s service/opensearch \
+    let by = " port-forward --address=127.0.0.1 --namespace=irmgard --pod-running-timeout=3s service/opensearch \
               :9200 --context=there\nasked of kubernetes://irmgard/opensearch: POST /_search";
     assert!(explained.contains(by), "{explained}");
     let retained = ask(&["admin", "retain", "--dry-run"]);
