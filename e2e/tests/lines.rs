@@ -255,6 +255,45 @@ async fn every_line_of_the_stack_comes_to_opensearch_once_and_soon() {
     assert!(rotated > 5, "{rotated} files were renamed");
     fresh(&stack);
 
+    // Nothing is missing, by the files.
+    let doctor = Command::new(local::program("logq").unwrap())
+        .args(["doctor", folder])
+        .env("LOGQ_CONFIG", "")
+        .env("LOGQ_KUBECTL", "/nowhere/kubectl")
+        .envs(&stack.environment)
+        .output()
+        .unwrap();
+    let doctor = text(&doctor.stdout);
+    assert!(doctor.contains(" lines have come"), "{doctor}");
+    assert!(
+        !doctor.contains("not come") && !doctor.contains("none of"),
+        "{doctor}"
+    );
+
+    // What has died is shown as dead, and comes back.
+    stack.kill("anonymizer");
+    stack.kill(carrier);
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let status = stack.local(&["status"]);
+        let shown = text(&status.stdout);
+        if ["anonymizer", carrier]
+            .iter()
+            .all(|name| shown.contains(&format!("dead  {name} (was ")))
+        {
+            assert_eq!(status.status.code(), Some(1), "{shown}");
+            break;
+        }
+        assert!(Instant::now() < end, "{shown}");
+        sleep(Duration::from_millis(100)).await;
+    }
+    stack.succeeds(&["up"]);
+    let status = stack.succeeds(&["status"]);
+    assert!(!status.contains("dead"), "{status}");
+    for name in ["anonymizer", carrier] {
+        assert!(status.lines().any(|line| line.ends_with(name)), "{status}");
+    }
+
     let ended = stack.succeeds(&["down"]);
     assert!(ended.contains(&format!("ended {carrier}")), "{ended}");
     assert!(!pods.exists());

@@ -1,5 +1,7 @@
 //! `logq doctor` as it is typed.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
 use crate::{
@@ -13,6 +15,10 @@ use crate::{
 /// Exit status: 0 all is well, 1 something is to be looked at or broken, 2 OpenSearch could not be asked.
 #[derive(Args, Clone, Debug)]
 pub struct Doctor {
+    /// Pods' log files, or folders of them: their lines are compared with those that have arrived, in place of the pods
+    /// of a cluster. The local stack has them in .local/stack/pods
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
     /// The address of a Fluentd's metrics, http://host:24231; may be repeated. Without it, those of the cluster that kubectl
     /// is set up for
     #[arg(long, value_name = "URL", value_delimiter = ',', env = "LOGQ_FLUENTD")]

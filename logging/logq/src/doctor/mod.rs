@@ -15,18 +15,26 @@ mod pods;
 mod report;
 mod store;
 mod text;
+mod written;
 
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
 };
 
+use self::{
+    arrival::{Place, Written},
+    kubectl::Kubectl,
+    pods::Pod,
+    written::{Lines, Window},
+};
 pub use self::{
     cli::{Doctor, Form},
     finding::{Finding, State},
     report::Report,
 };
-use self::{kubectl::Kubectl, pods::Pod};
+use tokio::task::spawn_blocking;
+
 use crate::{
     admin,
     config::Config,
@@ -59,15 +67,14 @@ pub async fn examine(asked: &Doctor, config: &Config) -> Report {
 async fn look(asked: &Doctor, config: &Config) -> Report {
     let mut report = Report::default();
     let cluster = cluster_pods(asked).await;
-    let of_pods = match &cluster {
-        Ok((kubectl, (pods, _))) => Some(pods::newest(kubectl, pods).await),
-        Err(_) => None,
-    };
     match settings(asked, config) {
         Ok((settings, finding)) => {
             report.findings.push(finding);
             match reached(&settings).await {
-                Ok(reached) => opensearch(asked, reached, of_pods.as_ref(), &mut report).await,
+                Ok(reached) => {
+                    let pods = cluster.as_ref().ok().map(|(_, (pods, _))| pods.as_slice());
+                    opensearch(asked, reached, pods, &mut report).await;
+                }
                 Err(error) => report.findings.push(refused(OPENSEARCH, &error)),
             }
         }
@@ -172,12 +179,7 @@ async fn hello(settings: &Settings) -> Result<Reached, Error> {
     })
 }
 
-async fn opensearch(
-    asked: &Doctor,
-    reached: Reached,
-    of_pods: Option<&BTreeMap<arrival::Place, arrival::Pods>>,
-    report: &mut Report,
-) {
+async fn opensearch(asked: &Doctor, reached: Reached, pods: Option<&[Pod]>, report: &mut Report) {
     let Reached {
         client,
         settings,
@@ -214,14 +216,71 @@ async fn opensearch(
         Ok(findings) => found.extend(findings),
         Err(error) => found.push(unknown("retention", &error)),
     }
+    let written = written(asked, pods, &client, now, found).await;
     match arrival::day(&client, now).await {
         Ok(day) => {
-            found.extend(arrival::judge(&day, of_pods, now));
+            found.extend(arrival::judge(&day, written.as_ref(), now));
             found.push(arrival::clocks(&day));
             found.push(arrival::tags(&day));
         }
         Err(error) => found.push(refused("lines", &error)),
     }
+}
+
+/// The lines that files or pods hold, compared with those that have arrived; none where neither is known.
+async fn written(
+    asked: &Doctor,
+    pods: Option<&[Pod]>,
+    client: &Client,
+    now: f64,
+    found: &mut Vec<Finding>,
+) -> Option<BTreeMap<Place, Written>> {
+    const WHAT: &str = "lines that were written";
+    const FILES: &str = "name files or folders that can be read";
+    let window = Window::new(now, asked.policy.keep.0);
+    let lines = if !asked.files.is_empty() {
+        let files = asked.files.clone();
+        let read = spawn_blocking(move || Lines::of_files(&files, window)).await;
+        read.map_err(|error| error.to_string())
+            .and_then(|read| read.map_err(|error| error.to_string()))
+            .map(|(lines, errors)| {
+                let errors = errors
+                    .into_iter()
+                    .map(|error| Finding::warn(WHAT, error.to_string(), FILES));
+                found.extend(errors);
+                lines
+            })
+            .map_err(|why| Finding::fail(WHAT, why, FILES))
+    } else {
+        pods?;
+        let program = asked.kubectl.clone();
+        let read = spawn_blocking(move || Lines::of_pods(program, window)).await;
+        read.map_err(|error| error.to_string())
+            .and_then(|read| read.map_err(|error| error.to_string()))
+            .map_err(|why| Finding::warn(WHAT, why, "needed are get and list on pods, and get on pods/log"))
+    };
+    let mut written = match lines {
+        Ok(lines) => match lines.compare(client).await {
+            Ok(written) => written,
+            Err(error) => {
+                found.push(refused(WHAT, &error));
+                return None;
+            }
+        },
+        Err(finding) => {
+            found.push(finding);
+            return None;
+        }
+    };
+    if asked.files.is_empty() {
+        for of_component in written.values_mut() {
+            of_component.running = Some(0);
+        }
+        for (place, count) in pods::running(pods.unwrap_or_default()) {
+            written.entry(place).or_default().running = Some(count);
+        }
+    }
+    Some(written)
 }
 
 fn told(what: &str, found: Result<Finding, Error>) -> Finding {

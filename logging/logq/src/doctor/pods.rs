@@ -1,21 +1,12 @@
-//! What the cluster says: which pods there are, what they have written, what
-//! each Fluentd says of itself.
+//! What the cluster says: which pods there are, and what each Fluentd says of
+//! itself.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use schema::{component, label};
 use serde_json::Value;
 
-use super::{arrival, cluster::here, finding::Finding, fluentd::Metrics, kubectl::Kubectl};
-
-/// So many pods are asked for their newest line.
-const MOST: usize = 50;
-
-/// Nor more when this has passed.
-const PATIENCE: Duration = Duration::from_secs(60);
+use super::{arrival, finding::Finding, fluentd::Metrics, kubectl::Kubectl};
 
 /// Where Fluentd tells its metrics.
 const METRICS_PORT: u16 = 24_231;
@@ -89,75 +80,16 @@ fn pod(item: &Value) -> Option<Pod> {
     })
 }
 
-/// Our components' pods, by component: Fluentd's own lines are not read.
-fn ours(pods: &[Pod]) -> impl Iterator<Item = &Pod> {
-    pods.iter().filter(|pod| {
-        pod.runs() && pod.component != component::FLUENTD && component::ALL.contains(&pod.component.as_str())
-    })
-}
-
-/// What the pods of our components have written last.
-pub async fn newest(kubectl: &Kubectl, pods: &[Pod]) -> BTreeMap<arrival::Place, arrival::Pods> {
-    let mut all: BTreeMap<arrival::Place, arrival::Pods> = BTreeMap::new();
-    let begun = Instant::now();
-    for (number, pod) in ours(pods).enumerate() {
-        let line = if number < MOST && begun.elapsed() < PATIENCE {
-            newest_of(kubectl, pod).await
-        } else {
-            Err(())
-        };
-        let of_component = all.entry(pod.place()).or_insert_with(|| arrival::Pods {
-            asked: true,
-            ..arrival::Pods::default()
-        });
-        of_component.running += 1;
-        match line {
-            Ok(Some(time)) => {
-                if of_component
-                    .newest
-                    .as_ref()
-                    .is_none_or(|(newest, _)| *newest < time)
-                {
-                    of_component.newest = Some((time, pod.full_name()));
-                }
-            }
-            Ok(None) => {}
-            Err(()) => of_component.asked = false,
-        }
+/// How many pods of each of our components run. Fluentd's own lines are not read.
+pub fn running(pods: &[Pod]) -> BTreeMap<arrival::Place, usize> {
+    let mut running = BTreeMap::new();
+    let ours = pods.iter().filter(|pod| {
+        pod.component != component::FLUENTD && component::ALL.contains(&pod.component.as_str())
+    });
+    for pod in ours {
+        *running.entry(pod.place()).or_default() += usize::from(pod.runs());
     }
-    all
-}
-
-/// When a pod has written its newest line, by the container runtime's clock.
-async fn newest_of(kubectl: &Kubectl, pod: &Pod) -> Result<Option<f64>, ()> {
-    let arguments = [
-        "logs",
-        "--all-containers",
-        "--timestamps",
-        "--tail=1",
-        "--namespace",
-        &pod.namespace,
-        &format!("pod/{}", pod.name),
-    ];
-    let lines = kubectl.run(&arguments).await.map_err(|_| ())?;
-    Ok(newest_time(&String::from_utf8_lossy(&lines)))
-}
-
-fn newest_time(lines: &str) -> Option<f64> {
-    lines
-        .lines()
-        .filter_map(|line| {
-            line.split(' ')
-                .next()?
-                .parse::<chrono::DateTime<chrono::Utc>>()
-                .ok()
-        })
-        .map(|time| time.timestamp() as f64 + f64::from(time.timestamp_subsec_nanos()) / 1e9)
-        .fold(None, |newest: Option<f64>, time| {
-            Some(newest.map_or(time, |newest| newest.max(time)))
-        })
-        // A clock that is ahead is told elsewhere.
-        .map(|time| time.min(here()))
+    running
 }
 
 /// Whether a Fluentd runs on each node that has pods.
@@ -269,21 +201,19 @@ mod tests {
     }
 
     #[test]
-    fn only_our_components_that_run_are_asked() {
+    fn the_pods_of_our_components_that_run_are_counted() {
         let pods = list(&[
             ("irmgard-a", "irmgard", "n", "Running"),
             ("irmgard-b", "irmgard", "n", "Pending"),
+            ("irmgard-c", "irmgard", "n", "Running"),
+            ("anonymizer-a", "anonymizer", "n", "Pending"),
             ("fluentd-x", "fluentd", "n", "Running"),
             ("etcd", "etcd", "n", "Running"),
         ]);
-        let names: Vec<_> = ours(&pods).map(|pod| pod.name.as_str()).collect();
-        assert_eq!(names, ["irmgard-a"]);
-    }
-
-    #[test]
-    fn the_newest_of_a_pod_s_containers_counts() {
-        let lines = "2026-11-22T10:00:00.5Z a\n2026-11-22T10:00:01.25Z b\nno time\n";
-        assert_eq!(newest_time(lines), Some(1_795_341_601.25));
-        assert_eq!(newest_time(""), None);
+        let running: Vec<_> = running(&pods)
+            .into_iter()
+            .map(|(place, pods)| (place.component, pods))
+            .collect();
+        assert_eq!(running, [("anonymizer".to_owned(), 0), ("irmgard".to_owned(), 2)]);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schema::{component, field, label};
 use serde_json::{Value, json};
 
-use super::SILENT_SECONDS;
+use super::{SILENT_SECONDS, Waiting, waiting::waiting};
 use crate::{
     opensearch::{Client, Method, Result},
     source::opensearch::{Rhythm, streams},
@@ -65,12 +65,14 @@ pub struct Day {
     pub ahead: BTreeMap<String, f64>,
     /// The components that our services say they use.
     pub used: BTreeSet<Place>,
+    /// Photos that wait for a worker, by namespace.
+    pub waiting: BTreeMap<String, Waiting>,
 }
 
 /// The difference of two clocks, in milliseconds.
 const LATENESS: &str = "doc['event.ingested'].value.toInstant().toEpochMilli() - doc['@timestamp'].value.toInstant().toEpochMilli()";
 
-fn since(time: &str) -> Value {
+pub(super) fn since(time: &str) -> Value {
     json!({ "range": { field::EVENT_INGESTED: { "gte": time } } })
 }
 
@@ -141,6 +143,7 @@ pub async fn day(client: &Client, now: f64) -> Result<Day> {
         .ask(what, Method::Post, &path, &query, Some(&question()))
         .await?;
     let mut day = read(&answer);
+    day.waiting = waiting(client).await?;
     for (place, seen) in &mut day.components {
         let is_ours = component::ALL.contains(&place.component.as_str()) || day.used.contains(place);
         if is_ours && now - seen.stored > SILENT_SECONDS {
@@ -157,7 +160,7 @@ pub async fn day(client: &Client, now: f64) -> Result<Day> {
     Ok(day)
 }
 
-fn array<'a>(answer: &'a Value, path: &str) -> impl Iterator<Item = &'a Value> {
+pub(super) fn array<'a>(answer: &'a Value, path: &str) -> impl Iterator<Item = &'a Value> {
     answer
         .pointer(path)
         .and_then(Value::as_array)
@@ -165,7 +168,7 @@ fn array<'a>(answer: &'a Value, path: &str) -> impl Iterator<Item = &'a Value> {
         .flatten()
 }
 
-fn buckets<'a>(answer: &'a Value, path: &str) -> impl Iterator<Item = (&'a str, &'a Value)> {
+pub(super) fn buckets<'a>(answer: &'a Value, path: &str) -> impl Iterator<Item = (&'a str, &'a Value)> {
     array(answer, path).filter_map(|bucket| Some((bucket.get("key")?.as_str()?, bucket)))
 }
 

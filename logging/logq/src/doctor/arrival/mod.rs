@@ -1,12 +1,16 @@
 //! Whether each component's lines arrive, and how late.
 
 mod day;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use schema::{component, tag};
 
-pub use self::day::{Day, Place, Seen, day};
+pub use self::{
+    day::{Day, Place, Seen, day},
+    waiting::Waiting,
+};
 use super::{
     cluster::SAME_SECONDS,
     finding::Finding,
@@ -18,29 +22,66 @@ const SILENT_SECONDS: f64 = 300.0;
 /// Half of the lines may be later than this at most; Fluentd needs 1 to 7 s.
 const LATE_SECONDS: f64 = 10.0;
 /// Half of the lines are later than this when something is broken.
-const TOO_LATE_SECONDS: f64 = 60.0;
+pub const TOO_LATE_SECONDS: f64 = 60.0;
 /// One line may be this late: after a Fluentd has been started again.
 const WORST_SECONDS: f64 = 300.0;
+/// A worker that writes no line for longer, while photos have been waiting for longer, may have stopped.
+const STOPPED_SECONDS: f64 = 60.0;
 
 /// Components that write nothing while all goes well.
 const QUIET: [&str; 1] = [component::OBJECT_STORE];
 
-/// What the pods of a component say.
+/// What the pods or files of a component hold.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Pods {
-    /// How many run.
-    pub running: usize,
-    /// The newest line that one of them has written, seconds since 1970, and
-    /// that pod; none where nothing was written or could be read.
-    pub newest: Option<(f64, String)>,
-    /// Whether they could all be asked.
-    pub asked: bool,
+pub struct Written {
+    /// How many pods run; none where only files are known.
+    pub running: Option<usize>,
+    /// When the newest line was written, seconds since 1970.
+    pub newest: Option<f64>,
+    /// How many lines were looked for in OpenSearch.
+    pub compared: u64,
+    /// Those that OpenSearch does not have.
+    pub missing: Option<Missing>,
+    /// Why not all lines could be read.
+    pub unread: Option<String>,
+}
+
+/// Lines that OpenSearch does not have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Missing {
+    /// How many.
+    pub count: u64,
+    /// When the first of them was written, seconds since 1970.
+    pub first: f64,
+    /// When the last of them was written.
+    pub last: f64,
+    /// One of the pods that wrote them.
+    pub pod: String,
+}
+
+impl Missing {
+    /// No line of this pod yet.
+    pub fn new(pod: &str) -> Self {
+        Self {
+            count: 0,
+            first: f64::INFINITY,
+            last: f64::NEG_INFINITY,
+            pod: pod.to_owned(),
+        }
+    }
+
+    /// Adds a line that was written at this time.
+    pub fn add(&mut self, time: f64) {
+        self.count += 1;
+        self.first = self.first.min(time);
+        self.last = self.last.max(time);
+    }
 }
 
 /// What is found of the components: those that must be there, and those that
-/// were seen. `pods`: by component, where the cluster could be asked.
-pub fn judge(day: &Day, pods: Option<&BTreeMap<Place, Pods>>, now: f64) -> Vec<Finding> {
-    let expected = expected(day, pods);
+/// were seen. `written`: by component, where pods or files could be read.
+pub fn judge(day: &Day, written: Option<&BTreeMap<Place, Written>>, now: f64) -> Vec<Finding> {
+    let expected = expected(day, written);
     let namespaces: BTreeSet<&str> = expected.iter().map(|place| place.namespace.as_str()).collect();
     let title = |place: &Place| match namespaces.len() {
         // Said where there are several.
@@ -50,13 +91,21 @@ pub fn judge(day: &Day, pods: Option<&BTreeMap<Place, Pods>>, now: f64) -> Vec<F
     };
     let arrived = day.components.values().map(|seen| seen.stored);
     let nothing_comes = now - arrived.fold(0.0, f64::max) > SILENT_SECONDS;
+    // A place without pods is not in the list; of files nobody knows what runs.
+    let is_cluster = |all: &BTreeMap<Place, Written>| all.values().any(|written| written.running.is_some());
+    let running = |place: &Place| {
+        let all = written.filter(|all| is_cluster(all))?;
+        all.get(place).map_or(Some(0), |written| written.running)
+    };
     let mut findings = Vec::new();
     for place in &expected {
         let looked = Looked {
             title: title(place),
             place,
             seen: day.components.get(place),
-            pods: pods.and_then(|pods| pods.get(place)),
+            written: written.and_then(|written| written.get(place)),
+            running: running(place),
+            waiting: day.waiting.get(&place.namespace),
             nothing_comes,
             now,
         };
@@ -81,12 +130,19 @@ pub fn judge(day: &Day, pods: Option<&BTreeMap<Place, Pods>>, now: f64) -> Vec<F
     findings
 }
 
-/// What must be there.
-fn expected(day: &Day, pods: Option<&BTreeMap<Place, Pods>>) -> BTreeSet<Place> {
-    if let Some(pods) = pods {
-        return pods.keys().cloned().collect();
-    }
+/// What must be there: our services and what they use, and what runs.
+fn expected(day: &Day, written: Option<&BTreeMap<Place, Written>>) -> BTreeSet<Place> {
     let services = [component::IRMGARD, component::ANONYMIZER];
+    if let Some(written) = written {
+        // A job that has ended is not missed; its lines are.
+        let runs = |written: &Written| written.running != Some(0) || written.missing.is_some();
+        let there = written.iter().filter(|(_, written)| runs(written));
+        let there = there.map(|(place, _)| place.clone());
+        let is_ours =
+            |place: &Place| services.contains(&place.component.as_str()) || day.used.contains(place);
+        let wrote = day.components.keys().filter(|place| is_ours(place)).cloned();
+        return there.chain(wrote).collect();
+    }
     let mut namespaces: BTreeSet<&str> = day
         .components
         .keys()
@@ -111,7 +167,11 @@ struct Looked<'a> {
     title: String,
     place: &'a Place,
     seen: Option<&'a Seen>,
-    pods: Option<&'a Pods>,
+    written: Option<&'a Written>,
+    /// How many of its pods run, where the cluster says so.
+    running: Option<usize>,
+    /// Photos that wait for a worker of this namespace.
+    waiting: Option<&'a Waiting>,
     /// Nor of any other.
     nothing_comes: bool,
     now: f64,
@@ -119,32 +179,132 @@ struct Looked<'a> {
 
 impl Looked<'_> {
     fn judge(&self) -> Finding {
-        if let Some(finding) = self.missing() {
-            return finding;
+        let late = |seen| lateness(&self.title, seen);
+        self.missing()
+            .or_else(|| self.seen.and_then(late))
+            .or_else(|| self.stopped())
+            .or_else(|| self.gone())
+            .unwrap_or_else(|| match self.seen {
+                Some(seen) => self.silence(seen),
+                None => self.unseen(),
+            })
+    }
+
+    fn ago(&self, time: f64) -> String {
+        format!("{} ago", seconds((self.now - time).max(0.0)))
+    }
+
+    fn newest(&self) -> String {
+        self.seen.map_or_else(
+            || "none has come in 24 h".to_owned(),
+            |seen| format!("the newest {}", self.ago(seen.stored)),
+        )
+    }
+
+    /// Lines that were written and have not come.
+    fn missing(&self) -> Option<Finding> {
+        let written = self.written?;
+        let missing = written.missing.as_ref()?;
+        let pod = &missing.pod;
+        let lines = counted(written.compared, "line");
+        let what = if missing.count == written.compared {
+            format!("none of {lines} has come")
+        } else {
+            format!("{} of {lines} have not come", missing.count)
+        };
+        let when = match (self.ago(missing.first), self.ago(missing.last)) {
+            (first, last) if first == last => format!("{pod} wrote {first}"),
+            (first, last) => format!("{pod} wrote the first {first}, the last {last}"),
+        };
+        Some(Finding::fail(
+            &self.title,
+            format!("{what}: {when}"),
+            "look at the lines of Fluentd on that pod's node: kubectl logs -l app.kubernetes.io/name=fluentd",
+        ))
+    }
+
+    /// A worker that is silent while photos wait for it.
+    fn stopped(&self) -> Option<Finding> {
+        let waiting = self.work()?;
+        let is_long = |since: f64| self.now - since > STOPPED_SECONDS;
+        if self.seen.is_some_and(|seen| !is_long(seen.stored)) || !is_long(waiting.since) {
+            return None;
         }
+        let runs = if self.running == Some(0) {
+            "no pod of it runs; "
+        } else {
+            ""
+        };
+        Some(Finding::warn(
+            &self.title,
+            format!("{runs}{}, while {}", self.newest(), waiting.described(self.now)),
+            "does it run, and does it reach RabbitMQ? kubectl get pods -l app.kubernetes.io/name=anonymizer, on this \
+             machine local status; logq -c anonymizer --tail 5 shows its last lines",
+        ))
+    }
+
+    /// The photos that wait for this component.
+    fn work(&self) -> Option<&Waiting> {
+        self.waiting
+            .filter(|_| self.place.component == component::ANONYMIZER)
+    }
+
+    /// A component without a pod that runs, whose lines came today.
+    fn gone(&self) -> Option<Finding> {
+        let seen = self.seen.filter(|_| self.running == Some(0))?;
+        Some(Finding::warn(
+            &self.title,
+            format!(
+                "no pod of it runs; its newest line came {}",
+                self.ago(seen.stored)
+            ),
+            format!(
+                "was it scaled to 0, or does it not start? kubectl get pods -A -l app.kubernetes.io/name={}",
+                self.place.component
+            ),
+        ))
+    }
+
+    /// A component of which no line has come.
+    fn unseen(&self) -> Finding {
         let name = &self.place.component;
-        let asked = self.pods.is_some_and(|pods| pods.asked);
-        let Some(seen) = self.seen else {
-            if asked {
-                return Finding::ok(&self.title, "its pods have written none that is missing");
+        match self.written.filter(|written| written.unread.is_none()) {
+            Some(Written { newest: None, .. }) => {
+                Finding::ok(&self.title, "its pods have written none in 24 h")
             }
-            if QUIET.contains(&name.as_str()) {
-                return Finding::ok(&self.title, "none: it writes nothing while all goes well");
-            }
-            return Finding::warn(
+            Some(Written {
+                newest: Some(newest),
+                compared: 0,
+                ..
+            }) => Finding::ok(
                 &self.title,
-                "none has come in 24 h",
+                format!(
+                    "its pods wrote the first {}: too new to be missed",
+                    self.ago(*newest)
+                ),
+            ),
+            _ if QUIET.contains(&name.as_str()) => {
+                Finding::ok(&self.title, "none: it writes nothing while all goes well")
+            }
+            _ => Finding::warn(
+                &self.title,
+                self.newest(),
                 format!(
                     "does it run, and does Fluentd on its node? logq --source kubectl -c {name} shows what it writes"
                 ),
-            );
-        };
-        if let Some(finding) = lateness(&self.title, seen) {
-            return finding;
+            ),
         }
-        let newest = format!("the newest {} ago", seconds((self.now - seen.stored).max(0.0)));
-        if self.now - seen.stored <= SILENT_SECONDS || asked {
-            return Finding::ok(&self.title, described(&newest, seen));
+    }
+
+    /// A component whose lines come, or came until a while ago.
+    fn silence(&self, seen: &Seen) -> Finding {
+        let name = &self.place.component;
+        let newest = self.newest();
+        let known = self.known(seen);
+        let age = self.now - seen.stored;
+        let all_came = self.written.is_some_and(|written| written.unread.is_none());
+        if age <= SILENT_SECONDS || all_came {
+            return Finding::ok(&self.title, format!("{newest}{known}"));
         }
         let remedy = format!("compare with what it writes: logq --source kubectl -c {name} --tail 1");
         match seen.rhythm {
@@ -162,48 +322,44 @@ impl Looked<'_> {
                 ),
                 remedy,
             ),
+            Some(rhythm) if rhythm.is_known() => Finding::ok(
+                &self.title,
+                format!(
+                    "{newest}; it has been silent for {} before, and lines of others come{known}",
+                    seconds(rhythm.longest)
+                ),
+            ),
             _ => Finding::ok(
                 &self.title,
-                format!("{newest}: idle, by how it wrote before; others' lines come"),
+                format!("{newest}; how often it writes is not known yet, and lines of others come{known}"),
             ),
         }
     }
 
-    /// What its pods have written and has not come.
-    fn missing(&self) -> Option<Finding> {
-        let (written, pod) = self.pods?.newest.as_ref()?;
-        let now = self.now;
-        let arrived = self.seen.map_or(0.0, |seen| match seen.written {
-            // A line from the future says nothing of those that were written since.
-            written if written > now + SAME_SECONDS => seen.stored,
-            written => written.max(seen.stored),
+    /// What else is known where all is well.
+    fn known(&self, seen: &Seen) -> String {
+        let delays = (!seen.late.is_empty()).then(|| delays(seen));
+        let arrived = self
+            .written
+            .filter(|written| written.compared > 0)
+            .map(|written| {
+                let lines = counted(written.compared, "line");
+                match &written.unread {
+                    None => format!("all of {lines} have come"),
+                    Some(why) => format!("all of {lines} have come, and others could not be read: {why}"),
+                }
+            });
+        let work = (self.place.component == component::ANONYMIZER).then(|| {
+            self.waiting
+                .map_or("no photo waits".to_owned(), |waiting| waiting.described(self.now))
         });
-        // What has just been written is still on its way.
-        if now - written <= TOO_LATE_SECONDS || written - arrived <= SAME_SECONDS {
-            return None;
-        }
-        let newest = self.seen.map_or_else(
-            || "none has come in 24 h".to_owned(),
-            |seen| {
-                format!(
-                    "the newest that has come is {} old",
-                    seconds((now - seen.written).max(0.0))
-                )
-            },
-        );
-        Some(Finding::fail(
-            &self.title,
-            format!("{pod} wrote a line {} ago, and {newest}", seconds(now - written)),
-            "look at the lines of Fluentd on that pod's node: kubectl logs -l app.kubernetes.io/name=fluentd",
-        ))
+        let parts = [delays, arrived, work];
+        parts
+            .into_iter()
+            .flatten()
+            .map(|part| format!("; {part}"))
+            .collect()
     }
-}
-
-fn described(newest: &str, seen: &Seen) -> String {
-    if seen.late.is_empty() {
-        return newest.to_owned();
-    }
-    format!("{newest}; {}", delays(seen))
 }
 
 fn delays(seen: &Seen) -> String {

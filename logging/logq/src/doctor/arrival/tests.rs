@@ -68,7 +68,7 @@ fn what_must_be_there_is_asked_of_labels_and_what_was_seen() {
             (
                 State::Ok,
                 "lines of anonymizer",
-                "the newest 15 m ago: idle, by how it wrote before; others' lines come"
+                "the newest 15 m ago; it has been silent for 10 m before, and lines of others come; no photo waits"
             ),
             (
                 State::Warn,
@@ -89,7 +89,7 @@ fn what_must_be_there_is_asked_of_labels_and_what_was_seen() {
             (
                 State::Ok,
                 "lines of rabbitmq",
-                "the newest 15 m ago: idle, by how it wrote before; others' lines come"
+                "the newest 15 m ago; how often it writes is not known yet, and lines of others come"
             ),
             (
                 State::Warn,
@@ -180,66 +180,193 @@ fn lines_are_late_in_the_middle_or_at_worst() {
         let day = day(&[("irmgard", seen(1.0, &late))]);
         let found = judge(
             &day,
-            Some(&BTreeMap::from([(place("irmgard"), Pods::default())])),
+            Some(&BTreeMap::from([(place("irmgard"), Written::default())])),
             NOW,
         );
         assert_eq!(found[0].state, state, "{found:?}");
     }
 }
 
+/// What pods of irmgard hold: so many lines, of which some are missing.
+fn written(running: Option<usize>, compared: u64, missing: &[f64]) -> Written {
+    let mut written = Written {
+        running,
+        newest: Some(NOW - 1.0),
+        compared,
+        ..Written::default()
+    };
+    for age in missing {
+        let missing = written
+            .missing
+            .get_or_insert_with(|| Missing::new("photos/irmgard-a"));
+        missing.add(NOW - age);
+    }
+    written
+}
+
 #[test]
 fn what_pods_have_written_must_have_come() {
-    let pods = |age: f64| {
-        let pods = Pods {
-            running: 1,
-            newest: Some((NOW - age, "photos/irmgard-a".to_owned())),
-            asked: true,
-        };
-        BTreeMap::from([(place("irmgard"), pods)])
-    };
+    let fresh = day(&[("irmgard", seen(1.0, &[]))]);
     let quiet = day(&[("irmgard", seen(900.0, &[]))]);
+    let nothing = Day::default();
+    let none_read = Written {
+        unread: Some("its lines may not be read".to_owned()),
+        ..written(Some(1), 0, &[])
+    };
+    let silent = Written {
+        running: Some(1),
+        ..Written::default()
+    };
     for (day, written, state, detail) in [
-        // It has written nothing since.
-        (&quiet, 900.4, State::Ok, "the newest 15 m ago"),
-        // It has, just now.
-        (&quiet, 20.0, State::Ok, "the newest 15 m ago"),
         (
             &quiet,
-            120.0,
+            written(Some(1), 40, &[]),
+            State::Ok,
+            "the newest 15 m ago; all of 40 lines have come",
+        ),
+        // The newest line has come, and others have not.
+        (
+            &fresh,
+            written(Some(1), 40, &[500.0, 400.0, 300.0]),
             State::Fail,
-            "photos/irmgard-a wrote a line 2 m ago, and the newest that has come is 15 m old",
+            "3 of 40 lines have not come: photos/irmgard-a wrote the first 8 m 20 s ago, the last 5 m ago",
+        ),
+        // No line has ever come, and the newest is too new to be missed.
+        (
+            &nothing,
+            written(Some(1), 2, &[120.0, 90.0]),
+            State::Fail,
+            "none of 2 lines has come: photos/irmgard-a wrote the first 2 m ago, the last 1 m 30 s ago",
         ),
         (
-            &Day::default(),
-            120.0,
+            &nothing,
+            written(Some(1), 1, &[90.0]),
             State::Fail,
-            "photos/irmgard-a wrote a line 2 m ago, and none has come in 24 h",
+            "none of 1 line has come: photos/irmgard-a wrote 1 m 30 s ago",
+        ),
+        (
+            &nothing,
+            written(Some(1), 0, &[]),
+            State::Ok,
+            "its pods wrote the first 1 s ago: too new to be missed",
+        ),
+        (&nothing, silent, State::Ok, "its pods have written none in 24 h"),
+        (&nothing, none_read.clone(), State::Warn, "none has come in 24 h"),
+        (
+            &fresh,
+            Written {
+                compared: 3,
+                ..none_read
+            },
+            State::Ok,
+            "the newest 1 s ago; all of 3 lines have come, and others could not be read: its lines may not be read",
+        ),
+        (
+            &quiet,
+            written(Some(0), 0, &[]),
+            State::Warn,
+            "no pod of it runs; its newest line came 15 m ago",
+        ),
+        // Of files nobody knows what runs.
+        (
+            &quiet,
+            written(None, 40, &[]),
+            State::Ok,
+            "the newest 15 m ago; all of 40 lines have come",
         ),
     ] {
-        let found = judge(day, Some(&pods(written)), NOW);
+        let written = BTreeMap::from([(place("irmgard"), written)]);
+        let found = judge(day, Some(&written), NOW);
         assert_eq!((found[0].state, found[0].detail.as_str()), (state, detail));
     }
-    // One line from the future does not hide it.
-    let mut future = quiet;
-    let irmgard = place("irmgard");
-    future.components.get_mut(&irmgard).unwrap().written = NOW * 1_000.0;
-    let found = judge(&future, Some(&pods(120.0)), NOW);
+    // Lines of a job that has ended are missed, the job is not.
+    for (missing, found) in [(&[90.0][..], 1), (&[], 0)] {
+        let written = BTreeMap::from([(place("logq"), written(Some(0), 5, missing))]);
+        assert_eq!(judge(&nothing, Some(&written), NOW).len(), found);
+    }
+}
+
+#[test]
+fn a_service_without_a_pod_is_told_where_the_cluster_is_known() {
+    let mut day = day(&[("irmgard", seen(1.0, &[])), ("anonymizer", seen(540.0, &[]))]);
+    let written = BTreeMap::from([(place("irmgard"), written(Some(1), 0, &[]))]);
+    let anonymizer = |day: &Day| {
+        let found = judge(day, Some(&written), NOW);
+        (found[0].state, found[0].detail.clone())
+    };
     assert_eq!(
-        (found[0].state, found[0].detail.as_str()),
+        anonymizer(&day),
         (
-            State::Fail,
-            "photos/irmgard-a wrote a line 2 m ago, and the newest that has come is 0 s old"
+            State::Warn,
+            "no pod of it runs; its newest line came 9 m ago".to_owned()
         )
     );
-    let silent = BTreeMap::from([(
-        place("rabbitmq"),
-        Pods {
-            running: 1,
-            newest: None,
-            asked: true,
-        },
-    )]);
-    assert_eq!(judge(&Day::default(), Some(&silent), NOW)[0].state, State::Ok);
+    let waiting = Waiting {
+        count: 12,
+        is_part: false,
+        since: NOW - 600.0,
+    };
+    day.waiting.insert(String::new(), waiting);
+    assert_eq!(
+        anonymizer(&day),
+        (
+            State::Warn,
+            "no pod of it runs; the newest 9 m ago, while 12 photos wait, the oldest for 10 m".to_owned()
+        )
+    );
+}
+
+#[test]
+fn a_worker_that_is_silent_while_photos_wait_is_told() {
+    let photos = |age: f64| Waiting {
+        count: 2,
+        is_part: false,
+        since: NOW - age,
+    };
+    for (silent, waiting, state, detail) in [
+        (
+            Some(540.0),
+            None,
+            State::Ok,
+            "the newest 9 m ago; how often it writes is not known yet, and lines of others come; no photo waits",
+        ),
+        (
+            Some(540.0),
+            Some(600.0),
+            State::Warn,
+            "the newest 9 m ago, while 2 photos wait, the oldest for 10 m",
+        ),
+        (
+            None,
+            Some(600.0),
+            State::Warn,
+            "none has come in 24 h, while 2 photos wait, the oldest for 10 m",
+        ),
+        // It works on them, or has only just been asked to.
+        (
+            Some(1.0),
+            Some(600.0),
+            State::Ok,
+            "the newest 1 s ago; 2 photos wait, the oldest for 10 m",
+        ),
+        (
+            Some(540.0),
+            Some(5.0),
+            State::Ok,
+            "the newest 9 m ago; how often it writes is not known yet, and lines of others come; 2 photos wait, the oldest for 5 s",
+        ),
+    ] {
+        let mut day = day(&[("irmgard", seen(1.0, &[]))]);
+        if let Some(age) = silent {
+            day.components.insert(place("anonymizer"), seen(age, &[]));
+        }
+        day.waiting = waiting
+            .map(|age| (String::new(), photos(age)))
+            .into_iter()
+            .collect();
+        let found = judge(&day, None, NOW);
+        assert_eq!((found[0].state, found[0].detail.as_str()), (state, detail));
+    }
 }
 
 #[test]

@@ -129,6 +129,21 @@ impl Kubectl {
         Merged::new(streams.chain(spools.into_iter().map(Reader::Kept)).collect())
     }
 
+    /// Has the lines that a filter wants read by container, a few containers at once.
+    pub fn by_container<T: Send>(
+        &self,
+        filter: &Filter,
+        read: impl Fn(&Container, Stream) -> T + Sync,
+    ) -> Vec<T> {
+        let since = since(filter);
+        let containers: Vec<&Container> = self.chosen(filter).collect();
+        at_once(containers, &|container: &Container| {
+            let calls = self.calls(container, since);
+            let stream = Stream::start(&self.program, container.clone(), calls, filter, &Marks::default());
+            read(container, stream)
+        })
+    }
+
     /// What a person should know of what was asked since the last time, and
     /// what was missing beside the errors among the lines.
     pub fn told(&self) -> (Vec<String>, Vec<String>) {
@@ -231,23 +246,31 @@ fn kept(
     filter: &Filter,
     marks: &Marks,
 ) -> Vec<Spool> {
-    let queue = Mutex::new(VecDeque::from(asked));
-    let kept = Mutex::new(Vec::new());
+    let start = |(container, calls): (Container, _)| {
+        let stream = Stream::start(program, container.clone(), calls, filter, marks);
+        Spool::of(container, stream)
+    };
+    at_once(asked, &start)
+}
+
+/// Does the work for each item in [`AT_ONCE`] threads; the results have no order.
+fn at_once<I: Send, T: Send>(items: Vec<I>, work: &(impl Fn(I) -> T + Sync)) -> Vec<T> {
+    let queue = Mutex::new(VecDeque::from(items));
+    let done = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 loop {
-                    let Some((container, calls)) = locked(&queue).pop_front() else {
+                    let Some(item) = locked(&queue).pop_front() else {
                         return;
                     };
-                    let stream = Stream::start(program, container.clone(), calls, filter, marks);
-                    let spool = Spool::of(container, stream);
-                    locked(&kept).push(spool);
+                    let result = work(item);
+                    locked(&done).push(result);
                 }
             });
         }
     });
-    kept.into_inner().unwrap_or_else(PoisonError::into_inner)
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

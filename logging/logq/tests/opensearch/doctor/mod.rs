@@ -76,11 +76,20 @@ fn seen(command: &mut Command) -> (Option<i32>, String) {
         (r"\d+ % used on \S+ [\d.]+[tgmk]?b", "N % used on NODE SIZE"),
         (r"\d+ % used on \S+, [\d.]+[tgmk]?b", "N % used on NODE, SIZE"),
         (r"indices, [\d.]+[tgmk]?b", "indices, SIZE"),
-        (r"\d+(\.\d+)? (s|m)( \d+ s)? (ago|late|at worst|ahead)", "TIME $4"),
+        (
+            r"\d+(\.\d+)? (s|m)( \d+ s)? (ago|late|at worst|ahead|before)",
+            "TIME $4",
+        ),
     ] {
         text = Regex::new(pattern).unwrap().replace_all(&text, name).into_owned();
     }
     (output.status.code(), text)
+}
+
+/// A text whose lengths of time are not those of this run.
+fn without_times(text: &str) -> String {
+    let time = Regex::new(r"\d+(\.\d+)? [smh]( \d+ [sm])?\b").unwrap();
+    time.replace_all(text, "TIME").into_owned()
 }
 
 /// State, subject and detail of what is not well.
