@@ -10,7 +10,7 @@ use nix::{
     sys::stat::{SFlag, fstat},
 };
 
-use super::say;
+use super::{say, undecided::Undecided};
 use crate::{
     cli::{self, Search, Select, time::Clock},
     config::Config,
@@ -78,7 +78,10 @@ fn asked(search: Search, config: &Config) -> Result<Outcome, SearchError> {
     };
     if search.show.follow {
         let feed = if search.files.is_empty() {
-            follow::of(source(search, &wanted, config)?.source, search, &wanted)?
+            let chosen = source(search, &wanted, config)?;
+            // The source never changes while it is followed, so check it now.
+            let chosen = fall_back(search, &wanted, &chosen).unwrap_or(chosen);
+            follow::of(chosen.source, search, &wanted)?
         } else {
             source::files::follow(search, &wanted)
         };
@@ -91,8 +94,21 @@ fn asked(search: Search, config: &Config) -> Result<Outcome, SearchError> {
     if search.files.is_empty() {
         // What is said of the choice is said before a pager has the terminal.
         let chosen = source(search, &wanted, config)?;
-        let out = Renderer::new(output(search), style);
-        return search::source::lines(search, &wanted, &chosen, out);
+        let mut out = Undecided::new(output(search));
+        let ask = |chosen: &source::Chosen, out: &mut Undecided<_>| {
+            search::source::lines(search, &wanted, chosen, Renderer::new(out, style.clone()))
+        };
+        let mut answer = ask(&chosen, &mut out);
+        if answer.as_ref().is_ok_and(is_nothing)
+            && let Some(pods) = fall_back(search, &wanted, &chosen)
+        {
+            out.discard();
+            answer = ask(&pods, &mut out);
+        }
+        // Also what was found before an error.
+        out.release()?;
+        out.flush()?;
+        return answer;
     }
     let out = Renderer::new(output(search), style);
     search::files::lines(search, &wanted, out)
@@ -115,7 +131,13 @@ pub(super) fn traces(search: Search, config: &Config) -> Result<Outcome, SearchE
     }
     let wanted = wanted(&search)?;
     let (traces, mut outcome) = if search.files.is_empty() {
-        search::source::traces(&search, &wanted, &source(&search, &wanted, config)?)?
+        let chosen = source(&search, &wanted, config)?;
+        let (traces, outcome) = search::source::traces(&search, &wanted, &chosen)?;
+        let pods = is_nothing(&outcome).then(|| fall_back(&search, &wanted, &chosen));
+        match pods.flatten() {
+            Some(pods) => search::source::traces(&search, &wanted, &pods)?,
+            None => (traces, outcome),
+        }
     } else {
         search::files::traces(&search, &wanted)?
     };
@@ -143,6 +165,17 @@ pub(super) fn traces(search: Search, config: &Config) -> Result<Outcome, SearchE
         ));
     }
     Ok(outcome)
+}
+
+fn is_nothing(outcome: &Outcome) -> bool {
+    outcome.found == 0 && outcome.errors.is_empty()
+}
+
+/// The pods in place of an OpenSearch that has never had their lines; says so.
+fn fall_back(search: &Search, wanted: &Wanted, chosen: &source::Chosen) -> Option<source::Chosen> {
+    let pods = source::fall_back_to_pods(search, wanted, chosen)?;
+    pods.notes.iter().for_each(|note| say(note));
+    Some(pods)
 }
 
 /// Who is asked; what a person should know of the choice is said at once.

@@ -2,6 +2,7 @@
 
 mod lines;
 mod settled;
+mod undecided;
 mod upkeep;
 
 use std::io::{self, Write};

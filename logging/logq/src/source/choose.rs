@@ -1,10 +1,13 @@
 //! Which source is asked.
 //!
 //! Architecture invariant: pods stand in for OpenSearch only where OpenSearch
-//! cannot be reached, and it is said. Whatever OpenSearch answers, be it a
-//! refusal, is its answer.
+//! cannot be reached, or has never had a line of a component whose pods exist,
+//! and it is said. Whatever else OpenSearch answers, be it a refusal, is its
+//! answer.
 
 use std::io;
+
+use schema::field;
 
 use super::{
     Source, SourceError,
@@ -15,6 +18,7 @@ use super::{
 };
 use crate::{
     cli::{From as Wish, Search},
+    filter::{Filter, Glob},
     opensearch::{self, Settings, SettingsError},
     plan::Wanted,
 };
@@ -158,6 +162,74 @@ fn automatic(
         }),
         Err(kubectl) => Err(away.beside(kubectl)),
     }
+}
+
+/// The pods, where OpenSearch was chosen automatically and has never had a line of a component whose pods have lines, as
+/// without Fluentd. None where the answer of OpenSearch stands.
+///
+/// It costs a request for each component: ask it only after a search that found nothing.
+#[must_use]
+pub fn fall_back_to_pods(search: &Search, wanted: &Wanted, chosen: &Chosen) -> Option<Chosen> {
+    let Source::OpenSearch(store) = &chosen.source else {
+        return None;
+    };
+    if !chosen.is_automatic {
+        return None;
+    }
+    let within = within_namespaces(search)?;
+    let component = |glob: &Glob| Filter::Glob(field::COMPONENT.to_owned(), glob.clone());
+    let mut asked: Vec<(Option<&Glob>, Filter)> = wanted
+        .components
+        .iter()
+        .map(|glob| (Some(glob), Filter::All(vec![within.clone(), component(glob)])))
+        .collect();
+    if asked.is_empty() {
+        asked.push((None, within));
+    }
+    // Where OpenSearch cannot say whether it has any, its answer stands.
+    asked.retain(|(_, lines)| store.any(lines).is_ok_and(|any| !any));
+    if asked.is_empty() {
+        return None;
+    }
+    // Without a cluster there are no pods.
+    let pods = pods(search, wanted).ok()?;
+    let has_lines = |lines: &Filter| {
+        let mut containers = pods.containers().iter();
+        containers.any(|container| {
+            !matches!(container.state, kubectl::State::Waiting(_)) && container.may_match(lines)
+        })
+    };
+    asked.retain(|(_, lines)| has_lines(lines));
+    let names: Vec<&str> = asked
+        .iter()
+        .map(|(glob, _)| glob.map_or("these pods", Glob::as_str))
+        .collect();
+    (!names.is_empty()).then(|| Chosen {
+        source: Source::Kubectl(pods),
+        notes: vec![format!(
+            "OpenSearch has never had a line of {}. The pods are asked with kubectl instead; {UNSEEN}. `logq doctor` \
+             says whether lines arrive.",
+            names.join(", ")
+        )],
+        way: None,
+        is_automatic: true,
+    })
+}
+
+/// The lines of the namespaces that are asked for.
+fn within_namespaces(search: &Search) -> Option<Filter> {
+    let names = &search.select.namespace;
+    let globs: Result<Vec<Glob>, _> = names.iter().map(|name| Glob::new(name)).collect();
+    let namespaces: Vec<Filter> = globs
+        .ok()?
+        .into_iter()
+        .map(|glob| Filter::Glob(field::KUBERNETES_NAMESPACE.to_owned(), glob))
+        .collect();
+    Some(if namespaces.is_empty() {
+        Filter::EVERYTHING
+    } else {
+        Filter::Any(namespaces)
+    })
 }
 
 /// What one of them does not answer, the other does.

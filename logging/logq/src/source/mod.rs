@@ -17,7 +17,7 @@ use line::Document;
 
 pub use self::{
     asked::{Lines, Order, Source, SourceError},
-    choose::{Chosen, NoSource, choose},
+    choose::{Chosen, NoSource, choose, fall_back_to_pods},
 };
 
 /// A line that a source gives.

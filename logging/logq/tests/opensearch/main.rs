@@ -12,6 +12,7 @@ mod bootstrap;
 mod counted;
 mod doctor;
 mod documents;
+mod fallback;
 mod follow;
 mod forward;
 mod gate;

@@ -1,0 +1,131 @@
+//! Pods answer in place of an OpenSearch that has never had their lines, as without Fluentd.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    kubectl::stand_in,
+    running::{self, Running},
+    store::Store,
+    world,
+};
+
+const WHAT: &str = "pods in place of an OpenSearch that never had their lines";
+
+fn in_cluster(command: &mut Command, folder: &Path) {
+    command
+        .env("LOGQ_KUBECTL", stand_in())
+        .env("STAND_IN_FOLDER", folder)
+        .env("STAND_IN_CALLS", folder.join("calls"));
+}
+
+fn ask(store: &Store, folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = running::asking(store.url(), arguments);
+    in_cluster(&mut command, folder);
+    command.output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// What kubectl was asked since the last time.
+fn calls(folder: &Path) -> String {
+    let calls = fs::read_to_string(folder.join("calls")).unwrap_or_default();
+    let _ = fs::remove_file(folder.join("calls"));
+    calls
+}
+
+#[tokio::test]
+async fn pods_answer_where_opensearch_has_never_had_their_lines() {
+    let Some(store) = Store::empty(WHAT).await else {
+        return;
+    };
+    store.bootstrap().await;
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    world::write(folder);
+    let ask = |arguments: &[&str]| ask(&store, folder, arguments);
+    world::ask(world::CASES, &["--source", "auto"], ask);
+
+    let output = ask(&["-c", "irmgard", "-o", "json"]);
+    let all: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        all.as_array().unwrap().len(),
+        4,
+        "one array, and not another one before it"
+    );
+    let told = text(&output.stderr);
+    assert!(
+        told.starts_with(
+            "logq: OpenSearch has never had a line of irmgard. The pods are asked with kubectl instead; not seen so: "
+        ),
+        "{told}"
+    );
+    let stats = text(&ask(&["-c", "irmgard", "--stats", "-o", "jsonl"]).stdout);
+    assert_eq!(stats.lines().count(), 1, "{stats}");
+    assert!(stats.contains("\"lines\":4"), "{stats}");
+    let trace = ask(&["trace", "--photo", "17"]);
+    assert!(trace.status.success() && !trace.stdout.is_empty(), "{trace:?}");
+
+    let mut followed = Running::start_with(store.url(), &["-c", "irmgard", "-o", "jsonl"], |command| {
+        in_cluster(command, folder);
+    });
+    followed.wait_for("i4 detail");
+    followed.wait_until_it_says("OpenSearch has never had a line of irmgard");
+    assert_eq!(followed.interrupt().0, 0);
+
+    // With --source opensearch its answer stands.
+    calls(folder);
+    let output = ask(&["-c", "irmgard", "--source", "opensearch"]);
+    assert_eq!((output.status.code(), calls(folder)), (Some(1), String::new()));
+}
+
+#[tokio::test]
+async fn an_opensearch_that_has_had_lines_is_never_replaced() {
+    let Some(store) = Store::empty(WHAT).await else {
+        return;
+    };
+    store.bootstrap().await;
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    world::write(folder);
+    let line = json!({
+        "@timestamp": "2026-11-22T10:00:00.000000000Z", "level": "info", "message": "stored before",
+        "component": "irmgard", "kubernetes": { "namespace": "photos", "pod": "irmgard-a" },
+    });
+    let stored = store
+        .create(&[("logs-irmgard".to_owned(), "id".to_owned(), line.to_string())])
+        .await;
+    assert_eq!(stored[0].0, 201, "{stored:?}");
+    // Where it finds lines, and where it finds none: pods are not asked.
+    for (arguments, found) in [
+        (["-c", "irmgard", "-o", "jsonl"], 1),
+        (["-c", "irmgard", "--since", "1h"], 0),
+        (["-c", "irmgard", "--grep", "stored original"], 0),
+        (["--level", "error", "-n", "photos"], 0),
+    ] {
+        let output = ask(&store, folder, &arguments);
+        let shown = text(&output.stdout).lines().count();
+        assert_eq!((shown, calls(folder)), (found, String::new()), "{arguments:?}");
+    }
+    // One of two components has lines only in its pods.
+    let output = ask(
+        &store,
+        folder,
+        &["-c", "irmgard,postgres", "--grep", "^d", "-o", "jsonl"],
+    );
+    assert_eq!(world::first_words(&output), ["d1", "d2"]);
+    let told = text(&output.stderr);
+    assert!(told.contains("never had a line of postgres. The pods"), "{told}");
+    // A component without pods: the answer of OpenSearch stands.
+    let output = ask(&store, folder, &["-c", "elsewhere"]);
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(!told.contains("instead"), "{told}");
+}
