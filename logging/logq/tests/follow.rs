@@ -184,3 +184,36 @@ fn a_name_that_no_line_has_is_told() {
     assert_eq!(logq.interrupt().0, 0);
     assert_eq!(logq.said().len(), 1, "{:?}", logq.said());
 }
+
+#[test]
+fn lines_around_are_those_of_the_last_matches_and_of_what_comes() {
+    for (options, shown) in [
+        ("--tail 1 -C 1 --limit 2", "s1 a2 i4 x1 new y1"),
+        ("--tail 2 -B 1 --limit 3", "i3 d2 s1 a2 -- x1 new"),
+        ("--tail 2 -A 1 --limit 3", "d2 s1 a2 i4 -- new y1"),
+        ("--tail 3 -C 1 --limit 4", "q1 i1 d1 -- i3 d2 s1 a2 i4 x1 new y1"),
+        // One that stands before the last match is not one of the two.
+        ("--tail 1 -B 4 --limit 2", "a1 i3 d2 s1 a2 i4 x1 new"),
+        ("--since all -A 1 --limit 4", "i1 d1 -- d2 s1 a2 i4 -- new y1"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let pods = world::write(folder.path());
+        let options = options.split(' ');
+        let more = ["-g", "^(i1|d2|a2|new)", "--utc", "--order-window", "100ms"];
+        let arguments: Vec<&str> = options.chain(more).chain([pods.to_str().unwrap()]).collect();
+        let mut logq = Running::start(NOBODY, &arguments);
+        logq.wait_for("a2 photo failed");
+        let web = log(&pods, "irmgard-a");
+        for (second, message) in [(1, "x1"), (2, "new"), (3, "y1"), (4, "y2")] {
+            write(&web, second, &ours(second, message, json!({})));
+        }
+        assert_eq!(logq.ended(), 0, "{arguments:?}: {:?}", logq.said());
+        let lines = logq.lines();
+        let word = |line: &String| line.split_whitespace().nth(4).unwrap_or(line).to_owned();
+        assert_eq!(
+            lines.iter().map(word).collect::<Vec<_>>().join(" "),
+            shown,
+            "{arguments:?}"
+        );
+    }
+}

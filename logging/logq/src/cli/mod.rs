@@ -280,25 +280,13 @@ pub struct Show {
     /// So long lines are held to be shown in order; what comes even later is shown when it comes
     #[arg(long, value_name = "LENGTH", default_value = "2s", value_parser = order_window)]
     pub order_window: Duration,
-    /// Also so many lines before each
-    #[arg(
-        short = 'B',
-        long,
-        value_name = "NUMBER",
-        default_value_t = 0,
-        hide_default_value = true
-    )]
-    pub before: usize,
-    /// Also so many lines after each
-    #[arg(
-        short = 'A',
-        long,
-        value_name = "NUMBER",
-        default_value_t = 0,
-        hide_default_value = true
-    )]
-    pub after: usize,
-    /// Both
+    /// Also so many older lines before each
+    #[arg(short = 'B', long, value_name = "NUMBER")]
+    pub before: Option<usize>,
+    /// Also so many newer lines after each, also after the last one of --limit
+    #[arg(short = 'A', long, value_name = "NUMBER")]
+    pub after: Option<usize>,
+    /// Both; -A and -B win over it
     #[arg(short = 'C', long, value_name = "NUMBER")]
     pub context: Option<usize>,
     /// How many lines there are by component and level, in place of the lines
@@ -323,8 +311,8 @@ impl Show {
             ("limit", self.limit.is_some()),
             ("tail", self.tail.is_some()),
             ("reverse", self.reverse),
-            ("before", self.before > 0),
-            ("after", self.after > 0),
+            ("before", self.before.is_some()),
+            ("after", self.after.is_some()),
             ("context", self.context.is_some()),
         ]
         .into_iter()

@@ -7,14 +7,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Feed, Sink, Stop, recall::Recall, sink::Event, stop::on_signals, window::Window};
+use line::Time;
+
+use super::{Feed, Past, Sink, Stop, recall::Recall, sink::Event, stop::on_signals, window::Window};
 use crate::{
     cli::Search,
     filter::Filter,
     plan::{Known, Wanted},
     render::Renderer,
-    search::{Context, Outcome, SearchError, write},
-    source::Entry,
+    search::{Context, Outcome, Part, SearchError, Selection, Written},
+    source::{Entry, Timed},
 };
 
 /// So often it is seen whether anybody reads.
@@ -53,15 +55,21 @@ pub fn run<'l, W: Write>(
             own.ended(how);
         })
         .map_err(SearchError::System)?;
+    let context = Context::of(&search.show);
+    let tail = match Past::of(search) {
+        Past::All => None,
+        Past::Last(most) => Some(Selection::new(Part::Last(most), context)),
+    };
     let mut lines = Lines {
         known: Known::default(),
         filter: wanted.filter(&Known::default()),
         wanted,
-        context: Context::of(&search.show),
+        context,
+        tail,
         window: Window::new(search.show.order_window),
         recall: Recall::default(),
-        left: search.show.limit.unwrap_or(usize::MAX),
-        shown: 0,
+        selection: Selection::new(search.show.limit.map_or(Part::All, Part::First), context),
+        written: Written::new(context),
         out,
         told,
     };
@@ -84,18 +92,44 @@ struct Lines<'l, W> {
     /// What is wanted, by what is known.
     filter: Filter,
     context: Context,
-    window: Window,
+    /// The last of the lines that were there before, until all of them have come.
+    tail: Option<Selection>,
+    window: Window<Line>,
     recall: Recall,
-    /// So many lines are still to be shown.
-    left: usize,
-    shown: u64,
+    selection: Selection,
+    written: Written,
     out: Renderer<W>,
     told: Told<'l>,
 }
 
+/// A line that can be shown.
+struct Line {
+    entry: Entry,
+    /// Whether it can only stand around another.
+    is_around: bool,
+    /// Whether lines before it were left out.
+    follows_gap: bool,
+}
+
+impl From<Entry> for Line {
+    fn from(entry: Entry) -> Self {
+        Self {
+            entry,
+            is_around: false,
+            follows_gap: false,
+        }
+    }
+}
+
+impl Timed for Line {
+    fn time(&self) -> Option<Time> {
+        self.entry.time()
+    }
+}
+
 impl<W: Write> Lines<'_, W> {
     fn follow(&mut self, sink: &Sink, events: &Receiver<Event>) -> Result<End, SearchError> {
-        if self.left == 0 {
+        if self.selection.is_complete() {
             return Ok(End::Wanted);
         }
         let mut looked = Instant::now();
@@ -129,18 +163,21 @@ impl<W: Write> Lines<'_, W> {
             Event::Earlier(entries) => {
                 for entry in entries {
                     self.learn_from(&entry, now);
-                    if self.is_candidate(&entry) {
-                        self.window.push_earlier(entry, now);
-                    } else {
-                        self.keep(entry, now);
+                    let is_match = self.filter.matches(&entry.document);
+                    match &mut self.tail {
+                        _ if !is_match && !self.context.is_wanted() => self.keep(entry, now),
+                        // What the last lines are is known when all have come.
+                        Some(tail) => drop(tail.take(entry, is_match)),
+                        None => self.window.push_earlier(entry.into(), now),
                     }
                 }
             }
+            Event::CaughtUp => self.end_tail(now),
             Event::Lines(entries) => {
                 for entry in entries {
                     self.learn_from(&entry, now);
                     if self.is_candidate(&entry) {
-                        self.window.push(entry, now);
+                        self.window.push(entry.into(), now);
                     } else {
                         self.keep(entry, now);
                     }
@@ -177,36 +214,46 @@ impl<W: Write> Lines<'_, W> {
         if self.known.join(more) {
             self.filter = self.wanted.filter(&self.known);
             for entry in self.recall.take(&self.filter) {
-                self.window.push(entry, now);
+                self.window.push(entry.into(), now);
             }
         }
     }
 
+    /// Takes the last of the lines that were there before.
+    fn end_tail(&mut self, now: Instant) {
+        let Some(tail) = self.tail.take() else { return };
+        let mut last = None;
+        for line in tail.finish_with_recent() {
+            let before = last.replace(line.number);
+            let line = Line {
+                entry: line.line,
+                is_around: !line.found,
+                follows_gap: before.is_some_and(|before| line.number - before > 1),
+            };
+            self.window.push_earlier(line, now);
+        }
+    }
+
     /// Shows lines; returns whether no more are to be shown.
-    fn show(&mut self, entries: Vec<Entry>, is_over: &dyn Fn() -> bool) -> io::Result<bool> {
-        if entries.is_empty() || self.left == 0 {
+    fn show(&mut self, lines: Vec<Line>, is_over: &dyn Fn() -> bool) -> io::Result<bool> {
+        if lines.is_empty() {
             return Ok(false);
         }
-        for entry in entries {
-            // Around a line are others of the same scope only.
-            let found = !self.context.is_wanted() || self.filter.matches(&entry.document);
-            for line in self.context.take(entry, found) {
-                write(&line, &mut self.out)?;
-                if line.found {
-                    self.shown += 1;
-                    self.left -= 1;
-                }
-                if self.left == 0 {
-                    self.out.flush()?;
-                    return Ok(true);
-                }
+        for line in lines {
+            if line.follows_gap {
+                self.selection.skip();
             }
-            if is_over() {
+            // Around a line are others of the same scope only.
+            let is_match = !self.context.is_wanted() || self.filter.matches(&line.entry.document);
+            for line in self.selection.take(line.entry, is_match && !line.is_around) {
+                self.written.write(&line, &mut self.out)?;
+            }
+            if self.selection.is_complete() || is_over() {
                 break;
             }
         }
         self.out.flush()?;
-        Ok(false)
+        Ok(self.selection.is_complete())
     }
 
     fn say(&mut self, text: &str) -> io::Result<()> {
@@ -223,6 +270,7 @@ impl<W: Write> Lines<'_, W> {
         ended: Result<End, SearchError>,
     ) -> Result<Outcome, SearchError> {
         let end = ended?;
+        self.end_tail(Instant::now());
         let held = self.window.release_all();
         self.show(held, &|| false)?;
         self.out.finish()?;
@@ -232,8 +280,8 @@ impl<W: Write> Lines<'_, W> {
         match end {
             End::Feed(Err(Stop::Failed(error))) => Err(error),
             _ => Ok(Outcome {
-                found: self.shown,
-                shown: self.shown,
+                found: self.written.found,
+                shown: self.written.found,
                 ..Outcome::default()
             }),
         }

@@ -35,8 +35,8 @@ const LONGEST_WINDOW: Duration = Duration::from_secs(60);
 
 /// Lines as they come, from one source.
 pub trait Feed: Send {
-    /// Gives what was there before ([`Sink::earlier`]), then what comes
-    /// ([`Sink::lines`]), until the sink says that it is over, or no more can
+    /// Gives what was there before ([`Sink::earlier`], at its end
+    /// [`Sink::caught_up`]), then what comes ([`Sink::lines`]), until the sink says that it is over, or no more can
     /// come: a pipe has ended.
     ///
     /// What passes by itself is waited for, and told with [`Sink::note`] when

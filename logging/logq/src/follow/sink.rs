@@ -31,6 +31,8 @@ impl<E: Into<SearchError>> From<E> for Stop {
 /// What the loop is told.
 pub(super) enum Event {
     Earlier(Vec<Entry>),
+    /// All of these have been given.
+    CaughtUp,
     Lines(Vec<Entry>),
     Note(String),
     Learnt(Known),
@@ -61,12 +63,20 @@ impl Sink {
         (Self { events, over }, receiver)
     }
 
-    /// Lines that were there before, the oldest first.
+    /// Lines that were there before, the oldest first. The loop selects those of `--tail` among them.
     ///
     /// # Errors
     /// [`Stop::Over`].
     pub fn earlier(&self, entries: Vec<Entry>) -> Result<(), Stop> {
         self.send(Event::Earlier(entries))
+    }
+
+    /// All lines that were there before have been given.
+    ///
+    /// # Errors
+    /// [`Stop::Over`].
+    pub fn caught_up(&self) -> Result<(), Stop> {
+        self.send(Event::CaughtUp)
     }
 
     /// Lines that came since, in the order in which they came.

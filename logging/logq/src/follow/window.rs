@@ -13,7 +13,7 @@ use std::{
 
 use line::Time;
 
-use crate::source::Entry;
+use crate::source::Timed;
 
 /// So many lines are held at most: in a flood the oldest of them are shown
 /// before their time.
@@ -23,9 +23,9 @@ const MOST: usize = 50_000;
 type Key = (Time, u64);
 
 /// Lines that are held until their order is known.
-pub struct Window {
+pub struct Window<T> {
     length: Duration,
-    held: BTreeMap<Key, Entry>,
+    held: BTreeMap<Key, T>,
     /// When each is to be shown at the latest, in the order in which they
     /// came. Some are shown already.
     due: VecDeque<(Instant, Key)>,
@@ -36,7 +36,7 @@ pub struct Window {
     came: u64,
 }
 
-impl Window {
+impl<T: Timed> Window<T> {
     /// Holds lines so long.
     #[must_use]
     pub const fn new(length: Duration) -> Self {
@@ -52,9 +52,9 @@ impl Window {
     }
 
     /// Holds a line that came now.
-    pub fn push(&mut self, entry: Entry, now: Instant) {
+    pub fn push(&mut self, entry: T, now: Instant) {
         // A line without a time belongs to what came before it.
-        let time = entry.document.timestamp().unwrap_or(self.newest);
+        let time = entry.time().unwrap_or(self.newest);
         let key = (time, self.came);
         self.came += 1;
         self.newest = self.newest.max(time);
@@ -73,7 +73,7 @@ impl Window {
     /// Holds a line of those that were there before, which come in order:
     /// what is older than the newest of them by more than the window need not
     /// be held.
-    pub fn push_earlier(&mut self, entry: Entry, now: Instant) {
+    pub fn push_earlier(&mut self, entry: T, now: Instant) {
         self.push(entry, now);
         let length = i64::try_from(self.length.as_nanos()).unwrap_or(i64::MAX);
         let settled = Time::from_nanos(self.newest.nanos().saturating_sub(length));
@@ -81,7 +81,7 @@ impl Window {
     }
 
     /// The lines that are to be shown now, the oldest first.
-    pub fn release(&mut self, now: Instant) -> Vec<Entry> {
+    pub fn release(&mut self, now: Instant) -> Vec<T> {
         while let Some((due, key)) = self.due.front().copied()
             && due <= now
         {
@@ -93,7 +93,7 @@ impl Window {
     }
 
     /// All lines that are held, the oldest first.
-    pub fn release_all(&mut self) -> Vec<Entry> {
+    pub fn release_all(&mut self) -> Vec<T> {
         std::mem::take(&mut self.held).into_values().collect()
     }
 
@@ -114,6 +114,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::source::Entry;
 
     fn at(second: u32, word: &str) -> Entry {
         let time = format!("2026-11-22T10:00:{second:02}.000000000Z");

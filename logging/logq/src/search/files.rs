@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, io::Write};
 
 use super::{
-    Context, Outcome, SearchError, collected, nothing,
+    Context, Outcome, Reading, SearchError, collected, nothing,
     related::{self, Joined},
     show, summarise,
     there::There,
@@ -118,7 +118,7 @@ fn shown<W: Write>(search: &Search, wanted: &Wanted, out: Renderer<W>) -> Result
         return summarise(files::open(&search.files, &filter)?, summary, out, outcome);
     }
     let context = Context::of(&search.show);
-    if is_straight(search, &context) {
+    if is_straight(search, context) {
         let strips = files::written(&search.files, &filter, out.style())?;
         return written(strips, &search.show, out, outcome);
     }
@@ -128,11 +128,11 @@ fn shown<W: Write>(search: &Search, wanted: &Wanted, out: Renderer<W>) -> Result
         filter.clone()
     };
     let entries = files::open(&search.files, &least)?;
-    show(search, entries, &filter, context, out, outcome)
+    show(search, entries, Reading::All, &filter, out, outcome)
 }
 
 /// Whether each line is shown where it stands, if it is, and as if it were alone.
-const fn is_straight(search: &Search, context: &Context) -> bool {
+const fn is_straight(search: &Search, context: Context) -> bool {
     let show = &search.show;
     !show.reverse && !context.is_wanted() && !matches!(show.output, Output::Json)
 }

@@ -1,22 +1,24 @@
 //! From what is wanted to what is shown.
 
-mod context;
 mod explain;
 pub mod files;
 mod nothing;
 mod older;
 mod related;
+mod selection;
 pub mod source;
 mod stale;
 mod there;
 mod traces;
-mod window;
 
 use std::{fmt::Display, io::Write};
 
 pub use self::explain::explain;
-use self::window::{Kept, Part};
-pub(crate) use self::{context::Context, nothing::so_far, there::There, window::write};
+pub(crate) use self::{
+    nothing::so_far,
+    selection::{Context, Part, Selection, Written},
+    there::There,
+};
 use crate::{
     cli::{NoView, Search},
     config::ConfigError,
@@ -25,7 +27,7 @@ use crate::{
     import::ImportError,
     plan::{Known, Unclear, Wanted},
     render::{NoFields, Renderer},
-    source::{Entry, NoSource, SourceError, files::FileError},
+    source::{Entry, NoSource, Order, SourceError, files::FileError},
     summary::{NoSummary, Shape, Summary},
 };
 
@@ -188,30 +190,50 @@ fn told_in_numbers<W: Write>(
     })
 }
 
+/// How the lines are read among which some are shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// By their times, and all of them: they are counted.
+    All,
+    /// In this order, and no more than is needed.
+    Needed(Order),
+}
+
 fn show<W: Write, E: Display>(
     search: &Search,
-    entries: impl Iterator<Item = Result<Entry, E>>,
+    mut entries: impl Iterator<Item = Result<Entry, E>>,
+    reading: Reading,
     filter: &Filter,
-    mut context: Context,
     mut out: Renderer<W>,
     mut outcome: Outcome,
 ) -> Result<Outcome, SearchError> {
-    let mut kept = Kept::of(&search.show);
-    for entry in entries {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(error) => {
+    let (order, is_all) = match reading {
+        Reading::All => (Order::Forward, true),
+        Reading::Needed(order) => (order, false),
+    };
+    let context = Context::of(&search.show);
+    let mut selection = Selection::of(&search.show, order);
+    let mut written = Written::new(context);
+    while is_all || !selection.is_complete() {
+        let entry = match entries.next() {
+            Some(Ok(entry)) => entry,
+            Some(Err(error)) => {
                 outcome.errors.push(error.to_string());
                 continue;
             }
+            None => break,
         };
+        // Around a line are others of the same scope only.
         let found = !context.is_wanted() || filter.matches(&entry.document);
         outcome.found += u64::from(found);
-        for line in context.take(entry, found) {
-            kept.take(line, &mut out)?;
+        for line in selection.take(entry, found) {
+            written.write(&line, &mut out)?;
         }
     }
-    outcome.shown = kept.finish(&mut out)?;
+    for line in selection.finish() {
+        written.write(&line, &mut out)?;
+    }
+    outcome.shown = written.found;
     out.finish()?;
     Ok(outcome)
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, io::Write};
 
-use super::{Context, Outcome, SearchError, show, summarise};
+use super::{Context, Outcome, Reading, SearchError, show, summarise};
 use crate::{
     cli::Search,
     filter::{Filter, Literal},
@@ -110,13 +110,13 @@ where
         let entries = joined.pick(Filter::NOTHING, read)?;
         return summarise(entries, summary, out, outcome);
     }
-    let context = Context::of(&search.show);
-    if context.is_wanted() {
-        let around = joined.pick(scope, read)?;
-        return show(search, around, &joined.found(), context, out, outcome);
-    }
-    let entries = joined.pick(Filter::NOTHING, read)?;
-    show(search, entries, &joined.found(), context, out, outcome)
+    let around = if Context::of(&search.show).is_wanted() {
+        scope
+    } else {
+        Filter::NOTHING
+    };
+    let entries = joined.pick(around, read)?;
+    show(search, entries, Reading::All, &joined.found(), out, outcome)
 }
 
 /// Adds what was missing while it was found out, if that was not told.

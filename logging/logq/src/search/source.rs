@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::{
-    Context, Outcome, Part, SearchError, collected, nothing, older,
+    Context, Outcome, Part, Reading, SearchError, collected, nothing, older,
     related::{self, Joined},
     show, stale, summarise, told_in_numbers,
     traces::apart,
@@ -104,26 +104,23 @@ fn shown<W: Write>(
         }
         return summarise(source.lines(&filter, Order::Forward), summary, out, outcome);
     }
-    let context = Context::of(&search.show);
-    if context.is_wanted() {
-        let around = source.lines(&wanted.scope(known), Order::Forward);
-        return show(search, around, &filter, context, out, outcome);
-    }
+    let least = if Context::of(&search.show).is_wanted() {
+        wanted.scope(known)
+    } else {
+        filter.clone()
+    };
     let (order, most) = match Part::of(&search.show) {
         Part::First(most) if source.gives_parts() => (Order::Forward, most),
         Part::Last(most) if source.gives_parts() => (Order::Backward, most),
         Part::All | Part::First(_) | Part::Last(_) => {
-            let all = source.lines(&filter, Order::Forward);
-            return show(search, all, &filter, context, out, outcome);
+            let all = source.lines(&least, Order::Forward);
+            return show(search, all, Reading::All, &filter, out, outcome);
         }
     };
-    // No more is asked for than is needed.
-    let mut part: Vec<_> = source.lines(&filter, order).take(most).collect();
-    if order == Order::Backward {
-        part.reverse();
-    }
-    let mut outcome = show(search, part.into_iter(), &filter, context, out, outcome)?;
-    if outcome.found == most as u64 {
+    let lines = source.lines(&least, order);
+    let mut outcome = show(search, lines, Reading::Needed(order), &filter, out, outcome)?;
+    outcome.found = outcome.shown;
+    if outcome.shown == most as u64 {
         match source.count(&filter)? {
             Some(count) => outcome.found = count.max(outcome.shown),
             None => outcome.notes.push(format!(

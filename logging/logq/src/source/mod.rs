@@ -18,6 +18,7 @@ use line::Document;
 pub use self::{
     asked::{Lines, Order, Source, SourceError},
     choose::{Chosen, NoSource, choose, fall_back_to_pods},
+    merge::Timed,
 };
 
 /// A line that a source gives.

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -16,6 +16,41 @@ fn every_question_is_answered() {
     world::ask(world::CASES, &[], |arguments| {
         logq(arguments, &pods).output().unwrap()
     });
+    world::ask_around(&[], |arguments| logq(arguments, &pods).output().unwrap());
+}
+
+/// One of the inputs beside these tests.
+fn input(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/files/input")
+        .join(name)
+}
+
+#[test]
+fn matches_and_lines_around_them_are_those_of_grep() {
+    for (file, options, shown) in [
+        ("a.jsonl", "--limit 1 -A 3", "two three four five"),
+        ("a.jsonl", "--tail 1 -A 2", "five six seven"),
+        ("a.jsonl", "--tail 1 -B 3", "two three four five"),
+        ("a.jsonl", "--reverse -C 1", "six five four three two one"),
+        ("gap.jsonl", "-C 1", "one two three -- four five six"),
+        ("gap.jsonl", "--limit 1 -A 2", "two three four"),
+        ("gap.jsonl", "--reverse -C 1", "six five four -- three two one"),
+        ("gap.jsonl", "--reverse --limit 1 -A 1", "six five"),
+        ("gap.jsonl", "-C 1 -A 0", "one two -- four five"),
+    ] {
+        let arguments: Vec<&str> = options
+            .split(' ')
+            .chain(["-f", "level=error", "--utc"])
+            .collect();
+        let output = logq(&arguments, &input(file)).output().unwrap();
+        let told = text(&output.stderr);
+        assert_eq!(
+            world::pretty_words(&output).join(" "),
+            shown,
+            "{file}, {options}: {told}"
+        );
+    }
 }
 
 #[test]

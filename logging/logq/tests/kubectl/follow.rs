@@ -218,3 +218,21 @@ fn a_name_that_no_pod_has_is_told() {
     let logq = Running::start(&pods, &["-c", "irmgard", "-c", "postgrs", "-o", "raw"]);
     logq.tells("there is no pod of a component postgrs; did you mean postgres?");
 }
+
+#[test]
+fn lines_around_are_those_of_the_last_matches_and_of_what_comes() {
+    let pods = Pods::none();
+    let lines = |begin: u32, words: &str| -> String {
+        let line = |(n, word)| format!("2026-11-22T10:00:{:02}Z stdout F {word}\n", begin + n);
+        (0..).zip(words.split(' ')).map(line).collect()
+    };
+    pods.add("a", &[&lines(0, "hit-0 a b hit-1 c d e hit-2 f g")]);
+    let arguments = ["-g", "hit", "--tail", "2", "-C", "1", "--limit", "3", "-o", "raw"];
+    let mut logq = Running::start(&pods, &arguments);
+    logq.gives(&["b", "hit-1", "c", "--", "e", "hit-2", "f"]);
+    let log = pods.path("pods/photos_a_uid-of-a/main/0.log");
+    append(&log, &lines(20, "x hit-3 y z"));
+    logq.gives(&["--", "x", "hit-3", "y"]);
+    assert_eq!(logq.child.wait().unwrap().code(), Some(0));
+    assert_eq!(logq.lines.try_iter().count(), 0);
+}

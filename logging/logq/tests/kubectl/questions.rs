@@ -10,6 +10,7 @@ fn every_question_is_answered_as_from_files() {
     world::ask(world::CASES, &[], |arguments| {
         pods.logq(arguments).output().unwrap()
     });
+    world::ask_around(&[], |arguments| pods.logq(arguments).output().unwrap());
     for (arguments, told) in [
         (["--tail", "3"].as_slice(), "logq: 3 of 10 lines shown\n"),
         (&["--limit", "4"], "logq: 4 of 10 lines shown\n"),

@@ -58,6 +58,9 @@ async fn every_question_is_answered_as_from_files() {
         world::ask(world::CASES, &["--source", source], |arguments| {
             with_pods(&store, folder.path(), arguments)
         });
+        world::ask_around(&["--source", source], |arguments| {
+            with_pods(&store, folder.path(), arguments)
+        });
     }
 
     for (arguments, told) in [

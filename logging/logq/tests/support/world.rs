@@ -169,6 +169,67 @@ pub const CASES: &[(&[&str], &str)] = &[
     ),
 ];
 
+/// Asks for lines around those that are found, for a part of them, and for both, in each order, and compares what is
+/// shown, with the places where lines are left out, to what the options say one after the other.
+pub fn ask_around(more: &[&str], logq: impl Fn(&[&str]) -> Output) {
+    const WORDS: [&str; 10] = ["q1", "i1", "d1", "i2", "a1", "i3", "d2", "s1", "a2", "i4"];
+    let found = |line: &usize| ["i1", "d2", "a2"].contains(&WORDS[*line]);
+    let parts = [
+        None,
+        Some(("--limit", 1)),
+        Some(("--limit", 2)),
+        Some(("--tail", 1)),
+        Some(("--tail", 2)),
+    ];
+    for ((part, is_reverse), (before, after)) in parts
+        .into_iter()
+        .flat_map(|part| [(part, false), (part, true)])
+        .flat_map(|part| [(0, 0), (0, 3), (1, 1), (4, 0), (1, 2)].map(|around| (part, around)))
+    {
+        let matches: Vec<usize> = (0..WORDS.len()).filter(found).collect();
+        let most = part.map_or(matches.len(), |(_, most)| most);
+        let is_last = is_reverse || part.is_some_and(|(option, _)| option == "--tail");
+        let selected = if is_last {
+            &matches[matches.len() - most..]
+        } else {
+            &matches[..most]
+        };
+        let is_around = |line: usize, one: usize| one <= line + before && line <= one + after;
+        let mut shown: Vec<usize> = (0..WORDS.len())
+            .filter(|line| selected.iter().any(|one| is_around(*line, *one)))
+            .collect();
+        if is_reverse {
+            shown.reverse();
+        }
+        let mut expected = Vec::new();
+        for (at, line) in shown.iter().enumerate() {
+            let is_gap = at > 0 && shown[at - 1].abs_diff(*line) > 1;
+            expected.extend((is_gap && before + after > 0).then_some("--"));
+            expected.push(WORDS[*line]);
+        }
+        let mut arguments = vec!["--grep", "^(i1|d2|a2)", "--utc"];
+        let [before, after, most] = [before, after, most].map(|number| number.to_string());
+        arguments.extend(["-B", &before, "-A", &after]);
+        arguments.extend(is_reverse.then_some("--reverse"));
+        arguments.extend(part.iter().flat_map(|(option, _)| [option, most.as_str()]));
+        arguments.extend(more);
+        let output = logq(&arguments);
+        assert_eq!(
+            pretty_words(&output),
+            expected,
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+/// The first word of each message, of lines for people, and `--` where some are left out.
+pub fn pretty_words(output: &Output) -> Vec<String> {
+    let lines = String::from_utf8(output.stdout.clone()).unwrap();
+    let word = |line: &str| line.split_whitespace().nth(4).unwrap_or(line).to_owned();
+    lines.lines().map(word).collect()
+}
+
 /// What RabbitMQ logs of connections, in a world of its own: the time, and
 /// the message.
 const CONNECTIONS: [(&str, &str, &str); 8] = [

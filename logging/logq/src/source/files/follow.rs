@@ -11,7 +11,7 @@ use super::{
     tail::{Start, Tail},
 };
 use crate::{
-    cli::{Search, Show},
+    cli::Search,
     follow::{Feed, Past, Sink, Stop},
     plan::{Known, Wanted},
     search::{Context, There, so_far, unknown_uses},
@@ -35,7 +35,7 @@ pub struct Grown {
     paths: Vec<PathBuf>,
     wanted: Wanted,
     past: Past,
-    show: Show,
+    context: Context,
 }
 
 /// The feed of these files.
@@ -50,12 +50,13 @@ pub fn follow(search: &Search, wanted: &Wanted) -> Box<dyn Feed> {
         paths,
         wanted,
         past: Past::of(search),
-        show: search.show.clone(),
+        context: Context::of(&search.show),
     })
 }
 
 impl Feed for Piped {
     fn follow(self: Box<Self>, sink: &Sink) -> Result<(), Stop> {
+        sink.caught_up()?;
         for entry in open(&self.paths, &self.wanted.reach())? {
             sink.lines(vec![entry?])?;
         }
@@ -68,6 +69,7 @@ impl Feed for Grown {
         // Whatever is written from here on is given below.
         let mut tail = Tail::open(&self.paths, Start::End)?;
         let mut given = self.earlier(sink)?;
+        sink.caught_up()?;
         for note in so_far(&self.wanted, There::Files(&self.paths)) {
             sink.note(note)?;
         }
@@ -93,56 +95,33 @@ impl Grown {
     fn earlier(&self, sink: &Sink) -> Result<Given, Stop> {
         let known = self.known(sink)?;
         let mut given = Given::default();
-        let filter = self.wanted.filter(&known);
-        let mut context = Context::of(&self.show);
-        let most = match self.past {
-            Past::All => usize::MAX,
-            Past::Last(0) => return Ok(given),
-            Past::Last(most) => most,
-        };
-        let least = if context.is_wanted() {
+        if self.past == Past::Last(0) {
+            return Ok(given);
+        }
+        let least = if self.context.is_wanted() {
             self.wanted.scope(&known)
         } else {
-            filter.clone()
+            self.wanted.filter(&known)
         };
         let entries = match open(&self.paths, &least) {
             // A folder may still be empty.
             Err(FileError::Empty(_)) => return Ok(given),
             entries => entries?,
         };
-        let mut held = VecDeque::new();
-        let mut found = 0;
+        let mut batch = Vec::new();
         for entry in entries {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => {
-                    sink.note(error.to_string())?;
-                    continue;
+            match entry {
+                Ok(entry) => {
+                    given.add(&entry);
+                    batch.push(entry);
                 }
-            };
-            if most == usize::MAX {
-                given.add(&entry);
-                held.push_back(entry);
-                if held.len() >= BATCH {
-                    sink.earlier(held.drain(..).collect())?;
-                }
-                continue;
+                Err(error) => sink.note(error.to_string())?,
             }
-            let is_found = !context.is_wanted() || filter.matches(&entry.document);
-            for line in context.take(entry, is_found) {
-                found += usize::from(line.found);
-                held.push_back(line.entry);
-            }
-            while found > most
-                && let Some(first) = held.pop_front()
-            {
-                found -= usize::from(!context.is_wanted() || filter.matches(&first.document));
+            if batch.len() >= BATCH {
+                sink.earlier(std::mem::take(&mut batch))?;
             }
         }
-        for entry in &held {
-            given.add(entry);
-        }
-        sink.earlier(held.into())?;
+        sink.earlier(batch)?;
         Ok(given)
     }
 

@@ -117,6 +117,25 @@ async fn lines_around_are_shown_as_they_come() {
 }
 
 #[tokio::test]
+async fn lines_around_are_those_of_the_last_matches_and_of_what_comes() {
+    let Some(store) = Store::empty("context of what was there and of what comes").await else {
+        return;
+    };
+    store.bootstrap().await;
+    let lines = |begin: f64, words: &str| -> Vec<_> {
+        let line = |(n, word)| plain(word, begin + f64::from(n));
+        (0..).zip(words.split(' ')).map(line).collect()
+    };
+    store.take(&lines(0.0, "hit-0 a b hit-1 c d e hit-2 f g")).await;
+    let arguments = ["-g", "hit", "--tail", "2", "-C", "1", "--limit", "3", "-o", "raw"];
+    let mut logq = Running::start(store.url(), &[arguments.as_slice(), &SHORT].concat());
+    logq.wait_for("f");
+    store.take(&lines(20.0, "x hit-3 y z")).await;
+    assert_eq!(logq.ended(), 0);
+    assert_eq!(logq.lines().join(" "), "b hit-1 c -- e hit-2 f -- x hit-3 y");
+}
+
+#[tokio::test]
 async fn every_form_is_whole_at_the_end() {
     let Some(store) = Store::begun("the forms of what comes").await else {
         return;

@@ -5,7 +5,6 @@
 //! again and again: those that are new, and containers that were started
 //! again, are followed from their beginning.
 
-mod last;
 mod reader;
 mod told;
 
@@ -22,7 +21,7 @@ use std::{
 
 use line::Place;
 
-use self::{last::Last, reader::Reader, told::Told};
+use self::{reader::Reader, told::Told};
 use super::{Container, Error, Kubectl, Marks, State, listed, locked, stream::Now};
 use crate::{
     cli::Search,
@@ -53,8 +52,7 @@ pub struct Follower {
     pods: Kubectl,
     wanted: Wanted,
     past: Past,
-    /// Lines around others are wanted: so many before.
-    around: Option<usize>,
+    context: Context,
     known: Known,
     marks: Marks,
     followed: HashMap<Place, Followed>,
@@ -88,12 +86,11 @@ impl Follower {
     /// Reads nothing yet.
     #[must_use]
     pub fn new(pods: Kubectl, wanted: Wanted, search: &Search) -> Self {
-        let context = Context::of(&search.show);
         Self {
             pods,
             wanted,
             past: Past::of(search),
-            around: context.is_wanted().then(|| context.before()),
+            context: Context::of(&search.show),
             known: Known::default(),
             marks: Marks::default(),
             followed: HashMap::new(),
@@ -104,7 +101,7 @@ impl Follower {
 
     /// The lines that are given, by what is known.
     fn filter(&self) -> Filter {
-        let filter = if self.around.is_some() {
+        let filter = if self.context.is_wanted() {
             self.wanted.scope(&self.known)
         } else {
             self.wanted.filter(&self.known)
@@ -129,27 +126,20 @@ impl Follower {
         }
         self.few()?;
         let lines = self.pods.marked(&self.filter(), &self.marks);
-        let mut last = match self.past {
-            Past::All => None,
-            Past::Last(most) => Some(Last::new(most, self.around.unwrap_or(0))),
-        };
-        let wanted = self.wanted.filter(&self.known);
         let mut batch = Vec::new();
         for line in lines {
-            match (line, &mut last) {
-                (Ok(entry), Some(last)) => {
-                    let found = wanted.matches(&entry.document);
-                    last.push(entry, found);
-                }
-                (Ok(entry), None) => batch.push(entry),
-                (Err(error), _) => self.told.tell(error.to_string(), sink)?,
+            match line {
+                // They are read all the same, for it is known then how far.
+                Ok(_) if self.past == Past::Last(0) => {}
+                Ok(entry) => batch.push(entry),
+                Err(error) => self.told.tell(error.to_string(), sink)?,
             }
             if batch.len() >= BATCH {
                 sink.earlier(std::mem::take(&mut batch))?;
             }
         }
-        batch.extend(last.into_iter().flat_map(Last::into_entries));
         sink.earlier(batch)?;
+        sink.caught_up()?;
         let (notes, missing) = self.pods.told();
         let so_far = so_far(&self.wanted, There::Pods(&self.pods));
         for note in notes.into_iter().chain(missing).chain(so_far) {

@@ -65,8 +65,7 @@ pub struct Follower {
     store: Store,
     wanted: Wanted,
     past: Past,
-    /// Lines before and around are wanted, too: so many before.
-    around: Option<usize>,
+    context: Context,
     known: Known,
     position: Position,
     /// When a whole round looked far back.
@@ -79,13 +78,12 @@ impl Follower {
     /// Asks nothing yet.
     #[must_use]
     pub fn new(store: Store, wanted: Wanted, search: &Search) -> Self {
-        let context = Context::of(&search.show);
         Self {
             outage: Outage::of(store.url()),
             store,
             wanted,
             past: Past::of(search),
-            around: context.is_wanted().then(|| context.before()),
+            context: Context::of(&search.show),
             known: Known::default(),
             position: Position::default(),
             far: Instant::now(),
@@ -95,7 +93,7 @@ impl Follower {
 
     /// The lines that are given, by what is known.
     fn filter(&self, known: &Known) -> Filter {
-        if self.around.is_some() {
+        if self.context.is_wanted() {
             self.wanted.scope(known)
         } else {
             self.wanted.filter(known)
@@ -121,6 +119,7 @@ impl Follower {
             Past::Last(0) => {}
             Past::Last(most) => self.last(most, sink)?,
         }
+        sink.caught_up()?;
         for note in so_far(&self.wanted, There::Store(&self.store)) {
             sink.note(note)?;
         }
@@ -158,28 +157,39 @@ impl Follower {
     /// The newest lines, with those around them where they are wanted.
     fn last(&mut self, most: usize, sink: &Sink) -> Result<(), Stop> {
         let filter = self.wanted.filter(&self.known);
-        let newest = self.store.lines(&filter, Order::Backward).take(most);
-        let mut newest = newest.collect::<Result<Vec<_>, _>>()?;
-        newest.reverse();
-        let (Some(before), Some(first)) = (self.around, newest.first()) else {
-            for entry in &newest {
-                self.position.mark_line(&entry.document);
-            }
-            return sink.earlier(newest);
-        };
-        let Some(time) = first.document.timestamp() else {
-            return sink.earlier(newest);
-        };
+        let newest = self.newest(&filter, most)?;
+        if !self.context.is_wanted() {
+            return self.give(newest, sink);
+        }
         let bound = |comparison| {
+            let time = newest.first()?.document.timestamp()?;
             let time = Literal::new(&time.to_string());
-            let bound = Filter::Compare(field::TIMESTAMP.to_owned(), comparison, time);
-            Filter::All(vec![self.filter(&self.known), bound])
+            Some(Filter::Compare(field::TIMESTAMP.to_owned(), comparison, time))
         };
-        let earlier = self.store.lines(&bound(Comparison::Less), Order::Backward);
-        let mut earlier = earlier.take(before).collect::<Result<Vec<_>, _>>()?;
-        earlier.reverse();
-        sink.earlier(earlier)?;
-        self.earlier(&bound(Comparison::AtLeast), sink)
+        let scope = self.filter(&self.known);
+        let within = |bound: Option<Filter>| Filter::All(bound.into_iter().chain([scope.clone()]).collect());
+        // Where nothing was found, these can stand before what comes.
+        let before = self.newest(&within(bound(Comparison::Less)), self.context.before)?;
+        self.give(before, sink)?;
+        match bound(Comparison::AtLeast) {
+            Some(bound) => self.earlier(&within(Some(bound)), sink),
+            None => Ok(()),
+        }
+    }
+
+    /// So many of the newest lines of a filter, the oldest of them first.
+    fn newest(&self, filter: &Filter, most: usize) -> Result<Vec<Entry>, Stop> {
+        let lines = self.store.lines(filter, Order::Backward).take(most);
+        let mut lines = lines.collect::<Result<Vec<_>, _>>()?;
+        lines.reverse();
+        Ok(lines)
+    }
+
+    fn give(&mut self, entries: Vec<Entry>, sink: &Sink) -> Result<(), Stop> {
+        for entry in &entries {
+            self.position.mark_line(&entry.document);
+        }
+        sink.earlier(entries)
     }
 
     /// Gives what has come since the round before.
@@ -240,7 +250,7 @@ impl Follower {
             return Ok(());
         }
         // Whoever wants lines around others has all lines of the scope.
-        let entries = if self.around.is_some() {
+        let entries = if self.context.is_wanted() {
             Vec::new()
         } else {
             let since = if self.wanted.span.since.is_some() {

@@ -1,0 +1,422 @@
+//! Which lines are shown, of those that are found and those around them: `--limit`, `--tail`, `--reverse`, `-A`, `-B` and
+//! `-C`.
+//!
+//! It is as with grep: after the last match of `--limit`, lines of its context still come, and a match among them is one
+//! of them. What is before and after is told by time, whichever line is shown first.
+
+use std::{
+    collections::VecDeque,
+    io::{self, Write},
+};
+
+use crate::{
+    cli::Show,
+    render::Renderer,
+    source::{Entry, Order},
+};
+
+/// `--reverse` shows at most so many lines unless told otherwise.
+const REVERSED: usize = 1000;
+
+/// Which of the lines that are found are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of them.
+    All,
+    /// The oldest.
+    First(usize),
+    /// The newest.
+    Last(usize),
+}
+
+impl Part {
+    /// Reads the options. Where the newest comes first, it is among those that
+    /// are shown.
+    #[must_use]
+    pub fn of(show: &Show) -> Self {
+        match (show.reverse, show.limit, show.tail) {
+            (true, limit, tail) => Self::Last(tail.or(limit).unwrap_or(REVERSED)),
+            (false, Some(limit), _) => Self::First(limit),
+            (false, None, Some(tail)) => Self::Last(tail),
+            (false, None, None) => Self::All,
+        }
+    }
+}
+
+/// How many lines around each match are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Context {
+    /// So many before it.
+    pub before: usize,
+    /// So many after it.
+    pub after: usize,
+}
+
+impl Context {
+    /// Reads `-A`, `-B` and `-C`.
+    #[must_use]
+    pub fn of(show: &Show) -> Self {
+        let lines = |own: Option<usize>| own.or(show.context).unwrap_or(0);
+        Self {
+            before: lines(show.before),
+            after: lines(show.after),
+        }
+    }
+
+    /// Whether lines around are asked for.
+    #[must_use]
+    pub const fn is_wanted(self) -> bool {
+        self.before > 0 || self.after > 0
+    }
+}
+
+/// A line that is shown, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown<T = Entry> {
+    /// The line.
+    pub line: T,
+    /// Whether it is a match that was selected, or stands around one.
+    pub found: bool,
+    /// Its place among all lines.
+    pub number: u64,
+}
+
+/// Selects matches and the lines around them.
+#[derive(Debug)]
+pub struct Selection<T = Entry> {
+    part: Part,
+    context: Context,
+    /// Whether lines are shown in the other order than they come.
+    is_turned: bool,
+    /// The lines before the next one that are not shown: as many as a match would show.
+    recent: VecDeque<Shown<T>>,
+    /// So many more are shown after a match.
+    owed: usize,
+    selected: usize,
+    /// Lines that are shown at the end.
+    held: VecDeque<Shown<T>>,
+    next: u64,
+}
+
+impl<T> Selection<T> {
+    /// Of lines that come by their times.
+    #[must_use]
+    pub const fn new(part: Part, context: Context) -> Self {
+        Self {
+            part,
+            context,
+            is_turned: false,
+            recent: VecDeque::new(),
+            owed: 0,
+            selected: 0,
+            held: VecDeque::new(),
+            next: 0,
+        }
+    }
+
+    /// As the options say, of lines that come in this order.
+    #[must_use]
+    pub fn of(show: &Show, order: Order) -> Self {
+        let (part, context) = (Part::of(show), Context::of(show));
+        let mut selection = match (order, part) {
+            // The newest come first.
+            (Order::Backward, Part::Last(most)) => {
+                let Context { before, after } = context;
+                let context = Context {
+                    before: after,
+                    after: before,
+                };
+                Self::new(Part::First(most), context)
+            }
+            _ => Self::new(part, context),
+        };
+        selection.is_turned = (order == Order::Backward) != show.reverse;
+        selection
+    }
+
+    /// Takes the next line, and whether it is a match; gives those that are shown now.
+    pub fn take(&mut self, line: T, found: bool) -> Vec<Shown<T>> {
+        let number = self.next;
+        self.next += 1;
+        let found = found && !self.has_selected_all();
+        let line = Shown { line, found, number };
+        let mut shown = Vec::new();
+        if found {
+            self.selected += 1;
+            self.owed = self.context.after;
+            shown.extend(self.recent.drain(..));
+            shown.push(line);
+        } else if self.owed > 0 {
+            self.owed -= 1;
+            shown.push(line);
+        } else {
+            self.recent.push_back(line);
+            if self.recent.len() > self.context.before {
+                self.recent.pop_front();
+            }
+        }
+        if !self.is_turned && !matches!(self.part, Part::Last(_)) {
+            return shown;
+        }
+        self.held.extend(shown);
+        if let Part::Last(most) = self.part
+            && self.selected > most
+        {
+            self.drop_first();
+        }
+        Vec::new()
+    }
+
+    /// Takes note that lines are left out here.
+    pub fn skip(&mut self) {
+        self.next += 1;
+        self.owed = 0;
+        self.recent.clear();
+    }
+
+    /// Whether no line that comes is shown any more.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.has_selected_all() && self.owed == 0
+    }
+
+    /// The lines that were not shown when they came.
+    pub fn finish(self) -> impl Iterator<Item = Shown<T>> {
+        let mut held = self.held;
+        if self.is_turned {
+            held.make_contiguous().reverse();
+        }
+        held.into_iter()
+    }
+
+    /// The same of [`Part::Last`], and after them the lines that can stand before a match that is still to come.
+    pub fn finish_with_recent(mut self) -> impl Iterator<Item = Shown<T>> {
+        let recent = std::mem::take(&mut self.recent);
+        self.finish().chain(recent)
+    }
+
+    const fn has_selected_all(&self) -> bool {
+        match self.part {
+            Part::First(most) => self.selected >= most,
+            Part::Last(most) => most == 0,
+            Part::All => false,
+        }
+    }
+
+    /// The first match that is held is selected no more; it can stand around the next one.
+    fn drop_first(&mut self) {
+        let mut matches = self.held.iter_mut().filter(|line| line.found);
+        if let Some(first) = matches.next() {
+            first.found = false;
+        }
+        let first = matches.next().map_or(self.next, |line| line.number);
+        let is_before = |line: &Shown<T>| line.number.saturating_add(self.context.before as u64) < first;
+        while self.held.front().is_some_and(is_before) {
+            self.held.pop_front();
+        }
+        self.selected -= 1;
+    }
+}
+
+/// Writes lines that were selected, in the order in which they are shown.
+#[derive(Debug)]
+pub struct Written {
+    separates: bool,
+    last: Option<u64>,
+    /// Matches that were written.
+    pub found: u64,
+}
+
+impl Written {
+    /// Nothing yet. Where lines around matches are shown, it says between two lines that others are left out.
+    #[must_use]
+    pub const fn new(context: Context) -> Self {
+        Self {
+            separates: context.is_wanted(),
+            last: None,
+            found: 0,
+        }
+    }
+
+    /// Writes the next line.
+    ///
+    /// # Errors
+    /// The output's.
+    pub fn write<W: Write>(&mut self, line: &Shown, out: &mut Renderer<W>) -> io::Result<()> {
+        let last = self.last.replace(line.number);
+        if self.separates && last.is_some_and(|last| last.abs_diff(line.number) > 1) {
+            out.gap()?;
+        }
+        if line.found {
+            self.found += 1;
+            out.line(&line.line)
+        } else {
+            out.around(&line.line)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::Parser;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn show(options: &[String]) -> Show {
+        let words = std::iter::once("logq").chain(options.iter().map(String::as_str));
+        Cli::try_parse_from(words).unwrap().search.show
+    }
+
+    /// Each line that is shown: its number, and whether it is a selected match.
+    type Lines = Vec<(u64, bool)>;
+
+    fn selected(show: &Show, order: Order, found: &[bool]) -> Lines {
+        let numbered = || found.iter().enumerate();
+        let lines: Vec<_> = match order {
+            Order::Forward => numbered().collect(),
+            Order::Backward => numbered().rev().collect(),
+        };
+        let mut selection = Selection::of(show, order);
+        let mut shown = Vec::new();
+        for (line, found) in lines {
+            let was_complete = selection.is_complete();
+            let more = selection.take(line as u64, *found);
+            assert!(
+                !was_complete || more.is_empty(),
+                "nothing follows what is complete"
+            );
+            shown.extend(more);
+        }
+        shown.extend(selection.finish());
+        for pair in shown.windows(2) {
+            // What is told of gaps goes by the numbers.
+            let [one, other] = pair else { continue };
+            assert_eq!(one.line.abs_diff(other.line), one.number.abs_diff(other.number));
+        }
+        shown.into_iter().map(|shown| (shown.line, shown.found)).collect()
+    }
+
+    /// What the options say, one after the other.
+    fn expected(show: &Show, found: &[bool]) -> Lines {
+        let matches: Vec<usize> = (0..found.len()).filter(|line| found[*line]).collect();
+        let most = show.tail.or(show.limit).unwrap_or(REVERSED);
+        let matches = if show.reverse || show.tail.is_some() {
+            &matches[matches.len().saturating_sub(most)..]
+        } else {
+            &matches[..matches.len().min(most)]
+        };
+        let before = show.before.or(show.context).unwrap_or(0);
+        let after = show.after.or(show.context).unwrap_or(0);
+        let around = |line: &usize| line.saturating_sub(before)..found.len().min(line + after + 1);
+        let shown: BTreeSet<usize> = matches.iter().flat_map(around).collect();
+        let mut shown: Lines = shown
+            .into_iter()
+            .map(|line| (line as u64, matches.contains(&line)))
+            .collect();
+        if show.reverse {
+            shown.reverse();
+        }
+        shown
+    }
+
+    fn options() -> impl Strategy<Value = Vec<String>> {
+        let number = |name: &'static str| {
+            prop::option::of(0_usize..4)
+                .prop_map(move |number| number.map(|number| format!("{name}={number}")))
+        };
+        let part = prop_oneof![number("--limit"), number("--tail")];
+        let reverse = any::<bool>().prop_map(|is| is.then(|| "--reverse".to_owned()));
+        let context = (number("--before"), number("--after"), number("--context"));
+        (part, reverse, context).prop_map(|(part, reverse, (before, after, context))| {
+            [part, reverse, before, after, context]
+                .into_iter()
+                .flatten()
+                .collect()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_096))]
+
+        #[test]
+        fn what_is_selected_is_what_the_options_say(options in options(), found in prop::collection::vec(any::<bool>(), 0..14)) {
+            let show = show(&options);
+            let expected = expected(&show, &found);
+            prop_assert_eq!(&selected(&show, Order::Forward, &found), &expected);
+            if matches!(Part::of(&show), Part::Last(_)) {
+                prop_assert_eq!(&selected(&show, Order::Backward, &found), &expected);
+            }
+        }
+    }
+
+    /// Found are upper-case letters; what is shown, those that are selected in upper case.
+    fn shown(options: &str, lines: &str) -> String {
+        let options: Vec<String> = options.split_whitespace().map(str::to_owned).collect();
+        let found: Vec<bool> = lines.chars().map(char::is_uppercase).collect();
+        let mut last = None;
+        let mut text = String::new();
+        for (number, found) in selected(&show(&options), Order::Forward, &found) {
+            if last
+                .replace(number)
+                .is_some_and(|last: u64| last.abs_diff(number) > 1)
+            {
+                text.push('|');
+            }
+            let letter = lines.chars().nth(number as usize).unwrap();
+            text.extend(if found {
+                letter.to_uppercase().next()
+            } else {
+                letter.to_lowercase().next()
+            });
+        }
+        text
+    }
+
+    #[test]
+    fn it_is_as_with_grep() {
+        for (options, lines, expected) in [
+            ("-C 1", "abCdefGh", "bCd|fGh"),
+            ("-B 2", "abCDefgH", "abCD|fgH"),
+            ("-A 2", "AbcdEfG", "Abc|EfG"),
+            ("-C 3", "abCdEfg", "abCdEfg"),
+            ("-C 1 -A 3", "abCdefg", "bCdef"),
+            ("-C 1", "abc", ""),
+            ("--limit 1 -A 3", "aBcdEfgh", "Bcde"),
+            ("--tail 1 -A 2", "aBcdEfgh", "Efg"),
+            ("--tail 1 -B 3", "aBcdEfgh", "bcdE"),
+            ("--reverse -C 1", "aBcdEfgh", "fEdcBa"),
+            ("--reverse -C 1", "aBcxdEfgh", "fEd|cBa"),
+            ("--reverse --limit 1 -A 2", "aBcdEfgh", "gfE"),
+            ("--limit 0 -C 1", "aB", ""),
+            ("--tail 0 -C 1", "aB", ""),
+        ] {
+            assert_eq!(shown(options, lines), expected, "{options}");
+        }
+    }
+
+    #[test]
+    fn what_comes_after_lines_that_are_left_out_stands_alone() {
+        let mut selection = Selection::new(Part::All, Context { before: 1, after: 2 });
+        let mut shown = selection.take('A', true);
+        shown.extend(selection.take('b', false));
+        selection.skip();
+        shown.extend(selection.take('c', false));
+        shown.extend(selection.take('D', true));
+        let numbers: Vec<_> = shown.iter().map(|shown| (shown.line, shown.number)).collect();
+        assert_eq!(numbers, [('A', 0), ('b', 1), ('c', 3), ('D', 4)]);
+    }
+
+    #[test]
+    fn what_may_stand_before_a_later_match_is_given_too() {
+        let mut selection = Selection::new(Part::Last(1), Context { before: 1, after: 1 });
+        for letter in "aBcDefgh".chars() {
+            selection.take(letter, letter.is_uppercase());
+        }
+        let letters: String = selection.finish_with_recent().map(|shown| shown.line).collect();
+        assert_eq!(letters, "cDeh");
+    }
+}
