@@ -142,7 +142,7 @@ pub struct Select {
     /// Lines of this component; * and ? stand for other characters; may be repeated
     #[arg(short, long = "component", value_name = "NAME", value_delimiter = ',', value_parser = name)]
     pub components: Vec<String>,
-    /// Also the lines of the database that these components use
+    /// Also the lines of the database that these components use; which one, their lines of any age say
     #[arg(long)]
     pub with_db: bool,
     /// Also those of the broker that they use; beside --trace and --photo, and by `logq trace`, those about connections of

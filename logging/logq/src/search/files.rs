@@ -56,19 +56,16 @@ pub fn traces(search: &Search, wanted: &Wanted) -> Result<(Vec<Vec<Entry>>, Outc
 
 /// What has to be found out before, and what a person should know of it.
 fn known(search: &Search, wanted: &Wanted) -> Result<(Known, Vec<String>), SearchError> {
-    let mut known = Known::default();
     if let (Some(option), true) = (wanted.related(), is_piped(search)) {
         return Err(SearchError::TooOften(option));
     }
     if !wanted.depends() {
-        return Ok((known, Vec::new()));
+        return Ok((Known::default(), Vec::new()));
     }
     if is_piped(search) {
         return Err(SearchError::Twice(wanted.uses.option().unwrap_or("photo")));
     }
-    for entry in files::open(&search.files, &wanted.clues())?.flatten() {
-        known.learn(wanted, &entry.document);
-    }
+    let known = files::known(&search.files, wanted)?;
     let notes = unknown_uses(wanted, &known).into_iter().collect();
     Ok((known, notes))
 }

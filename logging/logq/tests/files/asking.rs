@@ -19,6 +19,27 @@ fn every_question_is_answered() {
     world::ask_around(&[], |arguments| logq(arguments, &pods).output().unwrap());
 }
 
+#[test]
+fn a_list_of_pods_says_what_a_component_without_a_line_uses() {
+    let folder = tempfile::tempdir().unwrap();
+    let pods = world::write(folder.path());
+    for entry in fs::read_dir(&pods).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_string_lossy().contains("irmgard-") {
+            fs::remove_dir_all(path).unwrap();
+        }
+    }
+    let output = logq(&["-c", "irmgard", "--with-db", "-o", "jsonl"], &pods)
+        .output()
+        .unwrap();
+    assert_eq!(
+        world::first_words(&output),
+        ["d1", "d2"],
+        "{}",
+        text(&output.stderr)
+    );
+}
+
 /// One of the inputs beside these tests.
 fn input(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

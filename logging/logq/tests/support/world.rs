@@ -127,6 +127,29 @@ pub const CASES: &[(&[&str], &str)] = &[
         &["-f", "@timestamp>2026-11-22 10:00:08.5", "-f", "@timestamp<now"],
         "a2 i4",
     ),
+    // Nobody says in this time what irmgard uses.
+    (
+        &[
+            "-c",
+            "irmgard",
+            "--with-db",
+            "--since",
+            "2026-11-22T10:00:07Z",
+            "--until",
+            "2026-11-22T10:00:08Z",
+        ],
+        "d2",
+    ),
+    (
+        &[
+            "-c",
+            "irmgard",
+            "--with-all",
+            "--until",
+            "2026-11-22T10:00:01.5Z",
+        ],
+        "q1",
+    ),
     (&["--photo", "17"], "i1 d1 i2 a1"),
     (&["--photo", "17", "-c", "irmgard"], "i1 i2"),
     (&["--photo", "18", "--level", "error"], "d2 a2"),

@@ -48,6 +48,8 @@ pub struct Plain {
 pub struct Behind {
     /// What can be read.
     pub found: Vec<Found>,
+    /// The pods that a list beside a folder knows, also those without a file.
+    pub pods: Pods,
     /// What of the folders cannot.
     pub troubles: Vec<FileError>,
 }
@@ -101,6 +103,7 @@ pub fn find(paths: &[PathBuf]) -> Result<Behind, FileError> {
         Found::Container(Container { origin, files })
     });
     behind.found.splice(..0, containers);
+    behind.pods = pods;
     Ok(behind)
 }
 

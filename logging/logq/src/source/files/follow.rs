@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    FileError, open,
+    FileError, known, open,
     tail::{Start, Tail},
 };
 use crate::{
@@ -126,18 +126,13 @@ impl Grown {
     }
 
     fn known(&self, sink: &Sink) -> Result<Known, Stop> {
-        let mut known = Known::default();
         if !self.wanted.depends() {
-            return Ok(known);
+            return Ok(Known::default());
         }
-        match open(&self.paths, &self.wanted.clues()) {
-            Err(FileError::Empty(_)) => {}
-            entries => {
-                for entry in entries?.flatten() {
-                    known.learn(&self.wanted, &entry.document);
-                }
-            }
-        }
+        let known = match known(&self.paths, &self.wanted) {
+            Err(FileError::Empty(_)) => Known::default(),
+            known => known?,
+        };
         sink.learnt(known.clone())?;
         if let Some(note) = unknown_uses(&self.wanted, &known) {
             sink.note(note)?;

@@ -42,8 +42,15 @@ use self::{
     read::{Entries, Reader},
     straight::{Counted, Piece, Written},
 };
+use line::{Line, Place, normalize};
+
 use super::{Entry, merge::Merged};
-use crate::{filter::Filter, render::Style, summary::Summary};
+use crate::{
+    filter::Filter,
+    plan::{Known, Wanted},
+    render::Style,
+    summary::Summary,
+};
 
 /// A file that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +105,29 @@ impl FileError {
     }
 }
 
+/// What has to be found out before it is known which lines are wanted: what a list of pods says, and all lines, of
+/// whatever time. What cannot be read is missing in both, and told where lines are read.
+///
+/// # Errors
+/// When one of the paths is not there, or a folder holds no files.
+pub fn known(paths: &[PathBuf], wanted: &Wanted) -> Result<Known, FileError> {
+    let mut known = Known::default();
+    let pods = find(paths)?.pods;
+    for (namespace, pod, _) in pods.iter() {
+        let origin = pods.origin(Place {
+            namespace: namespace.to_owned(),
+            pod: pod.to_owned(),
+            uid: String::new(),
+            container: String::new(),
+        });
+        known.learn(wanted, &normalize(&Line::plain(b"{}", 0), &origin));
+    }
+    for entry in open(paths, &wanted.clues())?.flatten() {
+        known.learn(wanted, &entry.document);
+    }
+    Ok(known)
+}
+
 /// How many of the lines that fit a filter there are by component and level,
 /// in parts that are to be joined.
 ///
@@ -109,7 +139,7 @@ pub fn counted(
 ) -> Result<impl Iterator<Item = Result<(Summary, u64), FileError>> + use<>, FileError> {
     let pool = Pool::new(Counted::new(wanted.clone()));
     // Their order does not matter: each is read as if it were the only one.
-    let Behind { found, troubles } = find(paths)?;
+    let Behind { found, troubles, .. } = find(paths)?;
     let sources = found.into_iter();
     let sources: Vec<_> = sources.map(|found| pool.source(found, wanted, 1)).collect();
     Ok(troubles.into_iter().map(Err).chain(sources.into_iter().flatten()))
@@ -126,7 +156,7 @@ pub fn written(
     style: &Style,
 ) -> Result<impl Iterator<Item = Result<Strip, FileError>> + use<>, FileError> {
     let work = Written::new(wanted.clone(), style.clone());
-    let Behind { found, troubles } = find(paths)?;
+    let Behind { found, troubles, .. } = find(paths)?;
     let lines = Merged::new(Reader::all(found, wanted, work));
     Ok(troubles.into_iter().map(Err).chain(lines))
 }
@@ -143,7 +173,7 @@ pub fn open(
     let work = Entries {
         wanted: wanted.clone(),
     };
-    let Behind { found, troubles } = find(paths)?;
+    let Behind { found, troubles, .. } = find(paths)?;
     let lines = Merged::new(Reader::all(found, wanted, work));
     Ok(troubles.into_iter().map(Err).chain(lines))
 }

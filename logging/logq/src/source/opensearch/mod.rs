@@ -158,12 +158,15 @@ impl Store {
 
     /// What has to be found out before it is known which lines are wanted.
     ///
+    /// What a component uses, any line of it says, however old: it may have been silent in the time that is asked for.
+    /// OpenSearch keeps the answers for indices that nothing is written to any more.
+    ///
     /// # Errors
     /// Every error of [`Client::ask`].
     pub fn known(&self, wanted: &Wanted) -> Result<Known> {
         let mut known = Known::default();
         if !wanted.components.is_empty() {
-            let named = Filter::All(vec![wanted.span.filter(), wanted.named()]);
+            let named = wanted.named();
             for used in wanted.uses.wanted() {
                 let label = label::stored(used.label()).unwrap_or_else(|| used.label().to_owned());
                 let place = format!("{}.{label}", field::KUBERNETES_LABELS);
