@@ -1,9 +1,9 @@
 //! `-f`: what is wanted of one field.
 
-use schema::Kind;
+use schema::{Kind, field};
 
 use crate::{
-    cli::time::{Clock, NoTime, duration},
+    cli::time::{Clock, Edge, NoTime, duration},
     filter::{Comparison, Filter, Literal, Pattern},
 };
 
@@ -31,51 +31,60 @@ pub enum NoCondition {
         "{0:?} is neither a number nor a time: nothing is greater or less than it (a field in seconds, …_seconds, takes 20ms, 1.5s, 2m)"
     )]
     Order(String),
+    /// Levels are compared elsewhere.
+    #[error("-f does not order levels: --level {0} shows the lines of this level and above")]
+    Level(String),
     /// The field holds times.
     #[error(transparent)]
     Time(#[from] NoTime),
 }
 
-/// The operators, those that begin like another one first.
-const OPERATORS: [&str; 9] = ["!~=", "!=", "~=", ">=", "<=", "==", "=", ">", "<"];
+/// The operators, those that begin like another one first. `=~` and `!~` are other languages' `~=` and `!~=`.
+const OPERATORS: [&str; 11] = ["!~=", "!~", "!=", "~=", "=~", ">=", "<=", "==", "=", ">", "<"];
 
-/// Reads a condition. Times are compared as `--since` takes them.
+/// Reads a condition. Blanks around the field and the value do not count, unless the value is in quotes. Times are
+/// compared as `--since` and `--until` take them.
 ///
 /// # Errors
 /// [`NoCondition`].
 pub fn read(text: &str, clock: &Clock) -> Result<Filter, NoCondition> {
-    if let Some(name) = text.strip_suffix(" exists") {
-        return match name.strip_suffix(" not") {
-            Some(name) => Ok(Filter::Exists(field(name)?).negated()),
-            None => Ok(Filter::Exists(field(name)?)),
+    let found = text.char_indices().find_map(|(at, _)| {
+        let rest = text.get(at..)?;
+        let operator = OPERATORS
+            .into_iter()
+            .find(|operator| rest.starts_with(operator))?;
+        Some((text.get(..at)?, operator, rest.get(operator.len()..)?))
+    });
+    let Some((name, operator, value)) = found else {
+        return match text.split_whitespace().collect::<Vec<_>>().as_slice() {
+            [name, "exists"] => Ok(Filter::Exists(field(name)?)),
+            [name, "not", "exists"] => Ok(Filter::Exists(field(name)?).negated()),
+            _ => Err(NoCondition::Operator(text.to_owned())),
         };
-    }
-    let found = text
-        .char_indices()
-        .find_map(|(at, _)| {
-            let rest = text.get(at..)?;
-            let operator = OPERATORS
-                .into_iter()
-                .find(|operator| rest.starts_with(operator))?;
-            Some((text.get(..at)?, operator, rest.get(operator.len()..)?))
-        })
-        .ok_or_else(|| NoCondition::Operator(text.to_owned()))?;
-    let (name, operator, value) = found;
+    };
     let name = field(name)?;
-    let order = |comparison| {
-        let value = ordered(&name, value.trim(), clock)?;
+    let value = unquoted(value.trim());
+    let order = |comparison, edge| {
+        let value = ordered(&name, value, clock, edge)?;
         Ok(Filter::Compare(name.clone(), comparison, value))
     };
     match operator {
-        "=" | "==" => Ok(Filter::Is(name, Literal::new(value))),
-        "!=" => Ok(Filter::Is(name, Literal::new(value)).negated()),
-        "~=" => Ok(Filter::Found(name, pattern(value)?)),
-        "!~=" => Ok(Filter::Found(name, pattern(value)?).negated()),
-        ">" => order(Comparison::Greater),
-        ">=" => order(Comparison::AtLeast),
-        "<" => order(Comparison::Less),
-        _ => order(Comparison::AtMost),
+        "=" | "==" => Ok(Filter::Is(name.clone(), equal(&name, value, clock)?)),
+        "!=" => Ok(Filter::Is(name.clone(), equal(&name, value, clock)?).negated()),
+        "~=" | "=~" => Ok(Filter::Found(name, pattern(value)?)),
+        "!~=" | "!~" => Ok(Filter::Found(name, pattern(value)?).negated()),
+        ">" => order(Comparison::Greater, Edge::Begin),
+        ">=" => order(Comparison::AtLeast, Edge::Begin),
+        "<" => order(Comparison::Less, Edge::End),
+        _ => order(Comparison::AtMost, Edge::End),
     }
+}
+
+/// A value without the quotes around it. Where it has more of them, they belong to it.
+fn unquoted(text: &str) -> &str {
+    let inner = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
+    let inner = |quote: char| inner(quote).filter(|inner| !inner.contains(quote));
+    ['"', '\''].into_iter().find_map(inner).unwrap_or(text)
 }
 
 fn field(name: &str) -> Result<String, NoCondition> {
@@ -93,17 +102,30 @@ fn pattern(text: &str) -> Result<Pattern, NoCondition> {
     })
 }
 
+fn holds_times(name: &str) -> bool {
+    schema::FIELDS
+        .iter()
+        .any(|field| field.name == name && matches!(field.kind, Kind::Date | Kind::DateNanos))
+}
+
+/// A value that others are equal to.
+fn equal(name: &str, text: &str, clock: &Clock) -> Result<Literal, NoCondition> {
+    if holds_times(name) {
+        return Ok(Literal::time_as(text, clock.read(text, Edge::Begin)?));
+    }
+    Ok(Literal::new(text))
+}
+
 /// A value that others are greater or less than. A field in seconds takes
 /// times with a unit, too.
-fn ordered(name: &str, text: &str, clock: &Clock) -> Result<Literal, NoCondition> {
-    let literal = Literal::new(text);
-    let is_time = |field: &schema::Field| matches!(field.kind, Kind::Date | Kind::DateNanos);
-    if schema::FIELDS
-        .iter()
-        .any(|field| field.name == name && is_time(field))
-    {
-        return Ok(Literal::time_as(text, clock.read(text)?));
+fn ordered(name: &str, text: &str, clock: &Clock, edge: Edge) -> Result<Literal, NoCondition> {
+    if holds_times(name) {
+        return Ok(Literal::time_as(text, clock.read(text, edge)?));
     }
+    if name == field::LEVEL {
+        return Err(NoCondition::Level(text.to_owned()));
+    }
+    let literal = Literal::new(text);
     if literal.number().is_some() || literal.time().is_some() {
         return Ok(literal);
     }
@@ -129,7 +151,6 @@ mod tests {
     fn each_operator_is_read() {
         for (typed, meant) in [
             ("photo.id=17", "photo.id=17"),
-            ("photo.id == 17", "photo.id= 17"),
             ("outcome!=ok", "not outcome=ok"),
             ("message~=time(d out|out)", "message~=time(d out|out)"),
             ("message!~=^GET", "not message~=^GET"),
@@ -143,6 +164,10 @@ mod tests {
             ("trace_id not exists", "not trace_id exists"),
             (".a=b=c", "a=b=c"),
             ("a=", "a="),
+            ("a=b exists", "a=b exists"),
+            // As LogQL and PromQL write it.
+            ("a=~b", "a~=b"),
+            ("a!~b", "not a~=b"),
         ] {
             assert_eq!(shown(typed), meant, "{typed}");
         }
@@ -150,6 +175,60 @@ mod tests {
             panic!("a comparison");
         };
         assert_eq!(half.number(), Some(0.5));
+    }
+
+    #[test]
+    fn blanks_around_an_operator_do_not_count() {
+        for (operator, value) in [
+            ("=", "x y"),
+            ("==", "x"),
+            ("!=", "x"),
+            ("~=", "x|y"),
+            ("=~", "x"),
+            ("!~=", "x"),
+            ("!~", "x"),
+            (">", "5"),
+            (">=", "5"),
+            ("<", "5"),
+            ("<=", "5"),
+            ("=", ""),
+        ] {
+            let close = shown(&format!("a{operator}{value}"));
+            for wide in [
+                format!("a {operator} {value}"),
+                format!("  a{operator}  {value}\t"),
+                format!("\ta\u{a0}{operator}{value} \n"),
+                format!(" .a {operator} \"{value}\" "),
+                format!("a {operator} '{value}'"),
+            ] {
+                assert_eq!(shown(&wide), close, "{wide:?}");
+            }
+        }
+        for (typed, meant) in [
+            ("  trace_id   exists ", "trace_id exists"),
+            ("trace_id\tnot  exists", "not trace_id exists"),
+            ("@timestamp <= 2026-11-22 10:00", "@timestamp<=2026-11-22 10:00"),
+        ] {
+            assert_eq!(shown(typed), meant, "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_in_quotes_keeps_its_blanks() {
+        for (typed, meant) in [
+            ("a = ' x '", " x "),
+            ("a=\" x\"", " x"),
+            ("a='\"x\"'", "\"x\""),
+            ("a=\"", "\""),
+            ("a=\"\"", ""),
+            ("a=\"x", "\"x"),
+            ("a=\"x\" or \"y\"", "\"x\" or \"y\""),
+        ] {
+            let Ok(Filter::Is(_, value)) = read(typed, &Clock::system(true)) else {
+                panic!("{typed}");
+            };
+            assert_eq!(value.text(), meant, "{typed}");
+        }
     }
 
     #[test]
@@ -161,6 +240,11 @@ mod tests {
             ("a~=(", "\"(\" is no regular expression"),
             ("a>b", "\"b\" is neither a number nor a time"),
             ("@timestamp>b", "\"b\" is no time: write 15m"),
+            ("@timestamp=b", "\"b\" is no time: write 15m"),
+            ("level >= warn", "-f does not order levels: --level warn shows"),
+            ("exists", "\"exists\" says nothing of a field"),
+            ("a b exists", "\"a b exists\" says nothing of a field"),
+            (" != 17", "\"\" is no field's name"),
         ] {
             assert!(shown(typed).starts_with(why), "{typed}: {}", shown(typed));
         }

@@ -16,7 +16,7 @@ use clap_complete::Shell;
 use crate::{admin::Admin, doctor::Doctor, follow::order_window, pager::Pager, source::kubectl::Program};
 
 pub use self::{
-    read::{ALL, USUAL_SINCE, read},
+    read::{ALL, USUAL_SINCE, is_all, read},
     source::{Asked, From},
     view::{NoView, View, expanded, is_shipped, views},
 };
@@ -177,7 +177,7 @@ pub struct Select {
     /// Lines of pods on this node
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = name)]
     pub node: Vec<String>,
-    /// Lines as grave as this, or graver; lines without a level are left out
+    /// Minimum level; lines without a level are left out
     #[arg(long, value_name = "LEVEL", value_parser = levels(), ignore_case = true)]
     pub level: Option<&'static str>,
     /// Lines in whose texts (message, error, statement, stack trace) this is found; (?i) at its beginning: in any case
@@ -186,7 +186,8 @@ pub struct Select {
     /// Lines in whose texts this is not found
     #[arg(short = 'v', long, value_name = "REGEX")]
     pub exclude: Vec<String>,
-    /// Lines whose field fits: NAME=VALUE, !=, ~=, !~=, >, >=, <, <=, or "NAME exists"
+    /// Lines whose field fits: NAME=VALUE, !=, ~=, !~=, >, >=, <, <=, or "NAME exists"; blanks around a value count in
+    /// quotes only
     #[arg(short = 'f', long = "field", value_name = "CONDITION")]
     pub conditions: Vec<String>,
     /// Lines about this photo, and all lines of their traces; may be repeated
@@ -201,14 +202,14 @@ pub struct Select {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Time")]
 pub struct Window {
-    /// Not before: 15m, 3h, 2d, 14:00, "yesterday 14:00", 2026-11-22, RFC 3339, all. Unless something is said of time, the
-    /// last hour, or what the variable says; but all of files, of --photo and --trace, and before --tail and --reverse
+    /// Not before: 15m, 3h, 2d, 14:00, "yesterday 14:00", 2026-11-22, "2026-11-22 14:00 +02:00", RFC 3339, all. Default:
+    /// the last hour, or what the variable says; but all of files, of --photo and --trace, and before --tail and --reverse
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, env = "LOGQ_SINCE")]
     pub since: Option<String>,
-    /// What it is where nothing is said of time.
+    /// The default time range.
     #[arg(skip)]
     pub usual: Option<String>,
-    /// Whether nothing was said, so that more could be wanted.
+    /// Whether the default was taken, so that there may be more.
     #[arg(skip)]
     pub is_usual: bool,
     /// Not after
@@ -240,6 +241,9 @@ pub struct Show {
     /// Not these fields
     #[arg(long, value_name = "NAMES", value_delimiter = ',', env = "LOGQ_HIDE")]
     pub hide: Vec<String>,
+    /// The option of these two that was typed.
+    #[arg(skip)]
+    pub chooses_fields: Option<&'static str>,
     /// Times in UTC, those shown and those typed
     #[arg(
         long,
@@ -358,7 +362,9 @@ fn name(text: &str) -> Result<String, &'static str> {
 
 /// A photo's id.
 fn photo(text: &str) -> Result<i64, &'static str> {
-    text.parse().map_err(|_| "a photo's id is a number, such as 17")
+    text.trim()
+        .parse()
+        .map_err(|_| "a photo's id is a number, such as 17")
 }
 
 /// Levels, also as people know them. They are listed, so that help and completions tell them.

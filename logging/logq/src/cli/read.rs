@@ -16,6 +16,12 @@ pub const USUAL_SINCE: &str = "1h";
 /// `--since all`: from the beginning.
 pub const ALL: &str = "all";
 
+/// Whether a time says from the beginning, or to the end.
+#[must_use]
+pub fn is_all(text: &str) -> bool {
+    text.trim() == ALL
+}
+
 /// Reads a command line. An option that takes one value is refused where it
 /// is given twice.
 ///
@@ -144,6 +150,7 @@ fn settle(search: &mut Search, matches: &ArgMatches) {
     if !typed("namespace") && !search.files.is_empty() {
         search.select.namespace.clear();
     }
+    search.show.chooses_fields = ["fields", "hide"].into_iter().find(|option| typed(option));
 }
 
 impl Search {
@@ -162,7 +169,7 @@ impl Search {
         if said || few || !self.files.is_empty() {
             return self;
         }
-        window.is_usual = window.usual.as_deref().is_some_and(|usual| usual != ALL);
+        window.is_usual = window.usual.as_deref().is_some_and(|usual| !is_all(usual));
         window.since.clone_from(&window.usual);
         self
     }

@@ -1,6 +1,8 @@
 //! Points in time as people type them.
 
-use chrono::{DateTime, Days, Local, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono::{
+    DateTime, Days, FixedOffset, Local, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Utc,
+};
 use line::Time;
 
 /// A text that is no point in time.
@@ -9,12 +11,21 @@ pub enum NoTime {
     /// It cannot be read.
     #[error(
         "{0:?} is no time: write 15m, 3h or 2d (ago), now, today, yesterday, 14:00, \"yesterday 14:00\", \
-         2026-11-22, \"2026-11-22 14:00:05\" or 2026-11-22T14:00:05Z"
+         2026-11-22, \"2026-11-22 14:00:05\", 2026-11-22T14:00:05Z or 2026-11-22T14:00:05+02:00"
     )]
     Unread(String),
     /// No line can have it.
     #[error("{0:?} is before 1970 or after 2261: lines have times between")]
     OutOfRange(String),
+}
+
+/// Which moment is meant where the clock shows a time twice, because it is set back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edge {
+    /// The first: a range begins there.
+    Begin,
+    /// The last: a range ends there.
+    End,
 }
 
 /// What a point in time is told relative to.
@@ -47,70 +58,123 @@ impl Clock {
     ///
     /// # Errors
     /// [`NoTime`], also for one before 1970 or after 2261.
-    pub fn read(&self, text: &str) -> Result<Time, NoTime> {
+    pub fn read(&self, text: &str, edge: Edge) -> Result<Time, NoTime> {
         let typed = text.to_owned();
         let text = text.trim();
-        let Some(time) = self.ago(text).or_else(|| self.absolute(text)) else {
+        let Some(time) = self.ago(text).or_else(|| self.absolute(text, edge)) else {
             return Err(NoTime::Unread(typed));
         };
         let nanos = time.timestamp_nanos_opt().filter(|nanos| *nanos >= 0);
         nanos.map(Time::from_nanos).ok_or(NoTime::OutOfRange(typed))
     }
 
-    /// `15m`, `-3h`, `1h30m`: so long before now.
+    /// `15m`, `-3h`, `1h30m ago`: so long before now.
     fn ago(&self, text: &str) -> Option<DateTime<Utc>> {
         let text = text.strip_suffix("ago").map_or(text, str::trim_end);
         let length = duration(text.strip_prefix('-').unwrap_or(text))?;
         self.now.checked_sub_signed(length)
     }
 
-    fn absolute(&self, text: &str) -> Option<DateTime<Utc>> {
+    fn absolute(&self, text: &str, edge: Edge) -> Option<DateTime<Utc>> {
         if text == "now" {
             return Some(self.now);
         }
         if let Ok(time) = DateTime::parse_from_rfc3339(text) {
             return Some(time.to_utc());
         }
+        let utc = self.utc.then(|| Utc.fix());
+        let (text, offset) = match with_offset(text) {
+            Some((text, offset)) => (text, Some(offset)),
+            None => (text, utc),
+        };
+        let today = match offset {
+            Some(offset) => self.now.with_timezone(&offset).date_naive(),
+            None => self.now.with_timezone(&Local).date_naive(),
+        };
         let (day, time) = match text.split_once([' ', 'T']) {
-            Some((day, time)) => (self.day(day)?, time_of_day(time.trim())?),
-            None => match self.day(text) {
+            Some((day, time)) => (day_of(day, today)?, time_of_day(time.trim())?),
+            None => match day_of(text, today) {
                 Some(day) => (day, NaiveTime::MIN),
-                None => (self.today(), time_of_day(text)?),
+                None => (today, time_of_day(text)?),
             },
         };
-        let local = day.and_time(time);
-        if self.utc {
-            return Some(local.and_utc());
-        }
-        // An hour that is there twice is meant as its first, and one that is
-        // left out as what the clock showed then.
-        match Local.from_local_datetime(&local) {
-            chrono::LocalResult::Single(time) | chrono::LocalResult::Ambiguous(time, _) => {
-                Some(time.to_utc())
-            }
-            chrono::LocalResult::None => {
-                let before = Local
-                    .from_local_datetime(&(local - TimeDelta::hours(1)))
-                    .latest()?;
-                Some(before.to_utc() + TimeDelta::hours(1))
-            }
+        let shown = day.and_time(time);
+        match offset {
+            Some(offset) => Some(offset.from_local_datetime(&shown).single()?.to_utc()),
+            None => moment(shown, edge),
         }
     }
+}
 
-    fn today(&self) -> NaiveDate {
-        if self.utc {
-            self.now.date_naive()
+/// When the machine's clock shows this.
+fn moment(shown: NaiveDateTime, edge: Edge) -> Option<DateTime<Utc>> {
+    match Local.from_local_datetime(&shown) {
+        chrono::LocalResult::Single(time) => Some(time.to_utc()),
+        // chrono does not put the earlier one first.
+        chrono::LocalResult::Ambiguous(one, other) => Some(match edge {
+            Edge::Begin => one.min(other).to_utc(),
+            Edge::End => one.max(other).to_utc(),
+        }),
+        chrono::LocalResult::None => set_forward(shown),
+    }
+}
+
+/// When the machine's clock was set forward over this time, which it never showed.
+fn set_forward(shown: NaiveDateTime) -> Option<DateTime<Utc>> {
+    // Zones are at most 14 hours from UTC, and no clock was set forward by more than a day.
+    let (mut before, mut after) = (-172_800, 172_800);
+    let at = |seconds| Some(shown.checked_add_signed(TimeDelta::seconds(seconds))?.and_utc());
+    while after - before > 1 {
+        let middle = i64::midpoint(before, after);
+        if at(middle)?.with_timezone(&Local).naive_local() < shown {
+            before = middle;
         } else {
-            self.now.with_timezone(&Local).date_naive()
+            after = middle;
         }
     }
+    at(after)
+}
 
-    fn day(&self, text: &str) -> Option<NaiveDate> {
-        match text {
-            "today" => Some(self.today()),
-            "yesterday" => self.today().checked_sub_days(Days::new(1)),
-            _ => NaiveDate::parse_from_str(text, "%Y-%m-%d").ok(),
+/// Takes the offset from a time's end: `Z`, `UTC`, `GMT`, `+02:00`, `+0200` or `+02`.
+fn with_offset(text: &str) -> Option<(&str, FixedOffset)> {
+    for utc in ["Z", "UTC", "GMT"] {
+        if let Some(time) = text.strip_suffix(utc) {
+            return Some((time.trim_end(), Utc.fix()));
         }
+    }
+    let (time, offset) = text.split_at(text.rfind(['+', '-'])?);
+    let time = time.trim_end();
+    let (sign, digits) = match offset.strip_prefix('+') {
+        Some(digits) => (1, digits),
+        None => (-1, offset.strip_prefix('-')?),
+    };
+    let (hours, minutes) = match digits.split_once(':') {
+        Some(parts) => parts,
+        None => digits.split_at_checked(2)?,
+    };
+    let number = |text: &str, most: i32| {
+        let is_whole = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|number| is_whole && *number <= most)
+    };
+    // A day has such signs, too: behind it an offset has its minutes.
+    let is_day = day_of(time, NaiveDate::MIN).is_some();
+    let minutes = match minutes {
+        "" if is_day => return None,
+        "" => 0,
+        minutes => number(minutes, 59)?,
+    };
+    if !is_day && !time.contains(':') {
+        return None;
+    }
+    let seconds = sign * (number(hours, 23)? * 60 + minutes) * 60;
+    Some((time, FixedOffset::east_opt(seconds)?))
+}
+
+fn day_of(text: &str, today: NaiveDate) -> Option<NaiveDate> {
+    match text {
+        "today" => Some(today),
+        "yesterday" => today.checked_sub_days(Days::new(1)),
+        _ => NaiveDate::parse_from_str(text, "%Y-%m-%d").ok(),
     }
 }
 
@@ -150,10 +214,12 @@ pub fn duration(text: &str) -> Option<TimeDelta> {
     Some(sum)
 }
 
+/// A part of a second may stand behind a comma, as some programs log it.
 fn time_of_day(text: &str) -> Option<NaiveTime> {
+    let text = text.replace(',', ".");
     ["%H:%M", "%H:%M:%S%.f"]
         .into_iter()
-        .find_map(|format| NaiveTime::parse_from_str(text, format).ok())
+        .find_map(|format| NaiveTime::parse_from_str(&text, format).ok())
 }
 
 #[cfg(test)]
@@ -163,7 +229,7 @@ mod tests {
     fn read(text: &str) -> Option<String> {
         let now = DateTime::parse_from_rfc3339("2026-11-22T10:30:00Z").unwrap();
         Clock::at(now.to_utc())
-            .read(text)
+            .read(text, Edge::Begin)
             .ok()
             .map(|time| time.to_string())
     }
@@ -185,6 +251,18 @@ mod tests {
             ("2024-02-29", "2024-02-29T00:00:00.000000000Z"),
             ("2024-02-29 23:59:58", "2024-02-29T23:59:58.000000000Z"),
             ("2024-02-29T12:00:00+02:00", "2024-02-29T10:00:00.000000000Z"),
+            ("2024-02-29t12:00:00z", "2024-02-29T12:00:00.000000000Z"),
+            ("2024-02-29T12:00:00+0200", "2024-02-29T10:00:00.000000000Z"),
+            ("2024-02-29T12:00+02", "2024-02-29T10:00:00.000000000Z"),
+            ("2024-02-29 12:00:00.5 -05:30", "2024-02-29T17:30:00.500000000Z"),
+            ("2024-02-29 12:00:00,5Z", "2024-02-29T12:00:00.500000000Z"),
+            ("2024-02-29 12:00 UTC", "2024-02-29T12:00:00.000000000Z"),
+            ("2024-02-29+02:00", "2024-02-28T22:00:00.000000000Z"),
+            ("2024-02-29-0200", "2024-02-29T02:00:00.000000000Z"),
+            // 2026-11-23 has begun there.
+            ("09:05+14:00", "2026-11-22T19:05:00.000000000Z"),
+            ("yesterday 14:00 -0100", "2026-11-21T15:00:00.000000000Z"),
+            ("today Z", "2026-11-22T00:00:00.000000000Z"),
         ] {
             assert_eq!(read(typed).as_deref(), Some(meant), "{typed}");
         }
@@ -205,10 +283,29 @@ mod tests {
             "1969-12-31",
             "9999-01-01",
             "é",
+            "Z",
+            "+02:00",
+            "now+02:00",
+            "12:00+",
+            "12:00+2",
+            "12:00+2:00",
+            "12:00+24:00",
+            "12:00+02:60",
+            "12:00+02000",
+            "12:00+é",
+            "12:00 CET",
+            "2026-11-22-22",
+            "2026-11",
+            "+5m",
         ] {
             assert_eq!(read(typed), None, "{typed}");
         }
-        let told = |text: &str| Clock::system(true).read(text).unwrap_err().to_string();
+        let told = |text: &str| {
+            Clock::system(true)
+                .read(text, Edge::Begin)
+                .unwrap_err()
+                .to_string()
+        };
         assert!(
             told("9999-01-01T00:00:00Z").ends_with("is before 1970 or after 2261: lines have times between")
         );

@@ -1,6 +1,6 @@
 //! Views: options that have a name.
 
-use clap::Parser;
+use clap::{CommandFactory, Parser, error::ErrorKind};
 
 use super::{Cli, Search, read::read_beside};
 use crate::config::{Config, Place};
@@ -81,6 +81,14 @@ pub enum NoView {
         /// Those that there are.
         known: String,
     },
+    /// An option in the place of the name.
+    #[error("{option:?} is an option: the name of a view comes first; there are {known}")]
+    Option {
+        /// What was typed.
+        option: String,
+        /// The views that there are.
+        known: String,
+    },
     /// It cannot be used; a line for each mistake.
     #[error("{}", .0.join("\n"))]
     Bad(Vec<String>),
@@ -146,6 +154,9 @@ pub fn expanded(arguments: &[String], config: &Config) -> Result<Search, NoView>
     let (name, more) = arguments
         .split_first()
         .map_or(("", [].as_slice()), |(name, more)| (name.as_str(), more));
+    if ["--help", "-h"].contains(&name) {
+        return Err(help().into());
+    }
     let all = views(config);
     let Some(view) = all.iter().find(|view| view.name == name) else {
         let bad = config.bad_views().iter().filter(|(bad, _)| bad == name);
@@ -154,12 +165,25 @@ pub fn expanded(arguments: &[String], config: &Config) -> Result<Search, NoView>
             return Err(NoView::Bad(bad));
         }
         let names: Vec<&str> = all.iter().map(|view| view.name.as_str()).collect();
-        return Err(NoView::Unknown {
-            name: name.to_owned(),
-            known: names.join(", "),
+        let known = names.join(", ");
+        let name = name.to_owned();
+        return Err(if name.starts_with('-') {
+            NoView::Option { option: name, known }
+        } else {
+            NoView::Unknown { name, known }
         });
     };
     Ok(read_beside(&view.options, more, config)?)
+}
+
+/// The help of `logq view` alone. With a view's name, `--help` is a search's.
+fn help() -> clap::Error {
+    let mut command = Cli::command();
+    command.build();
+    let help = command
+        .find_subcommand_mut("view")
+        .map(clap::Command::render_help);
+    clap::Error::raw(ErrorKind::DisplayHelp, help.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -56,6 +56,7 @@ fn asked(search: Search, config: &Config) -> Result<Outcome, SearchError> {
     follow::check(&search.show)?;
     let search = &search.with_usual_time();
     let wanted = wanted(search)?;
+    note_names(search, &wanted, without_fields(&search.show));
     if search.show.explain {
         let source = if search.files.is_empty() {
             Some(source(search, &wanted, config)?)
@@ -77,6 +78,12 @@ fn asked(search: Search, config: &Config) -> Result<Outcome, SearchError> {
         terminal: io::stdout().is_terminal(),
     };
     if search.show.follow {
+        let clock = Clock::system(search.show.utc);
+        wanted
+            .span
+            .doubt(&search.window, &clock)
+            .iter()
+            .for_each(|note| say(note));
         let feed = if search.files.is_empty() {
             let chosen = source(search, &wanted, config)?;
             // The source never changes while it is followed, so check it now.
@@ -130,6 +137,7 @@ pub(super) fn traces(search: Search, config: &Config) -> Result<Outcome, SearchE
         return Err(Unclear::Whole(option).into());
     }
     let wanted = wanted(&search)?;
+    note_names(&search, &wanted, Some("a waterfall"));
     let (traces, mut outcome) = if search.files.is_empty() {
         let chosen = source(&search, &wanted, config)?;
         let (traces, outcome) = search::source::traces(&search, &wanted, &chosen)?;
@@ -176,6 +184,29 @@ fn fall_back(search: &Search, wanted: &Wanted, chosen: &source::Chosen) -> Optio
     let pods = source::fall_back_to_pods(search, wanted, chosen)?;
     pods.notes.iter().for_each(|note| say(note));
     Some(pods)
+}
+
+/// Says which names of fields, and which options for them, change nothing. `form` is one in which no fields are chosen.
+fn note_names(search: &Search, wanted: &Wanted, form: Option<&str>) {
+    for note in search::unknown_names(&search.show, wanted) {
+        say(&note);
+    }
+    if let (Some(option), Some(form)) = (search.show.chooses_fields, form) {
+        say(&format!("--{option} changes nothing in {form}"));
+    }
+}
+
+/// The form in which no fields are chosen, if it is one.
+fn without_fields(show: &cli::Show) -> Option<&'static str> {
+    let forms = [
+        ("--stats", show.stats),
+        ("--histogram", show.histogram),
+        ("--top", show.top.is_some()),
+        ("-o raw", matches!(show.output, cli::Output::Raw)),
+    ];
+    forms
+        .into_iter()
+        .find_map(|(form, is_asked)| is_asked.then_some(form))
 }
 
 /// Who is asked; what a person should know of the choice is said at once.

@@ -17,7 +17,10 @@ use super::{
     nearest::suggestion,
     options::{self, Options, Takes},
 };
-use crate::cli::{View, is_shipped, time::Clock};
+use crate::cli::{
+    View, is_all, is_shipped,
+    time::{Clock, Edge},
+};
 
 /// A configuration is not longer.
 const MOST_BYTES: u64 = 1024 * 1024;
@@ -197,10 +200,10 @@ impl Reader<'_> {
         let mut checked = options::check(argument, &texts);
         if name == "since"
             && let Some(text) = texts.first()
-            && text != crate::cli::ALL
+            && !is_all(text)
         {
             checked = Clock::system(true)
-                .read(text)
+                .read(text, Edge::Begin)
                 .map(|_| ())
                 .map_err(|error| error.to_string());
         }

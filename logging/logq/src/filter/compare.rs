@@ -144,8 +144,13 @@ impl Literal {
     }
 }
 
+/// As a condition has it: in quotes where it has blanks at its ends.
 impl fmt::Display for Literal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        if self.text.trim() == self.text {
+            return f.write_str(&self.text);
+        }
+        let quote = if self.text.contains('"') { '\'' } else { '"' };
+        write!(f, "{quote}{}{quote}", self.text)
     }
 }

@@ -42,7 +42,7 @@ pub enum Wish {
         field: String,
         /// The condition.
         typed: String,
-        /// The same as a filter.
+        /// The same as a filter: negated where the condition is.
         filter: Filter,
     },
 }

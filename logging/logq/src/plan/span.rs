@@ -1,13 +1,14 @@
 //! When lines were written that are wanted.
 
+use chrono::TimeDelta;
 use line::Time;
 use schema::field;
 
 use super::Unclear;
 use crate::{
     cli::{
-        ALL, Window,
-        time::{Clock, duration},
+        Window, is_all,
+        time::{Clock, Edge, NoTime, duration},
     },
     filter::{Comparison, Filter, Literal},
 };
@@ -27,31 +28,31 @@ impl Span {
     /// # Errors
     /// [`Unclear`].
     pub fn of(window: &Window, clock: &Clock) -> Result<Self, Unclear> {
-        let read = |option, text: &Option<String>| {
+        let unclear = |option| move |error: NoTime| Unclear::Time { option, error };
+        let read = |option, text: &Option<String>, edge| {
             text.as_deref()
-                .filter(|text| *text != ALL)
-                .map(|text| clock.read(text))
+                .filter(|text| !is_all(text))
+                .map(|text| clock.read(text, edge))
                 .transpose()
-                .map_err(|error| Unclear::Time { option, error })
+                .map_err(unclear(option))
         };
         if let Some(around) = &window.around {
-            let middle = clock.read(around).map_err(|error| Unclear::Time {
-                option: "around",
-                error,
-            })?;
-            let half = window
-                .since
-                .as_deref()
-                .and_then(duration)
-                .map_or(MINUTE, |half| half.num_nanoseconds().unwrap_or(i64::MAX));
+            let middle = |edge| clock.read(around, edge).map_err(unclear("around"));
+            let half = match &window.since {
+                Some(since) => duration(since.trim()).ok_or_else(|| Unclear::NoLength(since.clone()))?,
+                None => MINUTE,
+            };
+            let half = half.num_nanoseconds().unwrap_or(i64::MAX);
             return Ok(Self {
-                since: Some(Time::from_nanos(middle.nanos().saturating_sub(half).max(0))),
-                until: Some(Time::from_nanos(middle.nanos().saturating_add(half))),
+                since: Some(Time::from_nanos(
+                    middle(Edge::Begin)?.nanos().saturating_sub(half).max(0),
+                )),
+                until: Some(Time::from_nanos(middle(Edge::End)?.nanos().saturating_add(half))),
             });
         }
         let span = Self {
-            since: read("since", &window.since)?,
-            until: read("until", &window.until)?,
+            since: read("since", &window.since, Edge::Begin)?,
+            until: read("until", &window.until, Edge::End)?,
         };
         match (span.since, span.until) {
             (Some(since), Some(until)) if until < since => Err(Unclear::Backwards {
@@ -60,6 +61,32 @@ impl Span {
             }),
             _ => Ok(span),
         }
+    }
+
+    /// What is said where no line is found, or none can be: that a time was perhaps meant otherwise.
+    #[must_use]
+    pub fn doubt(&self, window: &Window, clock: &Clock) -> Option<String> {
+        let options = [
+            ("around", &window.around),
+            ("since", &window.since),
+            ("until", &window.until),
+        ];
+        let mut given = options
+            .into_iter()
+            .filter_map(|(option, text)| Some((option, text.as_deref()?.trim())));
+        if self.since.is_some_and(|since| since > clock.now()) {
+            return given
+                .next()
+                .map(|(option, typed)| format!("--{option} {typed} is in the future"));
+        }
+        given.find_map(|(option, typed)| {
+            let length = typed
+                .strip_prefix('-')
+                .filter(|length| duration(length).is_some())?;
+            Some(format!(
+                "--{option} {typed} means {length} ago, as --{option} {length} does"
+            ))
+        })
     }
 
     /// The same as a filter.
@@ -79,5 +106,5 @@ impl Span {
     }
 }
 
-/// A minute in nanoseconds.
-const MINUTE: i64 = 60_000_000_000;
+/// So long `--around` looks before and after.
+const MINUTE: TimeDelta = TimeDelta::minutes(1);

@@ -36,16 +36,20 @@ pub(super) fn wishes(select: &Select, clock: &Clock) -> Result<Vec<Wish>, Unclea
     }
     for typed in &select.conditions {
         let filter = condition::read(typed, clock)?;
+        let asked = match &filter {
+            Filter::Not(asked) => asked,
+            asked => asked,
+        };
         let (Filter::Is(field, _)
         | Filter::Found(field, _)
         | Filter::Compare(field, ..)
-        | Filter::Exists(field)) = &filter
+        | Filter::Exists(field)) = asked
         else {
             continue;
         };
         wishes.push(Wish::Condition {
             field: field.clone(),
-            typed: typed.clone(),
+            typed: typed.trim().to_owned(),
             filter,
         });
     }

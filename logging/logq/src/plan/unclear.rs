@@ -19,6 +19,9 @@ pub enum Unclear {
         /// What is wrong.
         error: NoTime,
     },
+    /// `--around` with a `--since` that is no length of time.
+    #[error("--since {0:?} beside --around is no length of time: write 30s, 15m or 2h")]
+    NoLength(String),
     /// A regular expression.
     #[error("--{option}: {pattern:?} is no regular expression: {why}")]
     Pattern {

@@ -61,11 +61,16 @@ impl Chosen {
         self.only.is_empty() && self.hidden.is_empty()
     }
 
+    /// Whether a field is not to be shown.
+    #[must_use]
+    pub fn hides(&self, name: &str) -> bool {
+        self.hidden.iter().any(|glob| glob.fits(name))
+    }
+
     /// Whether a field is shown.
     #[must_use]
     pub fn shows(&self, name: &str) -> bool {
-        let fits = |globs: &[Glob]| globs.iter().any(|glob| glob.fits(name));
-        (self.only.is_empty() || fits(&self.only)) && !fits(&self.hidden)
+        (self.only.is_empty() || self.only.iter().any(|glob| glob.fits(name))) && !self.hides(name)
     }
 
     /// The document with the chosen fields.

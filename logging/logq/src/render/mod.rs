@@ -149,7 +149,7 @@ impl<W: Write> Renderer<W> {
         origin: &Origin,
     ) -> io::Result<Option<Laid>> {
         match &mut self.form {
-            Form::Pretty(pretty) => return pretty.write_laid(&mut self.out, tidy).map(Some),
+            Form::Pretty(pretty) => return pretty.write_laid(&mut self.out, tidy),
             Form::Jsonl => {
                 let mut json = String::with_capacity(2 * line.content.len());
                 tidy.put_json(line, origin, &mut json);
@@ -167,7 +167,7 @@ impl<W: Write> Renderer<W> {
     /// The output's.
     pub fn lay(&mut self, document: &Document, raw: &[u8]) -> io::Result<Option<Laid>> {
         match &mut self.form {
-            Form::Pretty(pretty) => pretty.write_laid(&mut self.out, document).map(Some),
+            Form::Pretty(pretty) => pretty.write_laid(&mut self.out, document),
             _ => self.write(document, Some(raw), true).map(|()| None),
         }
     }

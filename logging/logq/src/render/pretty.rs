@@ -82,7 +82,29 @@ pub struct Pretty {
     column: Column,
     /// The fields of [`Tidy::fields`] that are shown, with ` name=`.
     keys: Vec<Option<String>>,
+    head: Head,
     line: String,
+}
+
+/// What of a line's head and of its texts is shown.
+struct Head {
+    time: bool,
+    level: bool,
+    component: bool,
+    message: bool,
+    trace: bool,
+}
+
+impl Head {
+    fn of(chosen: &Chosen) -> Self {
+        Self {
+            time: !chosen.hides(field::TIMESTAMP),
+            level: !chosen.hides(field::LEVEL),
+            component: !chosen.hides(field::COMPONENT),
+            message: !chosen.hides(field::MESSAGE),
+            trace: !chosen.hides(field::EXCEPTION_STACKTRACE),
+        }
+    }
 }
 
 /// The column of components: as wide as the widest so far.
@@ -223,6 +245,7 @@ impl Pretty {
     pub fn new(palette: Palette, utc: bool, chosen: Chosen) -> Self {
         let mut pretty = Self {
             palette,
+            head: Head::of(&chosen),
             chosen,
             clock: Clock { utc, second: None },
             column: Column::default(),
@@ -248,57 +271,73 @@ impl Pretty {
     /// # Errors
     /// The output's.
     pub fn write(&mut self, out: &mut impl Write, shown: &impl Shown, found: bool) -> io::Result<()> {
-        let laid = self.lay(shown, found);
-        self.column.write(self.line.as_bytes(), laid, out)
+        match self.lay(shown, found) {
+            Some(laid) => self.column.write(self.line.as_bytes(), laid, out),
+            None => out.write_all(self.line.as_bytes()),
+        }
     }
 
     /// The same without the blanks that align it with the lines before it.
     ///
     /// # Errors
     /// The output's.
-    pub fn write_laid(&mut self, out: &mut impl Write, shown: &impl Shown) -> io::Result<Laid> {
+    pub fn write_laid(&mut self, out: &mut impl Write, shown: &impl Shown) -> io::Result<Option<Laid>> {
         let laid = self.lay(shown, true);
         out.write_all(self.line.as_bytes())?;
         Ok(laid)
     }
 
-    fn lay(&mut self, shown: &impl Shown, found: bool) -> Laid {
+    /// None where no component is shown.
+    fn lay(&mut self, shown: &impl Shown, found: bool) -> Option<Laid> {
         let palette = if found { self.palette } else { Palette::NONE };
         let around = if found { Style::new() } else { self.palette.dim };
-        let message = shown.message().trim_end_matches(['\r', '\n']);
+        let message = if self.head.message { shown.message() } else { "" };
+        let message = message.trim_end_matches(['\r', '\n']);
         let end = memchr(b'\n', message.as_bytes()).unwrap_or(message.len());
         let (first, more) = message.split_at(end);
 
         let mut line = mem::take(&mut self.line);
-        let mut laid = Laid::default();
+        let mut laid = None;
         line.clear();
         paint(&mut line, around, |line| {
-            paint(line, palette.dim, |line| self.clock.put(shown.time(), line));
-            line.push(' ');
-            let level = shown.level();
-            paint(line, palette.level(level), |line| {
-                let begin = line.len();
-                escape_into(level.unwrap_or("-"), line);
-                if let Some(level) = line.get_mut(begin..) {
-                    level.make_ascii_uppercase();
-                }
-                pad(line, begin, 5);
-            });
-            line.push(' ');
-            paint(line, palette.component, |line| {
-                let begin = line.len();
-                escape_into(shown.component().unwrap_or("-"), line);
-                laid = Laid {
-                    at: line.len(),
-                    columns: pad(line, begin, 0),
-                };
-            });
-            line.push(' ');
+            let begin = line.len();
+            if self.head.time {
+                paint(line, palette.dim, |line| self.clock.put(shown.time(), line));
+                line.push(' ');
+            }
+            if self.head.level {
+                let level = shown.level();
+                paint(line, palette.level(level), |line| {
+                    let begin = line.len();
+                    escape_into(level.unwrap_or("-"), line);
+                    if let Some(level) = line.get_mut(begin..) {
+                        level.make_ascii_uppercase();
+                    }
+                    pad(line, begin, 5);
+                });
+                line.push(' ');
+            }
+            if self.head.component {
+                paint(line, palette.component, |line| {
+                    let begin = line.len();
+                    escape_into(shown.component().unwrap_or("-"), line);
+                    laid = Some(Laid {
+                        at: line.len(),
+                        columns: pad(line, begin, 0),
+                    });
+                });
+                line.push(' ');
+            }
             if shown.is_related() {
                 paint(line, palette.dim, |line| line.push_str(RELATED));
                 line.push(' ');
             }
-            paint(line, palette.message, |line| put_visible(first, line));
+            if self.head.message {
+                paint(line, palette.message, |line| put_visible(first, line));
+            } else if line.len() > begin {
+                // A blank stands before each field.
+                line.pop();
+            }
             if more.is_empty() {
                 shown.put_fields(self, palette.dim, line);
             }
@@ -313,7 +352,9 @@ impl Pretty {
                 line.push('\n');
             }
         }
-        self.put_below(shown.trace().lines(), &mut line);
+        if self.head.trace {
+            self.put_below(shown.trace().lines(), &mut line);
+        }
         self.line = line;
         laid
     }

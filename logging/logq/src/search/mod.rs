@@ -2,6 +2,7 @@
 
 mod explain;
 pub mod files;
+mod names;
 mod nothing;
 mod older;
 mod related;
@@ -13,7 +14,7 @@ mod traces;
 
 use std::{fmt::Display, io::Write};
 
-pub use self::explain::explain;
+pub use self::{explain::explain, names::unknown as unknown_names};
 pub(crate) use self::{
     nothing::so_far,
     selection::{Context, Part, Selection, Written},

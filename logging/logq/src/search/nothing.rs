@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use schema::{FIELDS, Kind, component, field, level};
 
-use super::there::There;
+use super::{names, there::There};
 use crate::{
     cli::{Search, time::Clock},
     config::nearest,
@@ -21,13 +21,10 @@ const FEW: usize = 8;
 /// What is said where nothing was found: what no line has of what was asked for, and what was probably meant.
 #[must_use]
 pub fn why(search: &Search, wanted: &Wanted, there: There<'_>) -> Vec<String> {
-    let typed = search.window.since.as_deref().unwrap_or_default();
-    if wanted
-        .span
-        .since
-        .is_some_and(|since| since > Clock::system(true).now())
-    {
-        return vec![format!("--since {typed} is in the future")];
+    let clock = Clock::system(search.show.utc);
+    let doubt = wanted.span.doubt(&search.window, &clock);
+    if wanted.span.since.is_some_and(|since| since > clock.now()) {
+        return doubt.into_iter().collect();
     }
     let when = if wanted.span == Span::default() {
         ""
@@ -38,7 +35,8 @@ pub fn why(search: &Search, wanted: &Wanted, there: There<'_>) -> Vec<String> {
         let name = name(wish, wanted.span, there, when);
         name.or_else(|| condition(wish, wanted.span, there, when))
     });
-    let mut told: Vec<String> = told.take(MOST_TOLD).collect();
+    let doubt = doubt.map(|doubt| format!("no line found; {doubt}"));
+    let mut told: Vec<String> = doubt.into_iter().chain(told.take(MOST_TOLD)).collect();
     if told.is_empty() && !search.select.grep.is_empty() {
         told.push(
             "no line found: --grep looks into texts (message, error, statement, stack trace); -f FIELD=VALUE asks for a field"
@@ -91,11 +89,10 @@ fn name(wish: &Wish, span: Span, there: There<'_>, when: &str) -> Option<String>
 /// What is said where no line that was found has a field.
 #[must_use]
 pub fn without(field: &str) -> String {
-    format!("no line that was found has a field {field}{}", meant_field(field))
-}
-
-fn meant_field(field: &str) -> String {
-    other_field(field).map_or_else(String::new, |name| format!("; did you mean {name}?"))
+    format!(
+        "no line that was found has a field {field}{}",
+        names::meant(field)
+    )
 }
 
 /// That no line has the field, or this value in it.
@@ -103,22 +100,37 @@ fn condition(wish: &Wish, span: Span, there: There<'_>, when: &str) -> Option<St
     let Wish::Condition { field, typed, filter } = wish else {
         return None;
     };
+    // It can leave out lines by this value alone.
+    if matches!(filter, Filter::Not(_)) {
+        return None;
+    }
     let exists = Filter::Exists(field.clone());
     if there.has(&within(span, &exists)) == Some(false) {
-        return Some(format!("no line has a field {field}{when}{}", meant_field(field)));
+        return Some(format!(
+            "no line has a field {field}{when}{}",
+            names::meant(field)
+        ));
     }
-    if !is_known(field) {
+    if !names::is_known(field) {
         // Other lines can have it, and their field is not indexed.
-        let meant = other_field(field)?;
+        let meant = names::other_field(field)?;
         return Some(format!(
             "{field} is no field that every line can have; did you mean {meant}?"
         ));
     }
     let Filter::Is(_, value) = filter else { return None };
-    let is_keyword = FIELDS
+    let kind = FIELDS
         .iter()
-        .any(|known| known.name == field && known.kind == Kind::Keyword);
-    if !is_keyword || there.has(&within(span, filter)) != Some(false) {
+        .find(|known| known.name == field)
+        .map(|known| known.kind);
+    let has = there.has(&within(span, filter));
+    if has != Some(true)
+        && kind != Some(Kind::Text)
+        && let Some(several) = names::several(field, "~=", value.text())
+    {
+        return Some(format!("{typed} asks for one value{several}"));
+    }
+    if kind != Some(Kind::Keyword) || has != Some(false) {
         return None;
     }
     let mut values = if field == field::LEVEL {
@@ -138,67 +150,4 @@ fn within(span: Span, filter: &Filter) -> Filter {
 fn near(typed: &str, names: &BTreeSet<String>) -> Option<String> {
     let lower = typed.to_lowercase();
     nearest(&lower, names.iter().map(String::as_str)).map(str::to_owned)
-}
-
-/// The field that was probably meant: one that ends so, or is written much like it.
-fn other_field(typed: &str) -> Option<String> {
-    if is_known(typed) {
-        return None;
-    }
-    let names = || {
-        FIELDS
-            .iter()
-            .map(|known| known.name)
-            .filter(|name| *name != typed)
-    };
-    let end = names().find(|name| name.strip_suffix(typed).is_some_and(|rest| rest.ends_with('.')));
-    end.or_else(|| nearest(&typed.to_lowercase(), names()))
-        .map(str::to_owned)
-}
-
-/// Whether the schema has a field, or an object, of this name.
-fn is_known(name: &str) -> bool {
-    let begins = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with('.'));
-    FIELDS.iter().any(|known| {
-        let is_open = matches!(known.kind, Kind::FlatObject | Kind::KeywordMap);
-        known.name == name || begins(known.name, name) || (is_open && begins(name, known.name))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn which_fields_are_known() {
-        for name in [
-            "level",
-            "photo.id",
-            "photo",
-            "fields.anything",
-            "fields",
-            "kubernetes.labels.tier",
-        ] {
-            assert!(is_known(name), "{name}");
-        }
-        for name in ["levl", "photo.idd", "phot", "fieldsx"] {
-            assert!(!is_known(name), "{name}");
-        }
-    }
-
-    #[test]
-    fn which_field_was_meant() {
-        for (typed, meant) in [
-            ("levl", Some("level")),
-            ("Level", Some("level")),
-            ("status_code", Some("http.response.status_code")),
-            ("trace", Some("trace_id")),
-            ("zzz", None),
-            // It is right; only no line has it.
-            ("tags", None),
-            ("outbox.oldest_age_seconds", None),
-        ] {
-            assert_eq!(other_field(typed).as_deref(), meant, "{typed}");
-        }
-    }
 }

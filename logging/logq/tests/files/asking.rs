@@ -62,7 +62,7 @@ fn matches_and_lines_around_them_are_those_of_grep() {
     ] {
         let arguments: Vec<&str> = options
             .split(' ')
-            .chain(["-f", "level=error", "--utc"])
+            .chain(["-f", "level = error", "--utc"])
             .collect();
         let output = logq(&arguments, &input(file)).output().unwrap();
         let told = text(&output.stderr);
@@ -71,6 +71,70 @@ fn matches_and_lines_around_them_are_those_of_grep() {
             shown,
             "{file}, {options}: {told}"
         );
+    }
+}
+
+/// 2026-10-25 02:30 is there twice in this zone, and 2026-03-29 02:30 never was.
+#[test]
+fn a_time_that_the_clock_shows_twice_or_never_bounds_what_was_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dst.jsonl");
+    let more = "{\"@timestamp\":\"2026-03-29T00:59:59Z\",\"message\":\"01:59 CET\"}\n\
+                {\"@timestamp\":\"2026-03-29T01:10:00Z\",\"message\":\"03:10 CEST\"}\n";
+    let lines = fs::read_to_string(input("dst.jsonl")).unwrap();
+    fs::write(&file, format!("{lines}{more}")).unwrap();
+    let october = ["02:30 CEST first", "02:30 CET second", "03:30 CET"];
+    let is_there = |zone: &&str| zone.contains(',') || Path::new("/usr/share/zoneinfo").join(zone).exists();
+    for zone in ["CET-1CEST,M3.5.0,M10.5.0/3", "Europe/Berlin"]
+        .into_iter()
+        .filter(is_there)
+    {
+        for (options, shown) in [
+            (["--since", "2026-10-25 02:30"].as_slice(), october.as_slice()),
+            (
+                &["--since", "2026-10-25 02:30", "--until", "2026-10-25 02:30"],
+                &october[..2],
+            ),
+            (
+                &["--since", "2026-10-25", "--until", "2026-10-25 02:30"],
+                &october[..2],
+            ),
+            (&["--since", "2026-10-25 02:31"], &october[1..]),
+            (
+                &["--since", "2026-10-25", "--until", "2026-10-25 02:29"],
+                &october[..1],
+            ),
+            (&["--around", "2026-10-25 02:30", "--since", "1s"], &october[..2]),
+            (&["-f", "@timestamp >= 2026-10-25 02:30"], &october),
+            (
+                &["-f", "@timestamp<=2026-10-25 02:30", "--since", "2026-10-25"],
+                &october[..2],
+            ),
+            (&["--since", "2026-10-25 02:30+01:00"], &october[1..]),
+            (&["--since", "2026-10-25T02:30:00+0100"], &october[1..]),
+            (&["--since", "2026-10-25 02:30:00 +02"], &october),
+            (
+                &["--since", "2026-10-25 01:00 UTC", "--until", "2026-10-25T01:30Z"],
+                &october[1..2],
+            ),
+            (
+                &["--since", "2026-03-29 02:30", "--until", "2026-03-30"],
+                &["03:30 CEST", "03:10 CEST"],
+            ),
+            (
+                &["--since", "2026-03-29", "--until", "2026-03-29 02:30"],
+                &["01:30 CET", "01:59 CET"],
+            ),
+        ] {
+            let options = [options, &["-o", "jsonl", "--fields", "message"]].concat();
+            let output = logq(&options, &file).env("TZ", zone).output().unwrap();
+            let expected: String = shown
+                .iter()
+                .map(|message| format!("{{\"message\":\"{message}\"}}\n"))
+                .collect();
+            let told = text(&output.stderr);
+            assert_eq!(text(&output.stdout), expected, "{zone}, {options:?}: {told}");
+        }
     }
 }
 
@@ -164,6 +228,24 @@ fn what_is_asked_wrongly_is_told() {
         ),
         (&["-f", "photo"], "-f: \"photo\" says nothing of a field"),
         (
+            &["-f", "level >= warn"],
+            "-f does not order levels: --level warn shows the lines of this level and above",
+        ),
+        (&["-f", "@timestamp=soon"], "-f: \"soon\" is no time: write 15m"),
+        (
+            &["--around", "14:00", "--since", "yesterday"],
+            "--since \"yesterday\" beside --around is no length of time: write 30s",
+        ),
+        (&["--since", "+5m"], "--since: \"+5m\" is no time: write 15m"),
+        (
+            &["--since", "14:00 CET"],
+            "--since: \"14:00 CET\" is no time: write 15m",
+        ),
+        (
+            &["view", "--utc", "trouble"],
+            "\"--utc\" is an option: the name of a view comes first; there are webservice-db",
+        ),
+        (
             &["--grep", "a(b"],
             "logq: error: --grep: \"a(b\" is no regular expression: unclosed group\nlogq:     a(b\nlogq:      ^\n",
         ),
@@ -251,6 +333,22 @@ fn why_nothing_is_found_is_told() {
             "no line has a field status_code; did you mean http.response.status_code?",
         ),
         (&["--since", "2100-01-01"], "--since 2100-01-01 is in the future"),
+        (
+            &["--around", "2100-01-01"],
+            "--around 2100-01-01 is in the future",
+        ),
+        (
+            &["--since", "-5m"],
+            "no line found; --since -5m means 5m ago, as --since 5m does",
+        ),
+        (
+            &["-f", "level=warn,error"],
+            "level=warn,error asks for one value; for one of several write -f 'level~=^(warn|error)$'",
+        ),
+        (
+            &["-f", "photo.id = 17|18"],
+            "photo.id = 17|18 asks for one value; for one of several write -f 'photo.id~=^(17|18)$'",
+        ),
         (&["--top", "*"], "no line that was found has a field *"),
         (
             &["trace", world::TRACE, "-c", "postgre"],
@@ -275,6 +373,51 @@ fn why_nothing_is_found_is_told() {
     let shown = text(&two.stdout);
     assert_eq!(shown.lines().count(), 4, "{shown}");
     assert!(shown.ends_with("         4         (other values)\n"), "{shown}");
+}
+
+#[test]
+fn names_of_fields_that_change_nothing_are_told() {
+    let line = b"{\"level\":\"info\",\"msg\":\"m1\",\"who\":\"u\"}\n";
+    for (arguments, told) in [
+        (
+            ["--fields", "levl,message"].as_slice(),
+            "--fields: there is no field levl; did you mean level?",
+        ),
+        (
+            &["--hide", "who"],
+            "--hide: there is no field who; did you mean fields.who?",
+        ),
+        (&["--hide", "*_secnds"], "--hide: there is no field *_secnds"),
+        (
+            &["-f", "levl != info"],
+            "-f levl != info: there is no field levl; did you mean level?",
+        ),
+        (
+            &["-f", "traceid not exists"],
+            "-f traceid not exists: there is no field traceid; did you mean trace_id?",
+        ),
+        (
+            &["-f", "level!=warn,error"],
+            "-f level!=warn,error: there is no level warn,error; for one of several write -f 'level!~=^(warn|error)$'",
+        ),
+        (
+            &["--hide", "message", "-o", "raw"],
+            "--hide changes nothing in -o raw",
+        ),
+        (
+            &["--fields", "message", "--stats"],
+            "--fields changes nothing in --stats",
+        ),
+    ] {
+        let output = piped(arguments, line);
+        assert_eq!(text(&output.stderr), format!("logq: {told}\n"), "{arguments:?}");
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        assert!(!output.stdout.is_empty(), "{arguments:?}");
+    }
+    for known in ["photo*", "fields.who", "*", "kubernetes.labels.tier", "http"] {
+        let output = piped(&["--fields", known, "--hide", known], line);
+        assert_eq!(text(&output.stderr), "", "{known}");
+    }
 }
 
 /// A pipe that is not named is not read, and that is said where something waits in it.

@@ -69,6 +69,73 @@ fn lines_without_a_time_are_not_drawn() {
 }
 
 #[test]
+fn what_is_hidden_is_not_shown() {
+    let line = format!(
+        "{{\"@timestamp\":\"2026-11-22T10:00:00Z\",\"level\":\"warn\",\"message\":\"m1\\nm2\",\"component\":\"c\",\
+         \"photo\":{{\"id\":17}},\"trace_id\":\"{}\",\"exception\":{{\"stacktrace\":\"at x\"}}}}\n",
+        world::TRACE
+    );
+    let traced = format!("WARN  c          trace_id={}\n", world::TRACE);
+    for (hidden, shown) in [
+        (
+            "trace_id",
+            "2026-11-22 10:00:00.000 WARN  c          m1\n    │ m2\n      photo.id=17\n    │ at x\n",
+        ),
+        (
+            "trace_id,message",
+            "2026-11-22 10:00:00.000 WARN  c          photo.id=17\n    │ at x\n",
+        ),
+        (
+            "mess*,trace*,exception",
+            "2026-11-22 10:00:00.000 WARN  c          photo.id=17\n",
+        ),
+        ("@timestamp,message,exception,photo", traced.as_str()),
+        (
+            "level,trace_id,exception,message",
+            "2026-11-22 10:00:00.000 c          photo.id=17\n",
+        ),
+        (
+            "component,trace_id,exception,message",
+            "2026-11-22 10:00:00.000 WARN  photo.id=17\n",
+        ),
+        (
+            "@timestamp,level,component,photo,trace_id,exception",
+            "m1\n    │ m2\n",
+        ),
+    ] {
+        for more in [[].as_slice(), &["--tail", "1"], &["--reverse"]] {
+            let arguments = [&["--utc", "--hide", hidden], more].concat();
+            let output = piped(&arguments, line.as_bytes());
+            assert_eq!(text(&output.stdout), shown, "{arguments:?}");
+            assert_eq!(text(&output.stderr), "", "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn a_blank_line_of_a_text_is_a_line() {
+    let lines = "first\n\n \t\nlast\n\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("text.log");
+    fs::write(&file, lines).unwrap();
+    for arguments in [
+        ["-o", "raw"].as_slice(),
+        &["-o", "raw", "--tail", "9"],
+        &["-o", "raw", "-g", "first", "-A", "9"],
+    ] {
+        let output = logq(arguments, &file).output().unwrap();
+        assert_eq!(text(&output.stdout), lines, "{arguments:?}");
+        let output = piped(arguments, lines.as_bytes());
+        assert_eq!(text(&output.stdout), lines, "{arguments:?}");
+    }
+    // Within and after a stack trace it is a line of that.
+    let panic = "before\npanic: boom\n\ngoroutine 1 [running]:\nmain.main()\n\tmain.go:3 +0x1\n\nafter\n";
+    assert_eq!(text(&piped(&["-o", "raw"], panic.as_bytes()).stdout), panic);
+    let counted = text(&piped(&["--stats", "-o", "json"], panic.as_bytes()).stdout);
+    assert!(counted.contains("\"lines\":3"), "{counted}");
+}
+
+#[test]
 fn compressed_files_are_read_as_others() {
     let folder = tempfile::tempdir().unwrap();
     let lines = b"{\"level\":\"info\",\"msg\":\"m1\"}\n{\"level\":\"warn\",\"msg\":\"m2\"}\n";

@@ -46,6 +46,35 @@ fn own_views_find_what_they_say_and_what_is_typed_wins() {
 }
 
 #[test]
+fn help_of_views_and_of_one_view_is_given() {
+    let home = Home::with(OWN);
+    for arguments in [["view", "--help"], ["view", "-h"], ["help", "view"]] {
+        let output = home.logq(&arguments).output().unwrap();
+        let errors = home.errors(&output);
+        assert_eq!(
+            (output.status.code(), errors.as_str()),
+            (Some(0), ""),
+            "{arguments:?}"
+        );
+        let help = home.out(&output);
+        assert!(
+            help.contains("Usage: logq view [NAME]") && !help.contains("--tail"),
+            "{arguments:?}: {help}"
+        );
+    }
+    let output = home.logq(&["view", "slow", "--help"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(home.out(&output).contains("--tail"));
+    let output = home.logq(&["view", "--tail", "5", "slow"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let told = home.errors(&output);
+    assert!(
+        told.contains("\"--tail\" is an option: the name of a view comes first"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_view_that_is_wrong_is_told_to_who_uses_it() {
     let home = Home::with(&format!(
         "{OWN}\n[views.bad]\nabout = 5\noptions = \"--levle warn\"\n[views.twice]\noptions = \"--limit 1 --limit 2\"\n"

@@ -95,44 +95,34 @@ pub struct Part<'a> {
     line: Line<'a>,
     /// Whether the program's line goes on in the next.
     partial: bool,
-    /// It says nothing, but it can stand within a stack trace.
-    blank: bool,
 }
 
 impl<'a> Part<'a> {
     /// Reads a line without its newline; `kubelet` says that what is no line of the kubelet's is one that it did not write, and
     /// `changed` when the file was written last. None for a line that stands for nothing.
     pub fn read(bytes: &'a [u8], kubelet: bool, changed: Option<Time>, offset: u64) -> Option<Self> {
-        let cri = Cri::parse(bytes);
-        let blank = cri.is_none() && !kubelet && is_blank(bytes);
-        let (line, partial) = if let Some(cri) = &cri {
-            (Line::cri(cri, offset), cri.partial)
-        } else if blank {
-            (Line::plain(bytes, offset), false)
-        } else if kubelet {
+        if let Some(cri) = Cri::parse(bytes) {
+            let line = Line::cri(&cri, offset);
+            return Some(Self {
+                line,
+                partial: cri.partial,
+            });
+        }
+        let line = if kubelet {
             if bytes.is_empty() {
                 return None;
             }
-            (Line::unmatched(bytes, changed, offset), false)
+            Line::unmatched(bytes, changed, offset)
         } else if let Some((time, content)) = timestamped(bytes) {
-            (Line::timed(time, content, offset), false)
+            Line::timed(time, content, offset)
         } else {
-            (Line::plain(bytes, offset), false)
+            Line::plain(bytes, offset)
         };
-        Some(Self { line, partial, blank })
+        Some(Self { line, partial: false })
     }
 
     /// Gives it to the joiner; `take` gets what is complete.
     pub fn push(self, joiner: &mut Joiner, now: Duration, take: &mut dyn FnMut(Line<'_>)) {
-        let blank = self.blank;
-        joiner.push(self.line, self.partial, now, &mut |line| {
-            if !(blank && is_blank(&line.content)) {
-                take(line);
-            }
-        });
+        joiner.push(self.line, self.partial, now, take);
     }
-}
-
-fn is_blank(bytes: &[u8]) -> bool {
-    bytes.iter().all(u8::is_ascii_whitespace)
 }

@@ -38,7 +38,6 @@ fn plainly(found: &Found, take: &mut dyn FnMut(Line<'_>, &Origin)) {
     let changed = fs::metadata(&file).unwrap().modified().unwrap();
     let changed = changed.duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
     let changed = Time::from_nanos(i64::try_from(changed).unwrap());
-    let blank = |bytes: &[u8]| bytes.iter().all(u8::is_ascii_whitespace);
     let mut joiner = Joiner::new();
     let mut offset = 0;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -47,7 +46,6 @@ fn plainly(found: &Found, take: &mut dyn FnMut(Line<'_>, &Origin)) {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = &line[..line.len().min(MAX_LINE_BYTES)];
         let mut partial = false;
-        let is_blank = Cri::parse(line).is_none() && !kubelet && blank(line);
         let line = if let Some(cri) = Cri::parse(line) {
             partial = cri.partial;
             Line::cri(&cri, at)
@@ -60,11 +58,7 @@ fn plainly(found: &Found, take: &mut dyn FnMut(Line<'_>, &Origin)) {
         } else {
             Line::plain(line, at)
         };
-        joiner.push(line, partial, Duration::ZERO, &mut |line| {
-            if !(is_blank && blank(&line.content)) {
-                take(line, &origin);
-            }
-        });
+        joiner.push(line, partial, Duration::ZERO, &mut |line| take(line, &origin));
     }
     joiner.flush(&mut |line| take(line, &origin));
 }
