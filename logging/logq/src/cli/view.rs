@@ -1,6 +1,6 @@
 //! Views: options that have a name.
 
-use clap::{CommandFactory, Parser, error::ErrorKind};
+use clap::Parser;
 
 use super::{Cli, Search, read::read_beside};
 use crate::config::{Config, Place};
@@ -154,8 +154,9 @@ pub fn expanded(arguments: &[String], config: &Config) -> Result<Search, NoView>
     let (name, more) = arguments
         .split_first()
         .map_or(("", [].as_slice()), |(name, more)| (name.as_str(), more));
+    // With a view's name it is the help of a search.
     if ["--help", "-h"].contains(&name) {
-        return Err(help().into());
+        Cli::try_parse_from(["logq", "help", "view"])?;
     }
     let all = views(config);
     let Some(view) = all.iter().find(|view| view.name == name) else {
@@ -174,16 +175,6 @@ pub fn expanded(arguments: &[String], config: &Config) -> Result<Search, NoView>
         });
     };
     Ok(read_beside(&view.options, more, config)?)
-}
-
-/// The help of `logq view` alone. With a view's name, `--help` is a search's.
-fn help() -> clap::Error {
-    let mut command = Cli::command();
-    command.build();
-    let help = command
-        .find_subcommand_mut("view")
-        .map(clap::Command::render_help);
-    clap::Error::raw(ErrorKind::DisplayHelp, help.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -52,15 +52,14 @@ pub fn unknown(show: &Show, wanted: &Wanted) -> Vec<String> {
 /// How one of several values is asked for, where a value looks like several.
 #[must_use]
 pub fn several(field: &str, operator: &str, value: &str) -> Option<String> {
-    let separators = [',', '|'];
-    if !value.contains(separators) {
-        return None;
-    }
-    let values = value.split(separators).map(str::trim);
+    let values = value.split([',', '|']).map(str::trim);
     let values: Vec<String> = values
         .filter(|value| !value.is_empty())
         .map(regex::escape)
         .collect();
+    if values.len() < 2 {
+        return None;
+    }
     let condition = format!("{field}{operator}^({})$", values.join("|"));
     // As a shell takes it.
     let condition = condition.replace('\'', r"'\''");
@@ -95,7 +94,16 @@ pub fn other_field(typed: &str) -> Option<String> {
             .filter(|name| *name != typed)
     };
     let end = names().find(|name| name.strip_suffix(typed).is_some_and(|rest| rest.ends_with('.')));
-    end.or_else(|| nearest(&typed.to_lowercase(), names()))
+    let lower = typed.to_lowercase();
+    // A name without a dot is rather one that has none, too.
+    let alike = || {
+        nearest(
+            &lower,
+            names().filter(|name| typed.contains('.') || !name.contains('.')),
+        )
+    };
+    end.or_else(alike)
+        .or_else(|| nearest(&lower, names()))
         .map(str::to_owned)
 }
 
@@ -178,6 +186,7 @@ mod tests {
     fn several_values_are_asked_for_as_one_pattern() {
         for (value, told) in [
             ("warn", None),
+            ("warn,", None),
             ("warn,error", Some("level~=^(warn|error)$")),
             (" a.b | c ", Some(r"level~=^(a\.b|c)$")),
         ] {
@@ -191,6 +200,8 @@ mod tests {
         for (typed, meant) in [
             ("levl", Some("level")),
             ("Level", Some("level")),
+            ("msg", Some("message")),
+            ("http_route", Some("http.route")),
             ("status_code", Some("http.response.status_code")),
             ("trace", Some("trace_id")),
             ("zzz", None),
