@@ -54,18 +54,21 @@ fn tiff(order: Order, orientation: Option<u16>, texts: &[(u16, &str)]) -> Vec<u8
     out.extend(order.long(exif_at));
     out.extend(order.long(0));
     out.extend(order.short(u16::try_from(texts.len()).unwrap()));
-    let mut text_at = exif_at + 2 + 12 * texts.len() + 4;
+    let text_at = exif_at + 2 + 12 * texts.len() + 4;
+    let mut long_texts = Vec::new();
     for (tag, text) in texts {
+        let text = [text.as_bytes(), &[0]].concat();
         out.extend([order.short(*tag), order.short(2)].concat());
-        out.extend(order.long(text.len() + 1));
-        out.extend(order.long(text_at));
-        text_at += text.len() + 1;
+        out.extend(order.long(text.len()));
+        if text.len() <= 4 {
+            out.extend([&text[..], &[0; 4]].concat()[..4].iter());
+        } else {
+            out.extend(order.long(text_at + long_texts.len()));
+            long_texts.extend(text);
+        }
     }
     out.extend(order.long(0));
-    for (_, text) in texts {
-        out.extend(text.bytes());
-        out.push(0);
-    }
+    out.extend(long_texts);
     out
 }
 
@@ -89,6 +92,14 @@ fn in_webp(tiff: &[u8]) -> Vec<u8> {
     [b"RIFF", &riff[..], b"WEBP", &chunks].concat()
 }
 
+/// With what programs put before the TIFF header although only a JPEG has it.
+fn in_all_with_prefix(tiff: &[u8]) -> Vec<Vec<u8>> {
+    let prefixes = [&b"Exif\0\0"[..], b"Exif\0\0Exif\0\0", b"\0\0\0\x06Exif\0\0"];
+    let with = |prefix: &&[u8]| [prefix, tiff].concat();
+    let files = prefixes.iter().map(with).chain([tiff.to_vec()]);
+    files.flat_map(|file| [in_png(&file), in_webp(&file)]).collect()
+}
+
 fn in_all(tiff: &[u8]) -> [Vec<u8>; 3] {
     [in_jpeg(tiff), in_png(tiff), in_webp(tiff)]
 }
@@ -101,6 +112,46 @@ fn all_eight_orientations() {
                 assert_eq!(u16::from(orientation(&photo)), value);
             }
         }
+    }
+}
+
+#[test]
+fn what_a_jpeg_has_before_its_exif_may_stand_in_others_too() {
+    let texts = [(DATE_TIME_ORIGINAL, "2024:05:06 07:08:09")];
+    for order in [Order::Little, Order::Big] {
+        for photo in in_all_with_prefix(&tiff(order, Some(6), &texts)) {
+            assert_eq!(orientation(&photo), 6, "{photo:x?}");
+            assert!(taken_at(&photo).is_some(), "{photo:x?}");
+        }
+    }
+}
+
+/// RFC 9649, 2.3: a chunk of odd length has a padding byte, which counts for the
+/// file's length and not for the chunk's. Programs forget it, or count otherwise.
+#[test]
+fn the_padding_byte_of_a_webp_may_be_missing() {
+    let tiff = tiff(
+        Order::Little,
+        Some(6),
+        &[(DATE_TIME_ORIGINAL, "2024:05:06 07:08:09")],
+    );
+    let odd = if tiff.len() % 2 == 1 {
+        tiff
+    } else {
+        [&tiff[..], &[0]].concat()
+    };
+    let uncounted = in_webp(&odd);
+    let padded = [&uncounted[..], &[0]].concat();
+    let mut counted = padded.clone();
+    counted[4] += 1;
+    for photo in [
+        &uncounted,
+        &padded,
+        &counted,
+        &counted[..counted.len() - 1].to_vec(),
+    ] {
+        assert_eq!(orientation(photo), 6);
+        assert!(taken_at(photo).is_some());
     }
 }
 
@@ -132,6 +183,18 @@ fn the_time_with_and_without_an_offset() {
         (Some("+02:00"), "2024-05-06T05:08:09+00:00"),
         (Some("-09:30"), "2024-05-06T16:38:09+00:00"),
         (Some("+14:00"), "2024-05-05T17:08:09+00:00"),
+        (Some("+0200"), "2024-05-06T05:08:09+00:00"),
+        (Some("-0930"), "2024-05-06T16:38:09+00:00"),
+        (Some("+02"), "2024-05-06T05:08:09+00:00"),
+        (Some("+2"), "2024-05-06T05:08:09+00:00"),
+        (Some("-2:00"), "2024-05-06T09:08:09+00:00"),
+        (Some(" +02:00 "), "2024-05-06T05:08:09+00:00"),
+        (Some("Z"), "2024-05-06T07:08:09+00:00"),
+        (Some("+24:00"), "2024-05-06T07:08:09+00:00"),
+        (Some("+02:60"), "2024-05-06T07:08:09+00:00"),
+        (Some("+02:"), "2024-05-06T07:08:09+00:00"),
+        (Some("++200"), "2024-05-06T07:08:09+00:00"),
+        (Some("+02:00:00"), "2024-05-06T07:08:09+00:00"),
         (Some("   :  "), "2024-05-06T07:08:09+00:00"),
         (Some("summer"), "2024-05-06T07:08:09+00:00"),
         (Some(""), "2024-05-06T07:08:09+00:00"),

@@ -2,6 +2,7 @@
 //! and the time at which it was taken, read from the header alone.
 
 mod bytes;
+mod chunk;
 mod exif;
 mod jpeg;
 mod png;
@@ -12,7 +13,10 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use self::bytes::Bytes;
-pub use self::exif::{orientation, taken_at};
+pub use self::{
+    chunk::{Chunk, png_chunks, webp_chunks},
+    exif::{orientation, taken_at},
+};
 
 /// Longest side of a photo, in pixels, before and after EXIF orientation.
 ///
