@@ -1,13 +1,20 @@
-//! Bytes to pixels. Strict: a photo that does not decode to the last pixel is
-//! an error, since a half-decoded one would be seen by the detector as a grey
-//! plain with nobody in it.
+//! Bytes to pixels. A photo that does not decode to the last pixel is an error:
+//! the detector would see what is missing as a grey plain with nobody in it.
+//! A photo whose pixels are all there is decoded, however badly it was written.
 
 use contract::{
     FailureReason,
     media::{self, HeaderError, MAX_SIDE, MediaType},
 };
 
-use super::{Picture, jpeg, orientation, png, webp};
+use super::{Picture, icc, jpeg, orientation, png, webp};
+
+/// What a format's decoder gives: the picture as it is stored, and the bytes of
+/// its colour profile.
+pub(super) struct Decoded {
+    pub picture: Picture,
+    pub profile: Option<Vec<u8>>,
+}
 
 /// What a photo may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,10 +115,13 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
         HeaderError::Incomplete | HeaderError::Damaged => DecodeError::Corrupt(e.to_string()),
     })?;
     limits.allow(header.width, header.height)?;
-    let picture = match header.media_type {
-        MediaType::Jpeg => jpeg::decode(bytes, limits)?,
+    let Decoded { mut picture, profile } = match header.media_type {
+        MediaType::Jpeg => jpeg::decode(bytes, header.width, header.height)?,
         MediaType::Png => png::decode(bytes, limits)?,
         MediaType::Webp => webp::decode(bytes, limits)?,
     };
+    if let Some(profile) = profile {
+        icc::adopt(&profile, &mut picture);
+    }
     Ok(orientation::upright(picture, media::orientation(bytes)))
 }

@@ -1,57 +1,82 @@
 //! JPEG (ITU-T T.81) through libjpeg-turbo.
+//!
+//! A file that a camera wrote badly is read if all its pixels are there; a file
+//! of which anything is missing is an error. `jpeg.c` decides by the kind of
+//! libjpeg-turbo's warnings.
 
-use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat};
+use std::ffi::{CStr, c_char, c_int, c_uint, c_ulong};
 
-use super::{DecodeError, IccProfile, Limits, Picture};
+use super::{DecodeError, Picture, decode::Decoded};
 
 /// Scans of a progressive JPEG that are read at most. Cameras write about
 /// ten; each costs a pass over all pixels, which is how a small file can be
 /// made to take hours.
-const MAX_SCANS: u32 = 100;
+const MAX_SCANS: c_int = 100;
 
-/// Decodes the whole picture. libjpeg-turbo's warnings (missing or damaged
-/// data that it would paint grey) are errors here.
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+/// libjpeg's `JMSG_LENGTH_MAX`.
+const MESSAGE_BYTES: usize = 200;
+
+/// Decodes the whole picture, which its header says to be of this size.
+pub(super) fn decode(bytes: &[u8], width: u32, height: u32) -> Result<Decoded, DecodeError> {
     let segments = Segments::read(bytes)?;
-    let mut decoder = Decompressor::new().map_err(corrupt)?;
-    decoder.set_scan_limit(MAX_SCANS).map_err(corrupt)?;
-    let header = decoder.read_header(bytes).map_err(corrupt)?;
-    let side = |pixels: usize| {
-        u32::try_from(pixels).map_err(|_| DecodeError::Corrupt("a side beyond 32 bits".to_owned()))
+    let channels = if segments.components == 4 { 4 } else { 3 };
+    let pixels = read(bytes, width, height, channels)?;
+    let pixels = if channels == 4 {
+        rgb_of_cmyk(pixels, segments.adobe)
+    } else {
+        pixels
     };
-    let (width, height) = (side(header.width)?, side(header.height)?);
-    limits.allow(width, height)?;
-    let mut read = |format: PixelFormat| {
-        let pitch = header.width * format.size();
-        let mut pixels = vec![0; pitch * header.height];
-        let image = Image {
-            pixels: pixels.as_mut_slice(),
-            width: header.width,
-            pitch,
-            height: header.height,
-            format,
-        };
-        decoder.decompress(bytes, image).map(|()| pixels).map_err(corrupt)
-    };
-    let pixels = match header.colorspace {
-        Colorspace::CMYK | Colorspace::YCCK => rgb_of_cmyk(read(PixelFormat::CMYK)?, segments.adobe),
-        Colorspace::RGB | Colorspace::YCbCr | Colorspace::Gray => read(PixelFormat::RGB)?,
-    };
-    let grey = header.colorspace == Colorspace::Gray;
-    Ok(Picture {
-        width,
-        height,
-        pixels,
-        grey,
-        icc: segments
-            .icc()
-            .and_then(|profile| IccProfile::accept(profile, grey)),
+    Ok(Decoded {
+        picture: Picture {
+            width,
+            height,
+            pixels,
+            grey: segments.components == 1,
+            icc: None,
+        },
+        profile: segments.icc(),
     })
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used as `map_err(corrupt)`")]
-fn corrupt(error: turbojpeg::Error) -> DecodeError {
-    DecodeError::Corrupt(error.to_string())
+#[expect(unsafe_code, reason = "libjpeg's interface is C")]
+unsafe extern "C" {
+    fn irmgard_read_jpeg(
+        data: *const u8,
+        length: c_ulong,
+        width: c_uint,
+        height: c_uint,
+        channels: c_int,
+        max_scans: c_int,
+        pixels: *mut u8,
+        message: *mut c_char,
+    ) -> c_int;
+}
+
+/// RGB, or CMYK if there are 4 channels.
+#[expect(unsafe_code, reason = "libjpeg's interface is C")]
+fn read(bytes: &[u8], width: u32, height: u32, channels: u8) -> Result<Vec<u8>, DecodeError> {
+    let mut pixels = vec![0; width as usize * height as usize * usize::from(channels)];
+    let mut message = [0u8; MESSAGE_BYTES];
+    // SAFETY: `irmgard_read_jpeg` reads `bytes.len()` bytes of `bytes`, writes
+    // `width * height * channels` bytes, which is the length of `pixels`, and a
+    // string of at most `MESSAGE_BYTES` bytes with its end. It keeps no pointer.
+    let failed = unsafe {
+        irmgard_read_jpeg(
+            bytes.as_ptr(),
+            bytes.len() as c_ulong,
+            width,
+            height,
+            channels.into(),
+            MAX_SCANS,
+            pixels.as_mut_ptr(),
+            message.as_mut_ptr().cast(),
+        )
+    };
+    if failed == 0 {
+        return Ok(pixels);
+    }
+    let message = CStr::from_bytes_until_nul(&message).unwrap_or_default();
+    Err(DecodeError::Corrupt(message.to_string_lossy().into_owned()))
 }
 
 /// Ink to light, in place. Adobe's programs store the complement of each ink
@@ -77,6 +102,8 @@ fn rgb_of_cmyk(mut pixels: Vec<u8>, complement: bool) -> Vec<u8> {
 /// libjpeg-turbo reads itself.
 #[derive(Default)]
 struct Segments<'a> {
+    /// Colour components of the frame.
+    components: u8,
     /// An Adobe segment (APP14) is there.
     adobe: bool,
     /// Parts of the ICC profile (APP2): number, count, data.
@@ -108,8 +135,11 @@ impl<'a> Segments<'a> {
             };
             match marker {
                 0xDA | 0xD9 => break,
-                0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) && body.first() != Some(&8) => {
-                    return Err(DecodeError::Unsupported("a JPEG of other than 8 bits".to_owned()));
+                0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => {
+                    if body.first() != Some(&8) {
+                        return Err(DecodeError::Unsupported("a JPEG of other than 8 bits".to_owned()));
+                    }
+                    found.components = body.get(5).copied().unwrap_or(0);
                 }
                 0xEE => found.adobe |= body.starts_with(b"Adobe"),
                 0xE2 => {

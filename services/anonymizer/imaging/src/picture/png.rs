@@ -1,18 +1,21 @@
 //! PNG (W3C, third edition).
 
-use std::io::Cursor;
+use std::{borrow::Cow, io::Cursor};
+
+use contract::media;
 
 use ::png::{ColorType, DecodeOptions, Decoder, DecodingError, Transformations};
 
-use super::{DecodeError, IccProfile, Limits, Picture};
+use super::{DecodeError, Limits, Picture, decode::Decoded};
 
 /// Decodes row by row, so that no copy of the picture in 16 bits or with
 /// alpha is ever held, but for interlaced pictures.
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
     let mut options = DecodeOptions::default();
     options.set_ignore_adler32(false);
     options.set_ignore_text_chunk(true);
-    let mut decoder = Decoder::new_with_options(Cursor::new(bytes), options);
+    let file = with_end(bytes);
+    let mut decoder = Decoder::new_with_options(Cursor::new(file.as_ref()), options);
     decoder.set_transformations(Transformations::normalize_to_color8());
     let mut reader = decoder.read_info().map_err(corrupt)?;
 
@@ -24,7 +27,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
     }
     let grey = matches!(info.color_type, ColorType::Grayscale | ColorType::GrayscaleAlpha);
     let interlaced = info.interlaced;
-    let icc = info.icc_profile.as_ref().map(|profile| profile.to_vec());
+    let profile = info.icc_profile.as_ref().map(|profile| profile.to_vec());
     let (color, _) = reader.output_color_type();
 
     let mut pixels = Vec::new();
@@ -45,13 +48,36 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
     if pixels.len() != 3 * width as usize * height as usize {
         return Err(DecodeError::Corrupt("rows are missing".to_owned()));
     }
-    Ok(Picture {
-        width,
-        height,
-        pixels,
-        grey,
-        icc: icc.and_then(|profile| IccProfile::accept(profile, grey)),
+    Ok(Decoded {
+        picture: Picture {
+            width,
+            height,
+            pixels,
+            grey,
+            icc: None,
+        },
+        profile,
     })
+}
+
+/// The file with its last chunk, `IEND`, which says nothing, if that is all
+/// that is missing behind the image data.
+fn with_end(file: &[u8]) -> Cow<'_, [u8]> {
+    const IEND: &[u8] = b"\0\0\0\0IEND\xAE\x42\x60\x82";
+    let mut whole = 0;
+    for chunk in media::png_chunks(file) {
+        if chunk.end > file.len() {
+            if chunk.kind == *b"IDAT" {
+                return file.into();
+            }
+            break;
+        }
+        if chunk.kind == *b"IEND" {
+            return file.into();
+        }
+        whole = chunk.end;
+    }
+    [&file[..whole], IEND].concat().into()
 }
 
 fn corrupt(error: DecodingError) -> DecodeError {

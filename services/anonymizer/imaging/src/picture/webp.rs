@@ -2,23 +2,19 @@
 
 use std::io::Cursor;
 
+use contract::media;
 use image::{ColorType, ImageDecoder, ImageError, codecs::webp::WebPDecoder};
 
-use super::{DecodeError, IccProfile, Limits, Picture, png::over_white};
+use super::{DecodeError, Limits, Picture, decode::Decoded, png::over_white};
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
-    if !is_whole(bytes) {
-        return Err(DecodeError::Corrupt(
-            "the WebP ends before the size that it tells".to_owned(),
-        ));
-    }
+pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
     let mut decoder = WebPDecoder::new(Cursor::new(whole(bytes)?)).map_err(corrupt)?;
     let (width, height) = decoder.dimensions();
     limits.allow(width, height)?;
     if decoder.has_animation() {
         return Err(DecodeError::Unsupported("an animated WebP".to_owned()));
     }
-    let icc = decoder.icc_profile().map_err(corrupt)?;
+    let profile = decoder.icc_profile().map_err(corrupt)?;
     let color = decoder.color_type();
     let channels: usize = match color {
         ColorType::Rgb8 => 3,
@@ -37,33 +33,42 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
         }
         pixels.truncate(to);
     }
-    Ok(Picture {
-        width,
-        height,
-        pixels,
-        grey: false,
-        icc: icc.and_then(|profile| IccProfile::accept(profile, false)),
+    Ok(Decoded {
+        picture: Picture {
+            width,
+            height,
+            pixels,
+            grey: false,
+            icc: None,
+        },
+        profile,
     })
 }
 
-/// Whether all bytes are there that the RIFF header tells of (RFC 9649, 2.4).
-/// The decoder is content with fewer. A padding byte at the end may be missing.
-fn is_whole(bytes: &[u8]) -> bool {
-    bytes
+/// The file as long as its header says (RFC 9649, 2.4). The decoder would take
+/// what is missing of its image for zeros. The padding byte behind the last
+/// chunk may be missing.
+fn whole(file: &[u8]) -> Result<&[u8], DecodeError> {
+    let cut_off = || DecodeError::Corrupt("the WebP ends before the size that it tells".to_owned());
+    let size = file
         .get(4..8)
         .and_then(|size| size.try_into().ok())
-        .is_some_and(|size| u64::from(u32::from_le_bytes(size)) + 8 <= bytes.len() as u64 + 1)
-}
-
-/// The file as long as its header says (RFC 9649, 2.4). The decoder would read
-/// what is missing at its end as zeros.
-fn whole(bytes: &[u8]) -> Result<&[u8], DecodeError> {
-    let size = bytes
-        .get(4..8)
-        .and_then(|size| size.try_into().ok())
-        .map(u32::from_le_bytes);
-    size.and_then(|size| bytes.get(..8 + usize::try_from(size).ok()?))
-        .ok_or_else(|| DecodeError::Corrupt("it ends before its end".to_owned()))
+        .and_then(|size| usize::try_from(u32::from_le_bytes(size)).ok()?.checked_add(8))
+        .ok_or_else(cut_off)?;
+    let only_padding = || {
+        let last = media::webp_chunks(file).last();
+        last.is_some_and(|chunk| chunk.body.end == file.len() && chunk.end == size)
+    };
+    let whole = match file.get(..size) {
+        Some(whole) => whole,
+        None if only_padding() => file,
+        None => return Err(cut_off()),
+    };
+    let is_image = |kind| matches!(&kind, b"VP8 " | b"VP8L" | b"ALPH");
+    if media::webp_chunks(whole).any(|chunk| is_image(chunk.kind) && chunk.body.end > whole.len()) {
+        return Err(cut_off());
+    }
+    Ok(whole)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "used as `map_err(corrupt)`")]

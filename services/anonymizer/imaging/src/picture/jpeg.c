@@ -1,0 +1,157 @@
+/* Reads a JPEG with libjpeg-turbo to its last row, or fails.
+ *
+ * libjpeg goes on after a warning and paints what is missing grey. TurboJPEG's
+ * interface, which the encoder uses, reports only the first warning of a file.
+ * Here each warning counts by its kind.
+ */
+
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jpeglib.h>
+#include <jerror.h>
+
+/* Webcams leave a few bytes before a marker. More of them are image data for
+ * which there was no place. */
+#define MAX_STRAY_BYTES 32
+
+/* What libjpeg has read ahead is counted as stray at each restart, and reported
+ * in one sum. */
+#define MAX_STRAY_BYTES_PER_RESTART 8
+
+struct reader {
+  struct jpeg_decompress_struct jpeg;
+  struct jpeg_error_mgr errors;
+  struct jpeg_progress_mgr progress;
+  int max_scans;
+  /* A bit for each component of which a scan has begun. */
+  unsigned components_seen;
+  char *message;
+  jmp_buf failed;
+};
+
+static struct reader *reader_of(j_common_ptr jpeg)
+{
+  return (struct reader *)jpeg->client_data;
+}
+
+static void fail_as(struct reader *reader, const char *why)
+{
+  snprintf(reader->message, JMSG_LENGTH_MAX, "%s", why);
+  longjmp(reader->failed, 1);
+}
+
+/* Fails with libjpeg's message. */
+static void fail(j_common_ptr jpeg)
+{
+  struct reader *reader = reader_of(jpeg);
+  jpeg->err->format_message(jpeg, reader->message);
+  longjmp(reader->failed, 1);
+}
+
+static long max_stray_bytes(const struct jpeg_decompress_struct *jpeg)
+{
+  long restarts = 0;
+  if (jpeg->restart_interval > 0)
+    restarts = (long)jpeg->MCUs_per_row * jpeg->MCU_rows_in_scan / jpeg->restart_interval;
+  return MAX_STRAY_BYTES + MAX_STRAY_BYTES_PER_RESTART * restarts;
+}
+
+/* Whether all pixels are there in spite of the warning. */
+static int is_harmless(struct reader *reader)
+{
+  switch (reader->errors.msg_code) {
+  case JWRN_ADOBE_XFORM:    /* the number of components says enough */
+  case JWRN_JFIF_MAJOR:     /* the version changes nothing */
+  case JWRN_NOT_SEQUENTIAL: /* Ss, Se, Ah, Al mean nothing in a sequential scan */
+    return 1;
+  case JWRN_EXTRANEOUS_DATA:
+    return reader->errors.msg_parm.i[0] <= max_stray_bytes(&reader->jpeg);
+  case JWRN_JPEG_EOF:
+    /* If a Huffman code is cut off, JWRN_HIT_MARKER follows. An arithmetic
+     * decoder takes what is missing for zeros and says nothing. */
+    return !reader->jpeg.arith_code;
+  default:
+    return 0;
+  }
+}
+
+static void emit_message(j_common_ptr jpeg, int level)
+{
+  if (level < 0 && !is_harmless(reader_of(jpeg)))
+    fail(jpeg);
+}
+
+/* Called for each row of blocks. */
+static void monitor_progress(j_common_ptr jpeg)
+{
+  struct reader *reader = reader_of(jpeg);
+  int i;
+  for (i = 0; i < reader->jpeg.comps_in_scan; i++)
+    reader->components_seen |= 1u << reader->jpeg.cur_comp_info[i]->component_index;
+  if (reader->jpeg.input_scan_number > reader->max_scans)
+    fail_as(reader, "more scans than any camera writes");
+}
+
+/* libjpeg takes a component or coefficient that no scan brought for zero. */
+static void check_scans(struct reader *reader)
+{
+  int component, k;
+  if (reader->components_seen != (1u << reader->jpeg.num_components) - 1)
+    fail_as(reader, "a colour component is missing");
+  if (!reader->jpeg.progressive_mode)
+    return;
+  for (component = 0; component < reader->jpeg.num_components; component++)
+    for (k = 0; k < DCTSIZE2; k++)
+      if (reader->jpeg.coef_bits[component][k] != 0)
+        fail_as(reader, "a scan of the progressive JPEG is missing");
+}
+
+static void read_pixels(struct reader *reader, const unsigned char *data, unsigned long length,
+                        unsigned int width, unsigned int height, int channels, unsigned char *pixels)
+{
+  struct jpeg_decompress_struct *jpeg = &reader->jpeg;
+  const size_t stride = (size_t)width * (size_t)channels;
+
+  jpeg_create_decompress(jpeg);
+  jpeg_mem_src(jpeg, data, length);
+  jpeg_read_header(jpeg, TRUE);
+  jpeg->out_color_space = channels == 4 ? JCS_CMYK : JCS_RGB;
+  jpeg->progress = &reader->progress;
+  jpeg_start_decompress(jpeg);
+  if (jpeg->output_width != width || jpeg->output_height != height || jpeg->output_components != channels)
+    fail_as(reader, "two headers tell different sizes");
+  if (jpeg_has_multiple_scans(jpeg))
+    check_scans(reader);
+  while (jpeg->output_scanline < height) {
+    JSAMPROW row = pixels + stride * jpeg->output_scanline;
+    jpeg_read_scanlines(jpeg, &row, 1);
+  }
+  jpeg_finish_decompress(jpeg);
+}
+
+/* Reads the picture into `pixels`, `width * height * channels` bytes: RGB, or
+ * CMYK where there are 4 channels. Returns 0, or 1 with the reason in
+ * `message`, which has room for 200 bytes. */
+int irmgard_read_jpeg(const unsigned char *data, unsigned long length, unsigned int width, unsigned int height,
+                      int channels, int max_scans, unsigned char *pixels, char *message)
+{
+  struct reader reader;
+  int failed;
+
+  memset(&reader, 0, sizeof reader);
+  reader.jpeg.err = jpeg_std_error(&reader.errors);
+  reader.errors.error_exit = fail;
+  reader.errors.emit_message = emit_message;
+  reader.progress.progress_monitor = monitor_progress;
+  reader.jpeg.client_data = &reader;
+  reader.max_scans = max_scans;
+  reader.message = message;
+  failed = setjmp(reader.failed);
+  if (!failed)
+    read_pixels(&reader, data, length, width, height, channels, pixels);
+  jpeg_destroy_decompress(&reader.jpeg);
+  return failed;
+}
