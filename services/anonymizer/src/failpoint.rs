@@ -13,6 +13,14 @@ pub fn reach(name: &'static str, photo: Option<i64>) {
     });
 }
 
+/// The folder of networks that `FAILPOINTS` puts in the place of ours:
+/// `anonymizer::networks=return(/folder)`.
+#[cfg(feature = "failpoints")]
+pub fn networks() -> Option<std::path::PathBuf> {
+    fail::fail_point!("anonymizer::networks", |folder| folder.map(Into::into));
+    None
+}
+
 /// Nothing: the feature `failpoints` is off.
 #[cfg(not(feature = "failpoints"))]
 #[inline(always)]

@@ -7,11 +7,11 @@ use anonymizer::{
     cli::{Arguments, Command},
     failpoint, file, serve,
     settings::{self, Settings},
+    work::load_detector,
 };
 use anyhow::Context as _;
 use chassis::settings::ProcessEnvironment;
 use clap::Parser as _;
-use imaging::detector::Detector;
 
 /// The settings make no sense.
 const EXIT_SETTINGS: u8 = 2;
@@ -55,7 +55,7 @@ fn serve() -> ExitCode {
 }
 
 fn start(settings: Settings) -> anyhow::Result<()> {
-    let detector = Detector::load(&settings.photo.library)?;
+    let detector = load_detector(&settings.photo.library)?;
     let child = ChildProgram {
         // Also when the file was replaced since: the child must be the same program.
         program: "/proc/self/exe".into(),

@@ -3,11 +3,16 @@
 
 mod bench;
 
+use std::path::Path;
+
 use contract::{Detection, FailureReason};
 
 pub use bench::{Failure, Workbench};
 
-use imaging::{AnonymizeError, Anonymized, detector::DetectorError};
+use imaging::{
+    AnonymizeError, Anonymized,
+    detector::{Detector, DetectorError},
+};
 
 /// An anonymised photo, whichever process made it.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +46,23 @@ pub enum Judgement {
     },
     /// The detector is not in working order: nothing is said about the photo.
     NotReady(String),
+}
+
+/// Loads the networks of this program, or those that a test puts in their place.
+///
+/// # Errors
+/// As [`Detector::load`].
+pub fn load_detector(library: &Path) -> Result<Detector, DetectorError> {
+    #[cfg(feature = "failpoints")]
+    if let Some(folder) = crate::failpoint::networks() {
+        let read = |name: &str| std::fs::read(folder.join(name)).unwrap_or_default();
+        let networks = imaging::detector::OtherNetworks {
+            nanodet: read("nanodet.onnx"),
+            centerface: read("centerface.onnx"),
+        };
+        return Detector::with_networks(library, networks);
+    }
+    Detector::load(library)
 }
 
 /// Tells verdicts on the photo from faults of the installation.

@@ -8,6 +8,7 @@
 )]
 
 mod child;
+mod detector;
 mod gate;
 mod given;
 mod harness;

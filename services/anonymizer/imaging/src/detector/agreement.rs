@@ -10,11 +10,11 @@ use contract::Class;
 use serde::Deserialize;
 
 use super::{
+    Detector,
     boxes::{Found, Rect},
     canvas::Canvas,
     centerface, nanodet,
     nanodet::Wanted,
-    runtime::Pool,
     settings::Threshold,
     tiles::{Span, Tile},
 };
@@ -88,8 +88,9 @@ fn both_networks_agree_with_the_reference() {
     );
     let mut canvas = Canvas::default();
     canvas.place(&picture, &tile).unwrap();
-    let (people, faces) = Pool::load(&library)
+    let (people, faces) = Detector::load(&library)
         .unwrap()
+        .pool
         .with(|networks| {
             let wanted = Wanted(vec![(Class::Person, Threshold::flat(0.3))]);
             Ok((

@@ -15,6 +15,13 @@ use super::{
 };
 use crate::picture::Picture;
 
+/// The networks' input: red, green, blue, or another order, plane by plane.
+pub(super) struct Planes<'c> {
+    pub values: &'c [f32],
+    pub width: usize,
+    pub height: usize,
+}
+
 /// Buffers that are used for one tile after the other.
 #[derive(Default)]
 pub(super) struct Canvas {
@@ -94,7 +101,7 @@ impl Canvas {
 
     /// The canvas as three planes of numbers: plane `i` shows channel
     /// `order[i]`, each value times `scale[i]` plus `offset[i]`.
-    pub fn planes(&mut self, order: [usize; 3], scale: [f32; 3], offset: [f32; 3]) -> &[f32] {
+    pub fn planes(&mut self, order: [usize; 3], scale: [f32; 3], offset: [f32; 3]) -> Planes<'_> {
         let size = self.width * self.height;
         self.planes.resize(3 * size, 0.0);
         for (plane, values) in self.planes.chunks_exact_mut(size).enumerate() {
@@ -103,7 +110,11 @@ impl Canvas {
                 *value = f32::from(pixel[channel]).mul_add(scale, offset);
             }
         }
-        &self.planes
+        Planes {
+            values: &self.planes,
+            width: self.width,
+            height: self.height,
+        }
     }
 }
 

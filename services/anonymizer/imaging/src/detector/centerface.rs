@@ -5,16 +5,24 @@
 //! and the centre's offset.
 
 use contract::Class;
-use ort::{session::Session, value::TensorRef};
+use ort::session::Session;
 
 use super::{
+    DetectorError,
     boxes::{Found, Rect, suppress},
     canvas::Canvas,
+    output::Outputs,
     settings::Threshold,
 };
 
+/// The network's name in messages.
+const NAME: &str = "CenterFace";
 /// Pixels of the input per cell of the outputs.
 const STRIDE: f32 = 4.0;
+/// Names of the outputs.
+const HEAT: &str = "537";
+const SIZE: &str = "538";
+const OFFSET: &str = "539";
 /// Of two faces that overlap by more, one is the other.
 const SAME_FACE_IOU: f32 = 0.3;
 
@@ -24,17 +32,13 @@ pub(super) fn find(
     session: &mut Session,
     canvas: &mut Canvas,
     threshold: Threshold,
-) -> ort::Result<Vec<Found>> {
+) -> Result<Vec<Found>, DetectorError> {
     let (width, height) = (canvas.width(), canvas.height());
-    let input = canvas.planes([0, 1, 2], [1.0; 3], [0.0; 3]);
-    let outputs = session.run(ort::inputs![TensorRef::from_array_view((
-        [1, 3, height, width],
-        input
-    ))?])?;
-    let (_, heat) = outputs[0].try_extract_tensor::<f32>()?;
-    let (_, size) = outputs[1].try_extract_tensor::<f32>()?;
-    let (_, offset) = outputs[2].try_extract_tensor::<f32>()?;
-    let across = width / 4;
+    let outputs = Outputs::of(NAME, session, canvas.planes([0, 1, 2], [1.0; 3], [0.0; 3]))?;
+    let (across, down) = (width / 4, height / 4);
+    let heat = outputs.numbers(HEAT, [1, 1, down, across])?;
+    let size = outputs.numbers(SIZE, [1, 2, down, across])?;
+    let offset = outputs.numbers(OFFSET, [1, 2, down, across])?;
     let cells = heat.len();
     let mut found = Vec::new();
     for (cell, &score) in heat
@@ -47,6 +51,12 @@ pub(super) fn find(
         let wide = size[cells + cell].exp() * STRIDE;
         let y = (row + offset[cell] + 0.5) * STRIDE;
         let x = (column + offset[cells + cell] + 0.5) * STRIDE;
+        if ![x, y, wide, high].iter().all(|number| number.is_finite()) {
+            return Err(DetectorError::Output {
+                network: NAME,
+                why: format!("a face of {wide} × {high} pixels at {x}, {y}"),
+            });
+        }
         if score < threshold.at(high.max(wide)) {
             continue;
         }

@@ -8,6 +8,7 @@ mod centerface;
 mod levels;
 mod model;
 mod nanodet;
+mod output;
 mod plan;
 mod runtime;
 mod settings;
@@ -24,6 +25,7 @@ pub use settings::{DetectSettings, Effort, Scales, Threshold, UnknownEffort};
 
 use self::{
     canvas::Canvas,
+    model::{CENTERFACE, NANODET},
     nanodet::Wanted,
     plan::Pass,
     runtime::{Networks, Pool},
@@ -47,6 +49,17 @@ const RIVALS: f32 = 0.8;
 /// has sessions of its own.
 pub struct Detector {
     pool: Pool,
+}
+
+/// ONNX files for [`Detector::with_networks`], with the inputs and outputs of
+/// the measured ones.
+#[cfg(feature = "failpoints")]
+#[derive(Clone, Debug)]
+pub struct OtherNetworks {
+    /// In the place of NanoDet.
+    pub nanodet: Vec<u8>,
+    /// In the place of CenterFace.
+    pub centerface: Vec<u8>,
 }
 
 /// Why nothing can be said about a picture. The first three concern the
@@ -81,6 +94,14 @@ pub enum DetectorError {
     /// A network failed on this picture.
     #[error("inference: {0}")]
     Inference(#[from] ort::Error),
+    /// A network ran, and what it says makes no sense.
+    #[error("{network}: {why}")]
+    Output {
+        /// The network.
+        network: &'static str,
+        /// What is wrong.
+        why: String,
+    },
 }
 
 impl Detector {
@@ -89,8 +110,29 @@ impl Detector {
     /// # Errors
     /// When library or networks cannot be used: nothing that concerns a photo.
     pub fn load(library: &Path) -> Result<Self, DetectorError> {
+        let files = [NANODET.verified()?, CENTERFACE.verified()?];
         Ok(Self {
-            pool: Pool::load(library)?,
+            pool: Pool::new(library, files)?,
+        })
+    }
+
+    /// A detector with other networks in the place of the measured ones, to see
+    /// what becomes of their faults.
+    ///
+    /// # Errors
+    /// As [`Detector::load`].
+    #[cfg(feature = "failpoints")]
+    pub fn with_networks(library: &Path, networks: OtherNetworks) -> Result<Self, DetectorError> {
+        let files = [
+            (NANODET.name, networks.nanodet),
+            (CENTERFACE.name, networks.centerface),
+        ]
+        .map(|(name, bytes)| runtime::File {
+            name,
+            bytes: bytes.leak(),
+        });
+        Ok(Self {
+            pool: Pool::new(library, files)?,
         })
     }
 

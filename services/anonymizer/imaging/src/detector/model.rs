@@ -3,6 +3,8 @@
 
 use sha2::{Digest, Sha256};
 
+use super::runtime::File;
+
 /// A network's file.
 pub(super) struct Model {
     /// Name for messages.
@@ -36,13 +38,16 @@ pub struct WrongModel {
 
 impl Model {
     /// The file, checked.
-    pub(super) fn verified(&self) -> Result<&'static [u8], WrongModel> {
+    pub(super) fn verified(&self) -> Result<File, WrongModel> {
         let found: String = Sha256::digest(self.bytes)
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
         if found == self.sha256 {
-            Ok(self.bytes)
+            Ok(File {
+                name: self.name,
+                bytes: self.bytes,
+            })
         } else {
             Err(WrongModel {
                 name: self.name,
@@ -69,7 +74,7 @@ mod tests {
             bytes: CENTERFACE.bytes,
             ..NANODET
         };
-        let error = swapped.verified().unwrap_err().to_string();
+        let error = swapped.verified().err().unwrap().to_string();
         assert!(
             error.starts_with("model nanodet_g_dyn_w16.onnx: sha256 is fedf79"),
             "{error}"

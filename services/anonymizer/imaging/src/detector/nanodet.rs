@@ -6,11 +6,13 @@
 //! distances whose mean counts.
 
 use contract::Class;
-use ort::{session::Session, value::TensorRef};
+use ort::session::Session;
 
 use super::{
+    DetectorError,
     boxes::{Found, Rect},
     canvas::Canvas,
+    output::Outputs,
     settings::Threshold,
 };
 
@@ -55,20 +57,21 @@ const fn coco(class: Class) -> Option<usize> {
 /// Runs the network; boxes are in pixels of the canvas. Unlike the reference,
 /// a cell counts for every class above its threshold, not only for the best:
 /// what may be a person is hidden, even if it is more likely a bicycle.
-pub(super) fn find(session: &mut Session, canvas: &mut Canvas, wanted: &Wanted) -> ort::Result<Vec<Found>> {
+pub(super) fn find(
+    session: &mut Session,
+    canvas: &mut Canvas,
+    wanted: &Wanted,
+) -> Result<Vec<Found>, DetectorError> {
     let (width, height) = (canvas.width(), canvas.height());
     let scale = DEVIATION.map(|d| 1.0 / d);
     let offset = [0, 1, 2].map(|i| -MEAN[i] / DEVIATION[i]);
-    let input = canvas.planes([2, 1, 0], scale, offset);
-    let outputs = session.run(ort::inputs![TensorRef::from_array_view((
-        [1, 3, height, width],
-        input
-    ))?])?;
+    let outputs = Outputs::of("NanoDet", session, canvas.planes([2, 1, 0], scale, offset))?;
     let mut found = Vec::new();
     for (stride, scores, sides) in STRIDES {
-        let (_, scores) = outputs[scores].try_extract_tensor::<f32>()?;
-        let (_, sides) = outputs[sides].try_extract_tensor::<f32>()?;
         let across = width / stride;
+        let cells = across * (height / stride);
+        let scores = outputs.numbers(scores, [1, cells, CLASSES])?;
+        let sides = outputs.numbers(sides, [1, cells, 4 * BINS])?;
         let cells = scores.chunks_exact(CLASSES).zip(sides.chunks_exact(4 * BINS));
         for (cell, (scores, sides)) in cells.enumerate() {
             let mut rect = None;

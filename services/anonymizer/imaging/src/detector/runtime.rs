@@ -15,10 +15,7 @@ use ort::{
     },
 };
 
-use super::{
-    DetectorError,
-    model::{CENTERFACE, Model, NANODET},
-};
+use super::DetectorError;
 
 /// One session of each network, used by one photo at a time.
 pub(super) struct Networks {
@@ -35,26 +32,29 @@ pub(super) struct Pool {
     idle: Mutex<Vec<Networks>>,
 }
 
+/// An ONNX file.
+#[derive(Clone, Copy)]
+pub(super) struct File {
+    /// Name for messages.
+    pub name: &'static str,
+    pub bytes: &'static [u8],
+}
+
 struct Weights {
-    bytes: &'static [u8],
-    model: &'static Model,
+    file: File,
     prepacked: PrepackedWeights,
 }
 
 impl Pool {
-    /// Loads the library and makes the first sessions, so that whatever is
-    /// wrong with them shows now.
-    pub fn load(library: &Path) -> Result<Self, DetectorError> {
-        let weights = |model: &'static Model| {
-            Ok::<_, DetectorError>(Weights {
-                bytes: model.verified()?,
-                model,
-                prepacked: PrepackedWeights::new(),
-            })
-        };
+    /// Loads the library and makes the first sessions of NanoDet and CenterFace,
+    /// so that whatever is wrong with them shows now.
+    pub fn new(library: &Path, files: [File; 2]) -> Result<Self, DetectorError> {
         let pool = Self {
             environment: environment(library)?,
-            weights: [weights(&NANODET)?, weights(&CENTERFACE)?],
+            weights: files.map(|file| Weights {
+                file,
+                prepacked: PrepackedWeights::new(),
+            }),
             idle: Mutex::default(),
         };
         let first = pool.create()?;
@@ -94,11 +94,11 @@ impl Pool {
 
     fn session(&self, weights: &Weights) -> Result<Session, DetectorError> {
         let failed = |e: ort::Error| DetectorError::Model {
-            name: weights.model.name,
+            name: weights.file.name,
             why: e.to_string(),
         };
         configured(&self.environment, &weights.prepacked)
-            .and_then(|mut builder| builder.commit_from_memory(weights.bytes))
+            .and_then(|mut builder| builder.commit_from_memory(weights.file.bytes))
             .map_err(failed)
     }
 }
