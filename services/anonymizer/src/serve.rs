@@ -108,7 +108,7 @@ pub async fn serve(settings: Settings, detector: Detector, child: ChildProgram) 
 async fn child_works(bench: &Workbench) -> anyhow::Result<()> {
     match bench.anonymize(0, Bytes::new(), true).await {
         Err(Failure::Refused { reason, .. }) if reason != FailureReason::ProcessCrashed => Ok(()),
-        Err(Failure::Refused { detail, .. } | Failure::NotNow(detail)) => {
+        Err(Failure::Refused { detail, .. } | Failure::NotNow(detail) | Failure::Killed(detail)) => {
             anyhow::bail!("a child process does not work: {detail}")
         }
         Ok(_) | Err(Failure::Stuck) => anyhow::bail!("a child process does not work"),

@@ -15,8 +15,9 @@ pub const X_DELIVERY_COUNT: &str = "x-delivery-count";
 /// [`X_DELIVERY_COUNT`] to it.
 pub const X_EARLIER_DELIVERIES: &str = "x-irmgard-earlier-deliveries";
 
-/// How often a worker has published the message again because the store, in
-/// order otherwise, constantly failed at the message's object.
+/// How often a worker has published the message again because its job alone kept
+/// failing: the store, in order otherwise, failed at its object, or the child
+/// process that worked on its photo was killed from outside.
 pub const X_UNREADABLE_RETURNS: &str = "x-irmgard-unreadable-returns";
 
 /// Why a message was put into the parking queue.

@@ -8,18 +8,21 @@ use std::{
 
 use anyhow::Context as _;
 use chassis::settings::{Environment, Reader};
-use imaging::{anonymize, detector::Detector};
+use imaging::anonymize;
 use rlimit::Resource;
 
 use super::protocol::{Reply, Request, read_header, write_header};
 use crate::{
     failpoint,
     settings::PhotoSettings,
-    work::{Judgement, judge},
+    work::{Judgement, judge, load_detector},
 };
 
 /// The largest photo that is taken for one, bytes: no buffer is made for more.
 const MAX_PHOTO_BYTES: u64 = 4 << 30;
+
+/// Between the limits on CPU time, seconds.
+const CPU_GRACE_SECONDS: u64 = 5;
 
 /// Serves one request. Whatever goes wrong with the request itself ends in
 /// exit code 1 and counts as a death.
@@ -66,14 +69,16 @@ fn serve(environment: &dyn Environment) -> anyhow::Result<()> {
 fn limit(request: &Request) -> io::Result<()> {
     // Not permitted in some sandboxes, and only a precaution.
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
-    let lower = |resource: Resource, wanted: u64| {
-        let (_, hard) = resource.get()?;
-        let wanted = wanted.min(hard);
-        resource.set(wanted, wanted)
+    let lower = |resource: Resource, soft: u64, hard: u64| {
+        let (_, current) = resource.get()?;
+        resource.set(soft.min(current), hard.min(current))
     };
-    lower(Resource::DATA, request.memory_bytes)?;
-    lower(Resource::CPU, request.cpu_seconds)?;
-    lower(Resource::CORE, 0)
+    lower(Resource::DATA, request.memory_bytes, request.memory_bytes)?;
+    // SIGXCPU at the soft limit; SIGKILL, at the hard one, would look like
+    // memory pressure.
+    let grace = request.cpu_seconds.saturating_add(CPU_GRACE_SECONDS);
+    lower(Resource::CPU, request.cpu_seconds, grace)?;
+    lower(Resource::CORE, 0, 0)
 }
 
 fn answer(environment: &dyn Environment, request: &Request, photo: &[u8]) -> (Reply, Vec<u8>) {
@@ -83,7 +88,7 @@ fn answer(environment: &dyn Environment, request: &Request, photo: &[u8]) -> (Re
     if let Err(mistakes) = reader.finish() {
         return not_ready(mistakes.to_string());
     }
-    let detector = match Detector::load(&settings.library) {
+    let detector = match load_detector(&settings.library) {
         Ok(detector) => detector,
         Err(error) => return not_ready(error.to_string()),
     };

@@ -26,6 +26,9 @@ const STDERR_BYTES: u64 = 64 << 10;
 /// Longest panic message that is passed on, characters.
 const PANIC_CHARS: usize = 240;
 
+/// Not in `SignalKind`, as it cannot be handled.
+const SIGKILL: i32 = 9;
+
 /// How a child process is started.
 #[derive(Clone, Debug)]
 pub struct ChildProgram {
@@ -43,8 +46,10 @@ pub struct ChildProgram {
 pub enum Ended {
     /// It answered.
     Replied(Reply, Vec<u8>),
-    /// It was ended from outside, as an operator or a terminal would.
-    Interrupted(String),
+    /// It was ended from outside: by a person, or by the kernel because memory
+    /// ran out. The child is the first to go then, whoever took the memory; its
+    /// own share is limited otherwise.
+    Killed(String),
     /// It died of the photo.
     Died(String),
 }
@@ -111,11 +116,11 @@ fn judge(status: ExitStatus, reply: Vec<u8>, said: Option<&str>) -> Ended {
         };
     }
     let from_outside = [
-        SignalKind::terminate(),
-        SignalKind::interrupt(),
-        SignalKind::hangup(),
-    ]
-    .map(|kind| kind.as_raw_value());
+        SIGKILL,
+        SignalKind::terminate().as_raw_value(),
+        SignalKind::interrupt().as_raw_value(),
+        SignalKind::hangup().as_raw_value(),
+    ];
     let how = match (status.signal(), status.code()) {
         (Some(signal), _) => format!("ended by signal {signal}"),
         (None, Some(code)) => format!("exit code {code}"),
@@ -125,7 +130,7 @@ fn judge(status: ExitStatus, reply: Vec<u8>, said: Option<&str>) -> Ended {
         .signal()
         .is_some_and(|signal| from_outside.contains(&signal))
     {
-        Ended::Interrupted(how)
+        Ended::Killed(how)
     } else {
         Ended::Died(with_words(&how, said))
     }

@@ -183,6 +183,7 @@ impl Line {
         let outcome = match stopped {
             Stopped::Interrupted(why) => why.name(),
             Stopped::Unreadable => "unreadable",
+            Stopped::Killed => "killed",
             Stopped::Stuck => "stuck",
         };
         let seconds = began.elapsed().as_secs_f64();
@@ -196,7 +197,7 @@ impl Line {
             Stopped::Interrupted(Interrupted::DeliveryLost) => {}
             Stopped::Interrupted(Interrupted::ShuttingDown) => settle.again(GiveBack::ShuttingDown).await,
             Stopped::Interrupted(Interrupted::HeldTooLong) => settle.again(GiveBack::HeldTooLong).await,
-            Stopped::Unreadable => settle.again(GiveBack::Unreadable).await,
+            Stopped::Unreadable | Stopped::Killed => settle.again(GiveBack::KeepsFailing).await,
             Stopped::Stuck => {
                 settle.again(GiveBack::Stuck).await;
                 self.sick.cancel();

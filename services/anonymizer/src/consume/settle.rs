@@ -36,8 +36,9 @@ pub(super) enum GiveBack {
     ShuttingDown,
     /// A server was away too long.
     HeldTooLong,
-    /// The store is in order, but constantly fails at the job's object.
-    Unreadable,
+    /// The job alone has trouble: the store fails at its object, or its child
+    /// process is killed from outside.
+    KeepsFailing,
     /// It comes close to the broker's delivery limit.
     NearLimit,
     /// A thread was lost in it: the one reason that speaks against the photo.
@@ -78,7 +79,7 @@ impl Settle<'_> {
             .delivery
             .as_message()
             .with_header(X_EARLIER_DELIVERIES, i64::try_from(before).unwrap_or(i64::MAX));
-        if why == GiveBack::Unreadable {
+        if why == GiveBack::KeepsFailing {
             let returns = self.delivery.unreadable_returns().saturating_add(1);
             copy = copy.with_header(X_UNREADABLE_RETURNS, i64::try_from(returns).unwrap_or(i64::MAX));
         }

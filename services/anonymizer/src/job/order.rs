@@ -11,8 +11,8 @@ pub struct Order {
     /// Whether the broker has given it out before, so that it may have ended
     /// the process that had it.
     pub suspect: bool,
-    /// How often the message has been given back because the store failed at
-    /// its object.
+    /// How often the message has been given back because its job alone had
+    /// trouble.
     pub unreadable_returns: u64,
     /// The trace that it belongs to.
     pub trace: Option<TraceContext>,

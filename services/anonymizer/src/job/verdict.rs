@@ -15,10 +15,10 @@ use crate::failpoint;
 /// Failures are told in a few words; the whole is in the log.
 const DETAIL_CHARS: usize = 300;
 
-/// So often a message is given back because the store, in order otherwise,
-/// failed at its object for [`ALONE_LIMIT`]: an hour of tries in all. Then it is
-/// a verdict, or the message would circulate for ever.
-const UNREADABLE_RETURNS: u64 = 120;
+/// So often a message is given back because its job alone had trouble for
+/// `ALONE_LIMIT`: an hour of tries in all. Then it is a verdict, or the message
+/// would circulate for ever.
+const MAX_RETURNS: u64 = 120;
 
 impl Run<'_> {
     /// The store has failed at the object for as long as that is tried at a
@@ -26,15 +26,29 @@ impl Run<'_> {
     pub(super) async fn unreadable(
         &mut self,
         assignment: &Assignment,
-        error: StoreError,
+        error: &StoreError,
+    ) -> Result<Report, Stopped> {
+        let why = format!("the store is in order, but an object cannot be read: {error}");
+        self.keeps_failing(assignment, Stopped::Unreadable, why).await
+    }
+
+    /// The job alone has had trouble for as long as that is tried at a stretch.
+    pub(super) async fn keeps_failing(
+        &mut self,
+        assignment: &Assignment,
+        stopped: Stopped,
+        why: String,
     ) -> Result<Report, Stopped> {
         let rounds = self.order.unreadable_returns.saturating_add(1);
-        tracing::warn!(%error, count = rounds, "the store is in order, but fails at this job's object");
-        if rounds < UNREADABLE_RETURNS {
-            return Err(Stopped::Unreadable);
+        tracing::warn!(
+            error = why,
+            count = rounds,
+            "a job keeps failing while others do not"
+        );
+        if rounds < MAX_RETURNS {
+            return Err(stopped);
         }
-        let detail =
-            format!("the store is in order, but an object cannot be read in {rounds} rounds: {error}");
+        let detail = format!("failed in {rounds} rounds; {why}");
         self.give_up(assignment, FailureReason::ProcessingError, detail)
             .await
     }

@@ -19,8 +19,8 @@ use crate::{
     work::{Failure, Product, Workbench},
 };
 
-/// How long a job is tried at a stretch while the store fails at its object
-/// only: it occupies the place of one that has no trouble.
+/// How long a job is tried at a stretch while it alone has trouble: it occupies
+/// the place of one that has none.
 const ALONE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Everything that a job needs.
@@ -51,6 +51,9 @@ pub enum Stopped {
     Interrupted(Interrupted),
     /// The store is in order, but constantly fails at this job's object.
     Unreadable,
+    /// The child process that works on the photo is killed from outside again
+    /// and again.
+    Killed,
     /// A thread is lost in the photo.
     Stuck,
 }
@@ -129,7 +132,7 @@ impl Run<'_> {
                 let detail = format!("{size_bytes} bytes or more");
                 return self.give_up(assignment, FailureReason::TooLarge, detail).await;
             }
-            Err(error @ StoreError::Failed { .. }) => return self.unreadable(assignment, error).await,
+            Err(error @ StoreError::Failed { .. }) => return self.unreadable(assignment, &error).await,
             Err(error) => {
                 let reason = FailureReason::ProcessingError;
                 return self.give_up(assignment, reason, error.to_string()).await;
@@ -139,7 +142,11 @@ impl Run<'_> {
         let original_bytes = original.len() as u64;
         let product = match self.anonymize(number, original).await? {
             Ok(product) => product,
-            Err((reason, detail)) => return self.give_up(assignment, reason, detail).await,
+            Err(Failure::Refused { reason, detail }) => {
+                return self.give_up(assignment, reason, detail).await;
+            }
+            Err(Failure::Killed(why)) => return self.keeps_failing(assignment, Stopped::Killed, why).await,
+            Err(Failure::Stuck | Failure::NotNow(_)) => return Err(Stopped::Stuck),
         };
         failpoint::reach("anonymizer::after-anonymize", Some(number));
         let (width, height, detections) = (product.width, product.height, product.detections);
@@ -194,7 +201,7 @@ impl Run<'_> {
             })
             .await?;
         if let Err(error @ StoreError::Failed { .. }) = found {
-            return self.unreadable(assignment, error).await;
+            return self.unreadable(assignment, &error).await;
         }
         let Ok(Some((header, size_bytes))) = found else {
             let detail = "neither the original nor an anonymised photo is in the object store".to_owned();
@@ -216,11 +223,7 @@ impl Run<'_> {
         Ok(Report::of(Ending::AnsweredAgain))
     }
 
-    async fn anonymize(
-        &mut self,
-        number: i64,
-        photo: Bytes,
-    ) -> Result<Result<Product, (FailureReason, String)>, Stopped> {
+    async fn anonymize(&mut self, number: i64, photo: Bytes) -> Result<Result<Product, Failure>, Stopped> {
         let worked = self
             .patience
             .persist("anonymize", || async {
@@ -231,15 +234,12 @@ impl Run<'_> {
                     .await;
                 worked.map_err(|failure| match failure {
                     Failure::NotNow(why) => Fault::Passing(why),
+                    killed @ Failure::Killed(_) => Fault::Own(killed),
                     other => Fault::Final(other),
                 })
             })
             .await?;
-        match worked {
-            Ok(product) => Ok(Ok(product)),
-            Err(Failure::Refused { reason, detail }) => Ok(Err((reason, detail))),
-            Err(Failure::Stuck | Failure::NotNow(_)) => Err(Stopped::Stuck),
-        }
+        Ok(worked)
     }
 
     pub(super) fn stage(&mut self, name: &str, began: Instant) {

@@ -53,6 +53,9 @@ pub enum Failure {
     },
     /// The machine's fault: try again later.
     NotNow(String),
+    /// The process that worked on it was killed from outside, as under memory
+    /// pressure: try again later.
+    Killed(String),
     /// A thread of this process is lost in the photo: the process must be
     /// replaced, and the photo goes to a child of its successor.
     Stuck,
@@ -151,8 +154,8 @@ impl Workbench {
                     return Err(Failure::Refused { reason, detail });
                 }
                 Ended::Replied(Reply::NotReady { detail }, _) => return Err(Failure::NotNow(detail)),
-                Ended::Interrupted(how) => {
-                    return Err(Failure::NotNow(format!("child process {how} from outside")));
+                Ended::Killed(how) => {
+                    return Err(Failure::Killed(format!("child process {how} from outside")));
                 }
                 Ended::Died(how) => {
                     self.metrics.child_died();

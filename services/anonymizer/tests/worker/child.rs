@@ -1,6 +1,6 @@
 //! The child process by itself.
 
-use std::{ffi::OsString, time::Duration};
+use std::{ffi::OsString, fs::Permissions, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use anonymizer::child::{
     ChildProgram, Ended,
@@ -137,6 +137,38 @@ async fn program_that_says_nothing_has_died() {
         let ended = child.run(&request(&photo, GIB), &photo).await.unwrap();
         assert!(matches!(&ended, Ended::Died(why) if why == how), "{ended:?}");
     }
+}
+
+/// As the kernel does when memory runs out, and a person in a hurry.
+#[tokio::test]
+async fn program_that_is_killed_has_not_died_of_its_photo() {
+    let photo = astronaut();
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("program");
+    for (signal, expected) in [("KILL", true), ("TERM", true), ("XCPU", false), ("SEGV", false)] {
+        std::fs::write(&program, format!("#!/bin/sh\nkill -{signal} $$\n")).unwrap();
+        std::fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+        let mut child = child(Duration::from_secs(60));
+        child.program = program.clone();
+        let ended = child.run(&request(&photo, GIB), &photo).await.unwrap();
+        assert_eq!(matches!(ended, Ended::Killed(_)), expected, "{signal}: {ended:?}");
+    }
+}
+
+/// The limit on CPU time must not look like a kill from outside.
+#[tokio::test]
+async fn child_that_takes_too_much_cpu_time_has_died() {
+    let photo = astronaut();
+    let child = child(Duration::from_secs(60));
+    let request = Request {
+        cpu_seconds: 0,
+        ..request(&photo, GIB)
+    };
+    let ended = child.run(&request, &photo).await.unwrap();
+    assert!(
+        matches!(&ended, Ended::Died(how) if how.contains("signal 24")),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]

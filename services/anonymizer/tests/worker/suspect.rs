@@ -2,10 +2,19 @@
 
 #![cfg(feature = "failpoints")]
 
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
 use chassis::broker::Message;
 use contract::{
     Outcome,
     headers::{X_DELIVERY_COUNT, X_EARLIER_DELIVERIES},
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
 };
 
 use crate::harness::{PATIENCE, Site, astronaut};
@@ -82,6 +91,50 @@ async fn suspect_photo_in_order_is_anonymised_in_a_child() {
     );
     site.drained().await;
     site.assert_anonymized(&photo).await;
+}
+
+/// The kernel ends the child first when memory runs out, whoever took it: that
+/// says nothing about the photo, and holds no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn child_killed_from_outside_is_no_verdict() {
+    let mut site = Site::with(|environment| {
+        environment.insert(
+            FAILPOINTS.into(),
+            "anonymizer::while-anonymizing=sleep(5000)".into(),
+        );
+    })
+    .await;
+    site.start().await;
+    let photo = site.photo(17, contract::media::MediaType::Png);
+    site.store_original(&photo, astronaut()).await;
+    let message = Message::new(photo.job.encode().unwrap()).with_header(X_EARLIER_DELIVERIES, 1);
+    site.queue_message(&message).await;
+    let (began, mut killed) = (Instant::now(), BTreeSet::new());
+    while killed.len() < 3 {
+        assert!(began.elapsed() < PATIENCE, "{killed:?}\n{}", site.worker.log());
+        killed.extend(kill_children_of(&site.worker));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let result = site.result().await;
+    assert!(matches!(result.outcome, Outcome::Anonymized { .. }), "{result:?}");
+    site.drained().await;
+    site.assert_anonymized(&photo).await;
+    assert_eq!(site.metric("anonymizer_child_deaths_total").await, Some(0.0));
+    assert!(!site.worker.log().contains("taking no more jobs"));
+}
+
+/// Kills the child process that works on a photo, if there is one.
+fn kill_children_of(worker: &local::Service) -> Vec<i32> {
+    let parent = format!("PPid:\t{}\n", worker.identity().expect("a running worker").pid);
+    let is_child = |pid: &i32| {
+        std::fs::read_to_string(format!("/proc/{pid}/status"))
+            .is_ok_and(|status| status.contains(&parent) && !status.contains("State:\tZ"))
+    };
+    let processes = std::fs::read_dir("/proc").unwrap();
+    let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter(is_child)
+        .filter(|pid| kill(Pid::from_raw(*pid), Signal::SIGKILL).is_ok())
+        .collect()
 }
 
 /// A message near the broker's limit begins anew, and stays suspect.
