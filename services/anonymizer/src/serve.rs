@@ -43,6 +43,7 @@ pub async fn serve(settings: Settings, detector: Detector, child: ChildProgram) 
         settings: Arc::new(settings.photo.anonymize.clone()),
         allowance: Allowance::new(settings.budget.bytes),
         threads: Arc::new(Semaphore::new(settings.budget.threads.into())),
+        large: Arc::new(Semaphore::new(1)),
         child,
         metrics: metrics.clone(),
         time_limit: settings.photo_time_limit,

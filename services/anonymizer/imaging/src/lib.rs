@@ -14,4 +14,6 @@ pub mod detector;
 pub mod obscure;
 pub mod picture;
 
-pub use anonymize::{AnonymizeError, AnonymizeSettings, Anonymized, MAX_DETECTIONS, Seconds, anonymize};
+pub use anonymize::{
+    AnonymizeError, AnonymizeSettings, Anonymized, MAX_DETECTIONS, Seconds, anonymize, anonymize_until,
+};

@@ -9,11 +9,15 @@ mod support;
 
 use contract::FailureReason;
 use imaging::{
-    AnonymizeError, AnonymizeSettings, Anonymized, anonymize,
-    detector::{Detector, OtherNetworks},
+    AnonymizeError, AnonymizeSettings, Anonymized, anonymize, anonymize_until,
+    detector::{Detector, OtherNetworks, Stop},
 };
 use onnx::Output;
-use support::{library, sample};
+use support::{
+    library,
+    photos::{gradient, png_of},
+    sample,
+};
 
 /// What becomes of a photo with these networks.
 fn anonymized(nanodet: &[Output], centerface: &[Output]) -> Result<Anonymized, AnonymizeError> {
@@ -97,6 +101,41 @@ fn output_of_another_shape_is_an_error() {
         "NanoDet",
         "output cls16 is missing",
     );
+}
+
+/// What is of one colour is not shown to the networks, so that a huge photo of
+/// a few bytes costs little; a single pixel is enough to be looked at.
+#[test]
+fn plain_picture_is_not_shown_to_the_networks() {
+    let blind = |photo: &[u8]| {
+        let networks = OtherNetworks {
+            nanodet: onnx::file(&with(&onnx::nanodet(), "cls8", |o| o.channels[0] = f32::NAN)),
+            centerface: onnx::file(&with(&onnx::centerface(), "537", |o| o.channels[0] = f32::NAN)),
+        };
+        let detector = Detector::with_networks(&library(), networks).unwrap();
+        anonymize(photo, &AnonymizeSettings::default(), &detector)
+    };
+    let mut picture = gradient(3000, 2000);
+    picture.pixels.fill(77);
+    assert_eq!(blind(&png_of(&picture)).unwrap().detections, []);
+    picture.pixels[3 * (1000 * 3000 + 1500)] = 200;
+    assert_detector_error(blind(&png_of(&picture)), "", "NaN");
+}
+
+/// Work that is stopped ends with an error.
+#[test]
+fn stopped_work_is_an_error() {
+    let networks = OtherNetworks {
+        nanodet: onnx::file(&onnx::nanodet()),
+        centerface: onnx::file(&onnx::centerface()),
+    };
+    let detector = Detector::with_networks(&library(), networks).unwrap();
+    let stop = Stop::default();
+    let settings = AnonymizeSettings::default();
+    assert!(anonymize_until(&sample("astronaut.png"), &settings, &detector, &stop).is_ok());
+    stop.set();
+    let stopped = anonymize_until(&sample("astronaut.png"), &settings, &detector, &stop);
+    assert_detector_error(stopped, "", "stopped");
 }
 
 /// Finite numbers of which a box without end is made.

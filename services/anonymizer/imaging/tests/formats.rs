@@ -191,6 +191,22 @@ fn animations_are_refused() {
     }
 }
 
+/// What a photo may cost is known before it is decoded.
+#[test]
+fn memory_for_a_pixel_follows_from_the_kind_of_file() {
+    let picture = gradient(16, 16);
+    let progressive = jpeg(&picture, |c| c.set_progressive(true).unwrap());
+    for (photo, expected) in [
+        (jpeg(&picture, |_| {}), 4),
+        (progressive, 12),
+        (png_of(&picture), 4),
+        (bytes(WEBP_LOSSLESS), 8),
+        (b"no photo".to_vec(), 0),
+    ] {
+        assert_eq!(picture::bytes_per_pixel(&photo), expected);
+    }
+}
+
 #[test]
 fn jpegs_of_12_bits_are_refused() {
     let mut photo = jpeg(&gradient(16, 16), |_| {});

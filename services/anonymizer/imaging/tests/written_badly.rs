@@ -82,7 +82,7 @@ fn cards_with_a_telling_profile_tell_nothing() {
             .map(str::as_bytes)
             .into_iter()
             .filter(|word| contains(&card, word));
-        assert!(there.clone().count() > 5, "{name}");
+        assert!(there.clone().count() >= 5, "{name}");
         for word in there {
             assert!(!contains(&out, word), "{name}: {}", word.escape_ascii());
         }

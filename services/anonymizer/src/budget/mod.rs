@@ -22,29 +22,29 @@ const PROCESS_BYTES: u64 = 128 * MIB;
 /// activations of an inference. Measured: 150 MiB.
 const INFERENCE_BYTES: u64 = 160 * MIB;
 
-/// What a job holds for each pixel: the decoded picture, and a second one
-/// while it is turned. Measured: 3.4 bytes for an upright photo.
-const BYTES_PER_PIXEL: u64 = 6;
+/// The size of photo by which the number of jobs is reckoned.
+pub const USUAL_PIXELS: u64 = 24_000_000;
 
-/// The size of photo by which the number of jobs is reckoned: 24 MP.
-const USUAL_PIXELS: u64 = 24_000_000;
+/// Memory of a job with a photo of that size: the decoded picture, and a second
+/// one while it is turned.
+pub const USUAL_BYTES: u64 = job_bytes(6 * USUAL_PIXELS, 0);
 
-/// Memory that one job needs for a photo of `pixels` whose file has `size`
-/// bytes.
+/// Memory that one job needs for a photo whose pixels take `decoded` bytes and
+/// whose file has `size`.
 #[must_use]
-pub const fn job_bytes(pixels: u64, size: u64) -> u64 {
+pub const fn job_bytes(decoded: u64, size: u64) -> u64 {
     INFERENCE_BYTES
-        .saturating_add(pixels.saturating_mul(BYTES_PER_PIXEL))
+        .saturating_add(decoded)
         .saturating_add(size.saturating_mul(2))
 }
 
-/// Memory that a process of its own needs for the same job, with room to
-/// spare: reaching its limit would be taken for the photo's fault.
+/// Memory that a process of its own needs for a job of so many bytes, with room
+/// to spare: reaching its limit would be taken for the photo's fault.
 #[must_use]
-pub const fn child_bytes(pixels: u64, size: u64) -> u64 {
+pub const fn child_bytes(job: u64) -> u64 {
     PROCESS_BYTES
         .saturating_add(256 * MIB)
-        .saturating_add(job_bytes(pixels, size).saturating_mul(2))
+        .saturating_add(job.saturating_mul(2))
 }
 
 /// How much the worker may do at once.
@@ -52,8 +52,8 @@ pub const fn child_bytes(pixels: u64, size: u64) -> u64 {
 pub struct Budget {
     /// Jobs at once; also the prefetch.
     pub concurrency: u16,
-    /// Photos of these that are decoded, looked at and encoded at once, each
-    /// by one thread. The other jobs read, write and wait.
+    /// Photos of usual size among these that are decoded, looked at and encoded
+    /// at once, each by one thread. The other jobs read, write and wait.
     pub threads: u16,
     /// Bytes that all jobs together may hold.
     pub bytes: u64,
@@ -65,7 +65,7 @@ impl Budget {
     #[must_use]
     pub fn of(memory: u64, cores: usize, concurrency: Option<u16>) -> Self {
         let bytes = memory.saturating_sub(PROCESS_BYTES).max(INFERENCE_BYTES);
-        let by_memory = bytes / job_bytes(USUAL_PIXELS, 0);
+        let by_memory = bytes / USUAL_BYTES;
         let by_cores = u64::try_from(cores).unwrap_or(u64::MAX);
         let threads = u16::try_from(by_memory.min(by_cores)).unwrap_or(u16::MAX).max(1);
         // One more, so that no core waits for the object store.

@@ -19,15 +19,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Arguments, Entry, Guard, Plan, Report, plan, shown};
 use crate::{
-    budget::{cores, job_bytes, memory_limit},
+    budget::{USUAL_BYTES, cores, memory_limit},
     settings::PhotoSettings,
 };
 
 /// The command or the settings make no sense.
 const EXIT_USAGE: u8 = 2;
-
-/// Size of photo by which the number of photos at once is reckoned.
-const USUAL_PIXELS: u64 = 24_000_000;
 
 /// Does what the command says, and tells how it went on stdout and stderr.
 #[must_use]
@@ -223,7 +220,7 @@ fn write(target: &Path, jpeg: &[u8], overwrite: bool) -> io::Result<()> {
 }
 
 fn photos_at_once() -> usize {
-    let by_memory = memory_limit() / job_bytes(USUAL_PIXELS, 0);
+    let by_memory = memory_limit() / USUAL_BYTES;
     usize::try_from(by_memory).unwrap_or(usize::MAX).clamp(1, cores())
 }
 

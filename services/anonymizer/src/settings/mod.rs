@@ -109,7 +109,7 @@ impl Settings {
         let photo_time_limit = reader.duration(
             "PHOTO_TIME_LIMIT",
             Duration::from_secs(300),
-            "how long work on one photo may take before the process that does it counts as lost",
+            "how long work on one photo may take before it is stopped, and tried in a process of its own",
         );
         // In the worst case a photo is lost here, then twice in a child.
         if hold_limit + 3 * photo_time_limit > CONSUMER_TIMEOUT {

@@ -4,13 +4,20 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use contract::{FailureReason, media};
-use imaging::{AnonymizeSettings, anonymize, detector::Detector};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use imaging::{
+    AnonymizeSettings, anonymize_until,
+    detector::{Detector, Stop},
+    picture,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 use tracing::Span;
 
 use super::{Judgement, Product, judge};
 use crate::{
-    budget::{Allowance, child_bytes, job_bytes},
+    budget::{Allowance, USUAL_PIXELS, child_bytes, job_bytes},
     child::{
         ChildProgram, Ended,
         protocol::{Reply, Request},
@@ -18,6 +25,9 @@ use crate::{
     failpoint,
     metrics::Metrics,
 };
+
+/// How long work that is stopped may go on: a tile, or a decoder.
+const STOP_GRACE: Duration = Duration::from_secs(10);
 
 /// So often a child may die of a photo before that is the verdict.
 const DEATHS: u32 = 2;
@@ -31,8 +41,11 @@ pub struct Workbench {
     pub settings: Arc<AnonymizeSettings>,
     /// Memory of all photos in work.
     pub allowance: Allowance,
-    /// A permit for each photo that may be worked on at once.
+    /// A permit for each photo of usual size that may be worked on at once.
     pub threads: Arc<Semaphore>,
+    /// A permit for the one larger photo beside them. It takes many times as
+    /// long, and they do not wait for it.
+    pub large: Arc<Semaphore>,
     /// How suspect photos are worked on.
     pub child: ChildProgram,
     /// Where deaths are counted.
@@ -70,30 +83,40 @@ impl Workbench {
     pub async fn anonymize(&self, number: i64, photo: Bytes, suspect: bool) -> Result<Product, Failure> {
         let size = photo.len() as u64;
         // A photo without a readable header is refused before it costs memory.
-        let pixels = media::read_header(&photo).map_or(0, |header| header.pixels());
-        let pixels = pixels.min(self.settings.limits.pixels);
-        if suspect || !self.allowance.holds(job_bytes(pixels, size)) {
-            return self.in_child(number, &photo, pixels).await;
+        let pixels = pixels(&photo).min(self.settings.limits.pixels);
+        let bytes = job_bytes(pixels.saturating_mul(picture::bytes_per_pixel(&photo)), size);
+        let _turn = self.turn(is_large(&photo)).await;
+        if suspect || !self.allowance.holds(bytes) {
+            return self.in_child(number, &photo, bytes).await;
         }
-        match self.in_process(number, photo.clone(), pixels).await? {
+        match self.in_process(number, photo.clone(), bytes).await? {
             Some(product) => Ok(product),
-            None => self.in_child(number, &photo, pixels).await,
+            None => self.in_child(number, &photo, bytes).await,
         }
     }
 
     /// `None` when this process cannot say.
-    async fn in_process(&self, number: i64, photo: Bytes, pixels: u64) -> Result<Option<Product>, Failure> {
-        let share = self.allowance.take(job_bytes(pixels, photo.len() as u64)).await;
-        let thread = self.thread().await;
+    async fn in_process(&self, number: i64, photo: Bytes, bytes: u64) -> Result<Option<Product>, Failure> {
+        let share = self.allowance.take(bytes).await;
+        let stop = Stop::default();
+        let is_large = is_large(&photo);
         let (detector, settings) = (Arc::clone(&self.detector), Arc::clone(&self.settings));
-        let span = Span::current();
-        let work = tokio::task::spawn_blocking(move || {
+        let (span, stopped) = (Span::current(), stop.clone());
+        let mut work = tokio::task::spawn_blocking(move || {
             let _entered = span.entered();
-            let _held = (share, thread);
+            let _held = share;
             failpoint::reach("anonymizer::while-anonymizing", Some(number));
-            judge(anonymize(&photo, &settings, &detector))
+            if is_large {
+                failpoint::reach("anonymizer::while-anonymizing-large", Some(number));
+            }
+            judge(anonymize_until(&photo, &settings, &detector, &stopped))
         });
-        match tokio::time::timeout(self.time_limit, work).await {
+        let mut done = timeout(self.time_limit, &mut work).await;
+        if done.is_err() {
+            stop.set();
+            done = timeout(STOP_GRACE, work).await;
+        }
+        match done {
             Ok(Ok(Judgement::Anonymized(product))) => Ok(Some(product)),
             Ok(Ok(Judgement::Refused {
                 reason,
@@ -113,15 +136,15 @@ impl Workbench {
         }
     }
 
-    /// Waits for a turn. The semaphore is never closed.
-    async fn thread(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.threads).acquire_owned().await.ok()
+    /// Waits for a turn. The semaphores are never closed.
+    async fn turn(&self, is_large: bool) -> Option<OwnedSemaphorePermit> {
+        let turns = if is_large { &self.large } else { &self.threads };
+        Arc::clone(turns).acquire_owned().await.ok()
     }
 
-    async fn in_child(&self, number: i64, photo: &[u8], pixels: u64) -> Result<Product, Failure> {
+    async fn in_child(&self, number: i64, photo: &[u8], bytes: u64) -> Result<Product, Failure> {
         let length = photo.len() as u64;
-        let share = self.allowance.take(child_bytes(pixels, length)).await;
-        let _thread = self.thread().await;
+        let share = self.allowance.take(child_bytes(bytes)).await;
         let request = Request {
             photo: number,
             memory_bytes: share.bytes(),
@@ -169,4 +192,13 @@ impl Workbench {
             detail: format!("the process that worked on it died {DEATHS} times, last: {last}"),
         })
     }
+}
+
+/// By its header; 0 where that cannot be read.
+fn pixels(photo: &[u8]) -> u64 {
+    media::read_header(photo).map_or(0, |header| header.pixels())
+}
+
+fn is_large(photo: &[u8]) -> bool {
+    pixels(photo) > USUAL_PIXELS
 }

@@ -8,6 +8,7 @@
 )]
 
 mod child;
+mod cost;
 mod detector;
 mod gate;
 mod given;

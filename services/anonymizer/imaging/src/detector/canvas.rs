@@ -94,6 +94,12 @@ impl Canvas {
         }
     }
 
+    /// Whether all of the canvas is of one colour: there is nothing to see.
+    pub fn is_plain(&self) -> bool {
+        let pixels = self.pixels.as_chunks::<3>().0;
+        pixels.iter().all(|pixel| Some(pixel) == pixels.first())
+    }
+
     /// Turns what is on the canvas.
     pub fn turn(&mut self, turn: Turn) {
         (self.pixels, self.width, self.height) = turn.pixels(&self.pixels, self.width, self.height);

@@ -15,7 +15,13 @@ mod settings;
 mod tiles;
 mod turn;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use contract::Class;
 
@@ -62,6 +68,21 @@ pub struct OtherNetworks {
     pub centerface: Vec<u8>,
 }
 
+/// Ends work on a picture from another thread; clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// The work ends with an error, soon: within one tile.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Why nothing can be said about a picture. The first three concern the
 /// installation and come from [`Detector::load`] only.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +115,9 @@ pub enum DetectorError {
     /// A network failed on this picture.
     #[error("inference: {0}")]
     Inference(#[from] ort::Error),
+    /// [`Stop`] was set.
+    #[error("stopped before it was done")]
+    Stopped,
     /// A network ran, and what it says makes no sense.
     #[error("{network}: {why}")]
     Output {
@@ -143,8 +167,22 @@ impl Detector {
     /// # Errors
     /// When a network fails; then nothing is known about the picture.
     pub fn detect(&self, picture: &Picture, settings: &DetectSettings) -> Result<Vec<Found>, DetectorError> {
+        self.detect_until(picture, settings, &Stop::default())
+    }
+
+    /// The same, until `stop` is set.
+    ///
+    /// # Errors
+    /// As [`Detector::detect`], and when `stop` is set.
+    pub fn detect_until(
+        &self,
+        picture: &Picture,
+        settings: &DetectSettings,
+        stop: &Stop,
+    ) -> Result<Vec<Found>, DetectorError> {
         self.pool.with(|networks| {
             let mut search = Search {
+                stop,
                 picture,
                 settings,
                 networks,
@@ -165,6 +203,7 @@ impl Detector {
 
 /// Looking at one picture.
 struct Search<'s> {
+    stop: &'s Stop,
     picture: &'s Picture,
     settings: &'s DetectSettings,
     networks: &'s mut Networks,
@@ -207,7 +246,13 @@ impl Search<'_> {
     /// wanted of it.
     fn pass(&mut self, pass: &Pass, turn: Turn, wanted: &Wanted) -> Result<(), DetectorError> {
         for tile in pass.tiles(self.picture.width, self.picture.height) {
+            if self.stop.is_set() {
+                return Err(DetectorError::Stopped);
+            }
             self.canvas.place(self.picture, &tile)?;
+            if self.canvas.is_plain() {
+                continue;
+            }
             let (width, height) = (self.canvas.width(), self.canvas.height());
             if turn != Turn::None {
                 self.canvas.turn(turn);

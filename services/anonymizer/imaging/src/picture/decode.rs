@@ -94,6 +94,29 @@ impl DecodeError {
     }
 }
 
+/// Memory that decoding takes at its peak, bytes for each pixel.
+#[must_use]
+pub fn bytes_per_pixel(photo: &[u8]) -> u64 {
+    let decoding = match MediaType::sniff(photo) {
+        // Coefficients of all scans are held until the last of them.
+        Some(MediaType::Jpeg) if jpeg::has_many_scans(photo) => 12,
+        Some(MediaType::Jpeg) => 4,
+        // An interlaced one is held once more.
+        Some(MediaType::Png) => {
+            if photo.get(28) == Some(&0) {
+                4
+            } else {
+                8
+            }
+        }
+        Some(MediaType::Webp) => 8,
+        None => 0,
+    };
+    // A picture that changes its sides is held twice.
+    let turning = if media::orientation(photo) > 4 { 6 } else { 0 };
+    decoding.max(turning)
+}
+
 /// Decodes a JPEG, PNG or WebP and turns it upright (EXIF orientation).
 ///
 /// Data after the picture's end is ignored. Transparent pixels are laid over

@@ -79,6 +79,11 @@ fn read(bytes: &[u8], width: u32, height: u32, channels: u8) -> Result<Vec<u8>, 
     Err(DecodeError::Corrupt(message.to_string_lossy().into_owned()))
 }
 
+/// Whether the picture comes in more than one scan.
+pub(super) fn has_many_scans(bytes: &[u8]) -> bool {
+    Segments::read(bytes).is_ok_and(|segments| segments.many_scans)
+}
+
 /// Ink to light, in place. Adobe's programs store the complement of each ink
 /// (Adobe Technical Note 5116), all others the ink.
 fn rgb_of_cmyk(mut pixels: Vec<u8>, complement: bool) -> Vec<u8> {
@@ -104,6 +109,8 @@ fn rgb_of_cmyk(mut pixels: Vec<u8>, complement: bool) -> Vec<u8> {
 struct Segments<'a> {
     /// Colour components of the frame.
     components: u8,
+    /// The frame is progressive, or its first scan has not all components.
+    many_scans: bool,
     /// An Adobe segment (APP14) is there.
     adobe: bool,
     /// Parts of the ICC profile (APP2): number, count, data.
@@ -134,12 +141,17 @@ impl<'a> Segments<'a> {
                 break;
             };
             match marker {
-                0xDA | 0xD9 => break,
+                0xDA => {
+                    found.many_scans |= body.first() != Some(&found.components);
+                    break;
+                }
+                0xD9 => break,
                 0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => {
                     if body.first() != Some(&8) {
                         return Err(DecodeError::Unsupported("a JPEG of other than 8 bits".to_owned()));
                     }
                     found.components = body.get(5).copied().unwrap_or(0);
+                    found.many_scans = matches!(marker, 0xC2 | 0xCA);
                 }
                 0xEE => found.adobe |= body.starts_with(b"Adobe"),
                 0xE2 => {

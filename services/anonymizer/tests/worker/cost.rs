@@ -1,0 +1,88 @@
+//! Photos that cost much.
+
+#![cfg(feature = "failpoints")]
+
+use contract::Outcome;
+
+use crate::harness::{Site, astronaut};
+
+/// A JPEG of one colour.
+fn plain(width: usize, height: usize) -> Vec<u8> {
+    let image = turbojpeg::Image {
+        pixels: vec![99; width * height],
+        width,
+        pitch: width,
+        height,
+        format: turbojpeg::PixelFormat::GRAY,
+    };
+    turbojpeg::compress(image.as_deref(), 90, turbojpeg::Subsamp::Gray)
+        .unwrap()
+        .to_vec()
+}
+
+/// The only thread for photos of usual size is not taken by a larger one.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_photo_holds_no_other_up() {
+    let mut site = Site::with(|environment| {
+        let slow = "anonymizer::while-anonymizing-large=sleep(600000)";
+        environment.insert("FAILPOINTS".into(), slow.into());
+        environment.insert("MEMORY_LIMIT".into(), "640MiB".into());
+        environment.insert("CONCURRENCY".into(), "3".into());
+        environment.insert("PHOTO_TIME_LIMIT".into(), "350s".into());
+    })
+    .await;
+    site.start().await;
+    let large = site.post(1, plain(6000, 5000)).await;
+    site.until("the large photo is in work", async || {
+        site.metric("anonymizer_jobs_in_flight").await == Some(1.0)
+    })
+    .await;
+    for id in 2..5 {
+        let photo = site.post(id, astronaut()).await;
+        let result = site.result().await;
+        assert_eq!(result.id, photo.id);
+        assert!(matches!(result.outcome, Outcome::Anonymized { .. }), "{result:?}");
+    }
+    assert!(site.is_there(&large.original).await);
+    site.worker.kill().unwrap();
+}
+
+/// 100 megapixels in 34 bytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn bomb_of_one_colour_comes_out() {
+    let mut site = Site::new().await;
+    site.start().await;
+    let bomb = include_bytes!("../../imaging/tests/photos/w-bomb.webp");
+    let photo = site.post(1, bomb.to_vec()).await;
+    let result = site.result().await;
+    assert!(
+        matches!(
+            result.outcome,
+            Outcome::Anonymized {
+                width: 16_383,
+                height: 6100,
+                ..
+            }
+        ),
+        "{result:?}"
+    );
+    site.drained().await;
+    site.assert_anonymized(&photo).await;
+}
+
+/// A photo that takes too long is stopped, and the worker goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn photo_that_takes_too_long_ends_no_worker() {
+    let mut site = Site::with(|environment| {
+        let slow = "anonymizer::while-anonymizing=sleep(11000)";
+        environment.insert("FAILPOINTS".into(), slow.into());
+        environment.insert("PHOTO_TIME_LIMIT".into(), "10s".into());
+    })
+    .await;
+    site.start().await;
+    let photo = site.post(1, astronaut()).await;
+    assert_eq!(site.failure(photo.id).await, "process-crashed");
+    assert!(site.worker.alive());
+    assert!(site.is_there(&photo.original).await);
+    assert!(!site.is_there(&photo.output).await);
+}
