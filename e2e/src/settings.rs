@@ -30,6 +30,17 @@ pub struct Settings {
     pub built: bool,
     /// Which parts of a case are run: all, where none is named.
     pub only: Vec<String>,
+    /// The commands that end a node as if its power were cut, and that bring it back; each is given the node's name.
+    pub node: Option<NodeCommands>,
+}
+
+/// How a node is lost and comes back.
+#[derive(Clone, Debug)]
+pub struct NodeCommands {
+    /// Ends it.
+    pub stop: String,
+    /// Brings it back.
+    pub start: String,
 }
 
 impl Settings {
@@ -54,7 +65,13 @@ impl Settings {
             }
             Ok(number)
         };
+        let node = match (get("E2E_NODE_STOP"), get("E2E_NODE_START")) {
+            (Some(stop), Some(start)) => Some(NodeCommands { stop, start }),
+            (None, None) => None,
+            _ => bail!("E2E_NODE_STOP and E2E_NODE_START: one is set, and both are needed"),
+        };
         Ok(Self {
+            node,
             images: IMAGES
                 .iter()
                 .filter_map(|(image, variable)| Some((*image, get(variable)?)))
@@ -109,6 +126,7 @@ mod tests {
             "{error}"
         );
         assert!(read("E2E_PATIENCE_SECONDS", "0").is_err());
+        assert!(read("E2E_NODE_STOP", "stop").is_err());
         let settings = read("E2E_ONLY", "postgres, minio").unwrap();
         assert!(settings.wants("minio") && !settings.wants("fluentd"));
         assert_eq!(

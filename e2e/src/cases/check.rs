@@ -191,10 +191,10 @@ async fn image(client: &Client, id: i64, original: &str) -> Result<()> {
 async fn nothing_left(places: &Places, record: &Record) -> Result<()> {
     let prefix = format!("photos/{}/", record.project);
     until("all that was in work is gone", LEFT, async || {
+        // Nothing of them is left, no marker of a deleted one either.
         let originals = places
-            .keys(&places.store.settings().input_bucket, &prefix)
-            .await?
-            .len();
+            .versions(&places.store.settings().input_bucket, &prefix)
+            .await?;
         let outbox = places.outbox().await?;
         let mut queues = places.queues().await?;
         queues.retain(|_, waiting| *waiting > 0);

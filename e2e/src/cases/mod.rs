@@ -6,6 +6,7 @@ mod growth;
 mod healing;
 mod held;
 mod ledger;
+mod node;
 mod patroni;
 mod pipeline;
 mod queue;
@@ -79,6 +80,11 @@ pub const CASES: &[Case] = &[
         name: "queue",
         title: "The queue on one node and on three: speed, and the loss of nodes",
         run: |stage| Box::pin(queue::run(stage)),
+    },
+    Case {
+        name: "node",
+        title: "A node is lost",
+        run: |stage| Box::pin(node::run(stage)),
     },
     Case {
         name: "growth",

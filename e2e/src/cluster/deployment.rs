@@ -82,6 +82,19 @@ impl Deployment {
         self
     }
 
+    /// With nodes of OpenSearch that look for each other, as the base's do: the overlay's single node does not.
+    ///
+    /// # Errors
+    /// When the base's settings cannot be read.
+    pub fn opensearch_cluster(self, project: &Path) -> Result<Self> {
+        let file = project.join("manifests/base/opensearch/opensearch.yml");
+        let settings = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        // As in the overlay: the disk is one that others fill as well.
+        let value = format!("{settings}cluster.routing.allocation.disk.threshold_enabled: false\n");
+        let operations = json!([{ "op": "replace", "path": "/data/opensearch.yml", "value": value }]);
+        Ok(self.patch("ConfigMap", "opensearch", &operations))
+    }
+
     /// The kustomization, in the part of YAML that is JSON. `manifests` is the way there from its folder; images are pairs of the
     /// manifests' name and one in its place; secrets distinguishes passwords.
     fn kustomization(&self, manifests: &str, images: &[(String, String)], secrets: &str) -> Value {

@@ -109,6 +109,20 @@ impl Cluster {
         })
     }
 
+    /// From now on the ports of the nodes are reached at this node, unless the settings say where.
+    ///
+    /// # Errors
+    /// When there is no such node, or it has no address.
+    pub async fn reach_by(&mut self, node: &str) -> Result<()> {
+        if self.settings.host.is_none() {
+            let nodes = self.nodes().await?;
+            let node = nodes.iter().find(|known| known["metadata"]["name"] == node);
+            let address = node.and_then(address).context("a node has no InternalIP")?;
+            self.settings.host = Some(address);
+        }
+        Ok(())
+    }
+
     async fn url(&self, service: &str) -> Result<String> {
         let (host, port) = self.outside(service).await?;
         Ok(format!("http://{host}:{port}"))
@@ -128,15 +142,19 @@ impl Cluster {
         let port = port.with_context(|| format!("the Service {service} has no port on the nodes"))?;
         let host = match &self.settings.host {
             Some(host) => host.clone(),
-            None => address(&self.nodes().await?)
+            None => self
+                .nodes()
+                .await?
+                .first()
+                .and_then(address)
                 .context("no node has an InternalIP: say in E2E_HOST where one is reached")?,
         };
         Ok((host, port))
     }
 }
 
-fn address(nodes: &[Value]) -> Option<String> {
-    let addresses = nodes.first()?["status"]["addresses"].as_array()?;
+fn address(node: &Value) -> Option<String> {
+    let addresses = node["status"]["addresses"].as_array()?;
     let internal = addresses.iter().find(|address| address["type"] == "InternalIP")?;
     internal["address"].as_str().map(ToOwned::to_owned)
 }
@@ -189,6 +207,34 @@ impl Places {
         }
         Ok(keys)
     }
+
+    /// How much a bucket keeps under keys that begin so: objects, their older versions, and markers of deleted ones.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn versions(&self, bucket: &str, prefix: &str) -> Result<usize> {
+        let list = self
+            .store
+            .client()
+            .list_object_versions()
+            .bucket(bucket)
+            .prefix(prefix);
+        let (mut key, mut version, mut count) = (None, None, 0);
+        loop {
+            let page = list
+                .clone()
+                .set_key_marker(key)
+                .set_version_id_marker(version)
+                .send()
+                .await
+                .with_context(|| format!("the versions in the bucket {bucket} cannot be listed"))?;
+            count += page.versions().len() + page.delete_markers().len();
+            if page.is_truncated() != Some(true) {
+                return Ok(count);
+            }
+            (key, version) = (page.next_key_marker, page.next_version_id_marker);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -199,12 +245,12 @@ mod tests {
 
     #[test]
     fn a_node_is_reached_by_its_internal_address() {
-        let nodes = [json!({ "status": { "addresses": [
+        let node = json!({ "status": { "addresses": [
             { "type": "Hostname", "address": "node" },
             { "type": "InternalIP", "address": "192.0.2.1" },
-        ] } })];
-        assert_eq!(address(&nodes).as_deref(), Some("192.0.2.1"));
-        assert_eq!(address(&[]), None);
+        ] } });
+        assert_eq!(address(&node).as_deref(), Some("192.0.2.1"));
+        assert_eq!(address(&Value::Null), None);
     }
 
     #[test]

@@ -81,6 +81,8 @@ pub struct Pod {
     pub uid: String,
     /// Its address.
     pub ip: String,
+    /// The node where it is.
+    pub node: String,
     /// Whether it serves.
     pub ready: bool,
     /// Whether it is being deleted.
@@ -91,6 +93,8 @@ pub struct Pod {
     pub role: Option<String>,
     /// Its containers' images.
     pub images: Vec<String>,
+    /// The ports that its containers name.
+    pub ports: Vec<u64>,
 }
 
 impl Pod {
@@ -105,6 +109,7 @@ impl Pod {
             name: text(&metadata["name"]),
             uid: text(&metadata["uid"]),
             ip: text(&object["status"]["podIP"]),
+            node: text(&object["spec"]["nodeName"]),
             ready: list(&object["status"]["conditions"])
                 .iter()
                 .any(|condition| condition["type"] == "Ready" && condition["status"] == "True"),
@@ -114,6 +119,11 @@ impl Pod {
             images: list(&object["spec"]["containers"])
                 .iter()
                 .map(|container| text(&container["image"]))
+                .collect(),
+            ports: list(&object["spec"]["containers"])
+                .iter()
+                .flat_map(|container| list(&container["ports"]))
+                .filter_map(|port| port["containerPort"].as_u64())
                 .collect(),
         }
     }

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, and says what it did"
 )]
 
+mod documented;
 mod given;
 mod kills;
 mod load;

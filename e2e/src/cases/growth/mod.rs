@@ -1,14 +1,15 @@
-//! PostgreSQL and RabbitMQ from one pod to three in place, with data and under load, and back.
+//! PostgreSQL and RabbitMQ from one pod to three in place, with data and under load, and back; OpenSearch to three.
 
 mod broker;
 mod database;
+mod search;
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use super::Stage;
-use crate::cluster::{Cluster, Deployment, NAMESPACE};
+use crate::cluster::{Cluster, Deployment, NAMESPACE, Places};
 
 /// How long the load runs before and after each change.
 const CALM: Duration = Duration::from_secs(10);
@@ -23,23 +24,36 @@ fn deployment(components: &[&str]) -> Deployment {
 }
 
 pub(super) async fn run(stage: &mut Stage) -> Result<()> {
-    // From one pod each, also where this has run before.
-    stage.cluster.empty().await?;
-    stage.cluster.deploy(&deployment(&[])).await?;
-    let places = stage.cluster.places().await?;
-    if stage.cluster.settings().wants("postgres") {
-        let ended = database::run(stage, &places).await;
-        stage.part("PostgreSQL", ended);
+    if ["postgres", "rabbitmq"]
+        .iter()
+        .any(|part| stage.cluster.settings().wants(part))
+    {
+        // From one pod each, also where this has run before.
+        stage.cluster.empty().await?;
+        stage.cluster.deploy(&deployment(&[])).await?;
+        let places = stage.cluster.places().await?;
+        services(stage, &places).await;
     }
-    if stage.cluster.settings().wants("rabbitmq") {
-        let ended = broker::run(stage, &places).await;
-        stage.part("RabbitMQ", ended);
+    if stage.cluster.settings().wants("opensearch") {
+        let ended = search::run(stage).await;
+        stage.part("OpenSearch", ended);
     }
     stage.report.cannot_show(
         "Copies on other nodes and zones: all pods, and the directories of their volumes, are on one node. With several the pods spread over \
          them by the manifests' constraints; the steps are the same.",
     );
     Ok(())
+}
+
+async fn services(stage: &mut Stage, places: &Places) {
+    if stage.cluster.settings().wants("postgres") {
+        let ended = database::run(stage, places).await;
+        stage.part("PostgreSQL", ended);
+    }
+    if stage.cluster.settings().wants("rabbitmq") {
+        let ended = broker::run(stage, places).await;
+        stage.part("RabbitMQ", ended);
+    }
 }
 
 /// The claims of a workload's pods: name, size, state.

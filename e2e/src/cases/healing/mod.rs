@@ -14,7 +14,7 @@ use self::{
 };
 use super::{Stage, check};
 use crate::{
-    cluster::{Deletion, Deployment, Places, Pod, Seen, until},
+    cluster::{Cluster, Deletion, Deployment, Places, Pod, Seen, until},
     load::{Kind, Load, Pace, Record, Summary, seconds},
     report::Table,
 };
@@ -28,6 +28,17 @@ struct Tables {
     outages: Table,
     connections: Table,
     latencies: Table,
+}
+
+/// Why there cannot be three of a component here, if there cannot. It must run with one.
+///
+/// # Errors
+/// When its pod does not say.
+pub(super) async fn hindrance(cluster: &Cluster, name: &str) -> Result<Option<String>> {
+    match PATIENTS.iter().find(|patient| patient.name == name) {
+        Some(patient) => patient.hindrance(cluster).await,
+        None => Ok(None),
+    }
 }
 
 pub(super) async fn run(stage: &mut Stage) -> Result<()> {
@@ -64,7 +75,10 @@ async fn play(stage: &mut Stage, tables: Tables) -> Result<()> {
                 stage.report.cannot_show(reason);
                 continue;
             }
-            let deployment = Deployment::new(component).with(component);
+            let mut deployment = Deployment::new(component).with(component);
+            if patient.name == "opensearch" {
+                deployment = deployment.opensearch_cluster(stage.cluster.project())?;
+            }
             series(stage, &deployment, &[patient], 3, tables).await?;
         }
     }

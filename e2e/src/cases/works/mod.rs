@@ -5,13 +5,14 @@ mod start;
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
+use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use contract::Detection;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Stage;
 use crate::{
-    cluster::{Deployment, Places},
+    cluster::{Deployment, NAMESPACE, Places, Seen, until},
     load::{Client, Outcome, Shot, Web, seconds},
     photos::{self, Base},
     picture::Picture,
@@ -20,7 +21,8 @@ use crate::{
 pub(super) async fn run(stage: &mut Stage) -> Result<()> {
     stage.step("deleting the namespaces");
     stage.cluster.empty().await?;
-    let readiness = stage.cluster.deploy(&Deployment::new("one")).await?;
+    let deployment = Deployment::new("one");
+    let readiness = stage.cluster.deploy(&deployment).await?;
     stage.report.section("From apply to ready");
     stage.report.text(
         "Seconds after `kubectl apply` began, on a cluster that had nothing but the images. Nothing starts in order: what misses \
@@ -29,6 +31,15 @@ pub(super) async fn run(stage: &mut Stage) -> Result<()> {
     stage
         .report
         .table(&["workload", "ready after"], &readiness.rows());
+    let load = stage
+        .cluster
+        .inside("postgres-0", "postgres", &["cat", "/proc/loadavg"], None)
+        .await?;
+    stage.report.text(format_args!(
+        "How busy the node was: {} processes wanted a core in the last minute (load average, when all was ready).",
+        load.split_whitespace().next().unwrap_or("?")
+    ));
+    ports(stage).await?;
 
     let places = stage.cluster.places().await?;
     let project = format!("works-{}", chrono::Utc::now().timestamp());
@@ -52,8 +63,142 @@ pub(super) async fn run(stage: &mut Stage) -> Result<()> {
     );
     lines(stage, &places).await?;
     start::programs(stage).await?;
+    markers(stage, &places, &deployment).await?;
     stage.report.cannot_show(
         "How long images take to be pulled: on this cluster they are loaded before. Nor the start on several nodes.",
+    );
+    Ok(())
+}
+
+/// Every port on which a pod listens for others is one that its manifest names: network policies are held to those.
+async fn ports(stage: &mut Stage) -> Result<()> {
+    let mut unnamed = Vec::new();
+    let mut seen = 0;
+    for path in [
+        "irmgard",
+        "anonymizer",
+        "postgres",
+        "rabbitmq",
+        "object-store",
+        "opensearch",
+    ] {
+        for pod in stage
+            .cluster
+            .pods(path)
+            .await?
+            .iter()
+            .filter(|pod| pod.ready && !pod.ending)
+        {
+            let words = ["cat", "/proc/net/tcp", "/proc/net/tcp6"];
+            let arguments = [
+                &["exec", "--namespace", &pod.namespace, &pod.name, "--"][..],
+                &words,
+            ]
+            .concat();
+            let sockets = stage.cluster.kubectl().run(&arguments).await?;
+            for port in listening(&sockets) {
+                seen += 1;
+                if !pod.ports.contains(&port) {
+                    unnamed.push(format!("{} listens on {port}", pod.name));
+                }
+            }
+        }
+    }
+    stage.report.demand(
+        "pods listen on the ports that their manifests name, and on no others",
+        unnamed.is_empty() && seen > 0,
+        format_args!(
+            "{seen} ports{}{}",
+            if unnamed.is_empty() { "" } else { ": " },
+            unnamed.join(", ")
+        ),
+    );
+    Ok(())
+}
+
+/// Ports on which others are waited for, from /proc/net/tcp and tcp6 (proc(5)): `sl local_address rem_address st`. Not those that only
+/// the pod itself can reach.
+fn listening(sockets: &str) -> BTreeSet<u64> {
+    const LISTEN: &str = "0A";
+    // 127.0.0.1, as IPv6 as well, and ::1.
+    const LOOPBACK: [&str; 3] = [
+        "0100007F",
+        "0000000000000000FFFF00000100007F",
+        "00000000000000000000000001000000",
+    ];
+    sockets
+        .lines()
+        .filter_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().take(4).collect();
+            let [_, local, _, LISTEN] = fields[..] else {
+                return None;
+            };
+            let (address, port) = local.split_once(':')?;
+            (!LOOPBACK.contains(&address)).then(|| u64::from_str_radix(port, 16).ok())?
+        })
+        .collect()
+}
+
+/// A deleted original leaves nothing behind, also where an earlier release has left the bucket with versions: the Job that sees to the
+/// buckets runs once more.
+async fn markers(stage: &mut Stage, places: &Places, deployment: &Deployment) -> Result<()> {
+    const PREFIX: &str = "e2e-markers/";
+    let (client, bucket) = (places.store.client(), &places.store.settings().input_bucket);
+    let left = places.versions(bucket, "photos/").await?;
+    stage.report.demand(
+        "of the originals nothing is left in the store, no marker either",
+        left == 0,
+        format_args!("{left} versions and markers"),
+    );
+    let suspended = VersioningConfiguration::builder()
+        .status(BucketVersioningStatus::Suspended)
+        .build();
+    client
+        .put_bucket_versioning()
+        .bucket(bucket)
+        .versioning_configuration(suspended)
+        .send()
+        .await?;
+    for number in 0..20 {
+        let key = format!("{PREFIX}{number}");
+        client.put_object().bucket(bucket).key(&key).send().await?;
+        client.delete_object().bucket(bucket).key(&key).send().await?;
+    }
+    let before = places.versions(bucket, PREFIX).await?;
+    let arguments = [
+        "delete",
+        "job",
+        "--namespace",
+        NAMESPACE,
+        "minio-setup",
+        "--ignore-not-found",
+    ];
+    stage.cluster.kubectl().run(&arguments).await?;
+    stage.cluster.apply_only(deployment, "setup").await?;
+    let began = Instant::now();
+    let gone = until(
+        "no marker is left",
+        stage.cluster.settings().patience,
+        async || {
+            let left = places.versions(bucket, PREFIX).await?;
+            Ok(if left == 0 {
+                Seen::Yes(())
+            } else {
+                Seen::NotYet(format!("{left} are"))
+            })
+        },
+    )
+    .await;
+    stage.report.demand(
+        "markers of a bucket that had versions go by themselves",
+        gone.is_ok() && before == 20,
+        match gone {
+            Ok(()) => format!(
+                "{before}, gone {} after the Job was applied",
+                seconds(began.elapsed())
+            ),
+            Err(error) => format!("{before} before; {error:#}"),
+        },
     );
     Ok(())
 }
@@ -133,7 +278,7 @@ async fn lines(stage: &mut Stage, places: &Places) -> Result<()> {
         "jsonl",
     ];
     let wanted: BTreeSet<String> = ["irmgard", "postgres"].map(ToOwned::to_owned).into();
-    let seen = crate::cluster::until(
+    let seen = until(
         "logq shows lines of irmgard and of its database",
         std::time::Duration::from_secs(90),
         async || {
@@ -149,9 +294,9 @@ async fn lines(stage: &mut Stage, places: &Places) -> Result<()> {
             let lines = shown.lines().count();
             let seen = format!("{lines} lines of {components:?}");
             Ok(if components == wanted {
-                crate::cluster::Seen::Yes(seen)
+                Seen::Yes(seen)
             } else {
-                crate::cluster::Seen::NotYet(seen)
+                Seen::NotYet(seen)
             })
         },
     )
@@ -166,4 +311,18 @@ async fn lines(stage: &mut Stage, places: &Places) -> Result<()> {
         shown,
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_that_others_reach_are_found() {
+        let sockets = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
+                       0: 00000000:1538 00000000:0000 0A 00000000:00000000 00:00000000 00000000 10070 0 1\n   \
+                       1: 0100007F:1F48 00000000:0000 0A 00000000:00000000 00:00000000 00000000 10070 0 1\n   \
+                       2: 0A00F40A:1538 0B00F40A:8000 01 00000000:00000000 00:00000000 00000000 10070 0 1\n";
+        assert_eq!(listening(sockets), [5432].into());
+    }
 }
