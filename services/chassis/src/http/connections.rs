@@ -9,9 +9,13 @@ use std::{
 
 use tokio::{
     sync::{Notify, watch},
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
+
+/// A connection may wait so long for a header block before another one may take its place: the block is mostly on its
+/// way.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How many connections there may be, and how long each may wait for its client.
 #[derive(Clone, Copy, Debug)]
@@ -59,19 +63,24 @@ struct Entry {
 }
 
 impl Entry {
-    /// Since when it waits for its client; `None` while it works for it.
+    /// Since when it waits for its client; `None` while its place must not be taken.
     fn waiting_since(&self) -> Option<Instant> {
         let (phase, since) = *self.phase.borrow();
-        (phase != Phase::Busy).then_some(since)
+        let evictable = match phase {
+            Phase::Headers => since.elapsed() >= GRACE,
+            Phase::Idle => true,
+            Phase::Busy => false,
+        };
+        evictable.then_some(since)
     }
 }
 
 /// Why a connection is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotAdmitted {
-    /// All connections are busy.
+    /// All connections are busy, or new.
     Full,
-    /// Its address has its share, and all of those are busy.
+    /// Its address has its share, and all of those are busy, or new.
     OverShare,
 }
 
@@ -125,9 +134,9 @@ impl Connections {
         })))
     }
 
-    /// Waits until a connection has ended or is idle.
+    /// Waits until a connection has ended or is idle, or may have waited for long enough.
     pub(super) async fn freed(&self) {
-        self.0.freed.notified().await;
+        let _ = timeout(GRACE / 4, self.0.freed.notified()).await;
     }
 }
 
@@ -296,6 +305,12 @@ mod tests {
         let first = all.admit(address(1)).unwrap();
         let second = all.admit(address(1)).unwrap();
         first.busy();
+        assert_eq!(
+            all.admit(address(1)).unwrap_err(),
+            NotAdmitted::OverShare,
+            "the second is new"
+        );
+        tokio::time::advance(SECOND).await;
         let third = all.admit(address(1)).unwrap();
         assert!(evicted(&second), "an address gives up its own first");
         third.busy();
