@@ -20,7 +20,7 @@ use local::proxy::{Behaviour, Proxy};
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use support::{PATIENCE, soon};
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     time::timeout,
 };
@@ -248,6 +248,8 @@ async fn half_a_listing() -> SocketAddr {
         while let Ok((mut stream, _)) = listener.accept().await {
             let answer =
                 b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n<?xml version=\"1.0\"?><ListBucketResult>";
+            let mut request = [0; 8192];
+            let _ = stream.read(&mut request).await;
             let _ = stream.write_all(answer).await;
             held.push(stream);
         }
