@@ -95,17 +95,20 @@ pub fn other_field(typed: &str) -> Option<String> {
     };
     let end = names().find(|name| name.strip_suffix(typed).is_some_and(|rest| rest.ends_with('.')));
     let lower = typed.to_lowercase();
-    // A name without a dot is rather one that has none, too.
-    let alike = || {
-        nearest(
-            &lower,
-            names().filter(|name| typed.contains('.') || !name.contains('.')),
-        )
-    };
-    end.or_else(alike)
+    let other = || OTHER_NAMES.iter().find(|(name, _)| *name == lower);
+    end.or_else(|| other().map(|(_, ours)| *ours))
         .or_else(|| nearest(&lower, names()))
         .map(str::to_owned)
 }
+
+/// What other programs call fields that all lines have.
+const OTHER_NAMES: [(&str, &str); 5] = [
+    ("msg", field::MESSAGE),
+    ("time", field::TIMESTAMP),
+    ("ts", field::TIMESTAMP),
+    ("lvl", field::LEVEL),
+    ("severity", field::LEVEL),
+];
 
 /// Whether the schema has a field, or an object, of this name.
 #[must_use]
@@ -202,6 +205,7 @@ mod tests {
             ("Level", Some("level")),
             ("msg", Some("message")),
             ("http_route", Some("http.route")),
+            ("lvl", Some("level")),
             ("status_code", Some("http.response.status_code")),
             ("trace", Some("trace_id")),
             ("zzz", None),
