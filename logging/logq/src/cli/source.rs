@@ -19,7 +19,7 @@ pub struct Asked {
 /// Who is asked for lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum From {
-    /// OpenSearch, or the pods where it cannot be reached
+    /// OpenSearch; the pods where it cannot be reached or never had a line of theirs
     #[default]
     Auto,
     /// OpenSearch: all that Fluentd has brought there

@@ -313,6 +313,14 @@ fn refused(what: &str, error: &Error) -> Finding {
             detail,
             "start it, or name its address: LOGQ_OPENSEARCH_URL; logq config shows what is in force",
         ),
+        Error::Forward {
+            error: NoForward::NotRunning { .. },
+            ..
+        } => Finding::fail(
+            what,
+            detail,
+            "get it to run: kubectl get and kubectl describe its pods; logq --source kubectl shows lines meanwhile",
+        ),
         Error::Forward { .. } => Finding::fail(
             what,
             detail,

@@ -138,7 +138,7 @@ impl Lines {
     fn joined(mut self, other: Self) -> Self {
         for (pod, more) in other.by_pod {
             let of_pod = self.by_pod.entry(pod).or_default();
-            of_pod.newest = of_pod.newest.max_by(more.newest);
+            of_pod.newest = later(of_pod.newest, more.newest);
             of_pod.lines.extend(more.lines);
         }
         self.unread.extend(other.unread);
@@ -153,7 +153,7 @@ impl Lines {
         let time = time.nanos() as f64 / 1e9;
         let of_pod = self.by_pod.entry((place(document), pod(document))).or_default();
         // Another finding reports a clock that is ahead.
-        of_pod.newest = of_pod.newest.max_by(Some(time.min(now)));
+        of_pod.newest = later(of_pod.newest, Some(time.min(now)));
         // A newer line may still be on its way.
         if now - time <= TOO_LATE_SECONDS || !has_one_id(entry) {
             return;
@@ -187,13 +187,13 @@ impl Lines {
         let mut all: BTreeMap<Place, Written> = BTreeMap::new();
         for ((place, pod), of_pod) in &self.by_pod {
             let written = all.entry(place.clone()).or_default();
-            written.newest = written.newest.max_by(of_pod.newest);
+            written.newest = later(written.newest, of_pod.newest);
             written.compared += of_pod.lines.len() as u64;
             for line in of_pod.lines.iter().filter(|line| !is_stored(&line.id)) {
                 written
                     .missing
-                    .get_or_insert_with(|| Missing::new(pod))
-                    .add(line.time);
+                    .get_or_insert_with(Missing::default)
+                    .add(pod, line.time);
             }
         }
         for (place, why) in &self.unread {
@@ -203,15 +203,8 @@ impl Lines {
     }
 }
 
-/// The later of two times.
-trait MaxBy {
-    fn max_by(self, other: Self) -> Self;
-}
-
-impl MaxBy for Option<f64> {
-    fn max_by(self, other: Self) -> Self {
-        self.into_iter().chain(other).reduce(f64::max)
-    }
+fn later(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    one.into_iter().chain(other).reduce(f64::max)
 }
 
 fn place(document: &Document) -> Place {
@@ -304,7 +297,10 @@ mod tests {
         );
         let hole = written(&entries, &|id| !id.contains("400"));
         let missing = hole.missing.unwrap();
-        assert_eq!((missing.count, missing.pod.as_str()), (1, "photos/a"));
+        assert_eq!(
+            (missing.count, missing.pods.into_iter().collect::<Vec<_>>()),
+            (1, vec!["photos/a".to_owned()])
+        );
         // Nothing has ever come, and the newest line is still too new to be missed.
         let none = written(&entries, &|_| false).missing.unwrap();
         assert_eq!((none.count, none.first, none.last), (3, NOW - 500.0, NOW - 300.0));

@@ -51,8 +51,8 @@ impl SourceError {
     }
 }
 
-/// Where lines are asked for. Chosen once: what it cannot answer is an error,
-/// never another source's answer.
+/// Where lines are asked for. What it cannot answer is an error, never another
+/// source's answer; [`fall_back_to_pods`](super::fall_back_to_pods) has the one exception.
 #[non_exhaustive]
 pub enum Source {
     /// OpenSearch.

@@ -47,7 +47,7 @@ pub struct Written {
 }
 
 /// Lines that OpenSearch does not have.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Missing {
     /// How many.
     pub count: u64,
@@ -55,26 +55,29 @@ pub struct Missing {
     pub first: f64,
     /// When the last of them was written.
     pub last: f64,
-    /// One of the pods that wrote them.
-    pub pod: String,
+    /// The pods that wrote them.
+    pub pods: BTreeSet<String>,
 }
 
 impl Missing {
-    /// No line of this pod yet.
-    pub fn new(pod: &str) -> Self {
-        Self {
-            count: 0,
-            first: f64::INFINITY,
-            last: f64::NEG_INFINITY,
-            pod: pod.to_owned(),
+    /// Adds a line that a pod wrote at this time.
+    pub fn add(&mut self, pod: &str, time: f64) {
+        let is_first = self.count == 0;
+        self.count += 1;
+        self.first = if is_first { time } else { self.first.min(time) };
+        self.last = if is_first { time } else { self.last.max(time) };
+        if !self.pods.contains(pod) {
+            self.pods.insert(pod.to_owned());
         }
     }
 
-    /// Adds a line that was written at this time.
-    pub fn add(&mut self, time: f64) {
-        self.count += 1;
-        self.first = self.first.min(time);
-        self.last = self.last.max(time);
+    /// The first of the pods, and how many others there are.
+    fn by(&self) -> String {
+        let pod = self.pods.first().map_or("?", String::as_str);
+        match self.pods.len().saturating_sub(1) {
+            0 => pod.to_owned(),
+            others => format!("{pod} and {}", counted(others as u64, "other pod")),
+        }
     }
 }
 
@@ -205,21 +208,24 @@ impl Looked<'_> {
     fn missing(&self) -> Option<Finding> {
         let written = self.written?;
         let missing = written.missing.as_ref()?;
-        let pod = &missing.pod;
+        let pods = missing.by();
         let lines = counted(written.compared, "line");
         let what = if missing.count == written.compared {
             format!("none of {lines} has come")
         } else {
             format!("{} of {lines} have not come", missing.count)
         };
+        let unread = written.unread.as_ref();
+        let unread = unread.map_or_else(String::new, |why| format!("; others could not be read: {why}"));
         let when = match (self.ago(missing.first), self.ago(missing.last)) {
-            (first, last) if first == last => format!("{pod} wrote {first}"),
-            (first, last) => format!("{pod} wrote the first {first}, the last {last}"),
+            (first, last) if first == last => format!("{pods} wrote {first}"),
+            (first, last) => format!("{pods} wrote the first {first}, the last {last}"),
         };
         Some(Finding::fail(
             &self.title,
-            format!("{what}: {when}"),
-            "look at the lines of Fluentd on that pod's node: kubectl logs -l app.kubernetes.io/name=fluentd",
+            format!("{what}: {when}{unread}"),
+            "look at what brings the lines: Fluentd on that pod's node, kubectl logs -l app.kubernetes.io/name=fluentd; on \
+             this machine, local status",
         ))
     }
 

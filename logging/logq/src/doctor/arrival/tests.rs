@@ -196,10 +196,8 @@ fn written(running: Option<usize>, compared: u64, missing: &[f64]) -> Written {
         ..Written::default()
     };
     for age in missing {
-        let missing = written
-            .missing
-            .get_or_insert_with(|| Missing::new("photos/irmgard-a"));
-        missing.add(NOW - age);
+        let missing = written.missing.get_or_insert_with(Missing::default);
+        missing.add("photos/irmgard-a", NOW - age);
     }
     written
 }
@@ -279,6 +277,20 @@ fn what_pods_have_written_must_have_come() {
         let found = judge(day, Some(&written), NOW);
         assert_eq!((found[0].state, found[0].detail.as_str()), (state, detail));
     }
+    let mut several = written(Some(2), 5, &[90.0]);
+    let missing = several.missing.as_mut().unwrap();
+    missing.add("photos/irmgard-b", NOW - 120.0);
+    several.unread = Some("the node is gone".to_owned());
+    let found = judge(
+        &nothing,
+        Some(&BTreeMap::from([(place("irmgard"), several)])),
+        NOW,
+    );
+    assert_eq!(
+        found[0].detail,
+        "2 of 5 lines have not come: photos/irmgard-a and 1 other pod wrote the first 2 m ago, the last 1 m 30 s ago; \
+         others could not be read: the node is gone"
+    );
     // Lines of a job that has ended are missed, the job is not.
     for (missing, found) in [(&[90.0][..], 1), (&[], 0)] {
         let written = BTreeMap::from([(place("logq"), written(Some(0), 5, missing))]);
