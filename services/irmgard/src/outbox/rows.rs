@@ -31,9 +31,18 @@ pub(super) struct Unusable {
 }
 
 impl Leased {
-    /// Whether the photo still waits to be queued.
+    /// Whether the job still has to be published.
+    ///
+    /// The row asks for a job, not the photo's status: that may have come from
+    /// an earlier job of the same photo, whose mark or whose result was late.
+    /// A job too many changes nothing; a job too few leaves the photo waiting.
     pub(super) fn is_wanted(&self) -> bool {
-        self.status == "received"
+        match self.status.as_str() {
+            "anonymized" => false,
+            // A person has deleted the original.
+            "failed" => self.original.is_some(),
+            _ => true,
+        }
     }
 
     pub(super) fn traceparent(&self) -> Option<&str> {

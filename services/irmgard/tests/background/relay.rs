@@ -1,8 +1,9 @@
 use std::{collections::HashMap, time::Duration};
 
 use chassis::broker::Consumer;
-use contract::{FailureReason, JobMessage, headers};
-use irmgard::results::Verdict;
+use contract::{FailureReason, JobMessage, PhotoId, headers};
+use irmgard::{photo::requeue, results::Verdict};
+use sqlx::{Connection, PgConnection};
 
 use crate::place::{PATIENCE, Place, TRACEPARENT, eventually};
 
@@ -116,6 +117,72 @@ async fn a_verdict_that_is_faster_than_the_relays_mark_stays() {
         .await
         .unwrap();
     assert_eq!(ready, 0, "nobody has to do it again");
+}
+
+/// The camera posts the photo again after its first job has failed and before the
+/// relay has marked that job as published.
+#[tokio::test]
+async fn a_photo_that_is_queued_again_before_the_mark_of_its_first_job_gets_a_second_job() {
+    let place = Place::new().await;
+    let id = place.received().await;
+    // The mark waits for this row.
+    let mut connection = place.pool().acquire().await.unwrap();
+    let mut again = connection.begin().await.unwrap();
+    sqlx::query("SELECT FROM photo WHERE id = $1 FOR UPDATE")
+        .bind(id.get())
+        .execute(&mut *again)
+        .await
+        .unwrap();
+    place.start_relay();
+    let jobs = &place.settings.broker.queues.jobs;
+    place.take(jobs).await;
+
+    fail(&mut again, id).await;
+    assert!(requeue(&mut again, id, None).await.unwrap());
+    again.commit().await.unwrap();
+    let second = place.take(jobs).await;
+    assert_eq!(second.message_id(), Some(id.to_string()));
+    eventually("the outbox is empty", async || place.outbox_length().await == 0).await;
+    assert_eq!(place.status(id).await, "queued");
+}
+
+/// A result is delivered twice, the second time after the photo was queued again.
+#[tokio::test]
+async fn a_late_copy_of_a_result_does_not_take_the_new_job_away() {
+    let place = Place::new().await;
+    let id = place.failed(FailureReason::ProcessingError).await;
+    let mut connection = place.pool().acquire().await.unwrap();
+    assert!(requeue(&mut connection, id, None).await.unwrap());
+    fail(&mut connection, id).await;
+    drop(connection);
+    place.start_relay();
+    let job = place.take(&place.settings.broker.queues.jobs).await;
+    assert_eq!(job.message_id(), Some(id.to_string()));
+}
+
+#[tokio::test]
+async fn a_failed_photo_without_an_original_gets_no_job() {
+    let place = Place::new().await;
+    let id = place.received().await;
+    let mut connection = place.pool().acquire().await.unwrap();
+    fail(&mut connection, id).await;
+    drop(connection);
+    place
+        .execute("UPDATE photo SET original = NULL WHERE id = $1", id)
+        .await;
+    place.start_relay();
+    eventually("the outbox is empty", async || place.outbox_length().await == 0).await;
+    assert_eq!(place.status(id).await, "failed");
+    let publisher = place.connected_publisher().await;
+    assert_eq!(publisher.messages_ready("images").await.unwrap(), 0);
+}
+
+async fn fail(connection: &mut PgConnection, id: PhotoId) {
+    sqlx::query("UPDATE photo SET status = 'failed', failure_reason = 'processing-error' WHERE id = $1")
+        .bind(id.get())
+        .execute(connection)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
