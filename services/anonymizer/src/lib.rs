@@ -5,6 +5,9 @@
 //! and the crate `imaging` is the one way from a photo as it came to one that
 //! may be seen.
 
+// A job's future holds those of the S3 client, which nest deeper than the default allows.
+#![recursion_limit = "256"]
+
 pub mod budget;
 pub mod child;
 pub mod cli;

@@ -126,9 +126,14 @@ const MAX_QUOTED: usize = 160;
 /// A text with something from outside in it, short enough for a log line or a
 /// message header.
 pub(crate) fn shortened(text: &dyn Display) -> String {
-    let text = text.to_string();
-    match text.char_indices().nth(MAX_QUOTED) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
+    cut(text.to_string(), MAX_QUOTED)
+}
+
+/// A text of at most `max_chars` characters, and `…` where more was cut off.
+pub(crate) fn cut(mut text: String, max_chars: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(max_chars) {
+        text.truncate(end);
+        text.push('…');
     }
+    text
 }

@@ -18,5 +18,5 @@ pub use failure::FailureReason;
 pub use job::{GivenJob, Job, JobError, JobMessage};
 pub use key::PhotoKey;
 pub use location::ObjectLocation;
-pub use outcome::{Outcome, PhotoResult, ResultError};
+pub use outcome::{MAX_DETAIL_CHARS, Outcome, PhotoResult, ResultError};
 pub use photo::{PhotoId, ProjectName};

@@ -3,10 +3,18 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Detection, FailureReason, ObjectLocation, PhotoId, job::shortened, media::MAX_SIDE};
+use crate::{
+    Detection, FailureReason, ObjectLocation, PhotoId,
+    job::{cut, shortened},
+    media::MAX_SIDE,
+};
 
 /// The version of [`PhotoResult`] that this code writes and reads.
 pub const VERSION: u64 = 1;
+
+/// Longest [`Outcome::Failed`] detail, characters; the rest is cut off, by the
+/// writer and by the reader.
+pub const MAX_DETAIL_CHARS: usize = 300;
 
 /// What became of one photo.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,7 +54,8 @@ pub enum Outcome {
     Failed {
         /// Stable code.
         reason: FailureReason,
-        /// What happened, for a person; no personal data.
+        /// What happened, for a person; no personal data. At most
+        /// [`MAX_DETAIL_CHARS`]: made by [`Outcome::failed`].
         detail: String,
     },
 }
@@ -85,7 +94,7 @@ impl PhotoResult {
 
     /// Reads a message body. Its numbers can be true of a JPEG: sides of 1 to
     /// [`MAX_SIDE`] pixels, boxes not beyond that, scores of 0 to 1, a
-    /// duration that is not negative.
+    /// duration that is not negative. A long detail is cut.
     ///
     /// # Errors
     /// See [`ResultError`].
@@ -94,9 +103,12 @@ impl PhotoResult {
             serde_json::from_slice(body).map_err(|e| ResultError::NotAResult(shortened(&e)))?;
         match value.get("version") {
             Some(version) if version.as_u64() == Some(VERSION) => {
-                let result: Self =
+                let mut result: Self =
                     Self::deserialize(&value).map_err(|e| ResultError::NotAResult(shortened(&e)))?;
                 result.outcome.check().map_err(ResultError::NotAResult)?;
+                if let Outcome::Failed { detail, .. } = &mut result.outcome {
+                    *detail = cut(std::mem::take(detail), MAX_DETAIL_CHARS);
+                }
                 Ok(result)
             }
             Some(version) => Err(ResultError::UnknownVersion(shortened(version))),
@@ -106,6 +118,15 @@ impl PhotoResult {
 }
 
 impl Outcome {
+    /// A failure; a long detail is cut.
+    #[must_use]
+    pub fn failed(reason: FailureReason, detail: impl Into<String>) -> Self {
+        Self::Failed {
+            reason,
+            detail: cut(detail.into(), MAX_DETAIL_CHARS),
+        }
+    }
+
     /// Whether the numbers can be true; what is wrong otherwise.
     fn check(&self) -> Result<(), String> {
         let Self::Anonymized {

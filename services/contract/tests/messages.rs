@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
 
 use contract::{
-    Class, Detection, FailureReason, GivenJob, Job, JobError, JobMessage, Outcome, PhotoId, PhotoResult,
-    ResultError, headers::MAX_MESSAGE_BYTES, media::MAX_SIDE,
+    Class, Detection, FailureReason, GivenJob, Job, JobError, JobMessage, MAX_DETAIL_CHARS, Outcome, PhotoId,
+    PhotoResult, ResultError, headers::MAX_MESSAGE_BYTES, media::MAX_SIDE,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -195,6 +195,33 @@ fn results_as_they_lie_on_the_wire() {
         serde_json::from_slice::<Value>(&anonymized.encode().unwrap()).unwrap(),
         json!({"version": 1, "id": 17, "outcome": "anonymized", "output": "s3://output/photos/a/2024-05-06/17.jpg", "size_bytes": 5, "width": 2, "height": 3})
     );
+}
+
+/// A result message may have 256 KiB, and its detail goes to the row, the log and every answer about the photo.
+#[test]
+fn a_long_detail_is_cut_by_writer_and_reader() {
+    let body = |detail: &str| {
+        let result =
+            json!({"version": 1, "id": 17, "outcome": "failed", "reason": "too-large", "detail": detail});
+        result.to_string().into_bytes()
+    };
+    for character in ["x", "ä", "𐍈", "\u{0}"] {
+        let whole = character.repeat(MAX_DETAIL_CHARS);
+        for (detail, expected) in [
+            (whole.clone(), whole.clone()),
+            (character.repeat(30_000), format!("{whole}…")),
+        ] {
+            let outcome = Outcome::failed(FailureReason::TooLarge, detail.clone());
+            let Outcome::Failed { detail: written, .. } = &outcome else {
+                panic!("a failure");
+            };
+            assert_eq!(*written, expected);
+            let read = PhotoResult::decode(&body(&detail)).unwrap();
+            assert_eq!(read.outcome, outcome);
+            // What a writer has cut is the same for the reader.
+            assert_eq!(PhotoResult::decode(&body(written)).unwrap().outcome, outcome);
+        }
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use chassis::{broker::Message, store::StoreError};
 use contract::{
-    FailureReason, Outcome, PhotoId, PhotoResult,
+    FailureReason, MAX_DETAIL_CHARS, Outcome, PhotoId, PhotoResult,
     headers::{TRACEPARENT, TRACESTATE, X_PARKED_REASON},
 };
 use telemetry::TraceContext;
@@ -11,9 +11,6 @@ use tokio::time::Instant;
 
 use super::{Assignment, Ending, Report, Stopped, objects::passing, worker::Run};
 use crate::failpoint;
-
-/// Failures are told in a few words; the whole is in the log.
-const DETAIL_CHARS: usize = 300;
 
 /// So often a message is given back because its job alone had trouble for
 /// `ALONE_LIMIT`: an hour of tries in all. Then it is a verdict, or the message
@@ -72,15 +69,8 @@ impl Run<'_> {
         reason: FailureReason,
         detail: String,
     ) -> Result<Report, Stopped> {
-        let short = detail.chars().take(DETAIL_CHARS).collect();
-        self.answer(
-            id,
-            Outcome::Failed {
-                reason,
-                detail: short,
-            },
-        )
-        .await?;
+        // The whole detail is in the log.
+        self.answer(id, Outcome::failed(reason, detail.as_str())).await?;
         failpoint::reach("anonymizer::after-failed", Some(id.get()));
         Ok(Report::of(Ending::Failed { reason, detail }))
     }
@@ -101,7 +91,7 @@ impl Run<'_> {
     }
 
     pub(super) async fn park(&mut self, why: String) -> Result<Report, Stopped> {
-        let short: String = why.chars().take(DETAIL_CHARS).collect();
+        let short: String = why.chars().take(MAX_DETAIL_CHARS).collect();
         let message = self.order.message.clone().with_header(X_PARKED_REASON, short);
         self.publish(&self.worker.queues.parked, &message).await?;
         failpoint::reach("anonymizer::after-park", None);

@@ -4,6 +4,7 @@
 //! Plain S3 only, path style, so that any server that speaks it will do.
 //! Nothing is retried here: how often and how long is the caller's decision.
 
+mod download;
 mod error;
 mod http;
 mod settings;
@@ -14,12 +15,12 @@ use aws_sdk_s3::{
         BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
         SharedHttpClient, StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig,
     },
-    error::DisplayErrorContext,
     primitives::ByteStream,
 };
 use contract::ObjectLocation;
 use secrecy::ExposeSecret;
 
+pub use download::Download;
 pub use error::StoreError;
 pub use settings::StoreSettings;
 
@@ -86,9 +87,24 @@ impl Store {
     /// Reads a whole object.
     ///
     /// # Errors
+    /// As [`Store::download`].
+    pub async fn get(&self, location: &ObjectLocation, max_bytes: u64) -> Result<Vec<u8>, StoreError> {
+        // The SDK's future is large and deep, and would be part of every caller's.
+        let mut download = Box::pin(self.download(location, max_bytes)).await?;
+        let size = download.size_bytes().unwrap_or(0);
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+        while let Some(chunk) = download.next().await? {
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+
+    /// Begins to read an object; takes the memory of a piece, not of the whole.
+    ///
+    /// # Errors
     /// [`StoreError::TooLarge`] beyond `max_bytes`, which is not read then;
     /// [`StoreError::NotFound`] as [`Store::head`].
-    pub async fn get(&self, location: &ObjectLocation, max_bytes: u64) -> Result<Vec<u8>, StoreError> {
+    pub async fn download(&self, location: &ObjectLocation, max_bytes: u64) -> Result<Download, StoreError> {
         let object = self
             .client
             .get_object()
@@ -101,25 +117,18 @@ impl Store {
             Ok(object) => object,
             Err(error) => return Err(self.explained(error, location).await),
         };
-        let expected = object
+        let size_bytes = object
             .content_length()
             .and_then(|length| u64::try_from(length).ok());
-        if let Some(size_bytes) = expected.filter(|length| *length > max_bytes) {
+        if let Some(size_bytes) = size_bytes.filter(|size| *size > max_bytes) {
             return Err(StoreError::TooLarge { size_bytes });
         }
-        let mut body = object.body;
-        let mut bytes = Vec::with_capacity(usize::try_from(expected.unwrap_or(0)).unwrap_or(0));
-        while let Some(chunk) = body.try_next().await.map_err(cut_off)? {
-            let size_bytes = (bytes.len() + chunk.len()) as u64;
-            if size_bytes > max_bytes {
-                return Err(StoreError::TooLarge { size_bytes });
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        if expected.is_some_and(|expected| expected != bytes.len() as u64) {
-            return Err(StoreError::Unavailable("the answer was cut off".to_owned()));
-        }
-        Ok(bytes)
+        Ok(Download {
+            body: object.body,
+            size_bytes,
+            max_bytes,
+            read: 0,
+        })
     }
 
     /// Stores an object, over whatever was there.
@@ -233,11 +242,6 @@ impl Store {
             Err(error) => Err(error),
         }
     }
-}
-
-/// The answer's body did not come to its end, or paused for longer than the limit.
-fn cut_off(error: impl std::error::Error) -> StoreError {
-    StoreError::Unavailable(DisplayErrorContext(error).to_string())
 }
 
 fn client(settings: &StoreSettings, http: SharedHttpClient, timeouts: TimeoutConfig) -> Client {

@@ -1,50 +1,86 @@
 //! One original, written to a file.
 
 use std::{
-    fs::OpenOptions,
+    fs::File,
     io::Write,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
-use chassis::store::Store;
-use contract::{ObjectLocation, PhotoId};
+use anyhow::{Context, bail};
+use chassis::{shutdown, store::Store};
+use contract::PhotoId;
+use sha2::{Digest, Sha256};
+use tempfile::{Builder, NamedTempFile};
+
+use super::Original;
 
 /// No upload is larger, whatever the limit is set to.
 const MAX_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 
 /// Writes the original to `<directory>/<id>.<extension>`, readable for the
-/// owner only; a file that is there already is not touched.
+/// owner only. The file appears once it is whole, on disk and the same as what
+/// was uploaded; a file that is there already is not touched. SIGINT and
+/// SIGTERM leave nothing behind.
 pub(super) async fn write(
     store: &Store,
-    original: &ObjectLocation,
+    original: &Original,
     id: PhotoId,
     directory: &Path,
 ) -> anyhow::Result<PathBuf> {
     // Of the key only the extension, of a form that cannot leave the folder.
-    let extension = Path::new(original.key())
+    let extension = Path::new(original.location.key())
         .extension()
         .and_then(|extension| extension.to_str())
         .filter(|extension| extension.bytes().all(|b| b.is_ascii_alphanumeric()))
         .unwrap_or("bin");
     let path = directory.join(format!("{id}.{extension}"));
-    let bytes = store
-        .get(original, MAX_BYTES)
-        .await
-        .with_context(|| format!("original of photo {id}"))?;
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)
-        .with_context(|| format!("{} cannot be written", path.display()))?;
-    file.write_all(&bytes)
-        .and_then(|()| file.sync_all())
-        .inspect_err(|_| {
-            // Half an original is of no use to anybody.
-            let _ = std::fs::remove_file(&path);
-        })
-        .with_context(|| format!("{} cannot be written", path.display()))?;
+    if path.symlink_metadata().is_ok() {
+        bail!(
+            "{} is there already: remove it, or name another folder",
+            path.display()
+        );
+    }
+    let unwritable = || format!("{} cannot be written", path.display());
+    let stop = shutdown::on_signals()?;
+    // Readable for its owner only; gone when it is dropped.
+    let mut file = Builder::new()
+        .prefix(&format!(".{id}-"))
+        .suffix(".part")
+        .tempfile_in(directory)
+        .with_context(unwritable)?;
+    let Some(copied) = stop.run_until_cancelled(copy(store, original, &mut file)).await else {
+        bail!("the export of photo {id} was stopped: nothing was written");
+    };
+    copied.with_context(|| format!("original of photo {id}"))?;
+    file.as_file().sync_all().with_context(unwritable)?;
+    file.persist_noclobber(&path).with_context(unwritable)?;
+    // The name is on disk with the folder.
+    File::open(directory)
+        .and_then(|folder| folder.sync_all())
+        .with_context(unwritable)?;
     Ok(path)
+}
+
+/// Copies the object piece by piece and compares it with what its row says.
+async fn copy(store: &Store, original: &Original, file: &mut NamedTempFile) -> anyhow::Result<()> {
+    let mut download = store.download(&original.location, MAX_BYTES).await?;
+    let (mut size_bytes, mut sha256) = (0, Sha256::new());
+    while let Some(chunk) = download.next().await? {
+        size_bytes += chunk.len() as u64;
+        sha256.update(&chunk);
+        file.write_all(&chunk)
+            .with_context(|| format!("{} cannot be written", file.path().display()))?;
+    }
+    if u64::try_from(original.size_bytes).ok() != Some(size_bytes)
+        || original.sha256 != sha256.finalize().as_slice()
+    {
+        bail!(
+            "{} is not what was uploaded: it has {size_bytes} bytes, the upload had {}; its SHA-256 must be {}. \
+             Look at the object in the store",
+            original.location,
+            original.size_bytes,
+            hex::encode(&original.sha256)
+        );
+    }
+    Ok(())
 }

@@ -119,7 +119,7 @@ async fn delete(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     for id in ids {
-        let original = original(pool, *id).await?;
+        let original = original(pool, *id).await?.location;
         recorder.record(Action::Delete, &[*id]).await?;
         // The row first: a photo that is queued again meanwhile keeps its original.
         let forgotten = sqlx::query(
@@ -140,17 +140,27 @@ async fn delete(
     Ok(())
 }
 
-/// Where the original of a failed photo is.
-async fn original(pool: &Pool, id: PhotoId) -> anyhow::Result<ObjectLocation> {
-    let row: Option<(String, Option<String>)> =
-        sqlx::query_as("SELECT status, original FROM photo WHERE id = $1")
+/// The original of a failed photo, as its row knows it.
+struct Original {
+    location: ObjectLocation,
+    size_bytes: i64,
+    sha256: Vec<u8>,
+}
+
+async fn original(pool: &Pool, id: PhotoId) -> anyhow::Result<Original> {
+    let row: Option<(String, Option<String>, i64, Vec<u8>)> =
+        sqlx::query_as("SELECT status, original, size_bytes, sha256 FROM photo WHERE id = $1")
             .bind(id.get())
             .fetch_optional(pool)
             .await?;
     match row {
         None => bail!("there is no photo {id}"),
-        Some((status, _)) if status != "failed" => bail!("photo {id} is not failed but {status}"),
-        Some((_, None)) => bail!("the original of photo {id} is gone"),
-        Some((_, Some(original))) => Ok(original.parse()?),
+        Some((status, ..)) if status != "failed" => bail!("photo {id} is not failed but {status}"),
+        Some((_, None, ..)) => bail!("the original of photo {id} is gone"),
+        Some((_, Some(location), size_bytes, sha256)) => Ok(Original {
+            location: location.parse()?,
+            size_bytes,
+            sha256,
+        }),
     }
 }

@@ -62,10 +62,7 @@ impl Verdict {
         );
         Ok(Self {
             id,
-            outcome: Outcome::Failed {
-                reason: FailureReason::DeliveryLimit,
-                detail,
-            },
+            outcome: Outcome::failed(FailureReason::DeliveryLimit, detail),
         })
     }
 }
@@ -101,6 +98,18 @@ mod tests {
         };
         assert_eq!(reason, FailureReason::DeliveryLimit);
         assert!(detail.contains("delivery_limit in images"), "{detail}");
+    }
+
+    /// Whoever may publish to the queue can write any `x-death`.
+    #[test]
+    fn a_dead_letters_detail_is_cut() {
+        let death = ("ä".repeat(100_000), "rejected".to_owned(), 1);
+        let verdict = Verdict::from_dead_letter(br#"{"version":1,"id":7}"#, Some(&death)).unwrap();
+        let Outcome::Failed { detail, .. } = verdict.outcome else {
+            panic!("a dead letter is a failure");
+        };
+        assert_eq!(detail.chars().count(), contract::MAX_DETAIL_CHARS + 1);
+        assert!(detail.ends_with("ä…"), "{detail}");
     }
 
     #[test]

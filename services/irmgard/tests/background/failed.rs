@@ -1,9 +1,21 @@
-use std::os::unix::fs::PermissionsExt;
+use std::{os::unix::fs::PermissionsExt, path::Path, process::Stdio, time::Duration};
 
-use contract::FailureReason;
+use chassis::store::Store;
+use contract::{FailureReason, PhotoId};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    process::Command,
+    task::JoinHandle,
+};
 
-use crate::place::{Place, stderr, stdout};
+use crate::place::{PATIENCE, Place, eventually, stderr, stdout};
 
 async fn uses(place: &Place) -> Vec<(String, String, Option<i64>)> {
     sqlx::query_as("SELECT who, action, photo_id FROM failed_photo_use ORDER BY id")
@@ -74,16 +86,38 @@ async fn a_list_cannot_play_with_the_terminal() {
     assert_eq!(photo["detail"], "a\u{1b}]0;title\u{7}\u{9b}2J\u{202e}gpj\r");
 }
 
+/// A failed photo whose original has these bytes, in the store and in the row.
+async fn failed_with_original(place: &Place, bytes: Vec<u8>) -> PhotoId {
+    let id = place.failed(FailureReason::CorruptImage).await;
+    sqlx::query("UPDATE photo SET size_bytes = $2, sha256 = $3 WHERE id = $1")
+        .bind(id.get())
+        .bind(i64::try_from(bytes.len()).unwrap())
+        .bind(Sha256::digest(&bytes).as_slice())
+        .execute(place.pool())
+        .await
+        .unwrap();
+    let mut settings = place.settings.store.clone();
+    settings.answer_timeout = PATIENCE;
+    let store = Store::new(settings).unwrap();
+    let original = place.original(id.get());
+    store.put(&original, bytes, "image/jpeg").await.unwrap();
+    id
+}
+
+/// The names of a folder's files.
+fn names(folder: &Path) -> Vec<String> {
+    let files = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = files
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
 #[tokio::test]
 async fn an_export_is_for_its_owners_eyes_and_is_recorded() {
     let place = Place::new().await;
-    let id = place.failed(FailureReason::CorruptImage).await;
-    let original = place.original(id.get());
-    place
-        .store()
-        .put(&original, b"bytes of the photo".to_vec(), "image/jpeg")
-        .await
-        .unwrap();
+    let id = failed_with_original(&place, b"bytes of the photo".to_vec()).await;
     let folder = tempfile::tempdir().unwrap();
     let folder_name = folder.path().to_str().unwrap();
     let arguments = ["failed", "export", &id.to_string(), folder_name, "--as", "anna"];
@@ -99,12 +133,13 @@ async fn an_export_is_for_its_owners_eyes_and_is_recorded() {
         [("anna".to_owned(), "export".to_owned(), Some(id.get()))]
     );
 
+    assert_eq!(names(folder.path()), [format!("{id}.jpg")]);
+
+    std::fs::write(&file, "a person's notes").unwrap();
     let again = place.irmgard(&arguments).await;
-    assert_eq!(
-        again.status.code(),
-        Some(1),
-        "a file that is there is not overwritten"
-    );
+    assert_eq!(again.status.code(), Some(1));
+    assert!(stderr(&again).contains("is there already"), "{}", stderr(&again));
+    assert_eq!(std::fs::read(&file).unwrap(), b"a person's notes");
 
     let waiting = place.queued("0s").await;
     let output = place
@@ -121,6 +156,120 @@ async fn an_export_is_for_its_owners_eyes_and_is_recorded() {
         stderr(&output)
     );
     assert_eq!(uses(&place).await.len(), 2);
+}
+
+/// The pod in which people export has 512 Mi, and its files count towards them.
+#[tokio::test]
+async fn an_export_does_not_hold_the_photo_in_memory() {
+    const PHOTO_BYTES: usize = 128 << 20;
+    let place = Place::new().await;
+    let id = failed_with_original(&place, vec![7; PHOTO_BYTES]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut export = Command::new(env!("CARGO_BIN_EXE_irmgard"))
+        .args(["failed", "export", &id.to_string()])
+        .arg(folder.path())
+        .env_clear()
+        .envs(place.scratch.environment_of("desk"))
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let status = format!("/proc/{}/status", export.id().unwrap());
+    let mut most_kib = 0;
+    let ended = loop {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse().ok());
+        most_kib = most_kib.max(peak.unwrap_or(0));
+        if let Ok(ended) = tokio::time::timeout(Duration::from_millis(1), export.wait()).await {
+            break ended.unwrap();
+        }
+    };
+    assert!(ended.success());
+    let file = folder.path().join(format!("{id}.jpg"));
+    assert_eq!(file.metadata().unwrap().len(), PHOTO_BYTES as u64);
+    assert!(most_kib > 0, "its memory was never seen");
+    assert!(most_kib < (PHOTO_BYTES / 2 / 1024) as u64, "{most_kib} KiB");
+}
+
+#[tokio::test]
+async fn an_original_that_is_not_what_was_uploaded_is_not_exported() {
+    let place = Place::new().await;
+    let id = failed_with_original(&place, b"bytes of the photo".to_vec()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let folder_name = folder.path().to_str().unwrap();
+    for other in [&b"bytes of a phot0"[..], b"bytes of the ph0to"] {
+        let original = place.original(id.get());
+        let store = place.store();
+        store.put(&original, other.to_vec(), "image/jpeg").await.unwrap();
+        let output = place
+            .irmgard(&["failed", "export", &id.to_string(), folder_name])
+            .await;
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            stderr(&output).contains("is not what was uploaded"),
+            "{}",
+            stderr(&output)
+        );
+        assert_eq!(names(folder.path()), Vec::<String>::new());
+    }
+}
+
+/// Half an original must not stay behind where nobody looks for it.
+#[tokio::test]
+async fn an_export_that_is_stopped_or_cut_off_leaves_nothing() {
+    let place = Place::new().await;
+    let id = failed_with_original(&place, vec![7; 8 << 20]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (endpoint, stalled) = half_an_object(8 << 20).await;
+    let mut environment = place.scratch.environment_of("desk");
+    environment.insert("OBJECT_STORE_ENDPOINT".to_owned(), endpoint);
+    environment.insert("OBJECT_STORE_ANSWER_TIMEOUT".to_owned(), "10m".to_owned());
+    let export = Command::new(env!("CARGO_BIN_EXE_irmgard"))
+        .args(["failed", "export", &id.to_string()])
+        .arg(folder.path())
+        .env_clear()
+        .envs(environment)
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let part = || {
+        let names = names(folder.path());
+        names.first().map(|name| folder.path().join(name))
+    };
+    eventually("half of it is there", async || {
+        part().is_some_and(|part| part.metadata().is_ok_and(|file| file.len() > 0))
+    })
+    .await;
+    let mode = part().unwrap().metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let pid = Pid::from_raw(export.id().unwrap().try_into().unwrap());
+    kill(pid, Signal::SIGTERM).unwrap();
+    let output = tokio::time::timeout(PATIENCE, export.wait_with_output())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("was stopped"), "{}", stderr(&output));
+    assert_eq!(names(folder.path()), Vec::<String>::new());
+    stalled.abort();
+}
+
+/// A store that answers with the first half of an object of so many bytes, and then with nothing.
+async fn half_an_object(bytes: usize) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let task = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        assert!(stream.read(&mut request).await.unwrap() > 0);
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![7; bytes / 2]).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    (endpoint, task)
 }
 
 #[tokio::test]
