@@ -103,6 +103,7 @@ impl Server {
             tokens: settings.tokens.clone(),
             relay: Arc::clone(&wake_relay),
             tasks: uploads.clone(),
+            trusted_proxies: settings.trusted_proxies.clone(),
         };
         let router = api::router(parts, &mut registry);
         let listener = TcpListener::bind(settings.listen)

@@ -5,7 +5,7 @@ mod impatient;
 
 use std::{
     convert::Infallible,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -45,6 +45,10 @@ const REFUSAL: &str = concat!(
 const REFUSALS: usize = 64;
 /// How long a refused client may take to read its answer and to end.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The other end of the connection that a request came by: an extension of the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
 
 /// What a client can hold.
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +112,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         idle_timeout: limits.idle_timeout,
     });
     let refusals = Arc::new(Semaphore::new(REFUSALS));
-    while let Some((stream, admitted)) = stop.run_until_cancelled(accept(&listener, &connections)).await {
+    while let Some((stream, peer, admitted)) = stop.run_until_cancelled(accept(&listener, &connections)).await
+    {
         let Some(place) = admitted else {
             if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
                 tokio::spawn(async move {
@@ -121,12 +126,11 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         // Answers are small and are waited for.
         let _ = stream.set_nodelay(true);
         let io = TokioIo::new(Impatient::new(stream, limits.reading, place.clone()));
-        let answers = service(router.clone(), place.clone());
+        let answers = service(router.clone(), place.clone(), peer);
         let connection = graceful.watch(http.serve_connection(io, answers));
         tokio::spawn(async move {
             tokio::select! {
-                // How a connection ends is its client's affair; requests have lines of their own.
-                _ = connection => {}
+                outcome = connection => log_malformed(outcome, peer),
                 () = place.ends() => {}
             }
         });
@@ -135,8 +139,23 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     graceful.shutdown().await;
 }
 
+/// How a connection ends is its client's affair, and requests have lines of their own: but for one that could not be
+/// read, which hyper has answered.
+fn log_malformed(outcome: hyper::Result<()>, peer: Peer) {
+    if let Err(error) = outcome
+        && error.is_parse()
+    {
+        tracing::warn!(
+            client.address = %peer.0.to_canonical(),
+            outcome = "malformed-http",
+            %error,
+            "a request was refused: it is no HTTP/1.1"
+        );
+    }
+}
+
 /// The next connection, with its place; without one where its address has its share.
-async fn accept(listener: &TcpListener, connections: &Connections) -> (TcpStream, Option<Connection>) {
+async fn accept(listener: &TcpListener, connections: &Connections) -> (TcpStream, Peer, Option<Connection>) {
     let (stream, peer) = loop {
         match listener.accept().await {
             Ok(accepted) => break accepted,
@@ -149,7 +168,7 @@ async fn accept(listener: &TcpListener, connections: &Connections) -> (TcpStream
             }
         }
     };
-    (stream, place(connections, peer).await)
+    (stream, Peer(peer.ip()), place(connections, peer).await)
 }
 
 async fn place(connections: &Connections, peer: SocketAddr) -> Option<Connection> {
@@ -182,9 +201,11 @@ async fn refuse(mut stream: TcpStream) {
 fn service(
     router: Router,
     place: Connection,
+    peer: Peer,
 ) -> impl hyper::service::HttpService<Incoming, ResBody = Answer, Error = Infallible, Future: Send> {
-    service_fn(move |request: Request<Incoming>| {
+    service_fn(move |mut request: Request<Incoming>| {
         place.busy();
+        request.extensions_mut().insert(peer);
         let (router, place) = (router.clone(), place.clone());
         async move {
             let response: Response = router.oneshot(request.map(Body::new)).await?;

@@ -24,26 +24,35 @@ pub struct Uploader(pub Caller);
 #[derive(Debug)]
 pub struct Viewer(pub Caller);
 
-fn admit(parts: &Parts, api: &Api, scope: Scope) -> Result<Caller, Problem> {
+async fn admit(parts: &mut Parts, api: &Api, scope: Scope) -> Result<Caller, Problem> {
     let authorization = parts.headers.get(header::AUTHORIZATION);
-    let caller = api
+    let admitted = api
         .tokens
-        .admit(authorization.map(|value| value.as_bytes()), scope)
-        .map_err(|denied| match denied {
-            Denied::Unauthenticated => Problem::new(Code::Unauthenticated),
-            Denied::Forbidden => Problem::new(Code::Forbidden),
-        })?;
-    if let Some(name) = &caller.name {
+        .admit(authorization.map(|value| value.as_bytes()), scope);
+    let (name, outcome) = match admitted {
+        Ok(caller) => (caller.name.clone(), Ok(caller)),
+        Err(denied) => {
+            // Which camera it may be: the project is read after the token otherwise.
+            let _ = InProject::from_request_parts(parts, api).await;
+            match denied {
+                Denied::NoToken => (None, Err((Code::Unauthenticated, "no-token"))),
+                Denied::NoBearerToken => (None, Err((Code::Unauthenticated, "no-bearer-token"))),
+                Denied::UnknownToken => (None, Err((Code::Unauthenticated, "unknown-token"))),
+                Denied::WrongScope(name) => (Some(name), Err((Code::Forbidden, "wrong-scope"))),
+            }
+        }
+    };
+    if let Some(name) = name {
         Span::current().record("token.name", name);
     }
-    Ok(caller)
+    outcome.map_err(|(code, reason)| Problem::new(code).reason(reason))
 }
 
 impl FromRequestParts<Api> for Uploader {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        admit(parts, api, Scope::Upload).map(Self)
+        admit(parts, api, Scope::Upload).await.map(Self)
     }
 }
 
@@ -51,7 +60,7 @@ impl FromRequestParts<Api> for Viewer {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        admit(parts, api, Scope::Read).map(Self)
+        admit(parts, api, Scope::Read).await.map(Self)
     }
 }
 

@@ -49,7 +49,10 @@ pub(super) async fn upload(
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
     if content_type.map(boundary).transpose()?.flatten().is_none() {
-        return Err(Problem::new(Code::FormExpected));
+        return Err(Problem::new(Code::FormExpected).reason(match content_type {
+            Some(_) => "other-content-type",
+            None => "no-content-type",
+        }));
     }
     let project = caller
         .project

@@ -1,6 +1,7 @@
 //! The web service's HTTP side.
 
 mod access;
+mod client;
 mod given;
 mod image;
 mod linger;
@@ -24,7 +25,9 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use self::problem::WRONG_PROJECT;
 pub use self::{
+    client::TrustedProxies,
     metrics::ApiMetrics,
     openapi::description,
     problem::{Code, Problem},
@@ -53,6 +56,8 @@ pub struct Parts {
     pub upload: UploadSettings,
     /// Who may do what.
     pub tokens: Tokens,
+    /// Who may say for whom a request comes.
+    pub trusted_proxies: TrustedProxies,
     /// Woken after each photo that has a new job.
     pub relay: Arc<Notify>,
     /// Uploads and the removal of what they left; to be waited for at the
@@ -70,6 +75,7 @@ pub(crate) struct Shared {
     store: ObjectStore,
     receiver: Receiver,
     tokens: Tokens,
+    trusted_proxies: TrustedProxies,
     metrics: ApiMetrics,
     tasks: TaskTracker,
 }
@@ -89,9 +95,11 @@ impl Api {
             .records
             .read(move |connection| Box::pin(by_id(connection, id)))
             .await?;
-        photo
-            .filter(|photo| caller.may_see(&photo.project))
-            .ok_or(Problem::new(Code::PhotoUnknown))
+        match photo {
+            Some(photo) if caller.may_see(&photo.project) => Ok(photo),
+            Some(_) => Err(Problem::new(Code::PhotoUnknown).reason(WRONG_PROJECT)),
+            None => Err(Problem::new(Code::PhotoUnknown)),
+        }
     }
 }
 
@@ -122,6 +130,7 @@ pub fn router(parts: Parts, registry: &mut Registry) -> Router {
         store: objects,
         receiver,
         tokens: parts.tokens,
+        trusted_proxies: parts.trusted_proxies,
         metrics,
         tasks: parts.tasks,
     }));

@@ -1,6 +1,6 @@
 //! Around every request: its trace, its one log line, its metrics.
 
-use std::time::Instant;
+use std::{net::IpAddr, time::Instant};
 
 use axum::{
     body::Body,
@@ -9,10 +9,16 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use chassis::http::Peer;
 use telemetry::propagation::{TraceContext, set_parent};
 use tracing::{Instrument, Span, field::Empty};
 
-use super::{Api, linger::Lingering, metrics::ApiMetrics, problem::Reported};
+use super::{
+    Api,
+    linger::Lingering,
+    metrics::ApiMetrics,
+    problem::{Code, Reported},
+};
 
 /// The status in metrics and logs of a request whose client went away.
 const CLIENT_GONE: u16 = 499;
@@ -37,11 +43,14 @@ pub async fn observe(State(api): State<Api>, request: Request, next: Next) -> Re
     if let Some(parent) = trace_context(request.headers()) {
         set_parent(&span, &parent);
     }
+    let peer = request.extensions().get::<Peer>();
+    let client = peer.map(|peer| api.trusted_proxies.client(peer.0, request.headers()));
     let mut line = Line {
         metrics: &api.metrics,
         span: span.clone(),
         method,
         route,
+        client,
         began: Instant::now(),
         answered: false,
     };
@@ -59,6 +68,7 @@ struct Line<'a> {
     span: Span,
     method: &'static str,
     route: Option<MatchedPath>,
+    client: Option<IpAddr>,
     began: Instant,
     answered: bool,
 }
@@ -83,6 +93,13 @@ impl Line<'_> {
         let _entered = self.span.enter();
         let code = reported.map(|reported| reported.code.as_str());
         let error = reported.and_then(|reported| reported.cause.as_deref());
+        let reason = reported.and_then(|reported| reported.reason);
+        let measured = reported.map(|reported| reported.measured).unwrap_or_default();
+        // An address may be a person's: it is written where somebody must find the camera.
+        let client = self
+            .client
+            .filter(|_| reported.is_some())
+            .map(tracing::field::display);
         // The level is part of a line's metadata: one macro for each.
         macro_rules! line {
             ($level:ident) => {
@@ -91,6 +108,12 @@ impl Line<'_> {
                     duration_seconds = duration.as_secs_f64(),
                     outcome,
                     problem.code = code,
+                    reason,
+                    client.address = client,
+                    photo.size_bytes = measured.size_bytes,
+                    photo.width_pixels = measured.width,
+                    photo.height_pixels = measured.height,
+                    limit = measured.limit,
                     error,
                     "request answered"
                 )
@@ -98,12 +121,18 @@ impl Line<'_> {
         }
         if status == StatusCode::INTERNAL_SERVER_ERROR.as_u16() {
             line!(error);
-        } else if status >= 500 {
+        } else if status >= 500 || reported.is_some_and(is_refusal) {
             line!(warn);
         } else {
             line!(info);
         }
     }
+}
+
+/// Whether somebody may have to set a client right. One that asks whether its photo is
+/// ready needs no help.
+fn is_refusal(reported: &Reported) -> bool {
+    reported.code != Code::PhotoNotReady
 }
 
 impl Drop for Line<'_> {

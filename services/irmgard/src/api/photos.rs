@@ -16,12 +16,12 @@ use super::{
     Api,
     access::{Asked, InProject, OfPhoto, Uploader, Viewer, limit},
     observe::Outcome,
-    problem::{Code, Problem, ProblemBody},
+    problem::{Code, Problem, ProblemBody, WRONG_PROJECT},
     tokens::Caller,
 };
 use crate::{
     photo::{ListedProject, Photo, PhotoFilter, ProjectFilter, Status, photos, projects},
-    upload::{Acceptance, Accepted, Upload, boundary, parse_taken_at},
+    upload::{Acceptance, Accepted, Upload, boundary, parse_taken_at_of_query},
 };
 
 /// Photos and projects on a page, where the request does not say.
@@ -116,7 +116,7 @@ pub(super) async fn receive(
 ) -> Result<Accepted, Problem> {
     Span::current().record("project", project.as_str());
     if !caller.may_see(project.as_str()) {
-        return Err(Problem::new(Code::Forbidden));
+        return Err(Problem::new(Code::Forbidden).reason(WRONG_PROJECT));
     }
     let content_type = headers
         .get(header::CONTENT_TYPE)
@@ -125,7 +125,11 @@ pub(super) async fn receive(
         project,
         uploaded_by: caller.name,
         idempotency_key: idempotency_key(headers)?,
-        taken_at: query.taken_at.as_deref().map(parse_taken_at).transpose()?,
+        taken_at: query
+            .taken_at
+            .as_deref()
+            .map(parse_taken_at_of_query)
+            .transpose()?,
         name: query.name,
         body,
         boundary: content_type.map(boundary).transpose()?.flatten(),
@@ -224,7 +228,7 @@ pub(super) async fn list(
     Asked(query): Asked<PageQuery>,
 ) -> Result<Json<PhotoPage>, Problem> {
     if !caller.may_see(project.as_str()) {
-        return Err(Problem::new(Code::Forbidden));
+        return Err(Problem::new(Code::Forbidden).reason(WRONG_PROJECT));
     }
     let limit = limit(query.limit, USUAL_PAGE, LARGEST_PAGE)?;
     let filter = PhotoFilter {

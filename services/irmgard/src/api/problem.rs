@@ -10,6 +10,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use contract::media::MAX_SIDE;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -18,6 +19,9 @@ use crate::{
     store::StoreError,
     upload::{FormError, UploadError},
 };
+
+/// Why a request is refused whose token is for another project.
+pub const WRONG_PROJECT: &str = "wrong-project";
 
 /// When a request is worth another try, where nothing better is known.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -112,11 +116,10 @@ pub struct ProblemBody {
 /// An error on its way to the client.
 #[derive(Debug)]
 pub struct Problem {
-    code: Code,
     detail: Option<Cow<'static, str>>,
     photo_status: Option<Status>,
     retry_after: Option<Duration>,
-    cause: Option<String>,
+    reported: Reported,
 }
 
 /// What the request's log line says about an error.
@@ -124,20 +127,65 @@ pub struct Problem {
 pub struct Reported {
     /// What the client was told.
     pub code: Code,
-    /// What happened inside.
+    /// What happened inside; else the detail that the client was told.
     pub cause: Option<String>,
+    /// Which of the code's reasons it was: stable, for programs.
+    pub reason: Option<&'static str>,
+    /// Of a photo that is over a limit.
+    pub measured: Measured,
+}
+
+/// What is known of a photo that is over a limit, and the limit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Measured {
+    /// Size in bytes.
+    pub size_bytes: Option<u64>,
+    /// Width in pixels.
+    pub width: Option<u32>,
+    /// Height in pixels.
+    pub height: Option<u32>,
+    /// The limit, in the unit of what exceeds it.
+    pub limit: Option<u64>,
+}
+
+impl Measured {
+    fn of(error: &UploadError) -> Self {
+        match *error {
+            UploadError::TooLarge { size_bytes, limit } => Self {
+                size_bytes,
+                limit: Some(limit),
+                ..Self::default()
+            },
+            UploadError::TooManyPixels { width, height, limit } => Self::sides(width, height, limit),
+            UploadError::TooLong { width, height } => Self::sides(width, height, MAX_SIDE.into()),
+            _ => Self::default(),
+        }
+    }
+
+    fn sides(width: u32, height: u32, limit: u64) -> Self {
+        Self {
+            size_bytes: None,
+            width: Some(width),
+            height: Some(height),
+            limit: Some(limit),
+        }
+    }
 }
 
 impl Problem {
     /// An error that needs no more words.
     #[must_use]
-    pub const fn new(code: Code) -> Self {
+    pub fn new(code: Code) -> Self {
         Self {
-            code,
             detail: None,
             photo_status: None,
             retry_after: None,
-            cause: None,
+            reported: Reported {
+                code,
+                cause: None,
+                reason: None,
+                measured: Measured::default(),
+            },
         }
     }
 
@@ -158,11 +206,18 @@ impl Problem {
     /// For the log line alone.
     #[must_use]
     pub fn cause(mut self, cause: impl ToString) -> Self {
-        self.cause = Some(cause.to_string());
+        self.reported.cause = Some(cause.to_string());
         self
     }
 
-    const fn later(code: Code, after: Duration) -> Self {
+    /// For the log line alone: which of the code's reasons it is.
+    #[must_use]
+    pub const fn reason(mut self, reason: &'static str) -> Self {
+        self.reported.reason = Some(reason);
+        self
+    }
+
+    fn later(code: Code, after: Duration) -> Self {
         let mut problem = Self::new(code);
         problem.retry_after = Some(after);
         problem
@@ -171,13 +226,18 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = self.code.status();
+        let mut reported = self.reported;
+        let code = reported.code;
+        let status = code.status();
+        if reported.cause.is_none() {
+            reported.cause = self.detail.as_deref().map(str::to_owned);
+        }
         let body = ProblemBody {
-            kind: format!("urn:irmgard:problem:{}", self.code.as_str()),
-            title: self.code.title(),
+            kind: format!("urn:irmgard:problem:{}", code.as_str()),
+            title: code.title(),
             status: status.as_u16(),
             detail: self.detail,
-            code: self.code.as_str(),
+            code: code.as_str(),
             photo_status: self.photo_status,
         };
         // Strings and numbers always serialise.
@@ -201,10 +261,7 @@ impl IntoResponse for Problem {
                 HeaderValue::from_static(r#"Bearer realm="irmgard""#),
             );
         }
-        response.extensions_mut().insert(Reported {
-            code: self.code,
-            cause: self.cause,
-        });
+        response.extensions_mut().insert(reported);
         response
     }
 }
@@ -253,7 +310,7 @@ impl From<UploadError> for Problem {
             UploadError::Incomplete(cause) => return Self::new(Code::IncompleteBody).cause(cause),
             UploadError::ImageMissing => return Self::new(Code::ImageMissing),
             UploadError::SeveralImages => return Self::new(Code::SeveralImages),
-            UploadError::TakenAt => return Self::new(Code::InvalidTakenAt),
+            UploadError::TakenAt(_) => Code::InvalidTakenAt,
             UploadError::IdempotencyKeyReused => return Self::new(Code::IdempotencyKeyReused),
             UploadError::UnknownFormat => return Self::new(Code::UnsupportedFormat),
             UploadError::TooLarge { .. } => Code::TooLarge,
@@ -262,7 +319,9 @@ impl From<UploadError> for Problem {
             UploadError::Idle { .. } => Code::UploadIdle,
             UploadError::TooSlow(_) => Code::UploadTooSlow,
         };
-        Self::new(code).detail(error.to_string())
+        let mut problem = Self::new(code).detail(error.to_string());
+        problem.reported.measured = Measured::of(&error);
+        problem
     }
 }
 

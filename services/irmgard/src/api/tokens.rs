@@ -34,12 +34,16 @@ pub struct Caller {
 }
 
 /// Why a request is not let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// No token, or none of ours.
-    Unauthenticated,
-    /// The token is for something else.
-    Forbidden,
+    /// There is no `Authorization`.
+    NoToken,
+    /// `Authorization` is not `Bearer` with a token.
+    NoBearerToken,
+    /// The token is none of ours.
+    UnknownToken,
+    /// The token of this name is not for this scope.
+    WrongScope(String),
 }
 
 /// The tokens that are in use; clones share them.
@@ -144,7 +148,8 @@ impl Tokens {
         let Some(shared) = &self.0 else {
             return Ok(Caller::default());
         };
-        let token = authorization.and_then(bearer).ok_or(Denied::Unauthenticated)?;
+        let authorization = authorization.ok_or(Denied::NoToken)?;
+        let token = bearer(authorization).ok_or(Denied::NoBearerToken)?;
         shared.table().admit(token, scope)
     }
 }
@@ -216,13 +221,13 @@ impl Table {
                 found = Some(known);
             }
         }
-        let token = found.ok_or(Denied::Unauthenticated)?;
+        let token = found.ok_or(Denied::UnknownToken)?;
         let allowed = match scope {
             Scope::Upload => token.upload,
             Scope::Read => token.read,
         };
         if !allowed {
-            return Err(Denied::Forbidden);
+            return Err(Denied::WrongScope(token.name.clone()));
         }
         Ok(Caller {
             name: Some(token.name.clone()),
@@ -307,26 +312,26 @@ mod tests {
         assert_eq!((caller.name.as_deref(), caller.project), (Some("cam-1"), None));
         assert_eq!(
             tokens.admit(Some(b"Bearer abc"), Scope::Read),
-            Err(Denied::Forbidden)
+            Err(Denied::WrongScope("cam-1".to_owned()))
         );
         let office = tokens.admit(Some(b"bearer  xyz "), Scope::Read).unwrap();
         assert!(office.may_see("site-1") && !office.may_see("site-2"));
-        for wrong in [
-            "Bearer abd",
-            "Bearer ",
-            "Bearer",
-            "Basic abc",
-            "abc",
-            "",
-            "Bearer abc xyz",
+        for (wrong, denied) in [
+            ("Bearer abd", Denied::UnknownToken),
+            ("Bearer abc xyz", Denied::UnknownToken),
+            ("Bearer ", Denied::NoBearerToken),
+            ("Bearer", Denied::NoBearerToken),
+            ("Basic abc", Denied::NoBearerToken),
+            ("abc", Denied::NoBearerToken),
+            ("", Denied::NoBearerToken),
         ] {
             assert_eq!(
                 tokens.admit(Some(wrong.as_bytes()), Scope::Upload),
-                Err(Denied::Unauthenticated),
+                Err(denied),
                 "{wrong:?}"
             );
         }
-        assert_eq!(tokens.admit(None, Scope::Upload), Err(Denied::Unauthenticated));
+        assert_eq!(tokens.admit(None, Scope::Upload), Err(Denied::NoToken));
     }
 
     #[test]

@@ -16,11 +16,15 @@ use chassis::{
 use self::{
     background::{outbox_age, reconcile, relay},
     database::{database, database_of},
-    requests::{breaker, http, tokens, upload},
+    requests::{breaker, http, tokens, trusted_proxies, upload},
 };
 use crate::{
-    api::Tokens, breaker::BreakerSettings, database::DatabaseSettings, outbox::RelaySettings,
-    reconcile::ReconcileSettings, upload::UploadSettings,
+    api::{Tokens, TrustedProxies},
+    breaker::BreakerSettings,
+    database::DatabaseSettings,
+    outbox::RelaySettings,
+    reconcile::ReconcileSettings,
+    upload::UploadSettings,
 };
 
 /// How long the object store may keep a camera, or a person at a terminal,
@@ -50,6 +54,8 @@ pub struct ServeSettings {
     pub upload: UploadSettings,
     /// Who may do what.
     pub tokens: Tokens,
+    /// Who may say for whom a request comes.
+    pub trusted_proxies: TrustedProxies,
     /// The relay.
     pub relay: RelaySettings,
     /// How long jobs may wait in the outbox before a line tells of it.
@@ -131,6 +137,7 @@ impl ServeSettings {
             tokens: tokens(reader),
             relay,
             outbox_age,
+            trusted_proxies: trusted_proxies(reader),
             reconcile,
             shutdown_grace: reader.duration(
                 "SHUTDOWN_GRACE",

@@ -8,7 +8,11 @@ use chassis::{
 };
 
 use super::at_least;
-use crate::{api::Tokens, breaker::BreakerSettings, upload::UploadSettings};
+use crate::{
+    api::{Tokens, TrustedProxies},
+    breaker::BreakerSettings,
+    upload::UploadSettings,
+};
 
 pub(super) fn tokens(reader: &mut Reader<'_>) -> Tokens {
     let file = reader.optional(
@@ -49,6 +53,15 @@ pub(super) fn http(reader: &mut Reader<'_>) -> Limits {
         per_address: per_address.unwrap_or(share(connections)),
         ..Limits::with_connections(connections)
     }
+}
+
+pub(super) fn trusted_proxies(reader: &mut Reader<'_>) -> TrustedProxies {
+    let proxies = reader.parsed_optional(
+        "TRUSTED_PROXIES",
+        "addresses and networks of proxies, with commas between, whose `X-Forwarded-For` names the client in log \
+         lines, for example `10.0.0.0/8`; without it the client is whoever opens the connection",
+    );
+    proxies.unwrap_or_default()
 }
 
 pub(super) fn breaker(reader: &mut Reader<'_>) -> BreakerSettings {

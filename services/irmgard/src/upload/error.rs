@@ -12,14 +12,18 @@ pub enum UploadError {
     /// More bytes than allowed.
     #[error("the photo has more than {limit} bytes")]
     TooLarge {
+        /// The photo's size in bytes, where the request says it.
+        size_bytes: Option<u64>,
         /// The limit, bytes.
         limit: u64,
     },
     /// More pixels than allowed.
-    #[error("the photo has {pixels} pixels, more than {limit}")]
+    #[error("the photo has {} pixels, more than {limit}", u64::from(*width) * u64::from(*height))]
     TooManyPixels {
-        /// Width times height.
-        pixels: u64,
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
         /// The limit.
         limit: u64,
     },
@@ -64,9 +68,9 @@ pub enum UploadError {
     /// The form has two or more fields `image`.
     #[error("the form has more than one field image")]
     SeveralImages,
-    /// `taken_at` is no time, or not in one of [`contract::media::YEARS`].
-    #[error("taken_at is no RFC 3339 time")]
-    TakenAt,
+    /// `taken_at` is no time that can be kept; what is wrong.
+    #[error("taken_at: {0}")]
+    TakenAt(&'static str),
     /// The key belongs to other bytes.
     #[error("the idempotency key was used with other bytes")]
     IdempotencyKeyReused,

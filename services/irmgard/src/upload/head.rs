@@ -78,7 +78,8 @@ pub async fn read(
     }
     if header.pixels() > settings.max_pixels {
         return Err(UploadError::TooManyPixels {
-            pixels: header.pixels(),
+            width: header.width,
+            height: header.height,
             limit: settings.max_pixels,
         });
     }

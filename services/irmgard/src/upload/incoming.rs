@@ -1,7 +1,7 @@
 //! What an upload's body turns out to be: the photo, or a form around it.
 
 use axum::body::Body;
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Datelike, Timelike, Utc};
 use contract::media::YEARS;
 use sha2::{Digest, Sha256};
 
@@ -16,6 +16,8 @@ use super::{
 const IMAGE: &str = "image";
 /// The form's field with the time.
 const TAKEN_AT: &str = "taken_at";
+/// How chrono shows a leap second: more nanoseconds than a second has.
+const LEAP_SECOND_NANOS: u32 = 1_000_000_000;
 /// Bytes of a form beside the photo.
 const FORM_BYTES: u64 = 256 * 1024;
 
@@ -43,7 +45,10 @@ impl Incoming {
             let source = Source::new(body, limit, settings);
             let length = source.length();
             if length.is_some_and(|length| length > limit) {
-                return Err(UploadError::TooLarge { limit });
+                return Err(UploadError::TooLarge {
+                    size_bytes: length,
+                    limit,
+                });
             }
             return Ok(Self {
                 chunks: Chunks::Body(source),
@@ -55,7 +60,10 @@ impl Incoming {
         let source = Source::new(body, limit + FORM_BYTES, settings);
         let length = source.length();
         if length.is_some_and(|length| length > limit + FORM_BYTES) {
-            return Err(UploadError::TooLarge { limit });
+            return Err(UploadError::TooLarge {
+                size_bytes: length,
+                limit,
+            });
         }
         let mut form = Form::new(source, boundary);
         let mut taken_at = None;
@@ -104,16 +112,37 @@ impl Incoming {
 }
 
 /// Reads `taken_at`, an RFC 3339 time that in UTC is in one of [`YEARS`]: no
-/// other can be written as RFC 3339 in an answer.
+/// other can be written as RFC 3339 in an answer. PostgreSQL has no leap
+/// second, so `:60` would come back as another time.
 ///
 /// # Errors
 /// [`UploadError::TakenAt`].
 pub fn parse_taken_at(text: &str) -> Result<DateTime<Utc>, UploadError> {
-    DateTime::parse_from_rfc3339(text.trim())
-        .ok()
-        .map(|time| time.to_utc())
-        .filter(|time| YEARS.contains(&time.year()))
-        .ok_or(UploadError::TakenAt)
+    let time = DateTime::parse_from_rfc3339(text.trim())
+        .map_err(|_| UploadError::TakenAt("write an RFC 3339 time, for example 2024-05-31T12:00:00+02:00"))?
+        .to_utc();
+    if time.nanosecond() >= LEAP_SECOND_NANOS {
+        return Err(UploadError::TakenAt(
+            "a leap second cannot be stored: write :59 or the next minute",
+        ));
+    }
+    if !YEARS.contains(&time.year()) {
+        return Err(UploadError::TakenAt("its year in UTC is not 1 to 9999"));
+    }
+    Ok(time)
+}
+
+/// The same from a query string, where `+` is a space: the sign of the offset,
+/// if it was not written as `%2B`.
+///
+/// # Errors
+/// [`UploadError::TakenAt`].
+pub fn parse_taken_at_of_query(text: &str) -> Result<DateTime<Utc>, UploadError> {
+    // In RFC 3339 no space stands before an offset, hh:mm at the end.
+    match text.trim_end().rsplit_once(' ') {
+        Some((local, offset)) if local.contains(':') => parse_taken_at(&format!("{local}+{offset}")),
+        _ => parse_taken_at(text),
+    }
 }
 
 #[cfg(test)]
@@ -138,8 +167,39 @@ mod tests {
             "0000-06-01T00:00:00Z",
             "0001-01-01T00:00:00+00:01",
             "9999-12-31T23:59:59-00:01",
+            "2016-12-31T23:59:60Z",
+            "2016-12-31T23:59:60.5Z",
+            "2017-01-01T01:59:60+02:00",
+            "2024-02-29T12:00:00 02:00",
         ] {
             assert!(parse_taken_at(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn in_a_query_a_plus_is_a_space() {
+        for text in [
+            "2024-02-29T12:00:00 02:00",
+            "2024-02-29T12:00:00.000 02:00",
+            "2024-02-29 12:00:00 02:00",
+            "2024-02-29 12:00:00+02:00",
+            " 2024-02-29T12:00:00+02:00 ",
+            "2024-02-29 10:00:00Z",
+            "2024-02-29T08:00:00-02:00",
+        ] {
+            let time = parse_taken_at_of_query(text).unwrap();
+            assert_eq!(time.to_rfc3339(), "2024-02-29T10:00:00+00:00", "{text:?}");
+        }
+        for bad in [
+            "",
+            " ",
+            "2024-02-29T12:00:00  02:00",
+            "2024-02-29T12:00:00 -02:00",
+            "2024-02-29T12:00:00 2",
+            "2024-02-29T12:00:60 02:00",
+            "2024-02-29T12:00:00 Z",
+        ] {
+            assert!(parse_taken_at_of_query(bad).is_err(), "{bad:?}");
         }
     }
 }

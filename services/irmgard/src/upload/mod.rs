@@ -32,7 +32,7 @@ pub use self::{
     error::UploadError,
     form::{FormError, boundary},
     ids::Ids,
-    incoming::parse_taken_at,
+    incoming::parse_taken_at_of_query,
     objects::Originals,
     receive::{Receiver, Upload},
     settings::{SMALLEST_PART_BYTES, UploadSettings},

@@ -153,6 +153,7 @@ impl Receiver {
             size += chunk.len() as u64;
             if size > self.settings.max_bytes {
                 return Err(UploadError::TooLarge {
+                    size_bytes: None,
                     limit: self.settings.max_bytes,
                 });
             }

@@ -16,6 +16,7 @@ use super::{error::UploadError, settings::UploadSettings};
 pub struct Source {
     body: Body,
     limit: u64,
+    max_photo_bytes: u64,
     received: u64,
     idle_timeout: Duration,
     pace: Pace,
@@ -36,6 +37,7 @@ impl Source {
         Self {
             body,
             limit,
+            max_photo_bytes: settings.max_bytes,
             received: 0,
             idle_timeout: settings.idle_timeout,
             pace: Pace::new(settings.least_rate()),
@@ -72,7 +74,10 @@ impl Source {
             self.pace.moved(data.len(), asked.elapsed())?;
             self.received += data.len() as u64;
             if self.received > self.limit {
-                return Err(UploadError::TooLarge { limit: self.limit });
+                return Err(UploadError::TooLarge {
+                    size_bytes: None,
+                    limit: self.max_photo_bytes,
+                });
             }
             return Ok(Some(data));
         }

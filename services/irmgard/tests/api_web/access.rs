@@ -8,7 +8,7 @@ use super::{
     web::{Answer, Web, log},
 };
 
-fn tokens() -> Tokens {
+pub fn tokens() -> Tokens {
     let line = |name: &str, rest: &str| {
         format!(
             "{name}:{}:{rest}\n",

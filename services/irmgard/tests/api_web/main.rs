@@ -16,6 +16,7 @@ mod limits;
 mod lists;
 mod outage;
 mod pictures;
+mod refusals;
 mod rights;
 mod server;
 mod tracing;

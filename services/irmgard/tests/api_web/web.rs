@@ -110,6 +110,7 @@ impl Web {
             breaker: settings.breaker,
             upload: settings.upload.clone(),
             tokens,
+            trusted_proxies: settings.trusted_proxies.clone(),
             relay: Arc::clone(&relay),
             tasks: tasks.clone(),
         };

@@ -1,0 +1,125 @@
+//! Who sends a request: the peer of its connection, or the client that a
+//! trusted proxy names.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+};
+
+use axum::http::HeaderMap;
+use ipnet::IpNet;
+
+/// Proxies whose `X-Forwarded-For` is believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+/// The text is no list of networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write addresses or networks with commas between, for example 10.0.0.0/8, fd00::/8")]
+pub struct InvalidProxies;
+
+impl FromStr for TrustedProxies {
+    type Err = InvalidProxies;
+
+    fn from_str(text: &str) -> Result<Self, InvalidProxies> {
+        let network = |part: &str| {
+            let part = part.trim();
+            let address = part.parse::<IpAddr>().map(IpNet::from);
+            address.or_else(|_| part.parse()).map_err(|_| InvalidProxies)
+        };
+        text.split(',').map(network).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl TrustedProxies {
+    fn contain(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// The client of a request. Each proxy adds to the end of the header whom
+    /// it spoke to; what stands before the last untrusted one can be forged.
+    #[must_use]
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut client = peer.to_canonical();
+        let values = headers.get_all("x-forwarded-for").iter().rev();
+        let named = values.flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
+        for text in named {
+            if !self.contain(client) {
+                break;
+            }
+            let Some(address) = address(text.trim()) else {
+                break;
+            };
+            client = address.to_canonical();
+        }
+        client
+    }
+}
+
+/// An address, with or without a port.
+fn address(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    text.parse().ok().or_else(with_port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(trusted: &str, peer: &str, forwarded: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        for value in forwarded {
+            headers.append("x-forwarded-for", value.parse().unwrap());
+        }
+        let proxies = if trusted.is_empty() {
+            TrustedProxies::default()
+        } else {
+            trusted.parse().unwrap()
+        };
+        proxies.client(peer.parse().unwrap(), &headers).to_string()
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_is_believed() {
+        for (trusted, peer, forwarded, expected) in [
+            ("", "10.0.0.1", &["192.0.2.7"][..], "10.0.0.1"),
+            ("10.0.0.0/8", "192.0.2.9", &["192.0.2.7"], "192.0.2.9"),
+            ("10.0.0.0/8", "10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.0/8", "10.0.0.1", &["192.0.2.7"], "192.0.2.7"),
+            ("10.0.0.1", "10.0.0.1", &["192.0.2.7:4711"], "192.0.2.7"),
+            ("fd00::/8", "fd00::1", &["[2001:db8::7]:4711"], "2001:db8::7"),
+            (
+                "10.0.0.0/8",
+                "::ffff:10.0.0.1",
+                &["::ffff:192.0.2.7"],
+                "192.0.2.7",
+            ),
+            // What the client itself has sent comes first.
+            ("10.0.0.0/8", "10.0.0.1", &["127.0.0.1, 192.0.2.7"], "192.0.2.7"),
+            ("10.0.0.0/8", "10.0.0.1", &["127.0.0.1", "192.0.2.7"], "192.0.2.7"),
+            ("10.0.0.0/8", "10.0.0.1", &["192.0.2.7, 10.0.0.2"], "192.0.2.7"),
+            ("10.0.0.0/8", "10.0.0.1", &["192.0.2.7, unknown"], "10.0.0.1"),
+            ("10.0.0.0/8", "10.0.0.1", &["192.0.2.7\u{e4}, x"], "10.0.0.1"),
+        ] {
+            assert_eq!(
+                client(trusted, peer, forwarded),
+                expected,
+                "{trusted} {peer} {forwarded:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_none_is_refused() {
+        for bad in [
+            "",
+            ",",
+            "10.0.0.0/8,",
+            "10.0.0.0/33",
+            "proxy.example",
+            "10.0.0.0/8 fd00::/8",
+        ] {
+            assert_eq!(bad.parse::<TrustedProxies>(), Err(InvalidProxies), "{bad:?}");
+        }
+    }
+}
