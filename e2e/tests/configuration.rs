@@ -18,7 +18,7 @@ true.
 - Sizes are written `64MiB` or as a plain number of bytes, durations `500ms`, `30s`, `15m`, `24h`, `7d`.
 
 What is **required** is so only for the commands that use it: `irmgard migrate` reads the variables of PostgreSQL alone,
-`irmgard sweep` and `irmgard failed` those of PostgreSQL and of the object store, `anonymizer file` none of a server.
+`irmgard sweep`, `irmgard bind` and `irmgard failed` those of PostgreSQL and of the object store, `anonymizer file` none of a server.
 ";
 
 #[test]

@@ -239,7 +239,7 @@ impl ObjectStoreAccess {
     }
 }
 
-/// Changes an environment to the account of one of our programs (`irmgard`, `anonymizer`, `desk`) at the object store, which
+/// Changes an environment to the account of one of our programs (`irmgard`, `anonymizer`, `desk`, `sweep`) at the object store, which
 /// may do there what the manifests allow it in a cluster. A store that is given from outside is used as it is.
 pub fn under_account(environment: &mut Environment, account: &str) {
     if let Some(access_key) = environment.get_mut("OBJECT_STORE_ACCESS_KEY_ID")

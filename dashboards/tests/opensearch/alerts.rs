@@ -126,6 +126,20 @@ const OF_LINES: &[(&str, Lines, Lines)] = &[
         ],
     ),
     (
+        "sweep",
+        &[
+            (
+                "irmgard",
+                r#"{"kind":"no photo","object":{"location":"s3://input/photos/a/2026-01-02/7.jpg"}}"#,
+            ),
+            ("shop", r#"{"sweep":{"age_seconds":9.5}}"#),
+        ],
+        &[(
+            "irmgard",
+            r#"{"count":2,"reason":"objects-left","sweep":{"age_seconds":61.5}}"#,
+        )],
+    ),
+    (
         "outbox-age",
         &[("irmgard", r#"{"count":3,"reason":"jobs were not published"}"#)],
         &[("irmgard", r#"{"count":3,"outbox":{"oldest_age_seconds":61.5}}"#)],

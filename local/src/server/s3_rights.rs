@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::secret;
 
 /// The accounts beside the one that may do everything.
-const ACCOUNTS: [(&str, &str); 3] = [
+const ACCOUNTS: [(&str, &str); 4] = [
     (
         "irmgard",
         include_str!("../../../manifests/base/minio/policies/irmgard.json"),
@@ -24,6 +24,10 @@ const ACCOUNTS: [(&str, &str); 3] = [
     (
         "desk",
         include_str!("../../../manifests/base/minio/policies/desk.json"),
+    ),
+    (
+        "sweep",
+        include_str!("../../../manifests/base/minio/policies/sweep.json"),
     ),
 ];
 
@@ -230,6 +234,20 @@ mod tests {
         assert!(!may("irmgard", "CopyObject", "input", photo));
         assert!(!may("irmgard", "PutObject", "output", None));
         assert!(!may("nobody", "PutObject", "input", None));
+    }
+
+    #[test]
+    fn the_sweep_can_delete_originals_and_read_none() {
+        for operation in ["DeleteObject", "AbortMultipartUpload"] {
+            assert!(may("sweep", operation, "input", None), "{operation}");
+        }
+        for bucket in ["input", "output"] {
+            assert!(may("sweep", "ListObjectsV2", bucket, None));
+            for operation in ["GetObject", "HeadObject", "PutObject", "CopyObject"] {
+                assert!(!may("sweep", operation, bucket, None), "{operation}");
+            }
+        }
+        assert!(!may("sweep", "DeleteObject", "output", None));
     }
 
     #[test]

@@ -131,6 +131,7 @@ fields! {
     RETRY_AFTER_SECONDS "retry_after_seconds" Double "When the next try comes."
     COUNT "count" Long "How many the line is about."
     OUTBOX_OLDEST_AGE_SECONDS "outbox.oldest_age_seconds" Double "How long the oldest job has waited in the outbox."
+    SWEEP_AGE_SECONDS "sweep.age_seconds" Double "How long ago `irmgard sweep` ran last as a scheduled job."
     REASON "reason" Keyword "Why, as a stable code or a few words."
     ACTION "action" Keyword "What a person did to a photo: `list`, `export`, `requeue`, `delete`."
     STEP "step" Keyword "The step of a job that is tried again."

@@ -46,7 +46,7 @@ for bucket in input output; do
     mc --quiet anonymous set none "store/$bucket"
 done
 
-for account in irmgard anonymizer desk; do
+for account in irmgard anonymizer desk sweep; do
     mc --quiet admin policy create store "$account" "/setup/$account.json"
     # Asked for name and key, mc reads them from its input.
     printf '%s\n%s\n' "$account" "$(cat "$secrets/accounts/$account")" | mc --quiet admin user add store

@@ -83,7 +83,7 @@ fn configuration_is_used() {
 }
 
 /// The passwords of a server, and of each program, and who alone is given them.
-const SECRETS: [(&str, &[&str]); 8] = [
+const SECRETS: [(&str, &[&str]); 9] = [
     ("postgres", &["postgres"]),
     ("rabbitmq", &["rabbitmq"]),
     ("minio", &["minio", "minio-setup"]),
@@ -92,6 +92,7 @@ const SECRETS: [(&str, &[&str]); 8] = [
     ("migrate", &["irmgard-migrate"]),
     ("anonymizer", &["anonymizer"]),
     ("desk", &["desk"]),
+    ("sweep", &["irmgard-sweep"]),
 ];
 
 #[test]

@@ -30,6 +30,8 @@ pub enum Command {
     Migrate(MigrateArguments),
     /// Find objects that belong to no photo, and uploads that never ended. Deletes nothing unless told to.
     Sweep(SweepArguments),
+    /// Bind database and buckets to each other, which `sweep --delete` asks for.
+    Bind(BindArguments),
     /// The way to photos that could not be anonymised. Each use is recorded.
     Failed(FailedArguments),
 }
@@ -54,6 +56,18 @@ pub struct SweepArguments {
     /// Print JSON, one object a line.
     #[arg(long)]
     pub json: bool,
+    /// As a scheduled job: findings go to the log, and the run is recorded for metrics and alerts.
+    #[arg(long, conflicts_with = "json")]
+    pub scheduled: bool,
+}
+
+/// Arguments of `irmgard bind`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct BindArguments {
+    /// The database was restored, or made anew: new photos get ids above all that lie in the buckets, and `sweep` keeps
+    /// what lies there without a row.
+    #[arg(long)]
+    pub restored: bool,
 }
 
 /// Arguments of `irmgard failed`.

@@ -16,6 +16,7 @@ pub mod observe;
 pub mod outbox;
 pub mod photo;
 pub mod reconcile;
+pub mod reminder;
 pub mod results;
 pub mod schema_wait;
 pub mod serve;

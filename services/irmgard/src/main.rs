@@ -37,7 +37,11 @@ fn main() -> ExitCode {
         }
     };
     // A command's standard output is its result, and a person reads its errors.
-    let is_for_people = matches!(work, Work::Sweep(..) | Work::Failed(..));
+    let is_for_people = match &work {
+        Work::Sweep(_, arguments) => !arguments.scheduled,
+        Work::Bind(..) | Work::Failed(..) => true,
+        Work::Serve(_) | Work::Migrate(..) => false,
+    };
     let service = match work {
         Work::Serve(_) => service(),
         _ => service().on_stderr(),
@@ -74,6 +78,7 @@ enum Work {
     Serve(Box<ServeSettings>),
     Migrate(MigrateSettings, MigrateArguments),
     Sweep(Box<ToolSettings>, irmgard::cli::SweepArguments),
+    Bind(Box<ToolSettings>, irmgard::cli::BindArguments),
     Failed(Box<ToolSettings>, irmgard::cli::FailedArguments),
 }
 
@@ -86,6 +91,9 @@ fn prepare(command: Command) -> Result<Work, Mistakes> {
         }
         Command::Sweep(arguments) => {
             Work::Sweep(Box::new(ToolSettings::from_environment(environment)?), arguments)
+        }
+        Command::Bind(arguments) => {
+            Work::Bind(Box::new(ToolSettings::from_environment(environment)?), arguments)
         }
         Command::Failed(arguments) => {
             Work::Failed(Box::new(ToolSettings::from_environment(environment)?), arguments)
@@ -100,6 +108,7 @@ fn run(work: Work) -> anyhow::Result<()> {
             Work::Serve(settings) => serve::serve(*settings).await,
             Work::Migrate(settings, arguments) => migrate(settings, arguments).await,
             Work::Sweep(settings, arguments) => sweep::run(&settings, &arguments, &mut io::stdout()).await,
+            Work::Bind(settings, arguments) => sweep::bind(&settings, arguments, &mut io::stdout()).await,
             Work::Failed(settings, arguments) => failed::run(&settings, arguments, &mut io::stdout()).await,
         }
     });

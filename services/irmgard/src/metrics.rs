@@ -9,6 +9,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::sweep::NewestRun;
+
 /// A label that says what became of something.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
@@ -22,6 +24,12 @@ struct PoolState {
     state: &'static str,
 }
 
+/// A label that names a kind of what `irmgard sweep` finds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfKind {
+    kind: String,
+}
+
 type ByOutcome = Family<Outcome, Counter>;
 
 /// Everything that the background work counts.
@@ -33,6 +41,8 @@ pub struct Metrics {
     pub results: ResultMetrics,
     /// The outbox as it is.
     pub outbox: OutboxMetrics,
+    /// The newest scheduled run of `irmgard sweep`.
+    pub sweep: SweepMetrics,
     /// Photos queued again by the reconciler.
     pub reconciled: Counter,
     pools: Family<PoolState, Gauge>,
@@ -60,6 +70,21 @@ impl Metrics {
             "irmgard_outbox_oldest_age_seconds",
             "Age of the oldest job in the outbox; 0 when it is empty",
             self.outbox.oldest_age_seconds.clone(),
+        );
+        registry.register(
+            "irmgard_sweep_last_run_timestamp_seconds",
+            "When irmgard sweep ran last, seconds since 1970; 0: never",
+            self.sweep.last_run.clone(),
+        );
+        registry.register(
+            "irmgard_sweep_failed",
+            "1 where the last run of irmgard sweep deleted nothing, or not everything",
+            self.sweep.failed.clone(),
+        );
+        registry.register(
+            "irmgard_sweep_left_over_objects",
+            "What the last run of irmgard sweep found in the buckets and left there, by kind",
+            self.sweep.left_over.clone(),
         );
         registry.register(
             "irmgard_reconciled_photos",
@@ -131,4 +156,26 @@ pub struct OutboxMetrics {
     pub rows: Gauge,
     /// Age of the oldest, seconds.
     pub oldest_age_seconds: Gauge<f64, AtomicU64>,
+}
+
+/// The newest scheduled run of `irmgard sweep`, as it was when last looked at.
+#[derive(Clone, Debug, Default)]
+pub struct SweepMetrics {
+    last_run: Gauge<f64, AtomicU64>,
+    failed: Gauge,
+    left_over: Family<OfKind, Gauge>,
+}
+
+impl SweepMetrics {
+    /// Takes the newest run.
+    pub fn saw(&self, run: &NewestRun) {
+        self.last_run.set(run.at.unwrap_or(0.0));
+        self.failed.set(run.error.is_some().into());
+        // A kind of which nothing is left has no series.
+        self.left_over.clear();
+        for (kind, count) in run.left_over.iter() {
+            let kind = OfKind { kind: kind.clone() };
+            self.left_over.get_or_create(&kind).set(*count);
+        }
+    }
 }

@@ -13,7 +13,12 @@ use chassis::{admin::Dependency, store::Store};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::{database::Database, metrics::Metrics, outbox::Watch};
+use crate::{
+    database::Database,
+    metrics::Metrics,
+    outbox,
+    sweep::{self, newest_run},
+};
 
 /// Time between looks.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -73,8 +78,10 @@ pub struct Observer {
     pub store: Store,
     /// Where the numbers go.
     pub metrics: Metrics,
-    /// Tells of jobs that wait too long.
-    pub outbox: Mutex<Watch>,
+    /// Warns of jobs that wait too long.
+    pub outbox: Mutex<outbox::Watch>,
+    /// Warns where `irmgard sweep` needs a person.
+    pub sweep: Mutex<sweep::Watch>,
     /// Whether there is a schema, and so an outbox. PostgreSQL logs an error for a table that is not there yet.
     pub schema: Arc<AtomicBool>,
     /// How PostgreSQL looked.
@@ -92,7 +99,11 @@ impl Observer {
                 () = end.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            tokio::join!(self.look_at_database(), self.look_at_store());
+            tokio::join!(
+                self.look_at_database(),
+                self.look_at_sweep(),
+                self.look_at_store()
+            );
         }
     }
 
@@ -102,7 +113,7 @@ impl Observer {
         self.metrics.pool("relay", self.database.relay());
         let asked = async {
             if self.schema.load(Ordering::Relaxed) {
-                return outbox(&self.database).await.map(Some);
+                return waiting_jobs(&self.database).await.map(Some);
             }
             answers(&self.database).await.map(|()| None)
         };
@@ -120,6 +131,20 @@ impl Observer {
             // The gauges keep what was last known.
             Ok(Err(error)) => self.database_health.saw(Some(error.to_string())),
             Err(_) => self.database_health.saw(Some(NO_ANSWER.to_owned())),
+        }
+    }
+
+    /// Where the database does not answer, or has no schema yet, others say so.
+    async fn look_at_sweep(&self) {
+        if !self.schema.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Ok(Ok(run)) = timeout(INTERVAL, newest_run(self.database.background())).await {
+            self.metrics.sweep.saw(&run);
+            self.sweep
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .saw(&run);
         }
     }
 
@@ -143,7 +168,7 @@ async fn answers(database: &Database) -> Result<(), sqlx::Error> {
 
 /// Number of jobs in the outbox, and age of the oldest in seconds. The
 /// statement says that it is [`crate::database::POLL`].
-async fn outbox(database: &Database) -> Result<(i64, f64), sqlx::Error> {
+async fn waiting_jobs(database: &Database) -> Result<(i64, f64), sqlx::Error> {
     sqlx::query_as(
         "/* poll */ SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM outbox",
     )

@@ -26,11 +26,12 @@ use crate::{
     database::{Database, SchemaState},
     metrics::Metrics,
     observe::{Health, Observer},
-    outbox::{Relay, Watch},
+    outbox::{self, Relay},
     reconcile::Reconciler,
     results::{Inbox, PREFETCH, ResultsConsumer},
     schema_wait::until_schema_fits,
     settings::ServeSettings,
+    sweep,
 };
 
 /// Holds once the schema was found to fit.
@@ -81,7 +82,8 @@ impl Server {
             database: database.clone(),
             store: store.clone(),
             metrics: metrics.clone(),
-            outbox: Mutex::new(Watch::new(settings.outbox_age)),
+            outbox: Mutex::new(outbox::Watch::new(settings.outbox_age)),
+            sweep: Mutex::new(sweep::Watch::new(settings.sweep_age)),
             schema: Arc::default(),
             database_health: Health::default(),
             store_health: Health::default(),
@@ -101,9 +103,9 @@ impl Server {
             breaker: settings.breaker,
             upload: settings.upload.clone(),
             tokens: settings.tokens.clone(),
+            trusted_proxies: settings.trusted_proxies.clone(),
             relay: Arc::clone(&wake_relay),
             tasks: uploads.clone(),
-            trusted_proxies: settings.trusted_proxies.clone(),
         };
         let router = api::router(parts, &mut registry);
         let listener = TcpListener::bind(settings.listen)

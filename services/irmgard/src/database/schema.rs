@@ -240,7 +240,9 @@ async fn grant(connection: &mut PgConnection, role: &str) -> Result<(), sqlx::Er
     let grants = format!(
         "GRANT SELECT, INSERT, UPDATE, DELETE ON photo, outbox, idempotency_key TO {role};
          GRANT SELECT, INSERT, UPDATE (logged) ON failed_photo_use TO {role};
-         GRANT USAGE, SELECT ON SEQUENCE photo_id_seq, outbox_id_seq, failed_photo_use_id_seq TO {role};
+         GRANT SELECT, UPDATE ON installation TO {role};
+         GRANT SELECT, INSERT ON sweep_run TO {role};
+         GRANT USAGE, SELECT ON SEQUENCE photo_id_seq, outbox_id_seq, failed_photo_use_id_seq, sweep_run_id_seq TO {role};
          GRANT SELECT ON _sqlx_migrations TO {role};"
     );
     connection.execute(AssertSqlSafe(grants)).await?;

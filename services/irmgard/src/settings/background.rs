@@ -45,6 +45,15 @@ pub(super) fn outbox_age(reader: &mut Reader<'_>) -> Duration {
     )
 }
 
+pub(super) fn sweep_age(reader: &mut Reader<'_>) -> Duration {
+    reader.duration(
+        "SWEEP_WARN_AGE",
+        Duration::ZERO,
+        "how long ago `irmgard sweep --scheduled` may have run before a line an hour tells of it; 0 where nobody \
+         schedules it",
+    )
+}
+
 pub(super) fn reconcile(reader: &mut Reader<'_>, broker: &BrokerSettings) -> ReconcileSettings {
     ReconcileSettings {
         interval: positive(

@@ -14,7 +14,7 @@ use chassis::{
 };
 
 use self::{
-    background::{outbox_age, reconcile, relay},
+    background::{outbox_age, reconcile, relay, sweep_age},
     database::{database, database_of},
     requests::{breaker, http, tokens, trusted_proxies, upload},
 };
@@ -60,6 +60,8 @@ pub struct ServeSettings {
     pub relay: RelaySettings,
     /// How long jobs may wait in the outbox before a line tells of it.
     pub outbox_age: Duration,
+    /// How long ago `irmgard sweep` may have run before a line tells of it; zero: for ever.
+    pub sweep_age: Duration,
     /// The reconciler.
     pub reconcile: ReconcileSettings,
     /// How long requests and background work may go on after SIGTERM.
@@ -135,9 +137,10 @@ impl ServeSettings {
             breaker: breaker(reader),
             upload,
             tokens: tokens(reader),
+            trusted_proxies: trusted_proxies(reader),
             relay,
             outbox_age,
-            trusted_proxies: trusted_proxies(reader),
+            sweep_age: sweep_age(reader),
             reconcile,
             shutdown_grace: reader.duration(
                 "SHUTDOWN_GRACE",

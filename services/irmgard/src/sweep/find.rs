@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use aws_sdk_s3::error::SdkError;
 use chassis::store::{Store, StoreError};
 use chrono::{DateTime, Utc};
@@ -10,6 +10,7 @@ use contract::{ObjectLocation, PhotoKey, key::PREFIX};
 
 use super::{
     Finding, Kind,
+    evidence::Evidence,
     listing::{Listed, Pages, time},
 };
 use crate::database::Pool;
@@ -21,89 +22,153 @@ struct Known {
     output: Option<ObjectLocation>,
 }
 
-/// One look at both buckets.
-#[derive(Debug)]
-pub struct Sweep<'a> {
-    store: &'a Store,
-    pool: &'a Pool,
-    before: DateTime<Utc>,
+impl Known {
+    /// Whether the anonymised photo of this row can lie at this key.
+    fn has_output_at(&self, location: &ObjectLocation) -> bool {
+        match (&self.output, &self.original) {
+            (Some(output), _) => output == location,
+            // Where the result is on its way, the row does not name it yet.
+            (None, Some(original)) => PhotoKey::parse(original.key()) == PhotoKey::parse(location.key()),
+            (None, None) => true,
+        }
+    }
 }
 
-impl<'a> Sweep<'a> {
-    /// Looks at what is there since before `before`.
-    #[must_use]
-    pub const fn new(store: &'a Store, pool: &'a Pool, before: DateTime<Utc>) -> Self {
-        Self { store, pool, before }
-    }
-
+/// What a look at both buckets found.
+#[derive(Debug)]
+pub struct Found {
     /// Everything that belongs to no photo, or to none any more.
-    ///
-    /// # Errors
-    /// When a server is away or refuses.
-    pub async fn find(&self) -> anyhow::Result<Vec<Finding>> {
+    pub findings: Vec<Finding>,
+    pub(super) evidence: Evidence,
+}
+
+/// One look at both buckets.
+#[derive(Debug)]
+pub(super) struct Search<'a> {
+    pub(super) store: &'a Store,
+    pub(super) pool: &'a Pool,
+    /// Only what is there since before is a finding.
+    pub(super) before: DateTime<Utc>,
+    /// Photos up to this id may have lost their rows.
+    pub(super) lost_up_to: i64,
+}
+
+impl Search<'_> {
+    pub(super) async fn find(&self) -> anyhow::Result<Found> {
         let settings = self.store.settings();
-        let mut findings = self.originals(&settings.input_bucket).await?;
-        findings.extend(self.outputs(&settings.output_bucket).await?);
+        let mut found = Found {
+            findings: Vec::new(),
+            evidence: Evidence::default(),
+        };
+        self.originals(&settings.input_bucket, &mut found).await?;
+        self.outputs(&settings.output_bucket, &mut found).await?;
         for bucket in [&settings.input_bucket, &settings.output_bucket] {
-            findings.extend(self.unfinished_uploads(bucket).await?);
+            found.findings.extend(self.unfinished_uploads(bucket).await?);
         }
-        Ok(findings)
+        found.evidence.without_row.sort_unstable();
+        found.evidence.without_row.dedup();
+        Ok(found)
     }
 
-    async fn originals(&self, bucket: &str) -> anyhow::Result<Vec<Finding>> {
-        let mut findings = Vec::new();
-        let mut pages = Pages::new(self.store, bucket);
+    async fn originals(&self, bucket: &str, found: &mut Found) -> anyhow::Result<()> {
+        let mut pages = Pages::new(self.store, bucket, PREFIX);
         while let Some(page) = pages.next().await? {
-            let page = self.old_enough(page);
-            let known = self.known(&page).await?;
+            let known = known(self.pool, &page).await?;
             for object in page {
                 let kind = match PhotoKey::parse(object.location.key()) {
                     None => Some(Kind::ForeignKey),
-                    Some(key) => self.judge_original(&object, known.get(&key.id.get())).await?,
+                    Some(key) => {
+                        let id = key.id.get();
+                        found.evidence.saw(id, &object.location);
+                        self.judge_original(&object, id, known.get(&id), &mut found.evidence)
+                            .await?
+                    }
                 };
-                findings.extend(kind.map(|kind| Finding::of(kind, &object)));
+                found.findings.extend(self.finding(kind, &object));
             }
         }
-        Ok(findings)
+        Ok(())
     }
 
-    async fn judge_original(&self, object: &Listed, photo: Option<&Known>) -> anyhow::Result<Option<Kind>> {
-        let Some(photo) = photo.filter(|photo| photo.original.as_ref() == Some(&object.location)) else {
+    async fn judge_original(
+        &self,
+        object: &Listed,
+        id: i64,
+        photo: Option<&Known>,
+        evidence: &mut Evidence,
+    ) -> anyhow::Result<Option<Kind>> {
+        let may_be_lost = id <= self.lost_up_to;
+        let Some(photo) = photo else {
+            if may_be_lost {
+                return Ok(Some(Kind::LostPhoto));
+            }
+            // An upload that is on its way has no row yet.
+            if self.is_old(object) {
+                evidence.without_row.push(id);
+            }
             return Ok(Some(Kind::NoPhoto));
         };
-        let Some(output) = photo.output.as_ref().filter(|_| photo.status == "anonymized") else {
-            return Ok(None);
-        };
-        Ok(self
-            .store
-            .exists(output)
-            .await?
-            .then_some(Kind::OriginalOfAnonymized))
+        match &photo.original {
+            // A person has had it deleted, or it was gone: the row forgot it first.
+            None => return Ok(Some(Kind::NoPhoto)),
+            Some(original) if *original != object.location => {
+                if may_be_lost {
+                    return Ok(Some(Kind::LostPhoto));
+                }
+                evidence
+                    .id_given_twice
+                    .get_or_insert_with(|| object.location.clone());
+                return Ok(Some(Kind::NoPhoto));
+            }
+            Some(_) => {}
+        }
+        match &photo.output {
+            Some(output) if photo.status == "anonymized" && self.is_listed(output).await? => {
+                Ok(Some(Kind::OriginalOfAnonymized))
+            }
+            _ => Ok(None),
+        }
     }
 
-    async fn outputs(&self, bucket: &str) -> anyhow::Result<Vec<Finding>> {
-        let mut findings = Vec::new();
-        let mut pages = Pages::new(self.store, bucket);
+    async fn outputs(&self, bucket: &str, found: &mut Found) -> anyhow::Result<()> {
+        let mut pages = Pages::new(self.store, bucket, PREFIX);
         while let Some(page) = pages.next().await? {
-            let page = self.old_enough(page);
-            let known = self.known(&page).await?;
-            let is_named = |object: &Listed| {
-                let photo = PhotoKey::parse(object.location.key()).and_then(|key| known.get(&key.id.get()));
-                // Where the result is on its way, the row does not name it yet.
-                photo.is_some_and(|photo| {
-                    photo
-                        .output
-                        .as_ref()
-                        .is_none_or(|output| *output == object.location)
-                })
-            };
-            findings.extend(
-                page.iter()
-                    .filter(|object| !is_named(object))
-                    .map(|object| Finding::of(Kind::UnknownOutput, object)),
-            );
+            let known = known(self.pool, &page).await?;
+            for object in page {
+                let key = PhotoKey::parse(object.location.key());
+                let id = key.as_ref().map(|key| key.id.get());
+                let photo = id.and_then(|id| known.get(&id));
+                if photo.is_some_and(|photo| photo.has_output_at(&object.location)) {
+                    continue;
+                }
+                if let Some(id) = id {
+                    found.evidence.saw(id, &object.location);
+                    let shown = match photo {
+                        Some(_) => &mut found.evidence.id_given_twice,
+                        None => &mut found.evidence.output_without_row,
+                    };
+                    if id > self.lost_up_to {
+                        shown.get_or_insert_with(|| object.location.clone());
+                    }
+                }
+                found
+                    .findings
+                    .extend(self.finding(Some(Kind::UnknownOutput), &object));
+            }
         }
-        Ok(findings)
+        Ok(())
+    }
+
+    /// Whether there is an object. Asked by a listing: nobody who sweeps needs
+    /// to read a photo, nor the right to a HEAD of one.
+    async fn is_listed(&self, location: &ObjectLocation) -> anyhow::Result<bool> {
+        let mut pages = Pages::new(self.store, location.bucket(), location.key());
+        while let Some(page) = pages.next().await? {
+            if page.iter().any(|object| object.location == *location) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn unfinished_uploads(&self, bucket: &str) -> anyhow::Result<Vec<Finding>> {
@@ -156,108 +221,47 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// Deletes what may be deleted, and notes it in the findings.
-    ///
-    /// # Errors
-    /// When the store refuses, or the database cannot be the one that these
-    /// photos were entered in; what comes after is not deleted.
-    pub async fn delete(&self, findings: &mut [Finding]) -> anyhow::Result<()> {
-        self.refuse_wrong_database(findings).await?;
-        for finding in findings.iter_mut().filter(|finding| finding.kind.is_deletable()) {
-            self.delete_one(finding).await?;
-        }
-        Ok(())
+    fn is_old(&self, object: &Listed) -> bool {
+        object.since < self.before
     }
 
-    /// An empty or a restored database knows none of the photos, and every
-    /// original would seem to be left over.
-    async fn refuse_wrong_database(&self, findings: &[Finding]) -> anyhow::Result<()> {
-        let last: i64 = sqlx::query_scalar("SELECT last_value FROM photo_id_seq")
-            .fetch_one(self.pool)
-            .await?;
-        for finding in findings {
-            let location: ObjectLocation = finding.location.parse()?;
-            if let Some(key) = PhotoKey::parse(location.key()).filter(|key| key.id.get() > last) {
-                bail!(
-                    "this database has never given out photo {}, whose object {location} exists: is it the \
-                     right one, or restored from a backup? Nothing was deleted",
-                    key.id
-                );
-            }
-        }
-        Ok(())
-    }
-
-    async fn delete_one(&self, finding: &mut Finding) -> anyhow::Result<()> {
-        let location: ObjectLocation = finding.location.parse()?;
-        match &finding.upload_id {
-            Some(id) => {
-                let aborted = self
-                    .store
-                    .client()
-                    .abort_multipart_upload()
-                    .bucket(location.bucket())
-                    .key(location.key())
-                    .upload_id(id)
-                    .send()
-                    .await;
-                aborted.map_err(StoreError::from)?;
-            }
-            None => self.store.delete(&location).await?,
-        }
-        finding.deleted = true;
-        tracing::info!(
-            object.location = finding.location,
-            kind = finding.kind.name(),
-            "swept"
-        );
-        Ok(())
-    }
-
-    fn old_enough(&self, page: Vec<Listed>) -> Vec<Listed> {
-        page.into_iter()
-            .filter(|object| object.since < self.before)
-            .collect()
-    }
-
-    /// The rows of the photos that these keys name, by id.
-    async fn known(&self, page: &[Listed]) -> anyhow::Result<HashMap<i64, Known>> {
-        let ids: Vec<i64> = page
-            .iter()
-            .filter_map(|object| Some(PhotoKey::parse(object.location.key())?.id.get()))
-            .collect();
-        let rows: Vec<(i64, String, Option<String>, Option<String>)> =
-            sqlx::query_as("SELECT id, status, original, output FROM photo WHERE id = ANY ($1)")
-                .bind(ids)
-                .fetch_all(self.pool)
-                .await?;
-        let mut known = HashMap::new();
-        for (id, status, original, output) in rows {
-            let location = |text: Option<String>| text.map(|text| text.parse()).transpose();
-            known.insert(
-                id,
-                Known {
-                    status,
-                    original: location(original).with_context(|| format!("original of photo {id}"))?,
-                    output: location(output).with_context(|| format!("output of photo {id}"))?,
-                },
-            );
-        }
-        Ok(known)
-    }
-}
-
-impl Finding {
-    fn of(kind: Kind, object: &Listed) -> Self {
-        Self {
+    fn finding(&self, kind: Option<Kind>, object: &Listed) -> Option<Finding> {
+        let kind = kind.filter(|_| self.is_old(object))?;
+        Some(Finding {
             kind,
             location: object.location.to_string(),
             since: object.since,
             size_bytes: Some(object.size_bytes),
             deleted: false,
             upload_id: None,
-        }
+        })
     }
+}
+
+/// The rows of the photos that these keys name, by id.
+async fn known(pool: &Pool, page: &[Listed]) -> anyhow::Result<HashMap<i64, Known>> {
+    let ids: Vec<i64> = page
+        .iter()
+        .filter_map(|object| Some(PhotoKey::parse(object.location.key())?.id.get()))
+        .collect();
+    let rows: Vec<(i64, String, Option<String>, Option<String>)> =
+        sqlx::query_as("SELECT id, status, original, output FROM photo WHERE id = ANY ($1)")
+            .bind(ids)
+            .fetch_all(pool)
+            .await?;
+    let mut known = HashMap::new();
+    for (id, status, original, output) in rows {
+        let location = |text: Option<String>| text.map(|text| text.parse()).transpose();
+        known.insert(
+            id,
+            Known {
+                status,
+                original: location(original).with_context(|| format!("original of photo {id}"))?,
+                output: location(output).with_context(|| format!("output of photo {id}"))?,
+            },
+        );
+    }
+    Ok(known)
 }
 
 fn is_not_implemented<E>(error: &SdkError<E>) -> bool {

@@ -1,9 +1,9 @@
-//! The objects of our prefix in a bucket.
+//! Listings of a bucket.
 
 use anyhow::Context;
 use chassis::store::{Store, StoreError};
 use chrono::{DateTime, Utc};
-use contract::{ObjectLocation, key::PREFIX};
+use contract::ObjectLocation;
 
 /// An object as a listing shows it.
 pub(super) struct Listed {
@@ -12,19 +12,21 @@ pub(super) struct Listed {
     pub(super) size_bytes: i64,
 }
 
-/// The objects of our prefix in one bucket, page by page.
+/// The objects of one bucket whose keys begin alike, page by page.
 pub(super) struct Pages<'a> {
     store: &'a Store,
     bucket: &'a str,
+    prefix: &'a str,
     token: Option<String>,
     done: bool,
 }
 
 impl<'a> Pages<'a> {
-    pub(super) const fn new(store: &'a Store, bucket: &'a str) -> Self {
+    pub(super) const fn new(store: &'a Store, bucket: &'a str, prefix: &'a str) -> Self {
         Self {
             store,
             bucket,
+            prefix,
             token: None,
             done: false,
         }
@@ -39,7 +41,7 @@ impl<'a> Pages<'a> {
             .client()
             .list_objects_v2()
             .bucket(self.bucket)
-            .prefix(PREFIX)
+            .prefix(self.prefix)
             .set_continuation_token(self.token.take())
             .send()
             .await

@@ -160,6 +160,11 @@ impl Place {
             .fetch_one(self.pool())
             .await
             .unwrap();
+        self.received_as(id).await
+    }
+
+    /// The same with an id that was drawn before.
+    pub async fn received_as(&self, id: i64) -> PhotoId {
         sqlx::query(
             "WITH new AS (
                  INSERT INTO photo (id, project, name, taken_at, taken_at_source, media_type, size_bytes,
@@ -236,6 +241,13 @@ impl Place {
             .execute(self.pool())
             .await
             .unwrap();
+    }
+
+    /// The number of objects in the input bucket of a store, the marker included.
+    pub async fn bucket_size(&self, store: &Store) -> usize {
+        let bucket = &store.settings().input_bucket;
+        let listed = store.client().list_objects_v2().bucket(bucket).send().await;
+        listed.unwrap().contents().len()
     }
 
     pub async fn status(&self, id: PhotoId) -> String {

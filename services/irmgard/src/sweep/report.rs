@@ -1,0 +1,76 @@
+//! The findings, for people and for the log.
+
+use std::io::Write;
+
+use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use terminal::escaped;
+
+use super::Finding;
+
+pub(super) fn print_json(findings: &[Finding], out: &mut impl Write) -> anyhow::Result<()> {
+    for finding in findings {
+        writeln!(out, "{}", escaped(&serde_json::to_string(finding)?))?;
+    }
+    Ok(())
+}
+
+/// One line for each finding that stays: each one that was deleted has a line already.
+pub(super) fn log(findings: &[Finding]) {
+    for finding in findings.iter().filter(|finding| !finding.deleted) {
+        tracing::info!(
+            object.location = finding.location,
+            kind = finding.kind.title(),
+            "found, and not deleted"
+        );
+    }
+    let deleted = findings.iter().filter(|finding| finding.deleted).count();
+    tracing::info!(count = deleted, "the sweep has ended");
+}
+
+/// `refusal` is why `--delete` deletes nothing.
+pub(super) fn print_table(
+    findings: &[Finding],
+    delete: bool,
+    refusal: Option<&anyhow::Error>,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    if findings.is_empty() {
+        writeln!(out, "Nothing found.")?;
+    } else {
+        writeln!(out, "{}", table(findings))?;
+    }
+    if delete {
+        return Ok(());
+    }
+    let deletable = findings.iter().filter(|f| f.kind.is_deletable()).count();
+    match refusal {
+        Some(refusal) => writeln!(
+            out,
+            "Nothing was deleted, and --delete would delete nothing: {}",
+            escaped(&format!("{refusal:#}"))
+        )?,
+        None if deletable > 0 => writeln!(
+            out,
+            "Nothing was deleted; --delete deletes {deletable} of {}.",
+            findings.len()
+        )?,
+        None => {}
+    }
+    Ok(())
+}
+
+fn table(findings: &[Finding]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.set_header(["found", "where", "since", "bytes", "deleted"]);
+    for finding in findings {
+        table.add_row([
+            finding.kind.title().to_owned(),
+            escaped(&finding.location),
+            finding.since.format("%Y-%m-%d %H:%M:%SZ").to_string(),
+            finding.size_bytes.map(|n| n.to_string()).unwrap_or_default(),
+            if finding.deleted { "yes" } else { "no" }.to_owned(),
+        ]);
+    }
+    table
+}

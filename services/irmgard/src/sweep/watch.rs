@@ -1,0 +1,102 @@
+//! Warns where the sweep needs a person.
+
+use std::time::Duration;
+
+use super::NewestRun;
+use crate::reminder::Reminder;
+
+/// Warns, once an hour, of a sweep that failed, left things that it should
+/// delete, or does not run.
+#[derive(Debug)]
+pub struct Watch {
+    /// How long ago the newest run may be; zero: nobody expects one.
+    limit: Duration,
+    reminder: Reminder,
+}
+
+impl Watch {
+    /// The newest run may be this long ago; zero: nobody expects one.
+    #[must_use]
+    pub const fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            reminder: Reminder::every(Duration::from_secs(3600)),
+        }
+    }
+
+    /// Takes the newest run.
+    pub fn saw(&mut self, run: &NewestRun) {
+        let trouble = self.trouble(run);
+        if !self.reminder.is_due(trouble.is_some()) {
+            return;
+        }
+        tracing::warn!(
+            reason = trouble,
+            count = run.deletable(),
+            sweep.age_seconds = run.age_seconds,
+            error = run.error,
+            "the sweep of the buckets needs a person"
+        );
+    }
+
+    fn trouble(&self, run: &NewestRun) -> Option<&'static str> {
+        let is_overdue = !self.limit.is_zero() && run.age_seconds > self.limit.as_secs_f64();
+        if run.error.is_some() {
+            Some("sweep-failed")
+        } else if is_overdue {
+            Some("sweep-overdue")
+        } else {
+            (run.deletable() > 0).then_some("objects-left")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use sqlx::types::Json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_person_must_look_at() {
+        let day = Duration::from_secs(86_400);
+        let run = |age_seconds: f64, error: Option<&str>, left: &[(&str, i64)]| NewestRun {
+            at: None,
+            age_seconds,
+            error: error.map(str::to_owned),
+            left_over: Json(BTreeMap::from_iter(
+                left.iter().map(|(kind, count)| ((*kind).to_owned(), *count)),
+            )),
+        };
+        for (limit, run, expected) in [
+            (day, run(86_400.0, None, &[]), None),
+            (day, run(86_401.0, None, &[]), Some("sweep-overdue")),
+            (Duration::ZERO, run(1e9, None, &[]), None),
+            (
+                day,
+                run(1.0, Some("refused"), &[("no-photo", 1)]),
+                Some("sweep-failed"),
+            ),
+            (day, run(1.0, None, &[("no-photo", 1)]), Some("objects-left")),
+            (
+                day,
+                run(1.0, None, &[("unfinished-upload", 2)]),
+                Some("objects-left"),
+            ),
+            // Nothing that --delete deletes, and a kind of a newer program.
+            (
+                day,
+                run(
+                    1.0,
+                    None,
+                    &[("lost-photo", 3), ("foreign-key", 1), ("new-kind", 9)],
+                ),
+                None,
+            ),
+        ] {
+            assert_eq!(Watch::new(limit).trouble(&run), expected, "{run:?}");
+        }
+    }
+}
