@@ -88,7 +88,7 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "growth",
-        title: "PostgreSQL and RabbitMQ grow from one pod to three, in place",
+        title: "PostgreSQL, RabbitMQ and OpenSearch grow from one pod to three, in place",
         run: |stage| Box::pin(growth::run(stage)),
     },
     Case {

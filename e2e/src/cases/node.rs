@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     cluster::{Cluster, Deployment, NAMESPACE, Places, Pod, Seen, until},
-    load::{Load, Pace, seconds},
+    load::{Load, Pace, Record, seconds},
     settings::NodeCommands,
 };
 
@@ -56,10 +56,12 @@ pub(super) async fn run(stage: &mut Stage) -> Result<()> {
     let ended = lose(stage, &places, &commands, &lost).await;
     // Also where it broke off: what is there is somebody's cluster.
     let back = command(&commands.start, &lost).await;
-    ended?;
+    let record = ended?;
     back?;
     patroni::whole(&stage.cluster, patience).await?;
     copies(&stage.cluster, 3, patience).await?;
+    // Now that all pods can be asked for their lines again.
+    check(stage, &places, &record, "a node is lost").await?;
     stage.report.demand(
         "the node comes back: three pods of the database and three copies of each queue",
         true,
@@ -124,7 +126,7 @@ async fn store_node(stage: &mut Stage) -> Result<String> {
     Ok(name)
 }
 
-async fn lose(stage: &mut Stage, places: &Places, commands: &NodeCommands, lost: &str) -> Result<()> {
+async fn lose(stage: &mut Stage, places: &Places, commands: &NodeCommands, lost: &str) -> Result<Record> {
     let patience = stage.cluster.settings().patience;
     let pace = Pace::watching(stage.cluster.settings().photos_per_second);
     let load = Load::start(&places.web, "node", pace, patience).await?;
@@ -189,7 +191,7 @@ async fn lose(stage: &mut Stage, places: &Places, commands: &NodeCommands, lost:
         broker <= ENDED,
         seconds(broker),
     );
-    check(stage, places, &record, "a node is lost").await.map(drop)
+    Ok(record)
 }
 
 /// What the loss of the primary's node did; since then.
