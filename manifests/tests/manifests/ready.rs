@@ -35,9 +35,14 @@ impl Node {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                let mut asked = vec![0; 1024];
-                let length = stream.read(&mut asked).unwrap();
-                assert!(asked[..length].starts_with(b"GET /_cluster/health?local=true HTTP/1.0\r\n"));
+                let mut asked = Vec::new();
+                // All of it: what is left unread would reset the connection.
+                while !asked.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    stream.read_exact(&mut byte).unwrap();
+                    asked.push(byte[0]);
+                }
+                assert_eq!(asked, b"GET /_cluster/health?local=true HTTP/1.0\r\n\r\n");
                 let body = told.lock().unwrap().clone();
                 write!(
                     stream,
