@@ -31,7 +31,10 @@ const PAGE: i64 = 500;
 #[utoipa::path(
     post, path = "/", tag = "given",
     params(UploadQuery),
-    request_body(content = UploadForm, content_type = "multipart/form-data"),
+    request_body(content(
+        (UploadForm = "multipart/form-data",
+            encoding(("image" = (content_type = "image/jpeg, image/png, image/webp")))),
+    )),
     responses(
         (status = 200, description = "`Success: <name> <storage location>`", body = String, content_type = "text/plain"),
         (status = "4XX", description = "Refused; nothing is kept", body = ProblemBody, content_type = "application/problem+json"),

@@ -9,11 +9,16 @@ use axum::{
 use bytes::Bytes;
 use utoipa::{
     Modify, OpenApi,
-    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    openapi::{
+        RefOr, Schema,
+        schema::{ObjectBuilder, Type},
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Api, given, image, photos};
+use crate::upload::MAX_PARTS;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -57,11 +62,28 @@ fn described() -> OpenApiRouter<Api> {
 /// The description, as `GET /openapi.json` answers it.
 #[must_use]
 pub fn description() -> String {
-    let (_, description) = described().split_for_parts();
+    let (_, mut description) = described().split_for_parts();
+    bound_form(&mut description);
     // Made of texts and maps with texts as keys, which always serialise.
     let mut json = description.to_pretty_json().unwrap_or_default();
     json.push('\n');
     json
+}
+
+/// What a derive cannot say of a form: other fields are passed over, but their number and names are bounded.
+fn bound_form(description: &mut utoipa::openapi::OpenApi) {
+    let schemas = description
+        .components
+        .as_mut()
+        .map(|components| &mut components.schemas);
+    let form = schemas.and_then(|schemas| schemas.get_mut("UploadForm"));
+    if let Some(RefOr::T(Schema::Object(form))) = form {
+        let name = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some("^[^\\x00-\\x1F\\x7F]{0,255}$"));
+        form.property_names = Some(Box::new(Schema::Object(name.build())));
+        form.max_properties = Some(MAX_PARTS);
+    }
 }
 
 /// All routes.

@@ -35,10 +35,11 @@ const MAX_KEY_BYTES: usize = 255;
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct UploadQuery {
-    /// When the photo was taken, RFC 3339; before what the photo's EXIF says.
-    #[param(example = "2024-05-31T12:00:00+02:00")]
+    /// When the photo was taken, RFC 3339, without leap seconds; before what the photo's EXIF says.
+    #[param(example = "2024-05-31T12:00:00+02:00", value_type = String, format = DateTime, required = false)]
     taken_at: Option<String>,
     /// The camera's file name, for people.
+    #[param(value_type = String, required = false)]
     name: Option<String>,
 }
 
@@ -49,24 +50,30 @@ pub(super) struct UploadForm {
     /// The photo: JPEG, PNG or WebP.
     #[schema(value_type = String, format = Binary)]
     image: Vec<u8>,
-    /// When it was taken, RFC 3339.
+    /// When it was taken, RFC 3339, without leap seconds.
+    #[schema(value_type = String, format = DateTime, required = false)]
     taken_at: Option<String>,
 }
 
 /// Send a photo
 ///
-/// The body is the photo, or a form with the photo in the field `image`. The same photo of the same time is kept
+/// The body is the photo, or a form with the photo in the field `image`; which format it is tells its content, whatever
+/// its media type says. The same photo of the same time is kept
 /// once: sent again it is answered again, and if it had failed it is worked on again.
 #[utoipa::path(
     post, path = "/projects/{project}/photos", tag = "photos",
     params(
-        ("project" = String, Path, description = "1 to 64 letters, digits, '.', '_' or '-'"),
+        ("project" = String, Path, description = "1 to 64 letters, digits, '.', '_' or '-'",
+            pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"),
         UploadQuery,
         ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible characters: the same key with \
-            the same photo answers the first again, with another photo it is refused"),
+            the same photo answers the first again, with another photo it is refused",
+            pattern = "^[!#-\\[\\]-~]([ !#-\\[\\]-~]{0,253}[!#-\\[\\]-~])?$"),
     ),
     request_body(content(
-        (String = "application/octet-stream"), (UploadForm = "multipart/form-data")
+        (String = "image/jpeg"), (String = "image/png"), (String = "image/webp"),
+        (UploadForm = "multipart/form-data",
+            encoding(("image" = (content_type = "image/jpeg, image/png, image/webp")))),
     )),
     responses(
         (status = 202, description = "Kept; it will be anonymised", body = Photo,
@@ -196,10 +203,13 @@ pub(super) async fn one(
 #[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
     /// Only those of this status.
+    #[param(value_type = Status, required = false)]
     status: Option<Status>,
     /// Only those older than the photo of this number.
+    #[param(value_type = i64, required = false)]
     after: Option<i64>,
     /// At most so many: 1 to 500, usually 50.
+    #[param(value_type = i64, minimum = 1, maximum = 500, required = false)]
     limit: Option<i64>,
 }
 
@@ -215,7 +225,10 @@ pub(super) struct PhotoPage {
 /// The photos of a project, newest first
 #[utoipa::path(
     get, path = "/projects/{project}/photos", tag = "photos",
-    params(("project" = String, Path, description = "The project's name"), PageQuery),
+    params(
+        ("project" = String, Path, description = "The project's name", pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"),
+        PageQuery,
+    ),
     responses(
         (status = 200, body = PhotoPage),
         (status = 400, description = "`invalid-project` or `invalid-query`", body = ProblemBody, content_type = "application/problem+json"),
@@ -259,9 +272,10 @@ pub(super) async fn list(
 #[into_params(parameter_in = Query)]
 pub(super) struct ProjectsQuery {
     /// Only those after this name.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = String, required = false, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     after: Option<ProjectName>,
     /// At most so many: 1 to 500, usually 500.
+    #[param(value_type = i64, minimum = 1, maximum = 500, required = false)]
     limit: Option<i64>,
 }
 

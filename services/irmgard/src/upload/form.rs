@@ -16,7 +16,7 @@ const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Headers of one part.
 const MAX_HEADERS: usize = 32;
 /// Parts of one form.
-const MAX_PARTS: usize = 64;
+pub const MAX_PARTS: usize = 64;
 /// Bytes of a field that is text.
 const MAX_TEXT_BYTES: usize = 1024;
 /// RFC 2046, 5.1.1: a boundary has 1 to 70 characters.

@@ -30,7 +30,7 @@ pub use self::{
     budget::Budget,
     commit::{Acceptance, Accepted},
     error::UploadError,
-    form::{FormError, boundary},
+    form::{FormError, MAX_PARTS, boundary},
     ids::Ids,
     incoming::parse_taken_at_of_query,
     objects::Originals,
