@@ -111,7 +111,7 @@ fn probes_kill_no_data_service() {
 fn a_broker_ends_although_its_peer_never_answers() {
     check("the end of RabbitMQ's nodes", |workload, build| {
         let mut wrong = Vec::new();
-        for container in broker(workload) {
+        if let Some(container) = broker(workload) {
             let set = variables(container, workload, &build.objects);
             let arguments = set
                 .get("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS")
@@ -140,7 +140,7 @@ fn a_broker_ends_although_its_peer_never_answers() {
 fn a_crash_dump_is_not_on_the_volume() {
     check("the place of crash dumps", |workload, build| {
         let mut wrong = Vec::new();
-        for container in broker(workload) {
+        if let Some(container) = broker(workload) {
             let set = variables(container, workload, &build.objects);
             let place = set.get("ERL_CRASH_DUMP").map_or("", String::as_str);
             let mount = list_of(&container["volumeMounts"])

@@ -95,8 +95,8 @@ fn listening(container: &Value, workload: &Object, build: &Build) -> Vec<u64> {
         .filter_map(|port| port["containerPort"].as_u64());
     let by_hand = bound("RABBITMQ_CTL_DIST_PORT_MIN")
         .zip(bound("RABBITMQ_CTL_DIST_PORT_MAX"))
-        .map_or(1..=0, |(first, last)| first..=last);
-    named.chain(by_hand).collect()
+        .map(|(first, last)| first..=last);
+    named.chain(by_hand.into_iter().flatten()).collect()
 }
 
 /// The rules of a direction that hold for a pod; None when no policy speaks of it, and everything is allowed.

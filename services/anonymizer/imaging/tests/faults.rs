@@ -1,7 +1,12 @@
 //! A network whose output makes no sense is an error, never "nobody is here".
 
 #![cfg(feature = "failpoints")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 #[path = "support/onnx.rs"]
 mod onnx;

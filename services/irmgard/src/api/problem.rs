@@ -119,7 +119,8 @@ pub struct Problem {
     detail: Option<Cow<'static, str>>,
     photo_status: Option<Status>,
     retry_after: Option<Duration>,
-    reported: Reported,
+    /// Boxed: a result with a `Problem` stays small.
+    reported: Box<Reported>,
 }
 
 /// What the request's log line says about an error.
@@ -180,12 +181,12 @@ impl Problem {
             detail: None,
             photo_status: None,
             retry_after: None,
-            reported: Reported {
+            reported: Box::new(Reported {
                 code,
                 cause: None,
                 reason: None,
                 measured: Measured::default(),
-            },
+            }),
         }
     }
 
@@ -226,7 +227,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut reported = self.reported;
+        let mut reported = *self.reported;
         let code = reported.code;
         let status = code.status();
         if reported.cause.is_none() {
