@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use chassis::admin::{Admin, Dependency, Readiness};
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
-use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
+use tokio::{io::AsyncReadExt, net::TcpSocket, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
@@ -77,7 +77,10 @@ async fn idle_connections_do_not_keep_probes_waiting() {
     tokio::spawn(bound.serve(CancellationToken::new()));
     let mut idle = Vec::new();
     for _ in 0..300 {
-        idle.push(TcpStream::connect(address).await.expect("connected"));
+        // Another address than the probe's.
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(([127, 0, 0, 2], 0).into()).expect("bound");
+        idle.push(socket.connect(address).await.expect("connected"));
     }
     let client = reqwest::Client::builder().no_proxy().build().expect("client");
     let probe = client.get(format!("http://{address}/livez")).send();
