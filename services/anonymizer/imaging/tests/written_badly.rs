@@ -159,6 +159,12 @@ fn few_stray_bytes_before_a_marker() {
             assert_pixels(&strayed, &expected, &format!("{count} before restarts"));
         }
     }
+    // In the header, two readers could make two pictures of one file.
+    for marker in [0xDB, 0xC4, 0xDA] {
+        let at = position(&photo, marker);
+        let in_header = [&photo[..at], &[0x55], &photo[at..]].concat();
+        assert_corrupt(&in_header, &format!("a byte before {marker:X}"));
+    }
     // So many are image data for which there was no place.
     let many = [&photo[..photo.len() - 2], &vec![0x55; 5000], &EOI].concat();
     assert_corrupt(&many, "5000 bytes before the end");

@@ -68,7 +68,10 @@ static int is_harmless(struct reader *reader)
   case JWRN_NOT_SEQUENTIAL: /* Ss, Se, Ah, Al mean nothing in a sequential scan */
     return 1;
   case JWRN_EXTRANEOUS_DATA:
-    return reader->errors.msg_parm.i[0] <= max_stray_bytes(&reader->jpeg);
+    /* In the header they could hide a segment from `Segments` in jpeg.rs that
+     * libjpeg reads, and colours would be read in two ways. */
+    return reader->jpeg.input_scan_number > 0 &&
+           reader->errors.msg_parm.i[0] <= max_stray_bytes(&reader->jpeg);
   case JWRN_JPEG_EOF:
     /* If a Huffman code is cut off, JWRN_HIT_MARKER follows. An arithmetic
      * decoder takes what is missing for zeros and says nothing. */
