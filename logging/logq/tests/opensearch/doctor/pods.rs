@@ -8,6 +8,7 @@ use std::{
     process::Command,
 };
 
+use logq::opensearch::Method;
 use serde_json::{Value, json};
 
 use super::{WHAT, ago, came, doctor, healthy, seen, without_times, wrong};
@@ -86,7 +87,7 @@ impl Cluster {
     }
 
     /// All lines come but those with this text.
-    fn ship(&self, store: &Store, without: &str) {
+    async fn ship(&self, store: &Store, without: &str) {
         let shipped = tempfile::tempdir().unwrap();
         fs::copy(self.path("pods.json"), shipped.path().join("pods.json")).unwrap();
         for component in ["irmgard", "rabbitmq", "object-store"] {
@@ -105,6 +106,7 @@ impl Cluster {
             .output()
             .unwrap();
         assert!(import.status.success(), "{import:?}");
+        store.ask(Method::Post, "/logs-*/_refresh", None).await;
     }
 
     fn doctor(&self, store: &Store) -> Command {
@@ -119,9 +121,7 @@ impl Cluster {
 
 /// What is wrong with lines, by what kubectl says, and by the same lines as files.
 async fn lines_wrong(store: &Store, cluster: &Cluster, pods: &Path) -> Vec<Vec<String>> {
-    store
-        .ask(logq::opensearch::Method::Post, "/logs-*/_refresh", None)
-        .await;
+    store.ask(Method::Post, "/logs-*/_refresh", None).await;
     let of_lines = |(_, found): (_, Vec<String>)| {
         let lines = found.iter().filter(|text| text.contains(": lines of "));
         lines.map(|text| without_times(text)).collect::<Vec<_>>()
@@ -142,7 +142,7 @@ async fn what_pods_have_written_is_compared_with_what_has_come() {
     for (seconds, text) in [(900, "first"), (500, "middle"), (300, "third"), (1, "newest")] {
         cluster.write("irmgard", seconds, text);
     }
-    cluster.ship(&store, "newest");
+    cluster.ship(&store, "newest").await;
     let (code, text) = seen(&mut cluster.doctor(&store));
     insta::assert_snapshot!("doctor_cluster", text);
     assert_eq!(code, Some(1));
@@ -164,7 +164,7 @@ async fn holes_and_components_that_never_arrived_are_told() {
         cluster.write("rabbitmq", seconds, "hello");
     }
     cluster.write("object-store", 1, "just started");
-    cluster.ship(&store, "hello");
+    cluster.ship(&store, "hello").await;
     for found in lines_wrong(&store, &cluster, &pods).await {
         assert_eq!(
             found,
@@ -174,7 +174,7 @@ async fn holes_and_components_that_never_arrived_are_told() {
             ],
         );
     }
-    cluster.ship(&store, "no line has this");
+    cluster.ship(&store, "no line has this").await;
     for found in lines_wrong(&store, &cluster, &pods).await {
         assert_eq!(found, Vec::<String>::new());
     }
@@ -190,7 +190,7 @@ async fn a_hole_in_the_middle_is_told() {
     for (seconds, text) in [(900, "first"), (500, "middle"), (300, "third"), (1, "newest")] {
         cluster.write("irmgard", seconds, text);
     }
-    cluster.ship(&store, "middle");
+    cluster.ship(&store, "middle").await;
     for found in lines_wrong(&store, &cluster, &cluster.path("pods")).await {
         assert_eq!(
             found,
