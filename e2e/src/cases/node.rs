@@ -152,8 +152,8 @@ async fn lose(stage: &mut Stage, places: &Places, commands: &NodeCommands, lost:
     let report = &mut stage.report;
     report.section("A node is lost");
     report.text(format_args!(
-        "With it go the primary of the database, a node of the broker, and pods of the programs. Its network is cut first: nobody hears a \
-         word. {}",
+        "With it go the primary of the database, a node of the broker, and pods of the programs. Its network is cut first, so its peers get no \
+         packet. {}",
         ledger::LEGEND
     ));
     report.table(

@@ -152,7 +152,7 @@ fn environment(home: &Path) -> Result<Environment> {
         ("ERL_EPMD_ADDRESS".into(), "127.0.0.1".into()),
         ("ERL_CRASH_DUMP".into(), path("erl_crash.dump")),
         // No busy waiting: the machine is shared with what is measured on it. Erlang's own port listens on every address
-        // unless it is told not to.
+        // by default.
         (
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS".into(),
             "+sbwt none +sbwtdcpu none +sbwtdio none -start_epmd false \
