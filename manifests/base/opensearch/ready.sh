@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# The readiness probe of OpenSearch. A node that has started is ready when it belongs to the cluster and each index has all its
-# copies (green). Kubernetes takes the next pod only then, in a rollout or a drain: else it could be the pod with the only copy.
+# The readiness probe of OpenSearch. A node that has started becomes ready when it belongs to the cluster and each index has all
+# its copies (green). In a rollout or a drain Kubernetes takes the next pod only then. That pod could hold the only copy.
 #
-# Once it was ready, a node answers for itself: an index that lacks a copy is no reason to send lines nowhere. Nor is it where the
-# node is the only one, or for longer than ten minutes after the start.
+# A node that was ready stays ready: an index without a copy is no reason to refuse lines. A node also becomes ready when it is the
+# only one, or when the cluster has made no copy for a minute: what is still missing then does not come by waiting.
 set -Eeuo pipefail
 
 port=${HTTP_PORT:-9200}
-# Where the process is written that has been ready.
-mark=${MARK:-/tmp/ready}
-# Seconds since its start after which a node is ready without all copies.
-patience=${PATIENCE:-600}
+# The start time of the process that was ready.
+ready=${READY:-/tmp/ready}
+# Since when no copy is made: the start time of the process, and seconds of uptime.
+quiet=${QUIET:-/tmp/quiet}
+# Seconds without a copy being made after which a node is ready although copies are missing.
+quiet_seconds=${QUIET_SECONDS:-60}
 
 answer=$(timeout 8 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0" && printf "GET /_cluster/health?local=true HTTP/1.0\r\n\r\n" >&3 && cat <&3' "$port")
 if [[ $answer != HTTP/1.?' 200 '* ]]; then
@@ -22,18 +24,35 @@ fi
 stat=$(</proc/1/stat)
 read -ra fields <<<"${stat##*)}"
 started=${fields[19]}
-if [[ -e $mark && $(<"$mark") == "$started" ]]; then
+if [[ -e $ready && $(<"$ready") == "$started" ]]; then
     exit
 fi
 # Without a manager a node sees itself alone.
 if [[ $answer != *'"discovered_cluster_manager":true'* ]]; then
+    rm -f "$quiet"
     echo 'ready: waiting until the node belongs to a cluster' >&2
     exit 1
 fi
-read -r up _ </proc/uptime
-if [[ $answer == *'"status":"green"'* || $answer == *'"number_of_nodes":1,'* ]] || ((${up%.*} - started / 100 > patience)); then
-    echo "$started" >"$mark"
+if [[ $answer == *'"status":"green"'* || $answer == *'"number_of_nodes":1,'* ]]; then
+    echo "$started" >"$ready"
     exit
 fi
-echo 'ready: waiting until each index has all its copies' >&2
+for shards in initializing_shards relocating_shards delayed_unassigned_shards; do
+    if [[ $answer != *"\"$shards\":0,"* ]]; then
+        rm -f "$quiet"
+        echo 'ready: waiting until each index has all its copies' >&2
+        exit 1
+    fi
+done
+read -r up _ </proc/uptime
+up=${up%.*}
+if [[ ! -e $quiet ]] || ! read -r process since <"$quiet" || [[ $process != "$started" ]]; then
+    since=$up
+    echo "$started $since" >"$quiet"
+fi
+if ((up - since >= quiet_seconds)); then
+    echo "$started" >"$ready"
+    exit
+fi
+echo "ready: copies are missing and none is being made; ready in $((quiet_seconds - up + since)) s" >&2
 exit 1

@@ -151,3 +151,27 @@ fn the_database_has_connections_for_all() {
         );
     }
 }
+
+/// Behind an Ingress all clients have the controller's address: irmgard takes theirs from X-Forwarded-For, and one address may
+/// have all connections.
+#[test]
+fn behind_an_ingress_clients_have_addresses_of_their_own() {
+    let Some(builds) = builds("what irmgard knows of its proxy") else {
+        return;
+    };
+    let mut seen = 0;
+    for build in &builds {
+        let behind = build.objects.iter().any(|object| object.kind() == "Ingress");
+        let settings = build
+            .objects
+            .iter()
+            .find(|object| object.kind() == "ConfigMap" && !object.at("/data/POSTGRES_DATABASE").is_null());
+        let Some(settings) = settings else { continue };
+        seen += usize::from(behind);
+        let trusts = !settings.at("/data/TRUSTED_PROXIES").is_null();
+        let share = settings.at("/data/MAX_CONNECTIONS_PER_ADDRESS");
+        assert_eq!(trusts, behind, "{}", build.name);
+        assert_eq!(!share.is_null(), behind, "{}", build.name);
+    }
+    assert!(seen > 1, "only {seen} Ingresses were looked at");
+}

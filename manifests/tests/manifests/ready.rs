@@ -19,11 +19,49 @@ struct Node {
     answer: Arc<Mutex<String>>,
 }
 
-/// The answer of a node that sees so many nodes.
-fn health(status: &str, nodes: u32, managed: bool) -> String {
-    format!(
-        r#"{{"cluster_name":"irmgard","status":"{status}","timed_out":false,"number_of_nodes":{nodes},"number_of_data_nodes":{nodes},"discovered_master":{managed},"discovered_cluster_manager":{managed},"active_primary_shards":0}}"#
-    )
+/// What a node knows of its cluster.
+#[derive(Clone, Copy)]
+struct Health {
+    status: &'static str,
+    nodes: u32,
+    has_manager: bool,
+    initializing: u32,
+    relocating: u32,
+    /// Copies of a node that has left and may come back.
+    delayed: u32,
+}
+
+/// Three nodes, each index with all its copies.
+const GREEN: Health = Health {
+    status: "green",
+    nodes: 3,
+    has_manager: true,
+    initializing: 0,
+    relocating: 0,
+    delayed: 0,
+};
+
+/// Three nodes, copies are missing and none is being made.
+const MISSING: Health = Health {
+    status: "yellow",
+    ..GREEN
+};
+
+impl Health {
+    /// The body of `GET /_cluster/health?local=true`.
+    fn body(self) -> String {
+        let Self {
+            status,
+            nodes,
+            has_manager,
+            initializing,
+            relocating,
+            delayed,
+        } = self;
+        format!(
+            r#"{{"cluster_name":"irmgard","status":"{status}","timed_out":false,"number_of_nodes":{nodes},"number_of_data_nodes":{nodes},"discovered_master":{has_manager},"discovered_cluster_manager":{has_manager},"active_primary_shards":0,"active_shards":0,"relocating_shards":{relocating},"initializing_shards":{initializing},"unassigned_shards":1,"delayed_unassigned_shards":{delayed},"number_of_pending_tasks":0}}"#
+        )
+    }
 }
 
 impl Node {
@@ -56,13 +94,14 @@ impl Node {
         Self { folder, port, answer }
     }
 
-    /// Whether it is ready when it answers so, and its process has begun less than `patience` seconds ago or not.
-    fn is_ready_after(&self, answer: String, patience: u32) -> bool {
-        *self.answer.lock().unwrap() = answer;
+    /// Whether the node is ready with this health, when copies may be missing after so many seconds in which none is made.
+    fn is_ready_after(&self, health: Health, quiet_seconds: u32) -> bool {
+        *self.answer.lock().unwrap() = health.body();
         let output = Command::new(project().join("manifests/base/opensearch/ready.sh"))
             .env("HTTP_PORT", self.port.to_string())
-            .env("MARK", self.folder.path().join("ready"))
-            .env("PATIENCE", patience.to_string())
+            .env("READY", self.folder.path().join("ready"))
+            .env("QUIET", self.folder.path().join("quiet"))
+            .env("QUIET_SECONDS", quiet_seconds.to_string())
             .output()
             .unwrap();
         assert!(
@@ -72,45 +111,104 @@ impl Node {
         output.status.success()
     }
 
-    fn is_ready(&self, answer: String) -> bool {
-        self.is_ready_after(answer, u32::MAX)
+    fn is_ready(&self, health: Health) -> bool {
+        self.is_ready_after(health, 60)
+    }
+
+    /// Puts the beginning of the time without copies so many seconds back.
+    fn quiet_began_earlier(&self, seconds: u64) {
+        let file = self.folder.path().join("quiet");
+        let content = fs::read_to_string(&file).unwrap();
+        let (process, since) = content.trim().split_once(' ').unwrap();
+        let since = since.parse::<u64>().unwrap().saturating_sub(seconds);
+        fs::write(file, format!("{process} {since}\n")).unwrap();
     }
 }
 
 #[test]
 fn a_node_that_has_started_waits_for_all_copies() {
     let node = Node::new();
-    assert!(!node.is_ready(health("yellow", 3, true)));
-    assert!(!node.is_ready(health("red", 3, true)));
-    assert!(node.is_ready(health("green", 3, true)));
+    assert!(!node.is_ready(MISSING));
+    assert!(!node.is_ready(Health {
+        status: "red",
+        ..GREEN
+    }));
+    assert!(node.is_ready(GREEN));
 }
 
 /// It would say so of itself alone.
 #[test]
 fn a_node_without_a_cluster_is_not_ready() {
     let node = Node::new();
-    assert!(!node.is_ready(health("red", 1, false)));
-    assert!(!node.is_ready_after(health("red", 1, false), 0));
+    let alone = Health {
+        status: "red",
+        nodes: 1,
+        has_manager: false,
+        ..GREEN
+    };
+    assert!(!node.is_ready(alone));
+    assert!(!node.is_ready_after(alone, 0));
 }
 
 #[test]
 fn a_node_that_was_ready_answers_for_itself() {
     let node = Node::new();
-    assert!(node.is_ready(health("green", 3, true)));
-    assert!(node.is_ready(health("yellow", 2, true)));
+    let less = Health { nodes: 2, ..MISSING };
+    assert!(node.is_ready(GREEN));
+    assert!(node.is_ready(less));
     // Another process in the same pod waits again.
     fs::write(node.folder.path().join("ready"), "0\n").unwrap();
-    assert!(!node.is_ready(health("yellow", 2, true)));
+    assert!(!node.is_ready(less));
 }
 
 #[test]
 fn the_only_node_waits_for_no_copies() {
-    assert!(Node::new().is_ready(health("yellow", 1, true)));
+    assert!(Node::new().is_ready(Health { nodes: 1, ..MISSING }));
 }
 
+/// As after a restart of all nodes where one copy is lost.
 #[test]
-fn copies_that_never_come_keep_no_node_out() {
-    assert!(Node::new().is_ready_after(health("yellow", 3, true), 0));
+fn copies_that_do_not_come_keep_no_node_out() {
+    let node = Node::new();
+    assert!(!node.is_ready(MISSING));
+    node.quiet_began_earlier(50);
+    assert!(!node.is_ready(MISSING));
+    node.quiet_began_earlier(20);
+    assert!(node.is_ready(MISSING));
+}
+
+/// However long it takes.
+#[test]
+fn a_node_waits_while_copies_are_made() {
+    for busy in [
+        Health {
+            initializing: 1,
+            ..MISSING
+        },
+        Health {
+            relocating: 2,
+            ..MISSING
+        },
+        Health {
+            delayed: 3,
+            ..MISSING
+        },
+    ] {
+        let node = Node::new();
+        assert!(!node.is_ready(MISSING));
+        node.quiet_began_earlier(100);
+        assert!(!node.is_ready(busy));
+        // The minute begins anew.
+        assert!(!node.is_ready(MISSING));
+    }
+}
+
+/// The time in which another process saw no copies made does not count.
+#[test]
+fn the_minute_belongs_to_one_process() {
+    let node = Node::new();
+    fs::write(node.folder.path().join("quiet"), "0 0\n").unwrap();
+    assert!(!node.is_ready(MISSING));
 }
 
 #[test]
@@ -124,5 +222,5 @@ fn a_node_that_does_not_answer_is_not_ready() {
             .port(),
         ..node
     };
-    assert!(!silent.is_ready(String::new()));
+    assert!(!silent.is_ready(GREEN));
 }

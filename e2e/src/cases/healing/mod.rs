@@ -280,9 +280,9 @@ const OUTAGES: [&str; 9] = [
 
 fn cannot_show(stage: &mut Stage) {
     stage.report.cannot_show(
-        "The loss of a node or a zone: all pods are on one node. Its kernel is there to close the connections of a pod that was \
-         killed; of a node that is gone nobody does, and the others wait for their own limits (keep-alive, heartbeats, timeouts). To be \
-         shown on three nodes: `kubectl drain` as the orderly way, power off as the other.",
+        "The loss of a node or a zone: all pods are on one node. Its kernel closes the connections of a pod that was killed. A lost \
+         node closes none, and its peers wait for their own limits (keep-alive, heartbeats, timeouts). The case `node` shows that on \
+         three nodes.",
     );
     if !stage.cluster.settings().with_fluentd() {
         stage.report.cannot_show(

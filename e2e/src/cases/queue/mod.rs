@@ -262,9 +262,9 @@ fn tell(report: &mut Report, cameras: &[Vec<String>]) {
 fn cannot_show(stage: &mut Stage) {
     let report = &mut stage.report;
     report.cannot_show(
-        "The loss of a machine or a zone: all pods are on one node, whose kernel closes the connections of a pod that was killed. Of a machine \
-         that is gone nobody does: the other nodes notice within some seconds that a leader is silent, clients by their heartbeat (5 s, \
-         so 10 s). To be shown on three nodes: power one off.",
+        "The loss of a machine or a zone: all pods are on one node, whose kernel closes the connections of a pod that was killed. A lost \
+         machine closes none: the other nodes notice within some seconds that a leader is silent, clients after two heartbeats (10 s). \
+         The case `node` shows that on three nodes.",
     );
     report.cannot_show(
         "A partition of the network, in which both sides live: it cannot be made between pods of one node without rights on it. What is \
