@@ -48,7 +48,7 @@ pub struct UploadQuery {
 #[expect(dead_code, reason = "describes the form, which is read as it arrives")]
 pub(super) struct UploadForm {
     /// The photo: JPEG, PNG or WebP.
-    #[schema(value_type = String, format = Binary)]
+    #[schema(value_type = String, format = Binary, min_length = 1)]
     image: Vec<u8>,
     /// When it was taken, RFC 3339, without leap seconds.
     #[schema(value_type = String, format = DateTime, required = false)]
