@@ -179,6 +179,16 @@ impl Pods {
         Ok(Self { known, strange })
     }
 
+    /// Adds the pods of another list; of a pod that both have, the other's word counts.
+    pub fn extend(&mut self, other: &Self) {
+        let known = other
+            .known
+            .iter()
+            .map(|(name, metadata)| (name.clone(), metadata.clone()));
+        self.known.extend(known);
+        self.strange += other.strange;
+    }
+
     /// How many items of the list are no pods.
     #[must_use]
     pub const fn strange(&self) -> usize {

@@ -5,6 +5,7 @@
 #[path = "../support/ages.rs"]
 mod ages;
 mod asking;
+mod mistakes;
 #[path = "../support/pipe.rs"]
 mod pipe;
 mod shown;

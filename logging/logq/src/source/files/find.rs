@@ -48,7 +48,7 @@ pub struct Plain {
 pub struct Behind {
     /// What can be read.
     pub found: Vec<Found>,
-    /// The pods that a list beside a folder knows, also those without a file.
+    /// The pods that the lists beside folders know, also those without a file.
     pub pods: Pods,
     /// What of the folders cannot.
     pub troubles: Vec<FileError>,
@@ -78,7 +78,7 @@ pub fn find(paths: &[PathBuf]) -> Result<Behind, FileError> {
                     let many = known.strange();
                     behind.troubles.push(FileError::NoPods { path, many });
                 }
-                pods = known;
+                pods.extend(&known);
             }
             Ok(None) => {}
             Err(error) => behind.troubles.push(error),

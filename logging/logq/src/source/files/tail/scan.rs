@@ -27,10 +27,19 @@ pub enum Key {
 /// What is known of pods.
 #[derive(Debug, Default)]
 pub struct Known {
+    /// Of all lists.
     pods: Pods,
-    /// Which list was read, and which state of it.
-    read: Option<(PathBuf, State)>,
+    /// The lists that were read.
+    lists: Vec<List>,
     changed: bool,
+}
+
+/// A list of pods, and which state of its file was read.
+#[derive(Debug)]
+struct List {
+    path: PathBuf,
+    state: State,
+    pods: Pods,
 }
 
 /// What changes when a file is written.
@@ -55,17 +64,29 @@ impl Known {
         for path in pods_files(folder) {
             let Ok(data) = fs::metadata(&path) else { continue };
             let state = (FileId::of(&data), data.len(), data.modified().ok());
-            if self.read.as_ref() == Some(&(path.clone(), state)) {
+            let known = self.lists.iter_mut().find(|list| list.path == path);
+            if known.as_ref().is_some_and(|list| list.state == state) {
                 return Ok(());
             }
             let json = fs::read(&path).map_err(FileError::io(&path))?;
-            match Pods::read(&json) {
-                Ok(pods) => self.pods = pods,
+            let pods = match Pods::read(&json) {
+                Ok(pods) => pods,
                 Err(error) => return Err(FileError::Pods { path, error }),
+            };
+            let strange = pods.strange();
+            let list = List {
+                path: path.clone(),
+                state,
+                pods,
+            };
+            match known {
+                Some(known) => *known = list,
+                None => self.lists.push(list),
             }
-            self.read = Some((path.clone(), state));
+            self.pods = Pods::default();
+            self.lists.iter().for_each(|list| self.pods.extend(&list.pods));
             self.changed = true;
-            return match self.pods.strange() {
+            return match strange {
                 0 => Ok(()),
                 many => Err(FileError::NoPods { path, many }),
             };
@@ -80,7 +101,7 @@ impl Known {
 
     /// Whether what can be known of a container's pod is known.
     pub fn knows(&self, place: &Place) -> bool {
-        self.read.is_none() || self.pods.get(&place.namespace, &place.pod).is_some()
+        self.lists.is_empty() || self.pods.get(&place.namespace, &place.pod).is_some()
     }
 
     /// A container's origin.

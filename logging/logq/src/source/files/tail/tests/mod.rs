@@ -1,3 +1,5 @@
+mod pods;
+
 use std::{
     fs::{self, OpenOptions, Permissions},
     io::Write,
@@ -200,62 +202,6 @@ fn a_line_without_an_end_ends_with_its_container() {
     assert_eq!(next(&mut tail), ["anew"]);
     later(&mut tail, 6);
     assert_eq!(next(&mut tail), ["killed in the midst"]);
-}
-
-#[test]
-fn pods_become_known_while_lines_come() {
-    let folder = TempDir::new().unwrap();
-    let pods = folder.path().join("pods.json");
-    let list = |names: &[&str]| {
-        let items: Vec<_> = names
-            .iter()
-            .map(|name| {
-                serde_json::json!({ "metadata": { "namespace": "photos", "name": name, "uid": "u1",
-                    "labels": { "app.kubernetes.io/name": format!("of {name}") } } })
-            })
-            .collect();
-        fs::write(&pods, serde_json::json!({ "items": items }).to_string()).unwrap();
-    };
-    let component = |tail: &mut Tail| {
-        tail.scan = Duration::ZERO;
-        let entries = tail.poll(Duration::ZERO);
-        let components = entries.into_iter().map(|entry| {
-            let component = entry.document.text("component");
-            component.unwrap_or_default().to_owned()
-        });
-        components.collect::<Vec<_>>()
-    };
-    list(&["irmgard-0"]);
-    append(&folder.path().join(POD).join("0.log"), &cri(1, 'F', "x"));
-    let other = folder.path().join("photos_postgres-0_u1/main/0.log");
-    append(&other, &cri(1, 'F', "y"));
-    let mut tail = open(folder.path(), Start::Beginning);
-    assert_eq!(component(&mut tail), ["of irmgard-0"]);
-    list(&["irmgard-0", "postgres-0"]);
-    assert_eq!(component(&mut tail), ["of postgres-0"]);
-
-    // One that nobody knows is not waited for for ever.
-    append(
-        &folder.path().join("photos_odd-0_u1/main/0.log"),
-        &cri(1, 'F', "z"),
-    );
-    assert_eq!(component(&mut tail), [""; 0]);
-    later(&mut tail, 3);
-    assert_eq!(component(&mut tail), ["main"]);
-
-    // A list that is being written: told once, and what was known stays.
-    fs::write(&pods, "{").unwrap();
-    append(&other, &cri(2, 'F', "y"));
-    assert_eq!(component(&mut tail), ["of postgres-0"]);
-    assert_eq!(component(&mut tail), [""; 0]);
-    assert_eq!(tail.troubles().len(), 1);
-
-    // Items that are no pods: told once for each list.
-    fs::write(&pods, r#"{"items":[5]}"#).unwrap();
-    assert_eq!(component(&mut tail), [""; 0]);
-    assert_eq!(component(&mut tail), [""; 0]);
-    assert_eq!(tail.troubles().len(), 1);
-    assert!(Tail::open(&[folder.path().to_owned()], Start::End).is_ok());
 }
 
 #[test]

@@ -1,0 +1,89 @@
+//! What lists of pods say of lines.
+
+use super::*;
+
+/// A list of these pods, each with a label that names its component.
+fn list(file: &Path, names: &[&str]) {
+    let items: Vec<_> = names
+        .iter()
+        .map(|name| {
+            serde_json::json!({ "metadata": { "namespace": "photos", "name": name, "uid": "u1",
+                "labels": { "app.kubernetes.io/name": format!("of {name}") } } })
+        })
+        .collect();
+    fs::write(file, serde_json::json!({ "items": items }).to_string()).unwrap();
+}
+
+/// The components of the next lines; the folder is looked at in any case.
+fn components(tail: &mut Tail) -> Vec<String> {
+    tail.scan = Duration::ZERO;
+    let entries = tail.poll(Duration::ZERO);
+    let components = entries.into_iter().map(|entry| {
+        let component = entry.document.text("component");
+        component.unwrap_or_default().to_owned()
+    });
+    components.collect()
+}
+
+#[test]
+fn pods_become_known_while_lines_come() {
+    let folder = TempDir::new().unwrap();
+    let pods = folder.path().join("pods.json");
+    let list = |names: &[&str]| list(&pods, names);
+    list(&["irmgard-0"]);
+    append(&folder.path().join(POD).join("0.log"), &cri(1, 'F', "x"));
+    let other = folder.path().join("photos_postgres-0_u1/main/0.log");
+    append(&other, &cri(1, 'F', "y"));
+    let mut tail = open(folder.path(), Start::Beginning);
+    assert_eq!(components(&mut tail), ["of irmgard-0"]);
+    list(&["irmgard-0", "postgres-0"]);
+    assert_eq!(components(&mut tail), ["of postgres-0"]);
+
+    // One that nobody knows is not waited for for ever.
+    append(
+        &folder.path().join("photos_odd-0_u1/main/0.log"),
+        &cri(1, 'F', "z"),
+    );
+    assert_eq!(components(&mut tail), [""; 0]);
+    later(&mut tail, 3);
+    assert_eq!(components(&mut tail), ["main"]);
+
+    // A list that is being written: told once, and what was known stays.
+    fs::write(&pods, "{").unwrap();
+    append(&other, &cri(2, 'F', "y"));
+    assert_eq!(components(&mut tail), ["of postgres-0"]);
+    assert_eq!(components(&mut tail), [""; 0]);
+    assert_eq!(tail.troubles().len(), 1);
+
+    // Items that are no pods: told once for each list.
+    fs::write(&pods, r#"{"items":[5]}"#).unwrap();
+    assert_eq!(components(&mut tail), [""; 0]);
+    assert_eq!(components(&mut tail), [""; 0]);
+    assert_eq!(tail.troubles().len(), 1);
+    assert!(Tail::open(&[folder.path().to_owned()], Start::End).is_ok());
+}
+
+#[test]
+fn every_folder_s_list_of_pods_counts() {
+    let folders = [POD, "photos_postgres-0_u1/main"].map(|pod| {
+        let folder = TempDir::new().unwrap();
+        append(&folder.path().join(pod).join("0.log"), &cri(1, 'F', "x"));
+        folder
+    });
+    let [first, second] = &folders;
+    list(&first.path().join("pods.json"), &["irmgard-0"]);
+    list(&second.path().join("pods.json"), &["postgres-0"]);
+    let paths = folders.each_ref().map(|folder| folder.path().to_owned());
+    let mut tail = Tail::open(&paths, Start::Beginning).unwrap();
+    let mut all = components(&mut tail);
+    all.sort_unstable();
+    assert_eq!(all, ["of irmgard-0", "of postgres-0"]);
+    // A pod that one of them learns of later.
+    append(
+        &first.path().join("photos_rabbitmq-0_u1/main/0.log"),
+        &cri(2, 'F', "y"),
+    );
+    assert_eq!(components(&mut tail), [""; 0]);
+    list(&first.path().join("pods.json"), &["irmgard-0", "rabbitmq-0"]);
+    assert_eq!(components(&mut tail), ["of rabbitmq-0"]);
+}
