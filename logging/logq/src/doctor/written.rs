@@ -7,7 +7,7 @@ use std::{
 };
 
 use line::{Document, Time};
-use schema::{component, field};
+use schema::{component, field, tag};
 use serde_json::{Value, json};
 
 use super::arrival::{Missing, Place, TOO_LATE_SECONDS, Written};
@@ -47,6 +47,8 @@ struct PodLines {
     /// When its newest line was written, seconds since 1970.
     newest: Option<f64>,
     lines: VecDeque<Line>,
+    /// Lines whose ids depend on how they are read.
+    texts: u64,
 }
 
 /// The lines that pods or files hold.
@@ -95,22 +97,25 @@ impl Lines {
     pub fn of_pods(program: Program, window: Window) -> std::result::Result<Self, kubectl::Error> {
         let pods = Kubectl::new(program, Scope::default())?;
         let begun = Instant::now();
-        let read = pods.by_container(&window.filter(), |container, stream| {
+        let read = pods.by_container(&window.filter(), MOST_LINES, |container, stream| {
             let mut lines = Self::default();
-            let late = || {
-                let late = begun.elapsed() >= PATIENCE;
-                late.then(|| format!("pods have more lines than were read in {PATIENCE:?}"))
-            };
             for entry in stream {
-                let problem = match entry {
+                // Where the lines of the start before are gone, those of the newest start follow.
+                let mut problem = match entry {
                     Ok(entry) => {
                         lines.add(&entry, window.now);
-                        late()
+                        None
                     }
                     Err(error) => Some(error.to_string()),
                 };
+                let is_late = begun.elapsed() >= PATIENCE;
+                if is_late {
+                    problem = Some(format!("pods have more lines than were read in {PATIENCE:?}"));
+                }
                 if let Some(problem) = problem {
                     lines.unread.insert(place(&container.known), problem);
+                }
+                if is_late {
                     break;
                 }
             }
@@ -140,6 +145,7 @@ impl Lines {
             let of_pod = self.by_pod.entry(pod).or_default();
             of_pod.newest = later(of_pod.newest, more.newest);
             of_pod.lines.extend(more.lines);
+            of_pod.texts += more.texts;
         }
         self.unread.extend(other.unread);
         self
@@ -155,7 +161,11 @@ impl Lines {
         // Another finding reports a clock that is ahead.
         of_pod.newest = later(of_pod.newest, Some(time.min(now)));
         // A newer line may still be on its way.
-        if now - time <= TOO_LATE_SECONDS || !has_one_id(entry) {
+        if now - time <= TOO_LATE_SECONDS {
+            return;
+        }
+        if !has_one_id(entry) {
+            of_pod.texts += 1;
             return;
         }
         if of_pod.lines.len() == MOST_LINES {
@@ -189,6 +199,7 @@ impl Lines {
             let written = all.entry(place.clone()).or_default();
             written.newest = later(written.newest, of_pod.newest);
             written.compared += of_pod.lines.len() as u64;
+            written.texts += of_pod.texts;
             for line in of_pod.lines.iter().filter(|line| !is_stored(&line.id)) {
                 written
                     .missing
@@ -224,15 +235,11 @@ fn pod(document: &Document) -> String {
     )
 }
 
-/// Whether the line has the same id however it is read. The lines of a stack trace are joined otherwise where a file
-/// begins in its middle, or where `kubectl logs` mixes both streams.
+/// Whether the line has the same id however it is read: a line of JSON. Lines of text are joined to stack traces
+/// otherwise where a file begins in the middle of one, or where `kubectl logs` mixes both streams.
 fn has_one_id(entry: &Entry) -> bool {
     let raw = entry.raw.as_deref().unwrap_or_default();
-    match raw.first() {
-        Some(b'{') => true,
-        Some(b' ' | b'\t') | None => false,
-        Some(_) => !raw.contains(&b'\n'),
-    }
+    raw.first() == Some(&b'{') && !entry.document.has_tag(tag::UNPARSED_JSON)
 }
 
 /// Those of these ids that OpenSearch has.
@@ -307,20 +314,17 @@ mod tests {
     }
 
     #[test]
-    fn only_lines_that_are_read_alike_everywhere_are_compared() {
+    fn only_lines_of_json_are_compared() {
         let raws = [
             ("{\"a\":1}", 1),
-            ("plain", 1),
+            ("plain", 0),
             ("\tat Frame.java:1", 0),
             ("Exception\n\tat Frame.java:1", 0),
             ("", 0),
         ];
         for (raw, compared) in raws {
-            assert_eq!(
-                written(&[entry("a", raw, 100.0)], &|_| true).compared,
-                compared,
-                "{raw}"
-            );
+            let all = written(&[entry("a", raw, 100.0)], &|_| true);
+            assert_eq!((all.compared, all.texts), (compared, 1 - compared), "{raw}");
         }
     }
 

@@ -5,14 +5,14 @@
 //! and it is said. Whatever else OpenSearch answers, be it a refusal, is its
 //! answer.
 
-use std::io;
+use std::{io, time::Duration};
 
 use schema::field;
 
 use super::{
     Source, SourceError,
     both::Both,
-    kubectl::{self, Kubectl, Scope},
+    kubectl::{self, Kubectl, Program, Scope},
     opensearch::Store,
     reach::{self, Reached},
 };
@@ -26,6 +26,10 @@ use crate::{
 /// What pods do not tell.
 const UNSEEN: &str = "not seen so: lines of pods that were deleted, of nodes that are gone, of files that were \
                       rotated away, and of starts before the last two";
+
+/// How long the cluster may take to list its pods, where OpenSearch has answered: it may be away, and then its pods are
+/// not needed.
+const FALLBACK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The source that is asked.
 pub struct Chosen {
@@ -90,7 +94,10 @@ pub type Find<'a> = dyn Fn() -> Result<Settings, SettingsError> + 'a;
 /// # Errors
 /// [`NoSource`].
 pub fn choose(search: &Search, wanted: &Wanted, settings: &Find<'_>) -> Result<Chosen, NoSource> {
-    let pods = || pods(search, wanted);
+    let pods = || {
+        let (program, scope) = scope(search, wanted);
+        Kubectl::new(program, scope)
+    };
     let settings = || settings().map(|settings| settings.by(&search.asked.kubectl));
     let named = |source, way| Chosen {
         source,
@@ -109,7 +116,8 @@ pub fn choose(search: &Search, wanted: &Wanted, settings: &Find<'_>) -> Result<C
     }
 }
 
-fn pods(search: &Search, wanted: &Wanted) -> Result<Kubectl, kubectl::Error> {
+/// Which cluster is asked for pods, and for which of them.
+fn scope(search: &Search, wanted: &Wanted) -> (Program, Scope) {
     let program = search.asked.kubectl.clone();
     let is_pattern = |name: &String| name.contains(['*', '?', '[', '{', '\\']);
     let mut namespaces = search.select.namespace.clone();
@@ -120,7 +128,14 @@ fn pods(search: &Search, wanted: &Wanted) -> Result<Kubectl, kubectl::Error> {
     namespaces.dedup();
     // Which lines belong together, other pods may say.
     let selector = search.select.selector.clone().filter(|_| !wanted.depends());
-    Kubectl::new(program, Scope { namespaces, selector })
+    (program, Scope { namespaces, selector })
+}
+
+/// What is said of pods that are asked in place of OpenSearch.
+fn instead(pods: &Kubectl) -> String {
+    let context = pods.context_name();
+    let context = context.map_or_else(String::new, |name| format!(" of the context {name}"));
+    format!("The pods{context} are asked with kubectl instead; {UNSEEN}.")
 }
 
 /// OpenSearch and nobody else. Where somebody has said where it is, the first question finds out whether it is there.
@@ -152,11 +167,8 @@ fn automatic(
     let away = away.without_pods()?;
     match pods() {
         Ok(pods) => Ok(Chosen {
+            notes: vec![format!("{} {}", away.told(), instead(&pods))],
             source: Source::Kubectl(pods),
-            notes: vec![format!(
-                "{} The pods are asked with kubectl instead; {UNSEEN}.",
-                away.told()
-            )],
             way: None,
             is_automatic: true,
         }),
@@ -192,7 +204,8 @@ pub fn fall_back_to_pods(search: &Search, wanted: &Wanted, chosen: &Chosen) -> O
         return None;
     }
     // Without a cluster there are no pods.
-    let pods = pods(search, wanted).ok()?;
+    let (program, scope) = scope(search, wanted);
+    let pods = Kubectl::within(program, scope, FALLBACK_PATIENCE).ok()?;
     let has_lines = |lines: &Filter| {
         let mut containers = pods.containers().iter();
         containers.any(|container| {
@@ -205,12 +218,12 @@ pub fn fall_back_to_pods(search: &Search, wanted: &Wanted, chosen: &Chosen) -> O
         .map(|(glob, _)| glob.map_or("these pods", Glob::as_str))
         .collect();
     (!names.is_empty()).then(|| Chosen {
-        source: Source::Kubectl(pods),
         notes: vec![format!(
-            "OpenSearch has never had a line of {}. The pods are asked with kubectl instead; {UNSEEN}. `logq doctor` \
-             says whether lines arrive.",
-            names.join(", ")
+            "OpenSearch has no line of {}, of any time. {} `logq doctor` says whether lines arrive.",
+            names.join(", "),
+            instead(&pods)
         )],
+        source: Source::Kubectl(pods),
         way: None,
         is_automatic: true,
     })

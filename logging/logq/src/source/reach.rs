@@ -74,13 +74,7 @@ fn unreachable(store: &Store) -> Option<opensearch::Error> {
 /// What is said of a way through a cluster.
 fn way(settings: &Settings) -> Option<String> {
     let place = settings.place()?;
-    let kubectl = settings.kubectl();
-    let current = || {
-        let arguments = kubectl.arguments(["config", "current-context"].map(str::to_owned));
-        let name = kubectl.list(&arguments).ok()?;
-        Some(String::from_utf8_lossy(&name).trim().to_owned())
-    };
-    let context = kubectl.context.clone().or_else(current);
+    let context = settings.kubectl().context_name();
     let context = context.map_or_else(String::new, |name| format!(" of the context {name}"));
     Some(format!("OpenSearch through a port-forward to {place}{context}"))
 }

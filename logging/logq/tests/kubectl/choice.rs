@@ -56,7 +56,7 @@ fn pods_stand_in_where_opensearch_cannot_be_reached() {
             "{told}"
         );
         for part in [
-            "The pods are asked with kubectl instead",
+            "The pods of the context there are asked with kubectl instead",
             "deleted",
             "rotated away",
             "nodes that are gone",

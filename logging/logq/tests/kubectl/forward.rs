@@ -71,7 +71,10 @@ fn pods_stand_in_and_it_is_told_why() {
             )),
             "{told}"
         );
-        assert!(told.contains("The pods are asked with kubectl instead"), "{told}");
+        assert!(
+            told.contains("The pods of the context there are asked with kubectl instead"),
+            "{told}"
+        );
         for part in parts {
             assert!(told.contains(part), "{part} is missing in {told}");
         }

@@ -7,10 +7,10 @@
 //! that gets a line for each call that begins (`+`) and ends (`-`), with its
 //! process.
 //! `STAND_IN_SAYS` is said in place of everything. `STAND_IN_ENDLESS` is a call
-//! (`get`, `logs`) whose answer has no end, `STAND_IN_STAYS` one that does not
+//! (`get`, `logs`) whose answer has no end, `STAND_IN_SILENT` one that has none, `STAND_IN_STAYS` one that does not
 //! end when its answer has been given. A pod's annotation
 //! `stand-in/fault` is what goes wrong with its lines: `gone`, `forbidden`,
-//! `unread`, `breaks`. `STAND_IN_SERVER`, a host with its port, is what the
+//! `unread`, `breaks`, `forgotten` (those of the start before are gone). `STAND_IN_SERVER`, a host with its port, is what the
 //! service `irmgard/opensearch` leads to; the file `forward` in the folder says
 //! what goes wrong with that: see `stand_in_forward.rs`.
 
@@ -43,6 +43,9 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     record('+', &arguments);
     let is = |name| env::var(name).is_ok_and(|call| arguments.contains(&call));
+    while is("STAND_IN_SILENT") {
+        thread::park();
+    }
     if is("STAND_IN_ENDLESS") {
         let blank = [b' '; 65_536];
         while io::stdout().write_all(&blank).is_ok() {}
@@ -255,9 +258,13 @@ fn status(pod: &Value) -> Value {
 fn lines(pod: &str, mut options: BTreeMap<&str, &str>) -> Result<(), Refusal> {
     let namespace = options.remove("namespace").unwrap_or("default");
     let container = options.remove("container").unwrap_or_default();
-    if options.remove("timestamps") != Some("true") || options.remove("tail") != Some("-1") {
-        return Err("error: only with --timestamps and all lines".to_owned());
+    if options.remove("timestamps") != Some("true") {
+        return Err("error: only with --timestamps".to_owned());
     }
+    let tail = match options.remove("tail").map(str::parse::<i64>) {
+        Some(Ok(most)) => usize::try_from(most).ok(),
+        _ => return Err("error: only with --tail=NUMBER".to_owned()),
+    };
     let previous = options.remove("previous") == Some("true");
     let follow = options.remove("follow") == Some("true");
     let since = options
@@ -294,7 +301,7 @@ fn lines(pod: &str, mut options: BTreeMap<&str, &str>) -> Result<(), Refusal> {
     let (place, mut starts) = starts(pod, container);
     if previous {
         starts.pop();
-        if starts.is_empty() {
+        if starts.is_empty() || fault == "forgotten" {
             return Err(format!(
                 "Error from server (BadRequest): previous terminated container \"{container}\" in pod \"{name}\" \
                  not found"
@@ -310,7 +317,7 @@ fn lines(pod: &str, mut options: BTreeMap<&str, &str>) -> Result<(), Refusal> {
     let mut out = io::stdout().lock();
     let file = place.join(format!("{start}.log"));
     let next = place.join(format!("{}.log", start + 1));
-    give(&file, since, follow.then_some(next.as_path()), &mut out).map_err(failed)?;
+    give(&file, tail, since, follow.then_some(next.as_path()), &mut out).map_err(failed)?;
     if fault == "breaks" {
         return Err("error: unexpected EOF".to_owned());
     }
@@ -320,10 +327,22 @@ fn lines(pod: &str, mut options: BTreeMap<&str, &str>) -> Result<(), Refusal> {
 /// As `ReadLogs` in `pkg/kubelet/kuberuntime/logs`: the parts of a line follow
 /// each other, only the first of which has its time; what the runtime did not
 /// write is left out. Who follows is there until the container has ended.
-fn give(file: &Path, since: Option<Time>, until: Option<&Path>, out: &mut impl Write) -> io::Result<()> {
+fn give(
+    file: &Path,
+    tail: Option<usize>,
+    since: Option<Time>,
+    until: Option<&Path>,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let mut lines = BufReader::new(fs::File::open(file)?);
     let mut begins = true;
     let mut at = 0;
+    if let Some(tail) = tail {
+        let count = BufReader::new(fs::File::open(file)?).split(b'\n').count();
+        for _ in 0..count.saturating_sub(tail) {
+            at += lines.read_until(b'\n', &mut Vec::new())? as u64;
+        }
+    }
     loop {
         let mut line = Vec::new();
         lines.read_until(b'\n', &mut line)?;

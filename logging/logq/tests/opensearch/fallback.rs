@@ -4,6 +4,7 @@ use std::{
     fs,
     path::Path,
     process::{Command, Output},
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -63,7 +64,8 @@ async fn pods_answer_where_opensearch_has_never_had_their_lines() {
     let told = text(&output.stderr);
     assert!(
         told.starts_with(
-            "logq: OpenSearch has never had a line of irmgard. The pods are asked with kubectl instead; not seen so: "
+            "logq: OpenSearch has no line of irmgard, of any time. The pods of the context there are asked with kubectl \
+             instead; not seen so: "
         ),
         "{told}"
     );
@@ -77,7 +79,7 @@ async fn pods_answer_where_opensearch_has_never_had_their_lines() {
         in_cluster(command, folder);
     });
     followed.wait_for("i4 detail");
-    followed.wait_until_it_says("OpenSearch has never had a line of irmgard");
+    followed.wait_until_it_says("OpenSearch has no line of irmgard, of any time");
     assert_eq!(followed.interrupt().0, 0);
 
     // With --source opensearch its answer stands.
@@ -122,10 +124,33 @@ async fn an_opensearch_that_has_had_lines_is_never_replaced() {
     );
     assert_eq!(world::first_words(&output), ["d1", "d2"]);
     let told = text(&output.stderr);
-    assert!(told.contains("never had a line of postgres. The pods"), "{told}");
+    assert!(
+        told.contains("no line of postgres, of any time. The pods"),
+        "{told}"
+    );
     // A component without pods: the answer of OpenSearch stands.
     let output = ask(&store, folder, &["-c", "elsewhere"]);
     let told = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(!told.contains("instead"), "{told}");
+}
+
+/// A component that nobody has costs no minute where kubectl does not answer.
+#[tokio::test]
+async fn a_cluster_that_does_not_answer_is_not_waited_for() {
+    let Some(store) = Store::empty(WHAT).await else {
+        return;
+    };
+    store.bootstrap().await;
+    let folder = tempfile::tempdir().unwrap();
+    world::write(folder.path());
+    let begun = Instant::now();
+    let mut command = running::asking(store.url(), &["-c", "irmgrad"]);
+    in_cluster(&mut command, folder.path());
+    let output = command.env("STAND_IN_SILENT", "get").output().unwrap();
+    let (took, told) = (begun.elapsed(), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("no line of a component irmgrad"), "{told}");
+    assert!(calls(folder.path()).contains("get pods"), "kubectl was not asked");
+    assert!(took < Duration::from_secs(20), "{took:?}");
 }

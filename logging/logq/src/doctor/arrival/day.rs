@@ -76,6 +76,15 @@ pub(super) fn since(time: &str) -> Value {
     json!({ "range": { field::EVENT_INGESTED: { "gte": time } } })
 }
 
+/// Lines of this namespace; where it is empty, lines without one.
+pub(super) fn in_namespace(namespace: &str) -> Value {
+    if namespace.is_empty() {
+        json!({ "bool": { "must_not": { "exists": { "field": field::KUBERNETES_NAMESPACE } } } })
+    } else {
+        json!({ "term": { field::KUBERNETES_NAMESPACE: namespace } })
+    }
+}
+
 /// By namespace, and by what another field says.
 fn by_place(name: &str) -> Value {
     let namespace = json!({ "field": field::KUBERNETES_NAMESPACE, "missing": "" });
@@ -143,17 +152,21 @@ pub async fn day(client: &Client, now: f64) -> Result<Day> {
         .ask(what, Method::Post, &path, &query, Some(&question()))
         .await?;
     let mut day = read(&answer);
-    day.waiting = waiting(client).await?;
+    let namespaces: BTreeSet<String> = day
+        .components
+        .keys()
+        .filter(|place| place.component == component::IRMGARD)
+        .map(|place| place.namespace.clone())
+        .collect();
+    for namespace in namespaces {
+        let photos = waiting(client, &namespace).await?;
+        day.waiting.insert(namespace, photos);
+    }
     for (place, seen) in &mut day.components {
         let is_ours = component::ALL.contains(&place.component.as_str()) || day.used.contains(place);
         if is_ours && now - seen.stored > SILENT_SECONDS {
             let of = json!({ "term": { field::COMPONENT: place.component } });
-            let namespace = if place.namespace.is_empty() {
-                json!({ "bool": { "must_not": { "exists": { "field": field::KUBERNETES_NAMESPACE } } } })
-            } else {
-                json!({ "term": { field::KUBERNETES_NAMESPACE: place.namespace } })
-            };
-            let query = json!({ "bool": { "filter": [of, namespace] } });
+            let query = json!({ "bool": { "filter": [of, in_namespace(&place.namespace)] } });
             seen.rhythm = Rhythm::ask(client, query).await?.map(|(rhythm, _)| rhythm);
         }
     }

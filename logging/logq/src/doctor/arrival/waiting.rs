@@ -1,13 +1,11 @@
 //! Photos that were accepted and have no verdict yet, as irmgard's lines say.
 
-use std::collections::BTreeMap;
-
 use schema::{component, field};
 use serde_json::{Value, json};
 
 use super::{
     super::text::{counted, seconds},
-    day::{array, buckets, since},
+    day::{array, in_namespace, since},
 };
 use crate::{
     opensearch::{Client, Method, Result},
@@ -17,46 +15,49 @@ use crate::{
 /// Most photos that are looked at: the newest of the day.
 const MOST: usize = 4_000;
 
-/// Installations that are told apart.
-const MOST_NAMESPACES: usize = 3;
-
 /// A verdict's line can be written this much before that of the request, seconds.
 const SLACK: f64 = 10.0;
 
-/// Photos that wait for a worker.
-#[derive(Clone, Debug, PartialEq)]
+/// The photos of one installation that wait for a worker.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Waiting {
     /// How many.
     pub count: u64,
     /// Whether older photos were not looked at.
     pub is_part: bool,
-    /// When the first of them was accepted, seconds since 1970.
-    pub since: f64,
+    /// When the first of them was accepted, seconds since 1970; none where no photo waits.
+    pub since: Option<f64>,
 }
 
 impl Waiting {
     /// How many photos wait, and for how long.
     pub fn described(&self, now: f64) -> String {
+        let Some(since) = self.since else {
+            return match self.is_part {
+                true => format!("none of the newest {MOST} photos waits"),
+                false => "no photo waits".to_owned(),
+            };
+        };
         let least = if self.is_part { "at least " } else { "" };
         let photos = counted(self.count, "photo");
         let verb = if self.count == 1 { "waits" } else { "wait" };
-        let age = seconds((now - self.since).max(0.0));
+        let age = seconds((now - since).max(0.0));
         format!("{least}{photos} {verb}, the oldest for {age}")
     }
 }
 
-/// Asks for them, by namespace.
-pub async fn waiting(client: &Client) -> Result<BTreeMap<String, Waiting>> {
+/// Asks for those of one namespace; an empty one is outside a cluster.
+pub async fn waiting(client: &Client, namespace: &str) -> Result<Waiting> {
     let path = format!("/{}/_search", streams());
     let query = [("ignore_unavailable", "true")];
     let what = "say which photos wait";
     let answer = client
-        .ask(what, Method::Post, &path, &query, Some(&question()))
+        .ask(what, Method::Post, &path, &query, Some(&question(namespace)))
         .await?;
     Ok(read(&answer))
 }
 
-fn question() -> Value {
+fn question(namespace: &str) -> Value {
     let outcome = |names: &[&str]| json!({ "terms": { field::OUTCOME: names } });
     let method = json!({ "term": { field::HTTP_REQUEST_METHOD: "POST" } });
     // `POST /` of old cameras says "ok". A photo that is sent once more ("known") is not new.
@@ -74,40 +75,35 @@ fn question() -> Value {
         "track_total_hits": false,
         "query": { "bool": { "filter": [
             since("now-24h"),
+            in_namespace(namespace),
             { "exists": { "field": field::PHOTO_ID } },
             { "terms": { field::COMPONENT: [component::IRMGARD, component::ANONYMIZER] } },
             { "bool": { "should": [accepted, verdict], "minimum_should_match": 1 } },
         ] } },
-        "aggs": { "namespaces": {
-            "terms": { "field": field::KUBERNETES_NAMESPACE, "missing": "", "size": MOST_NAMESPACES },
-            "aggs": { "photos": {
-                "terms": { "field": field::PHOTO_ID, "size": MOST, "order": { "newest": "desc" } },
-                "aggs": {
-                    "newest": newest,
-                    "accepted": times(accepted),
-                    "again": times(outcome(&["again"])),
-                    "verdict": times(verdict),
-                },
-            } },
+        "aggs": { "photos": {
+            "terms": { "field": field::PHOTO_ID, "size": MOST, "order": { "newest": "desc" } },
+            "aggs": {
+                "newest": newest,
+                "accepted": times(accepted),
+                "again": times(outcome(&["again"])),
+                "verdict": times(verdict),
+            },
         } },
     })
 }
 
-fn read(answer: &Value) -> BTreeMap<String, Waiting> {
-    let namespaces = buckets(answer, "/aggregations/namespaces/buckets");
-    let waiting = namespaces.filter_map(|(namespace, bucket)| {
-        let since: Vec<f64> = array(bucket, "/photos/buckets").filter_map(photo).collect();
-        let others = bucket
-            .pointer("/photos/sum_other_doc_count")
-            .and_then(Value::as_u64);
-        let waiting = Waiting {
-            count: since.len() as u64,
-            is_part: others != Some(0),
-            since: since.into_iter().reduce(f64::min)?,
-        };
-        Some((namespace.to_owned(), waiting))
-    });
-    waiting.collect()
+fn read(answer: &Value) -> Waiting {
+    let since: Vec<f64> = array(answer, "/aggregations/photos/buckets")
+        .filter_map(photo)
+        .collect();
+    let others = answer
+        .pointer("/aggregations/photos/sum_other_doc_count")
+        .and_then(Value::as_u64);
+    Waiting {
+        count: since.len() as u64,
+        is_part: others.is_some_and(|others| others > 0),
+        since: since.into_iter().reduce(f64::min),
+    }
 }
 
 /// Since when a photo waits, if it does.
@@ -152,7 +148,7 @@ mod tests {
         let waiting = |count, is_part| Waiting {
             count,
             is_part,
-            since: 100.0,
+            since: (count > 0).then_some(100.0),
         };
         assert_eq!(
             waiting(1, false).described(640.0),
@@ -161,6 +157,11 @@ mod tests {
         assert_eq!(
             waiting(4_000, true).described(640.0),
             "at least 4000 photos wait, the oldest for 9 m"
+        );
+        assert_eq!(waiting(0, false).described(640.0), "no photo waits");
+        assert_eq!(
+            waiting(0, true).described(640.0),
+            "none of the newest 4000 photos waits"
         );
     }
 }

@@ -19,10 +19,13 @@ use std::{
     io::{self, Write},
     sync::{Arc, Mutex, PoisonError},
     thread,
+    time::Duration,
 };
 
 use line::{Place, Time};
 use schema::field;
+
+use self::program::LIST_PATIENCE;
 
 pub(crate) use self::error::words;
 use self::spool::Spool;
@@ -67,7 +70,15 @@ impl Kubectl {
     /// # Errors
     /// [`Error`].
     pub fn new(program: Program, scope: Scope) -> Result<Self, Error> {
-        let (containers, strange) = listed(&program, &scope)?;
+        Self::within(program, scope, LIST_PATIENCE)
+    }
+
+    /// The same; each list may take so much time.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn within(program: Program, scope: Scope, patience: Duration) -> Result<Self, Error> {
+        let (containers, strange) = listed(&program, &scope, patience)?;
         let note = (strange > 0).then(|| {
             format!("{strange} of what kubectl lists has no name or no namespace: no pods, and not asked")
         });
@@ -78,6 +89,12 @@ impl Kubectl {
             missing: Mutex::default(),
             notes: Mutex::new(note.into_iter().collect()),
         })
+    }
+
+    /// The context whose cluster is asked; none where kubectl has none.
+    #[must_use]
+    pub fn context_name(&self) -> Option<String> {
+        self.program.context_name()
     }
 
     /// The containers, as they were listed.
@@ -114,7 +131,7 @@ impl Kubectl {
     fn marked(&self, filter: &Filter, marks: &Marks) -> impl Iterator<Item = Result<Entry, Error>> + use<> {
         let since = since(filter);
         let asked = self.chosen(filter).map(|container| {
-            let calls = self.calls(container, since);
+            let calls = self.calls(container, since, None);
             (container.clone(), calls)
         });
         let asked: Vec<_> = asked.collect();
@@ -129,16 +146,18 @@ impl Kubectl {
         Merged::new(streams.chain(spools.into_iter().map(Reader::Kept)).collect())
     }
 
-    /// Has the lines that a filter wants read by container, a few containers at once.
+    /// Has the lines that a filter wants read by container, a few containers at once: of the newest `most` lines of each
+    /// start.
     pub fn by_container<T: Send>(
         &self,
         filter: &Filter,
+        most: usize,
         read: impl Fn(&Container, Stream) -> T + Sync,
     ) -> Vec<T> {
         let since = since(filter);
         let containers: Vec<&Container> = self.chosen(filter).collect();
         at_once(containers, &|container: &Container| {
-            let calls = self.calls(container, since);
+            let calls = self.calls(container, since, Some(most));
             let stream = Stream::start(&self.program, container.clone(), calls, filter, &Marks::default());
             read(container, stream)
         })
@@ -162,7 +181,7 @@ impl Kubectl {
         let lists = self.program.lists(&self.scope);
         let logs = self
             .chosen(filter)
-            .flat_map(|container| self.calls(container, since));
+            .flat_map(|container| self.calls(container, since, None));
         for arguments in lists.into_iter().chain(logs) {
             writeln!(out, "  {}", self.program.shown(&arguments))?;
         }
@@ -193,7 +212,7 @@ impl Kubectl {
     }
 
     /// The calls for a container's lines, the oldest first.
-    fn calls(&self, container: &Container, since: Option<Time>) -> Vec<Vec<OsString>> {
+    fn calls(&self, container: &Container, since: Option<Time>, tail: Option<usize>) -> Vec<Vec<OsString>> {
         let mut starts = vec![false];
         if container.state == State::Restarted {
             starts.insert(0, true);
@@ -202,6 +221,7 @@ impl Kubectl {
             let asked = Asked {
                 previous,
                 since,
+                tail,
                 follow: false,
             };
             self.program.logs(container, asked)
@@ -211,10 +231,10 @@ impl Kubectl {
 }
 
 /// The containers that there are now, and how many of what is listed are no pods.
-fn listed(program: &Program, scope: &Scope) -> Result<(Vec<Container>, usize), Error> {
+fn listed(program: &Program, scope: &Scope, patience: Duration) -> Result<(Vec<Container>, usize), Error> {
     let mut all = (Vec::new(), 0);
     for list in program.lists(scope) {
-        let (containers, strange) = pods::read(&program.list(&list)?)?;
+        let (containers, strange) = pods::read(&program.list_within(&list, patience)?)?;
         all.0.extend(containers);
         all.1 += strange;
     }

@@ -16,7 +16,10 @@ use clap::Args;
 use super::{Error, pods::Container, quoted};
 
 /// How long a list of pods may take.
-const LIST_PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const LIST_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long kubectl may take to say which context it asks: it reads a file.
+const CONTEXT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the cluster may take for a part of that list.
 const REQUEST_TIMEOUT: &str = "--request-timeout=20s";
@@ -81,6 +84,8 @@ pub struct Asked {
     pub previous: bool,
     /// Not those before.
     pub since: Option<line::Time>,
+    /// The newest so many; without it all.
+    pub tail: Option<usize>,
     /// Also those that come.
     pub follow: bool,
 }
@@ -117,7 +122,9 @@ impl Program {
             format!("--namespace={}", place.namespace),
             format!("--container={}", place.container),
             "--timestamps=true".to_owned(),
-            "--tail=-1".to_owned(),
+            asked
+                .tail
+                .map_or("--tail=-1".to_owned(), |most| format!("--tail={most}")),
         ];
         if let Some(since) = asked.since {
             arguments.push(format!("--since-time={since}"));
@@ -147,11 +154,30 @@ impl Program {
         all
     }
 
+    /// The context whose cluster is asked; none where kubectl has none, as in a pod.
+    #[must_use]
+    pub fn context_name(&self) -> Option<String> {
+        let current = || {
+            let arguments = self.arguments(["config", "current-context"].map(str::to_owned));
+            let name = self.list_within(&arguments, CONTEXT_PATIENCE).ok()?;
+            Some(String::from_utf8_lossy(&name).trim().to_owned())
+        };
+        self.context.clone().or_else(current)
+    }
+
     /// What it prints for a list of pods, or whatever else it is asked for.
     ///
     /// # Errors
     /// [`Error`].
     pub fn list(&self, arguments: &[OsString]) -> Result<Vec<u8>, Error> {
+        self.list_within(arguments, LIST_PATIENCE)
+    }
+
+    /// The same, within so much time.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn list_within(&self, arguments: &[OsString], patience: Duration) -> Result<Vec<u8>, Error> {
         let (running, output) = self.run(arguments)?;
         let (done, result) = mpsc::channel();
         thread::spawn(move || {
@@ -160,8 +186,8 @@ impl Program {
             // Who does not wait any more needs nothing.
             let _ = done.send(read.map(|_| json));
         });
-        let Ok(read) = result.recv_timeout(LIST_PATIENCE) else {
-            return Err(Error::Late(LIST_PATIENCE));
+        let Ok(read) = result.recv_timeout(patience) else {
+            return Err(Error::Late(patience));
         };
         if read
             .as_ref()

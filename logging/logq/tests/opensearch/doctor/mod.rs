@@ -3,6 +3,7 @@
 mod arrival;
 mod place;
 mod pods;
+mod waiting;
 
 use std::process::Command;
 

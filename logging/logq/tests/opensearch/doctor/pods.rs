@@ -11,7 +11,7 @@ use std::{
 use logq::opensearch::Method;
 use serde_json::{Value, json};
 
-use super::{WHAT, ago, came, doctor, healthy, seen, without_times, wrong};
+use super::{WHAT, ago, doctor, healthy, seen, without_times, wrong};
 use crate::{kubectl::stand_in, store::Store};
 
 /// Answers for Fluentd's metrics; the rest is the stand-in's.
@@ -82,8 +82,26 @@ impl Cluster {
     fn write(&self, component: &str, seconds: i64, text: &str) {
         let time = ago(seconds);
         let line = json!({ "@timestamp": time, "level": "info", "message": text, "component": component });
-        let mut log = OpenOptions::new().append(true).open(self.log(component)).unwrap();
-        writeln!(log, "{time} stdout F {line}").unwrap();
+        append(&self.log(component), &format!("{time} stdout F {line}"));
+    }
+
+    /// A pod writes a line that is not of JSON.
+    fn write_raw(&self, component: &str, seconds: i64, stream: &str, text: &str) {
+        append(
+            &self.log(component),
+            &format!("{} {stream} F {text}", ago(seconds)),
+        );
+    }
+
+    /// What goes wrong with a pod's lines.
+    fn fault(&self, component: &str, fault: &str) {
+        let mut list: Value = serde_json::from_slice(&fs::read(self.path("pods.json")).unwrap()).unwrap();
+        for pod in list["items"].as_array_mut().unwrap() {
+            if pod["metadata"]["name"] == Self::pod(component) {
+                pod["metadata"]["annotations"] = json!({ "stand-in/fault": fault });
+            }
+        }
+        fs::write(self.path("pods.json"), list.to_string()).unwrap();
     }
 
     /// All lines come but those with this text.
@@ -114,9 +132,15 @@ impl Cluster {
         command
             .env("LOGQ_KUBECTL", self.path("kubectl"))
             .env("STAND_IN", stand_in())
-            .env("STAND_IN_FOLDER", self.folder.path());
+            .env("STAND_IN_FOLDER", self.folder.path())
+            .env("STAND_IN_CALLS", self.path("calls"));
         command
     }
+}
+
+fn append(log: &Path, line: &str) {
+    let mut log = OpenOptions::new().append(true).open(log).unwrap();
+    writeln!(log, "{line}").unwrap();
 }
 
 /// What is wrong with lines, by what kubectl says, and by the same lines as files.
@@ -199,51 +223,85 @@ async fn a_hole_in_the_middle_is_told() {
     }
 }
 
-/// Who sees only OpenSearch knows of the photos that wait what irmgard's lines say.
+/// Both streams of a container are mixed in what kubectl gives, and stack traces with other lines.
 #[tokio::test]
-async fn a_worker_that_is_silent_while_photos_wait_is_told() {
+async fn lines_of_text_are_not_compared() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
     store.bootstrap().await;
-    let uses = |more: Value| {
-        let mut all = json!({ "kubernetes": { "labels": { "irmgard_dev/uses-queue": "rabbitmq" } } });
-        all.as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
-        all
-    };
-    let accepted = |photo: u64, seconds: i64| {
-        let request = json!({
-            "photo": { "id": photo }, "outcome": "new",
-            "http": { "request": { "method": "POST" }, "response": { "status_code": 202 } },
-        });
-        let (stream, id, text) = came("irmgard", seconds, uses(request));
-        (stream, format!("{id}-{photo}"), text)
-    };
-    let verdict = |photo: u64, seconds: i64| {
-        let line = json!({ "photo": { "id": photo }, "outcome": "anonymized" });
-        let (stream, id, text) = came("anonymizer", seconds, uses(line));
-        (stream, format!("{id}-{photo}"), text)
-    };
-    let others = ["rabbitmq", "postgres"].map(|name| came(name, 1, json!({})));
-    let lines = [
-        accepted(1, 700),
-        verdict(1, 690),
-        accepted(2, 600),
-        accepted(3, 20),
-    ];
-    store.came(&[lines.as_slice(), &others].concat()).await;
-    let (_, found) = wrong(&mut doctor(&store, &[]));
-    let found: Vec<String> = found.iter().map(|text| without_times(text)).collect();
-    assert_eq!(
-        found,
-        ["warn: lines of anonymizer: the newest TIME ago, while 2 photos wait, the oldest for TIME"]
-    );
+    let cluster = Cluster::new();
+    cluster.write("rabbitmq", 600, "started");
+    for (stream, text) in [
+        ("stderr", "Traceback (most recent call last):"),
+        ("stdout", "a line between"),
+        ("stderr", "  File \"x.py\", line 1, in <module>"),
+        ("stderr", "ValueError: wrong"),
+    ] {
+        cluster.write_raw("rabbitmq", 500, stream, text);
+    }
+    cluster.ship(&store, "no line has this").await;
+    for found in lines_wrong(&store, &cluster, &cluster.path("pods")).await {
+        assert_eq!(found, Vec::<String>::new());
+    }
+}
 
-    // It goes on.
-    store.came(&[verdict(2, 0), verdict(3, 0)]).await;
-    let (code, text) = seen(&mut doctor(&store, &[]));
-    assert!(text.contains("no photo waits"), "{text}");
-    assert_eq!(code, Some(0), "{text}");
+#[tokio::test]
+async fn pods_whose_lines_cannot_be_read_are_told() {
+    let Some(store) = Store::empty(WHAT).await else {
+        return;
+    };
+    store.bootstrap().await;
+    let cluster = Cluster::new();
+    cluster.write("irmgard", 500, "one");
+    cluster.write("rabbitmq", 500, "one");
+    cluster.ship(&store, "no line has this").await;
+    cluster.fault("irmgard", "forbidden");
+    let (_, found) = wrong(&mut cluster.doctor(&store));
+    let found: Vec<_> = found.iter().filter(|text| text.contains(": lines of ")).collect();
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let told =
+        "no line of its pods was compared: photos/irmgard-a, container irmgard: its lines may not be read: ";
+    assert!(
+        found[0].starts_with("warn: lines of irmgard: the newest ") && found[0].contains(told),
+        "{found:#?}"
+    );
+}
+
+/// The lines of the start before are gone. Those of the newest start are compared, of each no more than are looked for.
+#[tokio::test]
+async fn lines_that_are_gone_do_not_hide_others_that_are_missing() {
+    let Some(store) = Store::empty(WHAT).await else {
+        return;
+    };
+    store.bootstrap().await;
+    let cluster = Cluster::new();
+    cluster.write("irmgard", 900, "before");
+    cluster.ship(&store, "no line has this").await;
+    fs::rename(
+        cluster.log("irmgard"),
+        cluster.log("irmgard").with_file_name("1.log"),
+    )
+    .unwrap();
+    fs::write(cluster.log("irmgard"), "").unwrap();
+    let line = json!({ "message": "missing" }).to_string();
+    let newest = cluster.log("irmgard").with_file_name("1.log");
+    append(&newest, &format!("{} stdout F {line}", ago(500)));
+    cluster.fault("irmgard", "forgotten");
+    let (_, found) = wrong(&mut cluster.doctor(&store));
+    let found: Vec<_> = found.iter().filter(|text| text.contains(": lines of ")).collect();
+    assert_eq!(found.len(), 1, "{found:#?}");
+    for part in [
+        "fail: lines of irmgard: 1 of 2 lines have not come: photos/irmgard-a wrote ",
+        "; others could not be read: photos/irmgard-a, container irmgard: ",
+        "previous terminated container",
+    ] {
+        assert!(found[0].contains(part), "{part} is missing in {found:#?}");
+    }
+    let calls = fs::read_to_string(cluster.path("calls")).unwrap();
+    let logs: Vec<_> = calls.lines().filter(|call| call.contains(" logs ")).collect();
+    assert!(
+        !logs.is_empty() && logs.iter().all(|call| call.contains(" --tail=20000 ")),
+        "{calls}"
+    );
 }

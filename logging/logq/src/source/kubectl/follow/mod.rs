@@ -22,7 +22,7 @@ use std::{
 use line::Place;
 
 use self::{reader::Reader, told::Told};
-use super::{Container, Error, Kubectl, Marks, State, listed, locked, stream::Now};
+use super::{Container, Error, Kubectl, LIST_PATIENCE, Marks, State, listed, locked, stream::Now};
 use crate::{
     cli::Search,
     filter::Filter,
@@ -224,7 +224,7 @@ impl Follower {
         let (program, scope) = (self.pods.program.clone(), self.pods.scope.clone());
         thread::spawn(move || {
             // Who does not wait any more needs nothing.
-            let _ = done.send(listed(&program, &scope));
+            let _ = done.send(listed(&program, &scope, LIST_PATIENCE));
         });
         let listed = loop {
             match result.recv_timeout(LOOK) {

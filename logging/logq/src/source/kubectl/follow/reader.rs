@@ -61,6 +61,7 @@ impl Reader {
         let asked = Asked {
             previous,
             since: past.time,
+            tail: None,
             follow: !previous,
         };
         let arguments = self.program.logs(&self.container, asked);

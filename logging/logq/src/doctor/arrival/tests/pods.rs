@@ -1,0 +1,199 @@
+//! What is said where pods or files are known.
+
+use super::*;
+
+/// What pods of irmgard hold: so many lines, of which some are missing.
+fn written(running: Option<usize>, compared: u64, missing: &[f64]) -> Written {
+    let mut written = Written {
+        running,
+        newest: Some(NOW - 1.0),
+        compared,
+        ..Written::default()
+    };
+    for age in missing {
+        let missing = written.missing.get_or_insert_with(Missing::default);
+        missing.add("photos/irmgard-a", NOW - age);
+    }
+    written
+}
+
+#[test]
+fn what_pods_have_written_must_have_come() {
+    let fresh = day(&[("irmgard", seen(1.0, &[]))]);
+    let quiet = day(&[("irmgard", seen(900.0, &[]))]);
+    let nothing = Day::default();
+    let none_read = Written {
+        unread: Some("its lines may not be read".to_owned()),
+        ..written(Some(1), 0, &[])
+    };
+    let silent = Written {
+        running: Some(1),
+        ..Written::default()
+    };
+    let text = Written {
+        texts: 7,
+        ..written(Some(1), 0, &[])
+    };
+    for (day, written, state, detail) in [
+        (
+            &quiet,
+            written(Some(1), 40, &[]),
+            State::Ok,
+            "the newest 15 m ago; all of 40 lines have come",
+        ),
+        // The newest line has come, and others have not.
+        (
+            &fresh,
+            written(Some(1), 40, &[500.0, 400.0, 300.0]),
+            State::Fail,
+            "3 of 40 lines have not come: photos/irmgard-a wrote the first 8 m 20 s ago, the last 5 m ago",
+        ),
+        // No line has ever come, and the newest is too new to be missed.
+        (
+            &nothing,
+            written(Some(1), 2, &[120.0, 90.0]),
+            State::Fail,
+            "none of 2 lines has come: photos/irmgard-a wrote the first 2 m ago, the last 1 m 30 s ago",
+        ),
+        (
+            &nothing,
+            written(Some(1), 1, &[90.0]),
+            State::Fail,
+            "none of 1 line has come: photos/irmgard-a wrote 1 m 30 s ago",
+        ),
+        (
+            &nothing,
+            written(Some(1), 0, &[]),
+            State::Ok,
+            "its pods wrote the first 1 s ago: too new to be missed",
+        ),
+        (&nothing, silent, State::Ok, "its pods have written none in 24 h"),
+        (
+            &nothing,
+            none_read.clone(),
+            State::Warn,
+            "none has come in 24 h; no line of its pods was compared: its lines may not be read",
+        ),
+        (
+            &fresh,
+            none_read.clone(),
+            State::Warn,
+            "the newest 1 s ago; no line of its pods was compared: its lines may not be read",
+        ),
+        (
+            &fresh,
+            Written {
+                compared: 3,
+                ..none_read
+            },
+            State::Ok,
+            "the newest 1 s ago; all of 3 lines have come, and others could not be read: its lines may not be read",
+        ),
+        // Text is not compared: it says neither that lines have come nor that they are missing.
+        (
+            &quiet,
+            text.clone(),
+            State::Warn,
+            "the newest 15 m ago, and none of any other component since",
+        ),
+        (
+            &fresh,
+            text.clone(),
+            State::Ok,
+            "the newest 1 s ago; 7 lines of plain text in its pods, which are not compared",
+        ),
+        (&nothing, text, State::Warn, "none has come in 24 h"),
+        (
+            &quiet,
+            written(Some(0), 0, &[]),
+            State::Warn,
+            "kubectl lists no pod of it that runs; its newest line came 15 m ago",
+        ),
+        // It is being started again.
+        (&fresh, written(Some(0), 0, &[]), State::Ok, "the newest 1 s ago"),
+        // Of files nobody knows what runs.
+        (
+            &quiet,
+            written(None, 40, &[]),
+            State::Ok,
+            "the newest 15 m ago; all of 40 lines have come",
+        ),
+    ] {
+        let written = BTreeMap::from([(place("irmgard"), written)]);
+        let found = judge(day, Some(&written), NOW);
+        assert_eq!((found[0].state, found[0].detail.as_str()), (state, detail));
+    }
+    let mut several = written(Some(2), 5, &[90.0]);
+    let missing = several.missing.as_mut().unwrap();
+    missing.add("photos/irmgard-b", NOW - 120.0);
+    several.unread = Some("the node is gone".to_owned());
+    let found = judge(
+        &nothing,
+        Some(&BTreeMap::from([(place("irmgard"), several)])),
+        NOW,
+    );
+    assert_eq!(
+        found[0].detail,
+        "2 of 5 lines have not come: photos/irmgard-a and 1 other pod wrote the first 2 m ago, the last 1 m 30 s ago; \
+         others could not be read: the node is gone"
+    );
+    // Lines of a job that has ended are missed, the job is not.
+    for (missing, found) in [(&[90.0][..], 1), (&[], 0)] {
+        let written = BTreeMap::from([(place("logq"), written(Some(0), 5, missing))]);
+        assert_eq!(judge(&nothing, Some(&written), NOW).len(), found);
+    }
+}
+
+#[test]
+fn a_service_without_a_pod_is_told_where_kubectl_knows_its_namespace() {
+    let mut day = day(&[("irmgard", seen(1.0, &[])), ("anonymizer", seen(540.0, &[]))]);
+    let here = BTreeMap::from([(place("irmgard"), written(Some(1), 0, &[]))]);
+    let anonymizer = |day: &Day| {
+        let found = judge(day, Some(&here), NOW);
+        (found[0].state, found[0].detail.clone())
+    };
+    assert_eq!(
+        anonymizer(&day),
+        (
+            State::Warn,
+            "kubectl lists no pod of it that runs; its newest line came 9 m ago".to_owned()
+        )
+    );
+    let waiting = Waiting {
+        count: 12,
+        is_part: false,
+        since: Some(NOW - 600.0),
+    };
+    day.waiting.insert(String::new(), waiting);
+    assert_eq!(
+        anonymizer(&day),
+        (
+            State::Warn,
+            "kubectl lists no pod of it that runs; the newest 9 m ago, while 12 photos wait, the oldest for 10 m"
+                .to_owned()
+        )
+    );
+    // Another cluster, one without our pods, or lines of no cluster.
+    day.waiting = BTreeMap::from([(String::new(), Waiting::default())]);
+    let elsewhere = Place {
+        namespace: "elsewhere".to_owned(),
+        ..place("irmgard")
+    };
+    for written in [
+        BTreeMap::from([(elsewhere, written(Some(1), 0, &[]))]),
+        BTreeMap::new(),
+    ] {
+        let found = judge(&day, Some(&written), NOW);
+        let found = found
+            .iter()
+            .find(|found| found.what.starts_with("lines of anonymizer"));
+        let found = found.unwrap();
+        assert_eq!(
+            (found.state, found.detail.as_str()),
+            (
+                State::Ok,
+                "the newest 9 m ago; how often it writes is not known yet, and lines of others come; no photo waits"
+            )
+        );
+    }
+}

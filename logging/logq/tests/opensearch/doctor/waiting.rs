@@ -1,0 +1,98 @@
+//! A worker that is silent while photos wait for it, as lines say.
+
+use serde_json::{Value, json};
+
+use super::{WHAT, came, doctor, seen, without_times, wrong};
+use crate::store::Store;
+
+const PHOTOS: &str = "photos";
+
+fn uses_queue(namespace: &str, more: Value) -> Value {
+    let labels = json!({ "irmgard_dev/uses-queue": "rabbitmq" });
+    let mut all = json!({ "kubernetes": { "namespace": namespace, "labels": labels } });
+    all.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    all
+}
+
+/// irmgard accepted a photo so many seconds ago.
+fn accepted(namespace: &str, photo: u64, seconds: i64) -> (String, String, String) {
+    let request = json!({
+        "photo": { "id": photo }, "outcome": "new",
+        "http": { "request": { "method": "POST" }, "response": { "status_code": 202 } },
+    });
+    let (stream, id, text) = came("irmgard", seconds, uses_queue(namespace, request));
+    (stream, format!("{id}-{namespace}-{photo}"), text)
+}
+
+/// A worker answered.
+fn verdict(namespace: &str, photo: u64, seconds: i64) -> (String, String, String) {
+    let line = json!({ "photo": { "id": photo }, "outcome": "anonymized" });
+    let (stream, id, text) = came("anonymizer", seconds, uses_queue(namespace, line));
+    (stream, format!("{id}-{namespace}-{photo}"), text)
+}
+
+/// Who sees only OpenSearch knows of the photos that wait what irmgard's lines say.
+#[tokio::test]
+async fn a_worker_that_is_silent_while_photos_wait_is_told() {
+    let Some(store) = Store::empty(WHAT).await else {
+        return;
+    };
+    store.bootstrap().await;
+    let others = ["rabbitmq", "postgres"].map(|name| came(name, 1, json!({})));
+    let lines = [
+        accepted(PHOTOS, 1, 700),
+        verdict(PHOTOS, 1, 690),
+        accepted(PHOTOS, 2, 600),
+        accepted(PHOTOS, 3, 20),
+    ];
+    store.came(&[lines.as_slice(), &others].concat()).await;
+    let (_, found) = wrong(&mut doctor(&store, &[]));
+    let found: Vec<String> = found.iter().map(|text| without_times(text)).collect();
+    assert_eq!(
+        found,
+        ["warn: lines of anonymizer: the newest TIME ago, while 2 photos wait, the oldest for TIME"]
+    );
+
+    // It goes on.
+    store.came(&[verdict(PHOTOS, 2, 0), verdict(PHOTOS, 3, 0)]).await;
+    let (code, text) = seen(&mut doctor(&store, &[]));
+    assert!(text.contains("no photo waits"), "{text}");
+    assert_eq!(code, Some(0), "{text}");
+}
+
+#[tokio::test]
+async fn the_photos_of_every_namespace_are_looked_at() {
+    let Some(store) = Store::empty(WHAT).await else {
+        return;
+    };
+    store.bootstrap().await;
+    let namespaces = ["a", "b", "c", "d"];
+    let lines: Vec<_> = namespaces
+        .iter()
+        .enumerate()
+        .flat_map(|(number, namespace)| {
+            // The last has the fewest lines.
+            let answered = (number as u64..4).flat_map(|photo| {
+                let photo = 10 + photo;
+                [accepted(namespace, photo, 700), verdict(namespace, photo, 690)]
+            });
+            let waits = [accepted(namespace, 1, 600)];
+            answered.chain(waits).collect::<Vec<_>>()
+        })
+        .collect();
+    store.came(&lines).await;
+    let (_, found) = wrong(&mut doctor(&store, &[]));
+    let found: Vec<String> = found
+        .iter()
+        .filter(|text| text.contains("lines of anonymizer"))
+        .map(|text| without_times(text))
+        .collect();
+    let told = namespaces.map(|namespace| {
+        format!(
+            "warn: lines of anonymizer in {namespace}: the newest TIME ago, while 1 photo waits, the oldest for TIME"
+        )
+    });
+    assert_eq!(found, told);
+}
