@@ -23,6 +23,7 @@ async fn publisher_and_consumer_come_back_from_every_outage() {
     let mut settings = support::broker(&stack.environment());
     settings.heartbeat = Duration::from_secs(2);
     settings.publish_timeout = Duration::from_secs(3);
+    let timed_out = Err(PublishError::TimedOut(settings.publish_timeout));
     let pair = Pair::start(&settings).await;
     pair.works("in the beginning").await;
 
@@ -58,22 +59,27 @@ async fn publisher_and_consumer_come_back_from_every_outage() {
     pair.works("after a long halt").await;
 
     let rabbitmqctl = Control::of(stack.directory());
+    let sessions = pair.publisher.state().sessions;
     rabbitmqctl.run(&["set_vm_memory_high_watermark", "0.0001"]);
-    soon("publishes are refused", async {
-        loop {
-            if pair
-                .publisher
-                .publish(&pair.queue, &Message::new("blocked"))
-                .await
-                == Err(PublishError::Blocked)
-            {
-                break;
-            }
-        }
+    soon("publishes on their way wait in vain", async {
+        // RabbitMQ takes the first one after the alarm, and blocks the connection.
+        while !pair.publish_at_once(8).await.contains(&timed_out) {}
     })
     .await;
+    // Longer than a question to a broker that seems to be gone takes.
+    let blocked = Instant::now();
+    while blocked.elapsed() < Duration::from_secs(4) {
+        let published = pair.publish_at_once(8).await;
+        assert_eq!(published, vec![Err(PublishError::Blocked); 8]);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     rabbitmqctl.run(&["set_vm_memory_high_watermark", "0.6"]);
     pair.works("after a memory alarm").await;
+    assert_eq!(
+        pair.publisher.state().sessions,
+        sessions,
+        "the blocked connection is kept"
+    );
     stack.stop().await.expect("stopped");
 }
 
@@ -123,6 +129,12 @@ impl Pair {
             "{when}: {:?}",
             began.elapsed()
         );
+    }
+
+    async fn publish_at_once(&self, count: usize) -> Vec<Result<(), PublishError>> {
+        let message = Message::new("at once");
+        let publishes = (0..count).map(|_| self.publisher.publish(&self.queue, &message));
+        futures::future::join_all(publishes).await
     }
 
     async fn fails(&self, when: &str, limit: Duration) {

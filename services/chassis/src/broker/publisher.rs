@@ -294,31 +294,40 @@ async fn keep_connected(settings: BrokerSettings, link: Link, shared: Arc<Shared
 /// Waits for the session's end, and declares the queues again when one
 /// turned out to be missing. A broker that left a request unanswered, and does
 /// not answer a second question either, counts as gone: its heartbeats would
-/// be waited for longer.
+/// be waited for longer. On a blocked connection lapin writes nothing, so that
+/// an answer that is missing says nothing.
 async fn until_ended(settings: &BrokerSettings, lane: &Lane) -> String {
     let ended = lane.session.ended();
     tokio::pin!(ended);
     loop {
-        tokio::select! {
+        let answered = tokio::select! {
             why = &mut ended => return why,
             () = lane.unanswered.notified() => {
-                if let Err(error) = lane.session.probe().await {
-                    return error.to_string();
+                if lane.session.blocked() {
+                    continue;
                 }
+                lane.session.probe().await
             }
             () = lane.queue_missing.notified() => {
                 tokio::time::sleep(BEFORE_DECLARING_AGAIN).await;
-                let declare = topology::declare(
-                    lane.session.connection(),
-                    &settings.queues,
-                    settings.allow_classic_queue,
-                );
-                match timeout(settings.connect_timeout, declare).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => return ConnectError::from(error).to_string(),
-                    Err(_) => return ConnectError::TimedOut(settings.connect_timeout).to_string(),
-                }
+                declare_again(settings, lane).await
             }
+        };
+        if let Err(error) = answered
+            && !lane.session.blocked()
+        {
+            return error.to_string();
         }
     }
+}
+
+async fn declare_again(settings: &BrokerSettings, lane: &Lane) -> Result<(), ConnectError> {
+    let declare = topology::declare(
+        lane.session.connection(),
+        &settings.queues,
+        settings.allow_classic_queue,
+    );
+    let limit = settings.connect_timeout;
+    let declared = timeout(limit, declare).await;
+    Ok(declared.map_err(|_| ConnectError::TimedOut(limit))??)
 }
