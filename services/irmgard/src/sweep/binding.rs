@@ -7,6 +7,7 @@ use contract::ObjectLocation;
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
+use super::watermark::Watermark;
 use crate::database::Pool;
 
 /// Where the marker lies: beside the photos, so that no listing of them has it.
@@ -22,6 +23,15 @@ struct Marker {
     version: u64,
     /// [`Installation::id`].
     database: String,
+    /// What the database knew; `None` in a marker of an older program.
+    watermark: Option<Watermark>,
+}
+
+/// What lies in the marker's place.
+enum Read {
+    Marker(Marker),
+    Garbled,
+    Nothing,
 }
 
 /// Which database this is.
@@ -43,8 +53,8 @@ impl Installation {
 
 /// What the bucket says of its database.
 pub(super) enum Bound {
-    /// The marker names this database.
-    ToThis,
+    /// The marker names this database, which once knew as much as this.
+    ToThis(Option<Watermark>),
     /// There is no marker, and there never was one.
     ToNone,
 }
@@ -55,17 +65,17 @@ pub(super) enum Bound {
 /// Where bucket and database do not belong to each other, or that cannot be said.
 pub(super) async fn check(store: &Store, installation: &Installation) -> anyhow::Result<Bound> {
     let location = marker_location(store)?;
-    let bytes = match store.get(&location, MAX_MARKER_BYTES).await {
-        Ok(bytes) => bytes,
-        Err(StoreError::NotFound) if !installation.bound => return Ok(Bound::ToNone),
-        Err(StoreError::NotFound) => bail!(
+    let marker = match read(store, &location).await? {
+        Read::Marker(marker) => marker,
+        Read::Garbled => bail!(
+            "the bucket's marker {location} cannot be read: look at it, and write it anew with `irmgard bind`"
+        ),
+        Read::Nothing if !installation.bound => return Ok(Bound::ToNone),
+        Read::Nothing => bail!(
             "the bucket's marker {location} is gone: is {} the right bucket? If it is: `irmgard bind`",
             location.bucket()
         ),
-        Err(StoreError::TooLarge { .. }) => bail!("{}", garbled(&location)),
-        Err(error) => return Err(error).with_context(|| format!("the bucket's marker {location}")),
     };
-    let marker: Marker = serde_json::from_slice(&bytes).map_err(|_| anyhow::anyhow!(garbled(&location)))?;
     if marker.version != VERSION {
         bail!(
             "the bucket's marker {location} has version {}, this program reads version {VERSION}: use a newer irmgard",
@@ -80,10 +90,30 @@ pub(super) async fn check(store: &Store, installation: &Installation) -> anyhow:
             installation.id
         );
     }
-    Ok(Bound::ToThis)
+    Ok(Bound::ToThis(marker.watermark))
 }
 
-/// Writes the marker, over one that is there.
+/// What the bucket's database once knew, as far as a marker says so.
+///
+/// # Errors
+/// When the store is away or refuses.
+pub(super) async fn watermark(store: &Store) -> anyhow::Result<Option<Watermark>> {
+    Ok(match read(store, &marker_location(store)?).await? {
+        Read::Marker(marker) => marker.watermark,
+        Read::Garbled | Read::Nothing => None,
+    })
+}
+
+async fn read(store: &Store, location: &ObjectLocation) -> anyhow::Result<Read> {
+    match store.get(location, MAX_MARKER_BYTES).await {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).map_or(Read::Garbled, Read::Marker)),
+        Err(StoreError::TooLarge { .. }) => Ok(Read::Garbled),
+        Err(StoreError::NotFound) => Ok(Read::Nothing),
+        Err(error) => Err(error).with_context(|| format!("the bucket's marker {location}")),
+    }
+}
+
+/// Writes the marker, over one that is there, with what the database knows now.
 ///
 /// # Errors
 /// When a server is away or refuses.
@@ -95,6 +125,7 @@ pub(super) async fn write(store: &Store, pool: &Pool) -> anyhow::Result<()> {
     let marker = Marker {
         version: VERSION,
         database: id,
+        watermark: Some(Watermark::read(pool).await?),
     };
     let location = marker_location(store)?;
     store
@@ -117,10 +148,4 @@ pub(super) async fn begin_anew(pool: &Pool, id: i64) -> Result<(), sqlx::Error> 
 
 fn marker_location(store: &Store) -> anyhow::Result<ObjectLocation> {
     Ok(ObjectLocation::new(&store.settings().input_bucket, MARKER_KEY)?)
-}
-
-fn garbled(location: &ObjectLocation) -> String {
-    format!(
-        "the bucket's marker {location} cannot be read: look at it, and write it anew with `irmgard bind`"
-    )
 }

@@ -7,7 +7,8 @@
 //!
 //! Architecture invariant: an original is deleted only where the database is
 //! known to be the one that the bucket was filled with ([`binding`]), and has
-//! lost no rows as far as the buckets show ([`evidence`]).
+//! lost no rows as far as the buckets ([`evidence`]) and its own past
+//! ([`watermark`]) show.
 
 mod binding;
 mod evidence;
@@ -16,6 +17,7 @@ mod listing;
 mod report;
 mod run;
 mod watch;
+mod watermark;
 
 use std::{io::Write, time::Duration};
 
@@ -29,6 +31,7 @@ use self::{
     binding::{Bound, Installation},
     evidence::{Evidence, NEIGHBOURS},
     find::Search,
+    watermark::Watermark,
 };
 pub use self::{
     find::Found,
@@ -167,16 +170,23 @@ impl<'a> Sweep<'a> {
         Ok(())
     }
 
-    /// Whether the database is the one that the buckets were filled with.
+    /// Whether the database is the one that the buckets were filled with. Where the marker says so, it gets to know
+    /// what the database knows now.
     async fn check_database(&self, evidence: &Evidence) -> anyhow::Result<Bound> {
         let installation = Installation::read(self.pool).await?;
         let bound = binding::check(self.store, &installation).await?;
-        self.check_rows(evidence).await?;
+        match bound {
+            Bound::ToNone => self.check_rows(evidence, None).await?,
+            Bound::ToThis(watermark) => {
+                self.check_rows(evidence, watermark).await?;
+                binding::write(self.store, self.pool).await?;
+            }
+        }
         Ok(bound)
     }
 
-    /// Whether the buckets show that the database has lost rows.
-    async fn check_rows(&self, evidence: &Evidence) -> anyhow::Result<()> {
+    /// Whether the buckets or the watermark show that the database has lost rows.
+    async fn check_rows(&self, evidence: &Evidence, watermark: Option<Watermark>) -> anyhow::Result<()> {
         let last_id = last_id(self.pool).await?;
         let rows_near: Vec<i64> = if evidence.highest_id() > last_id {
             Vec::new()
@@ -190,7 +200,11 @@ impl<'a> Sweep<'a> {
             .fetch_all(self.pool)
             .await?
         };
-        match evidence.contradiction(last_id, &rows_near) {
+        let contradiction = match (evidence.contradiction(last_id, &rows_near), watermark) {
+            (None, Some(watermark)) => watermark.contradiction(self.pool).await?,
+            (contradiction, _) => contradiction,
+        };
+        match contradiction {
             None => Ok(()),
             Some(contradiction) => bail!(
                 "{contradiction}. Is this the right database? If it was restored or made anew: `irmgard bind \
@@ -255,7 +269,16 @@ pub async fn run(
     let before = Utc::now() - chrono::Duration::from_std(arguments.older_than)?;
     let pool = database.background();
     let sweep = Sweep::new(&store, pool, before);
-    let mut found = sweep.find().await?;
+    let mut found = match sweep.find().await {
+        Ok(found) => found,
+        Err(error) => {
+            if arguments.scheduled {
+                let recorded = run::record(pool, arguments.delete, &[], Some(&error)).await;
+                recorded.with_context(|| format!("{error:#}; and that cannot be recorded"))?;
+            }
+            return Err(error);
+        }
+    };
     let checked = if arguments.delete {
         sweep.delete(&mut found).await
     } else {
@@ -296,7 +319,8 @@ pub async fn bind(
     let evidence = sweep.find().await?.evidence;
     let bucket = &store.settings().input_bucket;
     if !arguments.restored {
-        sweep.check_rows(&evidence).await?;
+        let watermark = binding::watermark(&store).await?;
+        sweep.check_rows(&evidence, watermark).await?;
         binding::write(&store, pool).await?;
         writeln!(out, "The database and bucket {bucket} are bound to each other.")?;
         return Ok(());

@@ -3,7 +3,7 @@ use contract::{ObjectLocation, PhotoKey, media::MediaType};
 use irmgard::{
     results::Verdict,
     settings::ToolSettings,
-    sweep::{Found, Sweep},
+    sweep::{Found, Sweep, newest_run},
 };
 use local::Service;
 use serde_json::{Value, json};
@@ -163,7 +163,7 @@ async fn what_may_be_deleted_is_deleted_and_nothing_else() {
         .unwrap();
     assert_eq!(
         named,
-        json!({ "version": 1, "database": id }),
+        json!({ "version": 1, "database": id, "watermark": { "highest_id": known.get(), "rows": 1 } }),
         "the first time binds"
     );
 
@@ -289,6 +289,53 @@ async fn a_database_that_has_lost_rows_deletes_nothing() {
         dry_run.contains("--delete would delete nothing: the database has no row of"),
         "{dry_run}"
     );
+}
+
+/// Photos that are sent again use up ids, and the sequence may skip some: no id shows the loss then, and there are rows
+/// enough around the originals that have lost theirs.
+#[tokio::test]
+async fn a_restored_database_that_has_grown_again_deletes_nothing() {
+    let place = Place::new().await;
+    let store = place.store();
+    let failed = async |count: usize| {
+        for _ in 0..count {
+            let id = place.failed(contract::FailureReason::CorruptImage).await;
+            put(&place, &place.original(id.get())).await;
+        }
+    };
+    failed(4).await;
+    assert_eq!(delete(&place, &store).await, Ok(vec![]));
+    failed(4).await;
+    // A look raises the mark, too.
+    let dry_run = place.irmgard(&["sweep", "--older-than", "0s"]).await;
+    assert!(dry_run.status.success(), "{}", stderr(&dry_run));
+    let lost: Vec<_> = (6..=8).map(|id| place.original(id)).collect();
+
+    for sql in [
+        "DELETE FROM photo WHERE id > 5",
+        "SELECT setval('photo_id_seq', 5 + 32)",
+    ] {
+        sqlx::query(sql).execute(place.pool()).await.unwrap();
+    }
+    failed(20).await;
+    let refusal = delete(&place, &store).await.unwrap_err();
+    assert!(
+        refusal.contains("knows 5 photos up to id 8, and once knew 8")
+            && refusal.contains("`irmgard bind --restored`"),
+        "{refusal}"
+    );
+    let refused = place.irmgard(&["bind"]).await;
+    assert_eq!(refused.status.code(), Some(1), "{}", stdout(&refused));
+    assert!(stderr(&refused).contains("once knew 8"), "{}", stderr(&refused));
+
+    let bound = place.irmgard(&["bind", "--restored"]).await;
+    assert!(bound.status.success(), "{}", stderr(&bound));
+    let orphan = place.original(drawn(&place).await);
+    put(&place, &orphan).await;
+    assert_eq!(delete(&place, &store).await, Ok(vec![orphan.to_string()]));
+    for original in &lost {
+        assert!(store.exists(original).await.unwrap(), "{original}");
+    }
 }
 
 #[tokio::test]
@@ -524,6 +571,25 @@ async fn a_scheduled_run_is_recorded_and_the_web_service_tells_of_it() {
         "nobody has asked for a schedule"
     );
     service.kill().unwrap();
+}
+
+#[tokio::test]
+async fn a_scheduled_run_that_cannot_look_is_recorded() {
+    let place = Place::new().await;
+    let mut environment = place.scratch.environment_of("sweep");
+    environment.insert(
+        "OBJECT_STORE_INPUT_BUCKET".to_owned(),
+        "no-such-bucket".to_owned(),
+    );
+    let output = run(&["sweep", "--scheduled", "--delete"], &environment).await;
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let error = newest_run(place.pool()).await.unwrap().error;
+    assert!(
+        error
+            .as_ref()
+            .is_some_and(|error| error.contains("no-such-bucket")),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]

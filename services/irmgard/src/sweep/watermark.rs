@@ -1,0 +1,65 @@
+//! How much the database knew when it was last seen.
+//!
+//! A restored database goes on to give out ids and gets new rows, which soon
+//! hide those that are missing. What it once knew up to an id never gets less:
+//! no row of a photo is ever deleted.
+
+use serde::{Deserialize, Serialize};
+
+use crate::database::Pool;
+
+/// Rows counted by one statement, which has a time limit.
+const ROWS_AT_ONCE: i64 = 1_000_000;
+
+/// The photos of a database at some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Watermark {
+    /// The highest id of a photo; 0 where there was none.
+    highest_id: i64,
+    /// Rows of photos up to this id.
+    rows: i64,
+}
+
+impl Watermark {
+    /// Of the database as it is now.
+    pub(super) async fn read(pool: &Pool) -> Result<Self, sqlx::Error> {
+        let highest_id = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM photo")
+            .fetch_one(pool)
+            .await?;
+        Ok(Self {
+            highest_id,
+            rows: rows_up_to(pool, highest_id).await?,
+        })
+    }
+
+    /// Why the database must have lost rows since.
+    pub(super) async fn contradiction(self, pool: &Pool) -> Result<Option<String>, sqlx::Error> {
+        let rows = rows_up_to(pool, self.highest_id).await?;
+        Ok((rows < self.rows).then(|| {
+            format!(
+                "the database knows {rows} photos up to id {}, and once knew {}",
+                self.highest_id, self.rows
+            )
+        }))
+    }
+}
+
+async fn rows_up_to(pool: &Pool, id: i64) -> Result<i64, sqlx::Error> {
+    let (mut count, mut last) = (0, 0);
+    loop {
+        let (rows, highest): (i64, Option<i64>) = sqlx::query_as(
+            "SELECT count(*), max(id)
+               FROM (SELECT id FROM photo WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3) AS part",
+        )
+        .bind(last)
+        .bind(id)
+        .bind(ROWS_AT_ONCE)
+        .fetch_one(pool)
+        .await?;
+        count += rows;
+        match highest {
+            Some(highest) if rows == ROWS_AT_ONCE => last = highest,
+            _ => return Ok(count),
+        }
+    }
+}
