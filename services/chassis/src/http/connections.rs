@@ -34,7 +34,18 @@ enum Phase {
     /// The next request is awaited.
     Idle,
     /// A request is being received or answered.
-    Busy,
+    Busy(Exchange),
+}
+
+/// What has ended of a request and its answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Exchange {
+    /// The request is received, or nobody wants the rest of it.
+    request: bool,
+    /// The answer is whole, though maybe not written yet.
+    answer: bool,
+    /// The answer is written.
+    written: bool,
 }
 
 /// All connections of one server. Clones share them.
@@ -69,7 +80,7 @@ impl Entry {
         let evictable = match phase {
             Phase::Headers => since.elapsed() >= GRACE,
             Phase::Idle => true,
-            Phase::Busy => false,
+            Phase::Busy(_) => false,
         };
         evictable.then_some(since)
     }
@@ -183,13 +194,36 @@ impl Connection {
 
     /// A header block is whole.
     pub(super) fn busy(&self) {
-        self.enter(|_| Some(Phase::Busy));
+        self.enter(|_| Some(Phase::Busy(Exchange::default())));
     }
 
-    /// The answer has been sent.
-    pub(super) fn idle(&self) {
-        self.enter(|_| Some(Phase::Idle));
-        self.0.shared.freed.notify_one();
+    /// The request's body is received, or dropped.
+    pub(super) fn request_ended(&self) {
+        self.exchange(|exchange| exchange.request = true);
+    }
+
+    /// The answer's last byte is on its way to be written.
+    pub(super) fn answer_ended(&self) {
+        self.exchange(|exchange| exchange.answer = true);
+    }
+
+    /// All bytes that were on their way are written.
+    pub(super) fn flushed(&self) {
+        self.exchange(|exchange| exchange.written = exchange.answer);
+    }
+
+    /// The connection is idle once its request is received and its answer is written.
+    fn exchange(&self, change: impl FnOnce(&mut Exchange)) {
+        self.enter(|phase| {
+            let Phase::Busy(before) = phase else { return None };
+            let mut now = before;
+            change(&mut now);
+            if now.request && now.written {
+                self.0.shared.freed.notify_one();
+                return Some(Phase::Idle);
+            }
+            (now != before).then_some(Phase::Busy(now))
+        });
     }
 
     fn enter(&self, next: impl FnOnce(Phase) -> Option<Phase>) {
@@ -218,7 +252,7 @@ impl Connection {
             let limit = match phase {
                 Phase::Headers => Some(bounds.header_timeout),
                 Phase::Idle => Some(bounds.idle_timeout),
-                Phase::Busy => None,
+                Phase::Busy(_) => None,
             };
             // An error would mean that the connection has gone, while it is borrowed here.
             let Some(limit) = limit else {
@@ -266,11 +300,19 @@ mod tests {
         connection.0.entry.evicted.is_cancelled()
     }
 
+    /// A whole request and a whole answer.
+    fn answer(connection: &Connection) {
+        connection.busy();
+        connection.request_ended();
+        connection.answer_ended();
+        connection.flushed();
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_idlest_of_the_address_that_has_most_makes_room() {
         let all = connections(4, 4);
         let honest = all.admit(address(1)).unwrap();
-        honest.idle();
+        answer(&honest);
         tokio::time::advance(SECOND).await;
         let mut flood = Vec::new();
         for _ in 0..3 {
@@ -290,7 +332,7 @@ mod tests {
         first.busy();
         second.busy();
         assert_eq!(all.admit(address(3)).unwrap_err(), NotAdmitted::Full);
-        second.idle();
+        answer(&second);
         tokio::time::timeout(SECOND, all.freed()).await.unwrap();
         let third = all.admit(address(3)).unwrap();
         assert!(evicted(&second) && !evicted(&first));
@@ -341,9 +383,9 @@ mod tests {
                 .is_err(),
             "an answer"
         );
-        connection.idle();
+        answer(&connection);
         assert_eq!(ends_after(&connection).await, 75 * SECOND, "between requests");
-        connection.idle();
+        answer(&connection);
         tokio::time::advance(70 * SECOND).await;
         connection.received();
         connection.received();
@@ -352,6 +394,35 @@ mod tests {
             10 * SECOND,
             "from the first byte of a header block"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_once_its_request_is_received_and_its_answer_written() {
+        type Step = fn(&Connection);
+        let (request, answer, flush): (Step, Step, Step) = (
+            Connection::request_ended,
+            Connection::answer_ended,
+            Connection::flushed,
+        );
+        for steps in [
+            [request, answer, flush],
+            [answer, request, flush],
+            [answer, flush, request],
+        ] {
+            let all = connections(1, 1);
+            let connection = all.admit(address(1)).unwrap();
+            connection.busy();
+            connection.flushed();
+            for step in steps {
+                tokio::time::advance(SECOND).await;
+                connection.received();
+                let refused = all.admit(address(2)).unwrap_err();
+                assert_eq!(refused, NotAdmitted::Full);
+                step(&connection);
+            }
+            all.admit(address(2)).unwrap();
+            assert!(evicted(&connection));
+        }
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(super) struct Impatient<S> {
     pace: Pace,
     /// Since when a write waits for room, and until when.
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
-    /// Is told when bytes come.
+    /// Is told when bytes come, and when they have gone.
     place: Option<Connection>,
 }
 
@@ -93,7 +93,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        // hyper flushes when it has written everything.
+        if matches!(flushed, Poll::Ready(Ok(())))
+            && let Some(place) = &self.place
+        {
+            place.flushed();
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -13,7 +13,6 @@ use std::{
 };
 
 use axum::{Router, body::Body, extract::Request, response::Response};
-use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
@@ -197,38 +196,66 @@ async fn refuse(mut stream: TcpStream) {
     let _ = timeout(REFUSAL_TIMEOUT, refusal).await;
 }
 
-/// The router's answers; notes when the connection is busy and when it is idle.
+/// The router's answers; notes how far the connection is with each.
 fn service(
     router: Router,
     place: Connection,
     peer: Peer,
-) -> impl hyper::service::HttpService<Incoming, ResBody = Answer, Error = Infallible, Future: Send> {
+) -> impl hyper::service::HttpService<Incoming, ResBody = Noted<Body>, Error = Infallible, Future: Send> {
     service_fn(move |mut request: Request<Incoming>| {
         place.busy();
         request.extensions_mut().insert(peer);
+        let request = request.map(|body| Body::new(Noted::new(body, &place, Connection::request_ended)));
         let (router, place) = (router.clone(), place.clone());
         async move {
-            let response: Response = router.oneshot(request.map(Body::new)).await?;
-            Ok::<_, Infallible>(response.map(|body| Answer { body, place }))
+            let response: Response = router.oneshot(request).await?;
+            Ok::<_, Infallible>(response.map(|body| Noted::new(body, &place, Connection::answer_ended)))
         }
     })
 }
 
-/// A response's body, dropped once it has been sent.
-struct Answer {
-    body: Body,
+/// A body whose end is noted at its connection: once, whether it was read to the end or dropped before.
+struct Noted<B> {
+    body: B,
     place: Connection,
+    note: Option<fn(&Connection)>,
 }
 
-impl http_body::Body for Answer {
-    type Data = Bytes;
-    type Error = axum::Error;
+impl<B: http_body::Body> Noted<B> {
+    fn new(body: B, place: &Connection, note: fn(&Connection)) -> Self {
+        let mut noted = Self {
+            body,
+            place: place.clone(),
+            note: Some(note),
+        };
+        if noted.body.is_end_stream() {
+            noted.ended();
+        }
+        noted
+    }
+}
+
+impl<B> Noted<B> {
+    fn ended(&mut self) {
+        if let Some(note) = self.note.take() {
+            note(&self.place);
+        }
+    }
+}
+
+impl<B: http_body::Body + Unpin> http_body::Body for Noted<B> {
+    type Data = B::Data;
+    type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if matches!(polled, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.ended();
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -240,8 +267,8 @@ impl http_body::Body for Answer {
     }
 }
 
-impl Drop for Answer {
+impl<B> Drop for Noted<B> {
     fn drop(&mut self) {
-        self.place.idle();
+        self.ended();
     }
 }
