@@ -3,6 +3,10 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -53,6 +57,7 @@ pub struct Proxy {
     state: watch::Sender<State>,
     /// Whether the port is open, as the behaviour wants it.
     listening: watch::Receiver<bool>,
+    accepted: Arc<AtomicU64>,
     _end: DropGuard,
 }
 
@@ -73,7 +78,9 @@ impl Proxy {
         });
         let (listens, listening) = watch::channel(true);
         let end = CancellationToken::new();
+        let accepted = Arc::<AtomicU64>::default();
         let door = Door {
+            accepted: Arc::clone(&accepted),
             address,
             server,
             state: state.subscribe(),
@@ -85,6 +92,7 @@ impl Proxy {
             address,
             state,
             listening,
+            accepted,
             _end: end.drop_guard(),
         })
     }
@@ -93,6 +101,12 @@ impl Proxy {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Connections accepted so far.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
     }
 
     /// Behaves so from now on; returns once the port is open or shut as that
@@ -129,6 +143,7 @@ impl Proxy {
 
 /// The accepting side.
 struct Door {
+    accepted: Arc<AtomicU64>,
     address: SocketAddr,
     server: String,
     state: watch::Receiver<State>,
@@ -165,6 +180,7 @@ impl Door {
     }
 
     fn open(&self, client: TcpStream) {
+        self.accepted.fetch_add(1, Ordering::Relaxed);
         let (server, state, end) = (self.server.clone(), self.state.clone(), self.end.clone());
         tokio::spawn(async move {
             tokio::select! {
@@ -280,6 +296,7 @@ mod tests {
             b'x',
             "a new connection after a cut"
         );
+        assert_eq!(proxy.accepted(), 2);
 
         proxy.behave(Behaviour::Stall).await;
         let waiting = timeout(Duration::from_millis(200), ask(&mut stream)).await;

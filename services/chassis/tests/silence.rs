@@ -9,7 +9,10 @@
 
 mod support;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use chassis::{
     broker::{BrokerSettings, Consumer, Message, Publisher},
@@ -17,16 +20,11 @@ use chassis::{
 };
 use contract::ObjectLocation;
 use local::proxy::{Behaviour, Proxy};
-use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use support::{PATIENCE, soon};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     time::timeout,
-};
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
 };
 
 /// Broker settings that lead through a proxy, with the time limits as delivered.
@@ -150,44 +148,22 @@ async fn all_addresses_of_the_broker_are_tried() {
 
 /// A store behind TLS that offers HTTP/2, and a proxy before both.
 async fn store_behind_tls(plain: &StoreSettings) -> (StoreSettings, Proxy) {
-    let mut params = CertificateParams::default();
-    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])
-        .unwrap()
-        .signed_by(&key, &authority)
-        .unwrap();
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-        )
-        .unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
     let server = plain.endpoint.trim_start_matches("http://").to_owned();
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            let (acceptor, server) = (acceptor.clone(), server.clone());
-            tokio::spawn(async move {
-                let Ok(mut client) = acceptor.accept(client).await else {
-                    return;
-                };
-                let mut server = TcpStream::connect(server).await.unwrap();
-                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
-            });
-        }
-    });
+    let names = ["localhost", "127.0.0.1"];
+    let (address, authority) = support::behind_tls(server, &names, &["h2", "http/1.1"]).await;
     let proxy = Proxy::start(address.to_string()).await.expect("a proxy");
     let mut settings = plain.clone();
     settings.endpoint = format!("https://{}", proxy.address());
-    settings.ca = Some(authority.pem());
+    settings.ca = Some(authority);
+    (settings, proxy)
+}
+
+/// The store behind a proxy.
+async fn store_behind_proxy(plain: &StoreSettings) -> (StoreSettings, Proxy) {
+    let server = plain.endpoint.trim_start_matches("http://").to_owned();
+    let proxy = Proxy::start(server).await.expect("a proxy");
+    let mut settings = plain.clone();
+    settings.endpoint = format!("http://{}", proxy.address());
     (settings, proxy)
 }
 
@@ -195,11 +171,7 @@ async fn store_behind_tls(plain: &StoreSettings) -> (StoreSettings, Proxy) {
 async fn a_store_that_became_silent_is_left_for_its_successor() {
     let scratch = local::scratch().await.expect("a place in the stack");
     let plain = support::store(&scratch.environment());
-    let server = plain.endpoint.trim_start_matches("http://").to_owned();
-    let proxy = Proxy::start(server).await.expect("a proxy");
-    let mut without_tls = plain.clone();
-    without_tls.endpoint = format!("http://{}", proxy.address());
-    for (mut settings, proxy) in [(without_tls, proxy), store_behind_tls(&plain).await] {
+    for (mut settings, proxy) in [store_behind_proxy(&plain).await, store_behind_tls(&plain).await] {
         settings.answer_timeout = Duration::from_secs(2);
         let location = ObjectLocation::new(&settings.input_bucket, "1.jpg").expect("a location");
         let store = Store::new(settings).expect("a client");
@@ -236,6 +208,64 @@ async fn answers(store: &Store, location: &ObjectLocation, silent: &str) {
     let gets = timeout(PATIENCE, futures::future::join_all(gets)).await;
     for got in gets.expect("answers in time") {
         assert_eq!(got, Ok(vec![7; 100]), "silent connections: {silent}");
+    }
+}
+
+/// A client with some idle connections, an object, and the number of connections so far.
+async fn with_idle_connections(settings: StoreSettings, proxy: &Proxy) -> (Store, ObjectLocation, u64) {
+    let location = ObjectLocation::new(&settings.input_bucket, "1.jpg").expect("a location");
+    let store = Store::new(settings).expect("a client");
+    store
+        .put(&location, vec![7; 100], "image/jpeg")
+        .await
+        .expect("stored");
+    proxy.behave(Behaviour::Stall).await;
+    let gets = (0..4).map(|_| store.get(&location, 100));
+    let all_wait = async {
+        while proxy.accepted() < 4 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        proxy.restore().await;
+    };
+    let (got, ()) = soon("answers", async {
+        tokio::join!(futures::future::join_all(gets), all_wait)
+    })
+    .await;
+    for got in got {
+        assert_eq!(got, Ok(vec![7; 100]));
+    }
+    (store, location, proxy.accepted())
+}
+
+/// A client went away while a slow store was asked for it: that says nothing about the store.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_its_caller_broke_off_costs_its_own_connection_alone() {
+    let scratch = local::scratch().await.expect("a place in the stack");
+    let (settings, proxy) = store_behind_proxy(&support::store(&scratch.environment())).await;
+    let (store, location, accepted) = with_idle_connections(settings, &proxy).await;
+    for client in [store.client(), store.upload_client()] {
+        proxy.behave(Behaviour::Stall).await;
+        let get = client.get_object().bucket(location.bucket()).key(location.key());
+        timeout(Duration::from_millis(700), get.send())
+            .await
+            .expect_err("the store is slow");
+        proxy.restore().await;
+        assert_eq!(store.get(&location, 100).await, Ok(vec![7; 100]));
+        assert_eq!(proxy.accepted(), accepted, "an idle connection is used");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_out_costs_the_connections_of_before_alone() {
+    let scratch = local::scratch().await.expect("a place in the stack");
+    let (settings, proxy) = store_behind_proxy(&support::store(&scratch.environment())).await;
+    let (store, location, accepted) = with_idle_connections(settings, &proxy).await;
+    // Two requests that were begun at the same time.
+    let since = Instant::now();
+    for _ in 0..2 {
+        store.waited_in_vain(since);
+        assert_eq!(store.get(&location, 100).await, Ok(vec![7; 100]));
+        assert_eq!(proxy.accepted(), accepted + 1, "a new connection, once");
     }
 }
 

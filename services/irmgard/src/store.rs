@@ -1,7 +1,11 @@
 //! The object store as requests see it: behind a breaker, its failures sorted
 //! once into "later" and "never".
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use aws_sdk_s3::{
     Client,
@@ -17,7 +21,7 @@ use crate::{
 /// The object store and its two buckets.
 #[derive(Clone, Debug)]
 pub struct ObjectStore {
-    client: Client,
+    store: Store,
     breaker: Breaker,
     timeout: Duration,
     input_bucket: Arc<str>,
@@ -51,7 +55,7 @@ impl ObjectStore {
     pub fn new(store: &Store, breaker: Breaker, timeout: Duration) -> Self {
         let settings = store.settings();
         Self {
-            client: store.upload_client().clone(),
+            store: store.clone(),
             breaker,
             timeout,
             input_bucket: settings.input_bucket.as_str().into(),
@@ -63,7 +67,7 @@ impl ObjectStore {
     /// The client, for requests whose progress is watched by the caller.
     #[must_use]
     pub const fn client(&self) -> &Client {
-        &self.client
+        self.store.upload_client()
     }
 
     /// Where originals are.
@@ -106,12 +110,31 @@ impl ObjectStore {
         F: Future<Output = Result<T, SdkError<E>>>,
     {
         let permit = self.breaker.permit()?;
-        let answer = match tokio::time::timeout(self.timeout, request).await {
-            Ok(answer) => answer.map_err(classify),
-            Err(_) => Err(StoreError::Stalled),
-        };
+        let answer = self.within(self.timeout, request).await;
         self.report(permit, &answer);
         answer
+    }
+
+    /// Waits for an answer for so long, whatever the breaker says.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn within<T, E, F>(&self, limit: Duration, request: F) -> Result<T, StoreError>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        F: Future<Output = Result<T, SdkError<E>>>,
+    {
+        let since = Instant::now();
+        match tokio::time::timeout(limit, request).await {
+            Ok(answer) => answer.map_err(classify),
+            Err(_) => Err(self.stalled(since)),
+        }
+    }
+
+    /// The error of a request that was begun then and had no answer in time.
+    pub fn stalled(&self, since: Instant) -> StoreError {
+        self.store.waited_in_vain(since);
+        StoreError::Stalled
     }
 
     /// Tells the breaker what an answer says about the store.

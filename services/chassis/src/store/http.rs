@@ -2,7 +2,7 @@
 //!
 //! The SDK's own client sets no limits on a silent connection, and opens one HTTP/2 connection for all requests where
 //! the server speaks it. Once that is silent, every request fails until the kernel gives up. This client speaks
-//! HTTP/1.1, one request a connection, and drops idle connections as soon as one of them does not answer.
+//! HTTP/1.1, one request a connection, and drops idle connections as soon as one of them does not answer in time.
 
 use std::{
     io,
@@ -15,10 +15,7 @@ use std::{
 use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::{
-        http::{
-            HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
-            SharedHttpConnector,
-        },
+        http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
         orchestrator::{HttpRequest, HttpResponse},
         result::ConnectorError,
         runtime_components::RuntimeComponents,
@@ -48,14 +45,12 @@ const IDLE_CONNECTIONS: usize = 64;
 /// Shorter than the keep-alive time of servers in use, so that a request
 /// rarely meets a connection that is just being closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
-/// A request that was given up after this time says that its server may be gone.
-const SUSPICIOUS: Duration = Duration::from_millis(500);
 
 /// A client that trusts the system's certificates and those of the settings.
 ///
 /// # Errors
 /// When the certificates cannot be read.
-pub(super) fn http_client(settings: &StoreSettings) -> Result<SharedHttpClient, StoreError> {
+pub(super) fn http_client(settings: &StoreSettings) -> Result<StoreHttp, StoreError> {
     let mut tcp = TcpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -74,10 +69,10 @@ pub(super) fn http_client(settings: &StoreSettings) -> Result<SharedHttpClient, 
         https,
         limit: settings.connect_timeout,
     };
-    Ok(SharedHttpClient::new(StoreHttp {
-        client: Arc::new(Mutex::new(connector.client())),
+    Ok(StoreHttp {
+        pool: Arc::new(Mutex::new(connector.pool())),
         connector,
-    }))
+    })
 }
 
 fn tls(settings: &StoreSettings) -> Result<ClientConfig, StoreError> {
@@ -99,7 +94,12 @@ fn tls(settings: &StoreSettings) -> Result<ClientConfig, StoreError> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-type Pool = Client<Connector, SdkBody>;
+/// A client with its idle connections.
+#[derive(Clone, Debug)]
+struct Pool {
+    client: Client<Connector, SdkBody>,
+    made: Instant,
+}
 
 /// Makes connections, each within a limit.
 #[derive(Clone, Debug)]
@@ -109,12 +109,16 @@ struct Connector {
 }
 
 impl Connector {
-    fn client(&self) -> Pool {
-        Client::builder(TokioExecutor::new())
+    fn pool(&self) -> Pool {
+        let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .build(self.clone())
+            .build(self.clone());
+        Pool {
+            client,
+            made: Instant::now(),
+        }
     }
 }
 
@@ -137,16 +141,24 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// The client of the moment. Clones share it.
+/// The pool of the moment. Clones share it.
 #[derive(Clone, Debug)]
-struct StoreHttp {
-    client: Arc<Mutex<Pool>>,
+pub(super) struct StoreHttp {
+    pool: Arc<Mutex<Pool>>,
     connector: Connector,
 }
 
 impl StoreHttp {
-    fn client(&self) -> MutexGuard<'_, Pool> {
-        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pool(&self) -> MutexGuard<'_, Pool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the idle connections out of use, unless that was done since then.
+    pub(super) fn renew(&self, since: Instant) {
+        let mut pool = self.pool();
+        if pool.made <= since {
+            *pool = self.connector.pool();
+        }
     }
 }
 
@@ -172,21 +184,19 @@ impl HttpConnector for Sender {
             Ok(request) => request,
             Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
         };
-        let client = self.http.client().clone();
+        let http = self.http.clone();
+        let client = http.pool().client.clone();
+        let since = Instant::now();
         let limit = self.limit;
-        let mut given_up = GivenUp {
-            http: Some(self.http.clone()),
-            since: Instant::now(),
-        };
         HttpConnectorFuture::new(async move {
             let answer = client.request(request);
             let answer = match limit {
-                Some(limit) => timeout(limit, answer)
-                    .await
-                    .map_err(|error| ConnectorError::timeout(error.into()))?,
+                Some(limit) => timeout(limit, answer).await.map_err(|error| {
+                    http.renew(since);
+                    ConnectorError::timeout(error.into())
+                })?,
                 None => answer.await,
             };
-            given_up.is_answered();
             let answer = answer.map_err(|error| ConnectorError::io(error.into()))?;
             let answer = answer.map(|body| match limit {
                 Some(limit) => SdkBody::from_body_1_x(TimeoutBody::new(limit, body)),
@@ -194,28 +204,5 @@ impl HttpConnector for Sender {
             });
             HttpResponse::try_from(answer).map_err(|error| ConnectorError::other(error.into(), None))
         })
-    }
-}
-
-/// Dropped with its client in it, it takes that client's idle connections out of use: a request had no answer in time,
-/// and its server may have vanished with all of them.
-struct GivenUp {
-    http: Option<StoreHttp>,
-    since: Instant,
-}
-
-impl GivenUp {
-    fn is_answered(&mut self) {
-        self.http = None;
-    }
-}
-
-impl Drop for GivenUp {
-    fn drop(&mut self) {
-        let Some(http) = self.http.take() else { return };
-        // Not for each client that went away in the middle of its request.
-        if self.since.elapsed() >= SUSPICIOUS {
-            *http.client() = http.connector.client();
-        }
     }
 }

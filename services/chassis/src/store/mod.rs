@@ -9,6 +9,8 @@ mod error;
 mod http;
 mod settings;
 
+use std::time::Instant;
+
 use aws_sdk_s3::{
     Client,
     config::{
@@ -23,6 +25,8 @@ use secrecy::ExposeSecret;
 pub use download::Download;
 pub use error::StoreError;
 pub use settings::StoreSettings;
+
+use self::http::StoreHttp;
 
 /// What is known about an object without reading it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +44,7 @@ pub struct ObjectHead {
 pub struct Store {
     client: Client,
     upload_client: Client,
+    http: StoreHttp,
     settings: StoreSettings,
 }
 
@@ -50,12 +55,14 @@ impl Store {
     /// When the CA certificates cannot be read.
     pub fn new(settings: StoreSettings) -> Result<Self, StoreError> {
         let http = http::http_client(&settings)?;
+        let shared = SharedHttpClient::new(http.clone());
         let timeouts = TimeoutConfig::builder().connect_timeout(settings.connect_timeout);
         let unlimited = timeouts.clone().build();
         let limited = timeouts.read_timeout(settings.answer_timeout).build();
         Ok(Self {
-            client: client(&settings, http.clone(), limited),
-            upload_client: client(&settings, http, unlimited),
+            client: client(&settings, shared.clone(), limited),
+            upload_client: client(&settings, shared, unlimited),
+            http,
             settings,
         })
     }
@@ -82,6 +89,13 @@ impl Store {
     #[must_use]
     pub const fn upload_client(&self) -> &Client {
         &self.upload_client
+    }
+
+    /// Takes the idle connections out of use that may be as old as a request which was begun then: it had no answer
+    /// within the limit of its caller, and the server may have vanished with all of them. [`Store::client`] does so by
+    /// itself.
+    pub fn waited_in_vain(&self, since: Instant) {
+        self.http.renew(since);
     }
 
     /// Reads a whole object.

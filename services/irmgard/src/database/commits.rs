@@ -10,7 +10,7 @@ use std::{
 
 use sqlx::PgConnection;
 
-use super::{Pool, limited};
+use super::Pool;
 
 /// How long a commit may wait for its standby before no other is begun beside
 /// it.
@@ -76,13 +76,13 @@ impl Commits {
         &self,
         work: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, sqlx::Error> {
-        let outcome = limited(async {
+        let work = async {
             if self.in_doubt() && self.wait(&mut *self.pool.acquire().await?).await? {
                 return Err(timed_out());
             }
             work.await
-        })
-        .await;
+        };
+        let outcome = self.pool.limited(work).await;
         if matches!(&outcome, Err(sqlx::Error::Io(error)) if error.kind() == std::io::ErrorKind::TimedOut) {
             self.give_up();
         }

@@ -1,16 +1,10 @@
 //! A connection on loan to one request.
 
-use std::{
-    ops::{Deref, DerefMut},
-    time::{Duration, Instant},
-};
+use std::ops::{Deref, DerefMut};
 
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
-use super::{APPLICATION_NAME, Pool, PooledConnection, leaves_connection_unusable, suspicion::Suspicion};
-
-/// A connection that is closed after this much time was waited for in vain.
-const SUSPICIOUS: Duration = Duration::from_millis(500);
+use super::{APPLICATION_NAME, Pool, PooledConnection, leaves_connection_unusable};
 
 /// A connection on loan to one request. Its statements, BEGIN, COMMIT and
 /// ROLLBACK included, are logged by PostgreSQL with the request's trace id in
@@ -23,7 +17,6 @@ const SUSPICIOUS: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct RequestConnection {
     pool: Pool,
-    suspicion: Suspicion,
     connection: Loan,
     application_name: String,
     state: State,
@@ -40,12 +33,8 @@ enum State {
 }
 
 impl RequestConnection {
-    pub(super) async fn acquire(
-        pool: Pool,
-        suspicion: Suspicion,
-        trace_id: Option<&str>,
-    ) -> Result<Self, sqlx::Error> {
-        let connection = Loan::of(&pool, &suspicion).await?;
+    pub(super) async fn acquire(pool: Pool, trace_id: Option<&str>) -> Result<Self, sqlx::Error> {
+        let connection = Loan::from(&pool).await?;
         // Only what cannot end the literal that it is written into.
         let trace_id = trace_id.filter(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()));
         let application_name = trace_id.map_or_else(
@@ -54,7 +43,6 @@ impl RequestConnection {
         );
         Ok(Self {
             pool,
-            suspicion,
             connection,
             application_name,
             state: State::Untested,
@@ -109,7 +97,7 @@ impl RequestConnection {
             }
             spare -= 1;
             self.connection.close();
-            self.connection = Loan::of(&self.pool, &self.suspicion).await?;
+            self.connection = Loan::from(&self.pool).await?;
         }
     }
 
@@ -121,7 +109,7 @@ impl RequestConnection {
             .err()
             .is_none_or(|e| !leaves_connection_unusable(e));
         if usable && self.state != State::InTransaction {
-            drop(self.connection.connection.take());
+            drop(self.connection.0.take());
         }
     }
 }
@@ -181,32 +169,20 @@ impl DerefMut for RequestTransaction<'_> {
 
 /// A pooled connection that is closed when dropped.
 #[derive(Debug)]
-struct Loan {
-    connection: Option<PooledConnection>,
-    since: Instant,
-    suspicion: Suspicion,
-}
+struct Loan(Option<PooledConnection>);
 
 impl Loan {
-    async fn of(pool: &Pool, suspicion: &Suspicion) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            connection: Some(pool.acquire().await?),
-            since: Instant::now(),
-            suspicion: suspicion.clone(),
-        })
+    async fn from(pool: &Pool) -> Result<Self, sqlx::Error> {
+        Ok(Self(Some(pool.acquire().await?)))
     }
 
     fn get(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
-        self.connection.as_deref_mut().ok_or(sqlx::Error::PoolClosed)
+        self.0.as_deref_mut().ok_or(sqlx::Error::PoolClosed)
     }
 
     fn close(&mut self) {
-        if let Some(mut connection) = self.connection.take() {
+        if let Some(mut connection) = self.0.take() {
             connection.close_on_drop();
-            // Not for each client that went away in the middle of its request.
-            if self.since.elapsed() >= SUSPICIOUS {
-                self.suspicion.raise();
-            }
         }
     }
 }

@@ -14,7 +14,7 @@ mod reach;
 mod schema;
 mod suspicion;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
@@ -42,6 +42,9 @@ pub const APPLICATION_NAME: &str = "irmgard";
 
 /// How long an idle connection may take to show that it works.
 const TEST_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A request that had its connection for less time than this was kept waiting by others.
+const SUSPICIOUS: Duration = Duration::from_millis(500);
 
 /// How long background work waits for a connection.
 const BACKGROUND_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -160,7 +163,15 @@ impl Database {
     /// # Errors
     /// When none is free or can be opened within the acquire timeout.
     pub async fn request(&self, trace_id: Option<&str>) -> Result<RequestConnection, sqlx::Error> {
-        RequestConnection::acquire(self.requests.clone(), self.suspicion.clone(), trace_id).await
+        RequestConnection::acquire(self.requests.clone(), trace_id).await
+    }
+
+    /// A request that has had its connection since then had no answer within its limit: connections that are older may
+    /// have died, too.
+    pub fn waited_in_vain(&self, since: Instant) {
+        if since.elapsed() >= SUSPICIOUS {
+            self.suspicion.raise(since);
+        }
     }
 
     /// The connections of the consumers and the reconciler.
@@ -199,7 +210,8 @@ impl Database {
     /// # Errors
     /// When it cannot, or the question cannot be asked.
     pub async fn check_schema(&self) -> Result<SchemaState, SchemaError> {
-        limited(async { Ok(schema::check(&self.background).await) })
+        self.background
+            .limited(async { Ok(schema::check(&self.background).await) })
             .await
             .unwrap_or_else(|error| Err(SchemaError::Unavailable(error)))
     }
@@ -247,8 +259,9 @@ fn background_pool(suspicion: &Suspicion) -> PgPoolOptions {
                 if suspicion.covers(metadata.age) {
                     return Ok(false);
                 }
+                let since = Instant::now();
                 let answers = within(TEST_TIMEOUT, connection.ping()).await;
-                Ok(answers.inspect_err(|_| suspicion.raise()).is_ok())
+                Ok(answers.inspect_err(|_| suspicion.raise(since)).is_ok())
             })
         })
 }
@@ -262,12 +275,13 @@ fn pool() -> PgPoolOptions {
         .test_before_acquire(false)
 }
 
-/// A piece of background work in the database, with a limit on its time.
+/// A piece of background work in the database, with a limit on its time, on a connection outside the pools: see also
+/// [`Pool::limited`].
 ///
 /// # Errors
 /// The work's, or [`sqlx::Error::Io`] when it takes too long; its outcome is
 /// unknown then.
-pub async fn limited<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+async fn limited<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
     within(BACKGROUND_TIMEOUT, work).await
 }
 
@@ -277,5 +291,9 @@ async fn within<T>(
 ) -> Result<T, sqlx::Error> {
     tokio::time::timeout(limit, work)
         .await
-        .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+        .unwrap_or_else(|_| Err(timed_out()))
+}
+
+fn timed_out() -> sqlx::Error {
+    sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
 }

@@ -2,7 +2,7 @@
 
 use std::{
     ops::{Deref, DerefMut},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{
@@ -17,7 +17,7 @@ use sqlx::{
 };
 use tokio::{runtime::Handle, time::timeout};
 
-use super::{limited, suspicion::Suspicion};
+use super::{BACKGROUND_TIMEOUT, suspicion::Suspicion, timed_out};
 
 /// How long a connection may take to go back into its pool: to be reset, and to answer once more.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -27,7 +27,7 @@ const RETURN_TIMEOUT: Duration = Duration::from_secs(2);
 /// sqlx tests each connection that comes back, without a limit. A server that vanished from the network sends no
 /// answer and no error, so that the connection's place stays taken until the kernel gives up, after some 15 minutes.
 /// Hence connections of this pool are on loan as [`PooledConnection`], which goes back within a limit. A statement
-/// that is run on the pool itself has the limit of [`limited`].
+/// that is run on the pool itself has the limit of [`Pool::limited`].
 #[derive(Clone, Debug)]
 pub struct Pool {
     pool: PgPool,
@@ -50,7 +50,22 @@ impl Pool {
         Ok(PooledConnection {
             connection: Some(self.pool.acquire().await?),
             close: false,
-            suspicion: self.suspicion.clone(),
+        })
+    }
+
+    /// A piece of background work on connections of this pool, with a limit on its time. Where the limit ends it, the
+    /// connections that were made before are suspect.
+    ///
+    /// # Errors
+    /// The work's, or [`sqlx::Error::Io`] when it takes too long; its outcome is unknown then.
+    pub async fn limited<T>(
+        &self,
+        work: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, sqlx::Error> {
+        let since = Instant::now();
+        timeout(BACKGROUND_TIMEOUT, work).await.unwrap_or_else(|_| {
+            self.suspicion.raise(since);
+            Err(timed_out())
         })
     }
 
@@ -84,7 +99,6 @@ pub struct PooledConnection {
     /// Empty only while it is dropped.
     connection: Option<PoolConnection<Postgres>>,
     close: bool,
-    suspicion: Suspicion,
 }
 
 impl PooledConnection {
@@ -109,15 +123,14 @@ impl Drop for PooledConnection {
             drop(connection.leak());
             return;
         };
-        let suspicion = self.suspicion.clone();
         runtime.spawn(async move {
-            // Dropped at the limit, it closes the socket and frees the place.
+            // Dropped at the limit, it closes the socket and frees the place. Other connections are not suspect: a
+            // statement that somebody broke off may still be at work on this one.
             if timeout(RETURN_TIMEOUT, connection.return_to_pool())
                 .await
                 .is_err()
             {
                 tracing::warn!(limit = ?RETURN_TIMEOUT, "a connection to PostgreSQL does not answer: closed");
-                suspicion.raise();
             }
         });
     }
@@ -150,10 +163,13 @@ impl<'p> Executor<'p> for &'_ Pool {
         E: 'q + Execute<'q, Postgres>,
     {
         let pool = self.clone();
-        let results = limited(async move {
-            let mut connection = pool.acquire().await?;
-            connection.fetch_many(query).try_collect::<Vec<_>>().await
-        });
+        let results = async move {
+            let work = async {
+                let mut connection = pool.acquire().await?;
+                connection.fetch_many(query).try_collect::<Vec<_>>().await
+            };
+            pool.limited(work).await
+        };
         Box::pin(
             stream::once(results)
                 .map_ok(|results| stream::iter(results.into_iter().map(Ok)))
@@ -166,9 +182,10 @@ impl<'p> Executor<'p> for &'_ Pool {
         E: 'q + Execute<'q, Postgres>,
     {
         let pool = self.clone();
-        Box::pin(limited(async move {
-            pool.acquire().await?.fetch_optional(query).await
-        }))
+        Box::pin(async move {
+            let work = async { pool.acquire().await?.fetch_optional(query).await };
+            pool.limited(work).await
+        })
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, sqlx::Error>>
@@ -176,7 +193,10 @@ impl<'p> Executor<'p> for &'_ Pool {
         'p: 'e,
     {
         let pool = self.clone();
-        Box::pin(limited(async move { pool.acquire().await?.describe(sql).await }))
+        Box::pin(async move {
+            let work = async { pool.acquire().await?.describe(sql).await };
+            pool.limited(work).await
+        })
     }
 
     fn prepare_with<'e>(
@@ -188,8 +208,9 @@ impl<'p> Executor<'p> for &'_ Pool {
         'p: 'e,
     {
         let pool = self.clone();
-        Box::pin(limited(async move {
-            pool.acquire().await?.prepare_with(sql, parameters).await
-        }))
+        Box::pin(async move {
+            let work = async { pool.acquire().await?.prepare_with(sql, parameters).await };
+            pool.limited(work).await
+        })
     }
 }

@@ -18,7 +18,7 @@ pub(crate) use self::record::log_uses;
 use self::record::{Action, Recorder};
 use crate::{
     cli::{FailedArguments, FailedCommand, Which},
-    database::{Database, Pool, limited},
+    database::{Database, Pool},
     outbox::queue_again,
     settings::ToolSettings,
 };
@@ -96,7 +96,7 @@ async fn requeue(
         recorder.record(Action::Requeue, &failed).await?;
     }
     let failed: Vec<i64> = failed.iter().map(|id| id.get()).collect();
-    let queued = limited(async { queue_again(&mut *pool.acquire().await?, &failed).await });
+    let queued = pool.limited(async { queue_again(&mut *pool.acquire().await?, &failed).await });
     let queued: BTreeSet<i64> = queued.await?.into_iter().collect();
     writeln!(
         out,

@@ -4,7 +4,11 @@
 //! of the connections: where a commit must wait for a standby and there is
 //! none, nothing can be written, and everything can still be read.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use contract::PhotoId;
 use futures::future::BoxFuture;
@@ -64,6 +68,9 @@ struct Side {
     breaker: Breaker,
     alive: Arc<Alive>,
 }
+
+/// Since when a request has had its connection.
+type Connected = OnceLock<Instant>;
 
 /// Of so many connections for requests one is kept for reads.
 const READS: u32 = 4;
@@ -135,8 +142,9 @@ impl Records {
         W: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + 'static,
         T: Send + 'static,
     {
+        let connected = Connected::new();
         let work = async {
-            let mut connection = self.connection(&self.reads).await?;
+            let mut connection = self.connection(&self.reads, &connected).await?;
             let outcome = match connection.connection().await {
                 Ok(usable) => work(usable).await,
                 Err(error) => Err(error),
@@ -144,7 +152,9 @@ impl Records {
             connection.give_back(&outcome);
             outcome.map_err(RecordsError::from)
         };
-        self.reads.within(self.timeout, work).await
+        let outcome = self.reads.within(self.timeout, work).await;
+        self.suspect(outcome.as_ref().err(), &connected);
+        outcome
     }
 
     /// Writes, on a connection that is on loan; dropped when the time is over.
@@ -156,15 +166,18 @@ impl Records {
         W: FnOnce(RequestConnection) -> BoxFuture<'a, Result<T, E>> + Send,
         E: From<RecordsError> + AsRecordsError,
     {
+        let connected = Connected::new();
         let work = async {
             // Never closed.
             let _place = self.places.acquire().await;
             self.not_in_vain().await?;
-            let connection = self.connection(&self.writes).await?;
+            let connection = self.connection(&self.writes, &connected).await?;
             work(connection).await
         };
         let outcome = self.writes.within(limit, work).await;
-        if let Some(error) = outcome.as_ref().err().and_then(AsRecordsError::as_records_error) {
+        let error = outcome.as_ref().err().and_then(AsRecordsError::as_records_error);
+        self.suspect(error, &connected);
+        if let Some(error) = error {
             self.note(error);
         }
         outcome
@@ -191,11 +204,24 @@ impl Records {
         }
     }
 
-    async fn connection(&self, side: &Side) -> Result<RequestConnection, RecordsError> {
+    /// Tells the pools of a connection that the time limit took away: not of one whose client has gone.
+    fn suspect(&self, error: Option<&RecordsError>, connected: &Connected) {
+        if let (Some(RecordsError::TimedOut), Some(since)) = (error, connected.get()) {
+            self.database.waited_in_vain(since.into_std());
+        }
+    }
+
+    async fn connection(
+        &self,
+        side: &Side,
+        connected: &Connected,
+    ) -> Result<RequestConnection, RecordsError> {
         let trace_id = telemetry::propagation::current_trace_id();
-        side.patiently(self.timeout, || self.database.request(trace_id.as_deref()))
-            .await
-            .map_err(RecordsError::from)
+        let connection = side
+            .patiently(self.timeout, || self.database.request(trace_id.as_deref()))
+            .await?;
+        let _ = connected.set(Instant::now());
+        Ok(connection)
     }
 }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use contract::{ObjectLocation, media::MediaType};
 
 use super::{error::UploadError, objects::Originals, progress::Progress, transfer::Transfer};
-use crate::store::{StoreError, classify};
+use crate::store::StoreError;
 
 /// Completing takes the store longer than taking a part: it may put the parts
 /// together. In time limits of the store.
@@ -94,11 +94,8 @@ impl MultipartUpload {
             .key(self.location.key())
             .upload_id(&self.id)
             .multipart_upload(parts);
-        let answer = match Box::pin(tokio::time::timeout(store.timeout() * COMPLETION, request.send())).await
-        {
-            Ok(answer) => answer.map_err(classify),
-            Err(_) => Err(StoreError::Stalled),
-        };
+        let limit = store.timeout() * COMPLETION;
+        let answer = Box::pin(store.within(limit, request.send())).await;
         store.report(permit, &answer);
         answer?;
         self.ended = true;

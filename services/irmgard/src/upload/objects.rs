@@ -127,12 +127,13 @@ impl Originals {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
+        let since = Instant::now();
         let stall = progress.stall(self.store.alive(), self.store.timeout(), self.idle_timeout);
         let answer = tokio::select! {
             biased;
             answer = request => answer.map_err(classify),
             stall = stall => match stall {
-                Stall::Store => Err(StoreError::Stalled),
+                Stall::Store => Err(self.store.stalled(since.into_std())),
                 Stall::Camera => {
                     drop(permit);
                     return Err(UploadError::Idle { seconds: self.idle_timeout.as_secs() });
@@ -223,15 +224,13 @@ impl Originals {
         let mut error = String::new();
         for wait in REMOVAL_WAITS {
             self.wait(wait).await;
-            let answer = tokio::time::timeout(self.store.timeout(), request()).await;
-            match answer.map(|answer| answer.map_err(classify)) {
-                Ok(Ok(_) | Err(StoreError::NotFound)) => return,
-                Ok(Err(StoreError::Refused(why))) => {
+            match self.store.within(self.store.timeout(), request()).await {
+                Ok(_) | Err(StoreError::NotFound) => return,
+                Err(StoreError::Refused(why)) => {
                     error = why;
                     break;
                 }
-                Ok(Err(why)) => error = why.to_string(),
-                Err(_) => error = StoreError::Stalled.to_string(),
+                Err(why) => error = why.to_string(),
             }
         }
         tracing::warn!(

@@ -1,6 +1,10 @@
 use std::time::Duration;
 
-use irmgard::database::{self, Database, SchemaError, SchemaState, required_version};
+use irmgard::{
+    breaker::{Breaker, BreakerSettings},
+    database::{self, Database, SchemaError, SchemaState, required_version},
+    photo::{Records, RecordsError},
+};
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use local::proxy::Proxy;
@@ -239,11 +243,8 @@ async fn connections_that_died_in_the_pool_fail_no_request() {
     transaction.commit().await.unwrap();
 }
 
-/// As after a server vanished from the network: what was connected then
-/// answers nothing, and costs no further request its time.
-#[tokio::test]
-async fn a_connection_that_was_waited_for_in_vain_makes_the_older_ones_suspect() {
-    let place = Place::new().await;
+/// Connections of requests that lie idle, after one more was taken and given up: whether they are used again.
+async fn idle_ones_are_used_again(place: &Place, give_up: impl AsyncFnOnce()) -> bool {
     let mut requests = Vec::new();
     let mut old = Vec::new();
     for _ in 0..4 {
@@ -251,20 +252,48 @@ async fn a_connection_that_was_waited_for_in_vain_makes_the_older_ones_suspect()
         old.push(backend(request.connection().await.unwrap()).await);
         requests.push(request);
     }
-    let mut waiting = requests.pop().unwrap();
     for request in requests {
         request.give_back(&Ok(()));
     }
-    let sleep = sqlx::query("SELECT pg_sleep(60)").execute(waiting.connection().await.unwrap());
-    tokio::time::timeout(Duration::from_millis(600), sleep)
-        .await
-        .unwrap_err();
-    drop(waiting);
-    for _ in 0..3 {
+    eventually("all are idle", async || place.database.requests().num_idle() == 4).await;
+    give_up().await;
+    let mut request = place.database.request(None).await.unwrap();
+    old.contains(&backend(request.connection().await.unwrap()).await)
+}
+
+/// As after a server vanished from the network: what was connected then answers nothing, and costs no further request
+/// its time.
+#[tokio::test]
+async fn a_connection_that_had_no_answer_within_the_limit_makes_the_older_ones_suspect() {
+    let place = Place::new().await;
+    let breaker = |name| Breaker::new(name, BreakerSettings::default());
+    let limit = Duration::from_millis(600);
+    let records = Records::new(place.database.clone(), breaker("reads"), breaker("writes"), limit);
+    let in_vain = async || {
+        let sleep =
+            records.read(|connection| Box::pin(sqlx::query("SELECT pg_sleep(60)").execute(connection)));
+        assert!(matches!(sleep.await, Err(RecordsError::TimedOut)));
+    };
+    assert!(!idle_ones_are_used_again(&place, in_vain).await);
+}
+
+/// A client went away in the middle of a slow statement, and a task was stopped.
+#[tokio::test]
+async fn a_statement_that_is_broken_off_costs_its_own_connection_alone() {
+    let place = Place::new().await;
+    let broken_off = async || {
         let mut request = place.database.request(None).await.unwrap();
-        let pid = backend(request.connection().await.unwrap()).await;
-        assert!(!old.contains(&pid));
-    }
+        let sleep = sqlx::query("SELECT pg_sleep(60)").execute(request.connection().await.unwrap());
+        timeout(Duration::from_millis(600), sleep).await.unwrap_err();
+        drop(request);
+
+        let pool = place.pool();
+        let sleep = sqlx::query("SELECT pg_sleep(60)").execute(pool);
+        timeout(Duration::from_millis(100), sleep).await.unwrap_err();
+        assert_eq!((pool.size(), pool.num_idle()), (1, 0));
+        eventually("its place is free", async || pool.size() == 0).await;
+    };
+    assert!(idle_ones_are_used_again(&place, broken_off).await);
 }
 
 #[tokio::test]
