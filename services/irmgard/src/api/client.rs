@@ -56,10 +56,14 @@ impl TrustedProxies {
     }
 }
 
-/// An address, with or without a port.
+/// An address, with or without a port; one of IPv6 may stand in brackets without a port, too.
 fn address(text: &str) -> Option<IpAddr> {
     let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
-    text.parse().ok().or_else(with_port)
+    let in_brackets = || {
+        let address = text.strip_prefix('[')?.strip_suffix(']')?;
+        address.parse().ok().map(IpAddr::V6)
+    };
+    text.parse().ok().or_else(with_port).or_else(in_brackets)
 }
 
 #[cfg(test)]
@@ -87,7 +91,18 @@ mod tests {
             ("10.0.0.0/8", "10.0.0.1", &[], "10.0.0.1"),
             ("10.0.0.0/8", "10.0.0.1", &["192.0.2.7"], "192.0.2.7"),
             ("10.0.0.1", "10.0.0.1", &["192.0.2.7:4711"], "192.0.2.7"),
+            ("10.0.0.1", "10.0.0.1", &["192.0.2.1:443"], "192.0.2.1"),
+            ("fd00::/8", "fd00::1", &["2001:db8::7"], "2001:db8::7"),
             ("fd00::/8", "fd00::1", &["[2001:db8::7]:4711"], "2001:db8::7"),
+            ("fd00::/8", "fd00::1", &["[2001:db8::7]"], "2001:db8::7"),
+            (
+                "fd00::/8",
+                "fd00::1",
+                &["[2001:db8::7], [fd00::2]:80"],
+                "2001:db8::7",
+            ),
+            ("10.0.0.1", "10.0.0.1", &["[192.0.2.7]"], "10.0.0.1"),
+            ("fd00::/8", "fd00::1", &["[2001:db8::7"], "fd00::1"),
             (
                 "10.0.0.0/8",
                 "::ffff:10.0.0.1",
