@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::{
     pictures::{jpeg, jpeg_taken_at, png},
-    web::{Answer, Web},
+    web::{Answer, Web, upload_head},
 };
 
 const PHOTOS: &str = "/projects/site-1/photos";
@@ -122,6 +122,13 @@ async fn the_time_comes_from_the_request_then_from_exif_then_from_the_clock() {
     assert_eq!(
         time(&web.post(PHOTOS_AT_NOON, photo.clone()).await),
         told("2024-05-31T10:00:00Z", "client")
+    );
+    // A `+` as it is, which in a query means a space.
+    let head = format!("Content-Length: {}\r\n", photo.len());
+    let head = upload_head(&format!("{PHOTOS}?taken_at=2024-05-31T12:00:02+02:00"), &head);
+    assert_eq!(
+        time(&web.raw(&[head, photo.clone()].concat()).await),
+        told("2024-05-31T10:00:02Z", "client")
     );
     let utc = jpeg_taken_at("2023:06:01 08:30:00", None, 2);
     assert_eq!(
