@@ -109,7 +109,10 @@ impl Component<'_> {
         Some(Finding::warn(
             &self.title,
             format!("{}; no line of its pods was compared: {why}", self.newest()),
-            "needed are get and list on pods, and get on pods/log",
+            format!(
+                "needed are get and list on pods, and get on pods/log; logq --source kubectl -c {} shows what can be read",
+                self.place.component
+            ),
         ))
     }
 
