@@ -3,7 +3,8 @@
 # its copies (green). In a rollout or a drain Kubernetes takes the next pod only then. That pod could hold the only copy.
 #
 # A node that was ready stays ready: an index without a copy is no reason to refuse lines. A node also becomes ready when it is the
-# only one, or when the cluster has made no copy for a minute: what is still missing then does not come by waiting.
+# only one, or when the cluster has made no copy for a minute: what is still missing then does not come by waiting. It is ten
+# minutes where an index is not there at all (red), since the next pod to be stopped may be the one that brings it.
 set -Eeuo pipefail
 
 port=${HTTP_PORT:-9200}
@@ -11,8 +12,9 @@ port=${HTTP_PORT:-9200}
 ready=${READY:-/tmp/ready}
 # Since when no copy is made: the start time of the process, and seconds of uptime.
 quiet=${QUIET:-/tmp/quiet}
-# Seconds without a copy being made after which a node is ready although copies are missing.
-quiet_seconds=${QUIET_SECONDS:-60}
+# Seconds without a copy being made after which a node is ready although copies, or an index, are missing.
+quiet_yellow=${QUIET_YELLOW:-60}
+quiet_red=${QUIET_RED:-600}
 
 answer=$(timeout 8 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0" && printf "GET /_cluster/health?local=true HTTP/1.0\r\n\r\n" >&3 && cat <&3' "$port")
 if [[ $answer != HTTP/1.?' 200 '* ]]; then
@@ -38,11 +40,12 @@ if [[ $answer == *'"status":"green"'* || $answer == *'"number_of_nodes":1,'* ]];
     exit
 fi
 for shards in initializing_shards relocating_shards delayed_unassigned_shards; do
-    if [[ $answer != *"\"$shards\":0,"* ]]; then
-        rm -f "$quiet"
-        echo 'ready: waiting until each index has all its copies' >&2
-        exit 1
+    if [[ $answer =~ \"$shards\":([0-9]+) && ${BASH_REMATCH[1]} == 0 ]]; then
+        continue
     fi
+    rm -f "$quiet"
+    echo "ready: waiting for the copies of each index: ${BASH_REMATCH[1]:-unknown} $shards" >&2
+    exit 1
 done
 read -r up _ </proc/uptime
 up=${up%.*}
@@ -50,9 +53,13 @@ if [[ ! -e $quiet ]] || ! read -r process since <"$quiet" || [[ $process != "$st
     since=$up
     echo "$started $since" >"$quiet"
 fi
-if ((up - since >= quiet_seconds)); then
+wait=$((since - up + quiet_red))
+if [[ $answer == *'"status":"yellow"'* ]]; then
+    wait=$((since - up + quiet_yellow))
+fi
+if ((wait <= 0)); then
     echo "$started" >"$ready"
     exit
 fi
-echo "ready: copies are missing and none is being made; ready in $((quiet_seconds - up + since)) s" >&2
+echo "ready: copies are missing and none is being made; ready in $wait s" >&2
 exit 1
