@@ -10,7 +10,7 @@
 mod child;
 mod cost;
 mod detector;
-mod gate;
+mod faults;
 mod given;
 mod harness;
 mod journey;

@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use contract::{Outcome, headers::X_EARLIER_DELIVERIES, media::MediaType};
+use local::proxy::{Behaviour, Proxy};
 use tokio::time::Instant;
 
-use crate::{
-    gate::Gate,
-    harness::{PATIENCE, Site, astronaut},
-};
+use crate::harness::{PATIENCE, Site, astronaut};
 
-async fn site_behind_a_gate(hold_limit: &str) -> (Site, Gate) {
+async fn site_behind_a_proxy(hold_limit: &str) -> (Site, Proxy) {
     let mut site = Site::new().await;
     let server = site
         .store
@@ -18,18 +16,18 @@ async fn site_behind_a_gate(hold_limit: &str) -> (Site, Gate) {
         .endpoint
         .trim_start_matches("http://")
         .to_owned();
-    let gate = Gate::to(server).await;
+    let proxy = Proxy::start(server).await.unwrap();
     site.worker
-        .set("OBJECT_STORE_ENDPOINT", &format!("http://{}", gate.address));
+        .set("OBJECT_STORE_ENDPOINT", &format!("http://{}", proxy.address()));
     site.worker.set("HOLD_LIMIT", hold_limit);
-    (site, gate)
+    (site, proxy)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_are_held_while_the_store_is_away_and_go_on_soon_after() {
-    let (mut site, gate) = site_behind_a_gate("10m").await;
+    let (mut site, proxy) = site_behind_a_proxy("10m").await;
     site.start().await;
-    gate.set(false);
+    proxy.behave(Behaviour::Refuse).await;
     let photos = [
         site.post(1, astronaut()).await,
         site.post(2, astronaut()).await,
@@ -43,7 +41,7 @@ async fn jobs_are_held_while_the_store_is_away_and_go_on_soon_after() {
     // Long enough for the waits between tries to have grown.
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(site.metric("anonymizer_consumer_paused").await, Some(1.0));
-    gate.set(true);
+    proxy.restore().await;
     let back = Instant::now();
     site.until("work goes on", async || {
         site.metric("anonymizer_consumer_paused").await == Some(0.0)
@@ -73,9 +71,9 @@ async fn jobs_are_held_while_the_store_is_away_and_go_on_soon_after() {
 /// `consumer_timeout`, and the photo is no suspect for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn job_that_is_held_too_long_is_published_again() {
-    let (mut site, gate) = site_behind_a_gate("1s").await;
+    let (mut site, proxy) = site_behind_a_proxy("1s").await;
     site.start().await;
-    gate.set(false);
+    proxy.behave(Behaviour::Refuse).await;
     let photo = site.post(1, astronaut()).await;
     site.until("it was published again", async || {
         site.worker.log().contains("published the message again")
@@ -85,7 +83,7 @@ async fn job_that_is_held_too_long_is_published_again() {
     let message = site.take(&site.queues.jobs).await;
     assert_eq!(message.body, photo.job.encode().unwrap());
     assert!(message.header_number(X_EARLIER_DELIVERIES).is_some());
-    gate.set(true);
+    proxy.restore().await;
     site.queue(message.body).await;
     site.start().await;
     assert_eq!(site.result().await.id, photo.id);
@@ -146,9 +144,9 @@ async fn missing_bucket_fails_no_photo() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn shutdown_gives_held_jobs_back_at_once() {
-    let (mut site, gate) = site_behind_a_gate("10m").await;
+    let (mut site, proxy) = site_behind_a_proxy("10m").await;
     site.start().await;
-    gate.set(false);
+    proxy.behave(Behaviour::Refuse).await;
     let photo = site.post(1, astronaut()).await;
     site.until("the consumer pauses", async || {
         site.metric("anonymizer_consumer_paused").await == Some(1.0)
@@ -168,21 +166,23 @@ async fn shutdown_gives_held_jobs_back_at_once() {
 async fn broker_that_goes_away_during_a_job_gets_its_result_later() {
     let mut site = Site::new().await;
     let (host, port) = site.broker_address();
-    let gate = Gate::to(format!("{host}:{port}")).await;
-    site.worker.set("RABBITMQ_HOST", &gate.address.ip().to_string());
-    site.worker.set("RABBITMQ_PORT", &gate.address.port().to_string());
+    let proxy = Proxy::start(format!("{host}:{port}")).await.unwrap();
+    site.worker
+        .set("RABBITMQ_HOST", &proxy.address().ip().to_string());
+    site.worker
+        .set("RABBITMQ_PORT", &proxy.address().port().to_string());
     site.start().await;
     let photo = site.post(1, astronaut()).await;
     site.until("the job is in work", async || {
         site.metric("anonymizer_jobs_in_flight").await == Some(1.0)
     })
     .await;
-    gate.set(false);
+    proxy.behave(Behaviour::Refuse).await;
     site.until("the job is held", async || {
         site.metric("anonymizer_jobs_held").await == Some(1.0)
     })
     .await;
-    gate.set(true);
+    proxy.restore().await;
     let result = site.result().await;
     assert_eq!(result.id, photo.id);
     assert!(

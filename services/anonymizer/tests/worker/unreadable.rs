@@ -8,7 +8,7 @@ use contract::{
 };
 
 use crate::{
-    gate::Faults,
+    faults::Faults,
     harness::{PATIENCE, Photo, Site, astronaut},
 };
 
@@ -34,7 +34,7 @@ async fn queue_after(site: &Site, photo: &Photo, returns: i64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn object_that_cannot_be_read_holds_nobody_up_and_is_a_verdict_in_the_end() {
-    let (site, faults) = site_with_faults("4s").await;
+    let (site, faults) = site_with_faults("10s").await;
     let broken = site.photo(1, MediaType::Png);
     site.store_original(&broken, astronaut()).await;
     faults.fail(&format!("GET /{}", broken.original.storage_location()));
