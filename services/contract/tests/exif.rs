@@ -156,6 +156,16 @@ fn the_padding_byte_of_a_webp_may_be_missing() {
 }
 
 #[test]
+fn a_chunk_behind_a_padding_byte_is_found() {
+    let photo = in_webp(&tiff(Order::Little, Some(6), &[]));
+    let exif = photo.windows(4).position(|four| four == b"EXIF").unwrap();
+    let odd = b"XMP \x03\0\0\0<x>\0";
+    let mut behind = [&photo[..exif], odd, &photo[exif..]].concat();
+    behind[4] += 12;
+    assert_eq!(orientation(&behind), 6);
+}
+
+#[test]
 fn an_orientation_that_is_none() {
     for value in [0, 9, 255, 256 + 6, u16::MAX] {
         assert_eq!(orientation(&in_jpeg(&tiff(Order::Big, Some(value), &[]))), 1);
