@@ -14,11 +14,12 @@ use moxcms::ColorProfile;
 use support::{
     DETECTOR,
     photos::{
-        LIMITS, WEBP_ALPHA, WEBP_ANIMATED, WEBP_LOSSLESS, WEBP_LOSSY, bytes, gradient, jpeg, markers, png,
-        png_of, profile, profile_segments, with_segments,
+        LIMITS, WEBP_ALPHA, WEBP_ANIMATED, WEBP_LOSSLESS, WEBP_LOSSY, bytes, cmyk, gradient, jpeg, markers,
+        png, png_of, profile, profile_segments, with_segments,
     },
+    root,
 };
-use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
+use turbojpeg::{Compressor, Subsamp};
 
 fn decoded(photo: &[u8]) -> Picture {
     picture::decode(photo, &LIMITS).unwrap()
@@ -72,23 +73,7 @@ fn grey_stays_grey() {
 #[test]
 fn inks_become_light() {
     let picture = gradient(32, 32);
-    // Adobe's way round, as libjpeg-turbo writes and marks it: light, not ink.
-    let inks: Vec<u8> = picture
-        .pixels
-        .chunks(3)
-        .flat_map(|p| [p[0], p[1], p[2], 255])
-        .collect();
-    let mut encoder = Compressor::new().unwrap();
-    encoder.set_quality(95).unwrap();
-    let photo = encoder
-        .compress_to_vec(Image {
-            pixels: inks.as_slice(),
-            width: 32,
-            pitch: 4 * 32,
-            height: 32,
-            format: PixelFormat::CMYK,
-        })
-        .unwrap();
+    let photo = cmyk(&picture);
     assert_close(&decoded(&photo), &picture, 16);
 }
 
@@ -174,6 +159,31 @@ fn webps_decode() {
     assert_eq!(decoded(&bytes(WEBP_LOSSLESS)).pixels[..3], [255; 3]);
 }
 
+/// 20 × 10 pixels in the order of Adam7 (W3C PNG, 8.1).
+#[test]
+fn interlaced_pngs_decode_like_others() {
+    use png::{BitDepth, ColorType};
+    let picture = gradient(20, 10);
+    type Stored = fn(&[u8], u8) -> Vec<u8>;
+    let kinds: [(&str, ColorType, Stored); 4] = [
+        ("rgb", ColorType::Rgb, |p, _| p.to_vec()),
+        ("rgba", ColorType::Rgba, |p, alpha| vec![p[0], p[1], p[2], alpha]),
+        ("grey", ColorType::Grayscale, |p, _| vec![p[0]]),
+        ("grey-alpha", ColorType::GrayscaleAlpha, |p, alpha| {
+            vec![p[0], alpha]
+        }),
+    ];
+    for (name, color, stored) in kinds {
+        // As opaque as it is red.
+        let pixels: Vec<u8> = picture.pixels.chunks(3).flat_map(|p| stored(p, p[0])).collect();
+        let plain = png((20, 10), color, BitDepth::Eight, &pixels, |_| {});
+        let file = format!("services/anonymizer/imaging/tests/photos/interlaced-{name}.png");
+        let interlaced = std::fs::read(root().join(file)).unwrap();
+        assert!(decoded(&interlaced) == decoded(&plain), "{name}");
+        assert_eq!(picture::decoding_bytes(&interlaced), 5 * 20 * 10, "{name}");
+    }
+}
+
 #[test]
 fn animations_are_refused() {
     let animated_png = png(
@@ -194,16 +204,23 @@ fn animations_are_refused() {
 /// What a photo may cost is known before it is decoded.
 #[test]
 fn memory_for_a_pixel_follows_from_the_kind_of_file() {
-    let picture = gradient(16, 16);
-    let progressive = jpeg(&picture, |c| c.set_progressive(true).unwrap());
-    for (photo, expected) in [
-        (jpeg(&picture, |_| {}), 4),
-        (progressive, 12),
-        (png_of(&picture), 4),
-        (bytes(WEBP_LOSSLESS), 8),
-        (b"no photo".to_vec(), 0),
+    let picture = gradient(256, 256);
+    let progressive = |subsamp| {
+        jpeg(&picture, |c| {
+            c.set_progressive(true).unwrap();
+            c.set_subsamp(subsamp).unwrap();
+        })
+    };
+    for (photo, pixels, expected) in [
+        (jpeg(&picture, |_| {}), 256 * 256, 4..=4),
+        (progressive(Subsamp::Sub2x2), 256 * 256, 7..=8),
+        (progressive(Subsamp::None), 256 * 256, 10..=11),
+        (png_of(&picture), 256 * 256, 4..=4),
+        (bytes(WEBP_LOSSLESS), 8 * 6, 8..=8),
+        (b"no photo".to_vec(), 1, 0..=0),
     ] {
-        assert_eq!(picture::bytes_per_pixel(&photo), expected);
+        let per_pixel = picture::decoding_bytes(&photo).div_ceil(pixels);
+        assert!(expected.contains(&per_pixel), "{per_pixel}, not {expected:?}");
     }
 }
 

@@ -14,10 +14,11 @@ use imaging::{
     AnonymizeSettings, anonymize,
     picture::{Picture, decode},
 };
+use moxcms::ColorProfile;
 use sha2::{Digest, Sha256};
 use support::{
     DETECTOR,
-    photos::{LIMITS, gradient, jpeg, png_of, segment, with_segments},
+    photos::{LIMITS, cmyk, gradient, jpeg, png_of, profile_segments, segment, with_segments},
     root,
 };
 
@@ -159,15 +160,62 @@ fn few_stray_bytes_before_a_marker() {
             assert_pixels(&strayed, &expected, &format!("{count} before restarts"));
         }
     }
-    // In the header, two readers could make two pictures of one file.
-    for marker in [0xDB, 0xC4, 0xDA] {
-        let at = position(&photo, marker);
-        let in_header = [&photo[..at], &[0x55], &photo[at..]].concat();
-        assert_corrupt(&in_header, &format!("a byte before {marker:X}"));
-    }
     // So many are image data for which there was no place.
     let many = [&photo[..photo.len() - 2], &vec![0x55; 5000], &EOI].concat();
     assert_corrupt(&many, "5000 bytes before the end");
+}
+
+/// In the header, where there is no image data.
+#[test]
+fn stray_bytes_before_the_first_scan() {
+    let progressive = jpeg(&gradient(61, 47), |c| c.set_progressive(true).unwrap());
+    for photo in [card("j-junk-before-rst.jpg"), progressive] {
+        let expected = decode(&photo, &LIMITS).unwrap();
+        for marker in [0xC4, 0xDA] {
+            let at = position(&photo, marker);
+            for stray in [&[0x55][..], &[0xFF, 0], &[0; 100]] {
+                let strayed = [&photo[..at], stray, &photo[at..]].concat();
+                assert_pixels(&strayed, &expected, &format!("{stray:?} before {marker:X}"));
+            }
+        }
+    }
+}
+
+/// What says how colours are meant is read by libjpeg's rules, wherever it is.
+#[test]
+fn stray_bytes_hide_no_colours() {
+    let photo = cmyk(&gradient(61, 47));
+    let expected = decode(&photo, &LIMITS).unwrap();
+    let adobe = position(&photo, 0xEE);
+    let end = adobe + 2 + usize::from(photo[adobe + 3]);
+    let table = position(&photo, 0xC4);
+    let moved = [
+        &photo[..adobe],
+        &photo[end..table],
+        &[0x55],
+        &photo[adobe..end],
+        &photo[table..],
+    ];
+    assert_pixels(&moved.concat(), &expected, "an Adobe segment behind a stray byte");
+    let unmarked = [&photo[..adobe], &photo[end..]].concat();
+    let inverted = decode(&unmarked, &LIMITS).unwrap();
+    assert!(inverted.pixels != expected.pixels, "the segment changes nothing");
+
+    let profile = ColorProfile::new_display_p3().encode().unwrap();
+    let photo = jpeg(&gradient(61, 47), |_| {});
+    let expected = decode(
+        &with_segments(&photo, &profile_segments(&profile, 60_000)),
+        &LIMITS,
+    )
+    .unwrap();
+    assert!(expected.icc.is_some());
+    let table = position(&photo, 0xC4);
+    let segments = profile_segments(&profile, 100).concat();
+    let strayed = [&photo[..table], &[0x55], &segments, &photo[table..]].concat();
+    assert!(
+        decode(&strayed, &LIMITS).unwrap() == expected,
+        "a profile behind a stray byte"
+    );
 }
 
 #[test]

@@ -83,8 +83,7 @@ impl Workbench {
     pub async fn anonymize(&self, number: i64, photo: Bytes, suspect: bool) -> Result<Product, Failure> {
         let size = photo.len() as u64;
         // A photo without a readable header is refused before it costs memory.
-        let pixels = pixels(&photo).min(self.settings.limits.pixels);
-        let bytes = job_bytes(pixels.saturating_mul(picture::bytes_per_pixel(&photo)), size);
+        let bytes = job_bytes(picture::decoding_bytes(&photo), size);
         let _turn = self.turn(is_large(&photo)).await;
         if suspect || !self.allowance.holds(bytes) {
             return self.in_child(number, &photo, bytes).await;

@@ -94,27 +94,24 @@ impl DecodeError {
     }
 }
 
-/// Memory that decoding takes at its peak, bytes for each pixel.
+/// Memory that decoding takes at its peak, bytes; 0 for what has no readable
+/// header.
 #[must_use]
-pub fn bytes_per_pixel(photo: &[u8]) -> u64 {
-    let decoding = match MediaType::sniff(photo) {
-        // Coefficients of all scans are held until the last of them.
-        Some(MediaType::Jpeg) if jpeg::has_many_scans(photo) => 12,
-        Some(MediaType::Jpeg) => 4,
-        // An interlaced one is held once more.
-        Some(MediaType::Png) => {
-            if photo.get(28) == Some(&0) {
-                4
-            } else {
-                8
-            }
-        }
-        Some(MediaType::Webp) => 8,
-        None => 0,
+pub fn decoding_bytes(photo: &[u8]) -> u64 {
+    let Ok(header) = media::read_header(photo) else {
+        return 0;
+    };
+    let (per_pixel, more) = match header.media_type {
+        MediaType::Jpeg => (4, jpeg::coefficient_bytes(photo)),
+        // An interlaced one is held twice where it is grey.
+        MediaType::Png => (if photo.get(28) == Some(&0) { 4 } else { 5 }, 0),
+        MediaType::Webp => (8, 0),
     };
     // A picture that changes its sides is held twice.
     let turning = if media::orientation(photo) > 4 { 6 } else { 0 };
-    decoding.max(turning)
+    let pixels = header.pixels();
+    let decoding = pixels.saturating_mul(per_pixel).saturating_add(more);
+    decoding.max(pixels.saturating_mul(turning))
 }
 
 /// Decodes a JPEG, PNG or WebP and turns it upright (EXIF orientation).

@@ -1,4 +1,5 @@
-/* Reads a JPEG with libjpeg-turbo to its last row, or fails.
+/* Reads a JPEG's header, and the picture to its last row, with libjpeg-turbo, or
+ * fails.
  *
  * libjpeg goes on after a warning and paints what is missing grey. TurboJPEG's
  * interface, which the encoder uses, reports only the first warning of a file.
@@ -7,7 +8,9 @@
 
 #include <setjmp.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <jpeglib.h>
@@ -20,6 +23,15 @@
 /* What libjpeg has read ahead is counted as stray at each restart, and reported
  * in one sum. */
 #define MAX_STRAY_BYTES_PER_RESTART 8
+
+/* What the header tells. `Header` in jpeg.rs has the same fields. */
+struct irmgard_jpeg_header {
+  uint64_t coefficient_bytes; /* held until the last of many scans; else 0 */
+  uint64_t profile_bytes;
+  int precision;
+  int components;
+  int has_adobe_marker;
+};
 
 struct reader {
   struct jpeg_decompress_struct jpeg;
@@ -64,13 +76,13 @@ static int is_harmless(struct reader *reader)
 {
   switch (reader->errors.msg_code) {
   case JWRN_ADOBE_XFORM:    /* the number of components says enough */
+  case JWRN_BOGUS_ICC:      /* a picture without its profile is as good as one that has none */
   case JWRN_JFIF_MAJOR:     /* the version changes nothing */
   case JWRN_NOT_SEQUENTIAL: /* Ss, Se, Ah, Al mean nothing in a sequential scan */
     return 1;
   case JWRN_EXTRANEOUS_DATA:
-    /* In the header they could hide a segment from `Segments` in jpeg.rs that
-     * libjpeg reads, and colours would be read in two ways. */
-    return reader->jpeg.input_scan_number > 0 &&
+    /* Before the first scan there is no image data that could be lost. */
+    return reader->jpeg.input_scan_number == 0 ||
            reader->errors.msg_parm.i[0] <= max_stray_bytes(&reader->jpeg);
   case JWRN_JPEG_EOF:
     /* If a Huffman code is cut off, JWRN_HIT_MARKER follows. An arithmetic
@@ -112,6 +124,40 @@ static void check_scans(struct reader *reader)
         fail_as(reader, "a scan of the progressive JPEG is missing");
 }
 
+static uint64_t coefficient_bytes(j_decompress_ptr jpeg)
+{
+  uint64_t blocks = 0;
+  int i;
+  if (!jpeg_has_multiple_scans(jpeg))
+    return 0;
+  for (i = 0; i < jpeg->num_components; i++)
+    blocks += (uint64_t)(jpeg->comp_info[i].width_in_blocks + jpeg->comp_info[i].h_samp_factor) *
+              (jpeg->comp_info[i].height_in_blocks + jpeg->comp_info[i].v_samp_factor);
+  return blocks * sizeof(JBLOCK);
+}
+
+static void read_header(struct reader *reader, const unsigned char *data, unsigned long length,
+                        struct irmgard_jpeg_header *header, unsigned char *profile)
+{
+  struct jpeg_decompress_struct *jpeg = &reader->jpeg;
+  JOCTET *icc;
+  unsigned int icc_length;
+
+  jpeg_create_decompress(jpeg);
+  jpeg_mem_src(jpeg, data, length);
+  jpeg_save_markers(jpeg, JPEG_APP0 + 2, 0xFFFF);
+  jpeg_read_header(jpeg, TRUE);
+  header->coefficient_bytes = coefficient_bytes(jpeg);
+  header->precision = jpeg->data_precision;
+  header->components = jpeg->num_components;
+  header->has_adobe_marker = jpeg->saw_Adobe_marker;
+  if (jpeg_read_icc_profile(jpeg, &icc, &icc_length)) {
+    memcpy(profile, icc, icc_length);
+    header->profile_bytes = icc_length;
+    free(icc);
+  }
+}
+
 static void read_pixels(struct reader *reader, const unsigned char *data, unsigned long length,
                         unsigned int width, unsigned int height, int channels, unsigned char *pixels)
 {
@@ -135,6 +181,33 @@ static void read_pixels(struct reader *reader, const unsigned char *data, unsign
   jpeg_finish_decompress(jpeg);
 }
 
+static void prepare(struct reader *reader, char *message)
+{
+  memset(reader, 0, sizeof *reader);
+  reader->jpeg.err = jpeg_std_error(&reader->errors);
+  reader->errors.error_exit = fail;
+  reader->errors.emit_message = emit_message;
+  reader->jpeg.client_data = reader;
+  reader->message = message;
+}
+
+/* Reads the header, and the colour profile into `profile`, which has room for
+ * `length` bytes. Returns 0, or 1 with the reason in `message`, which has room
+ * for 200 bytes. */
+int irmgard_read_jpeg_header(const unsigned char *data, unsigned long length, struct irmgard_jpeg_header *header,
+                             unsigned char *profile, char *message)
+{
+  struct reader reader;
+  int failed;
+
+  prepare(&reader, message);
+  failed = setjmp(reader.failed);
+  if (!failed)
+    read_header(&reader, data, length, header, profile);
+  jpeg_destroy_decompress(&reader.jpeg);
+  return failed;
+}
+
 /* Reads the picture into `pixels`, `width * height * channels` bytes: RGB, or
  * CMYK where there are 4 channels. Returns 0, or 1 with the reason in
  * `message`, which has room for 200 bytes. */
@@ -144,14 +217,9 @@ int irmgard_read_jpeg(const unsigned char *data, unsigned long length, unsigned 
   struct reader reader;
   int failed;
 
-  memset(&reader, 0, sizeof reader);
-  reader.jpeg.err = jpeg_std_error(&reader.errors);
-  reader.errors.error_exit = fail;
-  reader.errors.emit_message = emit_message;
+  prepare(&reader, message);
   reader.progress.progress_monitor = monitor_progress;
-  reader.jpeg.client_data = &reader;
   reader.max_scans = max_scans;
-  reader.message = message;
   failed = setjmp(reader.failed);
   if (!failed)
     read_pixels(&reader, data, length, width, height, channels, pixels);

@@ -18,11 +18,14 @@ const MESSAGE_BYTES: usize = 200;
 
 /// Decodes the whole picture, which its header says to be of this size.
 pub(super) fn decode(bytes: &[u8], width: u32, height: u32) -> Result<Decoded, DecodeError> {
-    let segments = Segments::read(bytes)?;
-    let channels = if segments.components == 4 { 4 } else { 3 };
+    let (header, profile) = read_header(bytes)?;
+    if header.precision != 8 {
+        return Err(DecodeError::Unsupported("a JPEG of other than 8 bits".to_owned()));
+    }
+    let channels = if header.components == 4 { 4 } else { 3 };
     let pixels = read(bytes, width, height, channels)?;
     let pixels = if channels == 4 {
-        rgb_of_cmyk(pixels, segments.adobe)
+        rgb_of_cmyk(pixels, header.has_adobe_marker != 0)
     } else {
         pixels
     };
@@ -31,15 +34,39 @@ pub(super) fn decode(bytes: &[u8], width: u32, height: u32) -> Result<Decoded, D
             width,
             height,
             pixels,
-            grey: segments.components == 1,
+            grey: header.components == 1,
             icc: None,
         },
-        profile: segments.icc(),
+        profile: Some(profile).filter(|profile| !profile.is_empty()),
     })
+}
+
+/// Memory that a picture in more than one scan takes besides its pixels, until
+/// the last scan; 0 for all others.
+pub(super) fn coefficient_bytes(bytes: &[u8]) -> u64 {
+    read_header(bytes).map_or(0, |(header, _)| header.coefficient_bytes)
+}
+
+/// `struct irmgard_jpeg_header` of `jpeg.c`.
+#[repr(C)]
+#[derive(Default)]
+struct Header {
+    coefficient_bytes: u64,
+    profile_bytes: u64,
+    precision: c_int,
+    components: c_int,
+    has_adobe_marker: c_int,
 }
 
 #[expect(unsafe_code, reason = "libjpeg's interface is C")]
 unsafe extern "C" {
+    fn irmgard_read_jpeg_header(
+        data: *const u8,
+        length: c_ulong,
+        header: *mut Header,
+        profile: *mut u8,
+        message: *mut c_char,
+    ) -> c_int;
     fn irmgard_read_jpeg(
         data: *const u8,
         length: c_ulong,
@@ -50,6 +77,32 @@ unsafe extern "C" {
         pixels: *mut u8,
         message: *mut c_char,
     ) -> c_int;
+}
+
+/// The header, and the colour profile, which is empty if there is none.
+#[expect(unsafe_code, reason = "libjpeg's interface is C")]
+fn read_header(bytes: &[u8]) -> Result<(Header, Vec<u8>), DecodeError> {
+    let mut header = Header::default();
+    let mut profile = vec![0; bytes.len()];
+    let mut message = [0u8; MESSAGE_BYTES];
+    // SAFETY: `irmgard_read_jpeg_header` reads `bytes.len()` bytes of `bytes`,
+    // writes a part of them to `profile`, which is as long, and a string of at
+    // most `MESSAGE_BYTES` bytes with its end. It keeps no pointer.
+    let failed = unsafe {
+        irmgard_read_jpeg_header(
+            bytes.as_ptr(),
+            bytes.len() as c_ulong,
+            &raw mut header,
+            profile.as_mut_ptr(),
+            message.as_mut_ptr().cast(),
+        )
+    };
+    if failed != 0 {
+        return Err(corrupt(&message));
+    }
+    profile.truncate(usize::try_from(header.profile_bytes).unwrap_or(0));
+    profile.shrink_to_fit();
+    Ok((header, profile))
 }
 
 /// RGB, or CMYK if there are 4 channels.
@@ -75,13 +128,12 @@ fn read(bytes: &[u8], width: u32, height: u32, channels: u8) -> Result<Vec<u8>, 
     if failed == 0 {
         return Ok(pixels);
     }
-    let message = CStr::from_bytes_until_nul(&message).unwrap_or_default();
-    Err(DecodeError::Corrupt(message.to_string_lossy().into_owned()))
+    Err(corrupt(&message))
 }
 
-/// Whether the picture comes in more than one scan.
-pub(super) fn has_many_scans(bytes: &[u8]) -> bool {
-    Segments::read(bytes).is_ok_and(|segments| segments.many_scans)
+fn corrupt(message: &[u8]) -> DecodeError {
+    let message = CStr::from_bytes_until_nul(message).unwrap_or_default();
+    DecodeError::Corrupt(message.to_string_lossy().into_owned())
 }
 
 /// Ink to light, in place. Adobe's programs store the complement of each ink
@@ -101,82 +153,4 @@ fn rgb_of_cmyk(mut pixels: Vec<u8>, complement: bool) -> Vec<u8> {
     }
     pixels.truncate(to);
     pixels
-}
-
-/// What is read from the segments before the first scan, besides what
-/// libjpeg-turbo reads itself.
-#[derive(Default)]
-struct Segments<'a> {
-    /// Colour components of the frame.
-    components: u8,
-    /// The frame is progressive, or its first scan has not all components.
-    many_scans: bool,
-    /// An Adobe segment (APP14) is there.
-    adobe: bool,
-    /// Parts of the ICC profile (APP2): number, count, data.
-    icc: Vec<(u8, u8, &'a [u8])>,
-}
-
-impl<'a> Segments<'a> {
-    fn read(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut found = Self::default();
-        let mut rest = bytes.get(2..).unwrap_or_default();
-        while let [0xFF, marker, after @ ..] = rest {
-            if *marker == 0xFF {
-                // Fill bytes may stand before any marker (T.81, B.1.1.2).
-                rest = &rest[1..];
-                continue;
-            }
-            if matches!(marker, 0x01 | 0xD0..=0xD8) {
-                rest = after;
-                continue;
-            }
-            let Some(length) = after
-                .get(..2)
-                .map(|b| usize::from(u16::from_be_bytes([b[0], b[1]])))
-            else {
-                break;
-            };
-            let Some(body) = after.get(2..length) else {
-                break;
-            };
-            match marker {
-                0xDA => {
-                    found.many_scans |= body.first() != Some(&found.components);
-                    break;
-                }
-                0xD9 => break,
-                0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => {
-                    if body.first() != Some(&8) {
-                        return Err(DecodeError::Unsupported("a JPEG of other than 8 bits".to_owned()));
-                    }
-                    found.components = body.get(5).copied().unwrap_or(0);
-                    found.many_scans = matches!(marker, 0xC2 | 0xCA);
-                }
-                0xEE => found.adobe |= body.starts_with(b"Adobe"),
-                0xE2 => {
-                    if let Some([number, count, data @ ..]) = body.strip_prefix(b"ICC_PROFILE\0") {
-                        found.icc.push((*number, *count, data));
-                    }
-                }
-                _ => {}
-            }
-            rest = &after[length..];
-        }
-        Ok(found)
-    }
-
-    /// The profile put together (ICC.1:2022, annex B.4); `None` where parts
-    /// are missing or there are too many.
-    fn icc(&self) -> Option<Vec<u8>> {
-        let mut parts = self.icc.clone();
-        parts.sort_by_key(|part| part.0);
-        let count = parts.first()?.1;
-        let complete = parts.len() == usize::from(count)
-            && parts
-                .iter()
-                .zip(1..)
-                .all(|(part, number)| part.0 == number && part.1 == count);
-        complete.then(|| parts.iter().flat_map(|part| part.2).copied().collect())
-    }
 }

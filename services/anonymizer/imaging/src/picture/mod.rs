@@ -8,7 +8,7 @@ mod orientation;
 mod png;
 mod webp;
 
-pub use decode::{DecodeError, Limits, bytes_per_pixel, decode};
+pub use decode::{DecodeError, Limits, decode, decoding_bytes};
 pub use encode::{EncodeError, encode};
 pub use icc::IccProfile;
 

@@ -9,7 +9,8 @@ use ::png::{ColorType, DecodeOptions, Decoder, DecodingError, Transformations};
 use super::{DecodeError, Limits, Picture, decode::Decoded};
 
 /// Decodes row by row, so that no copy of the picture in 16 bits or with
-/// alpha is ever held, but for interlaced pictures.
+/// alpha is ever held, but for interlaced pictures. Of these, colours stay where
+/// they were decoded to.
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
     let mut options = DecodeOptions::default();
     options.set_ignore_adler32(false);
@@ -31,21 +32,29 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeErr
     let (color, _) = reader.output_color_type();
 
     let mut pixels = Vec::new();
+    let rgb_bytes = 3 * width as usize * height as usize;
     if interlaced {
         let size = reader
             .output_buffer_size()
             .ok_or_else(|| DecodeError::Corrupt("a size beyond memory".to_owned()))?;
         let mut frame = vec![0; size];
         reader.next_frame(&mut frame).map_err(corrupt)?;
-        append_rgb(&frame, color, &mut pixels)?;
+        match color {
+            ColorType::Rgb => pixels = frame,
+            ColorType::Rgba => pixels = opaque(frame),
+            _ => {
+                pixels.reserve_exact(rgb_bytes);
+                append_rgb(&frame, color, &mut pixels)?;
+            }
+        }
     } else {
-        pixels.reserve_exact(3 * width as usize * height as usize);
+        pixels.reserve_exact(rgb_bytes);
         while let Some(row) = reader.next_row().map_err(corrupt)? {
             append_rgb(row.data(), color, &mut pixels)?;
         }
     }
     reader.finish().map_err(corrupt)?;
-    if pixels.len() != 3 * width as usize * height as usize {
+    if pixels.len() != rgb_bytes {
         return Err(DecodeError::Corrupt("rows are missing".to_owned()));
     }
     Ok(Decoded {
@@ -114,8 +123,21 @@ fn append_rgb(data: &[u8], color: ColorType, pixels: &mut Vec<u8>) -> Result<(),
     Ok(())
 }
 
+/// RGBA laid over white, in place.
+pub(super) fn opaque(mut pixels: Vec<u8>) -> Vec<u8> {
+    let mut to = 0;
+    for from in (0..pixels.len()).step_by(4) {
+        for channel in 0..3 {
+            pixels[to + channel] = over_white(pixels[from + channel], pixels[from + 3]);
+        }
+        to += 3;
+    }
+    pixels.truncate(to);
+    pixels
+}
+
 /// A value of some opacity, laid over white.
-pub(super) fn over_white(value: u8, alpha: u8) -> u8 {
+fn over_white(value: u8, alpha: u8) -> u8 {
     let (value, alpha) = (u16::from(value), u16::from(alpha));
     ((value * alpha + 255 * (255 - alpha) + 127) / 255).to_le_bytes()[0]
 }

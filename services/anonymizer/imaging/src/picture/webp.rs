@@ -5,7 +5,7 @@ use std::io::Cursor;
 use contract::media;
 use image::{ColorType, ImageDecoder, ImageError, codecs::webp::WebPDecoder};
 
-use super::{DecodeError, Limits, Picture, decode::Decoded, png::over_white};
+use super::{DecodeError, Limits, Picture, decode::Decoded, png::opaque};
 
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
     let mut decoder = WebPDecoder::new(Cursor::new(whole(bytes)?)).map_err(corrupt)?;
@@ -24,14 +24,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeErr
     let mut pixels = vec![0; channels * width as usize * height as usize];
     decoder.read_image(&mut pixels).map_err(corrupt)?;
     if channels == 4 {
-        let mut to = 0;
-        for from in (0..pixels.len()).step_by(4) {
-            for channel in 0..3 {
-                pixels[to + channel] = over_white(pixels[from + channel], pixels[from + 3]);
-            }
-            to += 3;
-        }
-        pixels.truncate(to);
+        pixels = opaque(pixels);
     }
     Ok(Decoded {
         picture: Picture {

@@ -41,6 +41,26 @@ pub fn jpeg(picture: &Picture, configure: impl FnOnce(&mut Compressor)) -> Vec<u
     encoder.compress_to_vec(image).unwrap()
 }
 
+/// A JPEG of inks. Adobe's way round, as libjpeg-turbo writes and marks it: light,
+/// not ink.
+pub fn cmyk(picture: &Picture) -> Vec<u8> {
+    let inks: Vec<u8> = picture
+        .pixels
+        .chunks(3)
+        .flat_map(|p| [p[0], p[1], p[2], 255])
+        .collect();
+    let mut encoder = Compressor::new().unwrap();
+    encoder.set_quality(95).unwrap();
+    let image = Image {
+        pixels: inks.as_slice(),
+        width: picture.width as usize,
+        pitch: 4 * picture.width as usize,
+        height: picture.height as usize,
+        format: PixelFormat::CMYK,
+    };
+    encoder.compress_to_vec(image).unwrap()
+}
+
 /// A PNG; `pixels` as the colour type and depth want them.
 pub fn png(
     (width, height): (u32, u32),
