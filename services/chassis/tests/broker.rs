@@ -32,7 +32,8 @@ async fn a_message_arrives_with_its_headers_and_is_gone_after_the_ack() {
         .with_id(17)
         .with_header(headers::TRACEPARENT, "00-1-2-01")
         .with_header(headers::X_EARLIER_DELIVERIES, 3)
-        .with_header(headers::X_UNREADABLE_RETURNS, 2);
+        .with_header(headers::X_UNREADABLE_RETURNS, 2)
+        .with_header(headers::X_KILLED_RETURNS, 1);
     publisher.publish(&queue, &message).await.expect("published");
     assert_eq!(publisher.messages_ready(&queue).await, Ok(1));
 
@@ -41,7 +42,7 @@ async fn a_message_arrives_with_its_headers_and_is_gone_after_the_ack() {
     assert_eq!(delivery.body, b"{}");
     assert_eq!(delivery.delivery_count(), 0);
     assert_eq!(delivery.deliveries_before(), 3);
-    assert_eq!(delivery.unreadable_returns(), 2);
+    assert_eq!(delivery.header_count(headers::X_UNREADABLE_RETURNS), 2);
     assert_eq!(delivery.as_message(), message);
 
     delivery.requeue().await.expect("given back");

@@ -15,10 +15,13 @@ pub const X_DELIVERY_COUNT: &str = "x-delivery-count";
 /// [`X_DELIVERY_COUNT`] to it.
 pub const X_EARLIER_DELIVERIES: &str = "x-irmgard-earlier-deliveries";
 
-/// How often a worker has published the message again because its job alone kept
-/// failing: the store, in order otherwise, failed at its object, or the child
-/// process that worked on its photo was killed from outside.
+/// How often a worker has published the message again because the store, in
+/// order otherwise, failed at its object.
 pub const X_UNREADABLE_RETURNS: &str = "x-irmgard-unreadable-returns";
+
+/// How often a worker has published the message again because the child process
+/// that worked on its photo was killed from outside.
+pub const X_KILLED_RETURNS: &str = "x-irmgard-killed-returns";
 
 /// Why a message was put into the parking queue.
 pub const X_PARKED_REASON: &str = "x-irmgard-parked-reason";

@@ -197,7 +197,8 @@ impl Line {
             Stopped::Interrupted(Interrupted::DeliveryLost) => {}
             Stopped::Interrupted(Interrupted::ShuttingDown) => settle.again(GiveBack::ShuttingDown).await,
             Stopped::Interrupted(Interrupted::HeldTooLong) => settle.again(GiveBack::HeldTooLong).await,
-            Stopped::Unreadable | Stopped::Killed => settle.again(GiveBack::KeepsFailing).await,
+            Stopped::Unreadable => settle.again(GiveBack::Unreadable).await,
+            Stopped::Killed => settle.again(GiveBack::Killed).await,
             Stopped::Stuck => {
                 settle.again(GiveBack::Stuck).await;
                 self.sick.cancel();

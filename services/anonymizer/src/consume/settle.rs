@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use chassis::broker::Delivery;
-use contract::headers::{X_EARLIER_DELIVERIES, X_UNREADABLE_RETURNS};
+use contract::headers::{X_EARLIER_DELIVERIES, X_KILLED_RETURNS, X_UNREADABLE_RETURNS};
 use tokio::time::sleep;
 
 use super::Line;
@@ -36,9 +36,10 @@ pub(super) enum GiveBack {
     ShuttingDown,
     /// A server was away too long.
     HeldTooLong,
-    /// The job alone has trouble: the store fails at its object, or its child
-    /// process is killed from outside.
-    KeepsFailing,
+    /// The store fails at its object.
+    Unreadable,
+    /// Its child process is killed from outside.
+    Killed,
     /// It comes close to the broker's delivery limit.
     NearLimit,
     /// A thread was lost in it: the one reason that speaks against the photo.
@@ -79,9 +80,14 @@ impl Settle<'_> {
             .delivery
             .as_message()
             .with_header(X_EARLIER_DELIVERIES, i64::try_from(before).unwrap_or(i64::MAX));
-        if why == GiveBack::KeepsFailing {
-            let returns = self.delivery.unreadable_returns().saturating_add(1);
-            copy = copy.with_header(X_UNREADABLE_RETURNS, i64::try_from(returns).unwrap_or(i64::MAX));
+        let counted = match why {
+            GiveBack::Unreadable => Some(X_UNREADABLE_RETURNS),
+            GiveBack::Killed => Some(X_KILLED_RETURNS),
+            _ => None,
+        };
+        if let Some(name) = counted {
+            let returns = self.delivery.header_count(name).saturating_add(1);
+            copy = copy.with_header(name, i64::try_from(returns).unwrap_or(i64::MAX));
         }
         loop {
             if self.delivery.is_stale() {

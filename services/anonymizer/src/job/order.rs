@@ -1,6 +1,7 @@
 //! What the broker handed over, as far as a job looks at it.
 
 use chassis::broker::{Delivery, Message};
+use contract::headers::{X_KILLED_RETURNS, X_UNREADABLE_RETURNS};
 use telemetry::TraceContext;
 
 /// A delivered message.
@@ -11,9 +12,12 @@ pub struct Order {
     /// Whether the broker has given it out before, so that it may have ended
     /// the process that had it.
     pub suspect: bool,
-    /// How often the message has been given back because its job alone had
-    /// trouble.
+    /// How often the message has been given back because its original could
+    /// not be read.
     pub unreadable_returns: u64,
+    /// How often it has been given back because its child process was killed
+    /// from outside.
+    pub killed_returns: u64,
     /// The trace that it belongs to.
     pub trace: Option<TraceContext>,
 }
@@ -23,7 +27,8 @@ impl From<&Delivery> for Order {
         Self {
             message: delivery.as_message(),
             suspect: delivery.deliveries_before() > 0,
-            unreadable_returns: delivery.unreadable_returns(),
+            unreadable_returns: delivery.header_count(X_UNREADABLE_RETURNS),
+            killed_returns: delivery.header_count(X_KILLED_RETURNS),
             trace: TraceContext::extract(|name| delivery.header_text(name)),
         }
     }

@@ -12,10 +12,15 @@ use tokio::time::Instant;
 use super::{Assignment, Ending, Report, Stopped, objects::passing, worker::Run};
 use crate::failpoint;
 
-/// So often a message is given back because its job alone had trouble for
-/// `ALONE_LIMIT`: an hour of tries in all. Then it is a verdict, or the message
-/// would circulate for ever.
-const MAX_RETURNS: u64 = 120;
+/// So many rounds of `ALONE_LIMIT` an object that cannot be read is tried: an
+/// hour in all. Then it is a verdict, or the message would circulate for ever.
+const UNREADABLE_ROUNDS: u64 = 120;
+
+/// So many rounds of `ALONE_LIMIT` a photo is tried whose child processes are
+/// killed from outside. A photo that needs more memory than the pod has ends
+/// every child. Its peak (`ru_maxrss`) cannot be asked for: on Linux, that begins
+/// with the worker's own.
+const KILLED_ROUNDS: u64 = 5;
 
 impl Run<'_> {
     /// The store has failed at the object for as long as that is tried at a
@@ -26,23 +31,33 @@ impl Run<'_> {
         error: &StoreError,
     ) -> Result<Report, Stopped> {
         let why = format!("the store is in order, but an object cannot be read: {error}");
-        self.keeps_failing(assignment, Stopped::Unreadable, why).await
+        let rounds = (self.order.unreadable_returns, UNREADABLE_ROUNDS);
+        self.keeps_failing(assignment, Stopped::Unreadable, rounds, why)
+            .await
+    }
+
+    /// The child process was killed from outside for as long as that is tried
+    /// at a stretch.
+    pub(super) async fn killed(&mut self, assignment: &Assignment, why: String) -> Result<Report, Stopped> {
+        let rounds = (self.order.killed_returns, KILLED_ROUNDS);
+        self.keeps_failing(assignment, Stopped::Killed, rounds, why).await
     }
 
     /// The job alone has had trouble for as long as that is tried at a stretch.
-    pub(super) async fn keeps_failing(
+    async fn keeps_failing(
         &mut self,
         assignment: &Assignment,
         stopped: Stopped,
+        (rounds_before, limit): (u64, u64),
         why: String,
     ) -> Result<Report, Stopped> {
-        let rounds = self.order.unreadable_returns.saturating_add(1);
+        let rounds = rounds_before.saturating_add(1);
         tracing::warn!(
             error = why,
             count = rounds,
             "a job keeps failing while others do not"
         );
-        if rounds < MAX_RETURNS {
+        if rounds < limit {
             return Err(stopped);
         }
         let detail = format!("failed in {rounds} rounds; {why}");

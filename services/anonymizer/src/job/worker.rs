@@ -145,7 +145,7 @@ impl Run<'_> {
             Err(Failure::Refused { reason, detail }) => {
                 return self.give_up(assignment, reason, detail).await;
             }
-            Err(Failure::Killed(why)) => return self.keeps_failing(assignment, Stopped::Killed, why).await,
+            Err(Failure::Killed(why)) => return self.killed(assignment, why).await,
             Err(Failure::Stuck | Failure::NotNow(_)) => return Err(Stopped::Stuck),
         };
         failpoint::reach("anonymizer::after-anonymize", Some(number));

@@ -10,7 +10,7 @@ use std::{
 use chassis::broker::Message;
 use contract::{
     Outcome,
-    headers::{X_DELIVERY_COUNT, X_EARLIER_DELIVERIES},
+    headers::{X_DELIVERY_COUNT, X_EARLIER_DELIVERIES, X_UNREADABLE_RETURNS},
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -121,6 +121,46 @@ async fn child_killed_from_outside_is_no_verdict() {
     site.assert_anonymized(&photo).await;
     assert_eq!(site.metric("anonymizer_child_deaths_total").await, Some(0.0));
     assert!(!site.worker.log().contains("taking no more jobs"));
+}
+
+/// A photo that needs more memory than the pod has ends every child. Rounds in
+/// which its original could not be read do not count.
+#[tokio::test(flavor = "multi_thread")]
+async fn child_killed_in_every_round_is_a_verdict_in_the_end() {
+    let mut site = Site::with(|environment| {
+        let slow = "anonymizer::while-anonymizing=sleep(5000)";
+        environment.insert(FAILPOINTS.into(), slow.into());
+        environment.insert("HOLD_LIMIT".into(), "2s".into());
+    })
+    .await;
+    site.start().await;
+    let photo = site.photo(17, contract::media::MediaType::Png);
+    site.store_original(&photo, astronaut()).await;
+    let message = Message::new(photo.job.encode().unwrap())
+        .with_header(X_EARLIER_DELIVERIES, 1)
+        .with_header(X_UNREADABLE_RETURNS, 60);
+    site.queue_message(&message).await;
+    let killing = async {
+        loop {
+            kill_children_of(&site.worker);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let result = tokio::select! {
+        result = site.result() => result,
+        () = killing => unreachable!(),
+    };
+    assert_eq!(result.id, photo.id);
+    let Outcome::Failed { reason, detail } = result.outcome else {
+        panic!("{:?}", result.outcome);
+    };
+    assert_eq!(reason.code(), "processing-error");
+    assert!(detail.starts_with("failed in 5 rounds"), "{detail}");
+    let log = site.worker.log();
+    assert_eq!(log.matches("published the message again").count(), 4, "{log}");
+    site.no_result().await;
+    assert_eq!(site.read(&photo.original).await.unwrap(), astronaut());
+    assert!(!site.is_there(&photo.output).await);
 }
 
 /// Kills the child process that works on a photo, if there is one.

@@ -69,7 +69,7 @@ async fn job_given_back_counts_it_and_comes_out_when_the_object_is_well_again() 
     site.worker.stop(PATIENCE).unwrap();
     let message = site.take(&site.queues.jobs).await;
     assert_eq!(message.body, photo.job.encode().unwrap());
-    assert!(message.unreadable_returns() > 0);
+    assert!(message.header_count(X_UNREADABLE_RETURNS) > 0);
     faults.fail("none of them");
     site.start().await;
     queue_after(&site, &photo, ROUNDS * 2).await;

@@ -55,17 +55,15 @@ impl Delivery {
     /// How often this message and its earlier copies were delivered before.
     #[must_use]
     pub fn deliveries_before(&self) -> u64 {
-        let earlier = self.header_number(headers::X_EARLIER_DELIVERIES).unwrap_or(0);
         self.delivery_count()
-            .saturating_add(u64::try_from(earlier).unwrap_or(0))
+            .saturating_add(self.header_count(headers::X_EARLIER_DELIVERIES))
     }
 
-    /// How often a worker has given this message up for a while because the
-    /// store failed at its object.
+    /// A header that counts something; 0 where it is not there.
     #[must_use]
-    pub fn unreadable_returns(&self) -> u64 {
-        let returns = self.header_number(headers::X_UNREADABLE_RETURNS);
-        returns.and_then(|count| u64::try_from(count).ok()).unwrap_or(0)
+    pub fn header_count(&self, name: &str) -> u64 {
+        let count = self.header_number(name);
+        count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0)
     }
 
     /// The message's id, if it has one.
@@ -138,6 +136,7 @@ impl Delivery {
             headers::TRACESTATE,
             headers::X_EARLIER_DELIVERIES,
             headers::X_UNREADABLE_RETURNS,
+            headers::X_KILLED_RETURNS,
             headers::X_PARKED_REASON,
         ] {
             let value = self
