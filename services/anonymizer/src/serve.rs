@@ -112,7 +112,9 @@ async fn child_works(bench: &Workbench) -> anyhow::Result<()> {
         Err(Failure::Refused { detail, .. } | Failure::NotNow(detail) | Failure::Killed(detail)) => {
             anyhow::bail!("a child process does not work: {detail}")
         }
-        Ok(_) | Err(Failure::Stuck) => anyhow::bail!("a child process does not work"),
+        Ok(_) | Err(Failure::Stuck | Failure::LargePhotoInWork) => {
+            anyhow::bail!("a child process does not work")
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::MIB;
+use super::{MIB, USUAL_BYTES, child_bytes};
 
 /// The bytes that all jobs together may hold; clones share them.
 #[derive(Clone, Debug)]
@@ -39,10 +39,24 @@ impl Allowance {
         }
     }
 
-    /// Whether a job of this size fits at all.
+    /// What one job may take: a photo of usual size has room beside it, if two
+    /// of these have room at all.
     #[must_use]
-    pub fn holds(&self, bytes: u64) -> bool {
-        units(bytes) <= self.total
+    pub fn per_job(&self) -> u64 {
+        let total = u64::from(self.total) * MIB;
+        if total < 2 * USUAL_BYTES {
+            total
+        } else {
+            total - USUAL_BYTES
+        }
+    }
+
+    /// What a child process takes for a job of so many bytes: as much room to
+    /// spare as [`Allowance::per_job`] leaves, but not less than it may need.
+    #[must_use]
+    pub fn per_child(&self, job: u64) -> u64 {
+        let ample = child_bytes(job.saturating_mul(2));
+        ample.min(self.per_job().max(child_bytes(job)))
     }
 
     /// Waits until so many bytes are free and takes them. A job that needs
@@ -68,6 +82,7 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
+    use crate::budget::{Budget, job_bytes};
 
     #[tokio::test]
     async fn a_job_waits_for_what_it_needs() {
@@ -80,10 +95,26 @@ mod tests {
         drop(other);
     }
 
+    #[test]
+    fn a_photo_of_usual_size_has_room_beside_any_other() {
+        let gibibyte = Allowance::new(Budget::of(1 << 30, 2, None).bytes);
+        assert!(gibibyte.per_job() + USUAL_BYTES <= 896 * MIB);
+        assert!(gibibyte.per_child(job_bytes(1_000_000, 0)) + USUAL_BYTES <= 896 * MIB);
+        // Where only one has room, it may have all.
+        assert_eq!(Allowance::new(512 * MIB).per_job(), 512 * MIB);
+    }
+
+    #[test]
+    fn a_child_has_what_it_may_need_before_others_have_room() {
+        let gibibyte = Allowance::new(896 * MIB);
+        for job in [160 * MIB, USUAL_BYTES, gibibyte.per_job()] {
+            assert!(gibibyte.per_child(job) >= child_bytes(job), "{job}");
+        }
+    }
+
     #[tokio::test]
     async fn a_job_larger_than_everything_is_alone() {
         let allowance = Allowance::new(100 * MIB);
-        assert!(!allowance.holds(101 * MIB));
         let all = allowance.take(5000 * MIB).await;
         assert_eq!(all.bytes(), 100 * MIB);
         assert!(allowance.take(1).now_or_never().is_none());

@@ -38,13 +38,11 @@ pub const fn job_bytes(decoded: u64, size: u64) -> u64 {
         .saturating_add(size.saturating_mul(2))
 }
 
-/// Memory that a process of its own needs for a job of so many bytes, with room
-/// to spare: reaching its limit would be taken for the photo's fault.
+/// Memory that a process of its own may need for a job of so many bytes, with
+/// room to spare: reaching its limit would be taken for the photo's fault.
 #[must_use]
-pub const fn child_bytes(job: u64) -> u64 {
-    PROCESS_BYTES
-        .saturating_add(256 * MIB)
-        .saturating_add(job.saturating_mul(2))
+const fn child_bytes(job: u64) -> u64 {
+    job.saturating_add(PROCESS_BYTES + 256 * MIB)
 }
 
 /// How much the worker may do at once.

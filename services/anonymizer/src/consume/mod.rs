@@ -184,21 +184,31 @@ impl Line {
             Stopped::Interrupted(why) => why.name(),
             Stopped::Unreadable => "unreadable",
             Stopped::Killed => "killed",
+            Stopped::LargePhotoInWork => "large-photo-in-work",
             Stopped::Stuck => "stuck",
         };
         let seconds = began.elapsed().as_secs_f64();
         self.metrics.job_ended(outcome, seconds);
-        tracing::warn!(
-            outcome,
-            duration_seconds = seconds,
-            "gave the job back without a verdict"
-        );
+        if stopped == Stopped::LargePhotoInWork {
+            tracing::debug!(
+                outcome,
+                duration_seconds = seconds,
+                "leaves its place to a smaller photo"
+            );
+        } else {
+            tracing::warn!(
+                outcome,
+                duration_seconds = seconds,
+                "gave the job back without a verdict"
+            );
+        }
         match stopped {
             Stopped::Interrupted(Interrupted::DeliveryLost) => {}
             Stopped::Interrupted(Interrupted::ShuttingDown) => settle.again(GiveBack::ShuttingDown).await,
             Stopped::Interrupted(Interrupted::HeldTooLong) => settle.again(GiveBack::HeldTooLong).await,
             Stopped::Unreadable => settle.again(GiveBack::Unreadable).await,
             Stopped::Killed => settle.again(GiveBack::Killed).await,
+            Stopped::LargePhotoInWork => settle.again(GiveBack::LargePhotoInWork).await,
             Stopped::Stuck => {
                 settle.again(GiveBack::Stuck).await;
                 self.sick.cancel();

@@ -40,6 +40,8 @@ pub(super) enum GiveBack {
     Unreadable,
     /// Its child process is killed from outside.
     Killed,
+    /// Another large photo is in work.
+    LargePhotoInWork,
     /// It comes close to the broker's delivery limit.
     NearLimit,
     /// A thread was lost in it: the one reason that speaks against the photo.

@@ -54,6 +54,8 @@ pub enum Stopped {
     /// The child process that works on the photo is killed from outside again
     /// and again.
     Killed,
+    /// Another large photo is in work.
+    LargePhotoInWork,
     /// A thread is lost in the photo.
     Stuck,
 }
@@ -146,6 +148,7 @@ impl Run<'_> {
                 return self.give_up(assignment, reason, detail).await;
             }
             Err(Failure::Killed(why)) => return self.killed(assignment, why).await,
+            Err(Failure::LargePhotoInWork) => return Err(Stopped::LargePhotoInWork),
             Err(Failure::Stuck | Failure::NotNow(_)) => return Err(Stopped::Stuck),
         };
         failpoint::reach("anonymizer::after-anonymize", Some(number));

@@ -176,7 +176,8 @@ fn buckets(reader: &mut Reader<'_>, store: &StoreSettings) -> Buckets {
 fn budget(reader: &mut Reader<'_>) -> Budget {
     let memory = reader.bytes_optional(
         "MEMORY_LIMIT",
-        "memory that the worker may use; if not set, its cgroup's limit, else half of the machine's",
+        "memory that the worker may use; if not set, its cgroup's limit, else half of the machine's; \
+         a photo that would leave no room for one of 24 megapixels fails (docs/detector.md)",
     );
     let concurrency = reader.parsed_optional(
         "CONCURRENCY",

@@ -17,7 +17,7 @@ use tracing::Span;
 
 use super::{Judgement, Product, judge};
 use crate::{
-    budget::{Allowance, USUAL_PIXELS, child_bytes, job_bytes},
+    budget::{Allowance, USUAL_PIXELS, job_bytes},
     child::{
         ChildProgram, Ended,
         protocol::{Reply, Request},
@@ -28,6 +28,11 @@ use crate::{
 
 /// How long work that is stopped may go on: a tile, or a decoder.
 const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// How long a large photo waits for its turn. Its job goes back to the queue
+/// then, and leaves its place to a photo of usual size. Each round reads the
+/// original again, so a shorter wait costs more of the network.
+const LARGE_TURN_WAIT: Duration = Duration::from_secs(5);
 
 /// So often a child may die of a photo before that is the verdict.
 const DEATHS: u32 = 2;
@@ -66,6 +71,8 @@ pub enum Failure {
     },
     /// The machine's fault: try again later.
     NotNow(String),
+    /// Another large photo is in work: try again behind the other jobs.
+    LargePhotoInWork,
     /// The process that worked on it was killed from outside, as under memory
     /// pressure: try again later.
     Killed(String),
@@ -81,17 +88,40 @@ impl Workbench {
     /// # Errors
     /// See [`Failure`].
     pub async fn anonymize(&self, number: i64, photo: Bytes, suspect: bool) -> Result<Product, Failure> {
-        let size = photo.len() as u64;
-        // A photo without a readable header is refused before it costs memory.
-        let bytes = job_bytes(picture::decoding_bytes(&photo), size);
-        let _turn = self.turn(is_large(&photo)).await;
-        if suspect || !self.allowance.holds(bytes) {
+        let bytes = self.job_bytes(&photo)?;
+        let _turn = self.turn(is_large(&photo)).await?;
+        if suspect {
             return self.in_child(number, &photo, bytes).await;
         }
         match self.in_process(number, photo.clone(), bytes).await? {
             Some(product) => Ok(product),
             None => self.in_child(number, &photo, bytes).await,
         }
+    }
+
+    /// Memory that the photo takes.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] if that is more than one photo may take.
+    fn job_bytes(&self, photo: &[u8]) -> Result<u64, Failure> {
+        let (pixels, without_pixels) = (pixels(photo), job_bytes(0, photo.len() as u64));
+        if pixels > self.settings.limits.pixels {
+            // Refused by its header, before it costs more.
+            return Ok(without_pixels);
+        }
+        let decoding = picture::decoding_bytes(photo);
+        let bytes = without_pixels.saturating_add(decoding);
+        if bytes <= self.allowance.per_job() {
+            return Ok(bytes);
+        }
+        let room = self.allowance.per_job().saturating_sub(without_pixels);
+        let limit = u128::from(pixels) * u128::from(room) / u128::from(decoding.max(1));
+        Err(Failure::Refused {
+            reason: FailureReason::TooLarge,
+            detail: format!(
+                "{pixels} pixels: MEMORY_LIMIT leaves room for {limit} in a file of this kind and size"
+            ),
+        })
     }
 
     /// `None` when this process cannot say.
@@ -136,14 +166,17 @@ impl Workbench {
     }
 
     /// Waits for a turn. The semaphores are never closed.
-    async fn turn(&self, is_large: bool) -> Option<OwnedSemaphorePermit> {
-        let turns = if is_large { &self.large } else { &self.threads };
-        Arc::clone(turns).acquire_owned().await.ok()
+    async fn turn(&self, is_large: bool) -> Result<Option<OwnedSemaphorePermit>, Failure> {
+        if !is_large {
+            return Ok(Arc::clone(&self.threads).acquire_owned().await.ok());
+        }
+        let turn = timeout(LARGE_TURN_WAIT, Arc::clone(&self.large).acquire_owned()).await;
+        turn.map(Result::ok).map_err(|_| Failure::LargePhotoInWork)
     }
 
     async fn in_child(&self, number: i64, photo: &[u8], bytes: u64) -> Result<Product, Failure> {
         let length = photo.len() as u64;
-        let share = self.allowance.take(child_bytes(bytes)).await;
+        let share = self.allowance.take(self.allowance.per_child(bytes)).await;
         let request = Request {
             photo: number,
             memory_bytes: share.bytes(),
