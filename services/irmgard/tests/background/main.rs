@@ -16,5 +16,7 @@ mod results;
 mod serve;
 mod settings;
 mod sweep;
+mod sweep_restored;
+mod sweep_scheduled;
 mod tls;
 mod verdicts;
