@@ -263,7 +263,7 @@ async fn a_time_out_costs_the_connections_of_before_alone() {
     // Two requests that were begun at the same time.
     let since = Instant::now();
     for _ in 0..2 {
-        store.waited_in_vain(since);
+        store.report_timeout(since);
         assert_eq!(store.get(&location, 100).await, Ok(vec![7; 100]));
         assert_eq!(proxy.accepted(), accepted + 1, "a new connection, once");
     }

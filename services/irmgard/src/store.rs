@@ -133,7 +133,7 @@ impl ObjectStore {
 
     /// The error of a request that was begun then and had no answer in time.
     pub fn stalled(&self, since: Instant) -> StoreError {
-        self.store.waited_in_vain(since);
+        self.store.report_timeout(since);
         StoreError::Stalled
     }
 

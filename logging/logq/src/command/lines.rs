@@ -181,9 +181,20 @@ fn is_nothing(outcome: &Outcome) -> bool {
 
 /// The pods in place of an OpenSearch that has never had their lines; says so.
 fn fall_back(search: &Search, wanted: &Wanted, chosen: &source::Chosen) -> Option<source::Chosen> {
-    let pods = source::fall_back_to_pods(search, wanted, chosen)?;
-    pods.notes.iter().for_each(|note| say(note));
-    Some(pods)
+    match source::fall_back_to_pods(search, wanted, chosen) {
+        Ok(pods) => {
+            pods.iter()
+                .flat_map(|pods| &pods.notes)
+                .for_each(|note| say(note));
+            pods
+        }
+        Err(error) => {
+            say(&format!(
+                "OpenSearch has no such line, of any time. The pods may have some: {error}; --source kubectl waits for it"
+            ));
+            None
+        }
+    }
 }
 
 /// Says which names of fields, and which options for them, change nothing. `form` is one in which no fields are chosen.

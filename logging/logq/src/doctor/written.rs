@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
     path::PathBuf,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use line::{Document, Time};
@@ -96,28 +96,19 @@ impl Lines {
     /// The lines that the pods of a cluster hold.
     pub fn of_pods(program: Program, window: Window) -> std::result::Result<Self, kubectl::Error> {
         let pods = Kubectl::new(program, Scope::default())?;
-        let begun = Instant::now();
-        let read = pods.by_container(&window.filter(), MOST_LINES, |container, stream| {
+        let read = pods.by_container(&window.filter(), MOST_LINES, PATIENCE, |container, entries| {
             let mut lines = Self::default();
-            for entry in stream {
-                // Where the lines of the start before are gone, those of the newest start follow.
-                let mut problem = match entry {
-                    Ok(entry) => {
-                        lines.add(&entry, window.now);
-                        None
+            // The lines of the start before are kept for a while only. Those of the newest start follow.
+            let mut may_be_gone = container.state == kubectl::State::Restarted;
+            for entry in entries {
+                match entry {
+                    Ok(entry) => lines.add(&entry, window.now),
+                    Err(error) if may_be_gone && error.may_be_of_another_start() => {}
+                    Err(error) => {
+                        lines.unread.insert(place(&container.known), error.to_string());
                     }
-                    Err(error) => Some(error.to_string()),
-                };
-                let is_late = begun.elapsed() >= PATIENCE;
-                if is_late {
-                    problem = Some(format!("pods have more lines than were read in {PATIENCE:?}"));
                 }
-                if let Some(problem) = problem {
-                    lines.unread.insert(place(&container.known), problem);
-                }
-                if is_late {
-                    break;
-                }
+                may_be_gone = false;
             }
             lines
         });

@@ -27,8 +27,7 @@ use crate::{
 const UNSEEN: &str = "not seen so: lines of pods that were deleted, of nodes that are gone, of files that were \
                       rotated away, and of starts before the last two";
 
-/// How long the cluster may take to list its pods, where OpenSearch has answered: it may be away, and then its pods are
-/// not needed.
+/// Limit for listing pods after OpenSearch answered: an unreachable cluster must not delay that answer.
 const FALLBACK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The source that is asked.
@@ -180,15 +179,20 @@ fn automatic(
 /// without Fluentd. None where the answer of OpenSearch stands.
 ///
 /// It costs a request for each component: ask it only after a search that found nothing.
-#[must_use]
-pub fn fall_back_to_pods(search: &Search, wanted: &Wanted, chosen: &Chosen) -> Option<Chosen> {
+///
+/// # Errors
+/// When the cluster does not list its pods in time: they may have lines.
+pub fn fall_back_to_pods(
+    search: &Search,
+    wanted: &Wanted,
+    chosen: &Chosen,
+) -> Result<Option<Chosen>, kubectl::Error> {
     let Source::OpenSearch(store) = &chosen.source else {
-        return None;
+        return Ok(None);
     };
-    if !chosen.is_automatic {
-        return None;
-    }
-    let within = within_namespaces(search)?;
+    let Some(within) = within_namespaces(search).filter(|_| chosen.is_automatic) else {
+        return Ok(None);
+    };
     let component = |glob: &Glob| Filter::Glob(field::COMPONENT.to_owned(), glob.clone());
     let mut asked: Vec<(Option<&Glob>, Filter)> = wanted
         .components
@@ -201,11 +205,15 @@ pub fn fall_back_to_pods(search: &Search, wanted: &Wanted, chosen: &Chosen) -> O
     // Where OpenSearch cannot say whether it has any, its answer stands.
     asked.retain(|(_, lines)| store.any(lines).is_ok_and(|any| !any));
     if asked.is_empty() {
-        return None;
+        return Ok(None);
     }
-    // Without a cluster there are no pods.
     let (program, scope) = scope(search, wanted);
-    let pods = Kubectl::within(program, scope, FALLBACK_PATIENCE).ok()?;
+    let pods = match Kubectl::within(program, scope, FALLBACK_PATIENCE) {
+        Ok(pods) => pods,
+        Err(late @ kubectl::Error::Late(_)) => return Err(late),
+        // Without a cluster there are no pods.
+        Err(_) => return Ok(None),
+    };
     let has_lines = |lines: &Filter| {
         let mut containers = pods.containers().iter();
         containers.any(|container| {
@@ -217,7 +225,7 @@ pub fn fall_back_to_pods(search: &Search, wanted: &Wanted, chosen: &Chosen) -> O
         .iter()
         .map(|(glob, _)| glob.map_or("these pods", Glob::as_str))
         .collect();
-    (!names.is_empty()).then(|| Chosen {
+    Ok((!names.is_empty()).then(|| Chosen {
         notes: vec![format!(
             "OpenSearch has no line of {}, of any time. {} `logq doctor` says whether lines arrive.",
             names.join(", "),
@@ -226,7 +234,7 @@ pub fn fall_back_to_pods(search: &Search, wanted: &Wanted, chosen: &Chosen) -> O
         source: Source::Kubectl(pods),
         way: None,
         is_automatic: true,
-    })
+    }))
 }
 
 /// The lines of the namespaces that are asked for.

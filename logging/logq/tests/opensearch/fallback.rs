@@ -152,5 +152,7 @@ async fn a_cluster_that_does_not_answer_is_not_waited_for() {
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.contains("no line of a component irmgrad"), "{told}");
     assert!(calls(folder.path()).contains("get pods"), "kubectl was not asked");
+    let why = "kubectl did not answer within 5s; --source kubectl waits for it";
+    assert!(told.contains(why), "{told}");
     assert!(took < Duration::from_secs(20), "{took:?}");
 }

@@ -100,7 +100,8 @@ impl Line {
             let Some((slot, delivery)) = next else { break };
             let line = self.clone();
             jobs.spawn(async move {
-                let job = AssertUnwindSafe(line.job(&delivery)).catch_unwind();
+                // In a box: the compiler lays out every future within another one, to a limited depth.
+                let job = AssertUnwindSafe(Box::pin(line.job(&delivery))).catch_unwind();
                 if job.await.is_err() {
                     // Counted by the broker, unlike everything else: that a
                     // message does this again and again must have an end.

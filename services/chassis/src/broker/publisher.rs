@@ -294,8 +294,8 @@ async fn keep_connected(settings: BrokerSettings, link: Link, shared: Arc<Shared
 /// Waits for the session's end, and declares the queues again when one
 /// turned out to be missing. A broker that left a request unanswered, and does
 /// not answer a second question either, counts as gone: its heartbeats would
-/// be waited for longer. On a blocked connection lapin writes nothing, so that
-/// an answer that is missing says nothing.
+/// be waited for longer. lapin sends nothing on a blocked connection, so a
+/// missing answer does not mean that the broker is gone.
 async fn until_ended(settings: &BrokerSettings, lane: &Lane) -> String {
     let ended = lane.session.ended();
     tokio::pin!(ended);

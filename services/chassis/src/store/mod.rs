@@ -91,10 +91,9 @@ impl Store {
         &self.upload_client
     }
 
-    /// Takes the idle connections out of use that may be as old as a request which was begun then: it had no answer
-    /// within the limit of its caller, and the server may have vanished with all of them. [`Store::client`] does so by
-    /// itself.
-    pub fn waited_in_vain(&self, since: Instant) {
+    /// Drops idle connections older than `since`, when a request began that had no answer in time: the server may have
+    /// vanished. Call it after a timeout of your own; [`Store::client`] does so after its own.
+    pub fn report_timeout(&self, since: Instant) {
         self.http.renew(since);
     }
 

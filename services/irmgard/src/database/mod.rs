@@ -166,9 +166,8 @@ impl Database {
         RequestConnection::acquire(self.requests.clone(), trace_id).await
     }
 
-    /// A request that has had its connection since then had no answer within its limit: connections that are older may
-    /// have died, too.
-    pub fn waited_in_vain(&self, since: Instant) {
+    /// Marks connections older than `since` as suspect: a request got its connection then, and no answer in time.
+    pub fn report_timeout(&self, since: Instant) {
         if since.elapsed() >= SUSPICIOUS {
             self.suspicion.raise(since);
         }

@@ -190,7 +190,8 @@ impl Records {
             return Ok(());
         }
         let wait = self.read(move |connection| Box::pin(async move { commits.wait(connection).await }));
-        if wait.await? {
+        // In a box, as below: the compiler lays out every future within another one, to a limited depth.
+        if Box::pin(wait).await? {
             Err(RecordsError::TimedOut)
         } else {
             Ok(())
@@ -204,10 +205,10 @@ impl Records {
         }
     }
 
-    /// Tells the pools of a connection that the time limit took away: not of one whose client has gone.
+    /// Marks older connections as suspect after a timeout. A client that disconnects does not count.
     fn suspect(&self, error: Option<&RecordsError>, connected: &Connected) {
         if let (Some(RecordsError::TimedOut), Some(since)) = (error, connected.get()) {
-            self.database.waited_in_vain(since.into_std());
+            self.database.report_timeout(since.into_std());
         }
     }
 
@@ -218,7 +219,9 @@ impl Records {
     ) -> Result<RequestConnection, RecordsError> {
         let trace_id = telemetry::propagation::current_trace_id();
         let connection = side
-            .patiently(self.timeout, || self.database.request(trace_id.as_deref()))
+            .patiently(self.timeout, || {
+                Box::pin(self.database.request(trace_id.as_deref()))
+            })
             .await?;
         let _ = connected.set(Instant::now());
         Ok(connection)

@@ -68,11 +68,11 @@ pub(super) async fn check(store: &Store, installation: &Installation) -> anyhow:
     let marker = match read(store, &location).await? {
         Read::Marker(marker) => marker,
         Read::Garbled => bail!(
-            "the bucket's marker {location} cannot be read: look at it, and write it anew with `irmgard bind`"
+            "the bucket's marker {location} cannot be read: look at it, and write it anew with `irmgard bind --restored`"
         ),
         Read::Nothing if !installation.bound => return Ok(Bound::ToNone),
         Read::Nothing => bail!(
-            "the bucket's marker {location} is gone: is {} the right bucket? If it is: `irmgard bind`",
+            "the bucket's marker {location} is gone: is {} the right bucket? If it is: `irmgard bind --restored`",
             location.bucket()
         ),
     };
@@ -93,15 +93,23 @@ pub(super) async fn check(store: &Store, installation: &Installation) -> anyhow:
     Ok(Bound::ToThis(marker.watermark))
 }
 
-/// What the bucket's database once knew, as far as a marker says so.
+/// What the bucket's database once knew; `None` if the bucket never had a marker. The marker may name another database.
 ///
 /// # Errors
-/// When the store is away or refuses.
-pub(super) async fn watermark(store: &Store) -> anyhow::Result<Option<Watermark>> {
-    Ok(match read(store, &marker_location(store)?).await? {
-        Read::Marker(marker) => marker.watermark,
-        Read::Garbled | Read::Nothing => None,
-    })
+/// When the store is unavailable, or the bucket had a marker that cannot be read now.
+pub(super) async fn watermark(
+    store: &Store,
+    installation: &Installation,
+) -> anyhow::Result<Option<Watermark>> {
+    let location = marker_location(store)?;
+    match read(store, &location).await? {
+        Read::Marker(marker) => Ok(marker.watermark),
+        Read::Nothing if !installation.bound => Ok(None),
+        Read::Nothing | Read::Garbled => bail!(
+            "the bucket's marker {location} is gone or cannot be read, and with it how many photos the database had: \
+             `irmgard bind --restored` keeps all originals without a row"
+        ),
+    }
 }
 
 async fn read(store: &Store, location: &ObjectLocation) -> anyhow::Result<Read> {
@@ -113,11 +121,11 @@ async fn read(store: &Store, location: &ObjectLocation) -> anyhow::Result<Read> 
     }
 }
 
-/// Writes the marker, over one that is there, with what the database knows now.
+/// Writes the marker, over one that is there.
 ///
 /// # Errors
 /// When a server is away or refuses.
-pub(super) async fn write(store: &Store, pool: &Pool) -> anyhow::Result<()> {
+pub(super) async fn write(store: &Store, pool: &Pool, watermark: Watermark) -> anyhow::Result<()> {
     // First the row: a marker that then cannot be written is one that is missed.
     let id: String = sqlx::query_scalar("UPDATE installation SET bound = true RETURNING id::text")
         .fetch_one(pool)
@@ -125,7 +133,7 @@ pub(super) async fn write(store: &Store, pool: &Pool) -> anyhow::Result<()> {
     let marker = Marker {
         version: VERSION,
         database: id,
-        watermark: Some(Watermark::read(pool).await?),
+        watermark: Some(watermark),
     };
     let location = marker_location(store)?;
     store

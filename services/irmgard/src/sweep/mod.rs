@@ -160,8 +160,8 @@ impl<'a> Sweep<'a> {
     /// When the store refuses, or the database may not be the one that the
     /// buckets were filled with; what comes after is not deleted.
     pub async fn delete(&self, found: &mut Found) -> anyhow::Result<()> {
-        if let Bound::ToNone = self.check_database(&found.evidence).await? {
-            binding::write(self.store, self.pool).await?;
+        if let (Bound::ToNone, watermark) = self.check_database(&found.evidence).await? {
+            binding::write(self.store, self.pool, watermark).await?;
         }
         let deletable = found.findings.iter_mut();
         for finding in deletable.filter(|finding| finding.kind.is_deletable()) {
@@ -170,23 +170,26 @@ impl<'a> Sweep<'a> {
         Ok(())
     }
 
-    /// Whether the database is the one that the buckets were filled with. Where the marker says so, it gets to know
-    /// what the database knows now.
-    async fn check_database(&self, evidence: &Evidence) -> anyhow::Result<Bound> {
+    /// Whether the database is the one that the buckets were filled with, and its watermark. If the marker names this
+    /// database, the marker gets that watermark.
+    async fn check_database(&self, evidence: &Evidence) -> anyhow::Result<(Bound, Watermark)> {
         let installation = Installation::read(self.pool).await?;
         let bound = binding::check(self.store, &installation).await?;
-        match bound {
+        let watermark = match bound {
             Bound::ToNone => self.check_rows(evidence, None).await?,
             Bound::ToThis(watermark) => {
-                self.check_rows(evidence, watermark).await?;
-                binding::write(self.store, self.pool).await?;
+                let watermark = self.check_rows(evidence, watermark).await?;
+                binding::write(self.store, self.pool, watermark).await?;
+                watermark
             }
-        }
-        Ok(bound)
+        };
+        Ok((bound, watermark))
     }
 
-    /// Whether the buckets or the watermark show that the database has lost rows.
-    async fn check_rows(&self, evidence: &Evidence, watermark: Option<Watermark>) -> anyhow::Result<()> {
+    /// The database's watermark. Fails if the buckets or an earlier watermark show that the database has lost rows.
+    async fn check_rows(&self, evidence: &Evidence, earlier: Option<Watermark>) -> anyhow::Result<Watermark> {
+        // Read before the checks: rows that are lost afterwards must not lower it.
+        let watermark = Watermark::read(self.pool).await?;
         let last_id = last_id(self.pool).await?;
         let rows_near: Vec<i64> = if evidence.highest_id() > last_id {
             Vec::new()
@@ -200,12 +203,12 @@ impl<'a> Sweep<'a> {
             .fetch_all(self.pool)
             .await?
         };
-        let contradiction = match (evidence.contradiction(last_id, &rows_near), watermark) {
-            (None, Some(watermark)) => watermark.contradiction(self.pool).await?,
+        let contradiction = match (evidence.contradiction(last_id, &rows_near), earlier) {
+            (None, Some(earlier)) => earlier.contradiction(self.pool).await?,
             (contradiction, _) => contradiction,
         };
         match contradiction {
-            None => Ok(()),
+            None => Ok(watermark),
             Some(contradiction) => bail!(
                 "{contradiction}. Is this the right database? If it was restored or made anew: `irmgard bind \
                  --restored`"
@@ -273,7 +276,7 @@ pub async fn run(
         Ok(found) => found,
         Err(error) => {
             if arguments.scheduled {
-                let recorded = run::record(pool, arguments.delete, &[], Some(&error)).await;
+                let recorded = run::record(pool, arguments.delete, None, Some(&error)).await;
                 recorded.with_context(|| format!("{error:#}; and that cannot be recorded"))?;
             }
             return Err(error);
@@ -288,7 +291,7 @@ pub async fn run(
     let findings = &found.findings;
     if arguments.scheduled {
         report::log(findings);
-        run::record(pool, arguments.delete, findings, checked.as_ref().err()).await?;
+        run::record(pool, arguments.delete, Some(findings), checked.as_ref().err()).await?;
     } else if arguments.json {
         report::print_json(findings, out)?;
     } else {
@@ -319,16 +322,17 @@ pub async fn bind(
     let evidence = sweep.find().await?.evidence;
     let bucket = &store.settings().input_bucket;
     if !arguments.restored {
-        let watermark = binding::watermark(&store).await?;
-        sweep.check_rows(&evidence, watermark).await?;
-        binding::write(&store, pool).await?;
+        let installation = Installation::read(pool).await?;
+        let earlier = binding::watermark(&store, &installation).await?;
+        let watermark = sweep.check_rows(&evidence, earlier).await?;
+        binding::write(&store, pool, watermark).await?;
         writeln!(out, "The database and bucket {bucket} are bound to each other.")?;
         return Ok(());
     }
     let highest = evidence.highest_id();
     let last = draw_ids_above(pool, highest).await?;
     binding::begin_anew(pool, highest).await?;
-    binding::write(&store, pool).await?;
+    binding::write(&store, pool, Watermark::read(pool).await?).await?;
     writeln!(
         out,
         "The database and bucket {bucket} are bound to each other. New photos have ids above {last}; what lies in \

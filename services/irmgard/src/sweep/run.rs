@@ -33,23 +33,29 @@ impl NewestRun {
     }
 }
 
-/// Records a run.
+/// Records a run. Without findings the run broke off before it had any: then what the run before left counts.
 pub(super) async fn record(
     pool: &Pool,
     deletes: bool,
-    findings: &[Finding],
+    findings: Option<&[Finding]>,
     error: Option<&anyhow::Error>,
 ) -> Result<(), sqlx::Error> {
-    let mut left_over = BTreeMap::<&str, i64>::new();
-    for finding in findings.iter().filter(|finding| !finding.deleted) {
-        *left_over.entry(finding.kind.code()).or_default() += 1;
-    }
-    sqlx::query("INSERT INTO sweep_run (deletes, error, left_over) VALUES ($1, $2, $3)")
-        .bind(deletes)
-        .bind(error.map(|error| format!("{error:#}")))
-        .bind(Json(left_over))
-        .execute(pool)
-        .await?;
+    let left_over = findings.map(|findings| {
+        let mut left_over = BTreeMap::<&str, i64>::new();
+        for finding in findings.iter().filter(|finding| !finding.deleted) {
+            *left_over.entry(finding.kind.code()).or_default() += 1;
+        }
+        Json(left_over)
+    });
+    sqlx::query(
+        "INSERT INTO sweep_run (deletes, error, left_over)
+         VALUES ($1, $2, coalesce($3, (SELECT left_over FROM sweep_run ORDER BY id DESC LIMIT 1), '{}'))",
+    )
+    .bind(deletes)
+    .bind(error.map(|error| format!("{error:#}")))
+    .bind(left_over)
+    .execute(pool)
+    .await?;
     Ok(())
 }
 

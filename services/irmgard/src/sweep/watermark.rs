@@ -1,8 +1,7 @@
 //! How much the database knew when it was last seen.
 //!
-//! A restored database goes on to give out ids and gets new rows, which soon
-//! hide those that are missing. What it once knew up to an id never gets less:
-//! no row of a photo is ever deleted.
+//! A restored database gives out ids and gets new rows, which soon hide those that are missing. Photo rows are never
+//! deleted, so the number of rows up to an id never falls. If it falls, rows are lost.
 
 use serde::{Deserialize, Serialize};
 

@@ -93,19 +93,29 @@ async fn a_scheduled_run_is_recorded_and_the_web_service_tells_of_it() {
 #[tokio::test]
 async fn a_scheduled_run_that_cannot_look_is_recorded() {
     let place = Place::new().await;
+    place.received().await;
+    put(&place, &place.original(drawn(&place).await)).await;
     let mut environment = place.scratch.environment_of("sweep");
+    let output = run(&["sweep", "--scheduled", "--older-than", "0s"], &environment).await;
+    assert!(output.status.success(), "{}", stderr(&output));
     environment.insert(
         "OBJECT_STORE_INPUT_BUCKET".to_owned(),
         "no-such-bucket".to_owned(),
     );
     let output = run(&["sweep", "--scheduled", "--delete"], &environment).await;
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-    let error = newest_run(place.pool()).await.unwrap().error;
+    let newest = newest_run(place.pool()).await.unwrap();
     assert!(
-        error
+        newest
+            .error
             .as_ref()
             .is_some_and(|error| error.contains("no-such-bucket")),
-        "{error:?}"
+        "{newest:?}"
+    );
+    assert_eq!(
+        newest.left_over.get("no-photo"),
+        Some(&1),
+        "what the run before left"
     );
 }
 

@@ -21,7 +21,7 @@ pub(super) struct Component<'a> {
     pub running: Option<usize>,
     /// Photos that wait for a worker of this namespace.
     pub waiting: Option<&'a Waiting>,
-    /// Nor of any other.
+    /// No component's lines arrive.
     pub nothing_comes: bool,
     pub now: f64,
 }
@@ -102,18 +102,23 @@ impl Component<'_> {
             .filter(|_| self.place.component == component::ANONYMIZER)
     }
 
-    /// Lines of its pods could not be read, and none was compared.
+    /// Lines of its pods could not be read: whether they have come is not known.
     fn unread(&self) -> Option<Finding> {
-        let written = self.written.filter(|written| written.compared == 0)?;
+        let written = self.written?;
         let why = written.unread.as_ref()?;
-        Some(Finding::warn(
-            &self.title,
-            format!("{}; no line of its pods was compared: {why}", self.newest()),
-            format!(
-                "needed are get and list on pods, and get on pods/log; logq --source kubectl -c {} shows what can be read",
-                self.place.component
-            ),
-        ))
+        let newest = self.newest();
+        let detail = match written.compared {
+            0 => format!("{newest}; no line of its pods was compared: {why}"),
+            compared => {
+                let lines = counted(compared, "line");
+                format!("{newest}; all of {lines} have come, and others could not be read: {why}")
+            }
+        };
+        let remedy = format!(
+            "logq --source kubectl -c {} shows what can be read",
+            self.place.component
+        );
+        Some(Finding::warn(&self.title, detail, remedy))
     }
 
     /// A component without a pod that runs, whose lines came today and come no longer.
@@ -211,13 +216,7 @@ impl Component<'_> {
         let arrived = self
             .written
             .filter(|written| written.compared > 0)
-            .map(|written| {
-                let lines = counted(written.compared, "line");
-                match &written.unread {
-                    None => format!("all of {lines} have come"),
-                    Some(why) => format!("all of {lines} have come, and others could not be read: {why}"),
-                }
-            });
+            .map(|written| format!("all of {} have come", counted(written.compared, "line")));
         let work = self.work().map(|waiting| waiting.described(self.now));
         let texts = self
             .written

@@ -111,7 +111,13 @@ fn expected(day: &Day, written: Option<&BTreeMap<Place, Written>>) -> BTreeSet<P
         let is_ours =
             |place: &Place| services.contains(&place.component.as_str()) || day.used.contains(place);
         let wrote = day.components.keys().filter(|place| is_ours(place)).cloned();
-        return there.chain(wrote).collect();
+        // A worker that never ran is missed where photos wait for it.
+        let workers = day.waiting.iter().filter(|(_, waiting)| waiting.since.is_some());
+        let workers = workers.map(|(namespace, _)| Place {
+            component: ANONYMIZER.to_owned(),
+            namespace: namespace.clone(),
+        });
+        return there.chain(wrote).chain(workers).collect();
     }
     let mut namespaces: BTreeSet<&str> = day
         .components

@@ -97,11 +97,14 @@ pub enum Problem {
     #[error("the pod is gone since it was listed, and its lines with it")]
     Gone,
     /// Its lines may not be read.
-    #[error("its lines may not be read: {0}")]
+    #[error("its lines may not be read: {0}. Grant get and list on pods, and get on pods/log")]
     Forbidden(String),
     /// Nothing came.
     #[error("nothing came of its lines for {0:?}; the rest of them is missing")]
     Silent(Duration),
+    /// The time for all containers was over.
+    #[error("its lines were not read to the end within {0:?}")]
+    Late(Duration),
     /// The kubelet has put words in the place of lines.
     #[error("its node says: {0}")]
     Unread(String),
@@ -117,6 +120,17 @@ impl Error {
         matches!(
             self,
             Self::NoCluster { .. } | Self::Late(_) | Self::Failed { .. } | Self::Logs { .. }
+        )
+    }
+
+    /// Whether this can mean that only the lines of the container's previous start are gone.
+    pub(crate) const fn may_be_of_another_start(&self) -> bool {
+        matches!(
+            self,
+            Self::Logs {
+                problem: Problem::Unread(_) | Problem::Failed(_),
+                ..
+            }
         )
     }
 

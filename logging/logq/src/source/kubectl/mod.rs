@@ -19,7 +19,7 @@ use std::{
     io::{self, Write},
     sync::{Arc, Mutex, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use line::{Place, Time};
@@ -28,7 +28,6 @@ use schema::field;
 use self::program::LIST_PATIENCE;
 
 pub(crate) use self::error::words;
-use self::spool::Spool;
 pub use self::{
     error::{Error, Problem},
     follow::Follower,
@@ -37,6 +36,7 @@ pub use self::{
     sift::Mark,
     stream::Stream,
 };
+use self::{spool::Spool, stream::Limit};
 use super::{Entry, merge::Merged};
 use crate::{
     filter::{Comparison, Filter},
@@ -137,7 +137,9 @@ impl Kubectl {
         let asked: Vec<_> = asked.collect();
         let live = asked.len() <= AT_ONCE;
         let (streams, spools) = if live {
-            let start = |(container, calls)| Stream::start(&self.program, container, calls, filter, marks);
+            let start = |(container, calls)| {
+                Stream::start(&self.program, container, calls, filter, marks, Limit::none())
+            };
             (asked.into_iter().map(start).collect(), Vec::new())
         } else {
             (Vec::new(), kept(&self.program, asked, filter, marks))
@@ -147,19 +149,25 @@ impl Kubectl {
     }
 
     /// Has the lines that a filter wants read by container, a few containers at once: of the newest `most` lines of each
-    /// start.
+    /// start. A container whose lines are not read when `time` is over ends with [`Problem::Late`].
     pub fn by_container<T: Send>(
         &self,
         filter: &Filter,
         most: usize,
-        read: impl Fn(&Container, Stream) -> T + Sync,
+        time: Duration,
+        read: impl Fn(&Container, &mut dyn Iterator<Item = Result<Entry, Error>>) -> T + Sync,
     ) -> Vec<T> {
+        let limit = Limit::new(time);
         let since = since(filter);
         let containers: Vec<&Container> = self.chosen(filter).collect();
         at_once(containers, &|container: &Container| {
             let calls = self.calls(container, since, Some(most));
-            let stream = Stream::start(&self.program, container.clone(), calls, filter, &Marks::default());
-            read(container, stream)
+            if let Some(error) = limit.over(container) {
+                return read(container, &mut std::iter::once(Err(error)));
+            }
+            let marks = Marks::default();
+            let mut stream = Stream::start(&self.program, container.clone(), calls, filter, &marks, limit);
+            read(container, &mut stream)
         })
     }
 
@@ -232,9 +240,15 @@ impl Kubectl {
 
 /// The containers that there are now, and how many of what is listed are no pods.
 fn listed(program: &Program, scope: &Scope, patience: Duration) -> Result<(Vec<Container>, usize), Error> {
+    let begun = Instant::now();
     let mut all = (Vec::new(), 0);
     for list in program.lists(scope) {
-        let (containers, strange) = pods::read(&program.list_within(&list, patience)?)?;
+        let left = patience.saturating_sub(begun.elapsed());
+        let list = program.list_within(&list, left).map_err(|error| match error {
+            Error::Late(_) => Error::Late(patience),
+            error => error,
+        })?;
+        let (containers, strange) = pods::read(&list)?;
         all.0.extend(containers);
         all.1 += strange;
     }
@@ -267,7 +281,7 @@ fn kept(
     marks: &Marks,
 ) -> Vec<Spool> {
     let start = |(container, calls): (Container, _)| {
-        let stream = Stream::start(program, container.clone(), calls, filter, marks);
+        let stream = Stream::start(program, container.clone(), calls, filter, marks, Limit::none());
         Spool::of(container, stream)
     };
     at_once(asked, &start)

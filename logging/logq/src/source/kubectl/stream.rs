@@ -10,7 +10,7 @@ use std::{
         mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use memchr::memchr;
@@ -47,6 +47,37 @@ pub struct Stream {
     ready: vec::IntoIter<Entry>,
     now: Now,
     ended: bool,
+    limit: Limit,
+}
+
+/// Until when lines are read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    begun: Instant,
+    total: Duration,
+}
+
+impl Limit {
+    /// From now on.
+    pub(super) fn new(total: Duration) -> Self {
+        let begun = Instant::now();
+        Self { begun, total }
+    }
+
+    /// As long as it takes.
+    pub(super) fn none() -> Self {
+        Self::new(Duration::MAX)
+    }
+
+    fn remaining(self) -> Duration {
+        self.total.saturating_sub(self.begun.elapsed())
+    }
+
+    /// The error of a container for which no time is left.
+    pub(super) fn over(self, container: &Container) -> Option<Error> {
+        let is_over = self.remaining().is_zero();
+        is_over.then(|| Error::logs(container, Problem::Late(self.total)))
+    }
 }
 
 /// What runs now, or that nothing is to run any more.
@@ -70,14 +101,15 @@ impl Now {
 
 impl Stream {
     /// Starts kubectl, with each of these arguments one after the other. How
-    /// far it comes is told in `marks`.
+    /// far it comes is told in `marks`. It ends with an error when `limit` is over.
     #[must_use]
-    pub fn start(
+    pub(super) fn start(
         program: &Program,
         container: Container,
         calls: Vec<Vec<OsString>>,
         filter: &Filter,
         marks: &Marks,
+        limit: Limit,
     ) -> Self {
         let (sender, lines) = mpsc::sync_channel(AHEAD);
         let now = Now::default();
@@ -97,7 +129,16 @@ impl Stream {
             ready: Vec::new().into_iter(),
             now,
             ended: false,
+            limit,
         }
+    }
+}
+
+impl Stream {
+    fn give_up(&mut self, problem: Problem) -> Error {
+        self.ended = true;
+        self.now.end();
+        Error::logs(&self.container, problem)
     }
 }
 
@@ -112,14 +153,21 @@ impl Iterator for Stream {
             if self.ended {
                 return None;
             }
-            match self.lines.recv_timeout(PATIENCE) {
+            let remaining = self.limit.remaining();
+            if remaining.is_zero() {
+                return Some(Err(self.give_up(Problem::Late(self.limit.total))));
+            }
+            match self.lines.recv_timeout(PATIENCE.min(remaining)) {
                 Ok(Ok(entries)) => self.ready = entries.into_iter(),
                 Ok(Err(error)) => return Some(Err(error)),
                 Err(RecvTimeoutError::Disconnected) => self.ended = true,
                 Err(RecvTimeoutError::Timeout) => {
-                    self.ended = true;
-                    self.now.end();
-                    return Some(Err(Error::logs(&self.container, Problem::Silent(PATIENCE))));
+                    let problem = if remaining < PATIENCE {
+                        Problem::Late(self.limit.total)
+                    } else {
+                        Problem::Silent(PATIENCE)
+                    };
+                    return Some(Err(self.give_up(problem)));
                 }
             }
         }

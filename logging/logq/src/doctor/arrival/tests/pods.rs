@@ -86,7 +86,7 @@ fn what_pods_have_written_must_have_come() {
                 compared: 3,
                 ..none_read
             },
-            State::Ok,
+            State::Warn,
             "the newest 1 s ago; all of 3 lines have come, and others could not be read: its lines may not be read",
         ),
         // Text is not compared: it says neither that lines have come nor that they are missing.
@@ -196,4 +196,26 @@ fn a_service_without_a_pod_is_told_where_kubectl_knows_its_namespace() {
             )
         );
     }
+}
+
+#[test]
+fn a_worker_that_never_ran_is_missed_where_photos_wait() {
+    let mut day = day(&[("irmgard", seen(1.0, &[]))]);
+    let written = BTreeMap::from([(place("irmgard"), written(Some(1), 0, &[]))]);
+    let anonymizer = |day: &Day| {
+        let found = judge(day, Some(&written), NOW);
+        found
+            .into_iter()
+            .find(|found| found.what == "lines of anonymizer")
+            .map(|found| (found.state, found.detail))
+    };
+    assert_eq!(anonymizer(&day), None);
+    let waiting = Waiting {
+        count: 500,
+        is_part: false,
+        since: Some(NOW - 600.0),
+    };
+    day.waiting.insert(String::new(), waiting);
+    let told = "kubectl lists no pod of it that runs; none has come in 24 h, while 500 photos wait, the oldest for 10 m";
+    assert_eq!(anonymizer(&day), Some((State::Warn, told.to_owned())));
 }
