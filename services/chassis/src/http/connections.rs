@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -40,6 +43,8 @@ enum Phase {
 /// What has ended of a request and its answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Exchange {
+    /// Which of the connection's requests it is.
+    number: u64,
     /// The request is received, or nobody wants the rest of it.
     request: bool,
     /// The answer is whole, though maybe not written yet.
@@ -140,6 +145,7 @@ impl Connections {
         table.connections.insert(id, Arc::clone(&entry));
         Ok(Connection(Arc::new(Held {
             id,
+            requests: AtomicU64::default(),
             entry,
             shared: Arc::clone(&self.0),
         })))
@@ -175,6 +181,7 @@ pub(super) struct Connection(Arc<Held>);
 #[derive(Debug)]
 struct Held {
     id: u64,
+    requests: AtomicU64,
     entry: Arc<Entry>,
     shared: Arc<Shared>,
 }
@@ -192,19 +199,26 @@ impl Connection {
         self.enter(|phase| (phase == Phase::Idle).then_some(Phase::Headers));
     }
 
-    /// A header block is whole.
-    pub(super) fn busy(&self) {
-        self.enter(|_| Some(Phase::Busy(Exchange::default())));
+    /// A header block is whole. The number is that of its request.
+    pub(super) fn busy(&self) -> u64 {
+        let number = self.0.requests.fetch_add(1, Ordering::Relaxed);
+        let exchange = Exchange {
+            number,
+            ..Exchange::default()
+        };
+        self.enter(|_| Some(Phase::Busy(exchange)));
+        number
     }
 
-    /// The request's body is received, or dropped.
-    pub(super) fn request_ended(&self) {
-        self.exchange(|exchange| exchange.request = true);
+    /// The body of a request is received, or dropped: maybe after the next request has begun, when the rest of a refused
+    /// body is read on.
+    pub(super) fn request_ended(&self, number: u64) {
+        self.exchange(|exchange| exchange.request |= exchange.number == number);
     }
 
-    /// The answer's last byte is on its way to be written.
-    pub(super) fn answer_ended(&self) {
-        self.exchange(|exchange| exchange.answer = true);
+    /// The last byte of a request's answer is on its way to be written.
+    pub(super) fn answer_ended(&self, number: u64) {
+        self.exchange(|exchange| exchange.answer |= exchange.number == number);
     }
 
     /// All bytes that were on their way are written.
@@ -302,9 +316,9 @@ mod tests {
 
     /// A whole request and a whole answer.
     fn answer(connection: &Connection) {
-        connection.busy();
-        connection.request_ended();
-        connection.answer_ended();
+        let number = connection.busy();
+        connection.request_ended(number);
+        connection.answer_ended(number);
         connection.flushed();
     }
 
@@ -398,11 +412,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_idle_once_its_request_is_received_and_its_answer_written() {
-        type Step = fn(&Connection);
+        type Step = fn(&Connection, u64);
         let (request, answer, flush): (Step, Step, Step) = (
             Connection::request_ended,
             Connection::answer_ended,
-            Connection::flushed,
+            |connection, _| connection.flushed(),
         );
         for steps in [
             [request, answer, flush],
@@ -411,18 +425,35 @@ mod tests {
         ] {
             let all = connections(1, 1);
             let connection = all.admit(address(1)).unwrap();
-            connection.busy();
+            let number = connection.busy();
             connection.flushed();
             for step in steps {
                 tokio::time::advance(SECOND).await;
                 connection.received();
                 let refused = all.admit(address(2)).unwrap_err();
                 assert_eq!(refused, NotAdmitted::Full);
-                step(&connection);
+                step(&connection, number);
             }
             all.admit(address(2)).unwrap();
             assert!(evicted(&connection));
         }
+    }
+
+    /// The rest of a refused body may be read on while the next request is received.
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_a_request_is_not_taken_for_that_of_the_next() {
+        let all = connections(1, 1);
+        let connection = all.admit(address(1)).unwrap();
+        let first = connection.busy();
+        connection.answer_ended(first);
+        connection.flushed();
+        let second = connection.busy();
+        connection.answer_ended(second);
+        connection.flushed();
+        connection.request_ended(first);
+        assert_eq!(all.admit(address(2)).unwrap_err(), NotAdmitted::Full);
+        connection.request_ended(second);
+        all.admit(address(2)).unwrap();
     }
 
     #[test]

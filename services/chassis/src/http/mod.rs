@@ -203,13 +203,16 @@ fn service(
     peer: Peer,
 ) -> impl hyper::service::HttpService<Incoming, ResBody = Noted<Body>, Error = Infallible, Future: Send> {
     service_fn(move |mut request: Request<Incoming>| {
-        place.busy();
+        let number = place.busy();
         request.extensions_mut().insert(peer);
-        let request = request.map(|body| Body::new(Noted::new(body, &place, Connection::request_ended)));
+        let request =
+            request.map(|body| Body::new(Noted::new(body, &place, number, Connection::request_ended)));
         let (router, place) = (router.clone(), place.clone());
         async move {
             let response: Response = router.oneshot(request).await?;
-            Ok::<_, Infallible>(response.map(|body| Noted::new(body, &place, Connection::answer_ended)))
+            Ok::<_, Infallible>(
+                response.map(|body| Noted::new(body, &place, number, Connection::answer_ended)),
+            )
         }
     })
 }
@@ -218,14 +221,16 @@ fn service(
 struct Noted<B> {
     body: B,
     place: Connection,
-    note: Option<fn(&Connection)>,
+    number: u64,
+    note: Option<fn(&Connection, u64)>,
 }
 
 impl<B: http_body::Body> Noted<B> {
-    fn new(body: B, place: &Connection, note: fn(&Connection)) -> Self {
+    fn new(body: B, place: &Connection, number: u64, note: fn(&Connection, u64)) -> Self {
         let mut noted = Self {
             body,
             place: place.clone(),
+            number,
             note: Some(note),
         };
         if noted.body.is_end_stream() {
@@ -238,7 +243,7 @@ impl<B: http_body::Body> Noted<B> {
 impl<B> Noted<B> {
     fn ended(&mut self) {
         if let Some(note) = self.note.take() {
-            note(&self.place);
+            note(&self.place, self.number);
         }
     }
 }
