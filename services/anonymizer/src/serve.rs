@@ -44,6 +44,9 @@ pub async fn serve(settings: Settings, detector: Detector, child: ChildProgram) 
         allowance: Allowance::new(settings.budget.bytes),
         threads: Arc::new(Semaphore::new(settings.budget.threads.into())),
         large: Arc::new(Semaphore::new(1)),
+        large_waiting: Arc::new(Semaphore::new(
+            usize::from(settings.budget.concurrency).saturating_sub(2),
+        )),
         child,
         metrics: metrics.clone(),
         time_limit: settings.photo_time_limit,

@@ -190,7 +190,7 @@ fn fall_back(search: &Search, wanted: &Wanted, chosen: &source::Chosen) -> Optio
         }
         Err(error) => {
             say(&format!(
-                "OpenSearch has no such line, of any time. The pods may have some: {error}; --source kubectl waits for it"
+                "OpenSearch has no line of a component that is asked for, of any time. Its pods may have some: {error}; --source kubectl waits for it"
             ));
             None
         }

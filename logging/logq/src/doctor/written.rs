@@ -98,17 +98,14 @@ impl Lines {
         let pods = Kubectl::new(program, Scope::default())?;
         let read = pods.by_container(&window.filter(), MOST_LINES, PATIENCE, |container, entries| {
             let mut lines = Self::default();
-            // The lines of the start before are kept for a while only. Those of the newest start follow.
-            let mut may_be_gone = container.state == kubectl::State::Restarted;
             for entry in entries {
                 match entry {
                     Ok(entry) => lines.add(&entry, window.now),
-                    Err(error) if may_be_gone && error.may_be_of_another_start() => {}
+                    Err(error) if error.is_of_deleted_lines() => {}
                     Err(error) => {
                         lines.unread.insert(place(&container.known), error.to_string());
                     }
                 }
-                may_be_gone = false;
             }
             lines
         });

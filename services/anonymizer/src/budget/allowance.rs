@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{MIB, USUAL_BYTES, child_bytes};
+use super::{COSTLIEST_USUAL_BYTES, MIB, USUAL_BYTES, child_bytes};
 
 /// The bytes that all jobs together may hold; clones share them.
 #[derive(Clone, Debug)]
@@ -40,14 +40,14 @@ impl Allowance {
     }
 
     /// What one job may take: a photo of usual size has room beside it, if two
-    /// of these have room at all.
+    /// of these have room at all. No photo of usual size is refused for it.
     #[must_use]
     pub fn per_job(&self) -> u64 {
         let total = u64::from(self.total) * MIB;
         if total < 2 * USUAL_BYTES {
             total
         } else {
-            total - USUAL_BYTES
+            (total - USUAL_BYTES).max(COSTLIEST_USUAL_BYTES.min(total))
         }
     }
 
@@ -100,6 +100,11 @@ mod tests {
         let gibibyte = Allowance::new(Budget::of(1 << 30, 2, None).bytes);
         assert!(gibibyte.per_job() + USUAL_BYTES <= 896 * MIB);
         assert!(gibibyte.per_child(job_bytes(1_000_000, 0)) + USUAL_BYTES <= 896 * MIB);
+        // A little memory more refuses no photo of usual size.
+        for mebibytes in [512, 594, 595, 640, 768] {
+            let allowance = Allowance::new(mebibytes * MIB);
+            assert!(allowance.per_job() >= COSTLIEST_USUAL_BYTES.min(mebibytes * MIB));
+        }
         // Where only one has room, it may have all.
         assert_eq!(Allowance::new(512 * MIB).per_job(), 512 * MIB);
     }

@@ -6,6 +6,8 @@
 //! so beyond that each job takes what its own photo needs out of one
 //! [`Allowance`] before it is decoded.
 
+use contract::media::USUAL_PIXELS;
+
 mod allowance;
 mod limits;
 
@@ -22,12 +24,12 @@ const PROCESS_BYTES: u64 = 128 * MIB;
 /// activations of an inference. Measured: 150 MiB.
 const INFERENCE_BYTES: u64 = 160 * MIB;
 
-/// The size of photo by which the number of jobs is reckoned.
-pub const USUAL_PIXELS: u64 = 24_000_000;
-
 /// Memory of a job with a photo of that size: the decoded picture, and a second
 /// one while it is turned.
 pub const USUAL_BYTES: u64 = job_bytes(6 * USUAL_PIXELS, 0);
+
+/// Memory of a job with the costliest photo of usual size: a progressive JPEG without subsampling, of 24 MiB.
+const COSTLIEST_USUAL_BYTES: u64 = job_bytes(12 * USUAL_PIXELS, 24 * MIB);
 
 /// Memory that one job needs for a photo whose pixels take `decoded` bytes and
 /// whose file has `size`.

@@ -19,8 +19,8 @@ const UNREADABLE_ROUNDS: u64 = 120;
 /// So many rounds of `ALONE_LIMIT` a photo is tried whose child processes are
 /// killed from outside. A photo that needs more memory than the pod has ends
 /// every child. Its peak (`ru_maxrss`) cannot be asked for: on Linux, that begins
-/// with the worker's own.
-const KILLED_ROUNDS: u64 = 5;
+/// with the worker's own. Other pods can be short of memory for some minutes, too.
+const KILLED_ROUNDS: u64 = 12;
 
 impl Run<'_> {
     /// The store has failed at the object for as long as that is tried at a

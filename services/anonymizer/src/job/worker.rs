@@ -1,6 +1,6 @@
 //! The steps of a job, each tried until it succeeds or cannot.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use bytes::Bytes;
 use chassis::{
@@ -227,6 +227,7 @@ impl Run<'_> {
     }
 
     async fn anonymize(&mut self, number: i64, photo: Bytes) -> Result<Result<Product, Failure>, Stopped> {
+        let killed = OnceLock::new();
         let worked = self
             .patience
             .persist("anonymize", || async {
@@ -237,7 +238,17 @@ impl Run<'_> {
                     .await;
                 worked.map_err(|failure| match failure {
                     Failure::NotNow(why) => Fault::Passing(why),
-                    killed @ Failure::Killed(_) => Fault::Own(killed),
+                    Failure::Killed(why) => {
+                        let _ = killed.set(why.clone());
+                        Fault::Own(Failure::Killed(why))
+                    }
+                    // Another large photo took its turn in the pause after its child was killed.
+                    Failure::LargePhotoInWork => Fault::Final(
+                        killed
+                            .get()
+                            .cloned()
+                            .map_or(Failure::LargePhotoInWork, Failure::Killed),
+                    ),
                     other => Fault::Final(other),
                 })
             })

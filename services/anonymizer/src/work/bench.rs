@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use contract::{FailureReason, media};
+use contract::{
+    FailureReason,
+    media::{self, USUAL_PIXELS},
+};
 use imaging::{
     AnonymizeSettings, anonymize_until,
     detector::{Detector, Stop},
@@ -17,7 +20,7 @@ use tracing::Span;
 
 use super::{Judgement, Product, judge};
 use crate::{
-    budget::{Allowance, USUAL_PIXELS, job_bytes},
+    budget::{Allowance, job_bytes},
     child::{
         ChildProgram, Ended,
         protocol::{Reply, Request},
@@ -29,9 +32,8 @@ use crate::{
 /// How long work that is stopped may go on: a tile, or a decoder.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
-/// How long a large photo waits for its turn. Its job goes back to the queue
-/// then, and leaves its place to a photo of usual size. Each round reads the
-/// original again, so a shorter wait costs more of the network.
+/// How long a large photo waits for its turn where it has the worker's last place. Its job goes back to the queue then, and
+/// leaves the place to a photo of usual size. Each round reads the original again, so a shorter wait costs more of the network.
 const LARGE_TURN_WAIT: Duration = Duration::from_secs(5);
 
 /// So often a child may die of a photo before that is the verdict.
@@ -51,6 +53,9 @@ pub struct Workbench {
     /// A permit for the one larger photo beside them. It takes many times as
     /// long, and they do not wait for it.
     pub large: Arc<Semaphore>,
+    /// A permit for each place in which a large photo may wait until it has its turn: all but that of the one in work, and one
+    /// for photos of usual size.
+    pub large_waiting: Arc<Semaphore>,
     /// How suspect photos are worked on.
     pub child: ChildProgram,
     /// Where deaths are counted.
@@ -170,7 +175,11 @@ impl Workbench {
         if !is_large {
             return Ok(Arc::clone(&self.threads).acquire_owned().await.ok());
         }
-        let turn = timeout(LARGE_TURN_WAIT, Arc::clone(&self.large).acquire_owned()).await;
+        let turn = Arc::clone(&self.large).acquire_owned();
+        if let Ok(_place) = self.large_waiting.try_acquire() {
+            return Ok(turn.await.ok());
+        }
+        let turn = timeout(LARGE_TURN_WAIT, turn).await;
         turn.map(Result::ok).map_err(|_| Failure::LargePhotoInWork)
     }
 

@@ -63,7 +63,8 @@ async fn large_photos_that_wait_hold_no_other_up() {
     })
     .await;
     let mut large = Vec::new();
-    for id in (1..).take(PLACES) {
+    // One in work, one that waits, two that leave the last place in turn.
+    for id in (1..).take(PLACES + 1) {
         large.push(site.post(id, plain(6000, 5000)).await);
     }
     let began = Instant::now();
@@ -140,11 +141,12 @@ async fn large_photo_leaves_memory_for_another() {
     );
     assert_eq!(site.read(&refused.original).await.unwrap(), bomb);
 
+    let in_flight = async |count| site.metric("anonymizer_jobs_in_flight").await == Some(count);
+    site.until("the refused photo is settled", async || in_flight(0.0).await)
+        .await;
     site.post(2, plain(10_000, 10_000)).await;
-    site.until("the large photo is in work", async || {
-        site.metric("anonymizer_jobs_in_flight").await == Some(1.0)
-    })
-    .await;
+    site.until("the large photo is in work", async || in_flight(1.0).await)
+        .await;
     let small = site.post(3, astronaut()).await;
     assert_eq!(site.result().await.id, small.id);
     site.worker.kill().unwrap();

@@ -155,9 +155,9 @@ async fn child_killed_in_every_round_is_a_verdict_in_the_end() {
         panic!("{:?}", result.outcome);
     };
     assert_eq!(reason.code(), "processing-error");
-    assert!(detail.starts_with("failed in 5 rounds"), "{detail}");
+    assert!(detail.starts_with("failed in 12 rounds"), "{detail}");
     let log = site.worker.log();
-    assert_eq!(log.matches("published the message again").count(), 4, "{log}");
+    assert_eq!(log.matches("published the message again").count(), 11, "{log}");
     site.no_result().await;
     assert_eq!(site.read(&photo.original).await.unwrap(), astronaut());
     assert!(!site.is_there(&photo.output).await);

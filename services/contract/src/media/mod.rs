@@ -24,6 +24,10 @@ pub use self::{
 /// T.81, B.2.2), libjpeg-turbo up to this (`JPEG_MAX_DIMENSION`).
 pub const MAX_SIDE: u32 = 65_500;
 
+/// Pixels of the largest photo of usual size. A worker works on one larger photo at a time, and lets others pass while one
+/// waits.
+pub const USUAL_PIXELS: u64 = 24_000_000;
+
 /// Years (UTC) in which a photo can have been taken: those that RFC 3339 can
 /// write, without the year 0, which a camera without a clock tells.
 pub const YEARS: RangeInclusive<i32> = 1..=9999;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use contract::media::USUAL_PIXELS;
 use sqlx::PgConnection;
 
 use crate::database::Pool;
@@ -39,7 +40,8 @@ pub async fn queue_again(connection: &mut PgConnection, ids: &[i64]) -> Result<V
 /// A job is lost when no message waits in the queue (`queue_is_empty`), or
 /// when photos that were queued much later have their result already: the
 /// queue is first in, first out. Waiting behind a long backlog is neither,
-/// so that a backlog never feeds itself. The photo's new `queued_at` keeps it
+/// so that a backlog never feeds itself. A photo of more than [`USUAL_PIXELS`]
+/// lets others pass and so has four times as long. The photo's new `queued_at` keeps it
 /// from coming again before `after` has passed once more.
 ///
 /// # Errors
@@ -52,15 +54,17 @@ pub async fn restore_lost(
 ) -> Result<Vec<i64>, sqlx::Error> {
     sqlx::query_scalar(
         "WITH overtaken AS (
-             SELECT max(queued_at) - make_interval(secs => $1) AS until FROM (
+             SELECT max(queued_at) AS newest FROM (
                  SELECT queued_at FROM photo
                   WHERE status IN ('anonymized', 'failed') AND queued_at IS NOT NULL
                   ORDER BY id DESC LIMIT 100
              ) AS newest_finished
          ), lost AS (
-             SELECT photo.id FROM photo, overtaken
+             SELECT photo.id FROM photo, overtaken, LATERAL (
+                 SELECT make_interval(secs => $1 * CASE WHEN width::bigint * height > $4 THEN 4 ELSE 1 END)
+             ) AS patience (after)
               WHERE status = 'queued' AND queued_at < now() - make_interval(secs => $1)
-                AND ($2 OR queued_at < overtaken.until)
+                AND queued_at < now() - after AND ($2 OR queued_at < newest - after)
               ORDER BY queued_at LIMIT $3
                 FOR UPDATE OF photo SKIP LOCKED
          ), again AS (
@@ -74,6 +78,7 @@ pub async fn restore_lost(
     .bind(after.as_secs_f64())
     .bind(queue_is_empty)
     .bind(limit)
+    .bind(i64::try_from(USUAL_PIXELS).unwrap_or(i64::MAX))
     .fetch_all(pool)
     .await
 }

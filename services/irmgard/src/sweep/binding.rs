@@ -1,7 +1,7 @@
 //! Database and input bucket belong to each other: a marker object in the
 //! bucket names the database.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use chassis::store::{Store, StoreError};
 use contract::ObjectLocation;
 use serde::{Deserialize, Serialize};
@@ -77,10 +77,7 @@ pub(super) async fn check(store: &Store, installation: &Installation) -> anyhow:
         ),
     };
     if marker.version != VERSION {
-        bail!(
-            "the bucket's marker {location} has version {}, this program reads version {VERSION}: use a newer irmgard",
-            marker.version
-        );
+        return Err(other_version(&location, &marker));
     }
     if marker.database != installation.id {
         bail!(
@@ -103,6 +100,7 @@ pub(super) async fn watermark(
 ) -> anyhow::Result<Option<Watermark>> {
     let location = marker_location(store)?;
     match read(store, &location).await? {
+        Read::Marker(marker) if marker.version != VERSION => Err(other_version(&location, &marker)),
         Read::Marker(marker) => Ok(marker.watermark),
         Read::Nothing if !installation.bound => Ok(None),
         Read::Nothing | Read::Garbled => bail!(
@@ -110,6 +108,13 @@ pub(super) async fn watermark(
              `irmgard bind --restored` keeps all originals without a row"
         ),
     }
+}
+
+fn other_version(location: &ObjectLocation, marker: &Marker) -> anyhow::Error {
+    anyhow!(
+        "the bucket's marker {location} has version {}, this program reads version {VERSION}: use a newer irmgard",
+        marker.version
+    )
 }
 
 async fn read(store: &Store, location: &ObjectLocation) -> anyhow::Result<Read> {

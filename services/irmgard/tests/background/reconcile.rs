@@ -69,6 +69,25 @@ async fn a_photo_that_later_ones_have_overtaken_is_queued_again_however_long_the
     assert_eq!(place.status(waiting).await, "queued", "10 minutes are no proof");
 }
 
+/// A worker lets others pass while a large photo waits.
+#[tokio::test]
+async fn a_large_photo_may_be_overtaken_for_longer() {
+    let place = Place::new().await;
+    let [recent, lost] = [place.queued("50m").await, place.queued("2h").await];
+    let large = "UPDATE photo SET width = 6000, height = 5000 WHERE id = ANY ($1)";
+    sqlx::query(large)
+        .bind([recent.get(), lost.get()])
+        .execute(place.pool())
+        .await
+        .unwrap();
+    let later = place.queued("1m").await;
+    let outcome = place.anonymized(later).outcome;
+    place.apply(&[Verdict { id: later, outcome }]).await;
+    let pass = place.reconciler().await.pass().await.unwrap().unwrap();
+    assert_eq!(pass.queued_again, [lost.get()]);
+    assert_eq!(place.status(recent).await, "queued");
+}
+
 #[tokio::test]
 async fn a_photo_without_an_outbox_row_gets_one() {
     let place = Place::new().await;

@@ -43,7 +43,7 @@ const QUIET: [&str; 1] = [OBJECT_STORE];
 pub fn judge(day: &Day, written: Option<&BTreeMap<Place, Written>>, now: f64) -> Vec<Finding> {
     // Another cluster than that of the lines says nothing of them.
     let written = written.filter(|written| !written.is_empty());
-    let expected = expected(day, written);
+    let expected = expected(day, written, now);
     let namespaces: BTreeSet<&str> = expected.iter().map(|place| place.namespace.as_str()).collect();
     let title = |place: &Place| match namespaces.len() {
         // Said where there are several.
@@ -101,7 +101,7 @@ fn running(place: &Place, written: &BTreeMap<Place, Written>) -> Option<usize> {
 }
 
 /// What must be there: our services and what they use, and what runs.
-fn expected(day: &Day, written: Option<&BTreeMap<Place, Written>>) -> BTreeSet<Place> {
+fn expected(day: &Day, written: Option<&BTreeMap<Place, Written>>, now: f64) -> BTreeSet<Place> {
     let services = [IRMGARD, ANONYMIZER];
     if let Some(written) = written {
         // A job that has ended is not missed; its lines are.
@@ -111,8 +111,9 @@ fn expected(day: &Day, written: Option<&BTreeMap<Place, Written>>) -> BTreeSet<P
         let is_ours =
             |place: &Place| services.contains(&place.component.as_str()) || day.used.contains(place);
         let wrote = day.components.keys().filter(|place| is_ours(place)).cloned();
-        // A worker that never ran is missed where photos wait for it.
-        let workers = day.waiting.iter().filter(|(_, waiting)| waiting.since.is_some());
+        // A worker that never ran is missed where photos have waited for it.
+        let is_long = |waiting: &Waiting| waiting.since.is_some_and(|since| now - since > STOPPED_SECONDS);
+        let workers = day.waiting.iter().filter(|(_, waiting)| is_long(waiting));
         let workers = workers.map(|(namespace, _)| Place {
             component: ANONYMIZER.to_owned(),
             namespace: namespace.clone(),

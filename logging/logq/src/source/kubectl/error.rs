@@ -96,6 +96,9 @@ pub enum Problem {
     /// The pod was deleted since it was listed.
     #[error("the pod is gone since it was listed, and its lines with it")]
     Gone,
+    /// The container has ended, and its node has deleted its lines since.
+    #[error("its lines are no longer kept: {0}")]
+    Deleted(String),
     /// Its lines may not be read.
     #[error("its lines may not be read: {0}. Grant get and list on pods, and get on pods/log")]
     Forbidden(String),
@@ -123,12 +126,12 @@ impl Error {
         )
     }
 
-    /// Whether this can mean that only the lines of the container's previous start are gone.
-    pub(crate) const fn may_be_of_another_start(&self) -> bool {
+    /// Whether there are no lines any more that could be read.
+    pub(crate) const fn is_of_deleted_lines(&self) -> bool {
         matches!(
             self,
             Self::Logs {
-                problem: Problem::Unread(_) | Problem::Failed(_),
+                problem: Problem::Deleted(_) | Problem::Gone,
                 ..
             }
         )
@@ -181,6 +184,23 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// The same for a container, or a start of it, that has ended: the kubelet keeps its lines for a while only.
+    pub(super) fn of_an_ended_container(self) -> Self {
+        const DELETED: [&str; 3] = [
+            "previous terminated container",
+            "unable to retrieve container logs",
+            "no such file or directory",
+        ];
+        match self {
+            Self::Unread(words) | Self::Failed(words) if DELETED.iter().any(|part| words.contains(part)) => {
+                Self::Deleted(words)
+            }
+            other => other,
+        }
+    }
+}
+
 /// The last thing that kubectl says: what stands before are tries.
 pub(crate) fn words(said: &str) -> String {
     let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -194,6 +214,25 @@ pub(crate) fn words(said: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_of_an_ended_container_may_be_deleted() {
+        let previous =
+            "Error from server (BadRequest): previous terminated container \"a\" in pod \"b\" not found";
+        let lost = "unable to retrieve container logs for containerd://1";
+        for (problem, is_deleted) in [
+            (Problem::read(previous), true),
+            (Problem::Unread(lost.to_owned()), true),
+            (Problem::Unread("unexpected EOF".to_owned()), false),
+            (
+                Problem::Failed("dial tcp 10.0.0.1:10250: i/o timeout".to_owned()),
+                false,
+            ),
+        ] {
+            let read = problem.clone().of_an_ended_container();
+            assert_eq!(matches!(read, Problem::Deleted(_)), is_deleted, "{problem:?}");
+        }
+    }
 
     /// What kubectl 1.34 says, each on standard error and with exit status 1.
     #[test]

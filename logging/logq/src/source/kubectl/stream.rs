@@ -121,6 +121,7 @@ impl Stream {
             now: now.clone(),
             sender,
             begun: None,
+            reads_previous: false,
         };
         thread::spawn(move || reader.run(&calls));
         Self {
@@ -190,6 +191,8 @@ struct Reader {
     sender: SyncSender<Result<Vec<Entry>, Error>>,
     /// The first line of the start that was read before.
     begun: Option<Vec<u8>>,
+    /// Whether the lines of the start before the newest are read.
+    reads_previous: bool,
 }
 
 /// Nobody waits for lines any more.
@@ -197,7 +200,8 @@ struct Over;
 
 impl Reader {
     fn run(mut self, calls: &[Vec<OsString>]) {
-        for call in calls {
+        for (number, call) in calls.iter().enumerate() {
+            self.reads_previous = number + 1 < calls.len();
             if self.call(call).is_err() {
                 return;
             }
@@ -213,14 +217,23 @@ impl Reader {
             return Err(Over);
         }
         if let Some(words) = self.lines(output)? {
-            self.send(Err(Error::logs(&self.container, Problem::Unread(words))))?;
+            let problem = self.problem(Problem::Unread(words));
+            self.send(Err(Error::logs(&self.container, problem)))?;
         }
         let problem = match running.end() {
             Ok(None) => return Ok(()),
-            Ok(Some(said)) => Problem::read(&said),
+            Ok(Some(said)) => self.problem(Problem::read(&said)),
             Err(error) => Problem::Failed(error.to_string()),
         };
         self.send(Err(Error::logs(&self.container, problem)))
+    }
+
+    fn problem(&self, problem: Problem) -> Problem {
+        if self.reads_previous || !self.container.runs {
+            problem.of_an_ended_container()
+        } else {
+            problem
+        }
     }
 
     fn send(&self, item: Result<Vec<Entry>, Error>) -> Result<(), Over> {

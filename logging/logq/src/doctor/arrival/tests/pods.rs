@@ -209,13 +209,14 @@ fn a_worker_that_never_ran_is_missed_where_photos_wait() {
             .find(|found| found.what == "lines of anonymizer")
             .map(|found| (found.state, found.detail))
     };
-    assert_eq!(anonymizer(&day), None);
-    let waiting = Waiting {
+    let waiting = |seconds| Waiting {
         count: 500,
         is_part: false,
-        since: Some(NOW - 600.0),
+        since: Some(NOW - seconds),
     };
-    day.waiting.insert(String::new(), waiting);
+    day.waiting.insert(String::new(), waiting(10.0));
+    assert_eq!(anonymizer(&day), None);
+    day.waiting.insert(String::new(), waiting(600.0));
     let told = "kubectl lists no pod of it that runs; none has come in 24 h, while 500 photos wait, the oldest for 10 m";
     assert_eq!(anonymizer(&day), Some((State::Warn, told.to_owned())));
 }
