@@ -12,9 +12,6 @@ port=${HTTP_PORT:-9200}
 ready=${READY:-/tmp/ready}
 # Since when no copy is made: the start time of the process, and seconds of uptime.
 quiet=${QUIET:-/tmp/quiet}
-# Seconds without a copy being made after which a node is ready although copies, or an index, are missing.
-quiet_yellow=${QUIET_YELLOW:-60}
-quiet_red=${QUIET_RED:-600}
 
 answer=$(timeout 8 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0" && printf "GET /_cluster/health?local=true HTTP/1.0\r\n\r\n" >&3 && cat <&3' "$port")
 if [[ $answer != HTTP/1.?' 200 '* ]]; then
@@ -53,10 +50,12 @@ if [[ ! -e $quiet ]] || ! read -r process since <"$quiet" || [[ $process != "$st
     since=$up
     echo "$started $since" >"$quiet"
 fi
-wait=$((since - up + quiet_red))
+# Seconds without a copy being made: copies are missing, or an index.
+patience=600
 if [[ $answer == *'"status":"yellow"'* ]]; then
-    wait=$((since - up + quiet_yellow))
+    patience=60
 fi
+wait=$((since + patience - up))
 if ((wait <= 0)); then
     echo "$started" >"$ready"
     exit

@@ -130,7 +130,7 @@ fn scope(search: &Search, wanted: &Wanted) -> (Program, Scope) {
     (program, Scope { namespaces, selector })
 }
 
-/// What is said of pods that are asked in place of OpenSearch.
+/// The note when pods are asked in place of OpenSearch.
 fn instead(pods: &Kubectl) -> String {
     let context = pods.context_name();
     let context = context.map_or_else(String::new, |name| format!(" of the context {name}"));

@@ -28,8 +28,9 @@ const INFERENCE_BYTES: u64 = 160 * MIB;
 /// one while it is turned.
 pub const USUAL_BYTES: u64 = job_bytes(6 * USUAL_PIXELS, 0);
 
-/// Memory of a job with the costliest photo of usual size: a progressive JPEG without subsampling, of 24 MiB.
-const COSTLIEST_USUAL_BYTES: u64 = job_bytes(12 * USUAL_PIXELS, 24 * MIB);
+/// Memory of a job with the costliest photo of usual size: a progressive JPEG of four inks without subsampling, with the default
+/// `MAX_UPLOAD_BYTES`.
+const COSTLIEST_USUAL_BYTES: u64 = job_bytes(12 * USUAL_PIXELS, 64 * MIB);
 
 /// Memory that one job needs for a photo whose pixels take `decoded` bytes and
 /// whose file has `size`.

@@ -2,14 +2,17 @@
 
 #![cfg(feature = "failpoints")]
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use contract::Outcome;
 
 use crate::harness::{PATIENCE, Site, astronaut};
 
 /// A JPEG of one colour.
-fn plain(width: usize, height: usize) -> Vec<u8> {
+pub(crate) fn plain(width: usize, height: usize) -> Vec<u8> {
     let image = turbojpeg::Image {
         pixels: vec![99; width * height],
         width,
@@ -75,6 +78,12 @@ async fn large_photos_that_wait_hold_no_other_up() {
     site.until("two large photos came back twice each", async || returns() >= 4)
         .await;
     assert!(began.elapsed() > Duration::from_secs(9), "{:?}", began.elapsed());
+    let lines = site.worker.log_lines();
+    let again = lines
+        .iter()
+        .filter(|line| line["message"] == "published the message again");
+    let returned: BTreeSet<i64> = again.map(|line| line["photo"]["id"].as_i64().unwrap()).collect();
+    assert_eq!(returned.len(), 2, "one waits in its place: {returned:?}");
 
     site.worker.terminate();
     site.worker.ended(PATIENCE).await.unwrap();

@@ -17,7 +17,10 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::harness::{PATIENCE, Site, astronaut};
+use crate::{
+    cost::plain,
+    harness::{PATIENCE, Site, astronaut},
+};
 
 const FAILPOINTS: &str = "FAILPOINTS";
 
@@ -161,6 +164,46 @@ async fn child_killed_in_every_round_is_a_verdict_in_the_end() {
     site.no_result().await;
     assert_eq!(site.read(&photo.original).await.unwrap(), astronaut());
     assert!(!site.is_there(&photo.output).await);
+}
+
+/// Another large photo takes the turn in the pause after its child was killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_child_of_a_large_photo_counts_while_another_has_the_turn() {
+    let mut site = Site::with(|environment| {
+        let slow = "anonymizer::while-anonymizing=sleep(30000)";
+        environment.insert(FAILPOINTS.into(), slow.into());
+        environment.insert("CONCURRENCY".into(), "2".into());
+    })
+    .await;
+    site.start().await;
+    let photo = site.photo(17, contract::media::MediaType::Jpeg);
+    site.store_original(&photo, plain(6000, 5000)).await;
+    let message = Message::new(photo.job.encode().unwrap()).with_header(X_EARLIER_DELIVERIES, 1);
+    site.queue_message(&message).await;
+    let in_flight = async |count| site.metric("anonymizer_jobs_in_flight").await == Some(count);
+    site.until("the suspect is in work", async || in_flight(1.0).await)
+        .await;
+    site.post(18, plain(6000, 5000)).await;
+    site.until("the other photo waits", async || in_flight(2.0).await)
+        .await;
+    site.until("its child is killed", async || {
+        !kill_children_of(&site.worker).is_empty()
+    })
+    .await;
+    site.until("the suspect is published again", async || {
+        site.worker.log().contains("published the message again")
+    })
+    .await;
+    let lines = site.worker.log_lines();
+    let again = lines
+        .iter()
+        .find(|line| line["message"] == "published the message again");
+    let again = again.unwrap();
+    assert_eq!(
+        (&again["photo"]["id"], &again["reason"]),
+        (&17.into(), &"Killed".into())
+    );
+    site.worker.kill().unwrap();
 }
 
 /// Kills the child process that works on a photo, if there is one.

@@ -100,8 +100,8 @@ impl Now {
 }
 
 impl Stream {
-    /// Starts kubectl, with each of these arguments one after the other. How
-    /// far it comes is told in `marks`. It ends with an error when `limit` is over.
+    /// Runs kubectl with the arguments of each call, one call after the other. Writes to `marks` how far it has read. Ends
+    /// with an error when `limit` is over.
     #[must_use]
     pub(super) fn start(
         program: &Program,

@@ -1,8 +1,8 @@
-//! What is said where pods or files are known.
+//! Findings when the lines of pods or files were read.
 
 use super::*;
 
-/// What pods of irmgard hold: so many lines, of which some are missing.
+/// Lines of irmgard: `compared` of them, of which those of the ages `missing` (seconds) are not in OpenSearch.
 fn written(running: Option<usize>, compared: u64, missing: &[f64]) -> Written {
     let mut written = Written {
         running,
@@ -111,7 +111,7 @@ fn what_pods_have_written_must_have_come() {
         ),
         // It is being started again.
         (&fresh, written(Some(0), 0, &[]), State::Ok, "the newest 1 s ago"),
-        // Of files nobody knows what runs.
+        // Files do not say which pods run.
         (
             &quiet,
             written(None, 40, &[]),

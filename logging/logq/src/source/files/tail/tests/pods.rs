@@ -39,7 +39,7 @@ fn pods_become_known_while_lines_come() {
     list(&["irmgard-0", "postgres-0"]);
     assert_eq!(components(&mut tail), ["of postgres-0"]);
 
-    // One that nobody knows is not waited for for ever.
+    // The wait for a pod that no list has is limited.
     append(
         &folder.path().join("photos_odd-0_u1/main/0.log"),
         &cri(1, 'F', "z"),
