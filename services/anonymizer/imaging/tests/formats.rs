@@ -13,8 +13,8 @@ use imaging::{
 use support::{
     DETECTOR,
     photos::{
-        LIMITS, WEBP_ALPHA, WEBP_ANIMATED, WEBP_LOSSLESS, WEBP_LOSSY, bytes, cmyk, gradient, jpeg, markers,
-        png, png_of,
+        LIMITS, WEBP_ALPHA, WEBP_ANIMATED, WEBP_LOSSLESS, WEBP_LOSSY, bytes, cmyk, gradient, jpeg, png,
+        png_of,
     },
     root,
 };
