@@ -11,8 +11,13 @@ use local::{Carrier, Lasting, Process, Status};
 
 use super::{complain, say};
 
-/// Starts the servers and says where they are. The whole environment, passwords included, goes to a file.
+/// Starts the servers that do not run, and says which these were and where all are. The whole environment, passwords included, goes to a file.
 pub async fn up(with_opensearch: bool) -> anyhow::Result<ExitCode> {
+    let before: Vec<i32> = Lasting::status()?
+        .processes
+        .iter()
+        .map(|process| process.pid)
+        .collect();
     let mut lasting = Lasting::start().await?;
     let searched = if with_opensearch {
         match search(&mut lasting) {
@@ -25,7 +30,15 @@ pub async fn up(with_opensearch: bool) -> anyhow::Result<ExitCode> {
     let revived = lasting.revive().await;
     write_environment(&lasting)?;
     lasting.keep().await?;
-    tell(&Lasting::status()?);
+    let status = Lasting::status()?;
+    for Process { name, pid } in status
+        .processes
+        .iter()
+        .filter(|process| !before.contains(&process.pid))
+    {
+        say(&format!("started {name} ({pid})"));
+    }
+    tell(&status);
     searched?;
     revived?;
     Ok(ExitCode::SUCCESS)
@@ -116,7 +129,8 @@ pub fn status() -> anyhow::Result<ExitCode> {
         say(&format!("{:>8}  {name} (was {pid})", "dead"));
     }
     if !status.dead.is_empty() {
-        say(&"`local up` starts again what is dead.");
+        let program = std::env::args().next().unwrap_or_else(|| "local".to_owned());
+        say(&format!("`{program} up` starts again what is dead."));
     }
     if status.processes.is_empty() {
         return Ok(ExitCode::from(3));

@@ -30,7 +30,7 @@ pub enum Command {
     Migrate(MigrateArguments),
     /// Find objects that belong to no photo, and uploads that never ended. Deletes nothing unless told to.
     Sweep(SweepArguments),
-    /// Bind database and buckets to each other, which `sweep --delete` asks for.
+    /// Bind database and buckets to each other. The first `sweep --delete` does the same; after a restore: --restored.
     Bind(BindArguments),
     /// The way to photos that could not be anonymised. Each use is recorded.
     Failed(FailedArguments),

@@ -271,7 +271,7 @@ pub struct Show {
     /// The last so many lines; with --follow those that are shown first (0: only what is new)
     #[arg(long, value_name = "NUMBER")]
     pub tail: Option<usize>,
-    /// The newest line first; --limit then shows the newest
+    /// The newest line first, the newest 1000 unless --limit or --tail says how many
     #[arg(long)]
     pub reverse: bool,
     /// Also shows lines as they come, until Ctrl-C, after those of --since or the last --tail (10)

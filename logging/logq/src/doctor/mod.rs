@@ -101,8 +101,8 @@ async fn look(asked: &Doctor, config: &Config) -> Report {
             }
             report.findings.push(Finding::skip(
                 "kubectl",
+                "only needed for a cluster: lines that its pods wrote are compared with those that arrived",
                 why,
-                "only needed for a cluster: what pods have written is then compared with what has come",
             ));
         }
     }

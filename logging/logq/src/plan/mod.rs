@@ -158,7 +158,7 @@ impl Wanted {
     }
 
     /// The lines that name a photo that is asked for, a filter for each.
-    fn about(&self) -> impl Iterator<Item = Filter> {
+    pub(crate) fn about(&self) -> impl Iterator<Item = Filter> {
         let photos = self.photos.iter();
         photos.map(|photo| is(field::PHOTO_ID, &photo.to_string()))
     }

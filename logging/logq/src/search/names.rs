@@ -72,11 +72,14 @@ pub fn meant(name: &str) -> String {
     other_field(name).map_or_else(String::new, |name| format!("; did you mean {name}?"))
 }
 
-/// The same; where nothing is like it, where such members of other programs' lines are.
+/// The same; where nothing is like it, how such members of other programs' lines are named.
 fn meant_or_other(name: &str) -> String {
     let meant = meant(name);
     if meant.is_empty() && !name.contains(WILDCARDS) {
-        return format!("; did you mean {}.{name}?", field::FIELDS_OTHER);
+        return format!(
+            "; what other programs call {name} is {}.{name}",
+            field::FIELDS_OTHER
+        );
     }
     meant
 }

@@ -31,12 +31,16 @@ pub fn why(search: &Search, wanted: &Wanted, there: There<'_>) -> Vec<String> {
     } else {
         " in this time"
     };
+    let absent = absent(search, wanted, there).map(|subject| format!("no line of {subject}{when}"));
     let told = wanted.wishes.iter().filter_map(|wish| {
-        let name = name(wish, wanted.span, there, when);
+        let name = name(wish, wanted, there, when);
         name.or_else(|| condition(wish, wanted.span, there, when))
     });
     let doubt = doubt.map(|doubt| format!("no line found; {doubt}"));
-    let mut told: Vec<String> = doubt.into_iter().chain(told.take(MOST_TOLD)).collect();
+    let mut told: Vec<String> = doubt
+        .into_iter()
+        .chain(absent.chain(told).take(MOST_TOLD))
+        .collect();
     if told.is_empty() && !search.select.grep.is_empty() {
         told.push(
             "no line found: --grep looks into texts (message, error, statement, stack trace); -f FIELD=VALUE asks for a field"
@@ -50,12 +54,23 @@ pub fn why(search: &Search, wanted: &Wanted, there: There<'_>) -> Vec<String> {
 #[must_use]
 pub fn so_far(wanted: &Wanted, there: There<'_>) -> Vec<String> {
     let wishes = wanted.wishes.iter();
-    let told = wishes.filter_map(|wish| name(wish, wanted.span, there, " so far"));
+    let told = wishes.filter_map(|wish| name(wish, wanted, there, " so far"));
     told.take(MOST_TOLD).collect()
 }
 
+/// The photos and traces that were asked for and of which there is no line.
+fn absent<'s>(search: &'s Search, wanted: &'s Wanted, there: There<'s>) -> impl Iterator<Item = String> + 's {
+    let photos = wanted.photos.iter().map(|photo| format!("photo {photo}"));
+    let traces = || format!("trace {}", search.select.traces.join(", "));
+    let traces = wanted.trace.iter().map(move |filter| (traces(), filter.clone()));
+    let subjects = photos.zip(wanted.about()).chain(traces);
+    subjects
+        .filter(move |(_, filter)| there.has(&within(wanted.span, filter)) == Some(false))
+        .map(|(subject, _)| subject)
+}
+
 /// That no line is of the component, pod or the like.
-fn name(wish: &Wish, span: Span, there: There<'_>, when: &str) -> Option<String> {
+fn name(wish: &Wish, wanted: &Wanted, there: There<'_>, when: &str) -> Option<String> {
     let Wish::Name {
         what,
         field,
@@ -64,6 +79,13 @@ fn name(wish: &Wish, span: Span, there: There<'_>, when: &str) -> Option<String>
     } = wish
     else {
         return None;
+    };
+    // Beside what a component uses, its own silence is not why nothing was found.
+    let is_one_of_several = *field == field::COMPONENT && !wanted.uses.wanted().is_empty();
+    let (span, when) = if is_one_of_several {
+        (Span::default(), "")
+    } else {
+        (wanted.span, when)
     };
     if there.has(&within(span, filter)) != Some(false) {
         return None;

@@ -124,8 +124,9 @@ fn shown<W: Write>(
         match source.count(&filter)? {
             Some(count) => outcome.found = count.max(outcome.shown),
             None => outcome.notes.push(format!(
-                "{} lines shown; how many there are was not counted",
-                outcome.shown
+                "{} line{} shown; how many there are was not counted",
+                outcome.shown,
+                if outcome.shown == 1 { "" } else { "s" }
             )),
         }
     }

@@ -31,7 +31,7 @@ pub fn note(store: &Store, wanted: &Wanted, known: &Known) -> Option<String> {
     match silent(store, wanted, known, recent) {
         Ok(silent) if silent.is_empty() => None,
         Ok(silent) => Some(format!(
-            "the view may be stale: {}. `logq doctor` says whether lines still arrive",
+            "the view may be stale: {}. `logq doctor` says whether lines still arrive; `logq doctor FOLDER` compares files",
             silent.iter().map(Silent::told).collect::<Vec<_>>().join(", ")
         )),
         Err(error) => Some(format!("whether lines still arrive was not found out: {error}")),

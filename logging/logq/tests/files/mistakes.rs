@@ -147,6 +147,16 @@ fn why_nothing_is_found_is_told() {
             &["trace", world::TRACE, "-c", "postgre"],
             "no line of a component postgre; did you mean postgres?",
         ),
+        (&["--photo", "4711"], "no line of photo 4711"),
+        (
+            &["trace", "deadbeefdeadbeef"],
+            "no line of trace deadbeefdeadbeef",
+        ),
+        // What irmgard uses was asked for too, so irmgard's silence is not the reason.
+        (
+            &["-c", "irmgard", "--with-all", "--level", "error", "--since", "1h"],
+            "no line found; --explain says what was looked for, `logq doctor` whether lines arrive",
+        ),
         // Each of them is there, and no line has both.
         (
             &["-c", "irmgard", "-f", "outcome=anonymized"],
@@ -178,7 +188,7 @@ fn names_of_fields_that_change_nothing_are_told() {
         ),
         (
             &["--hide", "who"],
-            "--hide: there is no field who; did you mean fields.who?",
+            "--hide: there is no field who; what other programs call who is fields.who",
         ),
         (&["--hide", "*_secnds"], "--hide: there is no field *_secnds"),
         (

@@ -1,6 +1,6 @@
 //! Extractors: who calls, and what the address names.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, error::Error as _};
 
 use axum::{
     extract::{FromRequestParts, Path, Query, rejection::PathRejection},
@@ -114,7 +114,12 @@ impl<T: DeserializeOwned> FromRequestParts<Api> for Asked<T> {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         match Query::from_request_parts(parts, api).await {
             Ok(Query(asked)) => Ok(Self(asked)),
-            Err(rejection) => Err(Problem::new(Code::InvalidQuery).detail(rejection.body_text())),
+            Err(rejection) => {
+                let error = rejection
+                    .source()
+                    .map_or_else(|| rejection.body_text(), ToString::to_string);
+                Err(Problem::new(Code::InvalidQuery).detail(error))
+            }
         }
     }
 }

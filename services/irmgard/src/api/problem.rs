@@ -313,7 +313,7 @@ impl From<UploadError> for Problem {
             UploadError::SeveralImages => return Self::new(Code::SeveralImages),
             UploadError::TakenAt(_) => Code::InvalidTakenAt,
             UploadError::IdempotencyKeyReused => return Self::new(Code::IdempotencyKeyReused),
-            UploadError::UnknownFormat => return Self::new(Code::UnsupportedFormat),
+            UploadError::UnknownFormat(_) => Code::UnsupportedFormat,
             UploadError::TooLarge { .. } => Code::TooLarge,
             UploadError::TooManyPixels { .. } | UploadError::TooLong { .. } => Code::TooManyPixels,
             UploadError::Damaged | UploadError::Empty | UploadError::Truncated => Code::DamagedImage,

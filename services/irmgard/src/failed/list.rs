@@ -1,6 +1,6 @@
 //! The failed photos.
 
-use std::{collections::BTreeSet, io::Write};
+use std::io::Write;
 
 use chrono::{DateTime, Utc};
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
@@ -83,10 +83,4 @@ pub(super) fn print(photos: &[FailedPhoto], json: bool, out: &mut impl Write) ->
     }
     writeln!(out, "{table}")?;
     Ok(())
-}
-
-/// Ids as a person reads them.
-pub(super) fn joined(ids: &BTreeSet<i64>) -> String {
-    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    ids.join(", ")
 }

@@ -105,8 +105,15 @@ async fn requeue(
         asked.len()
     )?;
     let left: BTreeSet<i64> = asked.into_iter().filter(|id| !queued.contains(id)).collect();
-    if !left.is_empty() {
-        bail!("not failed, or the original is gone: {}", list::joined(&left));
+    let mut reasons = Vec::new();
+    for id in left {
+        reasons.push(match original(pool, PhotoId::try_from(id)?).await {
+            Ok(_) => format!("photo {id} failed again just now"),
+            Err(error) => error.to_string(),
+        });
+    }
+    if !reasons.is_empty() {
+        bail!("{}", reasons.join("; "));
     }
     Ok(())
 }

@@ -39,6 +39,8 @@ impl Known {
 pub struct Found {
     /// Everything that belongs to no photo, or to none any more.
     pub findings: Vec<Finding>,
+    /// Whether the store can list unfinished uploads; without it there may be some that were not found.
+    pub(super) lists_uploads: bool,
     pub(super) evidence: Evidence,
 }
 
@@ -58,12 +60,16 @@ impl Search<'_> {
         let settings = self.store.settings();
         let mut found = Found {
             findings: Vec::new(),
+            lists_uploads: true,
             evidence: Evidence::default(),
         };
         self.originals(&settings.input_bucket, &mut found).await?;
         self.outputs(&settings.output_bucket, &mut found).await?;
         for bucket in [&settings.input_bucket, &settings.output_bucket] {
-            found.findings.extend(self.unfinished_uploads(bucket).await?);
+            match self.unfinished_uploads(bucket).await? {
+                Some(uploads) => found.findings.extend(uploads),
+                None => found.lists_uploads = false,
+            }
         }
         found.evidence.without_row.sort_unstable();
         found.evidence.without_row.dedup();
@@ -171,7 +177,8 @@ impl Search<'_> {
         Ok(false)
     }
 
-    async fn unfinished_uploads(&self, bucket: &str) -> anyhow::Result<Vec<Finding>> {
+    /// `None` where the store cannot list them.
+    async fn unfinished_uploads(&self, bucket: &str) -> anyhow::Result<Option<Vec<Finding>>> {
         let mut findings = Vec::new();
         let (mut key_marker, mut id_marker) = (None, None);
         loop {
@@ -187,13 +194,7 @@ impl Search<'_> {
                 .await;
             let page = match page {
                 Ok(page) => page,
-                Err(error) if is_not_implemented(&error) => {
-                    tracing::warn!(
-                        object.bucket = bucket,
-                        "this object store cannot list unfinished uploads"
-                    );
-                    return Ok(findings);
-                }
+                Err(error) if is_not_implemented(&error) => return Ok(None),
                 Err(error) => return Err(StoreError::from(error)).context("unfinished uploads"),
             };
             for upload in page.uploads() {
@@ -214,7 +215,7 @@ impl Search<'_> {
                 }
             }
             if page.is_truncated() != Some(true) {
-                return Ok(findings);
+                return Ok(Some(findings));
             }
             key_marker = page.next_key_marker;
             id_marker = page.next_upload_id_marker;

@@ -50,6 +50,8 @@ const YOUNGEST_TO_DELETE: Duration = Duration::from_secs(3600);
 /// So many ids are drawn at most to get above those of a bucket.
 const MOST_IDS_TO_DRAW: i64 = 1_000_000;
 
+const UPLOADS_UNKNOWN: &str = "This object store cannot list unfinished uploads";
+
 /// Why something was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -289,6 +291,13 @@ pub async fn run(
     };
     // What was deleted before something went wrong is shown as well.
     let findings = &found.findings;
+    if !found.lists_uploads {
+        if arguments.scheduled || arguments.json {
+            tracing::warn!("{UPLOADS_UNKNOWN}");
+        } else {
+            writeln!(out, "{UPLOADS_UNKNOWN}.")?;
+        }
+    }
     if arguments.scheduled {
         report::log(findings);
         run::record(pool, arguments.delete, Some(findings), checked.as_ref().err()).await?;

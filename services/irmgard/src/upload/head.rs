@@ -22,6 +22,9 @@ const SMALL_HEAD_BYTES: usize = 64 * 1024;
 /// happened to arrive.
 const EXIF_BYTES: usize = 64 * 1024;
 
+/// An error shows so many bytes of what is no photo.
+const SHOWN_BYTES: usize = 16;
+
 /// The beginning of a photo and what it tells.
 #[derive(Debug)]
 pub struct Head {
@@ -35,6 +38,12 @@ pub struct Head {
     pub taken_at: Option<DateTime<Utc>>,
     /// The memory of a long one.
     pub share: Option<Share>,
+}
+
+/// Names the first bytes: they tell text, a web page or another picture format apart.
+fn unknown_format(body: &[u8]) -> UploadError {
+    let begin = &body[..body.len().min(SHOWN_BYTES)];
+    UploadError::UnknownFormat(begin.escape_ascii().to_string())
 }
 
 /// Reads the head of a photo; a long one in a share of `memory`.
@@ -66,7 +75,7 @@ pub async fn read(
             Err(HeaderError::Incomplete) if !more => return Err(UploadError::Truncated),
             Err(HeaderError::Incomplete) if head.len() >= MAX_HEAD_BYTES => return Err(UploadError::Damaged),
             Err(HeaderError::Incomplete) => {}
-            Err(HeaderError::UnknownFormat) => return Err(UploadError::UnknownFormat),
+            Err(HeaderError::UnknownFormat) => return Err(unknown_format(head.bytes())),
             Err(HeaderError::Damaged) => return Err(UploadError::Damaged),
         }
     };

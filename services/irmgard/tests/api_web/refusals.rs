@@ -113,8 +113,10 @@ async fn the_line_of_a_refused_request_names_client_and_cause() {
             }]),
         ),
         (
-            post("camera").body("GIF89a and so on"),
-            json!([415, "unsupported-format", { "token": { "name": "camera" } }]),
+            post("camera").body("GIF89a\n and much more"),
+            json!([415, "unsupported-format", { "token": { "name": "camera" }, "error": {
+                "message": "the body begins with \"GIF89a\\n and much\", and is neither JPEG nor PNG nor WebP",
+            } }]),
         ),
         (
             web.http
@@ -138,6 +140,10 @@ async fn the_line_of_a_refused_request_names_client_and_cause() {
         (
             get("office", "/projects/site-1/photos?limit=501"),
             json!([400, "invalid-query", { "error": { "message": "limit is 1 to 500" } }]),
+        ),
+        (
+            get("office", "/projects/site-1/photos?limit=many"),
+            json!([400, "invalid-query", { "error": { "message": "limit: invalid digit found in string" } }]),
         ),
         (
             get("office", "/projects/a%20b/photos"),

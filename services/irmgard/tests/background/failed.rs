@@ -296,7 +296,7 @@ async fn failed_photos_are_queued_again() {
         .await;
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        stderr(&output).contains(&format!("is gone: {waiting}")),
+        stderr(&output).contains(&format!("photo {waiting} is not failed but queued")),
         "{}",
         stderr(&output)
     );
