@@ -239,7 +239,9 @@ async fn what_is_young_is_not_looked_at_and_cannot_be_deleted() {
     let place = Place::new().await;
     place.received().await;
     put(&place, &place.original(drawn(&place).await)).await;
-    assert_eq!(stdout(&place.irmgard(&["sweep"]).await), "Nothing found.\n");
+    // A store that cannot list unfinished uploads is named before.
+    let output = stdout(&place.irmgard(&["sweep"]).await);
+    assert_eq!(output.lines().last(), Some("Nothing found."), "{output}");
     let output = place.irmgard(&["sweep", "--delete", "--older-than", "59m"]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("at least 1h"), "{}", stderr(&output));
