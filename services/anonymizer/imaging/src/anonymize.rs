@@ -6,7 +6,7 @@ use contract::{Detection, FailureReason};
 
 use crate::{
     detector::{DetectSettings, Detector, DetectorError, Found, Stop},
-    obscure::{Area, Mode, obscure},
+    obscure::{Modes, Region, obscure},
     picture::{self, DecodeError, EncodeError, Limits, Picture},
 };
 
@@ -21,8 +21,8 @@ pub struct AnonymizeSettings {
     pub limits: Limits,
     /// What is looked for.
     pub detect: DetectSettings,
-    /// What hidden areas look like.
-    pub mode: Mode,
+    /// What obscured objects look like, by class.
+    pub modes: Modes,
     /// Quality of the JPEG, libjpeg's 1 to 100.
     pub jpeg_quality: u8,
 }
@@ -35,7 +35,7 @@ impl Default for AnonymizeSettings {
                 pixels: 100_000_000,
             },
             detect: DetectSettings::default(),
-            mode: Mode::default(),
+            modes: Modes::default(),
             jpeg_quality: 90,
         }
     }
@@ -138,9 +138,12 @@ pub fn anonymize_until(
     })?;
     let mut detections: Vec<Detection> = found.iter().filter_map(|thing| inside(thing, &picture)).collect();
     timed(&mut seconds.obscure, || {
-        let areas: Vec<Area> = detections.iter().map(area).collect();
+        let regions: Vec<Region> = detections
+            .iter()
+            .map(|detection| Region::for_detection(detection, settings.modes))
+            .collect();
         let (width, height) = (picture.width, picture.height);
-        obscure(&mut picture.pixels, width, height, &areas, settings.mode);
+        obscure(&mut picture.pixels, width, height, &regions);
     });
     detections.truncate(MAX_DETECTIONS);
     let jpeg = timed(&mut seconds.encode, || {
@@ -184,13 +187,4 @@ fn inside(found: &Found, picture: &Picture) -> Option<Detection> {
         width: right - x,
         height: bottom - y,
     })
-}
-
-const fn area(detection: &Detection) -> Area {
-    Area {
-        x: detection.x,
-        y: detection.y,
-        width: detection.width,
-        height: detection.height,
-    }
 }

@@ -13,19 +13,19 @@ use contract::{Class, Detection};
 use imaging::{
     AnonymizeSettings, Anonymized, anonymize,
     detector::{DetectSettings, Growth, Scales, Threshold},
-    obscure::Mode,
+    obscure::{Mode, Modes},
     picture::{self, Picture},
 };
 use shapes::{cropped, resized, turned};
 use support::{
-    DETECTOR, SOLVAY, SOLVAY_FACES, covered, head,
+    DETECTOR, SOLVAY, SOLVAY_FACES, coverage, head,
     photos::{LIMITS, jpeg, markers, profile_segments, segment, with_segments},
     sample,
 };
 
 fn anonymized(photo: &[u8], mode: Mode) -> Anonymized {
     let settings = AnonymizeSettings {
-        mode,
+        modes: Modes::uniform(mode),
         ..AnonymizeSettings::default()
     };
     anonymize(photo, &settings, &DETECTOR).unwrap()
@@ -117,7 +117,7 @@ fn a_face_that_fills_the_frame_is_hidden() {
             right: 0.9 * out.width as f32,
             bottom: 0.9 * out.height as f32,
         };
-        let hidden = covered(&whole, &out.detections);
+        let hidden = coverage(&out)(&whole);
         assert!(hidden > 0.99, "{times} times as large: {hidden}");
     }
 }
@@ -221,8 +221,9 @@ fn nothing_but_pixels_and_profile_comes_out() {
 fn a_photo_stored_sideways_is_hidden_as_it_is_seen() {
     let out = anonymized(&telltale(), Mode::Mosaic);
     assert_eq!((out.width, out.height), (2126, 1463));
+    let covered = coverage(&out);
     for face in SOLVAY_FACES {
-        let hidden = covered(&head(face, 1.0), &out.detections);
+        let hidden = covered(&head(face, 1.0));
         assert!(hidden >= 0.95, "{face:?}: {hidden}");
     }
     let left = faces(&picture::decode(&out.jpeg, &LIMITS).unwrap());
@@ -241,6 +242,6 @@ fn people_cut_off_by_the_edge_are_hidden() {
         right: 34.0,
         bottom: 137.0,
     };
-    let hidden = covered(&half, &out.detections);
+    let hidden = coverage(&out)(&half);
     assert!(hidden >= 0.95, "{hidden}");
 }

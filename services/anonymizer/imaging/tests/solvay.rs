@@ -13,7 +13,7 @@ use imaging::{
     picture::{self, Limits, Picture},
 };
 use shapes::{resized, turned};
-use support::{DETECTOR, SOLVAY, SOLVAY_FACES, covered, head, photos::png_of, sample};
+use support::{DETECTOR, SOLVAY, SOLVAY_FACES, coverage, head, photos::png_of, sample};
 
 const LIMITS: Limits = Limits {
     bytes: u64::MAX,
@@ -23,10 +23,8 @@ const LIMITS: Limits = Limits {
 #[track_caller]
 fn assert_hidden(photo: &[u8], heads: &[Rect]) {
     let anonymized = anonymize(photo, &AnonymizeSettings::default(), &DETECTOR).unwrap();
-    let seen: Vec<_> = heads
-        .iter()
-        .filter(|head| covered(head, &anonymized.detections) < 0.95)
-        .collect();
+    let covered = coverage(&anonymized);
+    let seen: Vec<_> = heads.iter().filter(|head| covered(head) < 0.95).collect();
     assert!(
         seen.is_empty(),
         "{} of {} heads can be seen: {seen:?}",

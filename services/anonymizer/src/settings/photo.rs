@@ -7,6 +7,7 @@ use contract::{Class, detection::UnknownClass};
 use imaging::{
     AnonymizeSettings,
     detector::{DetectSettings, Effort, Scales, Threshold},
+    obscure::{Mode, Modes},
     picture::Limits,
 };
 
@@ -29,11 +30,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> AnonymizeSettings {
         ),
     };
     let detect = detect(reader, default.detect);
-    let mode = reader.parsed(
-        "OBSCURE_MODE",
-        default.mode,
-        "what hidden areas look like: mosaic, blur or solid; none of them can be undone",
-    );
+    let modes = modes(reader);
     let jpeg_quality = reader.parsed(
         "JPEG_QUALITY",
         default.jpeg_quality,
@@ -45,8 +42,29 @@ pub(super) fn read(reader: &mut Reader<'_>) -> AnonymizeSettings {
     AnonymizeSettings {
         limits,
         detect,
-        mode,
+        modes,
         jpeg_quality,
+    }
+}
+
+fn modes(reader: &mut Reader<'_>) -> Modes {
+    let all = reader.parsed(
+        "OBSCURE_MODE",
+        Mode::default(),
+        "what hidden areas look like: mosaic, blur or solid; none of them can be undone",
+    );
+    let mut class = |name: &str, what: &str| {
+        reader
+            .parsed_optional(
+                name,
+                &format!("what hidden {what} look like; `OBSCURE_MODE` if not set"),
+            )
+            .unwrap_or(all)
+    };
+    Modes {
+        person: class("PERSON_MODE", "people"),
+        face: class("FACE_MODE", "faces"),
+        vehicle: class("VEHICLE_MODE", "vehicles"),
     }
 }
 
@@ -201,8 +219,6 @@ impl fmt::Display for Classes {
 mod tests {
     use std::collections::BTreeMap;
 
-    use imaging::obscure::Mode;
-
     use super::*;
 
     fn settings_of(variables: &[(&str, &str)]) -> Result<AnonymizeSettings, String> {
@@ -246,6 +262,7 @@ mod tests {
             ("DETECTOR_LEAST_SCALE", "2"),
             ("PERSON_MARGIN", "0.2"),
             ("OBSCURE_MODE", "pretty"),
+            ("FACE_MODE", "none"),
             ("JPEG_QUALITY", "0"),
         ];
         let told = settings_of(&wrong).unwrap_err();
@@ -274,6 +291,25 @@ mod tests {
             Effort::Fast.scales().least_scale
         );
         assert_eq!(settings.detect.face_growth.to_string(), "1,0.6,0.3");
-        assert_eq!((settings.mode, settings.jpeg_quality), (Mode::Solid, 75));
+        assert_eq!(settings.modes, Modes::uniform(Mode::Solid));
+        assert_eq!(settings.jpeg_quality, 75);
+    }
+
+    #[test]
+    fn each_class_may_have_a_mode_of_its_own() {
+        let settings = settings_of(&[
+            ("OBSCURE_MODE", "blur"),
+            ("FACE_MODE", "solid"),
+            ("VEHICLE_MODE", "mosaic"),
+        ])
+        .unwrap();
+        let modes = Modes {
+            person: Mode::Blur,
+            face: Mode::Solid,
+            vehicle: Mode::Mosaic,
+        };
+        assert_eq!(settings.modes, modes);
+        let defaults = settings_of(&[("PERSON_MODE", "solid")]).unwrap().modes;
+        assert_eq!((defaults.person, defaults.face), (Mode::Solid, Mode::Mosaic));
     }
 }

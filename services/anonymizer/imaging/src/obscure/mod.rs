@@ -1,83 +1,43 @@
-//! Makes parts of a picture unrecognisable, beyond recall. Pure: works on a
-//! buffer of pixels, touches nothing outside the areas' cells.
+//! Makes parts of a picture unrecognisable, irreversibly. Pure: works on a
+//! buffer of pixels.
 //!
-//! Why the way back is closed: each cell of the mosaic is replaced by one
-//! colour, its mean, before anything else happens; all later steps see these
-//! means and no pixel of the original. What remains of an area is thus at most
-//! [`CELLS_ACROSS`] × (long side / cell) colours. A blur alone, however wide, would
-//! not do: it is a linear filter, whose inverse brings back what rounding left.
+//! Each detected object is a [`Region`] of its own: a shape, filled with a
+//! mosaic whose cells follow from the object's size. Neighbours stay apart, so
+//! a viewer still sees how many people there are and what they do.
+//!
+//! Why nobody can undo it: a region's pixels are first reduced to the mean
+//! colours of its cells, and everything painted inside the shape is made of
+//! these means. A cell that lies less than half inside the shape takes the mean
+//! of its pixels outside, so no colour stands for less than half a cell.
+//! A blur alone would not do: it is a linear filter, and a filter that inverts it
+//! brings back what rounding left.
+//!
+//! Where regions overlap, the coarser one counts: regions are painted from the
+//! finest cell to the coarsest, and a region's means are taken of what is
+//! painted already. Solid regions come last.
 
-mod blend;
-mod grid;
-mod merge;
+mod mosaic;
+mod outline;
+mod region;
 #[cfg(test)]
 mod tests;
 
 use std::{fmt, str::FromStr};
 
-use grid::Grid;
+use contract::Class;
 
-/// How many cells of the mosaic an area's short side is cut into at most.
-pub const CELLS_ACROSS: u32 = 8;
+use self::{mosaic::Mosaic, outline::Outline};
+pub use region::{CORNER_RADIUS, MIN_CELL, PixelRect, Region, Shape};
 
-/// The side of the smallest cell, pixels. Areas of small heads would
-/// otherwise keep cells of two or three pixels, which show them well enough.
-pub const MIN_CELL: u32 = 8;
-
-/// A rectangle of pixels; parts outside the picture are ignored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Area {
-    /// Left edge.
-    pub x: u32,
-    /// Top edge.
-    pub y: u32,
-    /// Width.
-    pub width: u32,
-    /// Height.
-    pub height: u32,
-}
-
-impl Area {
-    /// The part inside a picture; `None` where there is none.
-    fn clipped(self, width: u32, height: u32) -> Option<Self> {
-        let right = self.x.saturating_add(self.width).min(width);
-        let bottom = self.y.saturating_add(self.height).min(height);
-        (self.x < right && self.y < bottom).then(|| Self {
-            x: self.x,
-            y: self.y,
-            width: right - self.x,
-            height: bottom - self.y,
-        })
-    }
-
-    const fn right(self) -> u32 {
-        self.x + self.width
-    }
-
-    const fn bottom(self) -> u32 {
-        self.y + self.height
-    }
-
-    const fn overlaps(self, other: Self) -> bool {
-        self.x < other.right() && other.x < self.right() && self.y < other.bottom() && other.y < self.bottom()
-    }
-
-    /// The cell that this area asks for, pixels.
-    fn cell(self) -> u32 {
-        self.width.min(self.height).div_ceil(CELLS_ACROSS).max(MIN_CELL)
-    }
-}
-
-/// What areas look like afterwards.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a region looks like afterwards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
-    /// A coarse mosaic, then a blur of the mosaic.
+    /// The cells' mean colours, interpolated between the cells' centres.
     #[default]
     Mosaic,
-    /// The same means, blurred over three cells each way: softer to look at,
-    /// and nothing more of the original in it.
+    /// The same means, blurred over three cells each way: softer to look at.
     Blur,
-    /// One grey: nothing but the areas' outlines is left.
+    /// One grey: only the outline is left.
     Solid,
 }
 
@@ -109,26 +69,91 @@ impl fmt::Display for Mode {
     }
 }
 
-/// Replaces every pixel of every area, in an RGB picture of `3 * width *
-/// height` bytes.
+/// The mode of each kind of object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Modes {
+    /// Whole people.
+    pub person: Mode,
+    /// Faces.
+    pub face: Mode,
+    /// Vehicles, bicycles among them.
+    pub vehicle: Mode,
+}
+
+impl Modes {
+    /// One mode for all objects.
+    #[must_use]
+    pub const fn uniform(mode: Mode) -> Self {
+        Self {
+            person: mode,
+            face: mode,
+            vehicle: mode,
+        }
+    }
+
+    /// The mode of a class.
+    #[must_use]
+    pub const fn for_class(self, class: Class) -> Mode {
+        match class {
+            Class::Person => self.person,
+            Class::Face => self.face,
+            Class::Bicycle | Class::Car | Class::Motorcycle | Class::Bus | Class::Truck => self.vehicle,
+        }
+    }
+}
+
+/// Obscures all regions of an RGB picture of `3 * width * height` bytes.
 ///
-/// Areas that overlap are merged and share one grid of cells, as coarse as
-/// the coarsest of them asks for; an area grows to the whole cells that it
-/// touches. Pixels outside these cells stay as they are.
-pub fn obscure(pixels: &mut [u8], width: u32, height: u32, areas: &[Area], mode: Mode) {
-    let inside: Vec<Area> = areas
+/// Every pixel whose centre lies inside a region's shape is replaced. Outside
+/// it, a soft edge of half a cell mixes the replacement with the picture.
+/// Other pixels stay as they are. Regions outside the picture are ignored.
+/// The order of `regions` does not matter.
+///
+/// Takes time proportional to the sum of the regions' areas, and memory
+/// proportional to the widest region.
+pub fn obscure(pixels: &mut [u8], width: u32, height: u32, regions: &[Region]) {
+    let mut regions: Vec<Region> = regions
         .iter()
-        .filter_map(|area| area.clipped(width, height))
+        .filter_map(|region| region.clipped(width, height))
         .collect();
-    for group in merge::overlapping(&inside) {
-        let grid = Grid::around(&group, width, height);
-        match mode {
-            Mode::Mosaic => blend::paint(pixels, width, &grid, &grid.means(pixels, width)),
-            Mode::Blur => {
-                let means = grid.softened(&grid.means(pixels, width));
-                blend::paint(pixels, width, &grid, &means);
+    regions.sort_by_key(|region| (region.mode == Mode::Solid, region.cell(), *region));
+    for region in &regions {
+        let outline = Outline::new(region, width, height);
+        let mosaic = Mosaic::new(pixels, width, region, &outline);
+        paint(pixels, width, &outline, &mosaic);
+    }
+}
+
+/// Replaces the pixels inside the outline, and mixes those of its soft edge.
+fn paint(pixels: &mut [u8], width: u32, outline: &Outline, mosaic: &Mosaic) {
+    let columns = outline.soft_columns();
+    let mut painter = mosaic.painter(columns.clone());
+    for y in outline.soft_rows() {
+        let colors = painter.row(y);
+        let row = &mut pixels[3 * width as usize * y as usize..][..3 * width as usize];
+        let (row, _) = row[3 * columns.start as usize..3 * columns.end as usize].as_chunks_mut::<3>();
+        let inside = outline.inside(y);
+        let from = (inside.start - columns.start) as usize;
+        let to = (inside.end - columns.start) as usize;
+        row[from..to].copy_from_slice(&colors[from..to]);
+        let mut soften = |at: usize| {
+            let coverage = outline.coverage(columns.start + at as u32, y);
+            for (part, color) in row[at].iter_mut().zip(colors[at]) {
+                let scene = f32::from(*part);
+                *part = (scene + coverage * (f32::from(color) - scene) + 0.5) as u8;
             }
-            Mode::Solid => blend::paint(pixels, width, &grid, &grid.uniform()),
+            coverage > 0.0
+        };
+        // Outwards, as far as the soft edge goes.
+        for at in (0..from).rev() {
+            if !soften(at) {
+                break;
+            }
+        }
+        for at in to..columns.len() {
+            if !soften(at) {
+                break;
+            }
         }
     }
 }

@@ -10,8 +10,11 @@ use std::{
     sync::LazyLock,
 };
 
-use contract::Detection;
-use imaging::detector::{Detector, Rect};
+use imaging::{
+    Anonymized,
+    detector::{Detector, Rect},
+    obscure::{Mode, Modes, Region, obscure},
+};
 
 /// One detector for all tests of a program.
 pub static DETECTOR: LazyLock<Detector> =
@@ -89,16 +92,23 @@ pub fn head(face: [f32; 4], scale: f32) -> Rect {
     }
 }
 
-/// The share of a rectangle's pixels that some detection covers.
-pub fn covered(rect: &Rect, detections: &[Detection]) -> f32 {
-    let (mut all, mut hidden) = (0u32, 0u32);
-    for y in rect.top.max(0.0) as u32..rect.bottom as u32 {
-        for x in rect.left.max(0.0) as u32..rect.right as u32 {
-            all += 1;
-            let inside =
-                |d: &Detection| (d.x..d.x + d.width).contains(&x) && (d.y..d.y + d.height).contains(&y);
-            hidden += u32::from(detections.iter().any(inside));
+/// Measures the share of a rectangle's pixels that lie inside the shapes of the
+/// detections.
+pub fn coverage(photo: &Anonymized) -> impl Fn(&Rect) -> f32 {
+    let (width, height) = (photo.width, photo.height);
+    let solid = |detection| Region::for_detection(detection, Modes::uniform(Mode::Solid));
+    let regions: Vec<Region> = photo.detections.iter().map(solid).collect();
+    let mut pixels = vec![0; 3 * width as usize * height as usize];
+    obscure(&mut pixels, width, height, &regions);
+    let inside: Vec<bool> = pixels.chunks(3).map(|pixel| pixel == [128; 3]).collect();
+    move |rect| {
+        let (mut all, mut hidden) = (0u32, 0u32);
+        for y in rect.top.max(0.0) as u32..rect.bottom as u32 {
+            for x in rect.left.max(0.0) as u32..rect.right as u32 {
+                all += 1;
+                hidden += u32::from(x < width && y < height && inside[(y * width + x) as usize]);
+            }
         }
+        hidden as f32 / all.max(1) as f32
     }
-    hidden as f32 / all.max(1) as f32
 }

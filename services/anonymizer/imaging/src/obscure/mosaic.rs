@@ -1,0 +1,225 @@
+//! A region's cells: their colours, and the interpolation between them.
+//!
+//! A box blur as wide as a cell, over a mosaic, is the linear interpolation
+//! between the centres of the cells.
+
+use std::ops::Range;
+
+use super::{Mode, Region, outline::Outline};
+
+/// A colour with parts of 0 to 255: red, green, blue.
+type Color = [u32; 3];
+
+/// The grey of [`Mode::Solid`].
+const GREY: Color = [128; 3];
+
+/// The sum of the weights of two colours that are mixed. Whole numbers give the
+/// same pixels on every machine.
+const WEIGHTS: u32 = 256;
+
+/// Rows and columns of cells over a region's rectangle.
+pub(super) struct Mosaic {
+    /// Where columns begin, and where the last one ends; pixels.
+    columns: Vec<u32>,
+    /// Where rows begin, and where the last one ends; pixels.
+    rows: Vec<u32>,
+    /// The cells' colours, row by row.
+    colors: Vec<Color>,
+}
+
+impl Mosaic {
+    /// The mosaic of a region that lies inside the picture.
+    pub fn new(pixels: &[u8], width: u32, region: &Region, outline: &Outline) -> Self {
+        let (rect, cell) = (region.rect, region.cell());
+        let columns = borders(rect.x, rect.width, cell);
+        let rows = borders(rect.y, rect.height, cell);
+        let across = columns.len() - 1;
+        let colors = match region.mode {
+            Mode::Mosaic => means(pixels, width, outline, &columns, &rows),
+            Mode::Blur => blurred(&means(pixels, width, outline, &columns, &rows), across),
+            Mode::Solid => vec![GREY; across * (rows.len() - 1)],
+        };
+        Self {
+            columns,
+            rows,
+            colors,
+        }
+    }
+
+    /// The borders of columns and rows, pixels.
+    #[cfg(test)]
+    pub fn borders(&self) -> (&[u32], &[u32]) {
+        (&self.columns, &self.rows)
+    }
+
+    /// Interpolates the colours of the given columns of pixels. Beyond the
+    /// centres of the outer cells, colours stay the same.
+    pub fn painter(&self, columns: Range<u32>) -> Painter<'_> {
+        let centers = centers(&self.columns);
+        Painter {
+            mosaic: self,
+            centers: self::centers(&self.rows),
+            line: vec![Color::default(); centers.len()],
+            row: vec![[0; 3]; columns.len()],
+            columns: columns.map(|x| Position::new(x, &centers)).collect(),
+        }
+    }
+}
+
+/// Computes a mosaic's pixels, row by row.
+pub(super) struct Painter<'m> {
+    mosaic: &'m Mosaic,
+    /// The vertical centres of the cells.
+    centers: Vec<f32>,
+    /// The positions of the pixels in a row.
+    columns: Vec<Position>,
+    /// The colours of each column of cells in the current row, times [`WEIGHTS`].
+    line: Vec<Color>,
+    /// The pixels of the current row.
+    row: Vec<[u8; 3]>,
+}
+
+impl Painter<'_> {
+    /// The pixels of row `y`.
+    pub fn row(&mut self, y: u32) -> &[[u8; 3]] {
+        let across = self.line.len();
+        let at = Position::new(y, &self.centers);
+        for (column, color) in self.line.iter_mut().enumerate() {
+            let cell = |row: usize| self.mosaic.colors[row * across + column];
+            *color = mix(cell(at.first), cell(at.second), at.weight);
+        }
+        for (pixel, at) in self.row.iter_mut().zip(&self.columns) {
+            let color = mix(self.line[at.first], self.line[at.second], at.weight);
+            *pixel = color.map(|part| ((part + WEIGHTS * WEIGHTS / 2) / (WEIGHTS * WEIGHTS)) as u8);
+        }
+        &self.row
+    }
+}
+
+/// Between the centres of which two cells a pixel lies.
+#[derive(Clone, Copy)]
+struct Position {
+    first: usize,
+    second: usize,
+    /// The weight of the second, 0 to [`WEIGHTS`].
+    weight: u32,
+}
+
+impl Position {
+    fn new(pixel: u32, centers: &[f32]) -> Self {
+        let at = pixel as f32 + 0.5;
+        let after = centers.partition_point(|center| *center <= at);
+        let (first, second) = (after.saturating_sub(1), after.min(centers.len() - 1));
+        let span = centers[second] - centers[first];
+        let share = if span > 0.0 {
+            (at - centers[first]) / span
+        } else {
+            0.0
+        };
+        Self {
+            first,
+            second,
+            weight: (WEIGHTS as f32 * share + 0.5) as u32,
+        }
+    }
+}
+
+/// Two colours mixed, times [`WEIGHTS`].
+fn mix(a: Color, b: Color, weight: u32) -> Color {
+    [0, 1, 2].map(|part| (WEIGHTS - weight) * a[part] + weight * b[part])
+}
+
+/// Cuts a span into cells of at least `cell` pixels, or one if it is shorter.
+fn borders(start: u32, length: u32, cell: u32) -> Vec<u32> {
+    let count = (length / cell).max(1);
+    let border = |i: u32| start + (u64::from(i) * u64::from(length) / u64::from(count)) as u32;
+    (0..=count).map(border).collect()
+}
+
+fn centers(borders: &[u32]) -> Vec<f32> {
+    borders
+        .windows(2)
+        .map(|cell| (cell[0] as f32 + cell[1] as f32) / 2.0)
+        .collect()
+}
+
+/// Sum of the colours of pixels.
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    parts: [u64; 3],
+    pixels: u64,
+}
+
+impl Sum {
+    fn add(&mut self, pixels: &[u8]) {
+        let (pixels, _) = pixels.as_chunks::<3>();
+        self.pixels += pixels.len() as u64;
+        // So few that 32 bits hold their sum.
+        for pixels in pixels.chunks(1 << 20) {
+            let mut parts = [0u32; 3];
+            for pixel in pixels {
+                for (sum, part) in parts.iter_mut().zip(pixel) {
+                    *sum += u32::from(*part);
+                }
+            }
+            for (sum, part) in self.parts.iter_mut().zip(parts) {
+                *sum += u64::from(part);
+            }
+        }
+    }
+
+    /// The mean in whole levels, so that no more than 8 bits a channel are left.
+    fn mean(self) -> Color {
+        let pixels = self.pixels.max(1);
+        self.parts.map(|sum| ((sum + pixels / 2) / pixels) as u32)
+    }
+}
+
+/// The mean colour of every cell: of its pixels inside the shape if these are at
+/// least half of them, else of those outside.
+fn means(pixels: &[u8], width: u32, outline: &Outline, columns: &[u32], rows: &[u32]) -> Vec<Color> {
+    let stride = 3 * width as usize;
+    let mut means = Vec::with_capacity((columns.len() - 1) * (rows.len() - 1));
+    for rows in rows.windows(2) {
+        let mut sums = vec![(Sum::default(), Sum::default()); columns.len() - 1];
+        for y in rows[0]..rows[1] {
+            let row = &pixels[stride * y as usize..][..stride];
+            let span = |from: u32, to: u32| &row[3 * from as usize..3 * to as usize];
+            let shape = outline.inside(y);
+            for ((inside, outside), cell) in sums.iter_mut().zip(columns.windows(2)) {
+                let from = shape.start.clamp(cell[0], cell[1]);
+                let to = shape.end.clamp(from, cell[1]);
+                outside.add(span(cell[0], from));
+                inside.add(span(from, to));
+                outside.add(span(to, cell[1]));
+            }
+        }
+        means.extend(sums.iter().map(|(inside, outside)| {
+            if inside.pixels >= outside.pixels {
+                inside.mean()
+            } else {
+                outside.mean()
+            }
+        }));
+    }
+    means
+}
+
+/// Each colour mixed with those of the neighbouring cells, weighted 1-2-1 each
+/// way.
+fn blurred(colors: &[Color], across: usize) -> Vec<Color> {
+    let down = colors.len() / across;
+    let near = |i: usize, count: usize| [(i.saturating_sub(1), 1), (i, 2), ((i + 1).min(count - 1), 1)];
+    let blur = |cell: usize| {
+        let mut sum = [8; 3];
+        for (row, vertical) in near(cell / across, down) {
+            for (column, horizontal) in near(cell % across, across) {
+                for (sum, part) in sum.iter_mut().zip(colors[row * across + column]) {
+                    *sum += vertical * horizontal * part;
+                }
+            }
+        }
+        sum.map(|sum| sum / 16)
+    };
+    (0..colors.len()).map(blur).collect()
+}

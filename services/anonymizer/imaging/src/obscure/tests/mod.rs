@@ -1,0 +1,186 @@
+//! Examples of what regions look like.
+
+mod properties;
+
+use contract::Detection;
+
+use super::*;
+
+const CHANNELS: usize = 3;
+
+/// A picture in which every pixel differs from its neighbours.
+fn noise(width: u32, height: u32, seed: u32) -> Vec<u8> {
+    let mut state = seed | 1;
+    (0..CHANNELS as u32 * width * height)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state.to_le_bytes()[1]
+        })
+        .collect()
+}
+
+fn region(x: u32, y: u32, width: u32, height: u32) -> Region {
+    Region {
+        rect: PixelRect { x, y, width, height },
+        shape: Shape::RoundedRect,
+        cells_across: 8,
+        mode: Mode::Mosaic,
+    }
+}
+
+fn detection(class: Class, width: u32, height: u32) -> Detection {
+    Detection {
+        class,
+        score: 1.0,
+        x: 100,
+        y: 100,
+        width,
+        height,
+    }
+}
+
+fn pixel(pixels: &[u8], width: u32, x: u32, y: u32) -> &[u8] {
+    &pixels[CHANNELS * (y * width + x) as usize..][..CHANNELS]
+}
+
+#[test]
+fn neighbours_keep_cells_of_their_own() {
+    let (width, height) = (300, 300);
+    let (small, large) = (region(10, 10, 64, 64), region(120, 120, 160, 160));
+    let mut together = noise(width, height, 19);
+    let mut alone = together.clone();
+    obscure(&mut together, width, height, &[small, large]);
+    obscure(&mut alone, width, height, &[small]);
+    for (x, y) in (0..100).flat_map(|y| (0..100).map(move |x| (x, y))) {
+        assert_eq!(pixel(&together, width, x, y), pixel(&alone, width, x, y));
+    }
+    assert_eq!((small.cell(), large.cell()), (8, 20));
+}
+
+#[test]
+fn a_region_wholly_outside_the_picture_or_empty_changes_nothing() {
+    let original = noise(20, 20, 5);
+    let mut pixels = original.clone();
+    obscure(
+        &mut pixels,
+        20,
+        20,
+        &[region(20, 0, 10, 10), region(5, 5, 0, 10), region(5, 5, 10, 0)],
+    );
+    assert_eq!(pixels, original);
+}
+
+#[test]
+fn solid_leaves_one_grey() {
+    let mut pixels = noise(32, 32, 9);
+    let whole = Region {
+        mode: Mode::Solid,
+        ..region(0, 0, 32, 32)
+    };
+    obscure(&mut pixels, 32, 32, &[whole]);
+    assert!(pixels.iter().all(|value| *value == 128));
+}
+
+#[test]
+fn a_mosaic_is_blurred_no_step_between_cells_is_left() {
+    let (width, height) = (128, 128);
+    // Black and white squares as large as the cells, the sharpest mosaic.
+    let mut pixels: Vec<u8> = (0..width * height)
+        .flat_map(|i| {
+            [if (i % width / 16 + i / width / 16) % 2 == 0 {
+                0
+            } else {
+                255
+            }; 3]
+        })
+        .collect();
+    obscure(&mut pixels, width, height, &[region(0, 0, width, height)]);
+    for y in 0..height {
+        for x in 1..width {
+            let step = pixel(&pixels, width, x, y)[0].abs_diff(pixel(&pixels, width, x - 1, y)[0]);
+            assert!(step <= 17, "step of {step} at {x},{y}");
+        }
+    }
+}
+
+#[test]
+fn a_soft_edge_falls_off_within_half_a_cell() {
+    let mut pixels = vec![0; CHANNELS * 400 * 400];
+    let solid = Region {
+        mode: Mode::Solid,
+        ..region(100, 100, 160, 160)
+    };
+    obscure(&mut pixels, 400, 400, &[solid]);
+    let row: Vec<u8> = (255..275).map(|x| pixel(&pixels, 400, x, 180)[0]).collect();
+    assert!(row.is_sorted_by(|a, b| a >= b), "{row:?}");
+    assert_eq!((row[4], row[15]), (128, 0));
+    assert!((55..75).contains(&row[10]), "{row:?}");
+}
+
+/// What is replaced of a square head, a third as wide as the person, in a corner
+/// of the person's box.
+#[test]
+fn a_head_in_the_corner_of_a_persons_box_is_covered() {
+    for (width, height) in [(90, 270), (300, 700), (240, 200)] {
+        let person = detection(Class::Person, width, height);
+        let region = Region::for_detection(&person, Modes::uniform(Mode::Solid));
+        let mut pixels = vec![0; CHANNELS * 600 * 1000];
+        obscure(&mut pixels, 600, 1000, &[region]);
+        let head = width.min(height) / 3;
+        for left in [person.x, person.x + width - head, person.x + (width - head) / 2] {
+            let replaced = (person.y..person.y + head)
+                .flat_map(|y| (left..left + head).map(move |x| (x, y)))
+                .filter(|&(x, y)| pixel(&pixels, 600, x, y)[0] == 128)
+                .count();
+            let share = replaced as f64 / f64::from(head * head);
+            assert!(share >= 0.95, "{width}x{height}: {share}");
+        }
+    }
+}
+
+#[test]
+fn an_object_at_the_pictures_edge_is_covered_up_to_the_edge() {
+    let half_a_face = Region {
+        shape: Shape::Ellipse,
+        mode: Mode::Solid,
+        ..region(0, 50, 30, 80)
+    };
+    let mut pixels = vec![0; CHANNELS * 200 * 200];
+    obscure(&mut pixels, 200, 200, &[half_a_face]);
+    assert!((50..130).all(|y| pixel(&pixels, 200, 0, y)[0] == 128));
+    assert_eq!(pixel(&pixels, 200, 34, 50)[0], 0);
+}
+
+#[test]
+fn each_class_has_its_shape_and_cells() {
+    let modes = Modes {
+        vehicle: Mode::Solid,
+        ..Modes::uniform(Mode::Blur)
+    };
+    let look = |class, width, height| {
+        let region = Region::for_detection(&detection(class, width, height), modes);
+        (region.shape, region.cell(), region.mode)
+    };
+    assert_eq!(look(Class::Face, 160, 200), (Shape::Ellipse, 20, Mode::Blur));
+    assert_eq!(
+        look(Class::Person, 240, 600),
+        (Shape::RoundedRect, 20, Mode::Blur)
+    );
+    // It may be a head alone.
+    assert_eq!(
+        look(Class::Person, 240, 300),
+        (Shape::RoundedRect, 30, Mode::Blur)
+    );
+    assert_eq!(
+        look(Class::Truck, 640, 320),
+        (Shape::RoundedRect, 20, Mode::Solid)
+    );
+    // The rest of a person whom the picture's edge cuts off.
+    assert_eq!(
+        look(Class::Person, 40, 1920),
+        (Shape::RoundedRect, 40, Mode::Blur)
+    );
+    assert_eq!(look(Class::Face, 20, 30), (Shape::Ellipse, 8, Mode::Blur));
+}
