@@ -136,16 +136,20 @@ pub fn anonymize_until(
     let found = timed(&mut seconds.detect, || {
         detector.detect_until(&picture, &settings.detect, stop)
     })?;
-    let mut detections: Vec<Detection> = found.iter().filter_map(|thing| inside(thing, &picture)).collect();
+    let (mut detections, mut regions) = (Vec::new(), Vec::new());
+    for thing in &found {
+        let Some(detection) = inside(thing, &picture) else {
+            continue;
+        };
+        regions.push(Region::for_detection(&detection, settings.modes));
+        if !thing.is_repeated && detections.len() < MAX_DETECTIONS {
+            detections.push(detection);
+        }
+    }
     timed(&mut seconds.obscure, || {
-        let regions: Vec<Region> = detections
-            .iter()
-            .map(|detection| Region::for_detection(detection, settings.modes))
-            .collect();
         let (width, height) = (picture.width, picture.height);
         obscure(&mut picture.pixels, width, height, &regions);
     });
-    detections.truncate(MAX_DETECTIONS);
     let jpeg = timed(&mut seconds.encode, || {
         picture::encode(&picture, settings.jpeg_quality)
     })?;

@@ -72,10 +72,11 @@ fn detect(reader: &mut Reader<'_>, default: DetectSettings) -> DetectSettings {
     let classes = classes(reader, &default.classes);
     let person = threshold(reader, "PERSON", default.person, "a person");
     let face = threshold(reader, "FACE", default.face, "a face");
-    let Share(vehicle) = reader.parsed(
-        "VEHICLE_THRESHOLD",
-        Share(default.vehicle.large),
-        "lowest score of a vehicle",
+    let vehicle = threshold(reader, "VEHICLE", default.vehicle, "a vehicle");
+    let Share(large_vehicle) = reader.parsed(
+        "LARGE_VEHICLE_THRESHOLD",
+        Share(default.large_vehicle),
+        "lowest score of a vehicle that fills more than 6 % of the photo and looks like no car: construction machines are taken for trucks; 0 hides them too",
     );
     let scales = scales(reader);
     let person_growth = reader.parsed(
@@ -97,7 +98,8 @@ fn detect(reader: &mut Reader<'_>, default: DetectSettings) -> DetectSettings {
         classes,
         person,
         face,
-        vehicle: Threshold::flat(vehicle),
+        vehicle,
+        large_vehicle,
         scales,
         person_growth,
         face_growth,

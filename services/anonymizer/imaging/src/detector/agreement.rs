@@ -11,11 +11,11 @@ use serde::Deserialize;
 
 use super::{
     Detector,
-    boxes::{Found, Rect},
+    boxes::Rect,
+    candidate::Candidate,
     canvas::Canvas,
     centerface, nanodet,
     nanodet::Wanted,
-    settings::Threshold,
     tiles::{Span, Tile},
 };
 use crate::picture::{self, Limits};
@@ -34,7 +34,7 @@ fn root() -> PathBuf {
 }
 
 /// Pixels and scores to within what other orders of summation make of them.
-fn agrees(row: &Row, found: &Found) -> bool {
+fn agrees(row: &Row, found: &Candidate) -> bool {
     let Rect {
         left,
         top,
@@ -50,7 +50,7 @@ fn agrees(row: &Row, found: &Found) -> bool {
 }
 
 #[track_caller]
-fn assert_agreement(expected: &[Row], found: &[Found]) {
+fn assert_agreement(expected: &[Row], found: &[Candidate]) {
     assert_eq!(found.len(), expected.len(), "{found:?}");
     for row in expected {
         assert!(
@@ -92,10 +92,10 @@ fn both_networks_agree_with_the_reference() {
         .unwrap()
         .pool
         .with(|networks| {
-            let wanted = Wanted(vec![(Class::Person, Threshold::flat(0.3))]);
+            let wanted = Wanted(vec![(Class::Person, 0.3)]);
             Ok((
                 nanodet::find(&mut networks.nanodet, &mut canvas, &wanted)?,
-                centerface::find(&mut networks.centerface, &mut canvas, Threshold::flat(0.2))?,
+                centerface::find(&mut networks.centerface, &mut canvas, 0.2)?,
             ))
         })
         .unwrap();

@@ -9,10 +9,10 @@ use ort::session::Session;
 
 use super::{
     DetectorError,
-    boxes::{Found, Rect, suppress},
+    boxes::Rect,
+    candidate::{Candidate, suppress},
     canvas::Canvas,
     output::Outputs,
-    settings::Threshold,
 };
 
 /// The network's name in messages.
@@ -26,13 +26,13 @@ const OFFSET: &str = "539";
 /// Of two faces that overlap by more, one is the other.
 const SAME_FACE_IOU: f32 = 0.3;
 
-/// Runs the network; boxes are in pixels of the canvas, as the network means
-/// them: from the brows to the chin.
+/// Runs the network; boxes of a score of `least` and more are in pixels of the
+/// canvas, as the network means them: from the brows to the chin.
 pub(super) fn find(
     session: &mut Session,
     canvas: &mut Canvas,
-    threshold: Threshold,
-) -> Result<Vec<Found>, DetectorError> {
+    least: f32,
+) -> Result<Vec<Candidate>, DetectorError> {
     let (width, height) = (canvas.width(), canvas.height());
     let outputs = Outputs::of(NAME, session, canvas.planes([0, 1, 2], [1.0; 3], [0.0; 3]))?;
     let (across, down) = (width / 4, height / 4);
@@ -41,11 +41,7 @@ pub(super) fn find(
     let offset = outputs.numbers(OFFSET, [1, 2, down, across])?;
     let cells = heat.len();
     let mut found = Vec::new();
-    for (cell, &score) in heat
-        .iter()
-        .enumerate()
-        .filter(|(_, score)| **score >= threshold.least())
-    {
+    for (cell, &score) in heat.iter().enumerate().filter(|(_, score)| **score >= least) {
         let (column, row) = ((cell % across) as f32, (cell / across) as f32);
         let high = size[cell].exp() * STRIDE;
         let wide = size[cells + cell].exp() * STRIDE;
@@ -57,18 +53,20 @@ pub(super) fn find(
                 why: format!("a face of {wide} × {high} pixels at {x}, {y}"),
             });
         }
-        if score < threshold.at(high.max(wide)) {
-            continue;
-        }
-        found.push(Found {
+        let rect = Rect {
+            left: (x - wide / 2.0).clamp(0.0, width as f32),
+            top: (y - high / 2.0).clamp(0.0, height as f32),
+            right: (x + wide / 2.0).clamp(0.0, width as f32),
+            bottom: (y + high / 2.0).clamp(0.0, height as f32),
+        };
+        found.push(Candidate {
             class: Class::Face,
             score,
-            rect: Rect {
-                left: (x - wide / 2.0).clamp(0.0, width as f32),
-                top: (y - high / 2.0).clamp(0.0, height as f32),
-                right: (x + wide / 2.0).clamp(0.0, width as f32),
-                bottom: (y + high / 2.0).clamp(0.0, height as f32),
-            },
+            rect,
+            hidden: rect,
+            input_size: high.max(wide),
+            scale: 1.0,
+            is_best_class: true,
         });
     }
     Ok(suppress(found, SAME_FACE_IOU))

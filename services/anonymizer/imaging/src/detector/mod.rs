@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod agreement;
 mod boxes;
+mod candidate;
 mod canvas;
 mod centerface;
 mod levels;
@@ -30,6 +31,7 @@ pub use model::WrongModel;
 pub use settings::{DetectSettings, Effort, Scales, Threshold, UnknownEffort};
 
 use self::{
+    candidate::{Candidate, Photo},
     canvas::Canvas,
     model::{CENTERFACE, NANODET},
     nanodet::Wanted,
@@ -160,9 +162,8 @@ impl Detector {
         })
     }
 
-    /// All that is found in the picture, each thing once, best first, as boxes
-    /// in its pixels, already grown to what is to be hidden; they may reach
-    /// beyond the picture's edges.
+    /// All that is to be hidden, best first, as boxes in the picture's pixels
+    /// with their margins; they may reach beyond the picture's edges.
     ///
     /// # Errors
     /// When a network fails; then nothing is known about the picture.
@@ -190,13 +191,21 @@ impl Detector {
                 found: Vec::new(),
             };
             let upright = search.upright()?;
-            for pass in plan::passes(picture.width, picture.height, &settings.scales) {
-                search.pass(&pass, Turn::None, &settings.wanted())?;
+            let passes = plan::passes(picture.width, picture.height, &settings.scales);
+            for pass in &passes {
+                search.pass(pass, Turn::None, &settings.wanted())?;
                 for &turn in &upright {
-                    search.pass(&pass, turn, &settings.wanted())?;
+                    search.pass(pass, turn, &settings.wanted())?;
                 }
             }
-            Ok(boxes::fuse(search.found, settings.same_iou))
+            let photo = Photo {
+                area: picture.width as f32 * picture.height as f32,
+                scales: match passes[..] {
+                    [fine, coarse] => Some((fine.scale, coarse.scale)),
+                    _ => None,
+                },
+            };
+            Ok(candidate::select(search.found, photo, settings))
         })
     }
 }
@@ -208,7 +217,7 @@ struct Search<'s> {
     settings: &'s DetectSettings,
     networks: &'s mut Networks,
     canvas: Canvas,
-    found: Vec<Found>,
+    found: Vec<Candidate>,
 }
 
 impl Search<'_> {
@@ -257,13 +266,15 @@ impl Search<'_> {
             if turn != Turn::None {
                 self.canvas.turn(turn);
             }
-            for thing in self.look(wanted)? {
+            for candidate in self.look(wanted)? {
                 // Upwards is where the head is: grown before it is turned back.
-                let rect = thing.rect.grown(self.settings.growth(thing.class));
-                let thing = turn.back(Found { rect, ..thing }, width, height);
-                self.found.push(Found {
-                    rect: tile.to_photo(&thing.rect),
-                    ..thing
+                let grown = candidate.rect.grown(self.settings.growth(candidate.class));
+                let in_photo = |rect: Rect| tile.to_photo(&turn.back(rect, width, height));
+                self.found.push(Candidate {
+                    rect: in_photo(candidate.rect),
+                    hidden: in_photo(grown),
+                    scale: pass.scale,
+                    ..candidate
                 });
             }
         }
@@ -271,15 +282,15 @@ impl Search<'_> {
     }
 
     /// What the networks see on the canvas, in its pixels.
-    fn look(&mut self, wanted: &Wanted) -> Result<Vec<Found>, DetectorError> {
+    fn look(&mut self, wanted: &Wanted) -> Result<Vec<Candidate>, DetectorError> {
         let mut found = Vec::new();
         if !wanted.is_empty() {
             let seen = nanodet::find(&mut self.networks.nanodet, &mut self.canvas, wanted)?;
-            found.extend(boxes::suppress(seen, SAME_CELL_IOU));
+            found.extend(candidate::suppress(seen, SAME_CELL_IOU));
         }
         if self.settings.classes.contains(&Class::Face) {
-            let threshold = self.settings.face;
-            let seen = centerface::find(&mut self.networks.centerface, &mut self.canvas, threshold)?;
+            let least = self.settings.face.least();
+            let seen = centerface::find(&mut self.networks.centerface, &mut self.canvas, least)?;
             found.extend(seen);
         }
         Ok(found)

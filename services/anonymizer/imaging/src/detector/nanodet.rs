@@ -8,13 +8,7 @@
 use contract::Class;
 use ort::session::Session;
 
-use super::{
-    DetectorError,
-    boxes::{Found, Rect},
-    canvas::Canvas,
-    output::Outputs,
-    settings::Threshold,
-};
+use super::{DetectorError, boxes::Rect, candidate::Candidate, canvas::Canvas, output::Outputs};
 
 /// Grids: pixels of the input per cell.
 const STRIDES: [(usize, &str, &str); 3] = [
@@ -33,7 +27,7 @@ const DEVIATION: [f32; 3] = [57.375, 57.12, 58.395];
 
 /// Which of COCO's classes are looked for, and from which score on.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wanted(pub Vec<(Class, Threshold)>);
+pub(super) struct Wanted(pub Vec<(Class, f32)>);
 
 impl Wanted {
     pub(super) const fn is_empty(&self) -> bool {
@@ -61,7 +55,7 @@ pub(super) fn find(
     session: &mut Session,
     canvas: &mut Canvas,
     wanted: &Wanted,
-) -> Result<Vec<Found>, DetectorError> {
+) -> Result<Vec<Candidate>, DetectorError> {
     let (width, height) = (canvas.width(), canvas.height());
     let scale = DEVIATION.map(|d| 1.0 / d);
     let offset = [0, 1, 2].map(|i| -MEAN[i] / DEVIATION[i]);
@@ -75,17 +69,20 @@ pub(super) fn find(
         let cells = scores.chunks_exact(CLASSES).zip(sides.chunks_exact(4 * BINS));
         for (cell, (scores, sides)) in cells.enumerate() {
             let mut rect = None;
-            for &(class, threshold) in &wanted.0 {
-                let Some(score) = coco(class)
-                    .map(|number| scores[number])
-                    .filter(|s| *s >= threshold.least())
-                else {
+            for &(class, least) in &wanted.0 {
+                let Some(score) = coco(class).map(|number| scores[number]).filter(|s| *s >= least) else {
                     continue;
                 };
                 let rect = *rect.get_or_insert_with(|| decoded(cell % across, cell / across, stride, sides));
-                if score >= threshold.at(rect.height()) {
-                    found.push(Found { class, score, rect });
-                }
+                found.push(Candidate {
+                    class,
+                    score,
+                    rect,
+                    hidden: rect,
+                    input_size: rect.height(),
+                    scale: 1.0,
+                    is_best_class: scores.iter().all(|other| *other <= score),
+                });
             }
         }
     }

@@ -63,7 +63,7 @@ pub struct Scales {
 
 /// From which score on something counts. Small things score lower, seen as
 /// surely: so they are believed more easily. A false hit among them costs
-/// few pixels.
+/// few pixels. In between the score rises evenly.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Threshold {
     /// Lowest score of large things, 0 to 1.
@@ -72,6 +72,8 @@ pub struct Threshold {
     pub small: f32,
     /// What counts as small: height in pixels of the networks' input.
     pub small_height: f32,
+    /// From which height on something counts as large.
+    pub large_height: f32,
 }
 
 impl Threshold {
@@ -82,6 +84,7 @@ impl Threshold {
             large: score,
             small: score,
             small_height: 0.0,
+            large_height: 0.0,
         }
     }
 
@@ -89,6 +92,9 @@ impl Threshold {
     pub(super) fn at(&self, height: f32) -> f32 {
         if height <= self.small_height {
             self.small
+        } else if height < self.large_height {
+            let share = (height - self.small_height) / (self.large_height - self.small_height);
+            share.mul_add(self.large - self.small, self.small)
         } else {
             self.large
         }
@@ -111,8 +117,11 @@ pub struct DetectSettings {
     pub face: Threshold,
     /// When something is a vehicle.
     pub vehicle: Threshold,
+    /// Lowest score of a vehicle that fills more than 6 % of the photo and does
+    /// not look like a car: construction machines are taken for trucks.
+    pub large_vehicle: f32,
     /// Boxes of one class that overlap by more than this share (intersection
-    /// over union) are one thing, and the box around all of them is hidden.
+    /// over union) are one object, which is reported once.
     pub same_iou: f32,
     /// What is added to a person's box: helmets stand out of it.
     pub person_growth: Growth,
@@ -140,20 +149,23 @@ impl Default for DetectSettings {
             .into(),
             person: Threshold {
                 large: 0.30,
-                small: 0.15,
-                small_height: 96.0,
-            },
-            face: Threshold {
-                large: 0.20,
                 small: 0.10,
                 small_height: 32.0,
+                large_height: 128.0,
             },
-            vehicle: Threshold::flat(0.35),
+            face: Threshold::flat(0.15),
+            vehicle: Threshold {
+                large: 0.40,
+                small: 0.20,
+                small_height: 48.0,
+                large_height: 128.0,
+            },
+            large_vehicle: 0.7,
             same_iou: 0.45,
             person_growth: Growth {
-                top: 0.2,
-                sides: 0.15,
-                bottom: 0.05,
+                top: 0.1,
+                sides: 0.05,
+                bottom: 0.03,
             },
             face_growth: Growth {
                 top: 0.7,
@@ -161,9 +173,9 @@ impl Default for DetectSettings {
                 bottom: 0.25,
             },
             vehicle_growth: Growth {
-                top: 0.05,
-                sides: 0.05,
-                bottom: 0.05,
+                top: 0.02,
+                sides: 0.02,
+                bottom: 0.02,
             },
             scales: Effort::default().scales(),
         }
@@ -173,14 +185,20 @@ impl Default for DetectSettings {
 impl DetectSettings {
     /// What NanoDet is to look for.
     pub(super) fn wanted(&self) -> Wanted {
-        let thresholds = self.classes.iter().filter_map(|&class| match class {
-            Class::Person => Some((class, self.person)),
-            Class::Face => None,
-            Class::Bicycle | Class::Car | Class::Motorcycle | Class::Bus | Class::Truck => {
-                Some((class, self.vehicle))
-            }
-        });
-        Wanted(thresholds.collect())
+        let of_nanodet = self.classes.iter().filter(|class| **class != Class::Face);
+        Wanted(
+            of_nanodet
+                .map(|&class| (class, self.threshold(class).least()))
+                .collect(),
+        )
+    }
+
+    pub(super) const fn threshold(&self, class: Class) -> &Threshold {
+        match class {
+            Class::Person => &self.person,
+            Class::Face => &self.face,
+            Class::Bicycle | Class::Car | Class::Motorcycle | Class::Bus | Class::Truck => &self.vehicle,
+        }
     }
 
     pub(super) const fn growth(&self, class: Class) -> &Growth {

@@ -9,6 +9,10 @@ const STEP: u32 = 32;
 /// a network needs about 350 MB for each megapixel of its input.
 const SIDE: u32 = 768;
 
+/// What is longer, in pixels of the networks' input, may lie in no tile as a
+/// whole.
+pub(super) const LARGEST_WHOLE: f32 = 640.0;
+
 /// Tiles overlap by this much at least, so that what one of them cuts in two,
 /// the next one has whole; what is larger is seen whole in the coarse look.
 const OVERLAP: u32 = 64;

@@ -1,7 +1,7 @@
 //! Quarter turns: cameras hang upside down or sideways, and not every one of
 //! them says so in EXIF. The networks know people upright only.
 
-use super::boxes::{Found, Rect};
+use super::boxes::Rect;
 
 /// How the canvas is turned before the networks look at it, clockwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,34 +39,31 @@ impl Turn {
 
     /// A box of the turned canvas as a box of the canvas of this size as it
     /// was.
-    pub fn back(self, found: Found, width: usize, height: usize) -> Found {
+    pub fn back(self, rect: Rect, width: usize, height: usize) -> Rect {
         let (width, height) = (width as f32, height as f32);
         let Rect {
             left,
             top,
             right,
             bottom,
-        } = found.rect;
+        } = rect;
         let (left, top, right, bottom) = match self {
             Self::None => (left, top, right, bottom),
             Self::Quarter => (top, height - right, bottom, height - left),
             Self::Half => (width - right, height - bottom, width - left, height - top),
             Self::ThreeQuarters => (width - bottom, left, width - top, right),
         };
-        let rect = Rect {
+        Rect {
             left,
             top,
             right,
             bottom,
-        };
-        Found { rect, ..found }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use contract::Class;
-
     use super::*;
 
     #[test]
@@ -85,13 +82,8 @@ mod tests {
                     right: (at % across + 1) as f32,
                     bottom: (at / across + 1) as f32,
                 };
-                let found = Found {
-                    class: Class::Face,
-                    score: 1.0,
-                    rect: around(seen, wide),
-                };
                 assert_eq!(
-                    turn.back(found, width, height).rect,
+                    turn.back(around(seen, wide), width, height),
                     around(at, width),
                     "{turn:?} {at}"
                 );

@@ -1,0 +1,174 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const FINE: f32 = 1.0;
+const COARSE: f32 = 0.25;
+
+/// A photo of 1000 × 1000 pixels, looked at twice.
+const PHOTO: Photo = Photo {
+    area: 1e6,
+    scales: Some((FINE, COARSE)),
+};
+
+fn candidate(class: Class, score: f32, scale: f32, [left, top, right, bottom]: [f32; 4]) -> Candidate {
+    let rect = Rect {
+        left,
+        top,
+        right,
+        bottom,
+    };
+    Candidate {
+        class,
+        score,
+        rect,
+        hidden: rect,
+        input_size: rect.height() * scale,
+        scale,
+        is_best_class: true,
+    }
+}
+
+fn person(score: f32, scale: f32, rect: [f32; 4]) -> Candidate {
+    candidate(Class::Person, score, scale, rect)
+}
+
+/// Scores of what counts.
+fn selected(candidates: &[Candidate]) -> Vec<f32> {
+    selected_in(PHOTO, candidates)
+}
+
+fn selected_in(photo: Photo, candidates: &[Candidate]) -> Vec<f32> {
+    let found = select(candidates.to_vec(), photo, &DetectSettings::default());
+    found.iter().map(|found| found.score).collect()
+}
+
+#[test]
+fn an_unsure_person_needs_the_other_look_or_a_face() {
+    let rect = [100.0, 100.0, 200.0, 400.0];
+    let unsure = person(0.4, FINE, rect);
+    assert!(selected(&[unsure]).is_empty());
+    assert_eq!(selected(&[person(0.5, FINE, rect)]), [0.5]);
+    let again = person(0.2, COARSE, [110.0, 110.0, 210.0, 390.0]);
+    assert_eq!(selected(&[unsure, again]), [0.4]);
+    // Another report of the same look is no second opinion.
+    assert!(selected(&[unsure, person(0.2, FINE, [110.0, 110.0, 210.0, 390.0])]).is_empty());
+    let face = candidate(Class::Face, 0.25, FINE, [130.0, 110.0, 170.0, 150.0]);
+    assert_eq!(selected(&[unsure, face]), [0.4, 0.25]);
+    let elsewhere = candidate(Class::Face, 0.25, FINE, [530.0, 110.0, 570.0, 150.0]);
+    assert_eq!(selected(&[unsure, elsewhere]), [0.25]);
+}
+
+#[test]
+fn a_doubt_that_nothing_can_settle_hides() {
+    let unsure = person(0.4, FINE, [100.0, 100.0, 200.0, 400.0]);
+    let one_look = Photo {
+        scales: None,
+        ..PHOTO
+    };
+    assert_eq!(selected_in(one_look, &[unsure]), [0.4]);
+    // Under 16 pixels in the coarse look.
+    assert_eq!(selected(&[person(0.3, FINE, [10.0, 10.0, 30.0, 70.0])]), [0.3]);
+    // In no tile of the fine look as a whole.
+    assert_eq!(
+        selected(&[person(0.4, COARSE, [100.0, 100.0, 500.0, 800.0])]),
+        [0.4]
+    );
+    let settings = DetectSettings {
+        classes: [Class::Person].into(),
+        ..DetectSettings::default()
+    };
+    assert_eq!(select(vec![unsure], PHOTO, &settings).len(), 1);
+}
+
+#[test]
+fn a_large_unsure_person_needs_more_and_is_no_second_view_of_a_surer_one() {
+    let rect = [100.0, 100.0, 400.0, 600.0];
+    let unsure = person(0.4, FINE, rect);
+    let again = |score| person(score, COARSE, [110.0, 110.0, 390.0, 590.0]);
+    assert!(selected(&[unsure, again(0.3)]).is_empty());
+    assert_eq!(selected(&[unsure, again(0.36)]), [0.4]);
+    let face = |score| candidate(Class::Face, score, FINE, [200.0, 110.0, 280.0, 200.0]);
+    assert_eq!(selected(&[unsure, face(0.25)]), [0.25]);
+    assert_eq!(selected(&[unsure, face(0.35)]), [0.4, 0.35]);
+    let surer = person(0.6, FINE, [100.0, 100.0, 300.0, 500.0]);
+    assert_eq!(selected(&[unsure, surer, face(0.35)]), [0.6, 0.35]);
+}
+
+#[test]
+fn of_two_views_of_one_person_the_surer_is_enough() {
+    let better = person(0.8, FINE, [0.0, 0.0, 100.0, 200.0]);
+    let worse = person(0.7, FINE, [10.0, 10.0, 110.0, 200.0]);
+    assert_eq!(selected(&[worse, better]), [0.8]);
+}
+
+#[test]
+fn part_of_a_person_is_hidden_and_not_reported() {
+    let whole = person(0.8, FINE, [0.0, 0.0, 100.0, 400.0]);
+    let bust = person(0.6, FINE, [10.0, -20.0, 90.0, 150.0]);
+    let neighbour = person(0.7, FINE, [60.0, 0.0, 160.0, 400.0]);
+    let found = select(vec![bust, whole, neighbour], PHOTO, &DetectSettings::default());
+    let shown: Vec<_> = found
+        .iter()
+        .map(|found| (found.score, found.is_repeated))
+        .collect();
+    assert_eq!(shown, [(0.8, false), (0.7, false), (0.6, true)]);
+}
+
+#[test]
+fn classes_do_not_hide_each_other() {
+    let rect = [0.0, 0.0, 100.0, 200.0];
+    let both = [
+        person(0.8, FINE, rect),
+        candidate(Class::Motorcycle, 0.6, FINE, rect),
+    ];
+    assert_eq!(selected(&both), [0.8, 0.6]);
+}
+
+#[test]
+fn a_large_machine_is_no_truck_and_a_large_car_is_a_car() {
+    let large = [0.0, 0.0, 500.0, 400.0];
+    let small = [0.0, 0.0, 200.0, 150.0];
+    for (class, score, rect, is_best_class, counts) in [
+        (Class::Truck, 0.65, large, true, false),
+        (Class::Truck, 0.7, large, true, true),
+        (Class::Truck, 0.45, small, true, true),
+        (Class::Car, 0.5, large, true, true),
+        (Class::Car, 0.45, large, true, false),
+        (Class::Car, 0.6, large, false, false),
+    ] {
+        let vehicle = Candidate {
+            is_best_class,
+            ..candidate(class, score, FINE, rect)
+        };
+        assert_eq!(!selected(&[vehicle]).is_empty(), counts, "{class:?} {score}");
+    }
+}
+
+#[test]
+fn small_things_count_from_a_lower_score_on() {
+    let height = |pixels: f32| person(0.2, FINE, [0.0, 0.0, 20.0, pixels]);
+    assert_eq!(selected(&[height(60.0)]), [0.2]);
+    assert!(selected(&[height(110.0)]).is_empty());
+}
+
+fn any_candidate() -> impl Strategy<Value = Candidate> {
+    let edges = (0.0f32..900.0, 0.0f32..900.0, 1.0f32..500.0, 1.0f32..500.0);
+    (0.0f32..1.0, edges, any::<bool>()).prop_map(|(score, (x, y, w, h), is_fine)| {
+        let scale = if is_fine { FINE } else { COARSE };
+        person(score, scale, [x, y, x + w, y + h])
+    })
+}
+
+proptest! {
+    #[test]
+    fn who_is_surely_there_is_hidden(candidates in prop::collection::vec(any_candidate(), 0..40)) {
+        let found = select(candidates.clone(), PHOTO, &DetectSettings::default());
+        for sure in candidates.iter().filter(|one| one.score >= SURE) {
+            prop_assert!(found.iter().any(|found| found.rect.iou(&sure.rect) > SAME_PERSON_IOU));
+        }
+        for pair in found.windows(2) {
+            prop_assert!(pair[0].score >= pair[1].score);
+        }
+    }
+}
