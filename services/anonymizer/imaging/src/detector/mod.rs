@@ -31,7 +31,7 @@ pub use model::WrongModel;
 pub use settings::{DetectSettings, Effort, Scales, Threshold, UnknownEffort};
 
 use self::{
-    candidate::{Candidate, Photo},
+    candidate::{Candidate, Looks, Photo},
     canvas::Canvas,
     model::{CENTERFACE, NANODET},
     nanodet::Wanted,
@@ -198,14 +198,29 @@ impl Detector {
                     search.pass(pass, turn, &settings.wanted())?;
                 }
             }
+            let (width, height) = (picture.width, picture.height);
+            let shown = |look: &Pass| {
+                look.tiles(width, height)
+                    .iter()
+                    .map(|tile| tile.shown(width, height))
+                    .collect()
+            };
             let photo = Photo {
-                area: picture.width as f32 * picture.height as f32,
-                scales: match passes[..] {
-                    [fine, coarse] => Some((fine.scale, coarse.scale)),
+                rect: Rect {
+                    left: 0.0,
+                    top: 0.0,
+                    right: width as f32,
+                    bottom: height as f32,
+                },
+                looks: match &passes[..] {
+                    [fine, coarse] => Some(Looks {
+                        fine_tiles: shown(fine),
+                        coarse: coarse.scale,
+                    }),
                     _ => None,
                 },
             };
-            Ok(candidate::select(search.found, photo, settings))
+            Ok(candidate::select(search.found, &photo, settings))
         })
     }
 }
@@ -289,7 +304,7 @@ impl Search<'_> {
             found.extend(candidate::suppress(seen, SAME_CELL_IOU));
         }
         if self.settings.classes.contains(&Class::Face) {
-            let least = self.settings.face.least();
+            let least = self.settings.face.least().min(candidate::CONFIRMING);
             let seen = centerface::find(&mut self.networks.centerface, &mut self.canvas, least)?;
             found.extend(seen);
         }

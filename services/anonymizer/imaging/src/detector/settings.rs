@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use contract::Class;
 
-use super::{boxes::Growth, nanodet::Wanted};
+use super::{boxes::Growth, candidate::CONFIRMING, nanodet::Wanted};
 
 /// How much time is spent on a photo: see [`Scales`] for what it stands for,
 /// and docs/detector.md for what it brings.
@@ -186,11 +186,11 @@ impl DetectSettings {
     /// What NanoDet is to look for.
     pub(super) fn wanted(&self) -> Wanted {
         let of_nanodet = self.classes.iter().filter(|class| **class != Class::Face);
-        Wanted(
-            of_nanodet
-                .map(|&class| (class, self.threshold(class).least()))
-                .collect(),
-        )
+        let least = |class: Class| match class {
+            Class::Person => self.person.least().min(CONFIRMING),
+            _ => self.threshold(class).least(),
+        };
+        Wanted(of_nanodet.map(|&class| (class, least(class))).collect())
     }
 
     pub(super) const fn threshold(&self, class: Class) -> &Threshold {

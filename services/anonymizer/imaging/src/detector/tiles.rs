@@ -9,10 +9,6 @@ const STEP: u32 = 32;
 /// a network needs about 350 MB for each megapixel of its input.
 const SIDE: u32 = 768;
 
-/// What is longer, in pixels of the networks' input, may lie in no tile as a
-/// whole.
-pub(super) const LARGEST_WHOLE: f32 = 640.0;
-
 /// Tiles overlap by this much at least, so that what one of them cuts in two,
 /// the next one has whole; what is larger is seen whole in the coarse look.
 const OVERLAP: u32 = 64;
@@ -58,6 +54,17 @@ impl Tile {
         let (x, wide) = along(&self.columns, self.x_step, width);
         let (y, high) = along(&self.rows, self.y_step, height);
         [x, y, wide, high]
+    }
+
+    /// The same as a box.
+    pub fn shown(&self, width: u32, height: u32) -> Rect {
+        let [left, top, wide, high] = self.source(width, height);
+        Rect {
+            left: left as f32,
+            top: top as f32,
+            right: (left + wide) as f32,
+            bottom: (top + high) as f32,
+        }
     }
 
     /// From pixels of the networks' input to pixels of the photo.

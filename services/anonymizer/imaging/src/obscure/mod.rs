@@ -14,7 +14,8 @@
 //!
 //! Where regions overlap, the coarser one counts: regions are painted from the
 //! finest cell to the coarsest, and a region's means are taken of what is
-//! painted already. Solid regions come last.
+//! painted already. A finer region's cells across the coarser one's outline are
+//! means of the picture on both sides of it. Solid regions come last.
 
 mod mosaic;
 mod outline;

@@ -10,37 +10,41 @@ use contract::Class;
 use super::{
     boxes::{Found, Rect},
     settings::DetectSettings,
-    tiles,
 };
 
 /// A person of this score counts without confirmation.
 const SURE: f32 = 0.5;
 /// Least score of a person in the other look, or of a face, that confirms an
 /// unsure person.
-const CONFIRMING: f32 = 0.2;
+pub(super) const CONFIRMING: f32 = 0.2;
 /// A smaller person, in pixels of the coarse look's input, cannot be seen there.
 const VISIBLE_HEIGHT: f32 = 16.0;
 
 /// Share of the photo from which on a person is large.
 const LARGE_PERSON: f32 = 0.04;
-/// A large person of this score counts without confirmation.
+/// Below this score a large person needs more than other unsure people.
 const LARGE_SURE: f32 = 0.45;
-/// Least score of a person in the other look that confirms a large one.
+/// Least score of a large person, and of one in the other look that confirms
+/// it.
 const LARGE_CONFIRMING: f32 = 0.35;
 /// Least score of a face that confirms a large person.
 const LARGE_FACE: f32 = 0.3;
 /// A large unsure person that overlaps a surer one by more (intersection over
 /// union) is another view of it.
-const SAME_LARGE_IOU: f32 = 0.3;
+const SAME_LARGE_IOU: f32 = 0.45;
 
-/// Two boxes of the same person differ by less than this (intersection over
-/// union); the surer one is enough.
-const SAME_PERSON_IOU: f32 = 0.6;
+/// Share of a person's box from which on a surer one, with its margins, covers
+/// it: nothing is left to hide.
+const COVERED: f32 = 0.95;
 /// Boxes of the other look are the same object from here on (intersection over
 /// union).
 const OTHER_LOOK_IOU: f32 = 0.3;
 /// Share of the smaller box that another one covers if they are one object.
 const MOSTLY: f32 = 0.8;
+
+/// Comparing more candidates than this with each other would take seconds.
+/// Then all that reach their thresholds count: a doubt hides.
+const MAX_COMPARED: usize = 10_000;
 
 /// Share of the photo from which on a vehicle is large.
 const LARGE_VEHICLE: f32 = 0.06;
@@ -69,13 +73,29 @@ pub struct Candidate {
     pub is_best_class: bool,
 }
 
-/// The photo that the candidates are of.
-#[derive(Clone, Copy, Debug)]
+/// The photo that the candidates are of, and how it was looked at.
+#[derive(Clone, Debug)]
 pub(super) struct Photo {
-    /// Width and height multiplied, pixels.
-    pub area: f32,
-    /// Scales of the fine and the coarse look; `None` where there was one look.
-    pub scales: Option<(f32, f32)>,
+    /// All of it, pixels.
+    pub rect: Rect,
+    /// The looks; `None` where there was only one.
+    pub looks: Option<Looks>,
+}
+
+/// The two looks at a photo.
+#[derive(Clone, Debug)]
+pub(super) struct Looks {
+    /// Parts of the photo that the fine look shows as a whole, pixels.
+    pub fine_tiles: Vec<Rect>,
+    /// Scale of the coarse look.
+    pub coarse: f32,
+}
+
+impl Candidate {
+    /// Whether it can confirm a person, even below its own threshold.
+    fn is_evidence(&self) -> bool {
+        matches!(self.class, Class::Person | Class::Face) && self.score >= CONFIRMING
+    }
 }
 
 /// Of boxes of one class that overlap by more than `iou`, the one with the
@@ -95,40 +115,44 @@ pub fn suppress(mut found: Vec<Candidate>, iou: f32) -> Vec<Candidate> {
 
 /// The candidates that count, best first. What another one reports already is
 /// marked as repeated.
-pub(super) fn select(mut candidates: Vec<Candidate>, photo: Photo, settings: &DetectSettings) -> Vec<Found> {
+pub(super) fn select(mut candidates: Vec<Candidate>, photo: &Photo, settings: &DetectSettings) -> Vec<Found> {
+    let reaches = |one: &Candidate| one.score >= settings.threshold(one.class).at(one.input_size);
+    candidates.retain(|one| reaches(one) || one.is_evidence());
+    let is_compared = candidates.len() <= MAX_COMPARED;
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
     let of = |class: fn(&Candidate) -> bool| candidates.iter().copied().filter(class).collect();
     let evidence = Evidence {
         photo,
         settings,
-        people: of(|one| one.class == Class::Person && one.score >= CONFIRMING),
-        faces: of(|one| one.class == Class::Face && one.score >= CONFIRMING),
+        people: of(|one| one.class == Class::Person && one.is_evidence()),
+        faces: of(|one| one.class == Class::Face && one.is_evidence()),
     };
-    let mut people: Vec<Rect> = Vec::new();
+    let mut people: Vec<Candidate> = Vec::new();
     let mut selected: Vec<Found> = Vec::new();
     for candidate in &candidates {
-        if candidate.score < settings.threshold(candidate.class).at(candidate.input_size) {
+        if !reaches(candidate) {
             continue;
         }
         match candidate.class {
+            _ if !is_compared => {}
             Class::Person if !evidence.is_person(candidate, &people) => continue,
-            Class::Person => people.push(candidate.rect),
+            Class::Person => people.push(*candidate),
             Class::Face => {}
             _ if !evidence.is_vehicle(candidate) => continue,
             _ => {}
         }
         let rect = candidate.hidden;
-        let is_repeated = selected.iter().any(|better| {
+        let is_same = |better: &Found| {
             let smaller = better.rect.area().min(rect.area());
             better.class == candidate.class
                 && (better.rect.iou(&rect) > settings.same_iou
                     || better.rect.overlap(&rect) > MOSTLY * smaller)
-        });
+        };
         selected.push(Found {
             class: candidate.class,
             score: candidate.score,
             rect,
-            is_repeated,
+            is_repeated: is_compared && selected.iter().any(is_same),
         });
     }
     selected
@@ -136,7 +160,7 @@ pub(super) fn select(mut candidates: Vec<Candidate>, photo: Photo, settings: &De
 
 /// What speaks for a candidate.
 struct Evidence<'s> {
-    photo: Photo,
+    photo: &'s Photo,
     settings: &'s DetectSettings,
     people: Vec<Candidate>,
     faces: Vec<Candidate>,
@@ -145,22 +169,30 @@ struct Evidence<'s> {
 impl Evidence<'_> {
     /// Whether a candidate is a person that `people`, which are surer, do not
     /// contain yet.
-    fn is_person(&self, candidate: &Candidate, people: &[Rect]) -> bool {
-        let same = |iou: f32| people.iter().any(|better| better.iou(&candidate.rect) > iou);
-        if same(SAME_PERSON_IOU) {
+    fn is_person(&self, candidate: &Candidate, people: &[Candidate]) -> bool {
+        let rect = &candidate.rect;
+        if people
+            .iter()
+            .any(|better| better.hidden.overlap(rect) >= COVERED * rect.area())
+        {
             return false;
         }
-        let is_large = candidate.rect.area() > LARGE_PERSON * self.photo.area;
+        let is_large = self.share(rect) > LARGE_PERSON;
         if is_large && candidate.score < LARGE_SURE {
-            let looks_agree =
-                candidate.score >= LARGE_CONFIRMING && self.is_seen_again(candidate, LARGE_CONFIRMING);
-            return !same(SAME_LARGE_IOU)
-                && (looks_agree || self.has_face(candidate, LARGE_FACE) || self.is_undecidable(candidate));
+            let is_likely = candidate.score >= LARGE_CONFIRMING
+                && (self.is_undecidable(candidate) || self.is_seen_again(candidate, LARGE_CONFIRMING));
+            return (is_likely || self.has_face(candidate, LARGE_FACE))
+                && !people.iter().any(|better| better.rect.iou(rect) > SAME_LARGE_IOU);
         }
         candidate.score >= SURE
             || self.is_seen_again(candidate, CONFIRMING)
             || self.has_face(candidate, CONFIRMING)
             || self.is_undecidable(candidate)
+    }
+
+    /// Which share of the photo a box covers.
+    fn share(&self, rect: &Rect) -> f32 {
+        self.photo.rect.overlap(rect) / self.photo.rect.area()
     }
 
     /// Whether the other look reports a person of this score there.
@@ -181,19 +213,23 @@ impl Evidence<'_> {
     /// Whether the other look cannot see it, or faces are not looked for: a
     /// doubt hides.
     fn is_undecidable(&self, candidate: &Candidate) -> bool {
-        let Some((fine, coarse)) = self.photo.scales else {
+        let Some(Looks { fine_tiles, coarse }) = &self.photo.looks else {
             return true;
         };
         let rect = &candidate.rect;
-        rect.width().max(rect.height()) * fine > tiles::LARGEST_WHOLE
-            || rect.height() * coarse < VISIBLE_HEIGHT
+        let upright_height = candidate.input_size / candidate.scale;
+        let in_photo = self.photo.rect.overlap(rect);
+        rect.height().min(upright_height) * coarse < VISIBLE_HEIGHT
+            || !fine_tiles
+                .iter()
+                .any(|tile| tile.overlap(rect) >= COVERED * in_photo)
             || !self.settings.classes.contains(&Class::Face)
     }
 
     /// Whether a candidate is a vehicle rather than a construction machine.
     fn is_vehicle(&self, candidate: &Candidate) -> bool {
         let least = match candidate.class {
-            _ if candidate.rect.area() <= LARGE_VEHICLE * self.photo.area => return true,
+            _ if self.share(&candidate.rect) <= LARGE_VEHICLE => return true,
             Class::Car if candidate.is_best_class => LARGE_CAR.min(self.settings.large_vehicle),
             _ => self.settings.large_vehicle,
         };
