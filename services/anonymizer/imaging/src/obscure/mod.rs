@@ -137,13 +137,13 @@ fn paint(pixels: &mut [u8], width: u32, outline: &Outline, mosaic: &Mosaic) {
         let from = (inside.start - columns.start) as usize;
         let to = (inside.end - columns.start) as usize;
         row[from..to].copy_from_slice(&colors[from..to]);
+        let coverage = outline.coverage(y);
         let mut soften = |at: usize| {
-            let coverage = outline.coverage(columns.start + at as u32, y);
+            let weight = (256.0 * coverage(columns.start + at as u32)) as u32;
             for (part, color) in row[at].iter_mut().zip(colors[at]) {
-                let scene = f32::from(*part);
-                *part = (scene + coverage * (f32::from(color) - scene) + 0.5) as u8;
+                *part = (((256 - weight) * u32::from(*part) + weight * u32::from(color) + 128) / 256) as u8;
             }
-            coverage > 0.0
+            weight > 0
         };
         // Outwards, as far as the soft edge goes.
         for at in (0..from).rev() {

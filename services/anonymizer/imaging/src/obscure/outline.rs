@@ -107,17 +107,21 @@ impl Outline {
         from..to
     }
 
-    /// How much of a pixel outside the shape is replaced: near 1 at the shape,
-    /// 0 where the soft edge ends.
-    pub fn coverage(&self, x: u32, y: u32) -> f32 {
-        let (across, down) = (self.x.corner(x), self.y.corner(y));
-        let radii = (across * across + down * down).sqrt();
-        if radii <= 1.0 {
-            return 1.0;
+    /// How much of row `y`'s pixels outside the shape is replaced, by column: near
+    /// 1 at the shape, 0 where the soft edge ends.
+    pub fn coverage(&self, y: u32) -> impl Fn(u32) -> f32 {
+        let down = self.y.corner(y);
+        let y = down * self.y.radius;
+        move |x| {
+            let across = self.x.corner(x);
+            let radii = (across * across + down * down).sqrt();
+            if radii <= 1.0 {
+                return 1.0;
+            }
+            let x = across * self.x.radius;
+            // From the shape along the line from the corner's centre.
+            let distance = (x * x + y * y).sqrt() * (1.0 - 1.0 / radii);
+            (1.0 - distance / self.feather).max(0.0)
         }
-        let (x, y) = (across * self.x.radius, down * self.y.radius);
-        // From the shape along the line from the corner's centre.
-        let distance = (x * x + y * y).sqrt() * (1.0 - 1.0 / radii);
-        (1.0 - distance / self.feather).max(0.0)
     }
 }
