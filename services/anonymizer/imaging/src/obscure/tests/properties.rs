@@ -188,7 +188,7 @@ proptest! {
         let mode = if soft { Mode::Blur } else { Mode::Mosaic };
         let regions: Vec<Region> = regions.into_iter().map(|region| Region { mode, ..region }).collect();
         // Black and white squares of 10 pixels: their means differ, unlike those of noise.
-        let square = |x: u32, y: u32| if (x / 10 + y / 10) % 2 == 0 { 0 } else { 255 };
+        let square = |x: u32, y: u32| if (x / 10 + y / 10).is_multiple_of(2) { 0 } else { 255 };
         let mut pixels: Vec<u8> =
             (0..width * height).flat_map(|i| [square(i % width, i / width); 3]).collect();
         obscure(&mut pixels, width, height, &regions);
