@@ -137,12 +137,12 @@ pub fn anonymize_until(
         detector.detect_until(&picture, &settings.detect, stop)
     })?;
     let (mut detections, mut regions) = (Vec::new(), Vec::new());
-    for thing in &found {
-        let Some(detection) = inside(thing, &picture) else {
+    for object in &found {
+        let Some(detection) = inside(object, &picture) else {
             continue;
         };
         regions.push(Region::for_detection(&detection, settings.modes));
-        if !thing.is_repeated && detections.len() < MAX_DETECTIONS {
+        if !object.is_repeated && detections.len() < MAX_DETECTIONS {
             detections.push(detection);
         }
     }

@@ -36,7 +36,7 @@ pub enum UploadError {
         height: u32,
     },
     /// Neither JPEG nor PNG nor WebP; the first bytes, escaped.
-    #[error("the body begins with \"{0}\", and is neither JPEG nor PNG nor WebP")]
+    #[error("the file begins with \"{0}\", and is neither JPEG nor PNG nor WebP")]
     UnknownFormat(String),
     /// The header of the picture makes no sense, or does not end.
     #[error("the picture's header is damaged")]

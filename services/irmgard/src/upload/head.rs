@@ -22,7 +22,7 @@ const SMALL_HEAD_BYTES: usize = 64 * 1024;
 /// happened to arrive.
 const EXIF_BYTES: usize = 64 * 1024;
 
-/// An error shows so many bytes of what is no photo.
+/// Number of first bytes that an error shows of a file in an unknown format.
 const SHOWN_BYTES: usize = 16;
 
 /// The beginning of a photo and what it tells.

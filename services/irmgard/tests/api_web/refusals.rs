@@ -115,7 +115,7 @@ async fn the_line_of_a_refused_request_names_client_and_cause() {
         (
             post("camera").body("GIF89a\n and much more"),
             json!([415, "unsupported-format", { "token": { "name": "camera" }, "error": {
-                "message": "the body begins with \"GIF89a\\n and much\", and is neither JPEG nor PNG nor WebP",
+                "message": "the file begins with \"GIF89a\\n and much\", and is neither JPEG nor PNG nor WebP",
             } }]),
         ),
         (

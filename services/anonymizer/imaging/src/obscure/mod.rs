@@ -5,7 +5,7 @@
 //! mosaic whose cells follow from the object's size. Neighbours stay apart, so
 //! a viewer still sees how many people there are and what they do.
 //!
-//! Why nobody can undo it: a region's pixels are first reduced to the mean
+//! It cannot be undone: a region's pixels are first reduced to the mean
 //! colours of its cells, and everything painted inside the shape is made of
 //! these means. A cell that lies less than half inside the shape takes the mean
 //! of its pixels outside, so no colour stands for less than half a cell.
