@@ -149,6 +149,7 @@ fields! {
     STAGE_DECODE_SECONDS "stage.decode_seconds" Double "Decoding the photo, orientation applied."
     STAGE_DETECT_SECONDS "stage.detect_seconds" Double "Finding people, faces and vehicles."
     STAGE_OBSCURE_SECONDS "stage.obscure_seconds" Double "Obscuring what was found."
+    STAGE_CHECK_SECONDS "stage.check_seconds" Double "Looking at the obscured photo."
     STAGE_ENCODE_SECONDS "stage.encode_seconds" Double "Encoding the JPEG."
     STAGE_PUT_SECONDS "stage.put_seconds" Double "Writing the output to the object store."
     STAGE_PUBLISH_SECONDS "stage.publish_seconds" Double "Publishing the result until it is confirmed."
@@ -161,6 +162,10 @@ fields! {
     DETECTIONS_MOTORCYCLE "detections.motorcycle" Long "Motorcycles found."
     DETECTIONS_BUS "detections.bus" Long "Buses found."
     DETECTIONS_TRUCK "detections.truck" Long "Trucks found."
+    SECOND_LOOK_CANDIDATES "second_look.candidates" Long "Unsure candidates that the detector looked at again."
+    SECOND_LOOK_DROPPED "second_look.dropped" Long "Of these, those that were dropped."
+    SECOND_LOOK_LEFT_OUT "second_look.left_out" Long "Unsure candidates for which the budget did not suffice; they are hidden."
+    CHECK_STILL_VISIBLE "check.still_visible" Long "People and faces seen in the obscured photo; they were hidden then."
 
     HTTP_REQUEST_METHOD "http.request.method" Keyword "The request's method."
     HTTP_ROUTE "http.route" Keyword "The route that answered, with its placeholders; never the path itself."

@@ -1,6 +1,7 @@
 //! What the admin port tells about the work.
 
 use contract::{Class, Detection};
+use imaging::{Checks, detector::SecondLook};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -20,6 +21,8 @@ pub struct Metrics {
     job_seconds: Family<OutcomeLabel, Histogram>,
     stage_seconds: Family<StageLabel, Histogram>,
     detections: Family<ClassLabel, Counter>,
+    second_looks: Family<OutcomeLabel, Counter>,
+    still_visible: Counter,
     failures: Family<ReasonLabel, Counter>,
     child_deaths: Counter,
     in_flight: Gauge,
@@ -57,6 +60,8 @@ impl Metrics {
             job_seconds: Family::new_with_constructor(histogram),
             stage_seconds: Family::new_with_constructor(histogram),
             detections: Family::default(),
+            second_looks: Family::default(),
+            still_visible: Counter::default(),
             failures: Family::default(),
             child_deaths: Counter::default(),
             in_flight: Gauge::default(),
@@ -81,6 +86,16 @@ impl Metrics {
             "detections",
             "What was found and obscured",
             metrics.detections.clone(),
+        );
+        jobs.register(
+            "second_looks",
+            "Unsure candidates by what a second look made of them; those left out for lack of time are hidden",
+            metrics.second_looks.clone(),
+        );
+        jobs.register(
+            "still_visible",
+            "People and faces that the check of obscured photos found, and that were hidden then",
+            metrics.still_visible.clone(),
         );
         jobs.register("failures", "Photos failed, by reason", metrics.failures.clone());
         jobs.register(
@@ -134,6 +149,26 @@ impl Metrics {
             let class = detection.class.name();
             self.detections.get_or_create(&ClassLabel { class }).inc();
         }
+    }
+
+    /// The checks of a photo have ended.
+    pub fn checked(&self, checks: Checks) {
+        let SecondLook {
+            looked_at,
+            dropped,
+            left_out,
+        } = checks.second_look;
+        let outcomes = [
+            ("kept", looked_at - dropped),
+            ("dropped", dropped),
+            ("left-out", left_out),
+        ];
+        for (outcome, count) in outcomes {
+            self.second_looks
+                .get_or_create(&OutcomeLabel { outcome })
+                .inc_by(u64::from(count));
+        }
+        self.still_visible.inc_by(u64::from(checks.still_visible));
     }
 
     /// A photo was given up, or a message parked.

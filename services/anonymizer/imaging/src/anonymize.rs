@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use contract::{Detection, FailureReason};
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    detector::{DetectSettings, Detector, DetectorError, Found, Stop},
+    detector::{DetectSettings, Detector, DetectorError, Found, Rect, SecondLook, Stop},
     obscure::{Modes, Region, obscure},
     picture::{self, DecodeError, EncodeError, Limits, Picture},
 };
@@ -53,8 +54,20 @@ pub struct Anonymized {
     /// What was found, each thing once, best first, and where it was hidden;
     /// [`MAX_DETECTIONS`] at most.
     pub detections: Vec<Detection>,
+    /// What the detector's own checks came to.
+    pub checks: Checks,
     /// Where the time went.
     pub seconds: Seconds,
+}
+
+/// What the detector's own checks came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checks {
+    /// What became of unsure candidates.
+    pub second_look: SecondLook,
+    /// People and faces that could be seen in the obscured photo. They were hidden,
+    /// too.
+    pub still_visible: u32,
 }
 
 /// Wall time by stage, seconds.
@@ -66,6 +79,8 @@ pub struct Seconds {
     pub detect: f64,
     /// Replacing pixels.
     pub obscure: f64,
+    /// Looking at the obscured photo.
+    pub check: f64,
     /// Pixels to JPEG.
     pub encode: f64,
 }
@@ -73,11 +88,12 @@ pub struct Seconds {
 impl Seconds {
     /// Each stage's name and seconds, in order.
     #[must_use]
-    pub const fn by_stage(&self) -> [(&'static str, f64); 4] {
+    pub const fn by_stage(&self) -> [(&'static str, f64); 5] {
         [
             ("decode", self.decode),
             ("detect", self.detect),
             ("obscure", self.obscure),
+            ("check", self.check),
             ("encode", self.encode),
         ]
     }
@@ -108,7 +124,8 @@ impl AnonymizeError {
     }
 }
 
-/// Decodes a photo, hides what the detector finds, and encodes it anew.
+/// Decodes a photo, hides what the detector finds, looks at the result once more,
+/// and encodes it anew.
 /// Keeps one thread busy for 0.2 to 2 seconds; for 100 megapixels, for 15.
 ///
 /// # Errors
@@ -133,23 +150,17 @@ pub fn anonymize_until(
 ) -> Result<Anonymized, AnonymizeError> {
     let mut seconds = Seconds::default();
     let mut picture = timed(&mut seconds.decode, || picture::decode(bytes, &settings.limits))?;
-    let found = timed(&mut seconds.detect, || {
+    let detected = timed(&mut seconds.detect, || {
         detector.detect_until(&picture, &settings.detect, stop)
     })?;
-    let (mut detections, mut regions) = (Vec::new(), Vec::new());
-    for object in &found {
-        let Some(detection) = inside(object, &picture) else {
-            continue;
-        };
-        regions.push(Region::for_detection(&detection, settings.modes));
-        if !object.is_repeated && detections.len() < MAX_DETECTIONS {
-            detections.push(detection);
-        }
-    }
-    timed(&mut seconds.obscure, || {
-        let (width, height) = (picture.width, picture.height);
-        obscure(&mut picture.pixels, width, height, &regions);
-    });
+    let objects = detected.objects;
+    let mut detections = timed(&mut seconds.obscure, || hide(&objects, &mut picture, settings));
+    let hidden: Vec<Rect> = objects.iter().map(|object| object.rect).collect();
+    let visible = timed(&mut seconds.check, || {
+        detector.visible_until(&picture, &hidden, &settings.detect, stop)
+    })?;
+    detections.extend(hide(&visible, &mut picture, settings));
+    detections.truncate(MAX_DETECTIONS);
     let jpeg = timed(&mut seconds.encode, || {
         picture::encode(&picture, settings.jpeg_quality)
     })?;
@@ -158,14 +169,35 @@ pub fn anonymize_until(
         width: picture.width,
         height: picture.height,
         detections,
+        checks: Checks {
+            second_look: detected.second_look,
+            still_visible: u32::try_from(visible.len()).unwrap_or(u32::MAX),
+        },
         seconds,
     })
+}
+
+/// Obscures objects. Returns those that are reported.
+fn hide(objects: &[Found], picture: &mut Picture, settings: &AnonymizeSettings) -> Vec<Detection> {
+    let (mut detections, mut regions) = (Vec::new(), Vec::new());
+    for object in objects {
+        let Some(detection) = inside(object, picture) else {
+            continue;
+        };
+        regions.push(Region::for_detection(&detection, settings.modes));
+        if !object.is_repeated {
+            detections.push(detection);
+        }
+    }
+    let (width, height) = (picture.width, picture.height);
+    obscure(&mut picture.pixels, width, height, &regions);
+    detections
 }
 
 fn timed<T>(seconds: &mut f64, work: impl FnOnce() -> T) -> T {
     let begin = Instant::now();
     let result = work();
-    *seconds = begin.elapsed().as_secs_f64();
+    *seconds += begin.elapsed().as_secs_f64();
     result
 }
 

@@ -15,5 +15,6 @@ pub mod obscure;
 pub mod picture;
 
 pub use anonymize::{
-    AnonymizeError, AnonymizeSettings, Anonymized, MAX_DETECTIONS, Seconds, anonymize, anonymize_until,
+    AnonymizeError, AnonymizeSettings, Anonymized, Checks, MAX_DETECTIONS, Seconds, anonymize,
+    anonymize_until,
 };

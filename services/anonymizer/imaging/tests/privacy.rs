@@ -48,6 +48,8 @@ fn faces(picture: &Picture) -> Vec<imaging::detector::Found> {
             least_scale: scale,
             coarse_megapixels: 0.0,
             turned_megapixels: 0.0,
+            second_look_megapixels: 0.0,
+            check_megapixels: 0.0,
         },
         ..DetectSettings::default()
     };

@@ -101,6 +101,7 @@ fn answer(environment: &dyn Environment, request: &Request, photo: &[u8]) -> (Re
                 width: done.width,
                 height: done.height,
                 detections: done.detections,
+                checks: done.checks,
                 stages: done.stages,
                 length: done.jpeg.len() as u64,
             };

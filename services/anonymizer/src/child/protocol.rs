@@ -8,6 +8,7 @@
 use std::io::{self, Read, Write};
 
 use contract::{Detection, FailureReason};
+use imaging::Checks;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// A header is a list of detections at most.
@@ -38,6 +39,8 @@ pub enum Reply {
         height: u32,
         /// What was obscured.
         detections: Vec<Detection>,
+        /// What the detector's own checks came to.
+        checks: Checks,
         /// Stages and their seconds.
         stages: Vec<(String, f64)>,
         /// Length of the JPEG that follows, bytes.
@@ -128,6 +131,7 @@ mod tests {
                 width: 3,
                 height: 4,
             }],
+            checks: Checks::default(),
             stages: vec![("decode".to_owned(), 0.25)],
             length,
         }

@@ -1,6 +1,7 @@
 //! What a job came to: one log line, and the metrics.
 
 use contract::{Class, Detection, FailureReason};
+use imaging::Checks;
 
 use crate::metrics::Metrics;
 
@@ -34,6 +35,8 @@ pub struct Report {
     pub stages: Vec<(String, f64)>,
     /// What was found and obscured.
     pub detections: Vec<Detection>,
+    /// What the detector's own checks came to, once the photo is anonymised.
+    pub checks: Option<Checks>,
     /// How large the photo is, once it is anonymised.
     pub sizes: Option<Sizes>,
 }
@@ -59,6 +62,7 @@ impl Report {
             ending,
             stages: Vec::new(),
             detections: Vec::new(),
+            checks: None,
             sizes: None,
         }
     }
@@ -79,6 +83,9 @@ impl Report {
         let outcome = self.outcome();
         metrics.job_ended(outcome, seconds);
         metrics.detected(&self.detections);
+        if let Some(checks) = self.checks {
+            metrics.checked(checks);
+        }
         for (stage, seconds) in &self.stages {
             metrics.stage_ended(stage, *seconds);
         }
@@ -90,6 +97,7 @@ impl Report {
                 stage.decode_seconds = self.stage("decode"),
                 stage.detect_seconds = self.stage("detect"),
                 stage.obscure_seconds = self.stage("obscure"),
+                stage.check_seconds = self.stage("check"),
                 stage.encode_seconds = self.stage("encode"),
                 stage.put_seconds = self.stage("put"),
                 stage.publish_seconds = self.stage("publish"),
@@ -105,6 +113,10 @@ impl Report {
                 detections.motorcycle = self.count(Class::Motorcycle),
                 detections.bus = self.count(Class::Bus),
                 detections.truck = self.count(Class::Truck),
+                second_look.candidates = self.checks.map(|checks| checks.second_look.looked_at),
+                second_look.dropped = self.checks.map(|checks| checks.second_look.dropped),
+                second_look.left_out = self.checks.map(|checks| checks.second_look.left_out),
+                check.still_visible = self.checks.map(|checks| checks.still_visible),
                 "anonymised a photo"
             ),
             Ending::AnsweredAgain => tracing::info!(

@@ -153,6 +153,7 @@ impl Run<'_> {
         };
         failpoint::reach("anonymizer::after-anonymize", Some(number));
         let (width, height, detections) = (product.width, product.height, product.detections);
+        let checks = product.checks;
         self.stages.extend(product.stages);
         let jpeg = Bytes::from(product.jpeg);
         let output_bytes = jpeg.len() as u64;
@@ -179,6 +180,7 @@ impl Run<'_> {
             ending: Ending::Anonymized,
             stages: std::mem::take(&mut self.stages),
             detections,
+            checks: Some(checks),
             sizes: Some(Sizes {
                 original_bytes,
                 output_bytes,

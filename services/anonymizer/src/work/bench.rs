@@ -201,6 +201,7 @@ impl Workbench {
                         width,
                         height,
                         detections,
+                        checks,
                         stages,
                         ..
                     },
@@ -211,6 +212,7 @@ impl Workbench {
                         width,
                         height,
                         detections,
+                        checks,
                         stages,
                     });
                 }

@@ -10,7 +10,7 @@ use contract::{Detection, FailureReason};
 pub use bench::{Failure, Workbench};
 
 use imaging::{
-    AnonymizeError, Anonymized,
+    AnonymizeError, Anonymized, Checks,
     detector::{Detector, DetectorError},
 };
 
@@ -25,6 +25,8 @@ pub struct Product {
     pub height: u32,
     /// What was found and obscured.
     pub detections: Vec<Detection>,
+    /// What the detector's own checks came to.
+    pub checks: Checks,
     /// Stages and their seconds.
     pub stages: Vec<(String, f64)>,
 }
@@ -79,6 +81,7 @@ pub fn judge(result: Result<Anonymized, AnonymizeError>) -> Judgement {
             width: done.width,
             height: done.height,
             detections: done.detections,
+            checks: done.checks,
         }),
         Err(AnonymizeError::Detect(
             error @ (DetectorError::Library { .. }

@@ -59,6 +59,16 @@ impl Rect {
         (self.left..self.right).contains(&x) && (self.top..self.bottom).contains(&y)
     }
 
+    /// Its mirror image in a picture of this width.
+    #[must_use]
+    pub fn mirrored(&self, width: f32) -> Self {
+        Self {
+            left: width - self.right,
+            right: width - self.left,
+            ..*self
+        }
+    }
+
     /// Grown by shares of its own width and height.
     #[must_use]
     pub fn grown(&self, growth: &Growth) -> Self {

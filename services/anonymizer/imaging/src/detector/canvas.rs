@@ -105,6 +105,13 @@ impl Canvas {
         (self.pixels, self.width, self.height) = turn.pixels(&self.pixels, self.width, self.height);
     }
 
+    /// Mirrors what is on the canvas, left to right.
+    pub fn mirror(&mut self) {
+        for row in self.pixels.chunks_exact_mut(3 * self.width) {
+            row.as_chunks_mut::<3>().0.reverse();
+        }
+    }
+
     /// The canvas as three planes of numbers: plane `i` shows channel
     /// `order[i]`, each value times `scale[i]` plus `offset[i]`.
     pub fn planes(&mut self, order: [usize; 3], scale: [f32; 3], offset: [f32; 3]) -> Planes<'_> {

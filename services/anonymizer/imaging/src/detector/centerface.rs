@@ -13,6 +13,7 @@ use super::{
     candidate::{Candidate, suppress},
     canvas::Canvas,
     output::Outputs,
+    turn::Turn,
 };
 
 /// The network's name in messages.
@@ -64,9 +65,11 @@ pub(super) fn find(
             score,
             rect,
             hidden: rect,
+            upper: rect,
             input_size: high.max(wide),
             scale: 1.0,
             is_best_class: true,
+            turn: Turn::None,
         });
     }
     Ok(suppress(found, SAME_FACE_IOU))

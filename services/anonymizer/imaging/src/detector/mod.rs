@@ -6,12 +6,15 @@ mod boxes;
 mod candidate;
 mod canvas;
 mod centerface;
+mod check;
 mod levels;
 mod model;
 mod nanodet;
 mod output;
 mod plan;
 mod runtime;
+mod search;
+mod second_look;
 mod settings;
 mod tiles;
 mod turn;
@@ -24,34 +27,19 @@ use std::{
     },
 };
 
-use contract::Class;
-
 pub use boxes::{Found, Growth, InvalidGrowth, Rect};
 pub use model::WrongModel;
+pub use second_look::SecondLook;
 pub use settings::{DetectSettings, Effort, Scales, Threshold, UnknownEffort};
 
 use self::{
-    candidate::{Candidate, Looks, Photo},
-    canvas::Canvas,
+    candidate::{Looks, Photo},
     model::{CENTERFACE, NANODET},
-    nanodet::Wanted,
     plan::Pass,
-    runtime::{Networks, Pool},
-    turn::Turn,
+    runtime::Pool,
+    search::Search,
 };
 use crate::picture::Picture;
-
-/// Neighbouring cells of one network report one thing; what differs by less
-/// than this is the same report.
-const SAME_CELL_IOU: f32 = 0.8;
-
-/// Scores from here on say how a photo hangs.
-const SURELY_A_FACE: f32 = 0.35;
-/// The sum of scores below which nothing is known about how a photo hangs.
-const LEAST_VOTES: f32 = 0.5;
-/// A turn with this share of the votes of the photo as it is may be the right
-/// one, or another one for some of the people.
-const RIVALS: f32 = 0.8;
 
 /// The two networks, ready to run. Shared between threads: each photo in work
 /// has sessions of its own.
@@ -68,6 +56,16 @@ pub struct OtherNetworks {
     pub nanodet: Vec<u8>,
     /// In the place of CenterFace.
     pub centerface: Vec<u8>,
+}
+
+/// What is to be hidden in a picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Detected {
+    /// Boxes in the picture's pixels with their margins, best first; they may
+    /// reach beyond the picture's edges.
+    pub objects: Vec<Found>,
+    /// What became of unsure candidates.
+    pub second_look: SecondLook,
 }
 
 /// Ends work on a picture from another thread; clones are one.
@@ -168,7 +166,8 @@ impl Detector {
     /// # Errors
     /// When a network fails; then nothing is known about the picture.
     pub fn detect(&self, picture: &Picture, settings: &DetectSettings) -> Result<Vec<Found>, DetectorError> {
-        self.detect_until(picture, settings, &Stop::default())
+        let detected = self.detect_until(picture, settings, &Stop::default())?;
+        Ok(detected.objects)
     }
 
     /// The same, until `stop` is set.
@@ -180,134 +179,58 @@ impl Detector {
         picture: &Picture,
         settings: &DetectSettings,
         stop: &Stop,
-    ) -> Result<Vec<Found>, DetectorError> {
+    ) -> Result<Detected, DetectorError> {
+        let passes = plan::passes(picture.width, picture.height, &settings.scales);
+        let photo = photo(picture, &passes);
         self.pool.with(|networks| {
-            let mut search = Search {
-                stop,
-                picture,
-                settings,
-                networks,
-                canvas: Canvas::with_levels(levels::of(picture)),
-                found: Vec::new(),
-            };
-            let upright = search.upright()?;
-            let passes = plan::passes(picture.width, picture.height, &settings.scales);
-            for pass in &passes {
-                search.pass(pass, Turn::None, &settings.wanted())?;
-                for &turn in &upright {
-                    search.pass(pass, turn, &settings.wanted())?;
-                }
-            }
-            let (width, height) = (picture.width, picture.height);
-            let shown = |look: &Pass| {
-                look.tiles(width, height)
-                    .iter()
-                    .map(|tile| tile.shown(width, height))
-                    .collect()
-            };
-            let photo = Photo {
-                rect: Rect {
-                    left: 0.0,
-                    top: 0.0,
-                    right: width as f32,
-                    bottom: height as f32,
-                },
-                looks: match &passes[..] {
-                    [fine, coarse] => Some(Looks {
-                        fine_tiles: shown(fine),
-                        coarse: coarse.scale,
-                    }),
-                    _ => None,
-                },
-            };
-            Ok(candidate::select(search.found, &photo, settings))
+            let mut search = Search::new(picture, settings, networks, stop);
+            let candidates = search.candidates(&passes)?;
+            let (counting, second_look) = second_look::select(&mut search, candidates, &photo, settings)?;
+            Ok(Detected {
+                objects: candidate::objects(&counting, settings),
+                second_look,
+            })
+        })
+    }
+
+    /// The people and faces that can surely be seen in an obscured picture outside
+    /// of what is hidden.
+    ///
+    /// # Errors
+    /// As [`Detector::detect_until`].
+    pub fn visible_until(
+        &self,
+        obscured: &Picture,
+        hidden: &[Rect],
+        settings: &DetectSettings,
+        stop: &Stop,
+    ) -> Result<Vec<Found>, DetectorError> {
+        let Some(pass) = plan::check(obscured.width, obscured.height, &settings.scales) else {
+            return Ok(Vec::new());
+        };
+        self.pool.with(|networks| {
+            let mut search = Search::new(obscured, settings, networks, stop);
+            check::visible(&mut search, &pass, hidden)
         })
     }
 }
 
-/// Looking at one picture.
-struct Search<'s> {
-    stop: &'s Stop,
-    picture: &'s Picture,
-    settings: &'s DetectSettings,
-    networks: &'s mut Networks,
-    canvas: Canvas,
-    found: Vec<Candidate>,
-}
-
-impl Search<'_> {
-    /// The turns, beside none, after which people may be upright: those with
-    /// about as many faces as the photo as it is.
-    fn upright(&mut self) -> Result<Vec<Turn>, DetectorError> {
-        if !self.settings.classes.contains(&Class::Face) {
-            return Ok(Vec::new());
-        }
-        let (width, height) = (self.picture.width, self.picture.height);
-        let Some(pass) = plan::turned(width, height, &self.settings.scales) else {
-            return Ok(Vec::new());
-        };
-        let as_it_is = self.votes(&pass, Turn::None)?;
-        let mut upright = Vec::new();
-        for turn in Turn::OTHERS {
-            let votes = self.votes(&pass, turn)?;
-            if votes >= LEAST_VOTES && votes >= RIVALS * as_it_is {
-                upright.push(turn);
-            }
-        }
-        Ok(upright)
-    }
-
-    /// The sum of the scores of all faces that are surely faces. What is found
-    /// on the way counts.
-    fn votes(&mut self, pass: &Pass, turn: Turn) -> Result<f32, DetectorError> {
-        let before = self.found.len();
-        self.pass(pass, turn, &Wanted::default())?;
-        let scores = self.found[before..].iter().map(|face| face.score);
-        Ok(scores.filter(|score| *score >= SURELY_A_FACE).sum())
-    }
-
-    /// Looks at the whole picture once: for faces, and with NanoDet for what is
-    /// wanted of it.
-    fn pass(&mut self, pass: &Pass, turn: Turn, wanted: &Wanted) -> Result<(), DetectorError> {
-        for tile in pass.tiles(self.picture.width, self.picture.height) {
-            if self.stop.is_set() {
-                return Err(DetectorError::Stopped);
-            }
-            self.canvas.place(self.picture, &tile)?;
-            if self.canvas.is_plain() {
-                continue;
-            }
-            let (width, height) = (self.canvas.width(), self.canvas.height());
-            if turn != Turn::None {
-                self.canvas.turn(turn);
-            }
-            for candidate in self.look(wanted)? {
-                // Upwards is where the head is: grown before it is turned back.
-                let grown = candidate.rect.grown(self.settings.growth(candidate.class));
-                let in_photo = |rect: Rect| tile.to_photo(&turn.back(rect, width, height));
-                self.found.push(Candidate {
-                    rect: in_photo(candidate.rect),
-                    hidden: in_photo(grown),
-                    scale: pass.scale,
-                    ..candidate
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// What the networks see on the canvas, in its pixels.
-    fn look(&mut self, wanted: &Wanted) -> Result<Vec<Candidate>, DetectorError> {
-        let mut found = Vec::new();
-        if !wanted.is_empty() {
-            let seen = nanodet::find(&mut self.networks.nanodet, &mut self.canvas, wanted)?;
-            found.extend(candidate::suppress(seen, SAME_CELL_IOU));
-        }
-        if self.settings.classes.contains(&Class::Face) {
-            let least = self.settings.face.least().min(candidate::CONFIRMING);
-            let seen = centerface::find(&mut self.networks.centerface, &mut self.canvas, least)?;
-            found.extend(seen);
-        }
-        Ok(found)
+/// What the rules for candidates need to know of a picture that is looked at in
+/// these passes.
+fn photo(picture: &Picture, passes: &[Pass]) -> Photo {
+    let (width, height) = (picture.width, picture.height);
+    let shown = |look: &Pass| {
+        let tiles = look.tiles(width, height);
+        tiles.iter().map(|tile| tile.shown(width, height)).collect()
+    };
+    Photo {
+        rect: search::whole(picture),
+        looks: match passes {
+            [fine, coarse] => Some(Looks {
+                fine_tiles: shown(fine),
+                coarse: coarse.scale,
+            }),
+            _ => None,
+        },
     }
 }

@@ -8,7 +8,7 @@
 use contract::Class;
 use ort::session::Session;
 
-use super::{DetectorError, boxes::Rect, candidate::Candidate, canvas::Canvas, output::Outputs};
+use super::{DetectorError, boxes::Rect, candidate::Candidate, canvas::Canvas, output::Outputs, turn::Turn};
 
 /// Grids: pixels of the input per cell.
 const STRIDES: [(usize, &str, &str); 3] = [
@@ -79,9 +79,11 @@ pub(super) fn find(
                     score,
                     rect,
                     hidden: rect,
+                    upper: rect,
                     input_size: rect.height(),
                     scale: 1.0,
                     is_best_class: scores.iter().all(|other| *other <= score),
+                    turn: Turn::None,
                 });
             }
         }

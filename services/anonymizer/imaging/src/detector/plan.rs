@@ -40,18 +40,24 @@ impl Effort {
                 least_scale: 0.5,
                 coarse_megapixels: 0.15,
                 turned_megapixels: 1.0,
+                second_look_megapixels: 2.0,
+                check_megapixels: 0.6,
             },
             Self::Balanced => Scales {
                 fine_megapixels: 1.2,
                 least_scale: 0.4,
                 coarse_megapixels: 0.15,
                 turned_megapixels: 0.3,
+                second_look_megapixels: 0.8,
+                check_megapixels: 0.3,
             },
             Self::Fast => Scales {
                 fine_megapixels: 0.8,
                 least_scale: 0.3,
                 coarse_megapixels: 0.15,
                 turned_megapixels: 0.15,
+                second_look_megapixels: 0.3,
+                check_megapixels: 0.15,
             },
         }
     }
@@ -72,7 +78,17 @@ pub(super) fn passes(width: u32, height: u32, scales: &Scales) -> Vec<Pass> {
 
 /// The look that tells how the photo hangs; `None` where none is wanted.
 pub(super) fn turned(width: u32, height: u32, scales: &Scales) -> Option<Pass> {
-    let scale = largest_scale(width, height, 1.0, pixels(scales.turned_megapixels));
+    within(width, height, scales.turned_megapixels)
+}
+
+/// The look at the obscured photo; `None` where none is wanted.
+pub(super) fn check(width: u32, height: u32, scales: &Scales) -> Option<Pass> {
+    within(width, height, scales.check_megapixels)
+}
+
+/// A look that does not enlarge and takes so many megapixels of input.
+fn within(width: u32, height: u32, megapixels: f32) -> Option<Pass> {
+    let scale = largest_scale(width, height, 1.0, pixels(megapixels));
     (scale > 0.0).then_some(Pass { scale })
 }
 

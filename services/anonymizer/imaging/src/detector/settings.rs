@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use contract::Class;
 
-use super::{boxes::Growth, candidate::CONFIRMING, nanodet::Wanted};
+use super::boxes::Growth;
 
 /// How much time is spent on a photo: see [`Scales`] for what it stands for,
 /// and docs/detector.md for what it brings.
@@ -59,6 +59,12 @@ pub struct Scales {
     /// Megapixels of each of the four looks, one after each quarter turn, that
     /// tell how the photo hangs; 0 for a photo that surely is upright.
     pub turned_megapixels: f32,
+    /// Megapixels of the networks' inputs that the second look at unsure
+    /// candidates may take; 0 for none: then all of them count.
+    pub second_look_megapixels: f32,
+    /// Megapixels of the networks' inputs that the check of the obscured picture
+    /// may take; 0 for no check.
+    pub check_megapixels: f32,
 }
 
 /// From which score on something counts. Small things score lower, seen as
@@ -165,7 +171,7 @@ impl Default for DetectSettings {
             person_growth: Growth {
                 top: 0.1,
                 sides: 0.05,
-                bottom: 0.03,
+                bottom: 0.0,
             },
             face_growth: Growth {
                 top: 0.7,
@@ -183,16 +189,6 @@ impl Default for DetectSettings {
 }
 
 impl DetectSettings {
-    /// What NanoDet is to look for.
-    pub(super) fn wanted(&self) -> Wanted {
-        let of_nanodet = self.classes.iter().filter(|class| **class != Class::Face);
-        let least = |class: Class| match class {
-            Class::Person => self.person.least().min(CONFIRMING),
-            _ => self.threshold(class).least(),
-        };
-        Wanted(of_nanodet.map(|&class| (class, least(class))).collect())
-    }
-
     pub(super) const fn threshold(&self, class: Class) -> &Threshold {
         match class {
             Class::Person => &self.person,

@@ -98,6 +98,31 @@ pub(super) fn cut(width: u32, height: u32, scale: f32) -> Vec<Tile> {
     spans(scaled_height).into_iter().flat_map(row).collect()
 }
 
+/// A square of `side` pixels of the networks' input around a box, its longer
+/// side `object` pixels long there. At the photo's edges the square moves
+/// inwards; what a smaller photo leaves of it is border.
+pub(super) fn around(rect: &Rect, object: u32, side: u32, width: u32, height: u32) -> Tile {
+    let longer = rect.width().max(rect.height()).max(1.0);
+    let scale = object as f32 / longer;
+    let (scaled_width, scaled_height) = (scaled(width, scale), scaled(height, scale));
+    let span = |low: f32, high: f32, length: u32| {
+        let center = scale * (low + high) / 2.0;
+        let shown = side.min(length);
+        Span {
+            length: side,
+            offset: (side - shown) / 2,
+            start: ((center - side as f32 / 2.0).max(0.0) as u32).min(length - shown),
+            shown,
+        }
+    };
+    Tile {
+        columns: span(rect.left, rect.right, scaled_width),
+        rows: span(rect.top, rect.bottom, scaled_height),
+        x_step: f64::from(width) / f64::from(scaled_width),
+        y_step: f64::from(height) / f64::from(scaled_height),
+    }
+}
+
 /// Pixels of the networks' inputs that a photo costs, shown at `scale`.
 pub(super) fn cost(width: u32, height: u32, scale: f32) -> u64 {
     let along = |length: u32| {
@@ -191,6 +216,30 @@ mod tests {
             let last = spans[spans.len() - 1];
             prop_assert_eq!(last.start + last.shown, length);
             prop_assert!(last.length - last.offset - last.shown >= BORDER);
+        }
+
+        #[test]
+        fn a_square_around_a_box_shows_it_in_the_wanted_size(
+            width in 40u32..9000, height in 40u32..9000,
+            x in 0.0f32..1.0, y in 0.0f32..1.0, wide in 0.01f32..1.0, high in 0.01f32..1.0,
+        ) {
+            let (left, top) = (x * (width - 1) as f32, y * (height - 1) as f32);
+            let rect = Rect {
+                left,
+                top,
+                right: left + (wide * (width as f32 - left)).max(1.0),
+                bottom: top + (high * (height as f32 - top)).max(1.0),
+            };
+            let tile = around(&rect, 64, 128, width, height);
+            for span in [tile.columns, tile.rows] {
+                prop_assert_eq!(span.length, 128);
+                prop_assert!(span.shown >= 1 && span.offset + span.shown <= span.length);
+            }
+            let shown = tile.shown(width, height);
+            prop_assert!(shown.right <= width as f32 + 0.5 && shown.bottom <= height as f32 + 0.5);
+            prop_assert!(shown.overlap(&rect) > 0.97 * rect.area(), "{shown:?} {rect:?}");
+            let object = f64::from(rect.width().max(rect.height())) / tile.x_step.max(tile.y_step);
+            prop_assert!(object <= 65.0);
         }
 
         #[test]

@@ -10,15 +10,25 @@ use contract::Class;
 use super::{
     boxes::{Found, Rect},
     settings::DetectSettings,
+    turn::Turn,
 };
 
 /// A person of this score counts without confirmation.
-const SURE: f32 = 0.5;
+pub(super) const SURE: f32 = 0.5;
+/// A person of this score is one, and not another view of a surer one.
+pub(super) const SURE_PERSON: f32 = 0.75;
 /// Least score of a person in the other look, or of a face, that confirms an
 /// unsure person.
 pub(super) const CONFIRMING: f32 = 0.2;
 /// A smaller person, in pixels of the coarse look's input, cannot be seen there.
 const VISIBLE_HEIGHT: f32 = 16.0;
+
+/// A person lower than this, in pixels of the photo, and of a score under
+/// [`SMALL_SURE`] counts only if it is upright.
+const SMALL_HEIGHT: f32 = 40.0;
+const SMALL_SURE: f32 = 0.3;
+/// Greatest width of an upright person, share of the height.
+const UPRIGHT_WIDTH: f32 = 0.8;
 
 /// Share of the photo from which on a person is large.
 const LARGE_PERSON: f32 = 0.04;
@@ -36,6 +46,11 @@ const SAME_LARGE_IOU: f32 = 0.45;
 /// Share of a person's box from which on a surer one, with its margins, covers
 /// it: nothing is left to hide.
 const COVERED: f32 = 0.95;
+/// Share of the upper part of a person's box from which on a surer one hides the
+/// head, if the two overlap by more than [`SAME_PERSON_IOU`] (intersection over
+/// union): it is another view of the same person.
+const UPPER_COVERED: f32 = 0.9;
+const SAME_PERSON_IOU: f32 = 0.3;
 /// Boxes of the other look are the same object from here on (intersection over
 /// union).
 const OTHER_LOOK_IOU: f32 = 0.3;
@@ -44,7 +59,7 @@ const MOSTLY: f32 = 0.8;
 
 /// Comparing more candidates than this with each other would take seconds.
 /// Then all that reach their thresholds count: a doubt hides.
-const MAX_COMPARED: usize = 10_000;
+pub(super) const MAX_COMPARED: usize = 10_000;
 
 /// Share of the photo from which on a vehicle is large.
 const LARGE_VEHICLE: f32 = 0.06;
@@ -63,6 +78,8 @@ pub struct Candidate {
     pub rect: Rect,
     /// What is hidden if it counts: `rect` and its margins.
     pub hidden: Rect,
+    /// The upper part of `rect`, where a person's head is.
+    pub upper: Rect,
     /// Height of a person or vehicle, longer side of a face; pixels of the
     /// network's input.
     pub input_size: f32,
@@ -71,6 +88,8 @@ pub struct Candidate {
     pub scale: f32,
     /// Whether the network finds no other class more likely there.
     pub is_best_class: bool,
+    /// How the photo was turned when the network saw it.
+    pub turn: Turn,
 }
 
 /// The photo that the candidates are of, and how it was looked at.
@@ -91,7 +110,25 @@ pub(super) struct Looks {
     pub coarse: f32,
 }
 
+impl Photo {
+    /// Which share of the photo a box covers.
+    pub fn share(&self, rect: &Rect) -> f32 {
+        self.rect.overlap(rect) / self.rect.area()
+    }
+}
+
 impl Candidate {
+    /// The height of a person or vehicle when the photo is turned so that it is
+    /// upright; pixels of the photo.
+    pub fn upright_height(&self) -> f32 {
+        self.input_size / self.scale
+    }
+
+    /// Whether its score is enough for its class and size.
+    fn reaches(&self, settings: &DetectSettings) -> bool {
+        self.score >= settings.threshold(self.class).at(self.input_size)
+    }
+
     /// Whether it can confirm a person, even below its own threshold.
     fn is_evidence(&self) -> bool {
         matches!(self.class, Class::Person | Class::Face) && self.score >= CONFIRMING
@@ -113,13 +150,18 @@ pub fn suppress(mut found: Vec<Candidate>, iou: f32) -> Vec<Candidate> {
     kept
 }
 
-/// The candidates that count, best first. What another one reports already is
-/// marked as repeated.
-pub(super) fn select(mut candidates: Vec<Candidate>, photo: &Photo, settings: &DetectSettings) -> Vec<Found> {
-    let reaches = |one: &Candidate| one.score >= settings.threshold(one.class).at(one.input_size);
-    candidates.retain(|one| reaches(one) || one.is_evidence());
-    let is_compared = candidates.len() <= MAX_COMPARED;
+/// The candidates that count, best first.
+pub(super) fn select(
+    mut candidates: Vec<Candidate>,
+    photo: &Photo,
+    settings: &DetectSettings,
+) -> Vec<Candidate> {
+    candidates.retain(|one| one.reaches(settings) || one.is_evidence());
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
+    if candidates.len() > MAX_COMPARED {
+        candidates.retain(|one| one.reaches(settings));
+        return candidates;
+    }
     let of = |class: fn(&Candidate) -> bool| candidates.iter().copied().filter(class).collect();
     let evidence = Evidence {
         photo,
@@ -128,19 +170,27 @@ pub(super) fn select(mut candidates: Vec<Candidate>, photo: &Photo, settings: &D
         faces: of(|one| one.class == Class::Face && one.is_evidence()),
     };
     let mut people: Vec<Candidate> = Vec::new();
-    let mut selected: Vec<Found> = Vec::new();
-    for candidate in &candidates {
-        if !reaches(candidate) {
-            continue;
+    candidates.retain(|candidate| {
+        let counts = candidate.reaches(settings)
+            && match candidate.class {
+                Class::Person => evidence.is_person(candidate, &people),
+                Class::Face => true,
+                _ => evidence.is_vehicle(candidate),
+            };
+        if counts && candidate.class == Class::Person {
+            people.push(*candidate);
         }
-        match candidate.class {
-            _ if !is_compared => {}
-            Class::Person if !evidence.is_person(candidate, &people) => continue,
-            Class::Person => people.push(*candidate),
-            Class::Face => {}
-            _ if !evidence.is_vehicle(candidate) => continue,
-            _ => {}
-        }
+        counts
+    });
+    candidates
+}
+
+/// What is hidden, and what is reported: of several candidates for one object,
+/// which come best first, all are hidden and the first is reported.
+pub(super) fn objects(candidates: &[Candidate], settings: &DetectSettings) -> Vec<Found> {
+    let is_compared = candidates.len() <= MAX_COMPARED;
+    let mut objects: Vec<Found> = Vec::with_capacity(candidates.len());
+    for candidate in candidates {
         let rect = candidate.hidden;
         let is_same = |better: &Found| {
             let smaller = better.rect.area().min(rect.area());
@@ -148,14 +198,14 @@ pub(super) fn select(mut candidates: Vec<Candidate>, photo: &Photo, settings: &D
                 && (better.rect.iou(&rect) > settings.same_iou
                     || better.rect.overlap(&rect) > MOSTLY * smaller)
         };
-        selected.push(Found {
+        objects.push(Found {
             class: candidate.class,
             score: candidate.score,
             rect,
-            is_repeated: is_compared && selected.iter().any(is_same),
+            is_repeated: is_compared && objects.iter().any(is_same),
         });
     }
-    selected
+    objects
 }
 
 /// What speaks for a candidate.
@@ -171,13 +221,24 @@ impl Evidence<'_> {
     /// contain yet.
     fn is_person(&self, candidate: &Candidate, people: &[Candidate]) -> bool {
         let rect = &candidate.rect;
-        if people
-            .iter()
-            .any(|better| better.hidden.overlap(rect) >= COVERED * rect.area())
+        let height = candidate.upright_height();
+        if height < SMALL_HEIGHT
+            && candidate.score < SMALL_SURE
+            && rect.area() > UPRIGHT_WIDTH * height * height
         {
             return false;
         }
-        let is_large = self.share(rect) > LARGE_PERSON;
+        let covers = |better: &Candidate| {
+            let upper = &candidate.upper;
+            better.hidden.overlap(rect) >= COVERED * rect.area()
+                || (candidate.score < SURE_PERSON
+                    && better.rect.iou(rect) > SAME_PERSON_IOU
+                    && better.hidden.overlap(upper) >= UPPER_COVERED * upper.area())
+        };
+        if people.iter().any(covers) {
+            return false;
+        }
+        let is_large = self.photo.share(rect) > LARGE_PERSON;
         if is_large && candidate.score < LARGE_SURE {
             let is_likely = candidate.score >= LARGE_CONFIRMING
                 && (self.is_undecidable(candidate) || self.is_seen_again(candidate, LARGE_CONFIRMING));
@@ -188,11 +249,6 @@ impl Evidence<'_> {
             || self.is_seen_again(candidate, CONFIRMING)
             || self.has_face(candidate, CONFIRMING)
             || self.is_undecidable(candidate)
-    }
-
-    /// Which share of the photo a box covers.
-    fn share(&self, rect: &Rect) -> f32 {
-        self.photo.rect.overlap(rect) / self.photo.rect.area()
     }
 
     /// Whether the other look reports a person of this score there.
@@ -217,9 +273,8 @@ impl Evidence<'_> {
             return true;
         };
         let rect = &candidate.rect;
-        let upright_height = candidate.input_size / candidate.scale;
         let in_photo = self.photo.rect.overlap(rect);
-        rect.height().min(upright_height) * coarse < VISIBLE_HEIGHT
+        rect.height().min(candidate.upright_height()) * coarse < VISIBLE_HEIGHT
             || !fine_tiles
                 .iter()
                 .any(|tile| tile.overlap(rect) >= COVERED * in_photo)
@@ -229,7 +284,7 @@ impl Evidence<'_> {
     /// Whether a candidate is a vehicle rather than a construction machine.
     fn is_vehicle(&self, candidate: &Candidate) -> bool {
         let least = match candidate.class {
-            _ if self.share(&candidate.rect) <= LARGE_VEHICLE => return true,
+            _ if self.photo.share(&candidate.rect) <= LARGE_VEHICLE => return true,
             Class::Car if candidate.is_best_class => LARGE_CAR.min(self.settings.large_vehicle),
             _ => self.settings.large_vehicle,
         };
