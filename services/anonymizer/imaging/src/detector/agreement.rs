@@ -1,5 +1,5 @@
-//! The networks give the numbers that the reference implementation gives:
-//! `det.py`, in numpy, on the same pixels.
+//! The networks give the numbers that a reference implementation in numpy gives
+//! on the same pixels.
 
 use std::{
     fs,
@@ -33,7 +33,16 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..")
 }
 
-/// Pixels and scores to within what other orders of summation make of them.
+/// Lowest scores that are compared.
+const LEAST_PERSON: f32 = 0.3;
+const LEAST_FACE: f32 = 0.2;
+
+/// The last layers have 8 bits: other orders of summation move scores and edges by
+/// steps.
+const STEP: f32 = 0.025;
+/// The same for edges, share of the box's height.
+const EDGE_STEP: f32 = 0.02;
+
 fn agrees(row: &Row, found: &Candidate) -> bool {
     let Rect {
         left,
@@ -42,22 +51,29 @@ fn agrees(row: &Row, found: &Candidate) -> bool {
         bottom,
     } = found.rect;
     let edges = [left, top, right, bottom];
-    (row[4] - found.score).abs() < 2e-3
+    (row[4] - found.score).abs() < STEP
         && edges
             .iter()
             .zip(row)
-            .all(|(is, expected)| (is - expected).abs() < 0.25)
+            .all(|(is, expected)| (is - expected).abs() < EDGE_STEP * (bottom - top))
 }
 
+/// `expected` holds rows from one step under `least` on.
 #[track_caller]
-fn assert_agreement(expected: &[Row], found: &[Candidate]) {
-    assert_eq!(found.len(), expected.len(), "{found:?}");
-    for row in expected {
+fn assert_agreement(expected: &[Row], found: &[Candidate], least: f32) {
+    for row in expected.iter().filter(|row| row[4] >= least + STEP) {
         assert!(
             found.iter().any(|f| agrees(row, f)),
             "{row:?} is not in {found:?}"
         );
     }
+    for one in found {
+        assert!(
+            expected.iter().any(|row| agrees(row, one)),
+            "{one:?} is not in {expected:?}"
+        );
+    }
+    assert!(!found.is_empty());
 }
 
 #[test]
@@ -92,13 +108,13 @@ fn both_networks_agree_with_the_reference() {
         .unwrap()
         .pool
         .with(|networks| {
-            let wanted = Wanted(vec![(Class::Person, 0.3)]);
+            let wanted = Wanted(vec![(Class::Person, LEAST_PERSON)]);
             Ok((
                 nanodet::find(&mut networks.nanodet, &mut canvas, &wanted)?,
-                centerface::find(&mut networks.centerface, &mut canvas, 0.2)?,
+                centerface::find(&mut networks.centerface, &mut canvas, LEAST_FACE)?,
             ))
         })
         .unwrap();
-    assert_agreement(&expected.person, &people);
-    assert_agreement(&expected.face, &faces);
+    assert_agreement(&expected.person, &people, LEAST_PERSON);
+    assert_agreement(&expected.face, &faces, LEAST_FACE);
 }

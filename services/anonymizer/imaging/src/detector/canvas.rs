@@ -43,6 +43,10 @@ impl Canvas {
         }
     }
 
+    pub const fn has_levels(&self) -> bool {
+        self.levels.is_some()
+    }
+
     pub const fn width(&self) -> usize {
         self.width
     }

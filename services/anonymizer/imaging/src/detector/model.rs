@@ -15,16 +15,16 @@ pub(super) struct Model {
 
 /// NanoDet-g: people and vehicles (`models/README.md`).
 pub(super) const NANODET: Model = Model {
-    name: "nanodet_g_dyn_w16.onnx",
-    bytes: include_bytes!("../../../models/nanodet_g_dyn_w16.onnx"),
-    sha256: "76bfce68ab85512acf35583adeb9a8e856460375115b9a324d9912dc21576c88",
+    name: "nanodet_g_int8.onnx",
+    bytes: include_bytes!("../../../models/nanodet_g_int8.onnx"),
+    sha256: "005feeb0577b2eda77b62b1f419e3df72dee52e3f8820607bb004df125033365",
 };
 
 /// CenterFace: faces (`models/README.md`).
 pub(super) const CENTERFACE: Model = Model {
-    name: "centerface_dyn.onnx",
-    bytes: include_bytes!("../../../models/centerface_dyn.onnx"),
-    sha256: "fedf7900a732b44376df2d56977af100b04564730c5beecac1bae5038bf86fba",
+    name: "centerface_int8.onnx",
+    bytes: include_bytes!("../../../models/centerface_int8.onnx"),
+    sha256: "7fc471391a808a4c56f0111f1d1f342cacd4b2c1d64cf39bf8eb2fd46799a6b3",
 };
 
 /// The file is not the one whose quality was measured.
@@ -76,7 +76,7 @@ mod tests {
         };
         let error = swapped.verified().err().unwrap().to_string();
         assert!(
-            error.starts_with("model nanodet_g_dyn_w16.onnx: sha256 is fedf79"),
+            error.starts_with("model nanodet_g_int8.onnx: sha256 is 7fc471"),
             "{error}"
         );
     }

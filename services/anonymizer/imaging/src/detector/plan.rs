@@ -48,8 +48,8 @@ impl Effort {
                 least_scale: 0.4,
                 coarse_megapixels: 0.15,
                 turned_megapixels: 0.3,
-                second_look_megapixels: 0.8,
-                check_megapixels: 0.3,
+                second_look_megapixels: 0.6,
+                check_megapixels: 0.15,
             },
             Self::Fast => Scales {
                 fine_megapixels: 0.8,
@@ -57,7 +57,7 @@ impl Effort {
                 coarse_megapixels: 0.15,
                 turned_megapixels: 0.15,
                 second_look_megapixels: 0.3,
-                check_megapixels: 0.15,
+                check_megapixels: 0.1,
             },
         }
     }

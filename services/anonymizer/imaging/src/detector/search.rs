@@ -66,6 +66,11 @@ impl<'s> Search<'s> {
         }
     }
 
+    /// Whether the picture has so little contrast that its levels are spread.
+    pub const fn has_spread_levels(&self) -> bool {
+        self.canvas.has_levels()
+    }
+
     /// All candidates of these looks at the whole picture.
     pub fn candidates(&mut self, passes: &[Pass]) -> Result<Vec<Candidate>, DetectorError> {
         let question = self.question();

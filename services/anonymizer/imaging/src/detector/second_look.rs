@@ -23,6 +23,8 @@ use super::{
 
 /// A face of this score needs no second look.
 const SURE_FACE: f32 = 0.5;
+/// Least area of a person's face, share of the person's box.
+const SMALLEST_FACE: f32 = 0.01;
 /// A vehicle of this score needs no second look.
 const SURE_VEHICLE: f32 = 0.5;
 
@@ -30,7 +32,7 @@ const SURE_VEHICLE: f32 = 0.5;
 /// of a person and of the face in the second.
 const FACE_SUM: f32 = 0.9;
 /// Least sum of the scores that speak for a person; see [`Judge::is_person`].
-const PERSON_SUM: f32 = 1.0;
+const PERSON_SUM: f32 = 0.9;
 /// Least mean of a vehicle's scores in both views.
 const VEHICLE_MEAN: f32 = 0.2;
 /// The same of a vehicle that fills less than [`SMALL_SHARE`] of the photo.
@@ -101,6 +103,9 @@ pub struct SecondLook {
 }
 
 /// The candidates that count after a second look, best first.
+///
+/// There is none where it would drop too much: in photos with hardly any contrast, in
+/// which all scores are low.
 pub(super) fn select(
     search: &mut Search<'_>,
     candidates: Vec<Candidate>,
@@ -109,17 +114,15 @@ pub(super) fn select(
 ) -> Result<(Vec<Candidate>, SecondLook), DetectorError> {
     let budget = (f64::from(settings.scales.second_look_megapixels) * 1e6) as u64;
     let selected = candidate::select(candidates.clone(), photo, settings);
-    if budget == 0 || candidates.len() > MAX_COMPARED {
+    if budget == 0 || candidates.len() > MAX_COMPARED || search.has_spread_levels() {
         return Ok((selected, SecondLook::default()));
     }
+    let of = |is_meant: fn(&Candidate) -> bool| candidates.iter().copied().filter(is_meant).collect();
     let mut judge = Judge {
         search,
         photo,
-        people: candidates
-            .iter()
-            .copied()
-            .filter(|one| one.class == Class::Person)
-            .collect(),
+        people: of(|one| one.class == Class::Person),
+        sure_faces: of(|one| one.class == Class::Face && one.score >= SURE_FACE),
         budget,
         done: SecondLook::default(),
     };
@@ -138,6 +141,7 @@ struct Judge<'j, 's> {
     photo: &'j Photo,
     /// The first look's.
     people: Vec<Candidate>,
+    sure_faces: Vec<Candidate>,
     /// Pixels of the networks' input that are left.
     budget: u64,
     done: SecondLook,
@@ -181,9 +185,20 @@ impl Judge<'_, '_> {
     fn is_unsure(&self, candidate: &Candidate) -> bool {
         match candidate.class {
             Class::Face => candidate.score < SURE_FACE && self.person_around(candidate) < SURE,
-            Class::Person => candidate.score < SURE_PERSON && candidate.upright_height() >= LEAST_HEIGHT,
+            Class::Person => {
+                candidate.score < SURE_PERSON
+                    && candidate.upright_height() >= LEAST_HEIGHT
+                    && !self.has_sure_face(candidate)
+            }
             _ => candidate.score < SURE_VEHICLE,
         }
+    }
+
+    /// Whether a sure face lies where the person's head is.
+    fn has_sure_face(&self, person: &Candidate) -> bool {
+        self.sure_faces.iter().any(|face| {
+            person.upper.contains_center(&face.rect) && face.rect.area() >= SMALLEST_FACE * person.rect.area()
+        })
     }
 
     /// The highest score of a person of the first look around a face.
