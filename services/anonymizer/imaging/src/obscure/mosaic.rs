@@ -61,7 +61,7 @@ impl Mosaic {
             centers: self::centers(&self.rows),
             line: vec![Color::default(); centers.len()],
             row: vec![[0; 3]; columns.len()],
-            columns: columns.map(|x| Position::new(x, &centers)).collect(),
+            spans: spans(columns, &centers),
         }
     }
 }
@@ -71,8 +71,8 @@ pub(super) struct Painter<'m> {
     mosaic: &'m Mosaic,
     /// The vertical centres of the cells.
     centers: Vec<f32>,
-    /// The positions of the pixels in a row.
-    columns: Vec<Position>,
+    /// The pixels of a row, by the cells that they lie between.
+    spans: Vec<Span>,
     /// The colours of each column of cells in the current row, times [`WEIGHTS`].
     line: Vec<Color>,
     /// The pixels of the current row.
@@ -88,9 +88,15 @@ impl Painter<'_> {
             let cell = |row: usize| self.mosaic.colors[row * across + column];
             *color = mix(cell(at.first), cell(at.second), at.weight);
         }
-        for (pixel, at) in self.row.iter_mut().zip(&self.columns) {
-            let color = mix(self.line[at.first], self.line[at.second], at.weight);
-            *pixel = color.map(|part| ((part + WEIGHTS * WEIGHTS / 2) / (WEIGHTS * WEIGHTS)) as u8);
+        let mut row = self.row.as_mut_slice();
+        for span in &self.spans {
+            let (first, second) = (self.line[span.first], self.line[span.second]);
+            let (pixels, rest) = row.split_at_mut(span.weights.len());
+            for (pixel, weight) in pixels.iter_mut().zip(&span.weights) {
+                let color = mix(first, second, *weight);
+                *pixel = color.map(|part| ((part + WEIGHTS * WEIGHTS / 2) / (WEIGHTS * WEIGHTS)) as u8);
+            }
+            row = rest;
         }
         &self.row
     }
@@ -122,6 +128,30 @@ impl Position {
             weight: (WEIGHTS as f32 * share + 0.5) as u32,
         }
     }
+}
+
+/// Neighbouring pixels between the centres of the same two cells.
+struct Span {
+    first: usize,
+    second: usize,
+    /// Each pixel's weight of the second cell, 0 to [`WEIGHTS`].
+    weights: Vec<u32>,
+}
+
+fn spans(pixels: Range<u32>, centers: &[f32]) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::new();
+    for pixel in pixels {
+        let at = Position::new(pixel, centers);
+        match spans.last_mut() {
+            Some(span) if span.first == at.first && span.second == at.second => span.weights.push(at.weight),
+            _ => spans.push(Span {
+                first: at.first,
+                second: at.second,
+                weights: vec![at.weight],
+            }),
+        }
+    }
+    spans
 }
 
 /// Two colours mixed, times [`WEIGHTS`].
