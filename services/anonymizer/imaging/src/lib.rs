@@ -2,7 +2,7 @@
 //!
 //! [`anonymize`] is the one way through: [`picture`] decodes, [`detector`]
 //! finds people, faces and vehicles, [`obscure`] replaces their pixels,
-//! [`picture`] encodes.
+//! [`detector`] looks at the result once more, [`picture`] encodes.
 //!
 //! Invariants:
 //! - No network, no environment, no clock that decides anything: the same bytes

@@ -1,8 +1,9 @@
 //! A second look at what is unsure.
 //!
-//! Each unsure candidate is looked at by itself: cut out with its surroundings and brought
-//! to the size at which the networks are best, once of two times mirrored. What stays weak
-//! there is dropped. docs/detector.md has the figures.
+//! Each unsure candidate is looked at by itself: cut out with its surroundings and
+//! brought to the size at which the networks are best. People and vehicles are shown
+//! in two sizes, one of them mirrored. What stays weak is dropped. docs/detector.md
+//! has the figures.
 //!
 //! The looks have a budget in pixels of the networks' input, which is what time
 //! follows: so a photo gives the same result on every machine. The largest
