@@ -89,7 +89,7 @@ impl Metrics {
         );
         jobs.register(
             "second_looks",
-            "Unsure candidates by what a second look made of them; those left out for lack of time are hidden",
+            "Unsure candidates by what a second look made of them; those left out, because the budget was spent, are hidden",
             metrics.second_looks.clone(),
         );
         jobs.register(

@@ -11,7 +11,8 @@
 //! - vehicles: hidden if boxes cover 60 % of one;
 //! - ratio: the boxes' area, divided by that of all persons and vehicles;
 //! - fog: the share of a copy of 160 pixels in which luma differs by more than 12;
-//! - empty, worst: the boxes' area where nobody is, mean and largest; and fog there;
+//! - empty, fog: for photos without people, the boxes' area and the fog, each as the mean
+//!   and the worst photo;
 //! - unchanged: photos without people in which nothing is hidden;
 //! - flicker: of 8 frames that differ by noise, brightness and one pixel, the area that
 //!   comes or goes for one frame, divided by all that is hidden.
@@ -58,7 +59,7 @@ struct Box {
     y: f32,
     w: f32,
     h: f32,
-    /// Not counted: nobody could say where it is.
+    /// The head cannot be located reliably and does not count.
     #[serde(default)]
     difficult: bool,
 }
@@ -66,7 +67,7 @@ struct Box {
 struct Photo {
     name: String,
     picture: Picture,
-    /// `None` where nobody is.
+    /// `None` for a photo without people.
     notes: Option<Notes>,
 }
 

@@ -65,8 +65,7 @@ pub struct Anonymized {
 pub struct Checks {
     /// What became of unsure candidates.
     pub second_look: SecondLook,
-    /// People and faces that could be seen in the obscured photo. They were hidden,
-    /// too.
+    /// People and faces that were visible in the obscured photo, and were then hidden.
     pub still_visible: u32,
 }
 
@@ -160,6 +159,7 @@ pub fn anonymize_until(
         detector.visible_until(&picture, &hidden, &settings.detect, stop)
     })?;
     detections.extend(hide(&visible, &mut picture, settings));
+    detections.sort_by(|a, b| b.score.total_cmp(&a.score));
     detections.truncate(MAX_DETECTIONS);
     let jpeg = timed(&mut seconds.encode, || {
         picture::encode(&picture, settings.jpeg_quality)

@@ -1,5 +1,4 @@
-//! The check of the obscured picture: whoever is still to be seen there is hidden,
-//! too.
+//! Checks the obscured picture for people who are still visible.
 
 use contract::Class;
 
@@ -9,18 +8,19 @@ use super::{
     candidate::Candidate,
     plan::Pass,
     search::Search,
+    settings::DetectSettings,
 };
 
-/// Only sure reports count: the first looks have seen the same pixels, and
-/// weighed what is unsure.
+/// Scores from which on a report counts, if it reaches the threshold of its class,
+/// too. Unsure candidates were judged before.
 const SURE_FACE: f32 = 0.5;
 const SURE_PERSON: f32 = 0.6;
 
-/// Share of a head from which on it is hidden. An obscured person still looks like
-/// a person.
+/// A head is hidden if boxes cover this share of it. The network still finds the
+/// obscured person.
 const HIDDEN: f32 = 0.5;
 
-/// Points across and down at which it is tried whether a box is hidden.
+/// The covered share of a box is estimated at this many points across and down.
 const POINTS: u32 = 8;
 
 /// The people and faces that the networks are sure of in the obscured picture,
@@ -29,6 +29,7 @@ pub(super) fn visible(
     search: &mut Search<'_>,
     pass: &Pass,
     hidden: &[Rect],
+    settings: &DetectSettings,
 ) -> Result<Vec<Found>, DetectorError> {
     let is_sure = |one: &Candidate| match one.class {
         Class::Face => one.score >= SURE_FACE,
@@ -40,7 +41,7 @@ pub(super) fn visible(
         _ => one.upper,
     };
     let mut visible = search.candidates_once(pass)?;
-    visible.retain(|one| is_sure(one) && hidden_share(&head(one), hidden) < HIDDEN);
+    visible.retain(|one| is_sure(one) && one.reaches(settings) && hidden_share(&head(one), hidden) < HIDDEN);
     let found = |one: Candidate| Found {
         class: one.class,
         score: one.score,

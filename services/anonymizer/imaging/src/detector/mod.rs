@@ -193,8 +193,8 @@ impl Detector {
         })
     }
 
-    /// The people and faces that can surely be seen in an obscured picture outside
-    /// of what is hidden.
+    /// The people and faces that are clearly visible in an obscured picture and not
+    /// covered by the boxes in `hidden`.
     ///
     /// # Errors
     /// As [`Detector::detect_until`].
@@ -210,7 +210,7 @@ impl Detector {
         };
         self.pool.with(|networks| {
             let mut search = Search::new(obscured, settings, networks, stop);
-            check::visible(&mut search, &pass, hidden)
+            check::visible(&mut search, &pass, hidden, settings)
         })
     }
 }

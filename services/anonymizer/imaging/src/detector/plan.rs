@@ -86,7 +86,7 @@ pub(super) fn check(width: u32, height: u32, scales: &Scales) -> Option<Pass> {
     within(width, height, scales.check_megapixels)
 }
 
-/// A look that does not enlarge and takes so many megapixels of input.
+/// The largest look within a budget of megapixels that does not enlarge the photo.
 fn within(width: u32, height: u32, megapixels: f32) -> Option<Pass> {
     let scale = largest_scale(width, height, 1.0, pixels(megapixels));
     (scale > 0.0).then_some(Pass { scale })

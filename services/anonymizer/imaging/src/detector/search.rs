@@ -208,7 +208,7 @@ impl<'s> Search<'s> {
             one.hidden = in_picture(grown);
             one.turn = turn;
         }
-        // The border shows nobody who is not in the picture.
+        // Objects in the mirrored border are copies of objects in the picture.
         let picture = whole(self.picture);
         found.retain(|one| picture.overlap(&one.rect) > 0.0);
         Ok(found)

@@ -125,7 +125,7 @@ impl Candidate {
     }
 
     /// Whether its score is enough for its class and size.
-    fn reaches(&self, settings: &DetectSettings) -> bool {
+    pub fn reaches(&self, settings: &DetectSettings) -> bool {
         self.score >= settings.threshold(self.class).at(self.input_size)
     }
 
