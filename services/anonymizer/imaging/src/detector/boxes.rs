@@ -4,6 +4,9 @@ use std::{fmt, str::FromStr};
 
 use contract::Class;
 
+/// Points across and down for [`Rect::covered_share`].
+const POINTS: u32 = 16;
+
 /// A box by its edges, in pixels of whatever picture is being spoken of.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rect {
@@ -57,6 +60,20 @@ impl Rect {
     pub fn contains_center(&self, other: &Self) -> bool {
         let (x, y) = ((other.left + other.right) / 2.0, (other.top + other.bottom) / 2.0);
         (self.left..self.right).contains(&x) && (self.top..self.bottom).contains(&y)
+    }
+
+    /// The share of this box that lies in any of the others, estimated at 16 × 16 points.
+    #[must_use]
+    pub fn covered_share<'r>(&self, others: impl Iterator<Item = &'r Self> + Clone) -> f32 {
+        let at = |low: f32, length: f32, point: u32| low + length * (point as f32 + 0.5) / POINTS as f32;
+        let is_covered = |point: &u32| {
+            let x = at(self.left, self.width(), point % POINTS);
+            let y = at(self.top, self.height(), point / POINTS);
+            let covers =
+                |one: &Self| (one.left..one.right).contains(&x) && (one.top..one.bottom).contains(&y);
+            others.clone().any(covers)
+        };
+        (0..POINTS * POINTS).filter(is_covered).count() as f32 / (POINTS * POINTS) as f32
     }
 
     /// Its mirror image in a picture of this width.
@@ -136,6 +153,23 @@ pub struct Found {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn boxes_cover_together_what_each_covers_in_part() {
+        let rect = |left, top, right, bottom| Rect {
+            left,
+            top,
+            right,
+            bottom,
+        };
+        let head = rect(100.0, 100.0, 140.0, 140.0);
+        let upper = rect(0.0, 0.0, 200.0, 120.0);
+        let left = rect(0.0, 0.0, 120.0, 200.0);
+        let share = |others: &[Rect]| head.covered_share(others.iter());
+        assert!(share(&[]).abs() < f32::EPSILON);
+        assert!((share(&[upper]) - 0.5).abs() < f32::EPSILON);
+        assert!((share(&[upper, left]) - 0.75).abs() < f32::EPSILON);
+    }
 
     #[test]
     fn growth_is_by_shares_of_the_box() {

@@ -9,7 +9,7 @@ use fast_image_resize::{
 
 use super::{
     DetectorError,
-    levels::Levels,
+    levels::{self, Levels},
     tiles::{Span, Tile},
     turn::Turn,
 };
@@ -35,16 +35,15 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
-    /// One on which every pixel's values are replaced by these.
-    pub fn with_levels(levels: Option<Levels>) -> Self {
-        Self {
-            levels,
-            ..Self::default()
-        }
+    /// From now on, every pixel's values are replaced by these.
+    pub const fn set_levels(&mut self, levels: Option<Levels>) {
+        self.levels = levels;
     }
 
-    pub const fn has_levels(&self) -> bool {
-        self.levels.is_some()
+    /// The range of values on the canvas, without the lowest and the highest 2 %.
+    pub fn contrast(&self) -> u8 {
+        let (low, high) = levels::range(self.pixels.iter().copied(), 0.02);
+        high.saturating_sub(low)
     }
 
     pub const fn width(&self) -> usize {

@@ -28,6 +28,7 @@ use std::{
 };
 
 pub use boxes::{Found, Growth, InvalidGrowth, Rect};
+pub use candidate::MAX_COMPARED;
 pub use model::WrongModel;
 pub use second_look::SecondLook;
 pub use settings::{DetectSettings, Effort, Scales, Threshold, UnknownEffort};
@@ -78,7 +79,7 @@ impl Stop {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    fn is_set(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }

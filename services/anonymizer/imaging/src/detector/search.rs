@@ -7,7 +7,9 @@ use super::{
     boxes::Rect,
     candidate::{self, CONFIRMING, Candidate},
     canvas::Canvas,
-    centerface, levels, nanodet,
+    centerface,
+    levels::{self, Levels},
+    nanodet,
     nanodet::Wanted,
     plan::{self, Pass},
     runtime::Networks,
@@ -48,6 +50,8 @@ pub(super) struct Search<'s> {
     settings: &'s DetectSettings,
     networks: &'s mut Networks,
     canvas: Canvas,
+    /// With which levels the picture is shown, one after the other.
+    levels: Vec<Option<Levels>>,
 }
 
 impl<'s> Search<'s> {
@@ -62,31 +66,48 @@ impl<'s> Search<'s> {
             picture,
             settings,
             networks,
-            canvas: Canvas::with_levels(levels::of(picture)),
+            canvas: Canvas::default(),
+            levels: levels::for_picture(picture),
         }
     }
 
-    /// Whether the picture has so little contrast that its levels are spread.
-    pub const fn has_spread_levels(&self) -> bool {
-        self.canvas.has_levels()
+    /// Whether all of the picture has so little contrast that it is only shown with spread levels.
+    pub fn has_spread_levels(&self) -> bool {
+        self.levels.iter().all(Option::is_some)
+    }
+
+    /// The contrast of the part that was shown last; see [`Canvas::contrast`].
+    pub fn contrast(&self) -> u8 {
+        self.canvas.contrast()
     }
 
     /// All candidates of these looks at the whole picture.
     pub fn candidates(&mut self, passes: &[Pass]) -> Result<Vec<Candidate>, DetectorError> {
         let question = self.question();
-        let (turns, mut found) = self.upright()?;
-        for pass in passes {
-            for &turn in [Turn::None].iter().chain(&turns) {
-                found.extend(self.pass(pass, turn, &question)?);
+        let mut found = Vec::new();
+        // As it is last: so the second look sees it.
+        for levels in self.levels.clone().into_iter().rev() {
+            self.canvas.set_levels(levels);
+            let (turns, faces) = self.upright()?;
+            found.extend(faces);
+            for pass in passes {
+                for &turn in [Turn::None].iter().chain(&turns) {
+                    found.extend(self.pass(pass, turn, &question)?);
+                }
             }
         }
         Ok(found)
     }
 
-    /// All candidates of one look at the whole picture as it is.
+    /// All candidates of one look at the whole picture, not turned.
     pub fn candidates_once(&mut self, pass: &Pass) -> Result<Vec<Candidate>, DetectorError> {
         let question = self.question();
-        self.pass(pass, Turn::None, &question)
+        let mut found = Vec::new();
+        for levels in self.levels.clone() {
+            self.canvas.set_levels(levels);
+            found.extend(self.pass(pass, Turn::None, &question)?);
+        }
+        Ok(found)
     }
 
     /// What the settings want to know, and what can confirm it.

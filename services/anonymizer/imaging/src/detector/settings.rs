@@ -170,7 +170,7 @@ impl Default for DetectSettings {
             same_iou: 0.45,
             person_growth: Growth {
                 top: 0.1,
-                sides: 0.05,
+                sides: 0.03,
                 bottom: 0.0,
             },
             face_growth: Growth {

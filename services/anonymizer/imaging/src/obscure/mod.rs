@@ -12,10 +12,11 @@
 //! A blur alone would not do: it is a linear filter, and a filter that inverts it
 //! brings back what rounding left.
 //!
-//! Where regions overlap, the coarser one counts: regions are painted from the
-//! finest cell to the coarsest, and a region's means are taken of what is
-//! painted already. A finer region's cells across the coarser one's outline are
-//! means of the picture on both sides of it. Solid regions come last.
+//! Where regions overlap, the coarser one counts. Regions are first filled with
+//! their cells' colours, from the finest cell to the coarsest: a region's means
+//! are means of finer cells, so none of them tells more than these. Then they are
+//! painted in the same order. A finer region's cells across the coarser one's outline
+//! are means of the picture on both sides of it. Solid regions come last.
 
 mod mosaic;
 mod outline;
@@ -33,7 +34,8 @@ pub use region::{CORNER_RADIUS, MIN_CELL, PixelRect, Region, Shape};
 /// What a region looks like afterwards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
-    /// The cells' mean colours, interpolated between the cells' centres.
+    /// The cells' mean colours, interpolated between the cells' centres. Contrast
+    /// that the interpolation takes is given back, except in heads.
     #[default]
     Mosaic,
     /// The same means, blurred over three cells each way: softer to look at.
@@ -41,6 +43,10 @@ pub enum Mode {
     /// One grey: only the outline is left.
     Solid,
 }
+
+/// Coarser regions that are compared with each region, to skip it where one of them
+/// covers it: as many as cost less than painting.
+const COMPARED: usize = 64;
 
 /// The text names no mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -111,18 +117,47 @@ impl Modes {
 /// The order of `regions` does not matter.
 ///
 /// Takes time proportional to the sum of the regions' areas, and memory
-/// proportional to the widest region.
+/// proportional to the sum of their cells.
 pub fn obscure(pixels: &mut [u8], width: u32, height: u32, regions: &[Region]) {
+    obscure_until(pixels, width, height, regions, || false);
+}
+
+/// The same, until `is_stopped`, which is asked before each region. Returns whether
+/// all regions are obscured.
+pub fn obscure_until(
+    pixels: &mut [u8],
+    width: u32,
+    height: u32,
+    regions: &[Region],
+    is_stopped: impl Fn() -> bool,
+) -> bool {
     let mut regions: Vec<Region> = regions
         .iter()
         .filter_map(|region| region.clipped(width, height))
         .collect();
     regions.sort_by_key(|region| (region.mode == Mode::Solid, region.cell(), *region));
+    let is_head = |region: &&Region| region.shape == Shape::Ellipse;
+    let heads: Vec<PixelRect> = regions.iter().filter(is_head).map(|head| head.rect).collect();
+    let mut filled = Vec::with_capacity(regions.len());
     for region in &regions {
+        if is_stopped() {
+            return false;
+        }
         let outline = Outline::new(region, width, height);
-        let mosaic = Mosaic::new(pixels, width, region, &outline);
-        paint(pixels, width, &outline, &mosaic);
+        let mosaic = Mosaic::new(pixels, width, region, &outline, &heads);
+        mosaic.fill(pixels, width, &outline);
+        filled.push((outline, mosaic));
     }
+    for (i, (outline, mosaic)) in filled.iter().enumerate() {
+        if is_stopped() {
+            return false;
+        }
+        let mut coarser = filled[i + 1..].iter().rev().take(COMPARED);
+        if !coarser.any(|(coarser, _)| coarser.covers(outline)) {
+            paint(pixels, width, outline, mosaic);
+        }
+    }
+    true
 }
 
 /// Replaces the pixels inside the outline, and mixes those of its soft edge.

@@ -81,6 +81,17 @@ impl Outline {
         self.rect.y.saturating_sub(feather)..self.rect.bottom().saturating_add(feather).min(self.picture[1])
     }
 
+    /// Whether the other outline, with its soft edge, lies inside this shape.
+    pub fn covers(&self, other: &Self) -> bool {
+        let (columns, rows) = (other.soft_columns(), other.soft_rows());
+        let covers = |y: u32| {
+            let inside = self.inside(y);
+            inside.start <= columns.start && columns.end <= inside.end
+        };
+        // Shapes are convex.
+        covers(rows.start) && covers(rows.end - 1)
+    }
+
     /// The pixels of a row whose centres lie inside the shape; where there are
     /// none, an empty range in its middle.
     pub fn inside(&self, y: u32) -> Range<u32> {

@@ -17,11 +17,11 @@ pub const CORNER_RADIUS: f32 = 0.15;
 
 /// Cells across a head. Compared with originals, such a head is recognised no more
 /// often than by chance; docs/detector.md has the figures, and what a stronger attack finds.
-const HEAD_CELLS: u32 = 8;
+const HEAD_CELLS: f32 = 8.0;
 
 /// Cells across a standing person: three or four of them across the head, and
 /// enough over the body to show the posture.
-const PERSON_CELLS: u32 = 12;
+const PERSON_CELLS: f32 = 12.0;
 
 /// Cells across a vehicle, enough to see which machine it is.
 ///
@@ -30,10 +30,17 @@ const PERSON_CELLS: u32 = 12;
 /// fourteenth of its height, gets one row of six cells, and its characters of
 /// 5 × 8 cm fall below one cell. Lettering on the side of a truck of 3.5 m
 /// has cells of 22 cm; letters need some five cells in height to be read.
-const VEHICLE_CELLS: u32 = 16;
+const VEHICLE_CELLS: f32 = 16.0;
 
-/// A longer box is only a part of an object that the picture's edge cuts off.
-const MAX_ASPECT: u32 = 4;
+/// A longer box shows only a part of an object that the picture's edge cuts off: its
+/// short side counts as this share of the long one.
+const LEAST_ASPECT: f32 = 0.25;
+/// The same of a head, whose sides differ less.
+const LEAST_HEAD_ASPECT: f32 = 2.0 / 3.0;
+
+/// A person's box this many times as high as wide shows a standing person. A lower one may
+/// show a head alone.
+const STANDING: f32 = 1.5;
 
 /// A rectangle of pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,15 +64,16 @@ impl PixelRect {
         self.y + self.height
     }
 
-    /// The part inside a picture; `None` where there is none.
-    fn clipped(self, width: u32, height: u32) -> Option<Self> {
-        let right = self.x.saturating_add(self.width).min(width);
-        let bottom = self.y.saturating_add(self.height).min(height);
-        (self.x < right && self.y < bottom).then(|| Self {
-            x: self.x,
-            y: self.y,
-            width: right - self.x,
-            height: bottom - self.y,
+    /// The part inside another rectangle; `None` where there is none.
+    pub(super) fn within(&self, other: &Self) -> Option<Self> {
+        let (x, y) = (self.x.max(other.x), self.y.max(other.y));
+        let right = self.x.saturating_add(self.width).min(other.right());
+        let bottom = self.y.saturating_add(self.height).min(other.bottom());
+        (x < right && y < bottom).then(|| Self {
+            x,
+            y,
+            width: right - x,
+            height: bottom - y,
         })
     }
 }
@@ -87,9 +95,8 @@ pub struct Region {
     pub rect: PixelRect,
     /// Its form.
     pub shape: Shape,
-    /// Cells across the short side; fewer where they would be smaller than
-    /// [`MIN_CELL`].
-    pub cells_across: u32,
+    /// Least side of a cell, pixels; [`MIN_CELL`] if that is more.
+    pub cell: u32,
     /// What it looks like afterwards.
     pub mode: Mode,
 }
@@ -98,27 +105,35 @@ impl Region {
     /// How a detected object is obscured.
     #[must_use]
     pub fn for_detection(detection: &Detection, modes: Modes) -> Self {
-        let (width, height) = (detection.width, detection.height);
-        // A box less than one and a half times as high as it is wide may show a
-        // head alone.
-        let standing = u64::from(height) * 2 >= u64::from(width) * 3;
-        let (shape, cells_across) = match detection.class {
-            Class::Face => (Shape::Ellipse, HEAD_CELLS),
-            Class::Person if standing => (Shape::RoundedRect, PERSON_CELLS),
-            Class::Person => (Shape::RoundedRect, HEAD_CELLS),
+        let whole = [detection.width as f32, detection.height as f32];
+        Self::for_part(detection, whole, false, modes)
+    }
+
+    /// How an object is obscured whose detection shows the part inside the picture.
+    /// `whole` is the width and height of all of it, pixels. `has_face`: a face was found in
+    /// this person, so the box does not show a head alone.
+    #[must_use]
+    pub fn for_part(detection: &Detection, whole: [f32; 2], has_face: bool, modes: Modes) -> Self {
+        let [width, height] = whole;
+        let is_body = has_face || height >= STANDING * width;
+        let (shape, cells_across, aspect) = match detection.class {
+            Class::Face => (Shape::Ellipse, HEAD_CELLS, LEAST_HEAD_ASPECT),
+            Class::Person if is_body => (Shape::RoundedRect, PERSON_CELLS, LEAST_ASPECT),
+            Class::Person => (Shape::RoundedRect, HEAD_CELLS, LEAST_ASPECT),
             Class::Bicycle | Class::Car | Class::Motorcycle | Class::Bus | Class::Truck => {
-                (Shape::RoundedRect, VEHICLE_CELLS)
+                (Shape::RoundedRect, VEHICLE_CELLS, LEAST_ASPECT)
             }
         };
+        let short_side = width.min(height).max(aspect * width.max(height));
         Self {
             rect: PixelRect {
                 x: detection.x,
                 y: detection.y,
-                width,
-                height,
+                width: detection.width,
+                height: detection.height,
             },
             shape,
-            cells_across,
+            cell: (short_side / cells_across).ceil() as u32,
             mode: modes.for_class(detection.class),
         }
     }
@@ -126,18 +141,21 @@ impl Region {
     /// Least side of a cell, pixels.
     #[must_use]
     pub fn cell(&self) -> u32 {
-        let (width, height) = (self.rect.width, self.rect.height);
-        let side = width.min(height).max(width.max(height) / MAX_ASPECT);
-        side.div_ceil(self.cells_across.max(1)).max(MIN_CELL)
+        self.cell.max(MIN_CELL)
     }
 
     /// The part inside a picture, widened to one cell where the picture has
     /// room; `None` where there is none.
     pub(super) fn clipped(&self, width: u32, height: u32) -> Option<Self> {
-        let rect = self.rect.clipped(width, height)?;
-        let cell = Self { rect, ..*self }.cell();
-        let (x, width) = widened(rect.x, rect.width, cell, width);
-        let (y, height) = widened(rect.y, rect.height, cell, height);
+        let picture = PixelRect {
+            x: 0,
+            y: 0,
+            width,
+            height,
+        };
+        let rect = self.rect.within(&picture)?;
+        let (x, width) = widened(rect.x, rect.width, self.cell(), width);
+        let (y, height) = widened(rect.y, rect.height, self.cell(), height);
         Some(Self {
             rect: PixelRect { x, y, width, height },
             ..*self

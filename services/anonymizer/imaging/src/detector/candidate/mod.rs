@@ -46,11 +46,9 @@ const SAME_LARGE_IOU: f32 = 0.45;
 /// Share of a person's box from which on a surer one, with its margins, covers
 /// it: nothing is left to hide.
 const COVERED: f32 = 0.95;
-/// Share of the upper part of a person's box from which on a surer one hides the
-/// head, if the two overlap by more than [`SAME_PERSON_IOU`] (intersection over
-/// union): it is another view of the same person.
+/// Share of the upper part of a person's box from which on people with higher scores hide
+/// the head. The box shows one of them again, or all of them as a group.
 const UPPER_COVERED: f32 = 0.9;
-const SAME_PERSON_IOU: f32 = 0.3;
 /// Boxes of the other look are the same object from here on (intersection over
 /// union).
 const OTHER_LOOK_IOU: f32 = 0.3;
@@ -59,7 +57,7 @@ const MOSTLY: f32 = 0.8;
 
 /// Comparing more candidates than this with each other would take seconds.
 /// Then all that reach their thresholds count: a doubt hides.
-pub(super) const MAX_COMPARED: usize = 10_000;
+pub const MAX_COMPARED: usize = 10_000;
 
 /// Share of the photo from which on a vehicle is large.
 const LARGE_VEHICLE: f32 = 0.06;
@@ -169,16 +167,18 @@ pub(super) fn select(
         people: of(|one| one.class == Class::Person && one.is_evidence()),
         faces: of(|one| one.class == Class::Face && one.is_evidence()),
     };
-    let mut people: Vec<Candidate> = Vec::new();
+    let (mut people, mut vehicles): (Vec<Candidate>, Vec<Candidate>) = Default::default();
     candidates.retain(|candidate| {
-        let counts = candidate.reaches(settings)
-            && match candidate.class {
-                Class::Person => evidence.is_person(candidate, &people),
-                Class::Face => true,
-                _ => evidence.is_vehicle(candidate),
-            };
-        if counts && candidate.class == Class::Person {
-            people.push(*candidate);
+        if !candidate.reaches(settings) {
+            return false;
+        }
+        let (counts, better) = match candidate.class {
+            Class::Face => return true,
+            Class::Person => (evidence.is_person(candidate, &people), &mut people),
+            _ => (evidence.is_vehicle(candidate, &vehicles), &mut vehicles),
+        };
+        if counts {
+            better.push(*candidate);
         }
         counts
     });
@@ -208,6 +208,16 @@ pub(super) fn objects(candidates: &[Candidate], settings: &DetectSettings) -> Ve
     objects
 }
 
+/// Whether people with higher scores hide the head of one more.
+fn hide_head_of(person: &Candidate, people: &[Candidate]) -> bool {
+    let near: Vec<&Rect> = people
+        .iter()
+        .map(|better| &better.hidden)
+        .filter(|hidden| hidden.overlap(&person.upper) > 0.0)
+        .collect();
+    person.upper.covered_share(near.iter().copied()) >= UPPER_COVERED
+}
+
 /// What speaks for a candidate.
 struct Evidence<'s> {
     photo: &'s Photo,
@@ -228,14 +238,8 @@ impl Evidence<'_> {
         {
             return false;
         }
-        let covers = |better: &Candidate| {
-            let upper = &candidate.upper;
-            better.hidden.overlap(rect) >= COVERED * rect.area()
-                || (candidate.score < SURE_PERSON
-                    && better.rect.iou(rect) > SAME_PERSON_IOU
-                    && better.hidden.overlap(upper) >= UPPER_COVERED * upper.area())
-        };
-        if people.iter().any(covers) {
+        let covers = |better: &Candidate| better.hidden.overlap(rect) >= COVERED * rect.area();
+        if people.iter().any(covers) || (candidate.score < SURE_PERSON && hide_head_of(candidate, people)) {
             return false;
         }
         let is_large = self.photo.share(rect) > LARGE_PERSON;
@@ -260,10 +264,10 @@ impl Evidence<'_> {
         })
     }
 
-    /// Whether a face of this score lies in it.
+    /// Whether a face of this score lies where its head is.
     fn has_face(&self, candidate: &Candidate, least: f32) -> bool {
-        let in_it = |face: &Candidate| face.score >= least && candidate.rect.contains_center(&face.rect);
-        self.faces.iter().any(in_it)
+        let is_its = |face: &Candidate| face.score >= least && candidate.upper.contains_center(&face.rect);
+        self.faces.iter().any(is_its)
     }
 
     /// Whether the other look cannot see it, or faces are not looked for: a
@@ -281,8 +285,17 @@ impl Evidence<'_> {
             || !self.settings.classes.contains(&Class::Face)
     }
 
-    /// Whether a candidate is a vehicle rather than a construction machine.
-    fn is_vehicle(&self, candidate: &Candidate) -> bool {
+    /// Whether a candidate is a vehicle, rather than a construction machine or one of
+    /// `vehicles`, which have higher scores, in another box.
+    fn is_vehicle(&self, candidate: &Candidate, vehicles: &[Candidate]) -> bool {
+        let rect = &candidate.rect;
+        let is_same = |better: &Candidate| {
+            better.rect.iou(rect) > self.settings.same_iou
+                || better.hidden.overlap(rect) > MOSTLY * rect.area()
+        };
+        if vehicles.iter().any(is_same) {
+            return false;
+        }
         let least = match candidate.class {
             _ if self.photo.share(&candidate.rect) <= LARGE_VEHICLE => return true,
             Class::Car if candidate.is_best_class => LARGE_CAR.min(self.settings.large_vehicle),

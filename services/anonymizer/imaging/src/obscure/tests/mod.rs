@@ -25,7 +25,7 @@ fn region(x: u32, y: u32, width: u32, height: u32) -> Region {
     Region {
         rect: PixelRect { x, y, width, height },
         shape: Shape::RoundedRect,
-        cells_across: 8,
+        cell: width.min(height).div_ceil(8),
         mode: Mode::Mosaic,
     }
 }
@@ -151,6 +151,72 @@ fn an_object_at_the_pictures_edge_is_covered_up_to_the_edge() {
     obscure(&mut pixels, 200, 200, &[half_a_face]);
     assert!((50..130).all(|y| pixel(&pixels, 200, 0, y)[0] == 128));
     assert_eq!(pixel(&pixels, 200, 34, 50)[0], 0);
+}
+
+#[test]
+fn an_object_that_the_pictures_edge_cuts_off_keeps_the_cells_of_all_of_it() {
+    let cell = |class, part: (u32, u32), whole| {
+        let part = detection(class, part.0, part.1);
+        Region::for_part(&part, whole, false, Modes::default()).cell()
+    };
+    assert_eq!(cell(Class::Face, (40, 200), [160.0, 200.0]), 20);
+    assert_eq!(cell(Class::Person, (100, 600), [240.0, 600.0]), 20);
+    // The network sees half of the head only: it is about as wide as high.
+    assert_eq!(cell(Class::Face, (50, 240), [50.0, 240.0]), 20);
+}
+
+#[test]
+fn a_person_with_a_face_is_more_than_a_head() {
+    let person = detection(Class::Person, 240, 240);
+    let cell = |has_face| Region::for_part(&person, [240.0, 240.0], has_face, Modes::default()).cell();
+    assert_eq!((cell(false), cell(true)), (30, 20));
+}
+
+/// The interpolation mixes a cell with its neighbours; the mosaic makes up for it.
+#[test]
+fn a_body_keeps_its_contrast() {
+    let (width, height, cell) = (160, 160, 20);
+    let is_light = |x: u32| (x / cell).is_multiple_of(2);
+    let grey = |i: u32| if is_light(i % width) { 150 } else { 100 };
+    let original: Vec<u8> = (0..width * height).flat_map(|i| [grey(i); 3]).collect();
+    let contrast = |shape| {
+        let mut pixels = original.clone();
+        let whole = Region {
+            shape,
+            cell,
+            ..region(0, 0, width, height)
+        };
+        obscure(&mut pixels, width, height, &[whole]);
+        let mean = |left: u32, top: u32| {
+            let of_cell = (0..cell * cell).map(|i| pixel(&pixels, width, left + i % cell, top + i / cell)[0]);
+            of_cell.map(f64::from).sum::<f64>() / f64::from(cell * cell)
+        };
+        mean(80, 80) - mean(60, 80)
+    };
+    assert!((24.0..32.0).contains(&contrast(Shape::Ellipse)));
+    assert!((35.0..50.0).contains(&contrast(Shape::RoundedRect)));
+}
+
+#[test]
+fn obscuring_ends_when_it_is_stopped() {
+    let original = noise(100, 100, 23);
+    let mut pixels = original.clone();
+    assert!(!obscure_until(
+        &mut pixels,
+        100,
+        100,
+        &[region(0, 0, 50, 50)],
+        || true
+    ));
+    assert_eq!(pixels, original);
+    assert!(obscure_until(
+        &mut pixels,
+        100,
+        100,
+        &[region(0, 0, 50, 50)],
+        || false
+    ));
+    assert_ne!(pixels, original);
 }
 
 #[test]

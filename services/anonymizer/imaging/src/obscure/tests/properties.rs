@@ -19,10 +19,10 @@ fn any_rect(limit: u32) -> impl Strategy<Value = PixelRect> {
 
 fn any_region(limit: u32) -> impl Strategy<Value = Region> {
     let shape = prop_oneof![Just(Shape::Ellipse), Just(Shape::RoundedRect)];
-    (any_rect(limit), shape, 0u32..20, any_mode()).prop_map(|(rect, shape, cells_across, mode)| Region {
+    (any_rect(limit), shape, 1u32..20, any_mode()).prop_map(|(rect, shape, cells_across, mode)| Region {
         rect,
         shape,
-        cells_across,
+        cell: rect.width.min(rect.height).div_ceil(cells_across),
         mode,
     })
 }
@@ -101,8 +101,8 @@ proptest! {
         far in prop::collection::vec((any::<[u32; 5]>(), any_mode()), 0..6),
         near in prop::collection::vec(any_region(90), 0..12),
     ) {
-        let far = far.into_iter().map(|([x, y, width, height, cells_across], mode)| Region {
-            cells_across,
+        let far = far.into_iter().map(|([x, y, width, height, cell], mode)| Region {
+            cell,
             mode,
             ..region(x, y, width, height)
         });
@@ -242,13 +242,12 @@ proptest! {
     ) {
         if let Some(clipped) = region.clipped(width, height) {
             let outline = Outline::new(&clipped, width, height);
-            let mosaic = Mosaic::new(&noise(width, height, 1), width, &clipped, &outline);
-            let short = clipped.rect.width.min(clipped.rect.height);
+            let mosaic = Mosaic::new(&noise(width, height, 1), width, &clipped, &outline, &[]);
             let (columns, rows) = mosaic.borders();
             for (borders, side) in [(columns, width), (rows, height)] {
                 for cell in borders.windows(2).map(|cell| cell[1] - cell[0]) {
                     prop_assert!(cell >= MIN_CELL.min(side));
-                    prop_assert!(region.cells_across.max(1) * cell >= short.min(side));
+                    prop_assert!(cell >= region.cell().min(side));
                 }
             }
         }
