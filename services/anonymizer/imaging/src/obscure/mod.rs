@@ -34,8 +34,7 @@ pub use region::{CORNER_RADIUS, MIN_CELL, PixelRect, Region, Shape};
 /// What a region looks like afterwards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
-    /// The cells' mean colours, interpolated between the cells' centres. Contrast
-    /// that the interpolation takes is given back, except in heads.
+    /// The cells' mean colours, interpolated between the cells' centres.
     #[default]
     Mosaic,
     /// The same means, blurred over three cells each way: softer to look at.
@@ -136,15 +135,13 @@ pub fn obscure_until(
         .filter_map(|region| region.clipped(width, height))
         .collect();
     regions.sort_by_key(|region| (region.mode == Mode::Solid, region.cell(), *region));
-    let is_head = |region: &&Region| region.shape == Shape::Ellipse;
-    let heads: Vec<PixelRect> = regions.iter().filter(is_head).map(|head| head.rect).collect();
     let mut filled = Vec::with_capacity(regions.len());
     for region in &regions {
         if is_stopped() {
             return false;
         }
         let outline = Outline::new(region, width, height);
-        let mosaic = Mosaic::new(pixels, width, region, &outline, &heads);
+        let mosaic = Mosaic::new(pixels, width, region, &outline);
         mosaic.fill(pixels, width, &outline);
         filled.push((outline, mosaic));
     }

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::{Mode, PixelRect, Region, outline::Outline};
+use super::{Mode, Region, outline::Outline};
 
 /// A colour with parts of 0 to 255: red, green, blue.
 type Color = [u32; 3];
@@ -28,26 +28,14 @@ pub(super) struct Mosaic {
 }
 
 impl Mosaic {
-    /// The mosaic of a region that lies inside the picture, in which `heads` stay soft.
-    pub fn new(pixels: &[u8], width: u32, region: &Region, outline: &Outline, heads: &[PixelRect]) -> Self {
+    /// The mosaic of a region that lies inside the picture.
+    pub fn new(pixels: &[u8], width: u32, region: &Region, outline: &Outline) -> Self {
         let (rect, cell) = (region.rect, region.cell());
         let columns = borders(rect.x, rect.width, cell);
         let rows = borders(rect.y, rect.height, cell);
         let across = columns.len() - 1;
         let colors = match region.mode {
-            Mode::Mosaic => {
-                let means = means(pixels, width, outline, &columns, &rows);
-                let mut colors = sharpened(&means, across);
-                for head in heads.iter().filter_map(|head| head.within(&rect)) {
-                    for row in cells(&rows, head.y, head.bottom()) {
-                        for column in cells(&columns, head.x, head.right()) {
-                            let cell = row * across + column;
-                            colors[cell] = means[cell];
-                        }
-                    }
-                }
-                colors
-            }
+            Mode::Mosaic => means(pixels, width, outline, &columns, &rows),
             Mode::Blur => blurred(&means(pixels, width, outline, &columns, &rows), across),
             Mode::Solid => vec![GREY; across * (rows.len() - 1)],
         };
@@ -196,12 +184,6 @@ fn borders(start: u32, length: u32, cell: u32) -> Vec<u32> {
     (0..=count).map(border).collect()
 }
 
-/// The cells in which the pixels from `start` to `end`, which lie between the borders, are.
-fn cells(borders: &[u32], start: u32, end: u32) -> Range<usize> {
-    let before = borders.partition_point(|border| *border <= start);
-    before.saturating_sub(1)..borders.partition_point(|border| *border < end)
-}
-
 fn centers(borders: &[u32]) -> Vec<f32> {
     borders
         .windows(2)
@@ -274,31 +256,10 @@ fn means(pixels: &[u8], width: u32, outline: &Outline, columns: &[u32], rows: &[
 /// Each colour mixed with those of the neighbouring cells, weighted 1-2-1 each
 /// way.
 fn blurred(colors: &[Color], across: usize) -> Vec<Color> {
-    let mixed = mixed(colors, across, [1, 2, 1]);
-    mixed.map(|sum| sum.map(|sum| (sum + 8) / 16)).collect()
-}
-
-/// Colours whose interpolation has about the means of `colors`. The interpolation mixes
-/// neighbouring cells, weighted 1-6-1 each way; what it takes from a colour is added to it.
-/// A function of the means alone, so it reveals nothing more.
-fn sharpened(colors: &[Color], across: usize) -> Vec<Color> {
-    let interpolated = mixed(colors, across, [1, 6, 1]).map(|sum| sum.map(|sum| (sum + 32) / 64));
-    let sharpen = |(color, interpolated): (&Color, Color)| {
-        [0, 1, 2].map(|part| (2 * color[part]).saturating_sub(interpolated[part]).min(255))
-    };
-    colors.iter().zip(interpolated).map(sharpen).collect()
-}
-
-/// For each cell, the weighted sum of its colour and those of its neighbours; the weights
-/// are those of the cell before, the cell, and the one behind, along each axis.
-fn mixed(colors: &[Color], across: usize, weights: [u32; 3]) -> impl Iterator<Item = Color> {
     let down = colors.len() / across;
-    let near = move |i: usize, count: usize| {
-        let cells = [i.saturating_sub(1), i, (i + 1).min(count - 1)];
-        cells.into_iter().zip(weights)
-    };
-    (0..colors.len()).map(move |cell| {
-        let mut sum = Color::default();
+    let near = |i: usize, count: usize| [(i.saturating_sub(1), 1), (i, 2), ((i + 1).min(count - 1), 1)];
+    let blur = |cell: usize| {
+        let mut sum = [8; 3];
         for (row, vertical) in near(cell / across, down) {
             for (column, horizontal) in near(cell % across, across) {
                 for (sum, part) in sum.iter_mut().zip(colors[row * across + column]) {
@@ -306,6 +267,7 @@ fn mixed(colors: &[Color], across: usize, weights: [u32; 3]) -> impl Iterator<It
                 }
             }
         }
-        sum
-    })
+        sum.map(|sum| sum / 16)
+    };
+    (0..colors.len()).map(blur).collect()
 }

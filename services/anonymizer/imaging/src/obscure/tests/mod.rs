@@ -172,31 +172,6 @@ fn a_person_with_a_face_is_more_than_a_head() {
     assert_eq!((cell(false), cell(true)), (30, 20));
 }
 
-/// The interpolation mixes a cell with its neighbours; the mosaic makes up for it.
-#[test]
-fn a_body_keeps_its_contrast() {
-    let (width, height, cell) = (160, 160, 20);
-    let is_light = |x: u32| (x / cell).is_multiple_of(2);
-    let grey = |i: u32| if is_light(i % width) { 150 } else { 100 };
-    let original: Vec<u8> = (0..width * height).flat_map(|i| [grey(i); 3]).collect();
-    let contrast = |shape| {
-        let mut pixels = original.clone();
-        let whole = Region {
-            shape,
-            cell,
-            ..region(0, 0, width, height)
-        };
-        obscure(&mut pixels, width, height, &[whole]);
-        let mean = |left: u32, top: u32| {
-            let of_cell = (0..cell * cell).map(|i| pixel(&pixels, width, left + i % cell, top + i / cell)[0]);
-            of_cell.map(f64::from).sum::<f64>() / f64::from(cell * cell)
-        };
-        mean(80, 80) - mean(60, 80)
-    };
-    assert!((24.0..32.0).contains(&contrast(Shape::Ellipse)));
-    assert!((35.0..50.0).contains(&contrast(Shape::RoundedRect)));
-}
-
 #[test]
 fn obscuring_ends_when_it_is_stopped() {
     let original = noise(100, 100, 23);

@@ -242,7 +242,7 @@ proptest! {
     ) {
         if let Some(clipped) = region.clipped(width, height) {
             let outline = Outline::new(&clipped, width, height);
-            let mosaic = Mosaic::new(&noise(width, height, 1), width, &clipped, &outline, &[]);
+            let mosaic = Mosaic::new(&noise(width, height, 1), width, &clipped, &outline);
             let (columns, rows) = mosaic.borders();
             for (borders, side) in [(columns, width), (rows, height)] {
                 for cell in borders.windows(2).map(|cell| cell[1] - cell[0]) {
