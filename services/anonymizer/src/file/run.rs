@@ -19,7 +19,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Arguments, Entry, Guard, Plan, Report, plan, shown};
 use crate::{
-    budget::{USUAL_BYTES, cores, memory_limit},
+    capacity::{USUAL_JOB_BYTES, cores, memory_limit},
     settings::PhotoSettings,
 };
 
@@ -220,7 +220,7 @@ fn write(target: &Path, jpeg: &[u8], overwrite: bool) -> io::Result<()> {
 }
 
 fn photos_at_once() -> usize {
-    let by_memory = memory_limit() / USUAL_BYTES;
+    let by_memory = memory_limit() / USUAL_JOB_BYTES;
     usize::try_from(by_memory).unwrap_or(usize::MAX).clamp(1, cores())
 }
 

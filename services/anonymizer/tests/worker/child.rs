@@ -3,7 +3,7 @@
 use std::{ffi::OsString, fs::Permissions, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use anonymizer::child::{
-    ChildProgram, Ended,
+    ChildExit, ChildProgram,
     protocol::{Reply, Request},
 };
 use contract::{FailureReason, media::MediaType};
@@ -35,7 +35,7 @@ async fn photo_comes_back_anonymised() {
     let photo = astronaut();
     let child = child(Duration::from_secs(60));
     let ended = child.run(&request(&photo, GIB), &photo).await.unwrap();
-    let Ended::Replied(
+    let ChildExit::Replied(
         Reply::Anonymized {
             width,
             height,
@@ -66,7 +66,7 @@ async fn bad_photo_is_a_verdict_not_a_death() {
     assert!(
         matches!(
             ended,
-            Ended::Replied(
+            ChildExit::Replied(
                 Reply::Refused {
                     reason: FailureReason::UnsupportedFormat,
                     ..
@@ -88,9 +88,9 @@ async fn memory_is_limited() {
     assert!(
         matches!(
             ended,
-            Ended::Died(_)
-                | Ended::Replied(Reply::NotReady { .. }, _)
-                | Ended::Replied(
+            ChildExit::Crashed(_)
+                | ChildExit::Replied(Reply::NotReady { .. }, _)
+                | ChildExit::Replied(
                     Reply::Refused {
                         reason: FailureReason::ProcessingError,
                         ..
@@ -109,7 +109,7 @@ async fn detector_that_cannot_be_loaded_is_no_verdict() {
     child.environment = vec![("ORT_DYLIB_PATH".into(), "/nowhere.so".into())];
     let ended = child.run(&request(&photo, GIB), &photo).await.unwrap();
     assert!(
-        matches!(ended, Ended::Replied(Reply::NotReady { .. }, _)),
+        matches!(ended, ChildExit::Replied(Reply::NotReady { .. }, _)),
         "{ended:?}"
     );
 }
@@ -120,7 +120,7 @@ async fn child_that_takes_too_long_has_died() {
     let child = child(Duration::from_millis(20));
     let ended = child.run(&request(&photo, GIB), &photo).await.unwrap();
     assert!(
-        matches!(&ended, Ended::Died(how) if how.contains("took longer")),
+        matches!(&ended, ChildExit::Crashed(how) if how.contains("took longer")),
         "{ended:?}"
     );
 }
@@ -129,13 +129,16 @@ async fn child_that_takes_too_long_has_died() {
 async fn program_that_says_nothing_has_died() {
     let photo = astronaut();
     for (program, how) in [
-        ("/bin/true", "gave no whole reply"),
+        ("/bin/true", "sent an incomplete reply"),
         ("/bin/false", "exit code 1"),
     ] {
         let mut child = child(Duration::from_secs(60));
         child.program = program.into();
         let ended = child.run(&request(&photo, GIB), &photo).await.unwrap();
-        assert!(matches!(&ended, Ended::Died(why) if why == how), "{ended:?}");
+        assert!(
+            matches!(&ended, ChildExit::Crashed(why) if why == how),
+            "{ended:?}"
+        );
     }
 }
 
@@ -151,7 +154,11 @@ async fn program_that_is_killed_has_not_died_of_its_photo() {
         let mut child = child(Duration::from_secs(60));
         child.program = program.clone();
         let ended = child.run(&request(&photo, GIB), &photo).await.unwrap();
-        assert_eq!(matches!(ended, Ended::Killed(_)), expected, "{signal}: {ended:?}");
+        assert_eq!(
+            matches!(ended, ChildExit::Killed(_)),
+            expected,
+            "{signal}: {ended:?}"
+        );
     }
 }
 
@@ -166,7 +173,7 @@ async fn child_that_takes_too_much_cpu_time_has_died() {
     };
     let ended = child.run(&request, &photo).await.unwrap();
     assert!(
-        matches!(&ended, Ended::Died(how) if how.contains("signal 24")),
+        matches!(&ended, ChildExit::Crashed(how) if how.contains("signal 24")),
         "{ended:?}"
     );
 }
