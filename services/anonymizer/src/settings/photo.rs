@@ -53,11 +53,11 @@ fn modes(reader: &mut Reader<'_>) -> Modes {
         Mode::default(),
         "how areas are obscured: mosaic, blur or solid; none of them can be reversed",
     );
-    let mut class = |name: &str, what: &str| {
+    let mut class = |name: &str, objects: &str| {
         reader
             .parsed_optional(
                 name,
-                &format!("how {what} are obscured; `OBSCURE_MODE` if not set"),
+                &format!("how {objects} are obscured; `OBSCURE_MODE` if not set"),
             )
             .unwrap_or(default)
     };
@@ -76,7 +76,7 @@ fn detect(reader: &mut Reader<'_>, default: DetectSettings) -> DetectSettings {
     let Fraction(large_vehicle) = reader.parsed(
         "LARGE_VEHICLE_THRESHOLD",
         Fraction(default.large_vehicle),
-        "lowest score of a vehicle other than a car that fills more than 6 % of the photo; construction machines look like trucks to the detector; 0 hides them too",
+        "lowest score of a vehicle that fills more than 6 % of the photo and does not look like a car; construction machines look like trucks to the detector; 0 hides them too",
     );
     let scales = scales(reader);
     let person_growth = reader.parsed(
@@ -122,16 +122,16 @@ fn classes(reader: &mut Reader<'_>, default: &BTreeSet<Class>) -> BTreeSet<Class
     classes
 }
 
-fn threshold(reader: &mut Reader<'_>, name: &str, default: Threshold, what: &str) -> Threshold {
+fn threshold(reader: &mut Reader<'_>, name: &str, default: Threshold, object: &str) -> Threshold {
     let Fraction(large) = reader.parsed(
         &format!("{name}_THRESHOLD"),
         Fraction(default.large),
-        &format!("lowest score of {what}"),
+        &format!("lowest score of {object}"),
     );
     let Fraction(small) = reader.parsed(
         &format!("SMALL_{name}_THRESHOLD"),
         Fraction(default.small),
-        &format!("lowest score of {what} that is small in the photo; small objects score lower"),
+        &format!("lowest score of {object} that is small in the photo; small objects score lower"),
     );
     Threshold {
         large,
