@@ -197,7 +197,7 @@ impl JobConsumer {
             tracing::debug!(
                 outcome,
                 duration_seconds = seconds,
-                "returned a large photo to the queue: another large photo is being processed"
+                "returning a large photo to the queue: another large photo is being processed"
             );
         } else {
             tracing::warn!(

@@ -77,7 +77,7 @@ impl JobConsumer {
                     return;
                 }
                 Err(error) if self.shutdown.is_cancelled() => {
-                    tracing::warn!(%error, "cannot republish the message: requeued it instead");
+                    tracing::warn!(%error, "cannot republish the message: requeuing it instead");
                     let _ = delivery.requeue().await;
                     return;
                 }
