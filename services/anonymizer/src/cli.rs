@@ -6,31 +6,32 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "anonymizer", version, about)]
 pub struct Arguments {
-    /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Take jobs from the queue and anonymise their photos, until SIGTERM.
+    /// Anonymise photos from the queue, until SIGTERM.
     ///
-    /// All settings come from the environment: docs/configuration.md. Exit
-    /// code 2: the settings make no sense; 1: the worker cannot start, or must
-    /// be replaced; 0: ended in order.
+    /// Settings come from the environment: see docs/configuration.md.
+    ///
+    /// Exit codes: 0 after SIGTERM; 1 if the worker cannot start or must be
+    /// replaced; 2 if a setting is invalid.
     Serve,
     /// Anonymise photos from files and folders.
     ///
-    /// Writes each photo as NAME.jpg into OUT, and leaves IN as it is. A photo
-    /// that cannot be anonymised is not written. Settings come from the
-    /// environment, as with `serve`: docs/configuration.md. Exit code 0: all
-    /// photos are anonymised; 1: some are not, or a folder below IN cannot be
-    /// read; 2: the command or the settings make no sense, and nothing was done.
-    /// Links to photos are followed, links to folders are not. Whatever links
-    /// there are in OUT, nothing is written into IN.
+    /// Writes each photo to OUT as NAME.jpg. Never changes anything in IN, even
+    /// through links in OUT. Skips a photo that cannot be anonymised. Follows
+    /// links to photos, but not to folders.
+    ///
+    /// Settings come from the environment: see docs/configuration.md.
+    ///
+    /// Exit codes: 0 if all photos are anonymised; 1 if a photo failed or a folder
+    /// cannot be read; 2 if an argument or a setting is invalid, before any photo is
+    /// written.
     File(crate::file::Arguments),
-    /// Work on one photo from standard input, for `serve`.
+    /// Anonymise one photo from standard input, for `serve`.
     #[command(hide = true, name = crate::child::COMMAND)]
     PhotoProcess,
 }

@@ -1,21 +1,30 @@
-//! `anonymizer`: makes people in photos unrecognisable.
+//! `anonymizer` makes people and vehicles in photos unrecognisable.
 //!
-//! `serve` takes jobs from the queue: [`consume`] takes and settles messages,
-//! [`job`] does what one says, [`work`] decides where a photo is worked on,
-//! and the crate `imaging` is the one way from a photo as it came to one that
-//! may be seen.
+//! `anonymizer serve` processes jobs from the queue:
+//! - [`consumer`] takes messages from the queue and settles them.
+//! - [`job`] runs the steps of one job, with the retries of [`retry`].
+//! - [`processing`] anonymises a photo in this process or in a [`child`] process, within
+//!   the limits of [`capacity`].
+//!
+//! `anonymizer file` ([`file`]) anonymises files without any server. Both use the crate
+//! [`imaging`], the only code that turns an original into an anonymised photo.
 
-// A job's future holds those of the S3 client, which nest deeper than the default allows.
+// The futures of the S3 client nest deeper than the default limit.
 #![recursion_limit = "256"]
+#![allow(
+    missing_docs,
+    reason = "a private crate: an item needs a comment only if its name is not enough"
+)]
 
-pub mod budget;
+pub mod capacity;
 pub mod child;
 pub mod cli;
-pub mod consume;
+pub mod consumer;
 pub mod failpoint;
 pub mod file;
 pub mod job;
 pub mod metrics;
+pub mod processing;
+pub mod retry;
 pub mod serve;
 pub mod settings;
-pub mod work;

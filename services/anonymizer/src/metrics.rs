@@ -1,4 +1,4 @@
-//! What the admin port tells about the work.
+//! The worker's metrics.
 
 use contract::{Class, Detection};
 use imaging::{Checks, detector::SecondLook};
@@ -8,13 +8,13 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-/// Upper bounds of the histograms, seconds: from a small photo's stage to the
-/// largest photo's whole job.
-const SECONDS: [f64; 13] = [
+/// Upper bounds of the histogram buckets, in seconds: from one stage of a small photo to
+/// the whole job of the largest photo.
+const BUCKET_SECONDS: [f64; 13] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0,
 ];
 
-/// Counters, gauges and histograms of this process; clones share them.
+/// Counters, gauges and histograms of this process. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     jobs: Family<OutcomeLabel, Counter>,
@@ -25,11 +25,11 @@ pub struct Metrics {
     still_visible: Counter,
     failures: Family<ReasonLabel, Counter>,
     child_deaths: Counter,
-    in_flight: Gauge,
+    jobs_in_flight: Gauge,
     /// Jobs that wait for a server.
-    pub held: Gauge,
-    /// 1 while no messages are taken because jobs are held.
-    pub paused: Gauge,
+    pub jobs_held: Gauge,
+    /// 1 while the consumer is paused because jobs wait for a server.
+    pub consumer_paused: Gauge,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -53,7 +53,7 @@ struct ReasonLabel {
 }
 
 impl Metrics {
-    /// New metrics in this registry.
+    /// Creates the metrics and registers them.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             jobs: Family::default(),
@@ -64,51 +64,55 @@ impl Metrics {
             still_visible: Counter::default(),
             failures: Family::default(),
             child_deaths: Counter::default(),
-            in_flight: Gauge::default(),
-            held: Gauge::default(),
-            paused: Gauge::default(),
+            jobs_in_flight: Gauge::default(),
+            jobs_held: Gauge::default(),
+            consumer_paused: Gauge::default(),
         };
-        let jobs = registry.sub_registry_with_prefix("anonymizer");
-        jobs.register("jobs", "Jobs by how they ended", metrics.jobs.clone());
-        jobs.register_with_unit(
+        let registry = registry.sub_registry_with_prefix("anonymizer");
+        registry.register("jobs", "Jobs by outcome", metrics.jobs.clone());
+        registry.register_with_unit(
             "job",
-            "From taking a job to its end",
+            "Time from taking a job to its end",
             Unit::Seconds,
             metrics.job_seconds.clone(),
         );
-        jobs.register_with_unit(
+        registry.register_with_unit(
             "stage",
-            "Stages of a job",
+            "Time of each stage of a job",
             Unit::Seconds,
             metrics.stage_seconds.clone(),
         );
-        jobs.register(
+        registry.register(
             "detections",
-            "What was found and obscured",
+            "People, faces and vehicles found and obscured",
             metrics.detections.clone(),
         );
-        jobs.register(
+        registry.register(
             "second_looks",
-            "Unsure candidates by what a second look made of them; those left out, because the budget was spent, are hidden",
+            "Uncertain detections by the result of a second look; those left out when the budget was spent are obscured",
             metrics.second_looks.clone(),
         );
-        jobs.register(
+        registry.register(
             "still_visible",
-            "People and faces that the check of obscured photos found, and that were hidden then",
+            "People and faces that the check found in obscured photos; they were then obscured too",
             metrics.still_visible.clone(),
         );
-        jobs.register("failures", "Photos failed, by reason", metrics.failures.clone());
-        jobs.register(
+        registry.register("failures", "Failed photos by reason", metrics.failures.clone());
+        registry.register(
             "child_deaths",
-            "Child processes that died of a photo",
+            "Child processes that crashed on a photo",
             metrics.child_deaths.clone(),
         );
-        jobs.register("jobs_in_flight", "Jobs in work", metrics.in_flight.clone());
-        jobs.register("jobs_held", "Jobs that wait for a server", metrics.held.clone());
-        jobs.register(
+        registry.register("jobs_in_flight", "Jobs in work", metrics.jobs_in_flight.clone());
+        registry.register(
+            "jobs_held",
+            "Jobs that wait for a server",
+            metrics.jobs_held.clone(),
+        );
+        registry.register(
             "consumer_paused",
-            "1 while no messages are taken because jobs are held",
-            metrics.paused.clone(),
+            "1 while the consumer is paused because jobs wait for a server",
+            metrics.consumer_paused.clone(),
         );
         for class in Class::ALL {
             drop(
@@ -120,14 +124,13 @@ impl Metrics {
         metrics
     }
 
-    /// A job is in work until the guard is dropped.
+    /// Counts a job as in work until the guard is dropped.
     #[must_use]
-    pub fn begin(&self) -> InFlight {
-        self.in_flight.inc();
-        InFlight(self.in_flight.clone())
+    pub fn job_in_flight(&self) -> JobInFlight {
+        self.jobs_in_flight.inc();
+        JobInFlight(self.jobs_in_flight.clone())
     }
 
-    /// A job has ended.
     pub fn job_ended(&self, outcome: &'static str, seconds: f64) {
         self.jobs.get_or_create(&OutcomeLabel { outcome }).inc();
         self.job_seconds
@@ -135,7 +138,6 @@ impl Metrics {
             .observe(seconds);
     }
 
-    /// A stage of a job has ended.
     pub fn stage_ended(&self, stage: &str, seconds: f64) {
         let label = StageLabel {
             stage: stage.to_owned(),
@@ -143,16 +145,16 @@ impl Metrics {
         self.stage_seconds.get_or_create(&label).observe(seconds);
     }
 
-    /// A photo was anonymised.
-    pub fn detected(&self, detections: &[Detection]) {
+    /// Counts the detections of an anonymised photo.
+    pub fn photo_anonymized(&self, detections: &[Detection]) {
         for detection in detections {
             let class = detection.class.name();
             self.detections.get_or_create(&ClassLabel { class }).inc();
         }
     }
 
-    /// The checks of a photo have ended.
-    pub fn checked(&self, checks: Checks) {
+    /// Counts the results of the detector's own checks.
+    pub fn photo_checked(&self, checks: Checks) {
         let SecondLook {
             looked_at,
             dropped,
@@ -171,27 +173,26 @@ impl Metrics {
         self.still_visible.inc_by(u64::from(checks.still_visible));
     }
 
-    /// A photo was given up, or a message parked.
-    pub fn failed(&self, reason: &'static str) {
+    /// Counts a failed photo or a parked message.
+    pub fn photo_failed(&self, reason: &'static str) {
         self.failures.get_or_create(&ReasonLabel { reason }).inc();
     }
 
-    /// A child process died of a photo.
-    pub fn child_died(&self) {
+    pub fn child_crashed(&self) {
         self.child_deaths.inc();
     }
 }
 
-/// A job in work.
+/// Counts a job as in work until it is dropped.
 #[derive(Debug)]
-pub struct InFlight(Gauge);
+pub struct JobInFlight(Gauge);
 
-impl Drop for InFlight {
+impl Drop for JobInFlight {
     fn drop(&mut self) {
         self.0.dec();
     }
 }
 
 fn histogram() -> Histogram {
-    Histogram::new(SECONDS)
+    Histogram::new(BUCKET_SECONDS)
 }

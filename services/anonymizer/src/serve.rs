@@ -1,4 +1,4 @@
-//! `anonymizer serve`: everything put together, and taken apart in order.
+//! `anonymizer serve`: starts all parts of the worker, and shuts them down in order.
 
 use std::sync::Arc;
 
@@ -13,62 +13,56 @@ use chassis::{
 use contract::FailureReason;
 use imaging::detector::Detector;
 use prometheus_client::registry::Registry;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    budget::Allowance,
     child::ChildProgram,
-    consume::{Hold, Line},
+    consumer::JobConsumer,
     job::Worker,
     metrics::Metrics,
+    processing::{PhotoError, PhotoProcessor},
+    retry::PauseGate,
     settings::Settings,
-    work::{Failure, Workbench},
 };
 
-/// The condition of `/readyz`: the worker takes jobs.
+/// Condition of `/readyz`: the worker takes jobs.
 const STARTED: &str = "started";
 
-/// Works until SIGTERM or SIGINT.
+/// Processes jobs until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When the worker cannot start, or must be replaced.
+/// If the worker cannot start or must be replaced.
 pub async fn serve(settings: Settings, detector: Detector, child: ChildProgram) -> anyhow::Result<()> {
     let shutdown = shutdown::on_signals().context("installing signal handlers")?;
     let readiness = Readiness::new(&[STARTED]);
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
-    let bench = Workbench {
-        detector: Arc::new(detector),
-        settings: Arc::new(settings.photo.anonymize.clone()),
-        allowance: Allowance::new(settings.budget.bytes),
-        threads: Arc::new(Semaphore::new(settings.budget.threads.into())),
-        large: Arc::new(Semaphore::new(1)),
-        large_waiting: Arc::new(Semaphore::new(
-            usize::from(settings.budget.concurrency).saturating_sub(2),
-        )),
+    let processor = PhotoProcessor::new(
+        detector,
+        settings.photo.anonymize.clone(),
+        &settings.capacity,
         child,
-        metrics: metrics.clone(),
-        time_limit: settings.photo_time_limit,
-    };
-    child_works(&bench).await?;
+        metrics.clone(),
+        settings.photo_time_limit,
+    );
+    check_child_process(&processor).await?;
     let store = Store::new(settings.store.clone()).context("object store")?;
     let publisher = Publisher::start(settings.broker.clone());
-    let hold = Hold::default();
+    let gate = PauseGate::default();
     let worker = Arc::new(Worker {
         buckets: settings.buckets.clone(),
         store,
         publisher: publisher.clone(),
         queues: settings.broker.queues.clone(),
-        bench,
-        hold: hold.clone(),
+        processor,
+        gate: gate.clone(),
         hold_limit: settings.hold_limit,
         shutdown: shutdown.clone(),
     });
-    let concurrency = settings.budget.concurrency;
+    let concurrency = settings.capacity.concurrency;
     let queue = settings.broker.queues.jobs.clone();
     let consumer = Consumer::subscribe(settings.broker.clone(), &queue, concurrency);
-    report_dependencies(&readiness, &publisher, &consumer, &hold);
+    report_dependencies(&readiness, &publisher, &consumer, &gate);
 
     let admin = Admin {
         registry,
@@ -79,13 +73,13 @@ pub async fn serve(settings: Settings, detector: Detector, child: ChildProgram) 
         .await
         .with_context(|| format!("listening on {}", settings.admin_listen))?;
     let address = admin.local_addr()?;
-    let admin_end = CancellationToken::new();
-    let probes = tokio::spawn(admin.serve(admin_end.clone()));
+    let admin_shutdown = CancellationToken::new();
+    let admin_server = tokio::spawn(admin.serve(admin_shutdown.clone()));
     tracing::info!(
         admin = %address,
         server.port = address.port(),
         concurrency,
-        memory_bytes = settings.budget.bytes,
+        memory_bytes = settings.capacity.memory_bytes,
         "anonymizer takes jobs"
     );
     readiness.set(STARTED, true);
@@ -96,45 +90,47 @@ pub async fn serve(settings: Settings, detector: Detector, child: ChildProgram) 
             readiness.drain();
         })
     };
-    let line = Line::new(worker, concurrency, metrics, settings.shutdown_grace, shutdown);
-    let worked = line.run(consumer).await;
+    let job_consumer = JobConsumer::new(worker, concurrency, metrics, settings.shutdown_grace, shutdown);
+    let result = job_consumer.run(consumer).await;
     publisher.close().await;
     draining.abort();
-    admin_end.cancel();
-    probes.await.context("admin port")?;
-    tracing::info!("ended");
-    Ok(worked?)
+    admin_shutdown.cancel();
+    admin_server.await.context("admin port")?;
+    tracing::info!("anonymizer has shut down");
+    Ok(result?)
 }
 
-/// A child process must be able to start within its memory: that it cannot
-/// would otherwise show only with the first suspect photo, and look like its
-/// fault. No bytes are no photo, and a child in order says so.
-async fn child_works(bench: &Workbench) -> anyhow::Result<()> {
-    match bench.anonymize(0, Bytes::new(), true).await {
-        Err(Failure::Refused { reason, .. }) if reason != FailureReason::ProcessCrashed => Ok(()),
-        Err(Failure::Refused { detail, .. } | Failure::NotNow(detail) | Failure::Killed(detail)) => {
+/// Checks that a child process can start within its memory limit. Otherwise the first
+/// suspect photo would find the problem and be blamed for it. The child gets no bytes:
+/// a child that works refuses them as a photo.
+async fn check_child_process(processor: &PhotoProcessor) -> anyhow::Result<()> {
+    match processor.anonymize(0, Bytes::new(), true).await {
+        Err(PhotoError::Refused { reason, .. }) if reason != FailureReason::ProcessCrashed => Ok(()),
+        Err(
+            PhotoError::Refused { detail, .. } | PhotoError::NotReady(detail) | PhotoError::Killed(detail),
+        ) => {
             anyhow::bail!("a child process does not work: {detail}")
         }
-        Ok(_) | Err(Failure::Stuck | Failure::LargePhotoInWork) => {
+        Ok(_) | Err(PhotoError::Stuck | PhotoError::LargePhotoInWork) => {
             anyhow::bail!("a child process does not work")
         }
     }
 }
 
-fn report_dependencies(readiness: &Readiness, publisher: &Publisher, consumer: &Consumer, hold: &Hold) {
-    let publishing = publisher.clone();
-    readiness.report("rabbitmq-publisher", move || publishing.state().dependency());
-    let consuming = consumer.watch();
-    readiness.report("rabbitmq-consumer", move || consuming.borrow().dependency());
-    let held = hold.watch();
+fn report_dependencies(readiness: &Readiness, publisher: &Publisher, consumer: &Consumer, gate: &PauseGate) {
+    let publisher = publisher.clone();
+    readiness.report("rabbitmq-publisher", move || publisher.state().dependency());
+    let consumer_state = consumer.watch();
+    readiness.report("rabbitmq-consumer", move || consumer_state.borrow().dependency());
+    let waiting = gate.waiting_jobs();
     readiness.report("servers-of-jobs", move || {
-        let count = *held.borrow();
+        let count = *waiting.borrow();
         Dependency {
             available: count == 0,
             detail: if count == 0 {
                 "no job waits for a server".to_owned()
             } else {
-                format!("{count} jobs wait for a server; no more are taken")
+                format!("{count} jobs wait for a server; the consumer is paused")
             },
         }
     });

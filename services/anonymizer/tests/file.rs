@@ -1,4 +1,4 @@
-//! `anonymizer file`, as one types it.
+//! `anonymizer file`, run as a program.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -41,8 +41,8 @@ fn run(command: &mut Command) -> (i32, String, String) {
     (status.code().unwrap(), text(stdout), text(stderr))
 }
 
-/// Every file below a folder, by its path in it.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+/// All files below a folder, by relative path.
+fn read_files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     walkdir::WalkDir::new(folder)
         .into_iter()
         .map(Result::unwrap)
@@ -59,12 +59,13 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
+/// A temporary folder with the folders IN and OUT.
 struct Folders {
     root: tempfile::TempDir,
 }
 
 impl Folders {
-    fn with(photos: &[(&str, Vec<u8>)]) -> Self {
+    fn with_input(photos: &[(&str, Vec<u8>)]) -> Self {
         let root = tempfile::tempdir().unwrap();
         for (name, bytes) in photos {
             let path = root.path().join("in").join(name);
@@ -84,34 +85,31 @@ impl Folders {
 }
 
 #[test]
-fn a_folder_is_anonymised_and_left_as_it_was() {
-    let folders = Folders::with(&[
+fn folder_is_anonymised_and_not_changed() {
+    let folders = Folders::with_input(&[
         ("astronaut.png", sample("astronaut.png")),
         ("day/plain.JPEG", jpeg(&gradient(50, 40), |_| {})),
         ("notes.txt", b"no photo".to_vec()),
     ]);
-    let before = files(&folders.input());
+    let before = read_files(&folders.input());
     let (code, stdout, stderr) = run(&mut anonymizer(&[&folders.input(), &folders.output()]));
     assert_eq!((code, stderr.as_str()), (0, ""));
-    assert_eq!(
-        stdout,
-        "2 anonymised, 0 failed, 1 files passed over that are no photos\n"
-    );
-    let written = files(&folders.output());
+    assert_eq!(stdout, "2 anonymised, 0 failed, 1 other files skipped\n");
+    let written = read_files(&folders.output());
     assert_eq!(
         written.keys().collect::<Vec<_>>(),
         ["astronaut.jpg", "day/plain.jpg"]
     );
     assert!(written.values().all(|photo| photo.starts_with(b"\xFF\xD8\xFF")));
-    assert_eq!(files(&folders.input()), before);
+    assert_eq!(read_files(&folders.input()), before);
 }
 
 #[test]
-fn a_failed_photo_is_not_written_and_the_others_are() {
-    let mut cut = sample("astronaut.png");
-    cut.truncate(cut.len() / 2);
-    let folders = Folders::with(&[
-        ("cut.png", cut),
+fn failed_photo_is_not_written_but_the_others_are() {
+    let mut truncated = sample("astronaut.png");
+    truncated.truncate(truncated.len() / 2);
+    let folders = Folders::with_input(&[
+        ("truncated.png", truncated),
         ("text.jpg", b"text".to_vec()),
         ("whole.png", png_of(&gradient(9, 9))),
     ]);
@@ -119,15 +117,18 @@ fn a_failed_photo_is_not_written_and_the_others_are() {
     assert_eq!(code, 1);
     assert_eq!(stdout, "1 anonymised, 2 failed\n");
     assert!(
-        stderr.contains("cut.png: corrupt picture") && stderr.contains("text.jpg: unsupported format"),
+        stderr.contains("truncated.png: corrupt picture") && stderr.contains("text.jpg: unsupported format"),
         "{stderr}"
     );
-    assert_eq!(files(&folders.output()).keys().collect::<Vec<_>>(), ["whole.jpg"]);
+    assert_eq!(
+        read_files(&folders.output()).keys().collect::<Vec<_>>(),
+        ["whole.jpg"]
+    );
 }
 
 #[test]
-fn json_has_a_line_for_each_photo() {
-    let folders = Folders::with(&[("a.png", sample("astronaut.png")), ("b.jpg", Vec::new())]);
+fn json_prints_one_line_per_photo() {
+    let folders = Folders::with_input(&[("a.png", sample("astronaut.png")), ("b.jpg", Vec::new())]);
     let (code, stdout, stderr) = run(anonymizer(&[&folders.input(), &folders.output()]).arg("--json"));
     assert_eq!((code, stderr.as_str()), (1, ""));
     let mut lines: Vec<Value> = stdout
@@ -159,36 +160,36 @@ fn json_has_a_line_for_each_photo() {
 }
 
 #[test]
-fn nothing_is_overwritten_unasked() {
+fn files_are_overwritten_only_with_the_flag() {
     let photo = jpeg(&gradient(20, 20), |_| {});
-    let folders = Folders::with(&[("a.jpg", photo.clone()), ("a.png", png_of(&gradient(20, 20)))]);
+    let folders = Folders::with_input(&[("a.jpg", photo.clone()), ("a.png", png_of(&gradient(20, 20)))]);
     let (code, _, stderr) = run(&mut anonymizer(&[&folders.input(), &folders.output()]));
     assert_eq!(code, 1);
     assert!(stderr.contains("a.png: would become"), "{stderr}");
 
-    let mine = folders.output().join("a.jpg");
-    fs::write(&mine, "mine").unwrap();
+    let existing = folders.output().join("a.jpg");
+    fs::write(&existing, "existing").unwrap();
     let single = folders.input().join("a.jpg");
     let (code, _, stderr) = run(&mut anonymizer(&[&single, &folders.output()]));
     assert_eq!(code, 1);
     assert!(
-        stderr.contains("is there already; --overwrite replaces it"),
+        stderr.contains("already exists: use --overwrite to replace it"),
         "{stderr}"
     );
-    assert_eq!(fs::read(&mine).unwrap(), b"mine");
+    assert_eq!(fs::read(&existing).unwrap(), b"existing");
 
     let (code, _, stderr) = run(anonymizer(&[&single, &folders.output()]).arg("--overwrite"));
     assert_eq!((code, stderr.as_str()), (0, ""));
-    assert!(fs::read(&mine).unwrap().starts_with(b"\xFF\xD8\xFF"));
+    assert!(fs::read(&existing).unwrap().starts_with(b"\xFF\xD8\xFF"));
 }
 
 #[test]
-fn what_makes_no_sense_ends_with_2_before_anything_is_written() {
-    let folders = Folders::with(&[("a.jpg", jpeg(&gradient(20, 20), |_| {}))]);
+fn invalid_arguments_exit_with_2_before_anything_is_written() {
+    let folders = Folders::with_input(&[("a.jpg", jpeg(&gradient(20, 20), |_| {}))]);
     let input = folders.input();
     let (code, _, stderr) = run(&mut anonymizer(&[&input, &input.join("out")]));
     assert_eq!(code, 2);
-    assert!(stderr.contains("nothing is written into IN"), "{stderr}");
+    assert!(stderr.contains("choose a folder OUT outside IN"), "{stderr}");
 
     let (code, _, stderr) = run(anonymizer(&[&input, &folders.output()]).env("CLASSES", "car"));
     assert_eq!(code, 2);
@@ -207,15 +208,18 @@ fn what_makes_no_sense_ends_with_2_before_anything_is_written() {
     assert!(!folders.output().exists());
 }
 
-fn photo() -> Vec<u8> {
+fn plain_jpeg() -> Vec<u8> {
     jpeg(&gradient(20, 20), |_| {})
 }
 
 #[test]
-fn json_is_whole_whatever_a_name_holds() {
-    let folders = Folders::with(&[("a\u{1b}[2J\u{202e}\n.jpg", photo()), ("b.jpg", photo())]);
+fn json_is_valid_for_any_file_name() {
+    let folders = Folders::with_input(&[
+        ("a\u{1b}[2J\u{202e}\n.jpg", plain_jpeg()),
+        ("b.jpg", plain_jpeg()),
+    ]);
     let name = OsStr::from_bytes(b"c\xff.jpg");
-    fs::write(folders.input().join(name), photo()).unwrap();
+    fs::write(folders.input().join(name), plain_jpeg()).unwrap();
     let (code, stdout, stderr) = run(anonymizer(&[&folders.input(), &folders.output()]).arg("--json"));
     assert_eq!((code, stderr.as_str()), (0, ""));
     assert!(
@@ -242,25 +246,25 @@ fn json_is_whole_whatever_a_name_holds() {
     assert!(folders.output().join(name).exists());
 }
 
-/// A full disk behind stdout; a reader that has gone is none.
+/// A full disk behind stdout is an error, unlike a closed pipe.
 #[test]
-fn lines_that_cannot_be_written_are_no_success() {
-    let folders = Folders::with(&[("a.jpg", photo())]);
+fn failing_stdout_is_an_error() {
+    let folders = Folders::with_input(&[("a.jpg", plain_jpeg())]);
     for json in [true, false] {
         let mut command = anonymizer(&[&folders.input(), &folders.output()]);
         command.arg("--overwrite").args(json.then_some("--json"));
         let full = fs::File::create("/dev/full").unwrap();
-        let done = command.stdout(full).output().unwrap();
-        let stderr = String::from_utf8(done.stderr).unwrap();
-        assert_eq!(done.status.code(), Some(1), "{stderr}");
+        let output = command.stdout(full).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
         assert!(stderr.starts_with("stdout: No space left"), "{stderr}");
     }
     assert!(folders.output().join("a.jpg").exists());
 }
 
 #[test]
-fn names_do_nothing_to_a_terminal() {
-    let folders = Folders::with(&[("a\u{1b}]0;x\u{7}\u{202e}gpj.jpg", b"text".to_vec())]);
+fn error_messages_contain_no_control_characters() {
+    let folders = Folders::with_input(&[("a\u{1b}]0;x\u{7}\u{202e}gpj.jpg", b"text".to_vec())]);
     let (code, _, stderr) = run(&mut anonymizer(&[&folders.input(), &folders.output()]));
     assert_eq!(code, 1);
     assert!(
@@ -274,8 +278,8 @@ fn names_do_nothing_to_a_terminal() {
 }
 
 #[test]
-fn folder_that_cannot_be_read_does_not_stop_the_others() {
-    let folders = Folders::with(&[("a.jpg", photo()), ("z.jpg", photo())]);
+fn unreadable_folder_does_not_stop_the_others() {
+    let folders = Folders::with_input(&[("a.jpg", plain_jpeg()), ("z.jpg", plain_jpeg())]);
     let half: std::path::PathBuf = std::iter::repeat_n("n".repeat(250), 9).collect();
     let (upper, lower) = (
         folders.input().join("m").join(&half),
@@ -283,7 +287,7 @@ fn folder_that_cannot_be_read_does_not_stop_the_others() {
     );
     fs::create_dir_all(&upper).unwrap();
     fs::create_dir_all(lower.join(&half)).unwrap();
-    // Over PATH_MAX now; that no folder may be read, root would not notice.
+    // The path is now longer than PATH_MAX. Missing permissions would not stop root.
     fs::rename(&lower, upper.join("lower")).unwrap();
     let (code, stdout, stderr) = run(&mut anonymizer(&[&folders.input(), &folders.output()]));
     assert_eq!(code, 1, "{stderr}");
@@ -295,25 +299,29 @@ fn folder_that_cannot_be_read_does_not_stop_the_others() {
 }
 
 #[test]
-fn links_that_are_not_followed_are_counted() {
-    let folders = Folders::with(&[("a.jpg", photo())]);
+fn skipped_links_are_counted() {
+    let folders = Folders::with_input(&[("a.jpg", plain_jpeg())]);
     symlink("/nowhere", folders.input().join("dangling.jpg")).unwrap();
     symlink("/", folders.input().join("folder")).unwrap();
     let arguments = [folders.input(), folders.output()];
     let arguments = arguments.each_ref().map(std::path::PathBuf::as_path);
     let (code, stdout, _) = run(&mut anonymizer(&arguments));
-    let links = "2 links passed over that lead to a folder or nowhere\n";
+    let links = "2 links to folders or missing files skipped\n";
     assert_eq!((code, stdout), (0, format!("1 anonymised, 0 failed, {links}")));
     let (code, _, stderr) = run(anonymizer(&arguments).args(["--json", "--overwrite"]));
     assert_eq!((code, stderr.as_str()), (0, links));
 }
 
-/// The one thing that can never be undone.
+/// A lost original cannot be restored.
 #[test]
-fn no_photo_of_in_is_ever_overwritten() {
-    let folders = Folders::with(&[("day/a.jpg", photo()), ("b.jpg", photo()), ("c.jpg", photo())]);
+fn photos_in_in_are_never_overwritten() {
+    let folders = Folders::with_input(&[
+        ("day/a.jpg", plain_jpeg()),
+        ("b.jpg", plain_jpeg()),
+        ("c.jpg", plain_jpeg()),
+    ]);
     let (input, output) = (folders.input(), folders.output());
-    let before = files(&input);
+    let before = read_files(&input);
     fs::create_dir(&output).unwrap();
     symlink(input.join("day"), output.join("day")).unwrap();
     symlink(input.join("b.jpg"), output.join("b.jpg")).unwrap();
@@ -321,18 +329,18 @@ fn no_photo_of_in_is_ever_overwritten() {
     let (code, stdout, stderr) = run(anonymizer(&[&input, &output]).arg("--overwrite"));
     assert_eq!((code, stdout.as_str()), (1, "0 anonymised, 3 failed\n"));
     assert!(
-        stderr.contains("lies in IN") && stderr.contains("is one of the photos in IN"),
+        stderr.contains("is inside IN") && stderr.contains("is one of the photos in IN"),
         "{stderr}"
     );
-    assert_eq!(files(&input), before);
+    assert_eq!(read_files(&input), before);
 
-    // A folder that does not exist yet is not made in IN, either.
+    // No folder is created inside IN.
     fs::remove_file(output.join("day")).unwrap();
     fs::create_dir(input.join("new")).unwrap();
     symlink(input.join("new"), output.join("day")).unwrap();
     let (code, _, _) = run(&mut anonymizer(&[&input, &output]));
     assert_eq!(code, 1);
-    assert_eq!(files(&input), before);
+    assert_eq!(read_files(&input), before);
 
     let (code, _, stderr) = run(anonymizer(&[&input.join("b.jpg"), &input]).arg("--overwrite"));
     assert_eq!(code, 1);
@@ -341,5 +349,5 @@ fn no_photo_of_in_is_ever_overwritten() {
     symlink(&input, &linked).unwrap();
     let (code, _, _) = run(anonymizer(&[&linked.join("b.jpg"), &input]).arg("--overwrite"));
     assert_eq!(code, 1);
-    assert_eq!(files(&input), before);
+    assert_eq!(read_files(&input), before);
 }

@@ -1,17 +1,16 @@
-//! Work on a suspect photo in a process of its own.
+//! Processes a suspect photo in a child process.
 //!
-//! A photo whose delivery is not the first may have ended the process that
-//! worked on it: a bug in native code, or more memory than there is. It is
-//! worked on in a child process with a limit on its memory, so that whatever
-//! it does ends the child only, and can be seen to be the photo's doing. A child
-//! that is killed from outside says nothing about its photo.
+//! A photo that was delivered before may have crashed the worker: by a bug in native
+//! code, or because it needs too much memory. The child process has a memory limit. So a
+//! crash ends only the child, and the worker knows that the photo caused it. A child that
+//! is killed from outside says nothing about its photo.
 
 mod photo_process;
 mod program;
 pub mod protocol;
 
-pub use photo_process::run as photo_process;
-pub use program::{ChildProgram, Ended};
+pub use photo_process::run as run_photo_process;
+pub use program::{ChildExit, ChildProgram};
 
-/// The hidden command that makes the program a child.
+/// The hidden command that starts the child's side.
 pub const COMMAND: &str = "photo-process";

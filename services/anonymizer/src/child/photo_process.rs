@@ -1,4 +1,4 @@
-//! The child's side: one photo in on stdin, one reply out on stdout.
+//! The child's side: reads one photo from stdin, writes one reply to stdout.
 
 use std::{
     fs,
@@ -14,24 +14,23 @@ use rlimit::Resource;
 use super::protocol::{Reply, Request, read_header, write_header};
 use crate::{
     failpoint,
+    processing::{Attempt, classify_attempt, load_detector},
     settings::PhotoSettings,
-    work::{Judgement, judge, load_detector},
 };
 
-/// The largest photo that is taken for one, bytes: no buffer is made for more.
+/// Maximum size of a photo, in bytes. A larger length in a request is an error.
 const MAX_PHOTO_BYTES: u64 = 4 << 30;
 
-/// Between the limits on CPU time, seconds.
+/// Seconds between the soft and the hard limit on CPU time.
 const CPU_GRACE_SECONDS: u64 = 5;
 
-/// Serves one request. Whatever goes wrong with the request itself ends in
-/// exit code 1 and counts as a death.
+/// Serves one request. An invalid request ends with exit code 1, which counts as a crash.
 #[must_use]
 pub fn run(environment: &dyn Environment) -> ExitCode {
     match serve(environment) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Whoever reads stderr is the worker, or nobody.
+            // Without stderr, only the exit code reports the error.
             let _ = writeln!(io::stderr(), "{error:#}");
             ExitCode::FAILURE
         }
@@ -41,10 +40,10 @@ pub fn run(environment: &dyn Environment) -> ExitCode {
 fn serve(environment: &dyn Environment) -> anyhow::Result<()> {
     let mut stdin = io::stdin().lock();
     let request: Request = read_header(&mut stdin).context("reading the request")?;
-    limit(&request).context("setting limits")?;
+    set_limits(&request).context("setting limits")?;
     anyhow::ensure!(
         request.length <= MAX_PHOTO_BYTES,
-        "photo of {} bytes",
+        "the photo has {} bytes: the maximum is {MAX_PHOTO_BYTES}",
         request.length
     );
     let mut photo = Vec::new();
@@ -52,36 +51,40 @@ fn serve(environment: &dyn Environment) -> anyhow::Result<()> {
         .take(request.length)
         .read_to_end(&mut photo)
         .context("reading the photo")?;
-    anyhow::ensure!(u64::try_from(photo.len())? == request.length, "photo cut off");
-    let (reply, jpeg) = answer(environment, &request, &photo);
+    anyhow::ensure!(
+        u64::try_from(photo.len())? == request.length,
+        "the photo is incomplete"
+    );
+    let (reply, jpeg) = anonymize_photo(environment, &request, &photo);
     let mut stdout = io::stdout().lock();
     write_header(&mut stdout, &reply)?;
     stdout.write_all(&jpeg)?;
     Ok(stdout.flush()?)
 }
 
-/// Memory that the photo may cost; the first process to go when the machine
-/// runs out of it; CPU time, should the worker not be there to end it; and no
-/// core file with somebody's face in it.
+/// Sets the limits of this process:
+/// - Memory. The kernel also kills this process first when the machine's memory runs out.
+/// - CPU time, in case the worker is gone and cannot kill this process.
+/// - No core file, because it would contain the photo.
 ///
-/// `RLIMIT_DATA` rather than `RLIMIT_AS`: since Linux 4.7 it counts private
-/// writable memory, and leaves out what allocators and libraries only reserve.
-fn limit(request: &Request) -> io::Result<()> {
-    // Not permitted in some sandboxes, and only a precaution.
+/// `RLIMIT_DATA` instead of `RLIMIT_AS`: since Linux 4.7 it counts private writable
+/// memory, but not what allocators and libraries only reserve.
+fn set_limits(request: &Request) -> io::Result<()> {
+    // A precaution only: some sandboxes do not permit it.
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
     let lower = |resource: Resource, soft: u64, hard: u64| {
         let (_, current) = resource.get()?;
         resource.set(soft.min(current), hard.min(current))
     };
     lower(Resource::DATA, request.memory_bytes, request.memory_bytes)?;
-    // SIGXCPU at the soft limit; SIGKILL, at the hard one, would look like
-    // memory pressure.
+    // The soft limit sends SIGXCPU. The hard limit sends SIGKILL, which would look like
+    // a kill from outside.
     let grace = request.cpu_seconds.saturating_add(CPU_GRACE_SECONDS);
     lower(Resource::CPU, request.cpu_seconds, grace)?;
     lower(Resource::CORE, 0, 0)
 }
 
-fn answer(environment: &dyn Environment, request: &Request, photo: &[u8]) -> (Reply, Vec<u8>) {
+fn anonymize_photo(environment: &dyn Environment, request: &Request, photo: &[u8]) -> (Reply, Vec<u8>) {
     let not_ready = |detail: String| (Reply::NotReady { detail }, Vec::new());
     let mut reader = Reader::new(environment);
     let settings = PhotoSettings::read(&mut reader);
@@ -95,19 +98,19 @@ fn answer(environment: &dyn Environment, request: &Request, photo: &[u8]) -> (Re
     if !photo.is_empty() {
         failpoint::reach("anonymizer::while-anonymizing", Some(request.photo));
     }
-    match judge(anonymize(photo, &settings.anonymize, &detector)) {
-        Judgement::Anonymized(done) => {
+    match classify_attempt(anonymize(photo, &settings.anonymize, &detector)) {
+        Attempt::Anonymized(anonymized) => {
             let reply = Reply::Anonymized {
-                width: done.width,
-                height: done.height,
-                detections: done.detections,
-                checks: done.checks,
-                stages: done.stages,
-                length: done.jpeg.len() as u64,
+                width: anonymized.width,
+                height: anonymized.height,
+                detections: anonymized.detections,
+                checks: anonymized.checks,
+                stages: anonymized.stages,
+                length: anonymized.jpeg.len() as u64,
             };
-            (reply, done.jpeg)
+            (reply, anonymized.jpeg)
         }
-        Judgement::Refused { reason, detail, .. } => (Reply::Refused { reason, detail }, Vec::new()),
-        Judgement::NotReady(detail) => not_ready(detail),
+        Attempt::Refused { reason, detail, .. } => (Reply::Refused { reason, detail }, Vec::new()),
+        Attempt::NotReady(detail) => not_ready(detail),
     }
 }

@@ -1,9 +1,9 @@
-//! What worker and child process say to each other.
+//! The protocol between the worker and its child process.
 //!
-//! Both ways: the length of a JSON header (four bytes, big-endian), the
-//! header, and then the bytes of a picture: the original on the child's stdin,
-//! the anonymised one on its stdout. Nothing else goes to the child's stdout,
-//! and a reply that is not complete counts as none.
+//! Both directions have the same format: the length of a JSON header (four bytes,
+//! big-endian), the header, and the bytes of a picture. The child reads the original
+//! from stdin and writes the anonymised picture to stdout. The child writes nothing else
+//! to stdout. An incomplete reply counts as no reply.
 
 use std::io::{self, Read, Write};
 
@@ -11,23 +11,23 @@ use contract::{Detection, FailureReason};
 use imaging::Checks;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// A header is a list of detections at most.
+/// Maximum length of a header. The longest header is a list of detections.
 const MAX_HEADER_BYTES: u32 = 16 << 20;
 
-/// What the child is asked to do.
+/// The header of a photo for the child.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Request {
-    /// The photo's number; only failpoints look at it.
+    /// The photo's id; only failpoints use it.
     pub photo: i64,
-    /// The child's own limit on its memory, bytes.
+    /// Memory limit of the child, in bytes.
     pub memory_bytes: u64,
-    /// The child's own limit on its CPU time, seconds.
+    /// CPU time limit of the child, in seconds.
     pub cpu_seconds: u64,
-    /// Length of the photo that follows, bytes.
+    /// Length of the photo that follows, in bytes.
     pub length: u64,
 }
 
-/// What the child answers.
+/// The header of the child's reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "lowercase")]
 pub enum Reply {
@@ -37,77 +37,72 @@ pub enum Reply {
         width: u32,
         /// Height in pixels.
         height: u32,
-        /// What was obscured.
+        /// What was found and obscured.
         detections: Vec<Detection>,
-        /// What the detector's own checks came to.
+        /// Results of the detector's own checks.
         checks: Checks,
         /// Stages and their seconds.
         stages: Vec<(String, f64)>,
-        /// Length of the JPEG that follows, bytes.
+        /// Length of the JPEG that follows, in bytes.
         length: u64,
     },
     /// The photo cannot be anonymised.
-    Refused {
-        /// Stable code.
-        reason: FailureReason,
-        /// What happened.
-        detail: String,
-    },
-    /// The child could not even begin; nothing is said about the photo.
-    NotReady {
-        /// What happened.
-        detail: String,
-    },
+    Refused { reason: FailureReason, detail: String },
+    /// The child could not start its work. This says nothing about the photo.
+    NotReady { detail: String },
 }
 
-/// Writes a header, and leaves the writer where the picture's bytes go.
+/// Writes a header. The bytes of the picture follow it.
 ///
 /// # Errors
-/// When writing fails.
+/// If the header is too long or writing fails.
 pub fn write_header(writer: &mut impl Write, header: &impl Serialize) -> io::Result<()> {
-    writer.write_all(&header_bytes(header)?)
+    writer.write_all(&encode_header(header)?)
 }
 
-/// A header with its length before it.
+/// Encodes a header, with its length in front.
 ///
 /// # Errors
-/// When it cannot be written as JSON, or is longer than a reader takes.
-pub fn header_bytes(header: &impl Serialize) -> io::Result<Vec<u8>> {
+/// If the header cannot be written as JSON or is longer than `MAX_HEADER_BYTES`.
+pub fn encode_header(header: &impl Serialize) -> io::Result<Vec<u8>> {
     let json = serde_json::to_vec(header)?;
     let length = u32::try_from(json.len())
         .ok()
         .filter(|length| *length <= MAX_HEADER_BYTES)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "header too long"))?;
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the header is too long"))?;
     Ok([&length.to_be_bytes(), json.as_slice()].concat())
 }
 
 /// Reads a header.
 ///
 /// # Errors
-/// When reading fails, or what is read is no header.
+/// If reading fails or the bytes are not a valid header.
 pub fn read_header<T: DeserializeOwned>(reader: &mut impl Read) -> io::Result<T> {
     let mut length = [0; 4];
     reader.read_exact(&mut length)?;
     let length = u32::from_be_bytes(length);
     if length > MAX_HEADER_BYTES {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "header too long"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the header is too long",
+        ));
     }
     let mut json = vec![0; length as usize];
     reader.read_exact(&mut json)?;
     Ok(serde_json::from_slice(&json)?)
 }
 
-/// Reads the whole reply out of what the child wrote; `None` when it is not
-/// complete, or more than that.
+/// Parses all that the child wrote to stdout. `None` unless that is exactly one complete
+/// reply.
 #[must_use]
 pub fn parse_reply(mut stdout: Vec<u8>) -> Option<(Reply, Vec<u8>)> {
-    let mut rest = stdout.as_slice();
-    let reply: Reply = read_header(&mut rest).ok()?;
+    let mut picture = stdout.as_slice();
+    let reply: Reply = read_header(&mut picture).ok()?;
     let expected = match &reply {
         Reply::Anonymized { length, .. } => *length,
         Reply::Refused { .. } | Reply::NotReady { .. } => 0,
     };
-    let length = rest.len();
+    let length = picture.len();
     stdout.drain(..stdout.len() - length);
     (u64::try_from(length) == Ok(expected)).then_some((reply, stdout))
 }
@@ -138,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn reply_is_read_back() {
+    fn reply_round_trips() {
         let mut stdout = Vec::new();
         write_header(&mut stdout, &reply(3)).unwrap();
         stdout.extend(b"abc");
@@ -146,20 +141,20 @@ mod tests {
     }
 
     #[test]
-    fn refusal_is_read_back() {
+    fn refusal_round_trips() {
         let refused = Reply::Refused {
             reason: FailureReason::CorruptImage,
             detail: "cut off".to_owned(),
         };
         assert_eq!(
-            parse_reply(header_bytes(&refused).unwrap()),
+            parse_reply(encode_header(&refused).unwrap()),
             Some((refused, Vec::new()))
         );
     }
 
     #[test]
-    fn reply_with_a_part_missing_is_none() {
-        let mut stdout = header_bytes(&reply(3)).unwrap();
+    fn incomplete_or_longer_reply_is_rejected() {
+        let mut stdout = encode_header(&reply(3)).unwrap();
         stdout.extend(b"abc");
         for end in 0..stdout.len() {
             assert_eq!(parse_reply(stdout[..end].to_vec()), None, "{end}");
@@ -170,7 +165,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_a_reply_or_none(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_are_parsed_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse_reply(bytes);
         }
     }

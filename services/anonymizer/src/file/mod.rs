@@ -1,38 +1,36 @@
-//! `anonymizer file IN… OUT`: photos from folders to a folder, without broker
-//! or object store, by the same [`imaging`].
+//! `anonymizer file IN… OUT`: anonymises photos in folders, without broker or object
+//! store, with the same crate [`imaging`] as the worker.
 
-mod guard;
+mod input_guard;
 mod plan;
 mod report;
 mod run;
-mod shown;
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-pub use guard::Guard;
-pub use plan::{Entry, Plan, PlanError, plan};
-pub use report::Report;
+pub use input_guard::InputGuard;
+pub use plan::{Plan, PlanError, PlannedPhoto};
+pub use report::{PhotoReport, display_path};
 pub use run::run;
-pub use shown::shown;
 
-/// What `anonymizer file` takes.
+/// Arguments of `anonymizer file`.
 #[derive(Clone, Debug, Args)]
 pub struct Arguments {
     /// Photos, and folders with photos.
     #[arg(value_name = "IN", required = true)]
     pub inputs: Vec<PathBuf>,
-    /// Folder for the anonymised photos; made if need be.
+    /// Output folder; created if missing.
     #[arg(value_name = "OUT", required = true)]
     pub output: PathBuf,
-    /// Print a line of JSON for each photo: what was found, or why it failed.
+    /// Print one JSON object per photo: what was found, or why it failed.
     #[arg(long)]
     pub json: bool,
-    /// Replace what is in OUT already.
+    /// Replace existing files in OUT.
     #[arg(long)]
     pub overwrite: bool,
-    /// Photos at once; if not given, as many as cores and memory allow.
+    /// Photos at once [default: as many as cores and memory allow].
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
 }

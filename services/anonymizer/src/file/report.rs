@@ -1,4 +1,4 @@
-//! What is told about each photo.
+//! The report on each photo, as JSON or as text.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -7,76 +7,92 @@ use imaging::Anonymized;
 use serde::{Serialize, Serializer};
 use terminal::escaped;
 
-use super::shown;
-
-/// What became of one photo; a line of `--json`.
+/// The result for one photo; a line of `--json`.
 #[derive(Debug, Serialize)]
 #[serde(tag = "outcome", rename_all = "lowercase")]
-pub enum Report<'a> {
-    /// It was written.
+pub enum PhotoReport<'a> {
+    /// The anonymised photo was written.
     Anonymized {
-        /// The photo as it came.
-        #[serde(serialize_with = "lossy")]
+        #[serde(serialize_with = "serialize_lossy")]
         input: &'a Path,
-        /// The photo that may be seen.
-        #[serde(serialize_with = "lossy")]
+        #[serde(serialize_with = "serialize_lossy")]
         output: &'a Path,
-        /// Width in pixels, upright.
+        /// Width in pixels, after rotation.
         width: u32,
-        /// Height in pixels, upright.
+        /// Height in pixels, after rotation.
         height: u32,
-        /// What was found, and where it was hidden.
+        /// What was found and obscured.
         detections: Vec<Detection>,
         /// Seconds by stage.
         seconds: BTreeMap<&'static str, f64>,
     },
     /// Nothing was written.
     Failed {
-        /// The photo as it came.
-        #[serde(serialize_with = "lossy")]
+        #[serde(serialize_with = "serialize_lossy")]
         input: &'a Path,
-        /// The verdict on the photo; none where something else is wrong.
+        /// Why the photo cannot be anonymised. `None` for any other error.
         reason: Option<FailureReason>,
-        /// What happened.
         detail: String,
     },
 }
 
-impl<'a> Report<'a> {
-    /// Of a photo that was written to `output`.
+impl<'a> PhotoReport<'a> {
+    /// The report on a photo that was written to `output`.
     #[must_use]
-    pub fn anonymized(input: &'a Path, output: &'a Path, done: Anonymized) -> Self {
+    pub fn anonymized(input: &'a Path, output: &'a Path, anonymized: Anonymized) -> Self {
         Self::Anonymized {
             input,
             output,
-            width: done.width,
-            height: done.height,
-            detections: done.detections,
-            seconds: done.seconds.by_stage().into(),
+            width: anonymized.width,
+            height: anonymized.height,
+            detections: anonymized.detections,
+            seconds: anonymized.seconds.by_stage().into(),
         }
     }
 
-    /// The line of `--json`, with its end.
+    /// The line of `--json`, with a newline.
     ///
     /// # Errors
-    /// When a number is none that JSON has.
-    pub fn line(&self) -> serde_json::Result<String> {
+    /// If JSON cannot represent a number.
+    pub fn json_line(&self) -> serde_json::Result<String> {
         let mut line = escaped(&serde_json::to_string(self)?);
         line.push('\n');
         Ok(line)
     }
 
-    /// The line for people; `None` where all went well.
+    /// The error message; `None` for an anonymised photo.
     #[must_use]
-    pub fn complaint(&self) -> Option<String> {
+    pub fn error_message(&self) -> Option<String> {
         match self {
             Self::Anonymized { .. } => None,
-            Self::Failed { input, detail, .. } => Some(format!("{}: {detail}", shown(input))),
+            Self::Failed { input, detail, .. } => Some(format!("{}: {detail}", display_path(input))),
         }
     }
 }
 
-/// JSON is Unicode, file names need not be.
-fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+/// Serialises a path as text. JSON needs Unicode, but file names may contain other bytes.
+fn serialize_lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
+}
+
+/// A path as text for a terminal: control characters are escaped, and bytes that are not
+/// Unicode become `�`. File names may contain any byte except `/` and NUL.
+#[must_use]
+pub fn display_path(path: &Path) -> String {
+    escaped(&path.to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+
+    use super::*;
+
+    #[test]
+    fn displayed_paths_contain_no_control_characters() {
+        let name = Path::new("cam 1/ä\u{1b}[2J\n\u{9b}\u{202e}gpj.写真");
+        assert_eq!(display_path(name), r"cam 1/ä\u001b[2J\u000a\u009b\u202egpj.写真");
+        let not_unicode = Path::new(OsStr::from_bytes(b"a\xff.jpg"));
+        assert_eq!(display_path(not_unicode), "a\u{fffd}.jpg");
+    }
 }

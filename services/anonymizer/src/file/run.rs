@@ -1,4 +1,4 @@
-//! The work: several photos at once, each by one thread.
+//! Runs `anonymizer file`: several photos at once, each on one thread.
 
 use std::{
     fs::{self, Permissions},
@@ -17,16 +17,16 @@ use chassis::settings::{Environment, Reader};
 use imaging::{AnonymizeSettings, anonymize, detector::Detector};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Arguments, Entry, Guard, Plan, Report, plan, shown};
+use super::{Arguments, InputGuard, PhotoReport, Plan, PlannedPhoto, display_path};
 use crate::{
-    budget::{USUAL_BYTES, cores, memory_limit},
+    capacity::{USUAL_JOB_BYTES, cores, memory_limit},
     settings::PhotoSettings,
 };
 
-/// The command or the settings make no sense.
+/// Exit code for invalid arguments or settings.
 const EXIT_USAGE: u8 = 2;
 
-/// Does what the command says, and tells how it went on stdout and stderr.
+/// Runs the command. Reports go to stdout, errors to stderr.
 #[must_use]
 pub fn run(arguments: &Arguments, environment: &dyn Environment) -> ExitCode {
     let mut reader = Reader::new(environment);
@@ -34,7 +34,7 @@ pub fn run(arguments: &Arguments, environment: &dyn Environment) -> ExitCode {
     let prepared = reader
         .finish()
         .map_err(|mistakes| mistakes.to_string())
-        .and_then(|()| plan(&arguments.inputs, &arguments.output).map_err(|e| e.to_string()))
+        .and_then(|()| Plan::new(&arguments.inputs, &arguments.output).map_err(|e| e.to_string()))
         .and_then(|plan| {
             Ok((
                 plan,
@@ -43,148 +43,147 @@ pub fn run(arguments: &Arguments, environment: &dyn Environment) -> ExitCode {
         });
     let (plan, detector) = match prepared {
         Ok(prepared) => prepared,
-        Err(why) => {
-            complain(&why);
+        Err(error) => {
+            print_error(&error);
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    let desk = Desk {
-        guard: Guard::of(&arguments.inputs, &plan),
+    let run = FolderRun {
+        guard: InputGuard::new(&arguments.inputs, &plan),
         detector,
         settings: settings.anonymize,
         json: arguments.json,
         overwrite: arguments.overwrite,
-        bar: bar(plan.entries.len(), arguments.json),
-        failed: AtomicUsize::new(0),
-        untold: AtomicBool::new(false),
+        progress: progress_bar(plan.photos.len(), arguments.json),
+        failed_photos: AtomicUsize::new(0),
+        stdout_failed: AtomicBool::new(false),
         stdout: Mutex::new(io::stdout()),
     };
-    desk.work(&plan, arguments.jobs.map_or_else(photos_at_once, usize::from));
-    desk.close(&plan)
+    run.process_all(&plan, arguments.jobs.map_or_else(photos_at_once, usize::from));
+    run.finish(&plan)
 }
 
-/// What the threads share.
-struct Desk {
-    guard: Guard,
+/// What the threads of one run share.
+struct FolderRun {
+    guard: InputGuard,
     detector: Detector,
     settings: AnonymizeSettings,
     json: bool,
     overwrite: bool,
-    bar: ProgressBar,
-    failed: AtomicUsize,
-    /// Something could not be told on stdout.
-    untold: AtomicBool,
+    progress: ProgressBar,
+    failed_photos: AtomicUsize,
+    /// Writing to stdout failed.
+    stdout_failed: AtomicBool,
     stdout: Mutex<io::Stdout>,
 }
 
-impl Desk {
-    fn work(&self, plan: &Plan, threads: usize) {
+impl FolderRun {
+    fn process_all(&self, plan: &Plan, threads: usize) {
         let next = AtomicUsize::new(0);
         thread::scope(|scope| {
-            for _ in 0..threads.min(plan.entries.len()) {
+            for _ in 0..threads.min(plan.photos.len()) {
                 scope.spawn(|| {
-                    while let Some(entry) = plan.entries.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        self.tell(&self.one(entry));
+                    while let Some(photo) = plan.photos.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        self.report(&self.process(photo));
                     }
                 });
             }
         });
     }
 
-    fn one<'a>(&self, entry: &'a Entry) -> Report<'a> {
-        let failed = |detail: String| Report::Failed {
-            input: &entry.input,
+    fn process<'a>(&self, photo: &'a PlannedPhoto) -> PhotoReport<'a> {
+        let failed = |detail: String| PhotoReport::Failed {
+            input: &photo.input,
             reason: None,
             detail,
         };
-        let output = match &entry.output {
+        let output = match &photo.output {
             Ok(output) => output,
-            Err(why) => return failed(why.clone()),
+            Err(error) => return failed(error.clone()),
         };
-        if let Err(why) = self.guard.check(output) {
-            return failed(why);
+        if let Err(error) = self.guard.check(output) {
+            return failed(error);
         }
         if output.exists() && !self.overwrite {
             return failed(format!(
-                "{} is there already; --overwrite replaces it",
-                shown(output)
+                "{} already exists: use --overwrite to replace it",
+                display_path(output)
             ));
         }
-        let photo = match read(&entry.input, self.settings.limits.bytes) {
-            Ok(photo) => photo,
-            Err(why) => return failed(format!("cannot be read: {why}")),
+        let original = match read_up_to(&photo.input, self.settings.limits.bytes) {
+            Ok(original) => original,
+            Err(error) => return failed(format!("cannot be read: {error}")),
         };
-        let done = match anonymize(&photo, &self.settings, &self.detector) {
-            Ok(done) => done,
+        let anonymized = match anonymize(&original, &self.settings, &self.detector) {
+            Ok(anonymized) => anonymized,
             Err(error) => {
-                return Report::Failed {
-                    input: &entry.input,
+                return PhotoReport::Failed {
+                    input: &photo.input,
                     reason: Some(error.reason()),
                     detail: error.to_string(),
                 };
             }
         };
-        match write(output, &done.jpeg, self.overwrite) {
-            Ok(()) => Report::anonymized(&entry.input, output, done),
-            Err(why) => failed(format!("{} cannot be written: {why}", shown(output))),
+        match write_atomically(output, &anonymized.jpeg, self.overwrite) {
+            Ok(()) => PhotoReport::anonymized(&photo.input, output, anonymized),
+            Err(error) => failed(format!("cannot write {}: {error}", display_path(output))),
         }
     }
 
-    fn tell(&self, report: &Report<'_>) {
-        let complaint = report.complaint();
-        if complaint.is_some() {
-            self.failed.fetch_add(1, Ordering::Relaxed);
+    fn report(&self, report: &PhotoReport<'_>) {
+        let error = report.error_message();
+        if error.is_some() {
+            self.failed_photos.fetch_add(1, Ordering::Relaxed);
         }
-        self.bar.suspend(|| {
+        self.progress.suspend(|| {
             if self.json {
-                match report.line() {
-                    Ok(line) => self.say(&line),
-                    Err(error) => self.could_not_say(&error.into()),
+                match report.json_line() {
+                    Ok(line) => self.write_stdout(&line),
+                    Err(error) => self.report_stdout_error(&error.into()),
                 }
-            } else if let Some(text) = complaint {
-                complain(&text);
+            } else if let Some(error) = error {
+                print_error(&error);
             }
         });
-        self.bar.inc(1);
+        self.progress.inc(1);
     }
 
-    /// Writes to stdout, whole lines.
-    fn say(&self, lines: &str) {
+    /// Writes whole lines to stdout.
+    fn write_stdout(&self, lines: &str) {
         let mut stdout = self.stdout.lock().unwrap_or_else(PoisonError::into_inner);
         match stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush()) {
-            // A reader that went away has read enough; the photos go on.
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => self.could_not_say(&error),
+            // A closed pipe is not an error: the remaining photos are still anonymised.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => self.report_stdout_error(&error),
             _ => {}
         }
     }
 
-    fn could_not_say(&self, error: &io::Error) {
-        if !self.untold.swap(true, Ordering::Relaxed) {
-            complain(&format!("stdout: {error}"));
+    fn report_stdout_error(&self, error: &io::Error) {
+        if !self.stdout_failed.swap(true, Ordering::Relaxed) {
+            print_error(&format!("stdout: {error}"));
         }
     }
 
-    fn close(self, plan: &Plan) -> ExitCode {
-        self.bar.finish_and_clear();
-        let failed = self.failed.load(Ordering::Relaxed);
-        let links = plan.links_told();
+    fn finish(self, plan: &Plan) -> ExitCode {
+        self.progress.finish_and_clear();
+        let failed = self.failed_photos.load(Ordering::Relaxed);
+        let skipped_links = plan.skipped_links_text();
         if self.json {
-            if let Some(links) = links {
-                complain(links.trim_start_matches([',', ' ']));
+            if let Some(text) = skipped_links {
+                print_error(&text);
             }
         } else {
-            let mut text = format!("{} anonymised, {failed} failed", plan.entries.len() - failed);
-            if plan.passed_over > 0 {
-                text.push_str(&format!(
-                    ", {} files passed over that are no photos",
-                    plan.passed_over
-                ));
+            let mut summary = format!("{} anonymised, {failed} failed", plan.photos.len() - failed);
+            if plan.skipped_files > 0 {
+                summary.push_str(&format!(", {} other files skipped", plan.skipped_files));
             }
-            text.push_str(&links.unwrap_or_default());
-            text.push('\n');
-            self.say(&text);
+            if let Some(text) = skipped_links {
+                summary.push_str(&format!(", {text}"));
+            }
+            summary.push('\n');
+            self.write_stdout(&summary);
         }
-        if failed == 0 && !self.untold.into_inner() {
+        if failed == 0 && !self.stdout_failed.into_inner() {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
@@ -192,18 +191,18 @@ impl Desk {
     }
 }
 
-/// The whole file, or as much of it as shows that it is over the limit.
-fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let mut photo = Vec::new();
+/// Reads a file. Of a file over the limit it reads one byte more than the limit.
+fn read_up_to(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
     io::Read::read_to_end(
         &mut io::Read::take(fs::File::open(path)?, limit.saturating_add(1)),
-        &mut photo,
+        &mut bytes,
     )?;
-    Ok(photo)
+    Ok(bytes)
 }
 
-/// Writes beside the target first: a file of that name is always whole.
-fn write(target: &Path, jpeg: &[u8], overwrite: bool) -> io::Result<()> {
+/// Writes a temporary file and renames it, so that the target is never incomplete.
+fn write_atomically(target: &Path, jpeg: &[u8], overwrite: bool) -> io::Result<()> {
     let folder = target.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let mut file = tempfile::Builder::new()
@@ -220,13 +219,13 @@ fn write(target: &Path, jpeg: &[u8], overwrite: bool) -> io::Result<()> {
 }
 
 fn photos_at_once() -> usize {
-    let by_memory = memory_limit() / USUAL_BYTES;
+    let by_memory = memory_limit() / USUAL_JOB_BYTES;
     usize::try_from(by_memory).unwrap_or(usize::MAX).clamp(1, cores())
 }
 
-fn bar(photos: usize, json: bool) -> ProgressBar {
-    let shown = !json && io::stderr().is_terminal();
-    let target = if shown {
+fn progress_bar(photos: usize, json: bool) -> ProgressBar {
+    let is_visible = !json && io::stderr().is_terminal();
+    let target = if is_visible {
         ProgressDrawTarget::stderr()
     } else {
         ProgressDrawTarget::hidden()
@@ -238,7 +237,7 @@ fn bar(photos: usize, json: bool) -> ProgressBar {
     }
 }
 
-fn complain(text: &str) {
-    // Without stderr there is only the exit code.
+fn print_error(text: &str) {
+    // Without stderr, only the exit code reports the error.
     let _ = writeln!(io::stderr(), "{text}");
 }

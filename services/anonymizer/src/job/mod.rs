@@ -1,22 +1,20 @@
 //! One job from start to end.
 //!
-//! get → anonymise → put → publish the result (confirmed) → delete the
-//! original → ack. Every arrow may be the last thing that this process does;
-//! whoever gets the message next begins anew and comes to the same end:
-//! - Output is written again, the same bytes to the same key.
-//! - The original is deleted only after the confirmed result, so as long as
-//!   the result may not have arrived there is an original to begin with.
-//! - Original gone and output there: only the ack was missing, or another
-//!   worker was quicker; the result is given again.
+//! get → anonymise → put → publish the result (confirmed) → delete the original → ack.
+//! The process may die at every arrow. The worker that gets the message next starts
+//! again and reaches the same end:
+//! - It writes the output again: the same bytes to the same key.
+//! - The original is deleted only after the result is confirmed. So the original exists
+//!   as long as the result may be lost.
+//! - If the original is gone and the output exists, only the ack was missing or another
+//!   worker was faster. The worker publishes the result again.
 
-mod assignment;
 mod objects;
-mod order;
 mod report;
-mod verdict;
+mod result;
+mod task;
 mod worker;
 
-pub use assignment::{Assignment, Buckets, Origin, Rejection};
-pub use order::Order;
-pub use report::{Ending, Report, Sizes};
-pub use worker::{Stopped, Worker};
+pub use report::{Completion, JobReport, PhotoSizes};
+pub use task::{Buckets, InvalidJob, JobEnvelope, PhotoOwner, PhotoTask};
+pub use worker::{Unfinished, Worker};

@@ -1,5 +1,5 @@
-//! A job's dealings with the object store, and whose fault it is when one of
-//! them fails.
+//! The steps of a job that access the object store, and the classification of their
+//! errors.
 
 use bytes::Bytes;
 use chassis::store::{Store, StoreError};
@@ -9,116 +9,116 @@ use contract::{
 };
 use tokio::time::Instant;
 
-use super::{Stopped, worker::Run};
-use crate::consume::Fault;
+use super::{Unfinished, worker::JobRun};
+use crate::retry::Fault;
 
-/// As much of a stored JPEG as is read to learn its size in pixels: the colour
-/// profile, at most 1 MiB, comes before.
-const HEAD_BYTES: u64 = 2 << 20;
+/// How much of a stored JPEG is read to find its size in pixels. The header comes after
+/// the colour profile, which has at most 1 MiB.
+const JPEG_HEADER_BYTES: u64 = 2 << 20;
 
-impl Run<'_> {
+impl JobRun<'_> {
     pub(super) async fn get(
         &mut self,
         location: &ObjectLocation,
-    ) -> Result<Result<Bytes, StoreError>, Stopped> {
-        let limit = self.worker.bench.settings.limits.bytes;
+    ) -> Result<Result<Bytes, StoreError>, Unfinished> {
+        let max_bytes = self.worker.processor.settings.limits.bytes;
         let began = Instant::now();
-        let got = self
-            .patience
-            .persist("get", || async {
-                let got = self.worker.store.get(location, limit).await;
-                self.read_or_fault(location, got.map(Bytes::from)).await
+        let result = self
+            .policy
+            .retry("get", || async {
+                let result = self.worker.store.get(location, max_bytes).await;
+                self.classify_read(location, result.map(Bytes::from)).await
             })
             .await?;
-        self.stage("get", began);
-        Ok(got)
+        self.record_stage("get", began);
+        Ok(result)
     }
 
     pub(super) async fn put(
         &mut self,
         location: &ObjectLocation,
         jpeg: Bytes,
-    ) -> Result<Result<(), StoreError>, Stopped> {
+    ) -> Result<Result<(), StoreError>, Unfinished> {
         let began = Instant::now();
-        let put = self
-            .patience
-            .persist("put", || async {
-                let put = self
+        let result = self
+            .policy
+            .retry("put", || async {
+                let result = self
                     .worker
                     .store
                     .put(location, jpeg.clone(), MediaType::Jpeg.as_str())
                     .await;
-                put.map_err(|error| self.sort_out(error))
+                result.map_err(|error| self.classify_error(error))
             })
             .await?;
-        self.stage("put", began);
-        Ok(put)
+        self.record_stage("put", began);
+        Ok(result)
     }
 
-    /// The result is out: the original must go, however long that takes.
-    pub(super) async fn delete(&mut self, location: &ObjectLocation) -> Result<(), Stopped> {
+    /// Deletes the original. The result is already published, so every error is retried.
+    pub(super) async fn delete(&mut self, location: &ObjectLocation) -> Result<(), Unfinished> {
         let began = Instant::now();
         let deleted: Result<(), std::convert::Infallible> = self
-            .patience
-            .persist_to_the_end("delete", || async {
-                self.worker.store.delete(location).await.map_err(passing)
+            .policy
+            .retry_despite_lost_delivery("delete", || async {
+                self.worker.store.delete(location).await.map_err(transient)
             })
             .await?;
         let Ok(()) = deleted;
-        self.stage("delete", began);
+        self.record_stage("delete", began);
         Ok(())
     }
 
-    /// Whose fault it is that an object cannot be read. Where the store fails
-    /// at it, but answers for its bucket, the trouble is the object's.
+    /// Classifies the error of a read. If the store fails at the object, but finds its
+    /// bucket, the fault is specific to the job.
     ///
-    /// Only for reading: a store that is full fails at every write, and
-    /// answers for its buckets all the same.
-    pub(super) async fn read_or_fault<T>(
+    /// Only for reads: a full store fails at every write, and still finds its buckets.
+    pub(super) async fn classify_read<T>(
         &self,
         location: &ObjectLocation,
-        read: Result<T, StoreError>,
+        result: Result<T, StoreError>,
     ) -> Result<T, Fault<StoreError>> {
-        match read {
+        match result {
             Err(error @ StoreError::Failed { .. }) => {
-                self.bucket_answers(location).await?;
-                tracing::debug!(%error, "the store answers for the bucket, but fails at the object");
-                Err(Fault::Own(error))
+                self.check_bucket(location).await?;
+                tracing::debug!(%error, "the object store finds the bucket, but cannot read the object");
+                Err(Fault::JobSpecific(error))
             }
-            other => other.map_err(|error| self.sort_out(error)),
+            other => other.map_err(|error| self.classify_error(error)),
         }
     }
 
-    pub(super) async fn bucket_answers(&self, location: &ObjectLocation) -> Result<(), Fault<StoreError>> {
-        let asked = self.worker.store.check_bucket(location.bucket()).await;
-        asked.map_err(passing)
+    pub(super) async fn check_bucket(&self, location: &ObjectLocation) -> Result<(), Fault<StoreError>> {
+        let result = self.worker.store.check_bucket(location.bucket()).await;
+        result.map_err(transient)
     }
 
-    /// Which refusals of the store are about the object itself. Rights and
-    /// credentials never are: a person can set them right.
-    pub(super) fn sort_out(&self, error: StoreError) -> Fault<StoreError> {
-        let final_here = match &error {
+    /// Classifies an error of the store. A refusal is permanent if it concerns the
+    /// object itself. Missing rights and wrong credentials are transient: an operator
+    /// can correct them.
+    fn classify_error(&self, error: StoreError) -> Fault<StoreError> {
+        let is_permanent = match &error {
             StoreError::NotFound | StoreError::TooLarge { .. } => true,
             StoreError::Unavailable(_) | StoreError::Failed { .. } => false,
             StoreError::Refused { code, .. } if code == "InvalidObjectState" => true,
-            // Our keys are well-formed; what others call theirs is not known.
-            StoreError::Refused { status, .. } => self.given && !matches!(status, 401 | 403),
+            // irmgard's keys are valid; keys of the given web service may not be.
+            StoreError::Refused { status, .. } => self.is_from_given_service && !matches!(status, 401 | 403),
         };
-        if final_here {
-            Fault::Final(error)
+        if is_permanent {
+            Fault::Permanent(error)
         } else {
-            passing(error)
+            transient(error)
         }
     }
 }
 
-pub(super) fn passing<E>(error: impl std::fmt::Display) -> Fault<E> {
-    Fault::Passing(error.to_string())
+pub(super) fn transient<E>(error: impl std::fmt::Display) -> Fault<E> {
+    Fault::Transient(error.to_string())
 }
 
-/// Size in pixels and bytes of a stored JPEG, from its beginning; `None` where
-/// it is none.
-pub(super) async fn look(
+/// Reads the picture header and the size in bytes of a stored JPEG, from its first
+/// [`JPEG_HEADER_BYTES`]. `None` if the object is not a JPEG.
+pub(super) async fn read_jpeg_header(
     store: &Store,
     location: &ObjectLocation,
 ) -> Result<Option<(media::Header, u64)>, StoreError> {
@@ -127,22 +127,22 @@ pub(super) async fn look(
         .get_object()
         .bucket(location.bucket())
         .key(location.key())
-        .range(format!("bytes=0-{}", HEAD_BYTES - 1))
+        .range(format!("bytes=0-{}", JPEG_HEADER_BYTES - 1))
         .send()
         .await?;
-    // `Content-Range: bytes 0-99/1234` (RFC 9110, 14.4); a store may also send
-    // the whole object.
+    // `Content-Range: bytes 0-99/1234` (RFC 9110, 14.4). A store may ignore the range
+    // and send the whole object.
     let size_bytes = object
         .content_range()
         .and_then(|range| range.rsplit_once('/')?.1.parse().ok())
         .or_else(|| u64::try_from(object.content_length()?).ok())
         .unwrap_or(0);
-    let head = tokio::time::timeout(store.settings().answer_timeout, object.body.collect())
+    let beginning = tokio::time::timeout(store.settings().answer_timeout, object.body.collect())
         .await
         .map_err(|_| StoreError::Unavailable("no more data in time".to_owned()))?
         .map_err(|error| StoreError::Unavailable(error.to_string()))?
         .into_bytes();
-    let header = media::read_header(&head).ok();
+    let header = media::read_header(&beginning).ok();
     Ok(header
         .filter(|header| header.media_type == MediaType::Jpeg)
         .map(|header| (header, size_bytes)))

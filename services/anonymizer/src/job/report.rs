@@ -1,4 +1,4 @@
-//! What a job came to: one log line, and the metrics.
+//! The log line and the metrics of a finished job.
 
 use contract::{Class, Detection, FailureReason};
 use imaging::Checks;
@@ -7,59 +7,47 @@ use crate::metrics::Metrics;
 
 /// How a job ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The anonymised photo is stored, and irmgard told.
+pub enum Completion {
+    /// The anonymised photo is stored, and its result published.
     Anonymized,
-    /// It had been stored before; irmgard is told again.
-    AnsweredAgain,
-    /// A verdict: irmgard is told, the original stays.
-    Failed {
-        /// Stable code.
-        reason: FailureReason,
-        /// What happened.
-        detail: String,
-    },
-    /// Put aside for a person.
-    Parked {
-        /// What is wrong with it.
-        why: String,
-    },
+    /// The anonymised photo was stored before; its result is published again.
+    AlreadyAnonymized,
+    /// The photo failed: its result is published, its original stays.
+    Failed { reason: FailureReason, detail: String },
+    /// The message is in the parked queue, for an operator.
+    Parked { detail: String },
 }
 
-/// What a job came to.
+/// What a finished job did.
 #[derive(Clone, Debug)]
-pub struct Report {
-    /// How it ended.
-    pub ending: Ending,
+pub struct JobReport {
+    pub completion: Completion,
     /// Stages and their seconds.
     pub stages: Vec<(String, f64)>,
-    /// What was found and obscured.
     pub detections: Vec<Detection>,
-    /// What the detector's own checks came to, once the photo is anonymised.
+    /// Results of the detector's own checks, if the photo is anonymised.
     pub checks: Option<Checks>,
-    /// How large the photo is, once it is anonymised.
-    pub sizes: Option<Sizes>,
+    /// Sizes, if the photo is anonymised.
+    pub sizes: Option<PhotoSizes>,
 }
 
-/// How large a photo is.
+/// Sizes of a photo before and after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizes {
-    /// The original, bytes.
+pub struct PhotoSizes {
     pub original_bytes: u64,
-    /// The anonymised photo, bytes.
     pub output_bytes: u64,
-    /// Width in pixels, upright.
+    /// Width in pixels, after rotation.
     pub width: u32,
-    /// Height in pixels, upright.
+    /// Height in pixels, after rotation.
     pub height: u32,
 }
 
-impl Report {
-    /// A job that ended before it had anything to show.
+impl JobReport {
+    /// A report without an anonymised photo.
     #[must_use]
-    pub const fn of(ending: Ending) -> Self {
+    pub const fn new(completion: Completion) -> Self {
         Self {
-            ending,
+            completion,
             stages: Vec::new(),
             detections: Vec::new(),
             checks: None,
@@ -67,41 +55,41 @@ impl Report {
         }
     }
 
-    /// The word in logs and metrics.
+    /// The value in logs and metrics.
     #[must_use]
     pub const fn outcome(&self) -> &'static str {
-        match self.ending {
-            Ending::Anonymized => "anonymized",
-            Ending::AnsweredAgain => "answered-again",
-            Ending::Failed { .. } => "failed",
-            Ending::Parked { .. } => "parked",
+        match self.completion {
+            Completion::Anonymized => "anonymized",
+            Completion::AlreadyAnonymized => "answered-again",
+            Completion::Failed { .. } => "failed",
+            Completion::Parked { .. } => "parked",
         }
     }
 
-    /// Writes the job's line and counts it.
-    pub fn tell(&self, seconds: f64, metrics: &Metrics) {
+    /// Writes the job's log line and updates the metrics.
+    pub fn record(&self, seconds: f64, metrics: &Metrics) {
         let outcome = self.outcome();
         metrics.job_ended(outcome, seconds);
-        metrics.detected(&self.detections);
+        metrics.photo_anonymized(&self.detections);
         if let Some(checks) = self.checks {
-            metrics.checked(checks);
+            metrics.photo_checked(checks);
         }
         for (stage, seconds) in &self.stages {
             metrics.stage_ended(stage, *seconds);
         }
-        match &self.ending {
-            Ending::Anonymized => tracing::info!(
+        match &self.completion {
+            Completion::Anonymized => tracing::info!(
                 outcome,
                 duration_seconds = seconds,
-                stage.get_seconds = self.stage("get"),
-                stage.decode_seconds = self.stage("decode"),
-                stage.detect_seconds = self.stage("detect"),
-                stage.obscure_seconds = self.stage("obscure"),
-                stage.check_seconds = self.stage("check"),
-                stage.encode_seconds = self.stage("encode"),
-                stage.put_seconds = self.stage("put"),
-                stage.publish_seconds = self.stage("publish"),
-                stage.delete_seconds = self.stage("delete"),
+                stage.get_seconds = self.stage_seconds("get"),
+                stage.decode_seconds = self.stage_seconds("decode"),
+                stage.detect_seconds = self.stage_seconds("detect"),
+                stage.obscure_seconds = self.stage_seconds("obscure"),
+                stage.check_seconds = self.stage_seconds("check"),
+                stage.encode_seconds = self.stage_seconds("encode"),
+                stage.put_seconds = self.stage_seconds("put"),
+                stage.publish_seconds = self.stage_seconds("publish"),
+                stage.delete_seconds = self.stage_seconds("delete"),
                 photo.size_bytes = self.sizes.map(|sizes| sizes.original_bytes),
                 photo.width_pixels = self.sizes.map(|sizes| sizes.width),
                 photo.height_pixels = self.sizes.map(|sizes| sizes.height),
@@ -119,13 +107,13 @@ impl Report {
                 check.still_visible = self.checks.map(|checks| checks.still_visible),
                 "anonymised a photo"
             ),
-            Ending::AnsweredAgain => tracing::info!(
+            Completion::AlreadyAnonymized => tracing::info!(
                 outcome,
                 duration_seconds = seconds,
                 "the photo had been anonymised already"
             ),
-            Ending::Failed { reason, detail } => {
-                metrics.failed(reason.code());
+            Completion::Failed { reason, detail } => {
+                metrics.photo_failed(reason.code());
                 tracing::warn!(
                     outcome,
                     duration_seconds = seconds,
@@ -134,19 +122,19 @@ impl Report {
                     "the photo cannot be anonymised; its original stays"
                 );
             }
-            Ending::Parked { why } => {
-                metrics.failed("parked");
+            Completion::Parked { detail } => {
+                metrics.photo_failed("parked");
                 tracing::warn!(
                     outcome,
                     duration_seconds = seconds,
-                    failure.detail = why,
-                    "parked a message that belongs to no photo of ours"
+                    failure.detail = detail,
+                    "parked a message that names no photo of irmgard"
                 );
             }
         }
     }
 
-    fn stage(&self, name: &str) -> Option<f64> {
+    fn stage_seconds(&self, name: &str) -> Option<f64> {
         self.stages
             .iter()
             .find_map(|(stage, seconds)| (stage == name).then_some(*seconds))

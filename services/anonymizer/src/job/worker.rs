@@ -1,4 +1,4 @@
-//! The steps of a job, each tried until it succeeds or cannot.
+//! The steps of a job. Each is retried until it succeeds or fails permanently.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -12,176 +12,193 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
-use super::{Assignment, Buckets, Ending, Order, Origin, Rejection, Report, Sizes, objects::look};
+use super::{
+    Buckets, Completion, InvalidJob, JobEnvelope, JobReport, PhotoOwner, PhotoSizes, PhotoTask,
+    objects::read_jpeg_header,
+};
 use crate::{
-    consume::{Fault, Hold, Interrupted, Patience},
     failpoint,
-    work::{Failure, Product, Workbench},
+    processing::{AnonymizedPhoto, PhotoError, PhotoProcessor},
+    retry::{Fault, Interruption, PauseGate, RetryPolicy},
 };
 
-/// How long a job is tried at a stretch while it alone has trouble: it occupies
-/// the place of one that has none.
-const ALONE_LIMIT: Duration = Duration::from_secs(30);
+/// How long a job-specific fault is retried in one round. The job occupies a slot that
+/// another job could use.
+const JOB_SPECIFIC_LIMIT: Duration = Duration::from_secs(30);
 
 /// Everything that a job needs.
 #[derive(Clone)]
 pub struct Worker {
     /// Buckets that messages may name.
     pub buckets: Buckets,
-    /// The object store.
     pub store: Store,
-    /// For results and parked messages.
+    /// Publishes results and parked messages.
     pub publisher: Publisher,
-    /// Queue names.
     pub queues: Queues,
-    /// Where photos are worked on.
-    pub bench: Workbench,
+    pub processor: PhotoProcessor,
     /// Where jobs wait for servers.
-    pub hold: Hold,
-    /// How long a job may wait in all.
+    pub gate: PauseGate,
+    /// How long a job may wait for servers in total.
     pub hold_limit: Duration,
-    /// Cancelled when the process is to end.
+    /// Cancelled when the process shuts down.
     pub shutdown: CancellationToken,
 }
 
-/// A job that stopped without any verdict.
+/// Why a job stopped without a result. Its message returns to the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stopped {
-    /// Waiting had no more sense.
-    Interrupted(Interrupted),
-    /// The store is in order, but constantly fails at this job's object.
+pub enum Unfinished {
+    /// The retries of a step stopped.
+    Interrupted(Interruption),
+    /// The object store works, but cannot read this job's object.
     Unreadable,
-    /// The child process that works on the photo is killed from outside again
-    /// and again.
+    /// The child process of the photo was killed from outside each time.
     Killed,
-    /// Another large photo is in work.
+    /// Another large photo is being processed.
     LargePhotoInWork,
-    /// A thread is lost in the photo.
+    /// The photo blocks a thread.
     Stuck,
 }
 
-impl From<Interrupted> for Stopped {
-    fn from(interrupted: Interrupted) -> Self {
-        Self::Interrupted(interrupted)
+impl Unfinished {
+    /// The value in logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Interrupted(interruption) => interruption.name(),
+            Self::Unreadable => "unreadable",
+            Self::Killed => "killed",
+            Self::LargePhotoInWork => "large-photo-in-work",
+            Self::Stuck => "stuck",
+        }
     }
 }
 
-/// One job under way.
-pub(super) struct Run<'a> {
+impl From<Interruption> for Unfinished {
+    fn from(interruption: Interruption) -> Self {
+        Self::Interrupted(interruption)
+    }
+}
+
+/// One running job.
+pub(super) struct JobRun<'a> {
     pub(super) worker: &'a Worker,
-    pub(super) order: &'a Order,
-    pub(super) patience: Patience<'a>,
+    pub(super) envelope: &'a JobEnvelope,
+    pub(super) policy: RetryPolicy<'a>,
     pub(super) began: Instant,
+    /// Stages and their seconds.
     pub(super) stages: Vec<(String, f64)>,
-    /// The message is the given web service's.
-    pub(super) given: bool,
+    pub(super) is_from_given_service: bool,
 }
 
 impl Worker {
-    /// Does what the message says, up to the point where it can be acked.
+    /// Runs a job up to the point where its message can be acked.
     ///
     /// # Errors
-    /// [`Stopped`] when there is neither success nor verdict.
-    pub async fn run(&self, order: &Order, lost: &(dyn Fn() -> bool + Sync)) -> Result<Report, Stopped> {
+    /// [`Unfinished`] when the job stops without a result.
+    pub async fn process(
+        &self,
+        envelope: &JobEnvelope,
+        is_delivery_lost: &(dyn Fn() -> bool + Sync),
+    ) -> Result<JobReport, Unfinished> {
         let began = Instant::now();
-        let mut run = Run {
+        let mut run = JobRun {
             worker: self,
-            order,
-            patience: Patience {
-                hold: self.hold.clone(),
-                until: began + self.hold_limit,
-                // Shorter than the whole, so that an outage before it does
-                // not leave it a moment only.
-                alone: ALONE_LIMIT.min(self.hold_limit / 2),
+            envelope,
+            policy: RetryPolicy {
+                gate: self.gate.clone(),
+                deadline: began + self.hold_limit,
+                // At most half of the time, so that enough of it is left after an outage.
+                job_specific_limit: JOB_SPECIFIC_LIMIT.min(self.hold_limit / 2),
                 shutdown: self.shutdown.clone(),
-                lost,
+                is_delivery_lost,
             },
             began,
             stages: Vec::new(),
-            given: false,
+            is_from_given_service: false,
         };
-        match Assignment::read(&order.message.body, &self.buckets) {
-            Ok(assignment) => {
-                match &assignment.origin {
-                    Origin::Irmgard { id, project } => {
+        match PhotoTask::parse(&envelope.message.body, &self.buckets) {
+            Ok(task) => {
+                match &task.owner {
+                    PhotoOwner::Irmgard { id, project } => {
                         Span::current().record("photo.id", id.get());
                         Span::current().record("project", project.as_str());
                     }
-                    Origin::Given { id } => {
+                    PhotoOwner::GivenService { id } => {
                         Span::current().record("given.id", id);
-                        run.given = true;
+                        run.is_from_given_service = true;
                     }
                 }
-                run.fulfil(&assignment).await
+                run.process_task(&task).await
             }
-            Err(Rejection::Malformed { id, why }) => {
+            Err(InvalidJob::Malformed { id, detail }) => {
                 Span::current().record("photo.id", id.get());
-                run.fail(id, FailureReason::MalformedMessage, why).await
+                run.publish_failure(id, FailureReason::MalformedMessage, detail)
+                    .await
             }
-            Err(Rejection::Unattributable { why }) => run.park(why).await,
+            Err(InvalidJob::Unattributable { detail }) => run.park(detail).await,
         }
     }
 }
 
-impl Run<'_> {
-    async fn fulfil(&mut self, assignment: &Assignment) -> Result<Report, Stopped> {
-        let number = assignment.origin.number();
-        failpoint::reach("anonymizer::after-receive", Some(number));
-        let original = match self.get(&assignment.original).await? {
+impl JobRun<'_> {
+    async fn process_task(&mut self, task: &PhotoTask) -> Result<JobReport, Unfinished> {
+        let id = task.owner.raw_id();
+        failpoint::reach("anonymizer::after-receive", Some(id));
+        let original = match self.get(&task.original).await? {
             Ok(original) => original,
-            Err(StoreError::NotFound) => return self.without_original(assignment).await,
+            Err(StoreError::NotFound) => return self.handle_missing_original(task).await,
             Err(StoreError::TooLarge { size_bytes }) => {
                 let detail = format!("{size_bytes} bytes or more");
-                return self.give_up(assignment, FailureReason::TooLarge, detail).await;
+                return self.fail_task(task, FailureReason::TooLarge, detail).await;
             }
-            Err(error @ StoreError::Failed { .. }) => return self.unreadable(assignment, &error).await,
+            Err(error @ StoreError::Failed { .. }) => return self.end_unreadable_round(task, &error).await,
             Err(error) => {
                 let reason = FailureReason::ProcessingError;
-                return self.give_up(assignment, reason, error.to_string()).await;
+                return self.fail_task(task, reason, error.to_string()).await;
             }
         };
-        failpoint::reach("anonymizer::after-get", Some(number));
+        failpoint::reach("anonymizer::after-get", Some(id));
         let original_bytes = original.len() as u64;
-        let product = match self.anonymize(number, original).await? {
-            Ok(product) => product,
-            Err(Failure::Refused { reason, detail }) => {
-                return self.give_up(assignment, reason, detail).await;
+        let photo = match self.anonymize(id, original).await? {
+            Ok(photo) => photo,
+            Err(PhotoError::Refused { reason, detail }) => {
+                return self.fail_task(task, reason, detail).await;
             }
-            Err(Failure::Killed(why)) => return self.killed(assignment, why).await,
-            Err(Failure::LargePhotoInWork) => return Err(Stopped::LargePhotoInWork),
-            Err(Failure::Stuck | Failure::NotNow(_)) => return Err(Stopped::Stuck),
+            Err(PhotoError::Killed(detail)) => return self.end_killed_round(task, detail).await,
+            Err(PhotoError::LargePhotoInWork) => return Err(Unfinished::LargePhotoInWork),
+            Err(PhotoError::Stuck | PhotoError::NotReady(_)) => return Err(Unfinished::Stuck),
         };
-        failpoint::reach("anonymizer::after-anonymize", Some(number));
-        let (width, height, detections) = (product.width, product.height, product.detections);
-        let checks = product.checks;
-        self.stages.extend(product.stages);
-        let jpeg = Bytes::from(product.jpeg);
+        failpoint::reach("anonymizer::after-anonymize", Some(id));
+        let (width, height, detections) = (photo.width, photo.height, photo.detections);
+        let checks = photo.checks;
+        self.stages.extend(photo.stages);
+        let jpeg = Bytes::from(photo.jpeg);
         let output_bytes = jpeg.len() as u64;
-        if let Err(error) = self.put(&assignment.output, jpeg).await? {
+        if let Err(error) = self.put(&task.output, jpeg).await? {
             let reason = FailureReason::ProcessingError;
-            return self.give_up(assignment, reason, error.to_string()).await;
+            return self.fail_task(task, reason, error.to_string()).await;
         }
-        failpoint::reach("anonymizer::after-put", Some(number));
-        if let Some(id) = assignment.origin.photo() {
+        failpoint::reach("anonymizer::after-put", Some(id));
+        if let Some(id) = task.owner.photo_id() {
             let outcome = Outcome::Anonymized {
-                output: assignment.output.clone(),
+                output: task.output.clone(),
                 size_bytes: output_bytes,
                 width,
                 height,
                 detections: Some(detections.clone()),
                 seconds: Some(self.began.elapsed().as_secs_f64()),
             };
-            self.answer(id, outcome).await?;
+            self.publish_result(id, outcome).await?;
         }
-        failpoint::reach("anonymizer::after-publish", Some(number));
-        self.delete(&assignment.original).await?;
-        failpoint::reach("anonymizer::after-delete", Some(number));
-        Ok(Report {
-            ending: Ending::Anonymized,
+        failpoint::reach("anonymizer::after-publish", Some(id));
+        self.delete(&task.original).await?;
+        failpoint::reach("anonymizer::after-delete", Some(id));
+        Ok(JobReport {
+            completion: Completion::Anonymized,
             stages: std::mem::take(&mut self.stages),
             detections,
             checks: Some(checks),
-            sizes: Some(Sizes {
+            sizes: Some(PhotoSizes {
                 original_bytes,
                 output_bytes,
                 width,
@@ -190,31 +207,30 @@ impl Run<'_> {
         })
     }
 
-    /// The original is gone: done before, or lost.
-    async fn without_original(&mut self, assignment: &Assignment) -> Result<Report, Stopped> {
-        let output = &assignment.output;
+    /// Ends a job whose original is missing: another delivery has finished it, or the
+    /// original is lost.
+    async fn handle_missing_original(&mut self, task: &PhotoTask) -> Result<JobReport, Unfinished> {
+        let output = &task.output;
         let found = self
-            .patience
-            .persist("look for the output", || async {
-                // That nothing is found must be the bucket's own word, not
-                // that of some proxy before it.
-                let head = look(&self.worker.store, output).await;
-                if matches!(head, Err(StoreError::NotFound)) {
-                    self.bucket_answers(output).await?;
+            .policy
+            .retry("find the output", || async {
+                // Only the bucket can say that the output is missing. A proxy in front
+                // of the store may also answer "not found".
+                let result = read_jpeg_header(&self.worker.store, output).await;
+                if matches!(result, Err(StoreError::NotFound)) {
+                    self.check_bucket(output).await?;
                 }
-                self.read_or_fault(output, head).await
+                self.classify_read(output, result).await
             })
             .await?;
         if let Err(error @ StoreError::Failed { .. }) = found {
-            return self.unreadable(assignment, &error).await;
+            return self.end_unreadable_round(task, &error).await;
         }
         let Ok(Some((header, size_bytes))) = found else {
             let detail = "neither the original nor an anonymised photo is in the object store".to_owned();
-            return self
-                .give_up(assignment, FailureReason::OriginalMissing, detail)
-                .await;
+            return self.fail_task(task, FailureReason::OriginalMissing, detail).await;
         };
-        if let Some(id) = assignment.origin.photo() {
+        if let Some(id) = task.owner.photo_id() {
             let outcome = Outcome::Anonymized {
                 output: output.clone(),
                 size_bytes,
@@ -223,42 +239,46 @@ impl Run<'_> {
                 detections: None,
                 seconds: None,
             };
-            self.answer(id, outcome).await?;
+            self.publish_result(id, outcome).await?;
         }
-        Ok(Report::of(Ending::AnsweredAgain))
+        Ok(JobReport::new(Completion::AlreadyAnonymized))
     }
 
-    async fn anonymize(&mut self, number: i64, photo: Bytes) -> Result<Result<Product, Failure>, Stopped> {
+    async fn anonymize(
+        &mut self,
+        id: i64,
+        original: Bytes,
+    ) -> Result<Result<AnonymizedPhoto, PhotoError>, Unfinished> {
         let killed = OnceLock::new();
-        let worked = self
-            .patience
-            .persist("anonymize", || async {
-                let worked = self
+        let result = self
+            .policy
+            .retry("anonymize", || async {
+                let result = self
                     .worker
-                    .bench
-                    .anonymize(number, photo.clone(), self.order.suspect)
+                    .processor
+                    .anonymize(id, original.clone(), self.envelope.is_suspect)
                     .await;
-                worked.map_err(|failure| match failure {
-                    Failure::NotNow(why) => Fault::Passing(why),
-                    Failure::Killed(why) => {
-                        let _ = killed.set(why.clone());
-                        Fault::Own(Failure::Killed(why))
+                result.map_err(|error| match error {
+                    PhotoError::NotReady(detail) => Fault::Transient(detail),
+                    PhotoError::Killed(detail) => {
+                        let _ = killed.set(detail.clone());
+                        Fault::JobSpecific(PhotoError::Killed(detail))
                     }
-                    // Another large photo took its turn in the pause after its child was killed.
-                    Failure::LargePhotoInWork => Fault::Final(
+                    // Another large photo acquired the permit after this photo's child was killed.
+                    PhotoError::LargePhotoInWork => Fault::Permanent(
                         killed
                             .get()
                             .cloned()
-                            .map_or(Failure::LargePhotoInWork, Failure::Killed),
+                            .map_or(PhotoError::LargePhotoInWork, PhotoError::Killed),
                     ),
-                    other => Fault::Final(other),
+                    other => Fault::Permanent(other),
                 })
             })
             .await?;
-        Ok(worked)
+        Ok(result)
     }
 
-    pub(super) fn stage(&mut self, name: &str, began: Instant) {
+    pub(super) fn record_stage(&mut self, name: &str, began: Instant) {
         self.stages.push((name.to_owned(), began.elapsed().as_secs_f64()));
     }
 }

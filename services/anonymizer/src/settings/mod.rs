@@ -1,4 +1,4 @@
-//! What the environment says.
+//! The settings of `anonymizer serve`, read from the environment.
 
 mod photo;
 
@@ -14,62 +14,55 @@ use contract::ObjectLocation;
 use imaging::AnonymizeSettings;
 
 use crate::{
-    budget::{self, Budget},
+    capacity::{self, Capacity},
     job::Buckets,
 };
 
-/// RabbitMQ's `consumer_timeout` as the project sets it, with a minute to
-/// spare: a delivery must be settled before, or the broker takes everything
-/// back.
+/// RabbitMQ's `consumer_timeout` (30 minutes, set by this project) minus one minute. A
+/// worker that settles a delivery later loses all its deliveries.
 const CONSUMER_TIMEOUT: Duration = Duration::from_secs(29 * 60);
 
-/// With the longest wait between two tries, work goes on within ten seconds of
-/// a stalled store's return.
+/// Together with the maximum delay of the retries, this lets work continue within ten
+/// seconds after a stalled store recovers.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// All settings of `anonymizer serve`.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// RabbitMQ.
     pub broker: BrokerSettings,
-    /// The object store.
     pub store: StoreSettings,
     /// Buckets that messages may name.
     pub buckets: Buckets,
-    /// How photos are anonymised.
     pub photo: PhotoSettings,
-    /// Where probes and metrics are served.
+    /// Address of probes and metrics.
     pub admin_listen: SocketAddr,
-    /// How much is done at once.
-    pub budget: Budget,
-    /// How long a job waits for a server before its message is published
-    /// again.
+    pub capacity: Capacity,
+    /// How long a job waits for a server before its message is republished.
     pub hold_limit: Duration,
-    /// How long work on one photo may take.
+    /// How long one photo may take.
     pub photo_time_limit: Duration,
-    /// How long jobs in work may go on after SIGTERM.
+    /// How long running jobs may continue after SIGTERM.
     pub shutdown_grace: Duration,
 }
 
-/// What one photo is worked on with, here or in a child process.
+/// The settings to process one photo, in this process or in a child process.
 #[derive(Clone, Debug)]
 pub struct PhotoSettings {
     /// ONNX Runtime's library.
     pub library: PathBuf,
-    /// How photos are anonymised.
     pub anonymize: AnonymizeSettings,
 }
 
 impl PhotoSettings {
-    /// Reads the variables that a child process needs, too.
+    /// Reads the variables that a child process also needs.
     pub fn read(reader: &mut Reader<'_>) -> Self {
         Self {
             library: reader
                 .string(
                     "ORT_DYLIB_PATH",
                     "libonnxruntime.so.1.31.1",
-                    "ONNX Runtime's library; a bare name is looked for where the system's loader looks; \
-                     `make setup` puts one into .local/onnxruntime",
+                    "file of ONNX Runtime's library; a bare file name is searched on the system's library path; \
+                     `make setup` installs one in .local/onnxruntime",
                 )
                 .into(),
             anonymize: photo::read(reader),
@@ -78,10 +71,10 @@ impl PhotoSettings {
 }
 
 impl Settings {
-    /// Reads everything.
+    /// Reads all settings.
     ///
     /// # Errors
-    /// All mistakes together.
+    /// All mistakes at once.
     pub fn from_environment(environment: &dyn Environment) -> Result<Self, Mistakes> {
         let mut reader = Reader::new(environment);
         let settings = Self::read(&mut reader);
@@ -99,33 +92,33 @@ impl Settings {
             SocketAddr::from(([0, 0, 0, 0], 9090)),
             "address of probes and metrics",
         );
-        let budget = budget(reader);
+        let capacity = capacity(reader);
         let hold_limit = reader.duration(
             "HOLD_LIMIT",
             Duration::from_secs(600),
-            "how long a job is held while the object store or RabbitMQ is away, before its message is \
-             published again",
+            "how long a job waits for an unavailable object store or RabbitMQ before its message returns to \
+             the queue",
         );
         let photo_time_limit = reader.duration(
             "PHOTO_TIME_LIMIT",
             Duration::from_secs(300),
-            "how long work on one photo may take before it is stopped, and tried in a process of its own",
+            "how long one photo may take before it is stopped and retried in a child process",
         );
-        // In the worst case a photo is lost here, then twice in a child.
+        // The worst case: a photo reaches its limit once in this process and twice in a child.
         if hold_limit + 3 * photo_time_limit > CONSUMER_TIMEOUT {
             reader.mistake(
                 "HOLD_LIMIT",
-                "is too long: together with three times PHOTO_TIME_LIMIT it must stay below 29m, since RabbitMQ \
-                 takes back what is not settled in 30m (its consumer_timeout)",
+                "is too long: HOLD_LIMIT plus three times PHOTO_TIME_LIMIT must be at most 29m, because RabbitMQ \
+                 takes back a message that is not settled within 30m (its consumer_timeout)",
             );
         }
         if photo_time_limit < Duration::from_secs(1) {
-            reader.mistake("PHOTO_TIME_LIMIT", "is too short: at least 1s");
+            reader.mistake("PHOTO_TIME_LIMIT", "is too short: it must be at least 1s");
         }
         let shutdown_grace = reader.duration(
             "SHUTDOWN_GRACE",
             Duration::from_secs(20),
-            "how long jobs in work may go on after SIGTERM; giving back what is left then takes up to 8s more",
+            "how long running jobs may continue after SIGTERM; returning the others to the queue takes up to 8s more",
         );
         Self {
             broker,
@@ -133,7 +126,7 @@ impl Settings {
             buckets,
             photo,
             admin_listen,
-            budget,
+            capacity,
             hold_limit,
             photo_time_limit,
             shutdown_grace,
@@ -146,7 +139,7 @@ fn buckets(reader: &mut Reader<'_>, store: &StoreSettings) -> Buckets {
     let extra = reader
         .optional(
             EXTRA,
-            "more buckets, separated by commas, in which originals of the given web service may lie",
+            "more buckets for originals of the given web service, separated by commas",
         )
         .unwrap_or_default();
     let extra_inputs: BTreeSet<String> = extra
@@ -158,12 +151,12 @@ fn buckets(reader: &mut Reader<'_>, store: &StoreSettings) -> Buckets {
         .iter()
         .any(|name| ObjectLocation::new(name, "key").is_err())
     {
-        reader.mistake(EXTRA, "holds what S3 allows as no bucket's name");
+        reader.mistake(EXTRA, "contains an invalid bucket name");
     }
     if extra_inputs.contains(&store.output_bucket) {
         reader.mistake(
             EXTRA,
-            "holds the output bucket: anonymised photos must not lie among originals",
+            "contains the output bucket: anonymised photos and originals need different buckets",
         );
     }
     Buckets {
@@ -173,41 +166,41 @@ fn buckets(reader: &mut Reader<'_>, store: &StoreSettings) -> Buckets {
     }
 }
 
-fn budget(reader: &mut Reader<'_>) -> Budget {
+fn capacity(reader: &mut Reader<'_>) -> Capacity {
     let memory = reader.bytes_optional(
         "MEMORY_LIMIT",
-        "memory that the worker may use; if not set, its cgroup's limit, else half of the machine's; \
-         a photo that would leave no room for one of 24 megapixels fails (docs/detector.md)",
+        "memory that the worker may use; if not set, its cgroup's limit, or half of the machine's memory; \
+         a photo fails if it leaves no room for another one of 24 megapixels (docs/detector.md)",
     );
     let concurrency = reader.parsed_optional(
         "CONCURRENCY",
-        "jobs at once, also the prefetch; if not set, one more than the photos that cores and memory allow to be \
-         worked on at once",
+        "jobs at once, also the prefetch; if not set, one more than the photos that cores and memory allow \
+         at once",
     );
     if concurrency == Some(0) {
-        reader.mistake("CONCURRENCY", "is 0: at least 1");
+        reader.mistake("CONCURRENCY", "is 0: it must be at least 1");
     }
-    Budget::of(
-        memory.unwrap_or_else(budget::memory_limit),
-        budget::cores(),
+    Capacity::new(
+        memory.unwrap_or_else(capacity::memory_limit),
+        capacity::cores(),
         concurrency,
     )
 }
 
-/// Every variable that the worker reads, for the documentation.
+/// All variables that the worker reads, for the documentation.
 #[must_use]
 pub fn document() -> Vec<Variable> {
-    let nothing = std::collections::BTreeMap::new();
-    let mut reader = Reader::new(&nothing);
+    let empty = std::collections::BTreeMap::new();
+    let mut reader = Reader::new(&empty);
     let _ = Settings::read(&mut reader);
     reader.documentation().to_vec()
 }
 
-/// The part of the environment that a child process gets: what it reads
-/// itself, and how its programs behave; no credentials.
+/// The environment of a child process: the variables that it reads, and those that
+/// control its libraries. No credentials.
 #[must_use]
 pub fn child_environment(environment: &dyn Environment) -> Vec<(OsString, OsString)> {
-    const OTHERS: [&str; 7] = [
+    const PASSED_THROUGH: [&str; 7] = [
         "FAILPOINTS",
         "LD_LIBRARY_PATH",
         "MALLOC_ARENA_MAX",
@@ -222,7 +215,7 @@ pub fn child_environment(environment: &dyn Environment) -> Vec<(OsString, OsStri
         .documentation()
         .iter()
         .flat_map(|variable| [variable.name.clone(), format!("{}_FILE", variable.name)])
-        .chain(OTHERS.map(str::to_owned))
+        .chain(PASSED_THROUGH.map(str::to_owned))
         .filter_map(|name| Some((name.clone().into(), environment.get(&name)?.into())))
         .collect()
 }
@@ -233,8 +226,8 @@ mod tests {
 
     use super::*;
 
-    fn read(changes: &[(&str, &str)]) -> Result<Settings, String> {
-        let needed = [
+    fn read_with(changes: &[(&str, &str)]) -> Result<Settings, String> {
+        let required = [
             ("RABBITMQ_HOST", "rabbitmq"),
             ("RABBITMQ_USERNAME", "anonymizer"),
             ("RABBITMQ_PASSWORD", "secret"),
@@ -243,7 +236,7 @@ mod tests {
             ("OBJECT_STORE_SECRET_ACCESS_KEY", "secret"),
             ("ORT_DYLIB_PATH", "/usr/lib/libonnxruntime.so"),
         ];
-        let environment: BTreeMap<String, String> = needed
+        let environment: BTreeMap<String, String> = required
             .iter()
             .chain(changes)
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -252,23 +245,23 @@ mod tests {
     }
 
     #[test]
-    fn defaults_suffice() {
-        let settings = read(&[]).unwrap();
+    fn defaults_are_valid() {
+        let settings = read_with(&[]).unwrap();
         assert_eq!(settings.buckets.input, "input");
         assert_eq!(settings.buckets.output, "output");
         assert!(settings.buckets.extra_inputs.is_empty());
-        assert!(settings.budget.concurrency > settings.budget.threads);
+        assert!(settings.capacity.concurrency > settings.capacity.threads);
     }
 
     #[test]
-    fn buckets_of_the_given_web_service_are_a_list() {
-        let settings = read(&[("OBJECT_STORE_EXTRA_INPUT_BUCKETS", "infiles, uploads,")]).unwrap();
+    fn extra_input_buckets_are_a_list() {
+        let settings = read_with(&[("OBJECT_STORE_EXTRA_INPUT_BUCKETS", "infiles, uploads,")]).unwrap();
         let buckets: Vec<_> = settings.buckets.extra_inputs.iter().map(String::as_str).collect();
         assert_eq!(buckets, ["infiles", "uploads"]);
     }
 
     #[test]
-    fn what_cannot_go_well_is_refused() {
+    fn invalid_settings_are_reported_by_name() {
         for (name, value) in [
             ("OBJECT_STORE_EXTRA_INPUT_BUCKETS", "infiles,output"),
             ("OBJECT_STORE_EXTRA_INPUT_BUCKETS", "No Bucket"),
@@ -278,13 +271,13 @@ mod tests {
             ("CONCURRENCY", "0"),
             ("MEMORY_LIMIT", "lots"),
         ] {
-            let told = read(&[(name, value)]).unwrap_err();
-            assert!(told.contains(name), "{name}={value}: {told}");
+            let mistakes = read_with(&[(name, value)]).unwrap_err();
+            assert!(mistakes.contains(name), "{name}={value}: {mistakes}");
         }
     }
 
     #[test]
-    fn every_variable_is_described() {
+    fn every_variable_has_a_description() {
         let variables = document();
         for name in [
             "RABBITMQ_HOST",

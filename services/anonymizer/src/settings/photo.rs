@@ -1,4 +1,4 @@
-//! The variables that decide how a photo is anonymised.
+//! The variables that control how a photo is anonymised.
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
@@ -11,10 +11,10 @@ use imaging::{
     picture::Limits,
 };
 
-/// People would stay recognisable.
-const PARTIAL: &str = "without person or face, people stay recognisable; set ALLOW_PARTIAL=1 to allow that";
+const PARTIAL_CLASSES: &str =
+    "must contain person and face, or people stay recognisable; ALLOW_PARTIAL=1 allows it";
 
-/// Reads all variables that concern the photo itself.
+/// Reads all settings of the anonymisation.
 pub(super) fn read(reader: &mut Reader<'_>) -> AnonymizeSettings {
     let default = AnonymizeSettings::default();
     let limits = Limits {
@@ -37,7 +37,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> AnonymizeSettings {
         "quality of the anonymised JPEG, 1 to 100",
     );
     if !(1..=100).contains(&jpeg_quality) {
-        reader.mistake("JPEG_QUALITY", "is a whole number from 1 to 100");
+        reader.mistake("JPEG_QUALITY", "must be a whole number from 1 to 100");
     }
     AnonymizeSettings {
         limits,
@@ -48,18 +48,18 @@ pub(super) fn read(reader: &mut Reader<'_>) -> AnonymizeSettings {
 }
 
 fn modes(reader: &mut Reader<'_>) -> Modes {
-    let all = reader.parsed(
+    let default = reader.parsed(
         "OBSCURE_MODE",
         Mode::default(),
-        "what hidden areas look like: mosaic, blur or solid; none of them can be undone",
+        "how areas are obscured: mosaic, blur or solid; none of them can be reversed",
     );
-    let mut class = |name: &str, what: &str| {
+    let mut class = |name: &str, objects: &str| {
         reader
             .parsed_optional(
                 name,
-                &format!("what hidden {what} look like; `OBSCURE_MODE` if not set"),
+                &format!("how {objects} are obscured; `OBSCURE_MODE` if not set"),
             )
-            .unwrap_or(all)
+            .unwrap_or(default)
     };
     Modes {
         person: class("PERSON_MODE", "people"),
@@ -73,26 +73,26 @@ fn detect(reader: &mut Reader<'_>, default: DetectSettings) -> DetectSettings {
     let person = threshold(reader, "PERSON", default.person, "a person");
     let face = threshold(reader, "FACE", default.face, "a face");
     let vehicle = threshold(reader, "VEHICLE", default.vehicle, "a vehicle");
-    let Share(large_vehicle) = reader.parsed(
+    let Fraction(large_vehicle) = reader.parsed(
         "LARGE_VEHICLE_THRESHOLD",
-        Share(default.large_vehicle),
-        "lowest score of a vehicle that fills more than 6 % of the photo and looks like no car: construction machines are taken for trucks; 0 hides them too",
+        Fraction(default.large_vehicle),
+        "lowest score of a vehicle that fills more than 6 % of the photo and does not look like a car; construction machines look like trucks to the detector; 0 hides them too",
     );
     let scales = scales(reader);
     let person_growth = reader.parsed(
         "PERSON_MARGIN",
         default.person_growth,
-        "what is hidden around a person's box, shares of its height, width, height: top,sides,bottom",
+        "what is also hidden around a person's box: top,sides,bottom, as fractions of the box's height, width, height",
     );
     let face_growth = reader.parsed(
         "FACE_MARGIN",
         default.face_growth,
-        "what is hidden around a face's box, which goes from brows to chin: top,sides,bottom",
+        "what is also hidden around a face's box, which reaches from the brows to the chin: top,sides,bottom",
     );
     let vehicle_growth = reader.parsed(
         "VEHICLE_MARGIN",
         default.vehicle_growth,
-        "what is hidden around a vehicle's box: top,sides,bottom",
+        "what is also hidden around a vehicle's box: top,sides,bottom",
     );
     DetectSettings {
         classes,
@@ -112,26 +112,26 @@ fn classes(reader: &mut Reader<'_>, default: &BTreeSet<Class>) -> BTreeSet<Class
     let Classes(classes) = reader.parsed(
         "CLASSES",
         Classes(default.clone()),
-        "what is hidden: of person, face, bicycle, car, motorcycle, bus, truck",
+        "what is hidden, separated by commas: person, face, bicycle, car, motorcycle, bus, truck",
     );
-    let partial = reader.flag("ALLOW_PARTIAL", "allows CLASSES without person or face");
-    let complete = classes.contains(&Class::Person) && classes.contains(&Class::Face);
-    if !complete && !partial {
-        reader.mistake("CLASSES", PARTIAL);
+    let allow_partial = reader.flag("ALLOW_PARTIAL", "allow CLASSES without person or face");
+    let is_complete = classes.contains(&Class::Person) && classes.contains(&Class::Face);
+    if !is_complete && !allow_partial {
+        reader.mistake("CLASSES", PARTIAL_CLASSES);
     }
     classes
 }
 
-fn threshold(reader: &mut Reader<'_>, name: &str, default: Threshold, what: &str) -> Threshold {
-    let Share(large) = reader.parsed(
+fn threshold(reader: &mut Reader<'_>, name: &str, default: Threshold, object: &str) -> Threshold {
+    let Fraction(large) = reader.parsed(
         &format!("{name}_THRESHOLD"),
-        Share(default.large),
-        &format!("lowest score of {what}"),
+        Fraction(default.large),
+        &format!("lowest score of {object}"),
     );
-    let Share(small) = reader.parsed(
+    let Fraction(small) = reader.parsed(
         &format!("SMALL_{name}_THRESHOLD"),
-        Share(default.small),
-        &format!("lowest score of {what} that is small in the photo; small ones score lower"),
+        Fraction(default.small),
+        &format!("lowest score of {object} that is small in the photo; small objects score lower"),
     );
     Threshold {
         large,
@@ -144,26 +144,26 @@ fn scales(reader: &mut Reader<'_>) -> Scales {
     let effort: Effort = reader.parsed(
         "DETECTOR_EFFORT",
         Effort::default(),
-        "how closely photos are looked at: thorough, balanced or fast (docs/detector.md)",
+        "how thoroughly photos are searched: thorough, balanced or fast (docs/detector.md)",
     );
     let scales = effort.scales();
-    let fine = reader.parsed_optional::<f32>(
+    let fine_megapixels = reader.parsed_optional::<f32>(
         "DETECTOR_MEGAPIXELS",
-        "megapixels that a photo is enlarged or reduced to for the detector, 0.1 to 100; the rest follows `DETECTOR_EFFORT`",
+        "megapixels to which a photo is scaled for the detector, 0.1 to 100; the rest follows `DETECTOR_EFFORT`",
     );
-    if fine.is_some_and(|megapixels| !(0.1..=100.0).contains(&megapixels)) {
-        reader.mistake("DETECTOR_MEGAPIXELS", "is a number from 0.1 to 100");
+    if fine_megapixels.is_some_and(|megapixels| !(0.1..=100.0).contains(&megapixels)) {
+        reader.mistake("DETECTOR_MEGAPIXELS", "must be a number from 0.1 to 100");
     }
-    let least = reader.parsed_optional::<f32>(
+    let least_scale = reader.parsed_optional::<f32>(
         "DETECTOR_LEAST_SCALE",
-        "large photos are never reduced to less than this share of their sides, 0.05 to 1; the rest follows `DETECTOR_EFFORT`",
+        "large photos are scaled down to no less than this fraction of their sides, 0.05 to 1; the rest follows `DETECTOR_EFFORT`",
     );
-    if least.is_some_and(|scale| !(0.05..=1.0).contains(&scale)) {
-        reader.mistake("DETECTOR_LEAST_SCALE", "is a number from 0.05 to 1");
+    if least_scale.is_some_and(|scale| !(0.05..=1.0).contains(&scale)) {
+        reader.mistake("DETECTOR_LEAST_SCALE", "must be a number from 0.05 to 1");
     }
     let hides_unsure = reader.flag(
         "HIDE_UNSURE",
-        "hides unsure objects without looking at them again: more is hidden, also of people behind nets",
+        "hides unsure objects without examining them again: hides more, also more people behind nets",
     );
     let second_look_megapixels = if hides_unsure {
         0.0
@@ -172,40 +172,40 @@ fn scales(reader: &mut Reader<'_>) -> Scales {
     };
     Scales {
         second_look_megapixels,
-        fine_megapixels: fine.unwrap_or(scales.fine_megapixels),
-        least_scale: least.unwrap_or(scales.least_scale),
+        fine_megapixels: fine_megapixels.unwrap_or(scales.fine_megapixels),
+        least_scale: least_scale.unwrap_or(scales.least_scale),
         ..scales
     }
 }
 
 /// A number from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Share(f32);
+struct Fraction(f32);
 
-/// The text is no [`Share`].
+/// The text is not a [`Fraction`].
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("is a number from 0 to 1")]
-struct InvalidShare;
+#[error("must be a number from 0 to 1")]
+struct InvalidFraction;
 
-impl FromStr for Share {
-    type Err = InvalidShare;
+impl FromStr for Fraction {
+    type Err = InvalidFraction;
 
-    fn from_str(text: &str) -> Result<Self, InvalidShare> {
+    fn from_str(text: &str) -> Result<Self, InvalidFraction> {
         text.parse()
             .ok()
-            .filter(|share| (0.0..=1.0).contains(share))
+            .filter(|fraction| (0.0..=1.0).contains(fraction))
             .map(Self)
-            .ok_or(InvalidShare)
+            .ok_or(InvalidFraction)
     }
 }
 
-impl fmt::Display for Share {
+impl fmt::Display for Fraction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-/// Names of classes, separated by commas.
+/// Class names, separated by commas.
 #[derive(Clone, Debug, PartialEq)]
 struct Classes(BTreeSet<Class>);
 
@@ -233,7 +233,7 @@ mod tests {
 
     use super::*;
 
-    fn settings_of(variables: &[(&str, &str)]) -> Result<AnonymizeSettings, String> {
+    fn read_with(variables: &[(&str, &str)]) -> Result<AnonymizeSettings, String> {
         let environment: BTreeMap<String, String> = variables
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -244,26 +244,26 @@ mod tests {
     }
 
     #[test]
-    fn nothing_set_is_what_was_measured() {
-        assert_eq!(settings_of(&[]).unwrap(), AnonymizeSettings::default());
+    fn defaults_are_those_of_the_imaging_crate() {
+        assert_eq!(read_with(&[]).unwrap(), AnonymizeSettings::default());
     }
 
     #[test]
-    fn what_leaves_people_recognisable_is_refused_unless_allowed() {
+    fn classes_without_person_or_face_need_allow_partial() {
         for classes in ["car", "person,car", "face"] {
-            let refused = settings_of(&[("CLASSES", classes)]).unwrap_err();
+            let refused = read_with(&[("CLASSES", classes)]).unwrap_err();
             assert!(
                 refused.contains("CLASSES") && refused.contains("ALLOW_PARTIAL=1"),
                 "{refused}"
             );
-            let allowed = settings_of(&[("CLASSES", classes), ("ALLOW_PARTIAL", "1")]).unwrap();
+            let allowed = read_with(&[("CLASSES", classes), ("ALLOW_PARTIAL", "1")]).unwrap();
             assert!(!allowed.detect.classes.contains(&Class::Bus));
         }
-        assert!(settings_of(&[("CLASSES", "face, person")]).is_ok());
+        assert!(read_with(&[("CLASSES", "face, person")]).is_ok());
     }
 
     #[test]
-    fn every_mistake_is_told_by_name() {
+    fn every_mistake_names_its_variable() {
         let wrong = [
             ("CLASSES", "person,face,dragon"),
             ("PERSON_THRESHOLD", "1.5"),
@@ -277,15 +277,15 @@ mod tests {
             ("FACE_MODE", "none"),
             ("JPEG_QUALITY", "0"),
         ];
-        let told = settings_of(&wrong).unwrap_err();
+        let mistakes = read_with(&wrong).unwrap_err();
         for (name, _) in wrong {
-            assert!(told.contains(name), "{name} is not in: {told}");
+            assert!(mistakes.contains(name), "{name} is not in: {mistakes}");
         }
     }
 
     #[test]
-    fn settings_arrive() {
-        let settings = settings_of(&[
+    fn variables_are_applied() {
+        let settings = read_with(&[
             ("CLASSES", "person,face,bicycle"),
             ("SMALL_PERSON_THRESHOLD", "0.25"),
             ("DETECTOR_EFFORT", "fast"),
@@ -308,8 +308,8 @@ mod tests {
     }
 
     #[test]
-    fn each_class_may_have_a_mode_of_its_own() {
-        let settings = settings_of(&[
+    fn each_class_can_have_its_own_mode() {
+        let settings = read_with(&[
             ("OBSCURE_MODE", "blur"),
             ("FACE_MODE", "solid"),
             ("VEHICLE_MODE", "mosaic"),
@@ -321,7 +321,7 @@ mod tests {
             vehicle: Mode::Mosaic,
         };
         assert_eq!(settings.modes, modes);
-        let defaults = settings_of(&[("PERSON_MODE", "solid")]).unwrap().modes;
+        let defaults = read_with(&[("PERSON_MODE", "solid")]).unwrap().modes;
         assert_eq!((defaults.person, defaults.face), (Mode::Solid, Mode::Mosaic));
     }
 }

@@ -1,18 +1,18 @@
-//! Networks that are not in order.
+//! Faulty networks.
 
 #![cfg(feature = "failpoints")]
 
 use contract::Outcome;
 
-use crate::harness::{Site, astronaut};
+use crate::harness::{Harness, astronaut};
 
 #[path = "../../imaging/tests/support/onnx.rs"]
 mod onnx;
 
-/// A score that is no number is not "nobody is here": the photo fails, wherever
-/// it is worked on, and comes to no output.
+/// A score of NaN does not mean that the photo is empty: the photo fails in the worker
+/// and in the child, and has no output.
 #[tokio::test(flavor = "multi_thread")]
-async fn photo_fails_if_a_network_answers_nan() {
+async fn photo_fails_if_a_network_returns_nan() {
     for network in ["NanoDet", "CenterFace"] {
         let (mut nanodet, mut centerface) = (onnx::nanodet(), onnx::centerface());
         let faulty = if network == "NanoDet" {
@@ -24,20 +24,20 @@ async fn photo_fails_if_a_network_answers_nan() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("nanodet.onnx"), onnx::file(&nanodet)).unwrap();
         std::fs::write(folder.path().join("centerface.onnx"), onnx::file(&centerface)).unwrap();
-        let mut site = Site::with(|environment| {
+        let mut harness = Harness::with_environment(|environment| {
             let failpoint = format!("anonymizer::networks=return({})", folder.path().display());
             environment.insert("FAILPOINTS".into(), failpoint);
         })
         .await;
-        site.start().await;
-        let photo = site.post(17, astronaut()).await;
-        let result = site.result().await;
+        harness.start_worker().await;
+        let photo = harness.submit(17, astronaut()).await;
+        let result = harness.next_result().await;
         let Outcome::Failed { reason, detail } = result.outcome else {
             panic!("{:?}", result.outcome);
         };
         assert_eq!(reason.code(), "processing-error");
         assert!(detail.starts_with(network) && detail.contains("NaN"), "{detail}");
-        assert_eq!(site.read(&photo.original).await.unwrap(), astronaut());
-        assert!(!site.is_there(&photo.output).await);
+        assert_eq!(harness.read_object(&photo.original).await.unwrap(), astronaut());
+        assert!(!harness.object_exists(&photo.output).await);
     }
 }

@@ -1,5 +1,4 @@
-//! A worker process against real servers, with irmgard's part played by the
-//! test.
+//! Runs a worker process against real servers. The test plays irmgard's part.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,15 +14,14 @@ use contract::{
 use local::{Scratch, Service};
 use tokio::time::{Instant, timeout};
 
-/// Long enough for a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Time limit of each wait: long enough for a busy machine.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The trace of every job of these tests.
-pub const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+/// The trace id of every job in these tests.
+pub const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// Servers of its own, a worker that can be started, and irmgard's ends of
-/// the queues.
-pub struct Site {
+/// Scratch servers, a worker that the test can start, and irmgard's ends of the queues.
+pub struct Harness {
     pub store: Store,
     pub queues: Queues,
     pub publisher: Publisher,
@@ -35,27 +33,27 @@ pub struct Site {
 
 /// One of irmgard's photos.
 #[derive(Clone, Debug)]
-pub struct Photo {
+pub struct TestPhoto {
     pub id: PhotoId,
     pub original: ObjectLocation,
     pub output: ObjectLocation,
     pub job: Job,
 }
 
-/// A photo of a person, 512 × 512.
+/// A photo of a person, 512 × 512 pixels.
 pub fn astronaut() -> Vec<u8> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../local/photos/astronaut.png");
     std::fs::read(path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-impl Site {
-    /// A site whose worker does not run yet.
+impl Harness {
+    /// A harness with default settings. The worker does not run yet.
     pub async fn new() -> Self {
-        Self::with(|_| {}).await
+        Self::with_environment(|_| {}).await
     }
 
-    /// A site with other settings for the worker.
-    pub async fn with(change: impl FnOnce(&mut BTreeMap<String, String>)) -> Self {
+    /// A harness with other settings for the worker.
+    pub async fn with_environment(change: impl FnOnce(&mut BTreeMap<String, String>)) -> Self {
         let scratch = local::scratch().await.expect("servers");
         let environment = scratch.environment();
         let mut reader = Reader::new(&environment);
@@ -67,25 +65,25 @@ impl Site {
         publisher.connected().await;
         let results = Consumer::subscribe(broker, &queues.results, 50);
         results.connected().await;
-        let mut of_worker = environment.clone();
-        change(&mut of_worker);
+        let mut worker_environment = environment.clone();
+        change(&mut worker_environment);
         Self {
             store: Store::new(store).expect("store"),
             queues,
             publisher,
             results,
-            worker: Service::new("anonymizer", &of_worker).expect("the built worker"),
+            worker: Service::new("anonymizer", &worker_environment).expect("the built worker"),
             environment,
             _scratch: scratch,
         }
     }
 
-    pub async fn start(&mut self) {
+    pub async fn start_worker(&mut self) {
         self.worker.start().await.expect("worker starts");
     }
 
-    /// The photo's places; nothing is stored yet.
-    pub fn photo(&self, id: i64, media_type: MediaType) -> Photo {
+    /// A photo with its locations and its job. Nothing is stored yet.
+    pub fn new_photo(&self, id: i64, media_type: MediaType) -> TestPhoto {
         let id = PhotoId::try_from(id).unwrap();
         let key = PhotoKey {
             project: "site-north".parse().unwrap(),
@@ -104,7 +102,7 @@ impl Site {
             output: output.clone(),
             project: key.project,
         };
-        Photo {
+        TestPhoto {
             id,
             original,
             output,
@@ -112,41 +110,42 @@ impl Site {
         }
     }
 
-    /// Stores an original and queues its job, as irmgard does.
-    pub async fn post(&self, id: i64, bytes: Vec<u8>) -> Photo {
-        let photo = self.photo(id, MediaType::sniff(&bytes).unwrap_or(MediaType::Jpeg));
+    /// Stores an original and publishes its job, as irmgard does.
+    pub async fn submit(&self, id: i64, bytes: Vec<u8>) -> TestPhoto {
+        let photo = self.new_photo(id, MediaType::sniff(&bytes).unwrap_or(MediaType::Jpeg));
         self.store_original(&photo, bytes).await;
-        self.queue(photo.job.encode().unwrap()).await;
+        self.publish_job(photo.job.encode().unwrap()).await;
         photo
     }
 
-    pub async fn store_original(&self, photo: &Photo, bytes: Vec<u8>) {
+    pub async fn store_original(&self, photo: &TestPhoto, bytes: Vec<u8>) {
         self.store
             .put(&photo.original, bytes, "image/jpeg")
             .await
             .expect("original is stored");
     }
 
-    pub async fn queue(&self, body: impl Into<Vec<u8>>) {
-        let message = Message::new(body).with_header(TRACEPARENT, format!("00-{TRACE}-b7ad6b7169203331-01"));
-        self.queue_message(&message).await;
+    pub async fn publish_job(&self, body: impl Into<Vec<u8>>) {
+        let message =
+            Message::new(body).with_header(TRACEPARENT, format!("00-{TRACE_ID}-b7ad6b7169203331-01"));
+        self.publish_message(&message).await;
     }
 
-    pub async fn queue_message(&self, message: &Message) {
+    pub async fn publish_message(&self, message: &Message) {
         self.publisher
             .publish(&self.queues.jobs, message)
             .await
-            .expect("job is queued");
+            .expect("job is published");
     }
 
-    /// The next result, acked.
-    pub async fn result(&self) -> PhotoResult {
-        self.result_and_delivery().await.0
+    /// Takes and acks the next result.
+    pub async fn next_result(&self) -> PhotoResult {
+        self.next_result_and_delivery().await.0
     }
 
-    /// The next result, if there is one in time.
-    pub async fn result_within(&self, patience: Duration) -> Option<PhotoResult> {
-        let delivery = timeout(patience, self.results.next()).await.ok()??;
+    /// Takes and acks the next result, if one arrives in time.
+    pub async fn next_result_within(&self, limit: Duration) -> Option<PhotoResult> {
+        let delivery = timeout(limit, self.results.next()).await.ok()??;
         delivery.ack().await.expect("ack");
         Some(PhotoResult::decode(&delivery.body).expect("result"))
     }
@@ -157,62 +156,63 @@ impl Site {
         (self.environment["RABBITMQ_HOST"].clone(), port)
     }
 
-    pub async fn result_and_delivery(&self) -> (PhotoResult, Delivery) {
-        let delivery = timeout(PATIENCE, self.results.next())
+    /// Takes and acks the next result, with its delivery.
+    pub async fn next_result_and_delivery(&self) -> (PhotoResult, Delivery) {
+        let delivery = timeout(TIMEOUT, self.results.next())
             .await
-            .unwrap_or_else(|_| panic!("no result; the worker says:\n{}", self.worker.log()))
+            .unwrap_or_else(|_| panic!("no result; log of the worker:\n{}", self.worker.log()))
             .expect("consumer is open");
         delivery.ack().await.expect("ack");
         (PhotoResult::decode(&delivery.body).expect("result"), delivery)
     }
 
-    /// The next result, which must be a verdict on this photo.
-    pub async fn failure(&self, photo: PhotoId) -> String {
-        let result = self.result().await;
+    /// Takes the next result, which must be a failure of this photo. Returns its reason.
+    pub async fn next_failure(&self, photo: PhotoId) -> String {
+        let result = self.next_result().await;
         assert_eq!(result.id, photo);
         match result.outcome {
             Outcome::Failed { reason, .. } => reason.code().to_owned(),
-            Outcome::Anonymized { .. } => panic!("not failed: {:?}", result.outcome),
+            Outcome::Anonymized { .. } => panic!("expected a failure: {:?}", result.outcome),
         }
     }
 
-    /// No result comes: everything that was queued has ended without one.
-    pub async fn no_result(&self) {
-        self.drained().await;
-        let more = timeout(Duration::from_millis(300), self.results.next()).await;
-        assert!(more.is_err(), "{more:?}");
+    /// Waits until all jobs have ended, and asserts that no result is left.
+    pub async fn assert_no_result(&self) {
+        self.wait_until_drained().await;
+        let result = timeout(Duration::from_millis(300), self.results.next()).await;
+        assert!(result.is_err(), "{result:?}");
     }
 
-    /// Takes the next message from a queue.
-    pub async fn take(&self, queue: &str) -> Delivery {
+    /// Takes and acks the next message of a queue.
+    pub async fn take_message(&self, queue: &str) -> Delivery {
         let mut reader = Reader::new(&self.environment);
         let broker = BrokerSettings::read(&mut reader, "test");
         let consumer = Consumer::subscribe(broker, queue, 1);
-        let delivery = timeout(PATIENCE, consumer.next())
+        let delivery = timeout(TIMEOUT, consumer.next())
             .await
-            .unwrap_or_else(|_| panic!("nothing in {queue}; the worker says:\n{}", self.worker.log()))
+            .unwrap_or_else(|_| panic!("no message in {queue}; log of the worker:\n{}", self.worker.log()))
             .expect("consumer is open");
         delivery.ack().await.expect("ack");
         consumer.close().await;
         delivery
     }
 
-    /// Waits until the worker has nothing in work and nothing is queued.
-    pub async fn drained(&self) {
-        self.until("nothing is queued or in work", async || {
+    /// Waits until no job is queued or in work.
+    pub async fn wait_until_drained(&self) {
+        self.wait_until("no job is queued or in work", async || {
             let queued = self.publisher.messages_ready(&self.queues.jobs).await;
             queued == Ok(0) && self.metric("anonymizer_jobs_in_flight").await == Some(0.0)
         })
         .await;
     }
 
-    /// Waits for a condition.
-    pub async fn until(&self, what: &str, condition: impl AsyncFn() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+    /// Waits until a condition is true.
+    pub async fn wait_until(&self, description: &str, condition: impl AsyncFn() -> bool) {
+        let deadline = Instant::now() + TIMEOUT;
         while !condition().await {
             assert!(
                 Instant::now() < deadline,
-                "not in time: {what}\n{}",
+                "timed out: {description}\n{}",
                 self.worker.log()
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -226,21 +226,21 @@ impl Site {
             .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
     }
 
-    pub async fn is_there(&self, location: &ObjectLocation) -> bool {
+    pub async fn object_exists(&self, location: &ObjectLocation) -> bool {
         self.store.exists(location).await.expect("store answers")
     }
 
-    pub async fn read(&self, location: &ObjectLocation) -> Result<Vec<u8>, StoreError> {
+    pub async fn read_object(&self, location: &ObjectLocation) -> Result<Vec<u8>, StoreError> {
         self.store.get(location, 1 << 30).await
     }
 
-    /// The photo has ended well: only the anonymised picture is there.
-    pub async fn assert_anonymized(&self, photo: &Photo) {
+    /// Asserts that the anonymised photo exists and the original is deleted.
+    pub async fn assert_anonymized(&self, photo: &TestPhoto) {
         assert!(
-            !self.is_there(&photo.original).await,
-            "the original is still there"
+            !self.object_exists(&photo.original).await,
+            "the original still exists"
         );
-        let output = self.read(&photo.output).await.expect("output");
+        let output = self.read_object(&photo.output).await.expect("output");
         assert_eq!(MediaType::sniff(&output), Some(MediaType::Jpeg));
     }
 }

@@ -1,16 +1,16 @@
-//! One photo from its message to its result, also when it comes twice.
+//! One photo from its message to its result, also if the message arrives twice.
 
 use chassis::store::StoreError;
 use contract::{Class, Outcome, headers::TRACEPARENT};
 
-use crate::harness::{Site, TRACE, astronaut};
+use crate::harness::{Harness, TRACE_ID, astronaut};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn photo_is_anonymised_and_told() {
-    let mut site = Site::new().await;
-    site.start().await;
-    let photo = site.post(17, astronaut()).await;
-    let (result, delivery) = site.result_and_delivery().await;
+async fn photo_is_anonymised_and_its_result_published() {
+    let mut harness = Harness::new().await;
+    harness.start_worker().await;
+    let photo = harness.submit(17, astronaut()).await;
+    let (result, delivery) = harness.next_result_and_delivery().await;
     assert_eq!(result.id, photo.id);
     let Outcome::Anonymized {
         output,
@@ -33,26 +33,30 @@ async fn photo_is_anonymised_and_told() {
         );
     }
     let trace = delivery.header_text(TRACEPARENT).expect("traceparent");
-    assert_eq!(trace.split('-').nth(1), Some(TRACE));
+    assert_eq!(trace.split('-').nth(1), Some(TRACE_ID));
     assert_ne!(trace.split('-').nth(2), Some("b7ad6b7169203331"));
-    site.drained().await;
-    site.assert_anonymized(&photo).await;
-    assert_eq!(site.read(&photo.output).await.unwrap().len() as u64, size_bytes);
+    harness.wait_until_drained().await;
+    harness.assert_anonymized(&photo).await;
+    assert_eq!(
+        harness.read_object(&photo.output).await.unwrap().len() as u64,
+        size_bytes
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn job_has_one_line_with_its_trace_and_no_file_name() {
-    let mut site = Site::new().await;
-    site.start().await;
-    site.post(17, astronaut()).await;
-    site.result().await;
-    site.drained().await;
-    site.until("the job's line", async || !job_lines(&site).is_empty())
+async fn job_has_one_log_line_with_its_trace_and_no_file_name() {
+    let mut harness = Harness::new().await;
+    harness.start_worker().await;
+    harness.submit(17, astronaut()).await;
+    harness.next_result().await;
+    harness.wait_until_drained().await;
+    harness
+        .wait_until("the job is logged", async || !job_log_lines(&harness).is_empty())
         .await;
-    let lines = job_lines(&site);
+    let lines = job_log_lines(&harness);
     assert_eq!(lines.len(), 1, "{lines:#?}");
     let line = &lines[0];
-    assert_eq!(line["trace_id"], TRACE);
+    assert_eq!(line["trace_id"], TRACE_ID);
     assert_eq!(line["photo"]["id"], 17);
     assert_eq!(line["project"], "site-north");
     assert_eq!(line["outcome"], "anonymized");
@@ -71,11 +75,11 @@ async fn job_has_one_line_with_its_trace_and_no_file_name() {
             .as_u64()
             .is_some_and(|people| people > 0)
     );
-    assert!(!site.worker.log().contains("IMG_0001"));
+    assert!(!harness.worker.log().contains("IMG_0001"));
 }
 
-fn job_lines(site: &Site) -> Vec<serde_json::Value> {
-    let lines = site.worker.log_lines();
+fn job_log_lines(harness: &Harness) -> Vec<serde_json::Value> {
+    let lines = harness.worker.log_lines();
     lines
         .into_iter()
         .filter(|line| line["outcome"].is_string())
@@ -83,15 +87,15 @@ fn job_lines(site: &Site) -> Vec<serde_json::Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn message_that_comes_twice_is_answered_twice_and_works_once() {
-    let mut site = Site::new().await;
-    site.start().await;
-    let photo = site.post(17, astronaut()).await;
-    let first = site.result().await;
-    site.drained().await;
-    let output = site.read(&photo.output).await.unwrap();
-    site.queue(photo.job.encode().unwrap()).await;
-    let second = site.result().await;
+async fn duplicate_message_is_answered_twice_but_processed_once() {
+    let mut harness = Harness::new().await;
+    harness.start_worker().await;
+    let photo = harness.submit(17, astronaut()).await;
+    let first = harness.next_result().await;
+    harness.wait_until_drained().await;
+    let output = harness.read_object(&photo.output).await.unwrap();
+    harness.publish_job(photo.job.encode().unwrap()).await;
+    let second = harness.next_result().await;
     assert_eq!(second.id, first.id);
     let Outcome::Anonymized {
         output: location,
@@ -106,18 +110,22 @@ async fn message_that_comes_twice_is_answered_twice_and_works_once() {
     };
     assert_eq!((location, width, height), (photo.output.clone(), 512, 512));
     assert_eq!(size_bytes, output.len() as u64);
-    site.drained().await;
-    assert_eq!(site.read(&photo.output).await.unwrap(), output);
+    harness.wait_until_drained().await;
+    assert_eq!(harness.read_object(&photo.output).await.unwrap(), output);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn photo_with_original_and_output_is_done_again() {
-    let mut site = Site::new().await;
-    let photo = site.post(17, astronaut()).await;
-    let stale = b"put by a worker that died".to_vec();
-    site.store.put(&photo.output, stale, "image/jpeg").await.unwrap();
-    site.start().await;
-    let result = site.result().await;
+async fn photo_with_original_and_output_is_processed_again() {
+    let mut harness = Harness::new().await;
+    let photo = harness.submit(17, astronaut()).await;
+    let stale = b"written by a worker that crashed".to_vec();
+    harness
+        .store
+        .put(&photo.output, stale, "image/jpeg")
+        .await
+        .unwrap();
+    harness.start_worker().await;
+    let result = harness.next_result().await;
     assert!(
         matches!(
             result.outcome,
@@ -128,16 +136,19 @@ async fn photo_with_original_and_output_is_done_again() {
         ),
         "{result:?}"
     );
-    site.drained().await;
-    site.assert_anonymized(&photo).await;
+    harness.wait_until_drained().await;
+    harness.assert_anonymized(&photo).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn photo_that_is_nowhere_has_failed() {
-    let mut site = Site::new().await;
-    site.start().await;
-    let photo = site.photo(17, contract::media::MediaType::Jpeg);
-    site.queue(photo.job.encode().unwrap()).await;
-    assert_eq!(site.failure(photo.id).await, "original-missing");
-    assert_eq!(site.read(&photo.output).await, Err(StoreError::NotFound));
+async fn photo_without_original_and_output_fails() {
+    let mut harness = Harness::new().await;
+    harness.start_worker().await;
+    let photo = harness.new_photo(17, contract::media::MediaType::Jpeg);
+    harness.publish_job(photo.job.encode().unwrap()).await;
+    assert_eq!(harness.next_failure(photo.id).await, "original-missing");
+    assert_eq!(
+        harness.read_object(&photo.output).await,
+        Err(StoreError::NotFound)
+    );
 }

@@ -5,10 +5,10 @@ use std::{process::Stdio, time::Duration};
 use contract::Outcome;
 use tokio::process::Command;
 
-use crate::harness::{PATIENCE, Site, astronaut};
+use crate::harness::{Harness, TIMEOUT, astronaut};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_mistakes_are_told_at_once() {
+async fn all_settings_mistakes_are_reported_at_once() {
     let output = Command::new(env!("CARGO_BIN_EXE_anonymizer"))
         .arg("serve")
         .env_clear()
@@ -19,7 +19,7 @@ async fn all_mistakes_are_told_at_once() {
         .await
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
-    let told = String::from_utf8(output.stderr).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
     for variable in [
         "RABBITMQ_HOST",
         "RABBITMQ_USERNAME",
@@ -28,40 +28,41 @@ async fn all_mistakes_are_told_at_once() {
         "CONCURRENCY",
         "HOLD_LIMIT",
     ] {
-        assert!(told.contains(variable), "{variable} is missing in:\n{told}");
+        assert!(stderr.contains(variable), "{variable} is missing in:\n{stderr}");
     }
-    assert!(!told.contains("hidden-secret"));
+    assert!(!stderr.contains("hidden-secret"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn worker_without_its_detector_does_not_start() {
-    let mut site = Site::with(|environment| {
+async fn worker_without_detector_does_not_start() {
+    let mut harness = Harness::with_environment(|environment| {
         environment.insert("ORT_DYLIB_PATH".into(), "/nowhere/libonnxruntime.so".into());
     })
     .await;
-    site.worker.spawn().unwrap();
-    let status = site.worker.ended(PATIENCE).await.unwrap();
+    harness.worker.spawn().unwrap();
+    let status = harness.worker.ended(TIMEOUT).await.unwrap();
     assert_eq!(status.code(), Some(1));
-    assert!(site.worker.log().contains("/nowhere/libonnxruntime.so"));
+    assert!(harness.worker.log().contains("/nowhere/libonnxruntime.so"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn probes_and_metrics_tell_the_state() {
-    let mut site = Site::new().await;
-    site.start().await;
-    let address = site.worker.admin_address().to_owned();
-    site.post(1, astronaut()).await;
-    site.result().await;
-    let bad = site.post(2, b"text".to_vec()).await;
-    site.failure(bad.id).await;
-    site.drained().await;
-    let read = async |path: &str| reqwest::get(format!("http://{address}/{path}")).await.unwrap();
-    assert!(read("livez").await.status().is_success());
-    let ready: serde_json::Value = serde_json::from_str(&read("readyz").await.text().await.unwrap()).unwrap();
+async fn probes_and_metrics_show_the_state() {
+    let mut harness = Harness::new().await;
+    harness.start_worker().await;
+    let address = harness.worker.admin_address().to_owned();
+    harness.submit(1, astronaut()).await;
+    harness.next_result().await;
+    let invalid = harness.submit(2, b"text".to_vec()).await;
+    harness.next_failure(invalid.id).await;
+    harness.wait_until_drained().await;
+    let fetch = async |path: &str| reqwest::get(format!("http://{address}/{path}")).await.unwrap();
+    assert!(fetch("livez").await.status().is_success());
+    let ready: serde_json::Value =
+        serde_json::from_str(&fetch("readyz").await.text().await.unwrap()).unwrap();
     for dependency in ["rabbitmq-publisher", "rabbitmq-consumer", "servers-of-jobs"] {
         assert_eq!(ready["dependencies"][dependency]["available"], true, "{ready}");
     }
-    let metrics = read("metrics").await.text().await.unwrap();
+    let metrics = fetch("metrics").await.text().await.unwrap();
     for line in [
         r#"anonymizer_jobs_total{outcome="anonymized"} 1"#,
         r#"anonymizer_jobs_total{outcome="failed"} 1"#,
@@ -74,35 +75,36 @@ async fn probes_and_metrics_tell_the_state() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn idle_worker_ends_at_once() {
-    let mut site = Site::new().await;
-    site.start().await;
-    site.worker.terminate();
-    let status = site.worker.ended(Duration::from_secs(10)).await.unwrap();
+async fn idle_worker_stops_at_once() {
+    let mut harness = Harness::new().await;
+    harness.start_worker().await;
+    harness.worker.terminate();
+    let status = harness.worker.ended(Duration::from_secs(10)).await.unwrap();
     assert!(status.success(), "{status}");
 }
 
-/// What cannot be finished in time goes back uncounted: whoever gets it next
-/// does not take the photo for a suspect.
+/// A job that cannot finish in time returns to the queue without being counted. So the
+/// next worker does not treat the photo as suspect.
 #[cfg(feature = "failpoints")]
 #[tokio::test(flavor = "multi_thread")]
-async fn shutdown_gives_back_what_it_cannot_finish() {
-    let mut site = Site::with(|environment| {
+async fn shutdown_returns_unfinished_jobs() {
+    let mut harness = Harness::with_environment(|environment| {
         let slow = "anonymizer::while-anonymizing=sleep(60000)";
         environment.insert("FAILPOINTS".into(), slow.into());
         environment.insert("SHUTDOWN_GRACE".into(), "200ms".into());
     })
     .await;
-    site.start().await;
-    let photo = site.post(17, astronaut()).await;
-    site.until("the job is in work", async || {
-        site.metric("anonymizer_jobs_in_flight").await == Some(1.0)
-    })
-    .await;
-    site.worker.terminate();
-    let status = site.worker.ended(Duration::from_secs(20)).await.unwrap();
+    harness.start_worker().await;
+    let photo = harness.submit(17, astronaut()).await;
+    harness
+        .wait_until("the job is in work", async || {
+            harness.metric("anonymizer_jobs_in_flight").await == Some(1.0)
+        })
+        .await;
+    harness.worker.terminate();
+    let status = harness.worker.ended(Duration::from_secs(20)).await.unwrap();
     assert!(status.success(), "{status}");
-    let message = site.take(&site.queues.jobs).await;
+    let message = harness.take_message(&harness.queues.jobs).await;
     assert_eq!(message.body, photo.job.encode().unwrap());
     assert_eq!(message.deliveries_before(), 0);
     assert_eq!(
@@ -111,43 +113,43 @@ async fn shutdown_gives_back_what_it_cannot_finish() {
     );
 }
 
-/// A thread that does not come back cannot be ended: the process makes room
-/// for a new one, and the photo is a suspect from then on.
+/// A stuck thread cannot be stopped. The process exits to be replaced, and the photo
+/// becomes suspect.
 #[cfg(feature = "failpoints")]
 #[tokio::test(flavor = "multi_thread")]
-async fn worker_that_is_stuck_asks_to_be_replaced() {
-    let mut site = Site::with(|environment| {
-        let stuck = "anonymizer::while-anonymizing=sleep(600000)";
-        environment.insert("FAILPOINTS".into(), stuck.into());
+async fn stuck_worker_exits_with_a_failure() {
+    let mut harness = Harness::with_environment(|environment| {
+        let endless = "anonymizer::while-anonymizing=sleep(600000)";
+        environment.insert("FAILPOINTS".into(), endless.into());
         environment.insert("PHOTO_TIME_LIMIT".into(), "2s".into());
     })
     .await;
-    site.start().await;
-    let photo = site.post(17, astronaut()).await;
-    let status = site.worker.ended(PATIENCE).await.unwrap();
+    harness.start_worker().await;
+    let photo = harness.submit(17, astronaut()).await;
+    let status = harness.worker.ended(TIMEOUT).await.unwrap();
     assert_eq!(status.code(), Some(1));
-    site.start().await;
-    assert_eq!(site.failure(photo.id).await, "process-crashed");
-    site.drained().await;
-    assert!(site.is_there(&photo.original).await);
-    assert!(site.worker.alive());
+    harness.start_worker().await;
+    assert_eq!(harness.next_failure(photo.id).await, "process-crashed");
+    harness.wait_until_drained().await;
+    assert!(harness.object_exists(&photo.original).await);
+    assert!(harness.worker.alive());
 }
 
-/// A rollout finishes the photos in work.
+/// A rollout lets the running jobs finish.
 #[tokio::test(flavor = "multi_thread")]
-async fn shutdown_finishes_what_it_can() {
-    let mut site = Site::new().await;
-    site.start().await;
+async fn shutdown_finishes_running_jobs() {
+    let mut harness = Harness::new().await;
+    harness.start_worker().await;
     for id in 1..=6 {
-        site.post(id, astronaut()).await;
+        harness.submit(id, astronaut()).await;
     }
-    site.result().await;
-    site.worker.terminate();
-    let status = site.worker.ended(PATIENCE).await.unwrap();
+    harness.next_result().await;
+    harness.worker.terminate();
+    let status = harness.worker.ended(TIMEOUT).await.unwrap();
     assert!(status.success(), "{status}");
-    site.start().await;
+    harness.start_worker().await;
     for _ in 2..=6 {
-        let result = site.result().await;
+        let result = harness.next_result().await;
         assert!(
             matches!(
                 result.outcome,
@@ -159,11 +161,11 @@ async fn shutdown_finishes_what_it_can() {
             "{result:?}"
         );
     }
-    site.no_result().await;
+    harness.assert_no_result().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn child_that_is_asked_nothing_ends_with_a_failure() {
+async fn child_without_a_request_exits_with_a_failure() {
     let child = Command::new(env!("CARGO_BIN_EXE_anonymizer"))
         .arg("photo-process")
         .stdin(Stdio::null())

@@ -7,15 +7,15 @@
     reason = "a test fails by panicking"
 )]
 
-mod child;
-mod cost;
+mod child_process;
+mod crashes;
 mod detector;
-mod faults;
-mod given;
+mod fault_proxy;
+mod given_service;
 mod harness;
+mod invalid_input;
 mod journey;
+mod large_photos;
 mod lifecycle;
-mod outage;
-mod suspect;
-mod unreadable;
-mod verdict;
+mod outages;
+mod unreadable_objects;

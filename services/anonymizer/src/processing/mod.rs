@@ -1,23 +1,21 @@
-//! Work on one photo: in this process, or in one of its own where the photo
-//! is suspect.
+//! Anonymises one photo: in this process, or in a child process if the photo is suspect.
 
-mod bench;
+mod photo_processor;
 
 use std::path::Path;
 
 use contract::{Detection, FailureReason};
 
-pub use bench::{Failure, Workbench};
+pub use photo_processor::{PhotoError, PhotoProcessor};
 
 use imaging::{
     AnonymizeError, Anonymized, Checks,
     detector::{Detector, DetectorError},
 };
 
-/// An anonymised photo, whichever process made it.
+/// An anonymised photo from this process or a child process.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Product {
-    /// The file.
+pub struct AnonymizedPhoto {
     pub jpeg: Vec<u8>,
     /// Width in pixels.
     pub width: u32,
@@ -25,38 +23,36 @@ pub struct Product {
     pub height: u32,
     /// What was found and obscured.
     pub detections: Vec<Detection>,
-    /// What the detector's own checks came to.
+    /// Results of the detector's own checks.
     pub checks: Checks,
     /// Stages and their seconds.
     pub stages: Vec<(String, f64)>,
 }
 
-/// What [`imaging::anonymize`] said, as far as it concerns the photo.
+/// The result of [`imaging::anonymize`] in one process.
 #[derive(Debug)]
-pub enum Judgement {
-    /// Done.
-    Anonymized(Product),
-    /// A verdict.
+pub enum Attempt {
+    Anonymized(AnonymizedPhoto),
+    /// The photo cannot be anonymised.
     Refused {
-        /// Stable code.
         reason: FailureReason,
-        /// What happened.
         detail: String,
-        /// The photo itself is at fault, whoever looks; otherwise a process
-        /// with memory of its own may still manage.
-        certain: bool,
+        /// The photo itself is at fault, so a retry cannot help. Otherwise a child
+        /// process with its own memory may succeed.
+        is_certain: bool,
     },
-    /// The detector is not in working order: nothing is said about the photo.
+    /// The detector does not work. This says nothing about the photo.
     NotReady(String),
 }
 
-/// Loads the networks of this program, or those that a test puts in their place.
+/// Loads the networks of this program, or those of the failpoint
+/// `anonymizer::networks`.
 ///
 /// # Errors
 /// As [`Detector::load`].
 pub fn load_detector(library: &Path) -> Result<Detector, DetectorError> {
     #[cfg(feature = "failpoints")]
-    if let Some(folder) = crate::failpoint::networks() {
+    if let Some(folder) = crate::failpoint::networks_folder() {
         let read = |name: &str| std::fs::read(folder.join(name)).unwrap_or_default();
         let networks = imaging::detector::OtherNetworks {
             nanodet: read("nanodet.onnx"),
@@ -67,31 +63,31 @@ pub fn load_detector(library: &Path) -> Result<Detector, DetectorError> {
     Detector::load(library)
 }
 
-/// Tells verdicts on the photo from faults of the installation.
+/// Separates failures of the photo from faults of the installation.
 #[must_use]
-pub fn judge(result: Result<Anonymized, AnonymizeError>) -> Judgement {
+pub fn classify_attempt(result: Result<Anonymized, AnonymizeError>) -> Attempt {
     match result {
-        Ok(done) => Judgement::Anonymized(Product {
-            stages: done
+        Ok(anonymized) => Attempt::Anonymized(AnonymizedPhoto {
+            stages: anonymized
                 .seconds
                 .by_stage()
                 .map(|(stage, seconds)| (stage.to_owned(), seconds))
                 .into(),
-            jpeg: done.jpeg,
-            width: done.width,
-            height: done.height,
-            detections: done.detections,
-            checks: done.checks,
+            jpeg: anonymized.jpeg,
+            width: anonymized.width,
+            height: anonymized.height,
+            detections: anonymized.detections,
+            checks: anonymized.checks,
         }),
         Err(AnonymizeError::Detect(
             error @ (DetectorError::Library { .. }
             | DetectorError::WrongModel(_)
             | DetectorError::Model { .. }),
-        )) => Judgement::NotReady(error.to_string()),
-        Err(error) => Judgement::Refused {
+        )) => Attempt::NotReady(error.to_string()),
+        Err(error) => Attempt::Refused {
             reason: error.reason(),
             detail: error.to_string(),
-            certain: matches!(error, AnonymizeError::Decode(_)),
+            is_certain: matches!(error, AnonymizeError::Decode(_)),
         },
     }
 }

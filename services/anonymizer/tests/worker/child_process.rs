@@ -1,18 +1,18 @@
-//! The child process by itself.
+//! The child process without a worker.
 
 use std::{ffi::OsString, fs::Permissions, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use anonymizer::child::{
-    ChildProgram, Ended,
+    ChildExit, ChildProgram,
     protocol::{Reply, Request},
 };
 use contract::{FailureReason, media::MediaType};
 
-use crate::harness::astronaut;
+use crate::harness::{TIMEOUT, astronaut};
 
 const GIB: u64 = 1 << 30;
 
-fn child(time_limit: Duration) -> ChildProgram {
+fn child_with_limit(time_limit: Duration) -> ChildProgram {
     let library = std::env::var_os("ORT_DYLIB_PATH").expect("ORT_DYLIB_PATH: run `make test`");
     ChildProgram {
         program: env!("CARGO_BIN_EXE_anonymizer").into(),
@@ -31,11 +31,11 @@ const fn request(photo: &[u8], memory_bytes: u64) -> Request {
 }
 
 #[tokio::test]
-async fn photo_comes_back_anonymised() {
+async fn child_returns_an_anonymised_photo() {
     let photo = astronaut();
-    let child = child(Duration::from_secs(60));
-    let ended = child.run(&request(&photo, GIB), &photo).await.unwrap();
-    let Ended::Replied(
+    let child = child_with_limit(TIMEOUT);
+    let exit = child.run(&request(&photo, GIB), &photo).await.unwrap();
+    let ChildExit::Replied(
         Reply::Anonymized {
             width,
             height,
@@ -44,9 +44,9 @@ async fn photo_comes_back_anonymised() {
             ..
         },
         jpeg,
-    ) = ended
+    ) = exit
     else {
-        panic!("{ended:?}");
+        panic!("{exit:?}");
     };
     assert_eq!((width, height), (512, 512));
     assert!(!detections.is_empty());
@@ -59,14 +59,14 @@ async fn photo_comes_back_anonymised() {
 }
 
 #[tokio::test]
-async fn bad_photo_is_a_verdict_not_a_death() {
+async fn invalid_photo_is_refused_without_a_crash() {
     let photo = b"not a photo at all";
-    let child = child(Duration::from_secs(60));
-    let ended = child.run(&request(photo, GIB), photo).await.unwrap();
+    let child = child_with_limit(TIMEOUT);
+    let exit = child.run(&request(photo, GIB), photo).await.unwrap();
     assert!(
         matches!(
-            ended,
-            Ended::Replied(
+            exit,
+            ChildExit::Replied(
                 Reply::Refused {
                     reason: FailureReason::UnsupportedFormat,
                     ..
@@ -74,23 +74,22 @@ async fn bad_photo_is_a_verdict_not_a_death() {
                 _
             )
         ),
-        "{ended:?}"
+        "{exit:?}"
     );
 }
 
-/// Memory is limited, whatever becomes of the photo: it does not come out, and
-/// nobody else suffers.
+/// The child may fail in several ways, but never returns a photo.
 #[tokio::test]
-async fn memory_is_limited() {
+async fn child_cannot_exceed_its_memory_limit() {
     let photo = astronaut();
-    let child = child(Duration::from_secs(60));
-    let ended = child.run(&request(&photo, 24 << 20), &photo).await.unwrap();
+    let child = child_with_limit(TIMEOUT);
+    let exit = child.run(&request(&photo, 24 << 20), &photo).await.unwrap();
     assert!(
         matches!(
-            ended,
-            Ended::Died(_)
-                | Ended::Replied(Reply::NotReady { .. }, _)
-                | Ended::Replied(
+            exit,
+            ChildExit::Crashed(_)
+                | ChildExit::Replied(Reply::NotReady { .. }, _)
+                | ChildExit::Replied(
                     Reply::Refused {
                         reason: FailureReason::ProcessingError,
                         ..
@@ -98,87 +97,94 @@ async fn memory_is_limited() {
                     _
                 )
         ),
-        "{ended:?}"
+        "{exit:?}"
     );
 }
 
 #[tokio::test]
-async fn detector_that_cannot_be_loaded_is_no_verdict() {
+async fn detector_that_cannot_be_loaded_does_not_fail_the_photo() {
     let photo = astronaut();
-    let mut child = child(Duration::from_secs(60));
+    let mut child = child_with_limit(TIMEOUT);
     child.environment = vec![("ORT_DYLIB_PATH".into(), "/nowhere.so".into())];
-    let ended = child.run(&request(&photo, GIB), &photo).await.unwrap();
+    let exit = child.run(&request(&photo, GIB), &photo).await.unwrap();
     assert!(
-        matches!(ended, Ended::Replied(Reply::NotReady { .. }, _)),
-        "{ended:?}"
+        matches!(exit, ChildExit::Replied(Reply::NotReady { .. }, _)),
+        "{exit:?}"
     );
 }
 
 #[tokio::test]
-async fn child_that_takes_too_long_has_died() {
+async fn child_that_takes_too_long_counts_as_crashed() {
     let photo = astronaut();
-    let child = child(Duration::from_millis(20));
-    let ended = child.run(&request(&photo, GIB), &photo).await.unwrap();
+    let child = child_with_limit(Duration::from_millis(20));
+    let exit = child.run(&request(&photo, GIB), &photo).await.unwrap();
     assert!(
-        matches!(&ended, Ended::Died(how) if how.contains("took longer")),
-        "{ended:?}"
+        matches!(&exit, ChildExit::Crashed(cause) if cause.contains("took longer")),
+        "{exit:?}"
     );
 }
 
 #[tokio::test]
-async fn program_that_says_nothing_has_died() {
+async fn program_without_a_reply_counts_as_crashed() {
     let photo = astronaut();
-    for (program, how) in [
-        ("/bin/true", "gave no whole reply"),
+    for (program, cause) in [
+        ("/bin/true", "sent an incomplete reply"),
         ("/bin/false", "exit code 1"),
     ] {
-        let mut child = child(Duration::from_secs(60));
+        let mut child = child_with_limit(TIMEOUT);
         child.program = program.into();
-        let ended = child.run(&request(&photo, GIB), &photo).await.unwrap();
-        assert!(matches!(&ended, Ended::Died(why) if why == how), "{ended:?}");
+        let exit = child.run(&request(&photo, GIB), &photo).await.unwrap();
+        assert!(
+            matches!(&exit, ChildExit::Crashed(actual) if actual == cause),
+            "{exit:?}"
+        );
     }
 }
 
-/// As the kernel does when memory runs out, and a person in a hurry.
+/// The kernel sends SIGKILL when memory runs out; a person may send SIGTERM.
 #[tokio::test]
-async fn program_that_is_killed_has_not_died_of_its_photo() {
+async fn program_killed_from_outside_does_not_count_as_crashed() {
     let photo = astronaut();
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("program");
-    for (signal, expected) in [("KILL", true), ("TERM", true), ("XCPU", false), ("SEGV", false)] {
+    for (signal, is_from_outside) in [("KILL", true), ("TERM", true), ("XCPU", false), ("SEGV", false)] {
         std::fs::write(&program, format!("#!/bin/sh\nkill -{signal} $$\n")).unwrap();
         std::fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
-        let mut child = child(Duration::from_secs(60));
+        let mut child = child_with_limit(TIMEOUT);
         child.program = program.clone();
-        let ended = child.run(&request(&photo, GIB), &photo).await.unwrap();
-        assert_eq!(matches!(ended, Ended::Killed(_)), expected, "{signal}: {ended:?}");
+        let exit = child.run(&request(&photo, GIB), &photo).await.unwrap();
+        assert_eq!(
+            matches!(exit, ChildExit::Killed(_)),
+            is_from_outside,
+            "{signal}: {exit:?}"
+        );
     }
 }
 
 /// The limit on CPU time must not look like a kill from outside.
 #[tokio::test]
-async fn child_that_takes_too_much_cpu_time_has_died() {
+async fn child_that_takes_too_much_cpu_time_counts_as_crashed() {
     let photo = astronaut();
-    let child = child(Duration::from_secs(60));
+    let child = child_with_limit(TIMEOUT);
     let request = Request {
         cpu_seconds: 0,
         ..request(&photo, GIB)
     };
-    let ended = child.run(&request, &photo).await.unwrap();
+    let exit = child.run(&request, &photo).await.unwrap();
     assert!(
-        matches!(&ended, Ended::Died(how) if how.contains("signal 24")),
-        "{ended:?}"
+        matches!(&exit, ChildExit::Crashed(cause) if cause.contains("signal 24")),
+        "{exit:?}"
     );
 }
 
 #[tokio::test]
-async fn program_that_is_not_there_is_an_error() {
-    let mut child = child(Duration::from_secs(60));
+async fn missing_program_is_an_error() {
+    let mut child = child_with_limit(TIMEOUT);
     child.program = "/nowhere/anonymizer".into();
     assert!(child.run(&request(b"", GIB), b"").await.is_err());
 }
 
-/// What has ended a process before must not learn how to reach anything.
+/// A photo that crashed a worker must not get access to any server.
 #[test]
 fn child_gets_no_credentials() {
     let library: OsString = "/lib.so".into();
@@ -193,6 +199,6 @@ fn child_gets_no_credentials() {
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned())),
     );
-    let given = anonymizer::settings::child_environment(&environment);
-    assert_eq!(given, [("ORT_DYLIB_PATH".into(), library)]);
+    let child_environment = anonymizer::settings::child_environment(&environment);
+    assert_eq!(child_environment, [("ORT_DYLIB_PATH".into(), library)]);
 }
