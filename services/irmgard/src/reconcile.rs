@@ -1,4 +1,4 @@
-//! The reconciler queues photos again whose job was lost, forgets old idempotency keys, and logs uses of
+//! The reconciler queues photos again whose job was lost, deletes old idempotency keys, and logs uses of
 //! failed photos.
 //!
 //! It does not check whether the original exists; the worker does that anyway:

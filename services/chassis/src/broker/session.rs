@@ -183,7 +183,7 @@ impl Session {
     /// `channels` are the open channels. lapin closes a channel when it is dropped, and reports an error if
     /// the connection is already closing.
     pub(super) async fn close(&self, channels: Vec<Channel>) {
-        let farewell = async {
+        let closing = async {
             for channel in channels {
                 // An error means that the channel is closed already.
                 let _ = channel.close(REPLY_SUCCESS, short("OK")).await;
@@ -196,7 +196,7 @@ impl Session {
             }
             closed
         };
-        if !matches!(timeout(CLOSE_TIMEOUT, farewell).await, Ok(Ok(()))) {
+        if !matches!(timeout(CLOSE_TIMEOUT, closing).await, Ok(Ok(()))) {
             tracing::debug!("the connection to RabbitMQ was not closed gracefully");
         }
         self.cut();

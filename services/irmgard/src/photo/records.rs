@@ -23,7 +23,7 @@ use crate::{
 
 #[derive(Debug, thiserror::Error)]
 pub enum RecordsError {
-    /// The breaker is open, so the database was not asked.
+    /// The breaker is open, so no query was sent.
     #[error("database: {0}")]
     Open(#[from] BreakerOpen),
     #[error("database: no answer in time")]

@@ -115,7 +115,7 @@ impl Search<'_> {
             return Ok(Some(Kind::NoPhoto));
         };
         match &photo.original {
-            // A person deleted the original, or it was found missing: the row forgot it first.
+            // A person deleted the original, or it was found missing: the row is cleared first.
             None => return Ok(Some(Kind::NoPhoto)),
             Some(original) if *original != object.location => {
                 if may_be_lost {
