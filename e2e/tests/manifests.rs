@@ -34,7 +34,7 @@ fn reader(image: &str, container: &serde_json::Value) -> Option<Reader> {
         ("irmgard", "serve") => |all| {
             let read = irmgard::settings::ServeSettings::from_environment(all);
             let settings = read.map_err(|mistakes| mistakes.to_string())?;
-            let asks = settings.tokens.in_use();
+            let asks = settings.tokens.are_required();
             asks.then_some(())
                 .ok_or_else(|| "it asks for no token".to_owned())
         },
@@ -116,7 +116,7 @@ fn cameras_may_post_and_viewers_look() {
         (String::new(), false, false),
     ] {
         let header = format!("Bearer {token}");
-        let admits = |scope| tokens.admit(Some(header.as_bytes()), scope).is_ok();
+        let admits = |scope| tokens.authorize(Some(header.as_bytes()), scope).is_ok();
         assert_eq!((admits(Scope::Upload), admits(Scope::Read)), (upload, read));
         let text = fs::read_to_string(&file).unwrap();
         assert!(

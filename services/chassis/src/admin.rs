@@ -1,4 +1,4 @@
-//! The admin port: probes and metrics, away from the public port.
+//! The admin port: probes and metrics, separate from the public port.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -24,17 +24,16 @@ const LIMITS: Limits = Limits::with_connections(128);
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What the admin port shows.
 #[derive(Debug)]
 pub struct Admin {
-    /// Shown at `/metrics`.
+    /// Served at `/metrics`.
     pub registry: Registry,
-    /// Shown at `/readyz`.
+    /// Served at `/readyz`.
     pub readiness: Readiness,
 }
 
 impl Admin {
-    /// The routes: `/livez`, `/readyz`, `/metrics`.
+    /// Routes: `/livez`, `/readyz` and `/metrics`.
     pub fn router(self) -> Router {
         Router::new()
             .route("/livez", get(livez))
@@ -43,10 +42,7 @@ impl Admin {
             .with_state(Arc::new(self))
     }
 
-    /// Listens on `address`; the port answers once the listener is served.
-    ///
-    /// # Errors
-    /// When the address cannot be bound.
+    /// Binds the address. Requests are answered once [`BoundAdmin::serve`] runs.
     pub async fn bind(self, address: SocketAddr) -> io::Result<BoundAdmin> {
         Ok(BoundAdmin {
             listener: TcpListener::bind(address).await?,
@@ -55,7 +51,7 @@ impl Admin {
     }
 }
 
-/// An admin port that listens.
+/// An admin port that is bound to its address.
 #[derive(Debug)]
 pub struct BoundAdmin {
     listener: TcpListener,
@@ -63,18 +59,14 @@ pub struct BoundAdmin {
 }
 
 impl BoundAdmin {
-    /// The address, with the port that was given when 0 was asked for.
-    ///
-    /// # Errors
-    /// As the operating system's.
+    /// The bound address, with the actual port if port 0 was requested.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Answers until `end` is cancelled. That should be last of all, so that
-    /// a draining process still answers its probes.
+    /// Serves until `end` is cancelled. Stop it last, so that a draining process still answers probes.
     pub async fn serve(self, end: CancellationToken) {
-        // Not a graceful shutdown: a slow scraper must not hold the process.
+        // No graceful shutdown: a slow scraper must not delay the exit.
         let served = http::serve(self.listener, self.router, LIMITS, CancellationToken::new());
         end.run_until_cancelled(served).await;
     }
@@ -98,7 +90,7 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
     match encode(&mut text, &admin.registry) {
         Ok(()) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
         Err(error) => {
-            tracing::error!(%error, "metrics cannot be written");
+            tracing::error!(%error, "the metrics cannot be encoded");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

@@ -1,5 +1,7 @@
-//! What each service stands on: settings, the broker, the object store, the
-//! HTTP server, the admin port, shutdown. Nothing in here knows about photos.
+//! Shared runtime of the services: settings, message broker, object store, HTTP server, admin port and
+//! shutdown. Nothing here knows about photos.
+
+#![allow(missing_docs, reason = "a private crate: most names need no comment")]
 
 pub mod admin;
 pub mod broker;

@@ -1,24 +1,24 @@
-//! The least that a client must send, or take, while it is waited for.
+//! Minimum rate at which a client must send or receive while the server waits for it.
 //!
-//! A limit on the longest pause alone lets a client hold for hours what is
-//! held for it, by a byte before each pause ends.
+//! A limit on pauses alone is not enough: a client could hold resources for hours by sending one byte before
+//! each limit.
 
 use std::time::Duration;
 
-/// So many bytes a second, over each piece of waiting of a length.
+/// A minimum rate, measured over windows of waiting time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeastRate {
-    /// Bytes per second of waiting; 0 asks for nothing.
+    /// Bytes per second of waiting; 0: no minimum.
     pub bytes_per_second: u64,
-    /// The waiting after which the bytes are counted, and counted anew: what
-    /// came quickly at the beginning allows no slowness later.
+    /// Length of a window. Counting restarts after each one, so that a fast beginning does not allow a slow
+    /// rest.
     pub window: Duration,
 }
 
-/// How a client has kept up so far.
+/// The rate of a client in the current window.
 ///
-/// Only the time that the client is waited for counts: it is not to blame
-/// for an object store that is slow, or for a wait for memory.
+/// Only the time that the server waits for the client counts. A slow object store, or a wait for memory, is
+/// not the client's fault.
 #[derive(Clone, Debug)]
 pub struct Pace {
     least: LeastRate,
@@ -26,16 +26,15 @@ pub struct Pace {
     bytes: u64,
 }
 
-/// The client is slower than it may be.
+/// The client is slower than the minimum rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("fewer than {bytes_per_second} bytes a second")]
 pub struct TooSlow {
-    /// The least rate.
+    /// The minimum rate.
     pub bytes_per_second: u64,
 }
 
 impl Pace {
-    /// Nothing has come, and nothing was waited for.
     #[must_use]
     pub const fn new(least: LeastRate) -> Self {
         Self {
@@ -45,7 +44,7 @@ impl Pace {
         }
     }
 
-    /// So many bytes came, or went, after so much waiting.
+    /// Records bytes that moved after a wait.
     ///
     /// # Errors
     /// [`TooSlow`] at the end of a window with too few bytes.
@@ -69,14 +68,14 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const LEAST: LeastRate = LeastRate {
+    const MIN_RATE: LeastRate = LeastRate {
         bytes_per_second: 100,
         window: Duration::from_secs(10),
     };
 
     #[test]
-    fn a_trickle_ends_with_the_first_window() {
-        let mut pace = Pace::new(LEAST);
+    fn a_trickle_fails_after_the_first_window() {
+        let mut pace = Pace::new(MIN_RATE);
         for _ in 0..9 {
             assert_eq!(pace.moved(99, SECOND), Ok(()));
         }
@@ -89,24 +88,24 @@ mod tests {
     }
 
     #[test]
-    fn a_quick_beginning_buys_no_slowness_later() {
-        let mut pace = Pace::new(LEAST);
+    fn a_fast_beginning_does_not_allow_a_slow_rest() {
+        let mut pace = Pace::new(MIN_RATE);
         assert_eq!(pace.moved(1_000_000, 10 * SECOND), Ok(()));
         assert_eq!(pace.moved(1, 9 * SECOND), Ok(()));
         assert!(pace.moved(1, SECOND).is_err());
     }
 
     #[test]
-    fn who_keeps_the_rate_or_is_not_waited_for_goes_on() {
-        let mut pace = Pace::new(LEAST);
+    fn a_client_at_the_rate_or_without_waits_does_not_fail() {
+        let mut pace = Pace::new(MIN_RATE);
         for _ in 0..1000 {
             assert_eq!(pace.moved(500, 5 * SECOND), Ok(()));
             assert_eq!(pace.moved(1, Duration::ZERO), Ok(()));
         }
-        let mut free = Pace::new(LeastRate {
+        let mut unlimited = Pace::new(LeastRate {
             bytes_per_second: 0,
-            ..LEAST
+            ..MIN_RATE
         });
-        assert_eq!(free.moved(1, 1000 * SECOND), Ok(()));
+        assert_eq!(unlimited.moved(1, 1000 * SECOND), Ok(()));
     }
 }

@@ -1,4 +1,4 @@
-//! The admin port, asked over HTTP.
+//! The admin port, tested over HTTP.
 
 #![allow(
     clippy::expect_used,
@@ -15,7 +15,7 @@ use tokio::{io::AsyncReadExt, net::TcpSocket, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
-async fn readiness_is_the_process_s_own_state() {
+async fn readiness_depends_on_the_process_s_own_state() {
     let readiness = Readiness::new(&["started", "schema"]);
     readiness.report("rabbitmq", || Dependency {
         available: false,
@@ -47,7 +47,10 @@ async fn readiness_is_the_process_s_own_state() {
 
     readiness.set("schema", true);
     let (status, body) = get("/readyz").await;
-    assert_eq!(status, 200, "a dependency that is away changes nothing: {body}");
+    assert_eq!(
+        status, 200,
+        "an unavailable dependency does not fail the probe: {body}"
+    );
     assert!(
         body.contains(r#""rabbitmq":{"available":false,"detail":"away"}"#),
         "{body}"
@@ -77,7 +80,7 @@ async fn idle_connections_do_not_keep_probes_waiting() {
     tokio::spawn(bound.serve(CancellationToken::new()));
     let mut idle = Vec::new();
     for _ in 0..300 {
-        // Another address than the probe's.
+        // Uses another address than the probe.
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.bind(([127, 0, 0, 2], 0).into()).expect("bound");
         idle.push(socket.connect(address).await.expect("connected"));
@@ -86,8 +89,8 @@ async fn idle_connections_do_not_keep_probes_waiting() {
     let probe = client.get(format!("http://{address}/livez")).send();
     let answer = timeout(Duration::from_secs(10), probe).await.expect("in time");
     assert_eq!(answer.expect("an answer").status(), 200);
-    let mut said = Vec::new();
-    let closed = timeout(Duration::from_secs(20), idle[0].read_to_end(&mut said)).await;
-    // An error is a reset.
-    let _ = closed.expect("the idlest was closed");
+    let mut received = Vec::new();
+    let closed = timeout(Duration::from_secs(20), idle[0].read_to_end(&mut received)).await;
+    // A reset is an error.
+    let _ = closed.expect("the idlest connection is closed");
 }

@@ -1,4 +1,4 @@
-//! Publisher and consumer against a real broker.
+//! Publisher and consumer with a real broker.
 
 #![allow(
     clippy::expect_used,
@@ -18,16 +18,18 @@ use lapin::{
     options::{QueueDeclareOptions, QueueDeleteOptions},
     types::FieldTable,
 };
-use support::soon;
+use support::wait_for;
 use tokio::net::TcpListener;
 
 #[tokio::test]
-async fn a_message_arrives_with_its_headers_and_is_gone_after_the_ack() {
-    let scratch = local::scratch().await.expect("a place in the stack");
+async fn a_message_keeps_its_headers_and_is_deleted_after_the_ack() {
+    let scratch = local::scratch()
+        .await
+        .expect("a scratch environment in the stack");
     let settings = support::broker(&scratch.environment());
     let queue = settings.queues.jobs.clone();
     let publisher = Publisher::start(settings.clone());
-    soon("connected", publisher.connected()).await;
+    wait_for("connected", publisher.connected()).await;
     let message = Message::new("{}")
         .with_id(17)
         .with_header(headers::TRACEPARENT, "00-1-2-01")
@@ -38,7 +40,7 @@ async fn a_message_arrives_with_its_headers_and_is_gone_after_the_ack() {
     assert_eq!(publisher.messages_ready(&queue).await, Ok(1));
 
     let consumer = Consumer::subscribe(settings, &queue, 10);
-    let delivery = soon("a delivery", consumer.next()).await.expect("a delivery");
+    let delivery = wait_for("a delivery", consumer.next()).await.expect("a delivery");
     assert_eq!(delivery.body, b"{}");
     assert_eq!(delivery.delivery_count(), 0);
     assert_eq!(delivery.deliveries_before(), 3);
@@ -46,7 +48,9 @@ async fn a_message_arrives_with_its_headers_and_is_gone_after_the_ack() {
     assert_eq!(delivery.as_message(), message);
 
     delivery.requeue().await.expect("given back");
-    let again = soon("it comes again", consumer.next()).await.expect("a delivery");
+    let again = wait_for("it comes again", consumer.next())
+        .await
+        .expect("a delivery");
     assert_eq!((again.delivery_count(), again.deliveries_before()), (1, 4));
     assert_eq!(again.as_message(), message, "the broker's count stays behind");
     again.ack().await.expect("acked");
@@ -55,15 +59,17 @@ async fn a_message_arrives_with_its_headers_and_is_gone_after_the_ack() {
     assert_eq!(publisher.messages_ready(&queue).await, Ok(0));
 }
 
-/// On one shared channel lapin would tell some of these wrongly: the broker
-/// confirms many at once, and returns carry no delivery tag.
+/// On one shared channel lapin would report some results wrongly: the broker confirms many publishes at once,
+/// and returns carry no delivery tag.
 #[tokio::test]
-async fn among_many_at_once_exactly_the_returned_ones_fail() {
-    let scratch = local::scratch().await.expect("a place in the stack");
+async fn exactly_the_returned_publishes_fail() {
+    let scratch = local::scratch()
+        .await
+        .expect("a scratch environment in the stack");
     let settings = support::broker(&scratch.environment());
     let queue = settings.queues.jobs.clone();
     let publisher = Publisher::start(settings);
-    soon("connected", publisher.connected()).await;
+    wait_for("connected", publisher.connected()).await;
     let publishes = (0..400).map(|number| {
         let (publisher, queue) = (publisher.clone(), queue.clone());
         async move {
@@ -87,15 +93,17 @@ async fn among_many_at_once_exactly_the_returned_ones_fail() {
 
 #[tokio::test]
 async fn a_queue_that_was_deleted_is_declared_again() {
-    let scratch = local::scratch().await.expect("a place in the stack");
+    let scratch = local::scratch()
+        .await
+        .expect("a scratch environment in the stack");
     let settings = support::broker(&scratch.environment());
     let queues = settings.queues.clone();
     let publisher = Publisher::start(settings.clone());
     let consumer = Consumer::subscribe(settings, &queues.results, 10);
-    soon("connected", publisher.connected()).await;
-    soon("connected", consumer.connected()).await;
+    wait_for("connected", publisher.connected()).await;
+    wait_for("connected", consumer.connected()).await;
 
-    let connection = support::beside(&scratch.rabbitmq).await;
+    let connection = support::connect_directly(&scratch.rabbitmq).await;
     let channel = connection.create_channel().await.expect("channel");
     for queue in [&queues.jobs, &queues.results] {
         channel
@@ -104,7 +112,7 @@ async fn a_queue_that_was_deleted_is_declared_again() {
             .expect("deleted");
     }
     let message = Message::new("1");
-    soon("published again", async {
+    wait_for("published again", async {
         while publisher.publish(&queues.jobs, &message).await.is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -113,29 +121,31 @@ async fn a_queue_that_was_deleted_is_declared_again() {
         }
     })
     .await;
-    let delivery = soon("delivered", consumer.next()).await.expect("a delivery");
+    let delivery = wait_for("delivered", consumer.next()).await.expect("a delivery");
     delivery.ack().await.expect("acked");
 }
 
 #[tokio::test]
-async fn a_paused_consumer_takes_nothing_and_goes_on_after() {
-    let scratch = local::scratch().await.expect("a place in the stack");
+async fn a_paused_consumer_takes_nothing_and_continues_after_resume() {
+    let scratch = local::scratch()
+        .await
+        .expect("a scratch environment in the stack");
     let settings = support::broker(&scratch.environment());
     let queue = settings.queues.jobs.clone();
     let publisher = Publisher::start(settings.clone());
-    soon("connected", publisher.connected()).await;
+    wait_for("connected", publisher.connected()).await;
     let consumer = Consumer::subscribe(settings, &queue, 2);
     publisher
         .publish(&queue, &Message::new("before"))
         .await
         .expect("published");
-    let held = soon("a delivery", consumer.next()).await.expect("a delivery");
+    let unsettled = wait_for("a delivery", consumer.next()).await.expect("a delivery");
 
     consumer.pause();
     consumer.pause();
     assert!(consumer.is_paused());
     let mut state = consumer.watch();
-    soon("paused", state.wait_for(|state| !state.consuming))
+    wait_for("paused", state.wait_for(|state| !state.consuming))
         .await
         .expect("a state");
     publisher
@@ -143,30 +153,33 @@ async fn a_paused_consumer_takes_nothing_and_goes_on_after() {
         .await
         .expect("published");
     assert_eq!(publisher.messages_ready(&queue).await, Ok(1));
-    held.ack()
+    unsettled
+        .ack()
         .await
         .expect("what was taken can be settled during a pause");
 
     consumer.resume();
-    let next = soon("a delivery", consumer.next()).await.expect("a delivery");
+    let next = wait_for("a delivery", consumer.next()).await.expect("a delivery");
     assert_eq!(next.body, b"while");
 
     consumer.cancel();
-    assert!(soon("the end", consumer.next()).await.is_none());
+    assert!(wait_for("the end", consumer.next()).await.is_none());
     next.ack()
         .await
         .expect("what was taken can be settled after the cancel");
-    soon("closed", consumer.close()).await;
+    wait_for("closed", consumer.close()).await;
     assert_eq!(publisher.messages_ready(&queue).await, Ok(0));
 }
 
 #[tokio::test]
-async fn what_a_dropped_consumer_held_goes_to_the_next() {
-    let scratch = local::scratch().await.expect("a place in the stack");
+async fn deliveries_of_a_dropped_consumer_go_to_the_next() {
+    let scratch = local::scratch()
+        .await
+        .expect("a scratch environment in the stack");
     let settings = support::broker(&scratch.environment());
     let queue = settings.queues.jobs.clone();
     let publisher = Publisher::start(settings.clone());
-    soon("connected", publisher.connected()).await;
+    wait_for("connected", publisher.connected()).await;
     for number in 0..5 {
         publisher
             .publish(&queue, &Message::new(number.to_string()))
@@ -174,27 +187,27 @@ async fn what_a_dropped_consumer_held_goes_to_the_next() {
             .expect("published");
     }
     let first = Consumer::subscribe(settings.clone(), &queue, 5);
-    let held = soon("a delivery", first.next()).await.expect("a delivery");
+    let unsettled = wait_for("a delivery", first.next()).await.expect("a delivery");
     drop(first);
 
     let second = Consumer::subscribe(settings, &queue, 5);
-    let mut seen = HashSet::new();
-    while seen.len() < 5 {
-        let delivery = soon("a delivery", second.next()).await.expect("a delivery");
+    let mut bodies = HashSet::new();
+    while bodies.len() < 5 {
+        let delivery = wait_for("a delivery", second.next()).await.expect("a delivery");
         delivery.ack().await.expect("acked");
-        seen.insert(delivery.body);
+        bodies.insert(delivery.body);
     }
-    held.ack().await.expect_err("the broker has taken it back");
+    unsettled.ack().await.expect_err("the broker has taken it back");
 }
 
-/// The acknowledgement is the last thing before the farewell.
+/// The acknowledgement is the last frame before the close.
 #[tokio::test]
-async fn what_was_acked_before_the_end_does_not_come_again() {
-    let place = local::scratch().await.unwrap();
-    let settings = support::broker(&place.environment());
+async fn acked_deliveries_do_not_come_again_after_the_close() {
+    let scratch = local::scratch().await.unwrap();
+    let settings = support::broker(&scratch.environment());
     let publisher = Publisher::start(settings.clone());
     let queue = &settings.queues.jobs;
-    soon("connected", publisher.connected()).await;
+    wait_for("connected", publisher.connected()).await;
     for round in 0..20 {
         let body = format!("message {round}");
         publisher
@@ -202,35 +215,37 @@ async fn what_was_acked_before_the_end_does_not_come_again() {
             .await
             .unwrap();
         let consumer = Consumer::subscribe(settings.clone(), queue, 2);
-        let delivery = soon("a delivery", consumer.next()).await.unwrap();
+        let delivery = wait_for("a delivery", consumer.next()).await.unwrap();
         assert_eq!(delivery.body, body.as_bytes(), "one that was acked came again");
         delivery.ack().await.unwrap();
-        soon("closed", consumer.close()).await;
+        wait_for("closed", consumer.close()).await;
     }
-    soon("closed", publisher.close()).await;
+    wait_for("closed", publisher.close()).await;
     let late = publisher.publish(queue, &Message::new("late")).await;
     assert_eq!(late, Err(PublishError::Disconnected));
 }
 
 #[tokio::test]
-async fn a_consumer_is_closed_while_a_broker_lets_it_wait() {
-    let place = local::scratch().await.unwrap();
+async fn a_consumer_closes_while_the_broker_is_silent() {
+    let scratch = local::scratch().await.unwrap();
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut settings = support::broker(&place.environment());
+    let mut settings = support::broker(&scratch.environment());
     settings.port = silent.local_addr().unwrap().port();
-    settings.connect_timeout = support::PATIENCE * 10;
+    settings.connect_timeout = support::TIMEOUT * 10;
     let queue = settings.queues.jobs.clone();
     let consumer = Consumer::subscribe(settings, &queue, 1);
-    let _greeted = soon("it connects", silent.accept()).await.unwrap();
-    soon("closed", consumer.close()).await;
+    let _greeted = wait_for("it connects", silent.accept()).await.unwrap();
+    wait_for("closed", consumer.close()).await;
 }
 
 #[tokio::test]
 async fn a_classic_job_queue_is_refused_unless_it_is_allowed() {
-    let scratch = local::scratch().await.expect("a place in the stack");
+    let scratch = local::scratch()
+        .await
+        .expect("a scratch environment in the stack");
     let mut settings = support::broker(&scratch.environment());
     settings.queues = Queues::of("classic");
-    let connection = support::beside(&scratch.rabbitmq).await;
+    let connection = support::connect_directly(&scratch.rabbitmq).await;
     let channel = connection.create_channel().await.expect("channel");
     channel
         .queue_declare(
@@ -242,7 +257,7 @@ async fn a_classic_job_queue_is_refused_unless_it_is_allowed() {
         .expect("declared");
 
     let refused = Publisher::start(settings.clone());
-    soon("a refusal", async {
+    wait_for("a refusal", async {
         loop {
             let error = refused.state().last_error.unwrap_or_default();
             if error.contains("queue classic exists") && error.contains("ALLOW_CLASSIC_QUEUE=1") {
@@ -257,15 +272,15 @@ async fn a_classic_job_queue_is_refused_unless_it_is_allowed() {
 
     settings.allow_classic_queue = true;
     let allowed = Publisher::start(settings.clone());
-    soon("connected", allowed.connected()).await;
+    wait_for("connected", allowed.connected()).await;
     allowed
         .publish("classic", &Message::new("2"))
         .await
         .expect("published");
     let consumer = Consumer::subscribe(settings, "classic", 1);
-    let delivery = soon("a delivery", consumer.next()).await.expect("a delivery");
+    let delivery = wait_for("a delivery", consumer.next()).await.expect("a delivery");
     delivery.requeue().await.expect("given back");
-    let again = soon("a delivery", consumer.next()).await.expect("a delivery");
+    let again = wait_for("a delivery", consumer.next()).await.expect("a delivery");
     assert_eq!(
         again.delivery_count(),
         1,

@@ -1,5 +1,5 @@
-//! Publisher and consumer while the broker dies, hangs, or is short of memory.
-//! It has a stack of its own, whose broker it may kill.
+//! Publisher and consumer while the broker dies, hangs, or is short of memory. The test has its own stack,
+//! because it kills the broker.
 
 #![allow(
     clippy::expect_used,
@@ -14,98 +14,101 @@ use std::{path::Path, process::Command, time::Duration};
 
 use chassis::broker::{BrokerSettings, Consumer, Message, PublishError, Publisher};
 use local::Stack;
-use support::soon;
+use support::wait_for;
 use tokio::time::Instant;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn publisher_and_consumer_come_back_from_every_outage() {
+async fn publisher_and_consumer_recover_from_every_outage() {
     let stack = Stack::builder().only_ours().start().await.expect("a stack");
     let mut settings = support::broker(&stack.environment());
     settings.heartbeat = Duration::from_secs(2);
     settings.publish_timeout = Duration::from_secs(3);
     let timed_out = Err(PublishError::TimedOut(settings.publish_timeout));
-    let pair = Pair::start(&settings).await;
-    pair.works("in the beginning").await;
+    let clients = Clients::start(&settings).await;
+    clients.expect_delivery("in the beginning").await;
 
     stack.rabbitmq().kill().await.expect("killed");
-    pair.fails("killed", settings.publish_timeout).await;
+    clients.expect_failure("killed", settings.publish_timeout).await;
     stack.rabbitmq().restart().await.expect("restarted");
-    pair.works("after a kill").await;
+    clients.expect_delivery("after a kill").await;
 
-    // Short: the session outlives it.
+    // A short pause: the session survives it.
     stack.rabbitmq().pause().await.expect("halted");
-    pair.fails("halted", settings.publish_timeout).await;
+    clients.expect_failure("halted", settings.publish_timeout).await;
     stack.rabbitmq().resume().await.expect("goes on");
-    pair.works("after a short halt").await;
+    clients.expect_delivery("after a short halt").await;
 
-    // Long: heartbeats are missed, and handshakes stall.
+    // A long pause: heartbeats are missed, and handshakes stall.
     stack.rabbitmq().pause().await.expect("halted");
-    soon("the session is given up", async {
-        while pair.publisher.publish(&pair.queue, &Message::new("lost")).await
+    wait_for("the session ends", async {
+        while clients
+            .publisher
+            .publish(&clients.queue, &Message::new("lost"))
+            .await
             != Err(PublishError::Disconnected)
         {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     })
     .await;
-    let threads = threads();
+    let threads_before = thread_count();
     tokio::time::sleep(settings.connect_timeout * 3).await;
     assert!(
-        threads_named_io_loop() <= 6,
-        "attempts leave threads behind: {threads} before, {} now",
-        self::threads()
+        io_loop_thread_count() <= 6,
+        "attempts leave threads behind: {threads_before} before, {} now",
+        thread_count()
     );
     stack.rabbitmq().resume().await.expect("goes on");
-    pair.works("after a long halt").await;
+    clients.expect_delivery("after a long halt").await;
 
-    let rabbitmqctl = Control::of(stack.directory());
-    let sessions = pair.publisher.state().sessions;
+    let rabbitmqctl = RabbitmqCtl::for_stack(stack.directory());
+    let sessions = clients.publisher.state().sessions;
     rabbitmqctl.run(&["set_vm_memory_high_watermark", "0.0001"]);
-    soon("publishes on their way wait in vain", async {
-        // RabbitMQ takes the first one after the alarm, and blocks the connection.
-        while !pair.publish_at_once(8).await.contains(&timed_out) {}
+    wait_for("publishes in flight time out", async {
+        // RabbitMQ accepts the first publish after the alarm, then blocks the connection.
+        while !clients.publish_at_once(8).await.contains(&timed_out) {}
     })
     .await;
-    // Longer than a question to a broker that seems to be gone takes.
+    // Longer than the probe of a broker that seems to be lost takes.
     let blocked = Instant::now();
     while blocked.elapsed() < Duration::from_secs(4) {
-        let published = pair.publish_at_once(8).await;
+        let published = clients.publish_at_once(8).await;
         assert_eq!(published, vec![Err(PublishError::Blocked); 8]);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     rabbitmqctl.run(&["set_vm_memory_high_watermark", "0.6"]);
-    pair.works("after a memory alarm").await;
+    clients.expect_delivery("after a memory alarm").await;
     assert_eq!(
-        pair.publisher.state().sessions,
+        clients.publisher.state().sessions,
         sessions,
         "the blocked connection is kept"
     );
     stack.stop().await.expect("stopped");
 }
 
-struct Pair {
+struct Clients {
     publisher: Publisher,
     consumer: Consumer,
     queue: String,
 }
 
-impl Pair {
+impl Clients {
     async fn start(settings: &BrokerSettings) -> Self {
         let queue = settings.queues.jobs.clone();
-        let pair = Self {
+        let clients = Self {
             publisher: Publisher::start(settings.clone()),
             consumer: Consumer::subscribe(settings.clone(), &queue, 4),
             queue,
         };
-        soon("connected", pair.publisher.connected()).await;
-        soon("connected", pair.consumer.connected()).await;
-        pair
+        wait_for("connected", clients.publisher.connected()).await;
+        wait_for("connected", clients.consumer.connected()).await;
+        clients
     }
 
-    /// A message goes through; those of earlier attempts may come too.
-    async fn works(&self, when: &str) {
-        let began = Instant::now();
-        soon(when, async {
+    /// Expects that a message goes through; those of earlier attempts may arrive, too.
+    async fn expect_delivery(&self, when: &str) {
+        let started = Instant::now();
+        wait_for(when, async {
             while self
                 .publisher
                 .publish(&self.queue, &Message::new(when))
@@ -123,11 +126,11 @@ impl Pair {
             }
         })
         .await;
-        // "Work goes on within 10 s", with room for a busy machine.
+        // Work continues within 10 s, with a margin for a busy machine.
         assert!(
-            began.elapsed() < Duration::from_secs(20),
+            started.elapsed() < Duration::from_secs(20),
             "{when}: {:?}",
-            began.elapsed()
+            started.elapsed()
         );
     }
 
@@ -137,23 +140,23 @@ impl Pair {
         futures::future::join_all(publishes).await
     }
 
-    async fn fails(&self, when: &str, limit: Duration) {
-        let began = Instant::now();
+    async fn expect_failure(&self, when: &str, limit: Duration) {
+        let started = Instant::now();
         let result = self.publisher.publish(&self.queue, &Message::new("lost")).await;
         assert!(result.is_err(), "{when}: {result:?}");
         assert!(
-            began.elapsed() < limit + Duration::from_secs(5),
+            started.elapsed() < limit + Duration::from_secs(5),
             "{when}: {:?}",
-            began.elapsed()
+            started.elapsed()
         );
     }
 }
 
-fn threads() -> usize {
+fn thread_count() -> usize {
     std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
 }
 
-fn threads_named_io_loop() -> usize {
+fn io_loop_thread_count() -> usize {
     std::fs::read_dir("/proc/self/task").map_or(0, |tasks| {
         tasks
             .flatten()
@@ -165,13 +168,13 @@ fn threads_named_io_loop() -> usize {
     })
 }
 
-/// `rabbitmqctl` for the stack's broker, which keeps its name to itself.
-struct Control {
+/// `rabbitmqctl` for the stack's broker, whose name only the broker's process knows.
+struct RabbitmqCtl {
     environment: Vec<(String, String)>,
 }
 
-impl Control {
-    fn of(directory: &Path) -> Self {
+impl RabbitmqCtl {
+    fn for_stack(directory: &Path) -> Self {
         let home = directory.join("rabbitmq").display().to_string();
         let environment = std::fs::read_dir("/proc")
             .expect("/proc")
@@ -180,7 +183,7 @@ impl Control {
             .map(|bytes| {
                 String::from_utf8_lossy(&bytes)
                     .split('\0')
-                    .filter_map(|pair| pair.split_once('='))
+                    .filter_map(|clients| clients.split_once('='))
                     .map(|(name, value)| (name.to_owned(), value.to_owned()))
                     .collect::<Vec<_>>()
             })

@@ -1,4 +1,4 @@
-//! RabbitMQ behind TLS: the broker's certificate counts, and nothing else.
+//! RabbitMQ with TLS: only the broker's own certificate is accepted.
 
 #![allow(
     clippy::expect_used,
@@ -12,10 +12,10 @@ mod support;
 use std::time::Duration;
 
 use chassis::broker::{BrokerSettings, Message, Publisher};
-use support::soon;
+use support::wait_for;
 
-/// The broker of the stack behind a certificate for this name; returns the
-/// port and the PEM of the authority.
+/// Puts the stack's broker behind TLS, with a certificate for this name. Returns the port and the PEM of the
+/// authority.
 async fn behind_tls(settings: &BrokerSettings, name: &str) -> (u16, String) {
     let broker = format!("{}:{}", settings.host, settings.port);
     let (address, authority) = support::behind_tls(broker, &[name], &[]).await;
@@ -23,9 +23,9 @@ async fn behind_tls(settings: &BrokerSettings, name: &str) -> (u16, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_is_spoken_to_through_tls() {
-    let place = local::scratch().await.unwrap();
-    let mut settings = support::broker(&place.environment());
+async fn a_broker_with_a_trusted_certificate_is_used() {
+    let scratch = local::scratch().await.unwrap();
+    let mut settings = support::broker(&scratch.environment());
     let (port, authority) = behind_tls(&settings, "localhost").await;
     let queue = settings.queues.jobs.clone();
     settings.host = "localhost".to_owned();
@@ -33,15 +33,15 @@ async fn a_broker_is_spoken_to_through_tls() {
     settings.tls = true;
     settings.ca = Some(authority);
     let publisher = Publisher::start(settings);
-    soon("connected", publisher.connected()).await;
+    wait_for("connected", publisher.connected()).await;
     publisher.publish(&queue, &Message::new("{}")).await.unwrap();
     assert_eq!(publisher.messages_ready(&queue).await, Ok(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_of_somebody_else_is_refused() {
-    let place = local::scratch().await.unwrap();
-    let plain = support::broker(&place.environment());
+async fn a_certificate_of_another_host_or_authority_is_refused() {
+    let scratch = local::scratch().await.unwrap();
+    let plain = support::broker(&scratch.environment());
     let (elsewhere, authority) = behind_tls(&plain, "elsewhere.example").await;
     let (unknown, _) = behind_tls(&plain, "localhost").await;
     for (port, what) in [(elsewhere, "another name"), (unknown, "an unknown authority")] {
@@ -51,7 +51,7 @@ async fn a_certificate_of_somebody_else_is_refused() {
         settings.tls = true;
         settings.ca = Some(authority.clone());
         let publisher = Publisher::start(settings);
-        let told = soon(what, async {
+        let text = wait_for(what, async {
             loop {
                 match publisher.state().last_error {
                     Some(error) => break error,
@@ -60,6 +60,6 @@ async fn a_certificate_of_somebody_else_is_refused() {
             }
         })
         .await;
-        assert!(told.to_lowercase().contains("certificate"), "{what}: {told}");
+        assert!(text.to_lowercase().contains("certificate"), "{what}: {text}");
     }
 }

@@ -1,4 +1,4 @@
-//! Connections that are in use while others need their places.
+//! Connections in use are not closed when others need their slots.
 
 #![allow(
     clippy::expect_used,
@@ -15,7 +15,7 @@ use axum::{Router, body::Body, routing::get};
 use chassis::http::{Limits, serve};
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use support::soon;
+use support::wait_for;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -23,10 +23,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// More than the sockets between server and client hold.
+/// More than the socket buffers of server and client hold.
 const LARGE: usize = 32 << 20;
 
-/// Serves two connections at a time.
+/// Starts a server with a limit of two connections.
 async fn server(router: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -39,35 +39,37 @@ async fn server(router: Router) -> SocketAddr {
     address
 }
 
-/// Sends a request and reads so many bytes of what comes.
-async fn ask(stream: &mut TcpStream, request: &str, bytes: usize) -> String {
+/// Sends a request and reads this many bytes of the response.
+async fn send_request(stream: &mut TcpStream, request: &str, bytes: usize) -> String {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = vec![0; bytes];
-    soon("an answer", stream.read_exact(&mut answer)).await.unwrap();
+    wait_for("an answer", stream.read_exact(&mut answer))
+        .await
+        .unwrap();
     String::from_utf8(answer).unwrap()
 }
 
 const PING: &str = "GET /ping HTTP/1.1\r\nHost: x\r\n\r\n";
 const STATUS: &str = "HTTP/1.1 200 OK";
 
-/// Two more connections, for the second of which another one must end.
-async fn take_a_place(address: SocketAddr) {
+/// Opens two more connections; another one must end for the second of them.
+async fn fill_connections(address: SocketAddr) {
     let _idle = TcpStream::connect(address).await.unwrap();
     let mut next = TcpStream::connect(address).await.unwrap();
-    assert_eq!(ask(&mut next, PING, STATUS.len()).await, STATUS);
+    assert_eq!(send_request(&mut next, PING, STATUS.len()).await, STATUS);
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_read_yet_is_not_cut_off() {
+async fn an_unread_response_is_not_cut_off() {
     let address = server(Router::new().route("/", get(|| async { vec![b'x'; LARGE] }))).await;
     let mut reader = TcpStream::connect(address).await.unwrap();
-    let head = ask(&mut reader, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", STATUS.len()).await;
+    let head = send_request(&mut reader, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", STATUS.len()).await;
     assert_eq!(head, STATUS);
-    take_a_place(address).await;
+    fill_connections(address).await;
     let mut read = 0;
     let mut chunk = vec![0; 1 << 16];
     while read < LARGE {
-        let more = soon("the rest of the answer", reader.read(&mut chunk))
+        let more = wait_for("the rest of the answer", reader.read(&mut chunk))
             .await
             .unwrap();
         assert_ne!(more, 0, "cut off after {read} bytes");
@@ -75,25 +77,25 @@ async fn an_answer_that_is_not_read_yet_is_not_cut_off() {
     }
 }
 
-/// As where a request is refused early, and the rest of its body read in the background.
+/// A request that is refused early while the rest of its body is read in the background.
 #[tokio::test]
-async fn a_request_that_is_still_received_is_not_cut_off() {
+async fn a_request_in_progress_is_not_cut_off() {
     let received = Arc::new(Notify::new());
-    let noted = Arc::clone(&received);
+    let notify = Arc::clone(&received);
     let refuse = async move |mut body: Body| {
         tokio::spawn(async move {
             while !body.is_end_stream() {
                 body.frame().await.unwrap().unwrap();
             }
-            noted.notify_one();
+            notify.notify_one();
         });
         "refused"
     };
     let address = server(Router::new().route("/", get(refuse))).await;
     let mut sender = TcpStream::connect(address).await.unwrap();
     let request = "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345";
-    assert_eq!(ask(&mut sender, request, STATUS.len()).await, STATUS);
-    take_a_place(address).await;
+    assert_eq!(send_request(&mut sender, request, STATUS.len()).await, STATUS);
+    fill_connections(address).await;
     sender.write_all(b"67890").await.unwrap();
-    soon("the rest of the request", received.notified()).await;
+    wait_for("the rest of the request", received.notified()).await;
 }

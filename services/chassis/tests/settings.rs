@@ -1,4 +1,4 @@
-//! Settings: all mistakes at once, no value ever shown.
+//! Settings: all mistakes are reported at once, without values.
 
 #![allow(
     clippy::expect_used,
@@ -33,7 +33,7 @@ const COMPLETE: [(&str, &str); 6] = [
 ];
 
 #[test]
-fn the_given_variables_are_enough() {
+fn the_variables_of_the_given_programs_are_enough() {
     let environment = environment(&COMPLETE);
     let mut reader = Reader::new(&environment);
     let broker = BrokerSettings::read(&mut reader, "irmgard");
@@ -53,7 +53,7 @@ fn the_given_variables_are_enough() {
 }
 
 #[test]
-fn all_mistakes_are_told_together_and_no_value() {
+fn all_mistakes_are_reported_together_without_values() {
     let environment = environment(&[
         ("RABBITMQ_PORT", "secret-port"),
         ("RABBITMQ_TLS", "secret-flag"),
@@ -70,9 +70,9 @@ fn all_mistakes_are_told_together_and_no_value() {
     StoreSettings::read(&mut reader, Duration::from_secs(10));
     reader.bytes("LIMIT", 1, "a limit");
     reader.mistake("LIMIT", "is not to my liking");
-    let told = reader.finish().expect_err("mistakes").to_string();
+    let text = reader.finish().expect_err("mistakes").to_string();
 
-    let names: Vec<_> = told
+    let names: Vec<_> = text
         .lines()
         .map(|line| line.split(':').next().unwrap_or_default())
         .collect();
@@ -91,9 +91,9 @@ fn all_mistakes_are_told_together_and_no_value() {
             "RABBITMQ_TLS",
             "RABBITMQ_USERNAME_FILE",
         ],
-        "{told}"
+        "{text}"
     );
-    assert!(!told.contains("secret-") && !told.contains("hush"), "{told}");
+    assert!(!text.contains("secret-") && !text.contains("hush"), "{text}");
 }
 
 #[test]
@@ -106,13 +106,13 @@ fn a_value_may_come_from_a_file() {
     assert_eq!(reader.secret("PASSWORD", "a secret").expose_secret(), "hush");
     assert_eq!(reader.optional("EMPTY", "nothing"), None);
     assert_eq!(reader.bytes("SIZE", 5, "a size"), 5);
-    let told = reader.finish().expect_err("a mistake").to_string();
-    assert!(told.starts_with("SIZE: is no size"), "{told}");
-    assert!(!told.contains("hush"), "{told}");
+    let text = reader.finish().expect_err("a mistake").to_string();
+    assert!(text.starts_with("SIZE: is not a size"), "{text}");
+    assert!(!text.contains("hush"), "{text}");
 }
 
 #[test]
-fn the_documentation_is_what_was_read() {
+fn the_documentation_lists_what_was_read() {
     let environment = BTreeMap::new();
     let mut reader = Reader::new(&environment);
     reader.required("HOST", "where");
@@ -122,7 +122,7 @@ fn the_documentation_is_what_was_read() {
     reader.duration("GRACE", Duration::from_secs(25), "how long");
     reader.flag("TLS", "whether");
     reader.optional("CA", "whom to trust");
-    reader.required("HOST", "read twice, told once");
+    reader.required("HOST", "read twice, reported once");
     assert_eq!(
         markdown_table(reader.documentation()),
         "| variable | kind | default | what it does |\n\

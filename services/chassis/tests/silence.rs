@@ -1,4 +1,4 @@
-//! Servers that vanish from the network: their connections stay open and are silent for ever, and new ones work.
+//! Servers that vanish from the network: their old connections are silent for ever, and new ones work.
 
 #![allow(
     clippy::expect_used,
@@ -20,14 +20,14 @@ use chassis::{
 };
 use contract::ObjectLocation;
 use local::proxy::{Behaviour, Proxy};
-use support::{PATIENCE, soon};
+use support::{TIMEOUT, wait_for};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
     time::timeout,
 };
 
-/// Broker settings that lead through a proxy, with the time limits as delivered.
+/// Broker settings that lead through a proxy, with the default time limits.
 async fn through_proxy(scratch: &local::Scratch) -> (BrokerSettings, Proxy) {
     let mut settings = support::broker(&scratch.environment());
     let proxy = Proxy::start(format!("{}:{}", settings.host, settings.port))
@@ -38,8 +38,8 @@ async fn through_proxy(scratch: &local::Scratch) -> (BrokerSettings, Proxy) {
     (settings, proxy)
 }
 
-/// A message goes through, and its acknowledgement.
-async fn delivers(publisher: &Publisher, consumer: &Consumer, queue: &str, when: &str) {
+/// Expects that a message and its acknowledgement go through.
+async fn expect_delivery(publisher: &Publisher, consumer: &Consumer, queue: &str, when: &str) {
     let delivered = async {
         while publisher.publish(queue, &Message::new(when)).await.is_err() {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -52,23 +52,25 @@ async fn delivers(publisher: &Publisher, consumer: &Consumer, queue: &str, when:
             }
         }
     };
-    // Two heartbeats, 5 s each, and time to connect.
+    // Two heartbeats of 5 s, and time to connect.
     timeout(Duration::from_secs(20), delivered)
         .await
         .unwrap_or_else(|_| panic!("not in time: {when}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_became_silent_is_left_for_its_successor() {
-    let scratch = local::scratch().await.expect("a place in the stack");
+async fn a_silent_broker_is_replaced_by_its_successor() {
+    let scratch = local::scratch()
+        .await
+        .expect("a scratch environment in the stack");
     let (settings, proxy) = through_proxy(&scratch).await;
     let queue = settings.queues.jobs.clone();
     let publisher = Publisher::start(settings.clone());
     let consumer = Consumer::subscribe(settings, &queue, 4);
-    delivers(&publisher, &consumer, &queue, "in the beginning").await;
+    expect_delivery(&publisher, &consumer, &queue, "in the beginning").await;
     for round in 0..2 {
         proxy.strand().await;
-        delivers(
+        expect_delivery(
             &publisher,
             &consumer,
             &queue,
@@ -82,7 +84,7 @@ async fn a_broker_that_became_silent_is_left_for_its_successor() {
         });
         futures::future::join_all(publishes).await;
         proxy.strand().await;
-        delivers(
+        expect_delivery(
             &publisher,
             &consumer,
             &queue,
@@ -99,20 +101,20 @@ async fn a_broker_that_became_silent_is_left_for_its_successor() {
     .expect("closed in time");
 }
 
-/// Accepts connections and never says a word.
+/// Accepts connections and never answers.
 async fn silent_listener() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
-        let mut held = Vec::new();
+        let mut connections = Vec::new();
         while let Ok((stream, _)) = listener.accept().await {
-            held.push(stream);
+            connections.push(stream);
         }
     });
     address
 }
 
-/// Nobody listens there.
+/// An address without a listener.
 async fn refusing_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
     listener.local_addr().expect("an address")
@@ -120,7 +122,9 @@ async fn refusing_address() -> SocketAddr {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_addresses_of_the_broker_are_tried() {
-    let scratch = local::scratch().await.expect("a place in the stack");
+    let scratch = local::scratch()
+        .await
+        .expect("a scratch environment in the stack");
     let settings = support::broker(&scratch.environment());
     let works = format!("{}:{}", settings.host, settings.port);
     let (silent, refuses) = (silent_listener().await, refusing_address().await);
@@ -132,12 +136,12 @@ async fn all_addresses_of_the_broker_are_tried() {
     ] {
         let mut settings = settings.clone();
         settings.host = list.clone();
-        // A node that is only silent costs an attempt, of 4 s as delivered.
+        // A silent node costs one attempt, which takes 4 s by default.
         settings.connect_timeout = Duration::from_secs(2);
         let queue = settings.queues.jobs.clone();
         let publishers: Vec<_> = (0..4).map(|_| Publisher::start(settings.clone())).collect();
         for publisher in &publishers {
-            soon(&list, publisher.connected()).await;
+            wait_for(&list, publisher.connected()).await;
             publisher
                 .publish(&queue, &Message::new("{}"))
                 .await
@@ -146,7 +150,7 @@ async fn all_addresses_of_the_broker_are_tried() {
     }
 }
 
-/// A store behind TLS that offers HTTP/2, and a proxy before both.
+/// A store behind TLS that offers HTTP/2, behind a proxy.
 async fn store_behind_tls(plain: &StoreSettings) -> (StoreSettings, Proxy) {
     let server = plain.endpoint.trim_start_matches("http://").to_owned();
     let names = ["localhost", "127.0.0.1"];
@@ -168,27 +172,29 @@ async fn store_behind_proxy(plain: &StoreSettings) -> (StoreSettings, Proxy) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_became_silent_is_left_for_its_successor() {
-    let scratch = local::scratch().await.expect("a place in the stack");
+async fn a_silent_store_is_replaced_by_its_successor() {
+    let scratch = local::scratch()
+        .await
+        .expect("a scratch environment in the stack");
     let plain = support::store(&scratch.environment());
     for (mut settings, proxy) in [store_behind_proxy(&plain).await, store_behind_tls(&plain).await] {
         settings.answer_timeout = Duration::from_secs(2);
         let location = ObjectLocation::new(&settings.input_bucket, "1.jpg").expect("a location");
         let store = Store::new(settings).expect("a client");
-        soon("it works in the beginning", async {
+        wait_for("it works in the beginning", async {
             while let Err(error) = store.put(&location, vec![7; 100], "image/jpeg").await {
                 assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
             }
         })
         .await;
         for round in 0..2 {
-            // Many connections that are idle, then many that are in use.
+            // First many idle connections, then many connections in use.
             let gets = (0..20).map(|_| store.get(&location, 100));
             for got in futures::future::join_all(gets).await {
                 assert_eq!(got, Ok(vec![7; 100]));
             }
             proxy.strand().await;
-            answers(&store, &location, &format!("idle ones, round {round}")).await;
+            expect_answers(&store, &location, &format!("idle ones, round {round}")).await;
 
             proxy.behave(Behaviour::Stall).await;
             let gets = (0..20).map(|_| store.get(&location, 100));
@@ -196,16 +202,16 @@ async fn a_store_that_became_silent_is_left_for_its_successor() {
                 assert!(matches!(got, Err(StoreError::Unavailable(_))), "{got:?}");
             }
             proxy.strand().await;
-            answers(&store, &location, &format!("ones in use, round {round}")).await;
+            expect_answers(&store, &location, &format!("ones in use, round {round}")).await;
         }
     }
 }
 
-/// After the first failure all requests are answered.
-async fn answers(store: &Store, location: &ObjectLocation, silent: &str) {
+/// Expects that all requests after the first failure are answered.
+async fn expect_answers(store: &Store, location: &ObjectLocation, silent: &str) {
     let _ = store.get(location, 100).await;
     let gets = (0..20).map(|_| store.get(location, 100));
-    let gets = timeout(PATIENCE, futures::future::join_all(gets)).await;
+    let gets = timeout(TIMEOUT, futures::future::join_all(gets)).await;
     for got in gets.expect("answers in time") {
         assert_eq!(got, Ok(vec![7; 100]), "silent connections: {silent}");
     }
@@ -227,7 +233,7 @@ async fn with_idle_connections(settings: StoreSettings, proxy: &Proxy) -> (Store
         }
         proxy.restore().await;
     };
-    let (got, ()) = soon("answers", async {
+    let (got, ()) = wait_for("answers", async {
         tokio::join!(futures::future::join_all(gets), all_wait)
     })
     .await;
@@ -237,10 +243,12 @@ async fn with_idle_connections(settings: StoreSettings, proxy: &Proxy) -> (Store
     (store, location, proxy.accepted())
 }
 
-/// A client went away while a slow store was asked for it: that says nothing about the store.
+/// A client disconnected while a slow store was working for it. This says nothing about the store.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_its_caller_broke_off_costs_its_own_connection_alone() {
-    let scratch = local::scratch().await.expect("a place in the stack");
+async fn a_cancelled_request_closes_only_its_own_connection() {
+    let scratch = local::scratch()
+        .await
+        .expect("a scratch environment in the stack");
     let (settings, proxy) = store_behind_proxy(&support::store(&scratch.environment())).await;
     let (store, location, accepted) = with_idle_connections(settings, &proxy).await;
     for client in [store.client(), store.upload_client()] {
@@ -256,11 +264,13 @@ async fn a_request_that_its_caller_broke_off_costs_its_own_connection_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_time_out_costs_the_connections_of_before_alone() {
-    let scratch = local::scratch().await.expect("a place in the stack");
+async fn a_timeout_closes_only_older_connections() {
+    let scratch = local::scratch()
+        .await
+        .expect("a scratch environment in the stack");
     let (settings, proxy) = store_behind_proxy(&support::store(&scratch.environment())).await;
     let (store, location, accepted) = with_idle_connections(settings, &proxy).await;
-    // Two requests that were begun at the same time.
+    // Two requests that started at the same time.
     let since = Instant::now();
     for _ in 0..2 {
         store.report_timeout(since);
@@ -269,32 +279,34 @@ async fn a_time_out_costs_the_connections_of_before_alone() {
     }
 }
 
-/// Announces a listing, sends half of it, and nothing more.
-async fn half_a_listing() -> SocketAddr {
+/// Announces a listing, sends half of it, and then nothing.
+async fn serve_half_a_listing() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
-        let mut held = Vec::new();
+        let mut connections = Vec::new();
         while let Ok((mut stream, _)) = listener.accept().await {
             let answer =
                 b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n<?xml version=\"1.0\"?><ListBucketResult>";
             let mut request = [0; 8192];
             let _ = stream.read(&mut request).await;
             let _ = stream.write_all(answer).await;
-            held.push(stream);
+            connections.push(stream);
         }
     });
     address
 }
 
 #[tokio::test]
-async fn a_listing_that_stops_half_way_ends() {
-    let scratch = local::scratch().await.expect("a place in the stack");
+async fn a_listing_that_stops_half_way_fails() {
+    let scratch = local::scratch()
+        .await
+        .expect("a scratch environment in the stack");
     let mut settings = support::store(&scratch.environment());
     settings.answer_timeout = Duration::from_millis(300);
-    settings.endpoint = format!("http://{}", half_a_listing().await);
+    settings.endpoint = format!("http://{}", serve_half_a_listing().await);
     let store = Store::new(settings).expect("a client");
     let listing = store.client().list_objects_v2().bucket("input").send();
-    let listed = timeout(PATIENCE, listing).await.expect("it ends");
+    let listed = timeout(TIMEOUT, listing).await.expect("it ends");
     assert!(listed.is_err(), "{listed:?}");
 }

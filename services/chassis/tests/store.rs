@@ -1,4 +1,4 @@
-//! The object store's failures, as a real server and a dead one show them.
+//! Failures of the object store, with a real server and a dead one.
 
 #![allow(
     clippy::expect_used,
@@ -18,24 +18,26 @@ use futures::stream;
 use http_body_util::StreamBody;
 use tokio::{net::TcpListener, time::Instant};
 
-fn at(bucket: &str, key: &str) -> ObjectLocation {
+fn location(bucket: &str, key: &str) -> ObjectLocation {
     ObjectLocation::new(bucket, key).expect("a location")
 }
 
 #[tokio::test]
-async fn objects_come_and_go() {
-    let scratch = local::scratch().await.expect("a place in the stack");
+async fn objects_are_stored_read_and_deleted() {
+    let scratch = local::scratch()
+        .await
+        .expect("a scratch environment in the stack");
     let settings = support::store(&scratch.environment());
     let bucket = settings.input_bucket.clone();
     let store = Store::new(settings).expect("a client");
-    let location = at(&bucket, "photos/a b/2026-01-01/1.jpg");
+    let location = location(&bucket, "photos/a b/2026-01-01/1.jpg");
 
     assert_eq!(store.get(&location, 100).await, Err(StoreError::NotFound));
     assert_eq!(store.exists(&location).await, Ok(false));
     assert_eq!(
         store.delete(&location).await,
         Ok(()),
-        "what is not there is deleted"
+        "deleting a missing object succeeds"
     );
 
     store
@@ -63,10 +65,12 @@ async fn objects_come_and_go() {
 }
 
 #[tokio::test]
-async fn a_missing_bucket_says_nothing_about_the_object() {
-    let scratch = local::scratch().await.expect("a place in the stack");
+async fn a_missing_bucket_is_unavailable_not_a_missing_object() {
+    let scratch = local::scratch()
+        .await
+        .expect("a scratch environment in the stack");
     let store = Store::new(support::store(&scratch.environment())).expect("a client");
-    let location = at("no-such-bucket-here", "1.jpg");
+    let location = location("no-such-bucket-here", "1.jpg");
     for (what, result) in [
         ("get", store.get(&location, 10).await.map(drop)),
         ("head", store.head(&location).await.map(drop)),
@@ -81,10 +85,12 @@ async fn a_missing_bucket_says_nothing_about_the_object() {
 
 #[tokio::test]
 async fn wrong_credentials_are_a_refusal() {
-    let scratch = local::scratch().await.expect("a place in the stack");
+    let scratch = local::scratch()
+        .await
+        .expect("a scratch environment in the stack");
     let mut settings = support::store(&scratch.environment());
     settings.secret_access_key = "wrong".to_owned().into();
-    let location = at(&settings.input_bucket, "1.jpg");
+    let location = location(&settings.input_bucket, "1.jpg");
     let store = Store::new(settings).expect("a client");
     let result = store.get(&location, 10).await;
     assert!(
@@ -95,20 +101,26 @@ async fn wrong_credentials_are_a_refusal() {
 
 #[tokio::test]
 async fn a_store_that_refuses_or_stalls_is_unavailable_in_time() {
-    let scratch = local::scratch().await.expect("a place in the stack");
+    let scratch = local::scratch()
+        .await
+        .expect("a scratch environment in the stack");
     let mut settings = support::store(&scratch.environment());
     settings.answer_timeout = Duration::from_millis(300);
-    let location = at(&settings.input_bucket, "1.jpg");
+    let location = location(&settings.input_bucket, "1.jpg");
 
     let stalled = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
     settings.endpoint = format!("http://{}", stalled.local_addr().expect("an address"));
-    let began = Instant::now();
+    let started = Instant::now();
     let result = Store::new(settings.clone())
         .expect("a client")
         .get(&location, 10)
         .await;
     assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
 
     drop(stalled);
     let result = Store::new(settings).expect("a client").get(&location, 10).await;
@@ -117,9 +129,11 @@ async fn a_store_that_refuses_or_stalls_is_unavailable_in_time() {
 
 #[tokio::test]
 async fn a_body_of_known_length_is_streamed() {
-    let scratch = local::scratch().await.expect("a place in the stack");
+    let scratch = local::scratch()
+        .await
+        .expect("a scratch environment in the stack");
     let settings = support::store(&scratch.environment());
-    let location = at(&settings.input_bucket, "streamed.jpg");
+    let location = location(&settings.input_bucket, "streamed.jpg");
     let store = Store::new(settings).expect("a client");
     let chunks = (0..64).map(|number| {
         let chunk = bytes::Bytes::from(vec![number; 1024]);

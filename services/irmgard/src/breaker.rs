@@ -1,9 +1,7 @@
-//! A circuit breaker: a server that does not answer is not asked by every
-//! request.
+//! A circuit breaker: requests do not wait for a server that does not answer.
 //!
-//! It opens after a number of failures in a row. Then requests are refused at
-//! once; after a rest one of them is let through as a probe, whose success
-//! closes the breaker again.
+//! The breaker opens after a number of failures in a row. While it is open, requests fail at once. After a
+//! pause one request passes as a probe; its success closes the breaker.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -12,165 +10,156 @@ use std::{
 
 use tokio::time::Instant;
 
-/// When a breaker opens, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct BreakerSettings {
-    /// Failures in a row that open it.
+    /// Failures in a row that open the breaker.
     pub failures: u32,
-    /// How long no request is let through then.
-    pub rest: Duration,
-    /// How long a probe may take before another is let through beside it.
-    pub probe: Duration,
+    /// How long an open breaker refuses all requests.
+    pub open_duration: Duration,
+    /// How long a probe may take before another request may probe too.
+    pub probe_timeout: Duration,
 }
 
 impl Default for BreakerSettings {
     fn default() -> Self {
         Self {
             failures: 3,
-            rest: Duration::from_secs(1),
-            probe: Duration::from_secs(2),
+            open_duration: Duration::from_secs(1),
+            probe_timeout: Duration::from_secs(2),
         }
     }
 }
 
-/// The breaker of one server, shared by all requests.
+/// The breaker of one server. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Breaker {
     name: &'static str,
     settings: BreakerSettings,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<BreakerState>>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum State {
+enum BreakerState {
     Closed { failures: u32 },
     Open { until: Instant },
     Probing { until: Instant },
 }
 
-/// The server is taken for down.
+/// The breaker is open: the server counts as down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not asked: it did not answer before")]
-pub struct Open {
-    /// When it is worth a try.
+#[error("the server did not answer recent requests, so this one was not sent")]
+pub struct BreakerOpen {
+    /// When the next attempt makes sense.
     pub retry_after: Duration,
 }
 
-/// Leave to ask the server once. What came of it is said by
-/// [`Permit::succeeded`] or [`Permit::failed`]; dropped, it says nothing.
+/// A permit for one request. Report the result with [`Permit::succeeded`] or [`Permit::failed`]. A dropped
+/// permit reports nothing.
 #[derive(Debug)]
 #[must_use]
 pub struct Permit {
     breaker: Breaker,
-    probe: bool,
+    is_probe: bool,
 }
 
 impl Breaker {
-    /// A closed breaker of the server of this name.
+    /// A closed breaker for the server `name`.
     #[must_use]
     pub fn new(name: &'static str, settings: BreakerSettings) -> Self {
         Self {
             name,
             settings,
-            state: Arc::new(Mutex::new(State::Closed { failures: 0 })),
+            state: Arc::new(Mutex::new(BreakerState::Closed { failures: 0 })),
         }
     }
 
-    /// Whether a request would be let through now; takes nothing.
-    ///
-    /// # Errors
-    /// [`Open`] when not.
-    pub fn check(&self) -> Result<(), Open> {
+    /// Fails if a request would be refused now. Does not use up the probe.
+    pub fn check(&self) -> Result<(), BreakerOpen> {
         match *self.state() {
-            State::Closed { .. } => Ok(()),
-            State::Open { until } | State::Probing { until } => refuse_until(until),
+            BreakerState::Closed { .. } => Ok(()),
+            BreakerState::Open { until } | BreakerState::Probing { until } => refuse_until(until),
         }
     }
 
-    /// Leave to ask the server.
-    ///
-    /// # Errors
-    /// [`Open`] while the server is taken for down.
-    pub fn permit(&self) -> Result<Permit, Open> {
+    /// Grants a request.
+    pub fn permit(&self) -> Result<Permit, BreakerOpen> {
         let mut state = self.state();
-        let probe = match *state {
-            State::Closed { .. } => false,
-            State::Open { until } | State::Probing { until } => {
+        let is_probe = match *state {
+            BreakerState::Closed { .. } => false,
+            BreakerState::Open { until } | BreakerState::Probing { until } => {
                 refuse_until(until)?;
-                *state = State::Probing {
-                    until: Instant::now() + self.settings.probe,
+                *state = BreakerState::Probing {
+                    until: Instant::now() + self.settings.probe_timeout,
                 };
                 true
             }
         };
         Ok(Permit {
             breaker: self.clone(),
-            probe,
+            is_probe,
         })
     }
 
-    /// The server's name.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Whether the server is taken for down.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !matches!(*self.state(), State::Closed { .. })
+        !matches!(*self.state(), BreakerState::Closed { .. })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BreakerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn rest(&self) -> State {
-        State::Open {
-            until: Instant::now() + self.settings.rest,
+    fn opened_now(&self) -> BreakerState {
+        BreakerState::Open {
+            until: Instant::now() + self.settings.open_duration,
         }
     }
 }
 
 impl Permit {
-    /// The server answered, be it to refuse.
+    /// The server answered, even if it refused the request.
     pub fn succeeded(mut self) {
-        self.probe = false;
-        let before = std::mem::replace(&mut *self.breaker.state(), State::Closed { failures: 0 });
-        if !matches!(before, State::Closed { .. }) {
+        self.is_probe = false;
+        let before = std::mem::replace(&mut *self.breaker.state(), BreakerState::Closed { failures: 0 });
+        if !matches!(before, BreakerState::Closed { .. }) {
             tracing::info!(server.address = self.breaker.name, "the server answers again");
         }
     }
 
-    /// The server could not be reached, or did not answer in time.
+    /// The server could not be reached or did not answer in time.
     pub fn failed(mut self) {
-        let probe = std::mem::take(&mut self.probe);
+        let is_probe = std::mem::take(&mut self.is_probe);
         let opened = {
             let mut state = self.breaker.state();
             match *state {
-                State::Closed { failures } if failures + 1 >= self.breaker.settings.failures => {
-                    *state = self.breaker.rest();
+                BreakerState::Closed { failures } if failures + 1 >= self.breaker.settings.failures => {
+                    *state = self.breaker.opened_now();
                     true
                 }
-                State::Closed { failures } => {
-                    *state = State::Closed {
+                BreakerState::Closed { failures } => {
+                    *state = BreakerState::Closed {
                         failures: failures + 1,
                     };
                     false
                 }
-                State::Probing { .. } if probe => {
-                    *state = self.breaker.rest();
+                BreakerState::Probing { .. } if is_probe => {
+                    *state = self.breaker.opened_now();
                     false
                 }
-                // Begun before it opened: says nothing new.
-                State::Open { .. } | State::Probing { .. } => false,
+                // The request began before the breaker opened, so it says nothing new.
+                BreakerState::Open { .. } | BreakerState::Probing { .. } => false,
             }
         };
         if opened {
             tracing::warn!(
                 server.address = self.breaker.name,
                 count = self.breaker.settings.failures,
-                "the server does not answer: requests are refused at once until it does"
+                "the server does not answer: requests fail at once until it answers again"
             );
         }
     }
@@ -178,10 +167,10 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if self.probe {
+        if self.is_probe {
             let mut state = self.breaker.state();
-            if matches!(*state, State::Probing { .. }) {
-                *state = State::Open {
+            if matches!(*state, BreakerState::Probing { .. }) {
+                *state = BreakerState::Open {
                     until: Instant::now(),
                 };
             }
@@ -189,12 +178,12 @@ impl Drop for Permit {
     }
 }
 
-fn refuse_until(until: Instant) -> Result<(), Open> {
+fn refuse_until(until: Instant) -> Result<(), BreakerOpen> {
     let left = until.saturating_duration_since(Instant::now());
     if left.is_zero() {
         Ok(())
     } else {
-        Err(Open { retry_after: left })
+        Err(BreakerOpen { retry_after: left })
     }
 }
 
@@ -206,7 +195,7 @@ mod tests {
         Breaker::new("test", BreakerSettings::default())
     }
 
-    fn open() -> Breaker {
+    fn open_breaker() -> Breaker {
         let breaker = breaker();
         for _ in 0..3 {
             breaker.permit().unwrap().failed();
@@ -224,12 +213,12 @@ mod tests {
             breaker.permit().unwrap().succeeded();
         }
         assert!(!breaker.is_open());
-        assert!(open().permit().is_err());
+        assert!(open_breaker().permit().is_err());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn lets_one_probe_through_after_the_rest() {
-        let breaker = open();
+    async fn lets_one_probe_through_after_the_pause() {
+        let breaker = open_breaker();
         tokio::time::advance(Duration::from_secs(1)).await;
         let probe = breaker.permit().unwrap();
         assert!(breaker.permit().is_err() && breaker.check().is_err());
@@ -241,8 +230,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_probe_that_is_dropped_or_hangs_blocks_nobody_for_long() {
-        let breaker = open();
+    async fn a_dropped_or_hanging_probe_does_not_block_others_for_long() {
+        let breaker = open_breaker();
         tokio::time::advance(Duration::from_secs(1)).await;
         drop(breaker.permit().unwrap());
         let hanging = breaker.permit().unwrap();
@@ -254,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_late_failure_does_not_prolong_the_rest() {
+    async fn a_late_failure_does_not_prolong_the_pause() {
         let breaker = breaker();
         let late: Vec<_> = (0..9).map(|_| breaker.permit().unwrap()).collect();
         let mut late = late.into_iter();

@@ -6,7 +6,7 @@ use chassis::settings::units::parse_duration;
 use clap::{Args, Parser, Subcommand};
 use contract::{PhotoId, ProjectName};
 
-/// Takes photos of timelapse cameras, has them anonymised, and serves what came of it.
+/// Accept photos from timelapse cameras, have them anonymised and serve the results
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "irmgard",
@@ -16,125 +16,115 @@ use contract::{PhotoId, ProjectName};
                   3 the database's schema does not fit this program."
 )]
 pub struct Cli {
-    /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Run the web service, until SIGTERM. It is ready once the schema is that of `irmgard migrate`, for which it waits.
+    /// Run the web service until SIGTERM; waits for `irmgard migrate`
     Serve,
-    /// Bring the database's schema up to this program's version. Any number may run at once.
+    /// Migrate the database schema to this program's version; safe to run in parallel
     Migrate(MigrateArguments),
-    /// Find objects that belong to no photo, and uploads that never ended. Deletes nothing unless told to.
+    /// Find objects without a photo and unfinished uploads; deletes only with --delete
     Sweep(SweepArguments),
-    /// Bind database and buckets to each other. The first `sweep --delete` does the same; after a restore: --restored.
+    /// Bind the database and the buckets to each other; after a restore, use --restored
     Bind(BindArguments),
-    /// The way to photos that could not be anonymised. Each use is recorded.
+    /// List, export, requeue or delete failed photos; each use is recorded
     Failed(FailedArguments),
 }
 
-/// Arguments of `irmgard migrate`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct MigrateArguments {
-    /// Try for this long to reach PostgreSQL, for example 5m: it, the database or the role may only be coming.
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    /// How long to keep trying to reach PostgreSQL, for example 5m
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = parse_duration_argument)]
     pub wait: Duration,
 }
 
-/// Arguments of `irmgard sweep`.
 #[derive(Clone, Debug, Args)]
 pub struct SweepArguments {
-    /// Delete what was found.
+    /// Delete the findings
     #[arg(long)]
     pub delete: bool,
-    /// Look only at what is older, for example 24h or 7d; at least 1h with --delete.
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    /// Minimum age of a finding, for example 24h or 7d; with --delete at least 1h
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = parse_duration_argument)]
     pub older_than: Duration,
-    /// Print JSON, one object a line.
+    /// Print JSON, one object per line
     #[arg(long)]
     pub json: bool,
-    /// As a scheduled job: findings go to the log, and the run is recorded for metrics and alerts.
+    /// Log the findings and record the run for metrics and alerts
     #[arg(long, conflicts_with = "json")]
     pub scheduled: bool,
 }
 
-/// Arguments of `irmgard bind`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct BindArguments {
-    /// The database was restored, or made anew: new photos get ids above all that lie in the buckets, and `sweep` keeps
-    /// what lies there without a row.
+    /// The database was restored or recreated: give new photos ids above those in the buckets, and keep all
+    /// objects without a row
     #[arg(long)]
     pub restored: bool,
 }
 
-/// Arguments of `irmgard failed`.
 #[derive(Clone, Debug, Args)]
 pub struct FailedArguments {
-    /// Who uses it, for the record; by default the account that runs it.
+    /// Name to record for this use; default: the current account
     #[arg(long = "as", value_name = "NAME", global = true)]
-    pub who: Option<String>,
-    /// What to do.
+    pub operator: Option<String>,
     #[command(subcommand)]
     pub command: FailedCommand,
 }
 
-/// What `irmgard failed` can do.
 #[derive(Clone, Debug, Subcommand)]
 pub enum FailedCommand {
-    /// Print the failed photos, oldest first.
+    /// List failed photos, oldest first
     List {
-        /// Which of them.
         #[command(flatten)]
-        which: Which,
-        /// At most this many.
+        filter: FailedFilter,
+        /// Maximum number of photos
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
         limit: u32,
-        /// Print JSON, one object a line.
+        /// Print JSON, one object per line
         #[arg(long)]
         json: bool,
     },
-    /// Write a photo's original to a file that only you can read. It shows people: delete it when you are done.
+    /// Write the original to a file that only you can read; it shows people, so delete it afterwards
     Export {
-        /// The photo.
+        /// Photo id
         id: PhotoId,
-        /// An existing folder.
+        /// Existing folder
         directory: PathBuf,
     },
-    /// Queue photos again.
+    /// Queue failed photos again
     Requeue {
-        /// The photos.
+        /// Photo ids
         #[arg(required_unless_present_any = ["all", "reason", "project"],
               conflicts_with_all = ["all", "reason", "project"])]
         ids: Vec<PhotoId>,
-        /// All failed photos.
+        /// Requeue all failed photos
         #[arg(long, conflicts_with_all = ["reason", "project"])]
         all: bool,
-        /// All failed photos with this reason, of this project.
         #[command(flatten)]
-        which: Which,
+        filter: FailedFilter,
     },
-    /// Delete photos' originals, for good. The rows stay, as failed.
+    /// Delete the originals of failed photos for good; the rows stay
     Delete {
-        /// The photos.
+        /// Photo ids
         #[arg(required = true)]
         ids: Vec<PhotoId>,
     },
 }
 
-/// Which failed photos are meant.
+/// Selects failed photos.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Which {
-    /// Those with this reason, for example corrupt-image.
+pub struct FailedFilter {
+    /// Only photos with this reason, for example corrupt-image
     #[arg(long)]
     pub reason: Option<String>,
-    /// Those of this project.
+    /// Only photos of this project
     #[arg(long)]
     pub project: Option<ProjectName>,
 }
 
-fn duration(text: &str) -> Result<Duration, &'static str> {
+fn parse_duration_argument(text: &str) -> Result<Duration, &'static str> {
     parse_duration(text).ok_or("write a whole number with s, m, h or d, for example 24h")
 }

@@ -1,11 +1,10 @@
-//! Places where tests end the process, to see what its successor makes of it.
+//! Failpoints: positions where tests kill the process to check that its successor recovers.
 //!
-//! With the cargo feature `failpoints`, the variable `FAILPOINTS` names the
-//! places: `irmgard::after-put=return` ends the process there as `kill -9`
-//! would, `…=return(17)` only for photo 17, `…=1*off->return` the second time.
-//! Without the feature nothing of this is compiled in.
+//! With the cargo feature `failpoints`, the variable `FAILPOINTS` names them. `irmgard::after-put=return`
+//! ends the process there like `kill -9`, `…=return(17)` only for photo 17, `…=1*off->return` the second
+//! time. Without the feature, failpoints are not compiled in.
 
-/// Ends the process at once if the failpoint `name` asks for it.
+/// Aborts the process if `FAILPOINTS` activates the failpoint `name`.
 #[cfg(feature = "failpoints")]
 pub fn reach(name: &'static str, photo: Option<i64>) {
     fail::fail_point!(name, |only| if only.is_none_or(|id| id.parse().ok() == photo) {
@@ -13,17 +12,17 @@ pub fn reach(name: &'static str, photo: Option<i64>) {
     });
 }
 
-/// Nothing: the feature `failpoints` is off.
+/// Does nothing: the feature `failpoints` is off.
 #[cfg(not(feature = "failpoints"))]
 #[inline(always)]
 pub const fn reach(_name: &'static str, _photo: Option<i64>) {}
 
-/// Reads `FAILPOINTS`; to be called once, before any thread is started.
+/// Reads `FAILPOINTS`. Call it once, before the first thread starts.
 #[cfg(feature = "failpoints")]
 pub fn read_environment() {
     std::mem::forget(fail::FailScenario::setup());
 }
 
-/// Nothing: the feature `failpoints` is off.
+/// Does nothing: the feature `failpoints` is off.
 #[cfg(not(feature = "failpoints"))]
 pub const fn read_environment() {}

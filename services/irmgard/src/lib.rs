@@ -1,24 +1,24 @@
-//! The web service: takes photos from cameras, keeps account of them, and
-//! serves what has been anonymised.
+//! The web service: accepts photos from cameras, tracks their processing, and serves the anonymised photos.
 //!
-//! Architecture invariant: nothing here can give out an original. The code
-//! that answers requests for pictures knows only the output's location.
+//! Architecture invariant: this program never serves an original. The code that answers image requests knows only
+//! the location of the output.
 
-pub mod alive;
+#![allow(missing_docs, reason = "a private crate: most names need no comment")]
+
 pub mod api;
 pub mod breaker;
 pub mod cli;
 pub mod database;
 pub mod failed;
 pub mod failpoint;
+pub mod liveness;
 pub mod metrics;
-pub mod observe;
+pub mod monitor;
 pub mod outbox;
 pub mod photo;
 pub mod reconcile;
 pub mod reminder;
 pub mod results;
-pub mod schema_wait;
 pub mod serve;
 pub mod settings;
 pub mod store;

@@ -1,4 +1,4 @@
-//! `irmgard`: the web service and its commands.
+//! `irmgard`: the web service and its commands. Owns the exit codes.
 
 use std::{
     io::{self, Write},
@@ -15,57 +15,57 @@ use irmgard::{
     sweep,
 };
 
-/// A wrong command line (clap's own code) or configuration.
-const WRONG_CONFIGURATION: u8 = 2;
-/// The database's schema does not fit this program.
-const WRONG_SCHEMA: u8 = 3;
+/// Exit code for a wrong command line (clap's default) or a wrong configuration.
+const EXIT_WRONG_CONFIGURATION: u8 = 2;
+/// Exit code when the database's schema does not fit this program.
+const EXIT_WRONG_SCHEMA: u8 = 3;
 
 fn main() -> ExitCode {
     failpoint::read_environment();
     let cli = Cli::parse();
-    let work = match prepare(cli.command) {
-        Ok(work) => work,
+    let command = match prepare(cli.command) {
+        Ok(command) => command,
         Err(mistakes) => {
-            complain(&format!(
+            print_error(&format!(
                 "The configuration is wrong:\n{mistakes}\nSee docs/configuration.md."
             ));
-            // The telemetry's own mistakes are told in the same go.
-            if let Err(error) = telemetry::init(service().on_stderr()) {
-                complain(&error.to_string());
+            // Report mistakes in the telemetry settings in the same run.
+            if let Err(error) = telemetry::init(telemetry_service().on_stderr()) {
+                print_error(&error.to_string());
             }
-            return ExitCode::from(WRONG_CONFIGURATION);
+            return ExitCode::from(EXIT_WRONG_CONFIGURATION);
         }
     };
-    // A command's standard output is its result, and a person reads its errors.
-    let is_for_people = match &work {
-        Work::Sweep(_, arguments) => !arguments.scheduled,
-        Work::Bind(..) | Work::Failed(..) => true,
-        Work::Serve(_) | Work::Migrate(..) => false,
+    // Standard output of a command holds its result, so its log lines go to standard error.
+    let is_for_people = match &command {
+        PreparedCommand::Sweep(_, arguments) => !arguments.scheduled,
+        PreparedCommand::Bind(..) | PreparedCommand::Failed(..) => true,
+        PreparedCommand::Serve(_) | PreparedCommand::Migrate(..) => false,
     };
-    let service = match work {
-        Work::Serve(_) => service(),
-        _ => service().on_stderr(),
+    let service = match command {
+        PreparedCommand::Serve(_) => telemetry_service(),
+        _ => telemetry_service().on_stderr(),
     };
     let _telemetry = match telemetry::init(service) {
         Ok(guard) => guard,
         Err(error) => {
-            complain(&format!(
+            print_error(&format!(
                 "The configuration is wrong:\n{error}\nSee docs/configuration.md."
             ));
-            return ExitCode::from(WRONG_CONFIGURATION);
+            return ExitCode::from(EXIT_WRONG_CONFIGURATION);
         }
     };
-    match run(work) {
+    match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if is_for_people {
-                complain(&format!("{error:#}"));
+                print_error(&format!("{error:#}"));
             } else {
                 tracing::error!(error = format!("{error:#}"), "irmgard failed");
             }
             match error.downcast_ref() {
                 Some(SchemaError::TooOld { .. } | SchemaError::TooNew { .. } | SchemaError::Denied) => {
-                    ExitCode::from(WRONG_SCHEMA)
+                    ExitCode::from(EXIT_WRONG_SCHEMA)
                 }
                 _ => ExitCode::FAILURE,
             }
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
 }
 
 /// A command with its settings.
-enum Work {
+enum PreparedCommand {
     Serve(Box<ServeSettings>),
     Migrate(MigrateSettings, MigrateArguments),
     Sweep(Box<ToolSettings>, irmgard::cli::SweepArguments),
@@ -82,59 +82,65 @@ enum Work {
     Failed(Box<ToolSettings>, irmgard::cli::FailedArguments),
 }
 
-fn prepare(command: Command) -> Result<Work, Mistakes> {
+fn prepare(command: Command) -> Result<PreparedCommand, Mistakes> {
     let environment = &ProcessEnvironment;
     Ok(match command {
-        Command::Serve => Work::Serve(Box::new(ServeSettings::from_environment(environment)?)),
+        Command::Serve => PreparedCommand::Serve(Box::new(ServeSettings::from_environment(environment)?)),
         Command::Migrate(arguments) => {
-            Work::Migrate(MigrateSettings::from_environment(environment)?, arguments)
+            PreparedCommand::Migrate(MigrateSettings::from_environment(environment)?, arguments)
         }
         Command::Sweep(arguments) => {
-            Work::Sweep(Box::new(ToolSettings::from_environment(environment)?), arguments)
+            PreparedCommand::Sweep(Box::new(ToolSettings::from_environment(environment)?), arguments)
         }
         Command::Bind(arguments) => {
-            Work::Bind(Box::new(ToolSettings::from_environment(environment)?), arguments)
+            PreparedCommand::Bind(Box::new(ToolSettings::from_environment(environment)?), arguments)
         }
         Command::Failed(arguments) => {
-            Work::Failed(Box::new(ToolSettings::from_environment(environment)?), arguments)
+            PreparedCommand::Failed(Box::new(ToolSettings::from_environment(environment)?), arguments)
         }
     })
 }
 
-fn run(work: Work) -> anyhow::Result<()> {
+fn run(command: PreparedCommand) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let done = runtime.block_on(async {
-        match work {
-            Work::Serve(settings) => serve::serve(*settings).await,
-            Work::Migrate(settings, arguments) => migrate(settings, arguments).await,
-            Work::Sweep(settings, arguments) => sweep::run(&settings, &arguments, &mut io::stdout()).await,
-            Work::Bind(settings, arguments) => sweep::bind(&settings, arguments, &mut io::stdout()).await,
-            Work::Failed(settings, arguments) => failed::run(&settings, arguments, &mut io::stdout()).await,
+    let result = runtime.block_on(async {
+        match command {
+            PreparedCommand::Serve(settings) => serve::serve(*settings).await,
+            PreparedCommand::Migrate(settings, arguments) => migrate(settings, arguments).await,
+            PreparedCommand::Sweep(settings, arguments) => {
+                sweep::run(&settings, &arguments, &mut io::stdout()).await
+            }
+            PreparedCommand::Bind(settings, arguments) => {
+                sweep::bind(&settings, arguments, &mut io::stdout()).await
+            }
+            PreparedCommand::Failed(settings, arguments) => {
+                failed::run(&settings, arguments, &mut io::stdout()).await
+            }
         }
     });
-    // What still runs has had its time.
+    // Tasks that still run have already had their grace period.
     runtime.shutdown_background();
-    done
+    result
 }
 
 async fn migrate(settings: MigrateSettings, arguments: MigrateArguments) -> anyhow::Result<()> {
     let options = settings.database.connect_options();
-    database::until_reachable(&options, arguments.wait).await?;
-    let outcome = database::migrate(&options, settings.runtime_role.as_deref()).await?;
+    database::wait_until_reachable(&options, arguments.wait).await?;
+    let migration = database::migrate(&options, settings.runtime_role.as_deref()).await?;
     tracing::info!(
-        schema.before = outcome.before,
-        schema.after = outcome.after,
+        schema.before = migration.before,
+        schema.after = migration.after,
         "the database's schema is up to date"
     );
     Ok(())
 }
 
-const fn service() -> telemetry::Service {
+const fn telemetry_service() -> telemetry::Service {
     telemetry::Service::new("irmgard", env!("CARGO_PKG_VERSION"))
 }
 
-/// For the person who started the program.
-fn complain(text: &str) {
-    // Where standard error is gone there is nobody to tell.
+/// Prints a message to standard error.
+fn print_error(text: &str) {
+    // Nothing can be done if standard error is closed.
     let _ = writeln!(io::stderr(), "irmgard: {text}");
 }

@@ -1,4 +1,4 @@
-//! What irmgard tells Prometheus about its background work.
+//! Prometheus metrics of the background work.
 
 use std::sync::atomic::AtomicU64;
 
@@ -9,47 +9,38 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::sweep::NewestRun;
+use crate::sweep::LatestRun;
 
-/// A label that says what became of something.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
+struct OutcomeLabel {
     outcome: &'static str,
 }
 
-/// A label that names a pool of connections and the connections' state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PoolState {
+struct PoolLabels {
     pool: &'static str,
     state: &'static str,
 }
 
-/// A label that names a kind of what `irmgard sweep` finds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfKind {
+struct KindLabel {
     kind: String,
 }
 
-type ByOutcome = Family<Outcome, Counter>;
+type ByOutcome = Family<OutcomeLabel, Counter>;
 
-/// Everything that the background work counts.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
-    /// Jobs published by the relay.
     pub relay: RelayMetrics,
-    /// Verdicts on photos.
     pub results: ResultMetrics,
-    /// The outbox as it is.
     pub outbox: OutboxMetrics,
-    /// The newest scheduled run of `irmgard sweep`.
     pub sweep: SweepMetrics,
-    /// Photos queued again by the reconciler.
     pub reconciled: Counter,
-    pools: Family<PoolState, Gauge>,
+    pools: Family<PoolLabels, Gauge>,
 }
 
 impl Metrics {
-    /// Makes them part of what `/metrics` shows.
+    /// Registers all metrics, so that `/metrics` shows them.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "irmgard_relay_jobs",
@@ -73,22 +64,22 @@ impl Metrics {
         );
         registry.register(
             "irmgard_sweep_last_run_timestamp_seconds",
-            "When irmgard sweep ran last, seconds since 1970; 0: never",
+            "Time of the last irmgard sweep, seconds since 1970; 0: never",
             self.sweep.last_run.clone(),
         );
         registry.register(
             "irmgard_sweep_failed",
-            "1 where the last run of irmgard sweep deleted nothing, or not everything",
+            "1 if the last irmgard sweep deleted nothing, or not everything",
             self.sweep.failed.clone(),
         );
         registry.register(
             "irmgard_sweep_left_over_objects",
-            "What the last run of irmgard sweep found in the buckets and left there, by kind",
+            "Objects that the last irmgard sweep found and did not delete, by kind",
             self.sweep.left_over.clone(),
         );
         registry.register(
             "irmgard_reconciled_photos",
-            "Photos that were queued again because their job was lost",
+            "Photos queued again because their job was lost",
             self.reconciled.clone(),
         );
         registry.register(
@@ -98,28 +89,27 @@ impl Metrics {
         );
     }
 
-    /// Notes how a pool stands.
+    /// Records the connections of a pool.
     pub fn pool(&self, name: &'static str, pool: &crate::database::Pool) {
         let idle = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
-        let gauge = |state| self.pools.get_or_create_owned(&PoolState { pool: name, state });
+        let gauge = |state| self.pools.get_or_create_owned(&PoolLabels { pool: name, state });
         gauge("idle").set(idle);
         gauge("in_use").set((i64::from(pool.size()) - idle).max(0));
     }
 }
 
-/// What the relay counts.
 #[derive(Clone, Debug, Default)]
 pub struct RelayMetrics {
     jobs: ByOutcome,
 }
 
 impl RelayMetrics {
-    /// The broker has confirmed a job.
+    /// Counts a job that the broker confirmed.
     pub fn published(&self) {
         self.count("published");
     }
 
-    /// The broker has not.
+    /// Counts a job that the broker did not confirm.
     pub fn refused(&self, error: &PublishError) {
         self.count(match error {
             PublishError::Disconnected => "disconnected",
@@ -131,50 +121,43 @@ impl RelayMetrics {
     }
 
     fn count(&self, outcome: &'static str) {
-        self.jobs.get_or_create(&Outcome { outcome }).inc();
+        self.jobs.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 }
 
-/// What the consumers of verdicts count.
 #[derive(Clone, Debug, Default)]
 pub struct ResultMetrics {
     messages: ByOutcome,
 }
 
 impl ResultMetrics {
-    /// What became of one message: `anonymized`, `failed`, `repeated`,
-    /// `parked`.
+    /// Counts one message by outcome: `anonymized`, `failed`, `repeated` or `parked`.
     pub fn count(&self, outcome: &'static str) {
-        self.messages.get_or_create(&Outcome { outcome }).inc();
+        self.messages.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 }
 
-/// The outbox as it was when last looked at.
 #[derive(Clone, Debug, Default)]
 pub struct OutboxMetrics {
-    /// Rows.
     pub rows: Gauge,
-    /// Age of the oldest, seconds.
     pub oldest_age_seconds: Gauge<f64, AtomicU64>,
 }
 
-/// The newest scheduled run of `irmgard sweep`, as it was when last looked at.
 #[derive(Clone, Debug, Default)]
 pub struct SweepMetrics {
     last_run: Gauge<f64, AtomicU64>,
     failed: Gauge,
-    left_over: Family<OfKind, Gauge>,
+    left_over: Family<KindLabel, Gauge>,
 }
 
 impl SweepMetrics {
-    /// Takes the newest run.
-    pub fn saw(&self, run: &NewestRun) {
+    pub fn record(&self, run: &LatestRun) {
         self.last_run.set(run.at.unwrap_or(0.0));
         self.failed.set(run.error.is_some().into());
-        // A kind of which nothing is left has no series.
+        // A kind without objects has no series.
         self.left_over.clear();
         for (kind, count) in run.left_over.iter() {
-            let kind = OfKind { kind: kind.clone() };
+            let kind = KindLabel { kind: kind.clone() };
             self.left_over.get_or_create(&kind).set(*count);
         }
     }

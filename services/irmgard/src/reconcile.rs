@@ -1,11 +1,12 @@
-//! The reconciler: queues again what was lost on the way, throws away what
-//! has served its time, and logs what people did to failed photos.
+//! The reconciler queues photos again whose job was lost, deletes old idempotency keys, and logs uses of
+//! failed photos.
 //!
-//! Whether the original is still there is for the worker to find out, who has
-//! to look anyway: original present, it is anonymised; gone with the output
-//! present, the lost result is answered again; both gone, the verdict is
-//! `failed: original-missing`. Each of the three ends the photo's waiting; a
-//! reconciler that left out the latter two would leave it `queued` for ever.
+//! It does not check whether the original exists; the worker does that anyway:
+//! - original present: the worker anonymises it;
+//! - original gone, output present: the worker sends the lost result again;
+//! - both gone: the worker's verdict is `failed: original-missing`.
+//!
+//! In each case the photo leaves `queued`. A check here would leave the last two cases `queued` for ever.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,55 +16,46 @@ use tokio::{sync::Notify, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    database::{Commits, Pool},
-    failed::log_uses,
+    database::{CommitGuard, Pool},
+    failed::log_audit_entries,
     metrics::Metrics,
-    outbox::{heal_received, restore_lost},
+    outbox::{add_missing_outbox_rows, requeue_lost},
 };
 
-/// One reconciler works at a time, in whichever irmgard (`reconcil` as a
-/// number).
-const LOCK: i64 = 0x7265_636f_6e63_696c;
-/// Photos that are queued again in one pass.
-const AT_ONCE: i64 = 500;
-/// Keys of repeated uploads that are forgotten in one pass.
-const KEYS_AT_ONCE: i64 = 10_000;
+/// Advisory lock: one reconciler works at a time in all irmgard processes (`reconcil` as a number).
+const LOCK_ID: i64 = 0x7265_636f_6e63_696c;
+/// Maximum number of photos queued again in one pass.
+const MAX_PHOTOS_PER_PASS: i64 = 500;
+/// Maximum number of idempotency keys deleted in one pass.
+const MAX_KEYS_PER_PASS: i64 = 10_000;
 
-/// Uses of failed photos that are logged in one pass.
-const USES_AT_ONCE: i64 = 1_000;
+/// Maximum number of uses of failed photos logged in one pass.
+const MAX_USES_PER_PASS: i64 = 1_000;
 
-/// When the reconciler works, and on what.
 #[derive(Clone, Debug)]
 pub struct ReconcileSettings {
-    /// Time between passes.
     pub interval: Duration,
-    /// A photo that is `queued` for longer may be lost. Longer than a worker
-    /// holds a job through an outage.
+    /// A photo that is `queued` for longer may be lost. Must be longer than a worker holds a job in an
+    /// outage.
     pub after: Duration,
-    /// How long an `Idempotency-Key` is remembered.
     pub idempotency_key_age: Duration,
-    /// The queues.
     pub queues: Queues,
 }
 
-/// What one pass did.
+/// What one pass changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pass {
-    /// Photos that were queued again.
-    pub queued_again: Vec<i64>,
-    /// Photos that got the outbox row which they lacked.
-    pub healed: Vec<i64>,
-    /// Keys of repeated uploads that were forgotten.
-    pub keys_forgotten: u64,
-    /// Uses of failed photos that were logged.
+    pub requeued: Vec<i64>,
+    /// Photos that were `received` without an outbox row and got a new one.
+    pub outbox_rows_added: Vec<i64>,
+    pub keys_deleted: u64,
     pub uses_logged: usize,
 }
 
-/// The reconciler of this process.
 #[derive(Debug)]
 pub struct Reconciler {
     pool: Pool,
-    commits: Commits,
+    commit_guard: CommitGuard,
     publisher: Publisher,
     wake: Arc<Notify>,
     settings: ReconcileSettings,
@@ -71,11 +63,11 @@ pub struct Reconciler {
 }
 
 impl Reconciler {
-    /// A reconciler that wakes the relay through `wake`.
+    /// `wake` wakes the relay after photos were queued again.
     #[must_use]
     pub const fn new(
         pool: Pool,
-        commits: Commits,
+        commit_guard: CommitGuard,
         publisher: Publisher,
         wake: Arc<Notify>,
         settings: ReconcileSettings,
@@ -83,7 +75,7 @@ impl Reconciler {
     ) -> Self {
         Self {
             pool,
-            commits,
+            commit_guard,
             publisher,
             wake,
             settings,
@@ -91,7 +83,7 @@ impl Reconciler {
         }
     }
 
-    /// Works until `end` is cancelled.
+    /// Runs a pass per interval until `end` is cancelled.
     pub async fn run(self, end: CancellationToken) {
         let mut ticks = tokio::time::interval(self.settings.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -100,86 +92,83 @@ impl Reconciler {
                 () = end.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            match self.commits.limited(self.pass()).await {
-                Ok(Some(pass)) if !pass.queued_again.is_empty() || !pass.healed.is_empty() => {
+            match self.commit_guard.run_limited(self.pass()).await {
+                Ok(Some(pass)) if !pass.requeued.is_empty() || !pass.outbox_rows_added.is_empty() => {
                     self.wake.notify_one();
-                    let count = pass.queued_again.len() + pass.healed.len();
+                    let count = pass.requeued.len() + pass.outbox_rows_added.len();
                     self.metrics
                         .reconciled
                         .inc_by(u64::try_from(count).unwrap_or(u64::MAX));
-                    for id in pass.queued_again.iter().chain(&pass.healed) {
+                    for id in pass.requeued.iter().chain(&pass.outbox_rows_added) {
                         tracing::warn!(photo.id = id, "the photo's job was lost: queued again");
                     }
                 }
                 Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "lost photos cannot be looked for"),
+                Err(error) => tracing::warn!(%error, "the reconciler cannot look for lost photos"),
             }
         }
     }
 
-    /// One pass; `None` where another irmgard is at it.
-    ///
-    /// # Errors
-    /// The database's.
+    /// Runs one pass; `None` if another process holds the lock.
     pub async fn pass(&self) -> Result<Option<Pass>, sqlx::Error> {
-        // Closing the connection gives the lock up, if nothing else does.
+        // Closing the connection releases the lock if the pass fails.
         let mut lock = self.pool.acquire().await?;
         lock.close_on_drop();
-        let mine: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
-            .bind(LOCK)
+        let locked: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
+            .bind(LOCK_ID)
             .fetch_one(&mut *lock)
             .await?;
-        if !mine {
+        if !locked {
             return Ok(None);
         }
         let pass = Pass {
-            queued_again: self.restore_lost().await?,
-            healed: heal_received(&self.pool, AT_ONCE).await?,
-            keys_forgotten: self.forget_keys().await?,
-            uses_logged: log_uses(&self.pool, USES_AT_ONCE).await?,
+            requeued: self.requeue_lost().await?,
+            outbox_rows_added: add_missing_outbox_rows(&self.pool, MAX_PHOTOS_PER_PASS).await?,
+            keys_deleted: self.delete_old_keys().await?,
+            uses_logged: log_audit_entries(&self.pool, MAX_USES_PER_PASS).await?,
         };
-        // Expressly: the server notices a closed connection some time later,
-        // and until then the next pass would find itself locked out.
+        // Release the lock explicitly: PostgreSQL notices a closed connection later, and until then the next
+        // pass would be locked out.
         sqlx::query("SELECT pg_advisory_unlock($1)")
-            .bind(LOCK)
+            .bind(LOCK_ID)
             .execute(&mut *lock)
             .await?;
         Ok(Some(pass))
     }
 
-    async fn restore_lost(&self) -> Result<Vec<i64>, sqlx::Error> {
+    async fn requeue_lost(&self) -> Result<Vec<i64>, sqlx::Error> {
         let queues = &self.settings.queues;
         let jobs = self.publisher.messages_ready(&queues.jobs).await;
         let results = self.publisher.messages_ready(&queues.results).await;
         match (jobs, results) {
-            // After an outage of the database the verdicts may all be waiting.
+            // After an outage of the database all results may still wait in their queue.
             (Ok(jobs), Ok(results)) => {
-                restore_lost(
+                requeue_lost(
                     &self.pool,
                     self.settings.after,
                     jobs == 0 && results == 0,
-                    AT_ONCE,
+                    MAX_PHOTOS_PER_PASS,
                 )
                 .await
             }
             (Err(error), _) | (_, Err(error)) => {
-                // Nothing could be published now anyway.
-                tracing::debug!(%error, "the queues cannot be looked at");
+                // Jobs cannot be published now either.
+                tracing::debug!(%error, "cannot read the queue lengths");
                 Ok(Vec::new())
             }
         }
     }
 
-    async fn forget_keys(&self) -> Result<u64, sqlx::Error> {
-        let forgotten = sqlx::query(
+    async fn delete_old_keys(&self) -> Result<u64, sqlx::Error> {
+        let deleted = sqlx::query(
             "DELETE FROM idempotency_key WHERE ctid IN (
                  SELECT ctid FROM idempotency_key
                   WHERE created_at < now() - make_interval(secs => $1) LIMIT $2)",
         )
         .bind(self.settings.idempotency_key_age.as_secs_f64())
-        .bind(KEYS_AT_ONCE)
+        .bind(MAX_KEYS_PER_PASS)
         .execute(&self.pool)
         .await?;
-        Ok(forgotten.rows_affected())
+        Ok(deleted.rows_affected())
     }
 }

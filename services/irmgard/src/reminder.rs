@@ -1,40 +1,38 @@
-//! When to warn of a trouble that lasts.
+//! When to repeat a warning about a problem that lasts.
 
 use std::time::{Duration, Instant};
 
-/// Says when to warn: at once when a trouble begins, and again after each
-/// interval while it lasts.
+/// Schedules warnings: one when a problem begins, then one per interval while it lasts.
 #[derive(Debug)]
 pub struct Reminder {
     interval: Duration,
-    warned: Option<Instant>,
+    last_warning: Option<Instant>,
 }
 
 impl Reminder {
-    /// A reminder with this interval.
     #[must_use]
     pub const fn every(interval: Duration) -> Self {
         Self {
             interval,
-            warned: None,
+            last_warning: None,
         }
     }
 
-    /// Whether to warn now.
-    pub fn is_due(&mut self, in_trouble: bool) -> bool {
-        self.is_due_at(in_trouble, Instant::now())
+    /// Whether to warn now. `has_problem` says whether the problem exists at this moment.
+    pub fn is_due(&mut self, has_problem: bool) -> bool {
+        self.is_due_at(has_problem, Instant::now())
     }
 
-    fn is_due_at(&mut self, in_trouble: bool, now: Instant) -> bool {
-        if !in_trouble {
-            self.warned = None;
+    fn is_due_at(&mut self, has_problem: bool, now: Instant) -> bool {
+        if !has_problem {
+            self.last_warning = None;
             return false;
         }
         let due = self
-            .warned
-            .is_none_or(|warned| now.duration_since(warned) >= self.interval);
+            .last_warning
+            .is_none_or(|last_warning| now.duration_since(last_warning) >= self.interval);
         if due {
-            self.warned = Some(now);
+            self.last_warning = Some(now);
         }
         due
     }
@@ -45,10 +43,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_due_at_once_then_once_an_interval_and_anew_when_the_trouble_comes_back() {
+    fn it_is_due_at_once_then_per_interval_and_again_when_the_problem_returns() {
         let mut reminder = Reminder::every(Duration::from_secs(60));
         let start = Instant::now();
-        let looks = [
+        let checks = [
             (0, false, false),
             (10, true, true),
             (15, true, false),
@@ -58,9 +56,9 @@ mod tests {
             (80, true, true),
             (85, true, false),
         ];
-        for (second, in_trouble, due) in looks {
+        for (second, has_problem, due) in checks {
             let now = start + Duration::from_secs(second);
-            assert_eq!(reminder.is_due_at(in_trouble, now), due, "after {second} s");
+            assert_eq!(reminder.is_due_at(has_problem, now), due, "after {second} s");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `irmgard serve`: builds everything, serves, drains.
+//! `irmgard serve`: starts all components, serves requests and shuts down in order.
 
 use std::{
     sync::{Arc, Mutex, atomic::Ordering},
@@ -22,44 +22,42 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    api::{self, Parts},
-    database::{Database, SchemaState},
+    api::{self, ApiDependencies},
+    database::{Database, SchemaState, wait_for_schema},
     metrics::Metrics,
-    observe::{Health, Observer},
+    monitor::{DependencyMonitor, Health},
     outbox::{self, Relay},
     reconcile::Reconciler,
-    results::{Inbox, PREFETCH, ResultsConsumer},
-    schema_wait::until_schema_fits,
+    results::{PREFETCH, ResultsConsumer, VerdictSource},
     settings::ServeSettings,
     sweep,
 };
 
-/// Holds once the schema was found to fit.
-const SCHEMA: &str = "schema";
+/// Readiness condition: the schema fits this program.
+const SCHEMA_CONDITION: &str = "schema";
 
 /// Serves until SIGTERM or SIGINT.
 ///
-/// Servers that are down do not keep it from starting, nor does a schema that
-/// is still to be migrated: the readiness probe says no until one that fits
-/// was seen once.
+/// The process starts even if PostgreSQL, RabbitMQ or the object store is down, or if the schema is not
+/// migrated yet. It becomes ready once it finds a schema that fits.
 ///
 /// # Errors
-/// When an address cannot be bound, or the schema is too new.
+/// An address cannot be bound, or the schema is too new.
 pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
     let stop = shutdown::on_signals().context("signal handlers")?;
     Server::build(settings).await?.run(stop).await
 }
 
-/// Everything that runs.
+/// All components of the running service.
 struct Server {
     settings: ServeSettings,
     database: Database,
     publisher: Publisher,
     wake_relay: Arc<Notify>,
     metrics: Metrics,
-    observer: Observer,
+    monitor: DependencyMonitor,
     readiness: Readiness,
-    /// What uploads do beyond their answer.
+    /// Work of uploads that continues after the response.
     uploads: TaskTracker,
     listener: TcpListener,
     router: axum::Router,
@@ -77,26 +75,26 @@ impl Server {
         let metrics = Metrics::default();
         metrics.register(&mut registry);
 
-        let readiness = Readiness::new(&[SCHEMA]);
-        let observer = Observer {
+        let readiness = Readiness::new(&[SCHEMA_CONDITION]);
+        let monitor = DependencyMonitor {
             database: database.clone(),
             store: store.clone(),
             metrics: metrics.clone(),
-            outbox: Mutex::new(outbox::Watch::new(settings.outbox_age)),
-            sweep: Mutex::new(sweep::Watch::new(settings.sweep_age)),
-            schema: Arc::default(),
+            outbox: Mutex::new(outbox::AgeWarning::new(settings.outbox_age)),
+            sweep: Mutex::new(sweep::SweepWarning::new(settings.sweep_age)),
+            schema_exists: Arc::default(),
             database_health: Health::default(),
             store_health: Health::default(),
         };
-        let health = observer.database_health.clone();
+        let health = monitor.database_health.clone();
         readiness.report("postgres", move || health.dependency());
-        let health = observer.store_health.clone();
+        let health = monitor.store_health.clone();
         readiness.report("object-store", move || health.dependency());
-        let link = publisher.clone();
-        readiness.report("rabbitmq", move || link.state().dependency());
+        let publisher_link = publisher.clone();
+        readiness.report("rabbitmq", move || publisher_link.state().dependency());
 
         let uploads = TaskTracker::new();
-        let parts = Parts {
+        let dependencies = ApiDependencies {
             database: database.clone(),
             database_timeout: settings.database_timeout,
             store: store.clone(),
@@ -107,10 +105,10 @@ impl Server {
             relay: Arc::clone(&wake_relay),
             tasks: uploads.clone(),
         };
-        let router = api::router(parts, &mut registry);
+        let router = api::router(dependencies, &mut registry);
         let listener = TcpListener::bind(settings.listen)
             .await
-            .with_context(|| format!("LISTEN: {} cannot be listened on", settings.listen))?;
+            .with_context(|| format!("LISTEN: cannot listen on {}", settings.listen))?;
         let admin = Admin {
             registry,
             readiness: readiness.clone(),
@@ -118,14 +116,14 @@ impl Server {
         let admin = admin
             .bind(settings.admin_listen)
             .await
-            .with_context(|| format!("ADMIN_LISTEN: {} cannot be listened on", settings.admin_listen))?;
+            .with_context(|| format!("ADMIN_LISTEN: cannot listen on {}", settings.admin_listen))?;
         Ok(Self {
             settings,
             database,
             publisher,
             wake_relay,
             metrics,
-            observer,
+            monitor,
             readiness,
             uploads,
             listener,
@@ -141,7 +139,7 @@ impl Server {
             publisher,
             wake_relay,
             metrics,
-            observer,
+            monitor,
             readiness,
             uploads,
             listener,
@@ -161,10 +159,10 @@ impl Server {
         let admin = tokio::spawn(admin.serve(admin_end.clone()));
         let mut api = tokio::spawn(http::serve(listener, router, settings.http, api_end.clone()));
         let mut background = JoinSet::new();
-        let schema = Arc::clone(&observer.schema);
-        background.spawn(settings.tokens.clone().follow_file(background_end.clone()));
-        background.spawn(observer.run(background_end.clone()));
-        let work = Background {
+        let schema = Arc::clone(&monitor.schema_exists);
+        background.spawn(settings.tokens.clone().reload_on_change(background_end.clone()));
+        background.spawn(monitor.run(background_end.clone()));
+        let background_work = BackgroundWork {
             settings: &settings,
             database: &database,
             publisher: &publisher,
@@ -175,19 +173,19 @@ impl Server {
 
         tokio::select! {
             () = stop.cancelled() => {}
-            fits = until_schema_fits(&database) => {
-                if fits? == SchemaState::NewerByOne {
+            state = wait_for_schema(&database) => {
+                if state? == SchemaState::NewerByOne {
                     tracing::warn!("the database's schema is one migration ahead of this program");
                 }
                 schema.store(true, Ordering::Relaxed);
-                readiness.set(SCHEMA, true);
-                work.start(&mut background);
+                readiness.set(SCHEMA_CONDITION, true);
+                background_work.start(&mut background);
             }
         }
         tokio::select! {
             () = stop.cancelled() => {}
-            ended = &mut api => bail!("the web service ended: {ended:?}"),
-            ended = background.join_next() => bail!("background work ended: {ended:?}"),
+            ended = &mut api => bail!("the web service stopped unexpectedly: {ended:?}"),
+            ended = background.join_next() => bail!("a background task stopped unexpectedly: {ended:?}"),
         }
 
         readiness.drain();
@@ -200,19 +198,19 @@ impl Server {
             uploads.wait().await;
         });
         if answered.await.is_err() {
-            tracing::warn!("requests were cut off: they took longer than SHUTDOWN_GRACE");
+            tracing::warn!("requests took longer than SHUTDOWN_GRACE and were cut off");
         }
-        // Jobs of the last requests are published first, where that is quick.
+        // Publish the jobs of the last requests, if that is quick.
         background_end.cancel();
         let ended = timeout_at(deadline, async {
             while background.join_next().await.is_some() {}
         })
         .await;
         if ended.is_err() {
-            tracing::warn!("background work was cut off: it took longer than SHUTDOWN_GRACE");
+            tracing::warn!("background tasks took longer than SHUTDOWN_GRACE and were cut off");
         }
         publisher.close().await;
-        // A server that does not answer must not hold the process.
+        // A database that does not answer must not delay the shutdown.
         let _ = tokio::time::timeout(Duration::from_secs(1), database.close()).await;
         admin_end.cancel();
         let _ = admin.await;
@@ -221,8 +219,8 @@ impl Server {
     }
 }
 
-/// What works beside the requests.
-struct Background<'a> {
+/// Starts the tasks that run beside the requests.
+struct BackgroundWork<'a> {
     settings: &'a ServeSettings,
     database: &'a Database,
     publisher: &'a Publisher,
@@ -231,11 +229,11 @@ struct Background<'a> {
     end: &'a CancellationToken,
 }
 
-impl Background<'_> {
+impl BackgroundWork<'_> {
     fn start(&self, tasks: &mut JoinSet<()>) {
         let relay = Relay::new(
             self.database.relay().clone(),
-            self.database.commits().clone(),
+            self.database.commit_guard().clone(),
             self.publisher.clone(),
             Arc::clone(self.wake_relay),
             self.settings.relay.clone(),
@@ -244,7 +242,7 @@ impl Background<'_> {
         tasks.spawn(relay.run(self.end.clone()));
         let reconciler = Reconciler::new(
             self.database.background().clone(),
-            self.database.commits().clone(),
+            self.database.commit_guard().clone(),
             self.publisher.clone(),
             Arc::clone(self.wake_relay),
             self.settings.reconcile.clone(),
@@ -253,13 +251,13 @@ impl Background<'_> {
         tasks.spawn(reconciler.run(self.end.clone()));
         let queues = &self.settings.broker.queues;
         for (inbox, queue) in [
-            (Inbox::Results, &queues.results),
-            (Inbox::DeadLetters, &queues.dead),
+            (VerdictSource::Results, &queues.results),
+            (VerdictSource::DeadLetters, &queues.dead),
         ] {
             let consumer = Consumer::subscribe(self.settings.broker.clone(), queue, PREFETCH);
             let results = ResultsConsumer::new(
                 self.database.background().clone(),
-                self.database.commits().clone(),
+                self.database.commit_guard().clone(),
                 self.publisher.clone(),
                 self.settings.store.output_bucket.clone(),
                 queues.parked.clone(),

@@ -1,5 +1,4 @@
-//! The object store as requests see it: behind a breaker, its failures sorted
-//! once into "later" and "never".
+//! The object store for requests: behind a circuit breaker, with errors classified as temporary or permanent.
 
 use std::{
     future::Future,
@@ -11,14 +10,13 @@ use aws_sdk_s3::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
 };
-use chassis::store::{Store, StoreError as Fault};
+use chassis::store::{Store, StoreError as StoreFault};
 
 use crate::{
-    alive::Alive,
-    breaker::{Breaker, Open, Permit},
+    breaker::{Breaker, BreakerOpen, Permit},
+    liveness::Liveness,
 };
 
-/// The object store and its two buckets.
 #[derive(Clone, Debug)]
 pub struct ObjectStore {
     store: Store,
@@ -26,31 +24,29 @@ pub struct ObjectStore {
     timeout: Duration,
     input_bucket: Arc<str>,
     output_bucket: Arc<str>,
-    alive: Arc<Alive>,
+    liveness: Arc<Liveness>,
 }
 
-/// The object store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Not asked: it did not answer before.
+    /// The breaker is open, so the request was not sent.
     #[error("object store: {0}")]
-    Open(#[from] Open),
-    /// It took nothing, or gave no answer, in time.
+    Open(#[from] BreakerOpen),
+    /// The store accepted no bytes, or sent no answer, in time.
     #[error("object store: no answer in time")]
     Stalled,
-    /// It cannot be reached, or cannot serve now.
+    /// The store cannot be reached, or cannot serve now.
     #[error("object store: {0}")]
     Unavailable(String),
-    /// There is no such object.
     #[error("object store: no such object")]
     NotFound,
-    /// It will never do this as it is configured.
+    /// The store refuses this with the current configuration.
     #[error("object store refused: {0}")]
     Refused(String),
 }
 
 impl ObjectStore {
-    /// The store behind a breaker; an answer may take `timeout`.
+    /// An answer may take `timeout`.
     #[must_use]
     pub fn new(store: &Store, breaker: Breaker, timeout: Duration) -> Self {
         let settings = store.settings();
@@ -60,66 +56,59 @@ impl ObjectStore {
             timeout,
             input_bucket: settings.input_bucket.as_str().into(),
             output_bucket: settings.output_bucket.as_str().into(),
-            alive: Arc::new(Alive::default()),
+            liveness: Arc::new(Liveness::default()),
         }
     }
 
-    /// The client, for requests whose progress is watched by the caller.
+    /// The SDK's client, for requests whose progress the caller watches.
     #[must_use]
     pub const fn client(&self) -> &Client {
         self.store.upload_client()
     }
 
-    /// Where originals are.
+    /// Bucket of the originals.
     #[must_use]
     pub fn input_bucket(&self) -> &str {
         &self.input_bucket
     }
 
-    /// Where anonymised photos are.
+    /// Bucket of the anonymised photos.
     #[must_use]
     pub fn output_bucket(&self) -> &str {
         &self.output_bucket
     }
 
-    /// How long the store may take for an answer.
+    /// How long the store may take to answer.
     #[must_use]
     pub const fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// The store's breaker.
     #[must_use]
     pub const fn breaker(&self) -> &Breaker {
         &self.breaker
     }
 
-    /// When the store last showed to anybody that it works.
+    /// When the store last answered any request.
     #[must_use]
-    pub fn alive(&self) -> &Arc<Alive> {
-        &self.alive
+    pub fn liveness(&self) -> &Arc<Liveness> {
+        &self.liveness
     }
 
-    /// Asks for something small, within the time limit.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn ask<T, E, F>(&self, request: F) -> Result<T, StoreError>
+    /// Sends a small request through the breaker, within the time limit.
+    pub async fn send<T, E, F>(&self, request: F) -> Result<T, StoreError>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
         F: Future<Output = Result<T, SdkError<E>>>,
     {
         let permit = self.breaker.permit()?;
-        let answer = self.within(self.timeout, request).await;
+        let answer = self.send_within(self.timeout, request).await;
         self.report(permit, &answer);
         answer
     }
 
-    /// Waits for an answer for so long, whatever the breaker says.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn within<T, E, F>(&self, limit: Duration, request: F) -> Result<T, StoreError>
+    /// Sends a request within `limit`, whatever the state of the breaker.
+    pub async fn send_within<T, E, F>(&self, limit: Duration, request: F) -> Result<T, StoreError>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
         F: Future<Output = Result<T, SdkError<E>>>,
@@ -127,39 +116,39 @@ impl ObjectStore {
         let since = Instant::now();
         match tokio::time::timeout(limit, request).await {
             Ok(answer) => answer.map_err(classify),
-            Err(_) => Err(self.stalled(since)),
+            Err(_) => Err(self.timeout_error(since)),
         }
     }
 
-    /// The error of a request that was begun then and had no answer in time.
-    pub fn stalled(&self, since: Instant) -> StoreError {
+    /// The error of a request that began at `since` and had no answer in time.
+    pub fn timeout_error(&self, since: Instant) -> StoreError {
         self.store.report_timeout(since);
         StoreError::Stalled
     }
 
-    /// Tells the breaker what an answer says about the store.
+    /// Reports a request's result to the breaker.
     pub fn report<T>(&self, permit: Permit, answer: &Result<T, StoreError>) {
         match answer {
             Err(StoreError::Stalled | StoreError::Unavailable(_)) => permit.failed(),
             Err(StoreError::Open(_)) => {}
             Ok(_) | Err(StoreError::NotFound | StoreError::Refused(_)) => {
-                self.alive.now();
+                self.liveness.record_answer();
                 permit.succeeded();
             }
         }
     }
 }
 
-/// Sorts the SDK's errors.
+/// Classifies an error of the SDK.
 pub fn classify<E>(error: SdkError<E>) -> StoreError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    match Fault::from(error) {
-        Fault::NotFound => StoreError::NotFound,
-        Fault::Unavailable(why) => StoreError::Unavailable(why),
-        failed @ Fault::Failed { .. } => StoreError::Unavailable(failed.to_string()),
-        refused @ (Fault::Refused { .. } | Fault::TooLarge { .. }) => {
+    match StoreFault::from(error) {
+        StoreFault::NotFound => StoreError::NotFound,
+        StoreFault::Unavailable(reason) => StoreError::Unavailable(reason),
+        failed @ StoreFault::Failed { .. } => StoreError::Unavailable(failed.to_string()),
+        refused @ (StoreFault::Refused { .. } | StoreFault::TooLarge { .. }) => {
             StoreError::Refused(refused.to_string())
         }
     }

@@ -1,4 +1,4 @@
-//! Whether this process wants work: by its own state only.
+//! Readiness of this process, decided by its own state only.
 
 use std::{
     collections::BTreeMap,
@@ -8,40 +8,38 @@ use std::{
 
 use serde_json::{Value, json};
 
-/// How a server that the process depends on looks from here.
+/// State of a server that the process depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dependency {
     /// Whether it can be used now.
     pub available: bool,
-    /// For a person: what was last seen of it. No secrets.
+    /// Result of the last check, for people. Must hold no secrets.
     pub detail: String,
 }
 
-type Look = Box<dyn Fn() -> Dependency + Send + Sync>;
+type DependencyCheck = Box<dyn Fn() -> Dependency + Send + Sync>;
 
-/// The state behind `/readyz`; clones share it.
+/// The state behind `/readyz`. Clones share it.
 ///
-/// Ready means: every condition holds and the process is not draining.
-/// Dependencies are told in the body and change nothing: taking every pod
-/// out of service because one database is away would only turn a partial
-/// outage into a whole one.
+/// The process is ready if every condition holds and it is not draining. An unavailable dependency shows in
+/// the body but does not fail the probe: otherwise one database outage would take every pod out of service.
 #[derive(Clone)]
 pub struct Readiness {
-    state: Arc<Mutex<Inner>>,
+    state: Arc<Mutex<ReadinessState>>,
 }
 
-struct Inner {
+struct ReadinessState {
     conditions: BTreeMap<&'static str, bool>,
     draining: bool,
-    dependencies: BTreeMap<&'static str, Look>,
+    dependencies: BTreeMap<&'static str, DependencyCheck>,
 }
 
 impl Readiness {
-    /// Not ready until each of these conditions was [`Readiness::set`].
+    /// Not ready until each of these conditions is [`Readiness::set`].
     #[must_use]
     pub fn new(conditions: &[&'static str]) -> Self {
         Self {
-            state: Arc::new(Mutex::new(Inner {
+            state: Arc::new(Mutex::new(ReadinessState {
                 conditions: conditions.iter().map(|name| (*name, false)).collect(),
                 draining: false,
                 dependencies: BTreeMap::new(),
@@ -49,23 +47,21 @@ impl Readiness {
         }
     }
 
-    /// Says whether a condition holds.
+    /// Sets whether a condition holds.
     pub fn set(&self, condition: &'static str, holds: bool) {
         self.lock().conditions.insert(condition, holds);
     }
 
-    /// No more work is wanted; there is no way back.
+    /// Marks the process as draining, for good.
     pub fn drain(&self) {
         self.lock().draining = true;
     }
 
-    /// Tells about a dependency in the body. `look` is called at each probe,
-    /// so it must be quick and must not wait.
-    pub fn report(&self, name: &'static str, look: impl Fn() -> Dependency + Send + Sync + 'static) {
-        self.lock().dependencies.insert(name, Box::new(look));
+    /// Adds a dependency to the body. Each probe calls `check`, so it must be quick and must not block.
+    pub fn report(&self, name: &'static str, check: impl Fn() -> Dependency + Send + Sync + 'static) {
+        self.lock().dependencies.insert(name, Box::new(check));
     }
 
-    /// Whether the process wants work.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         let state = self.lock();
@@ -80,9 +76,12 @@ impl Readiness {
         let dependencies: BTreeMap<_, _> = state
             .dependencies
             .iter()
-            .map(|(name, look)| {
-                let seen = look();
-                (*name, json!({"available": seen.available, "detail": seen.detail}))
+            .map(|(name, check)| {
+                let dependency = check();
+                (
+                    *name,
+                    json!({"available": dependency.available, "detail": dependency.detail}),
+                )
             })
             .collect();
         json!({
@@ -93,7 +92,7 @@ impl Readiness {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, ReadinessState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

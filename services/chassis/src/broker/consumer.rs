@@ -1,4 +1,4 @@
-//! Consuming from one queue, through every loss of the connection.
+//! Consumes one queue and reconnects after every lost connection.
 
 use std::sync::Arc;
 
@@ -12,134 +12,126 @@ use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    BrokerSettings, ConnectError, Delivery, LinkState, LinkStatus, backoff::Backoff, inbox::Inbox,
-    link::Link, message::short, session::Session,
+    BrokerSettings, ConnectError, Delivery, LinkState, LinkStatus, backoff::Backoff,
+    delivery_buffer::DeliveryBuffer, link::LinkReporter, message::short, session::Session,
 };
 
-/// Deliveries from one queue, on a connection of its own that comes back by
-/// itself. Several tasks may ask for the next one. Dropping it cuts the
-/// connection, and the broker takes back what was not settled.
+/// Deliveries from one queue, on a connection of its own that reconnects automatically. Several tasks may
+/// wait for the next delivery. Dropping the consumer cuts the connection, and the broker takes back unsettled
+/// deliveries.
 #[derive(Debug)]
 pub struct Consumer {
-    inbox: Arc<Inbox>,
-    wanted: watch::Sender<Wanted>,
+    buffer: Arc<DeliveryBuffer>,
+    mode: watch::Sender<Mode>,
     state: watch::Receiver<LinkState>,
     drained: CancellationToken,
     _end: DropGuard,
 }
 
-/// What the owner wants the subscription to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
-    Deliveries,
-    Pause,
-    Nothing,
+enum Mode {
+    Deliver,
+    Paused,
+    Cancelled,
 }
 
-/// Why a session is over.
-enum Over {
-    /// It was lost; the next one follows.
+/// Why a session ended.
+enum SessionEnd {
+    /// The connection was lost; another session follows.
     Lost(String),
-    /// The owner wants no more.
+    /// The owner closed the consumer.
     Closed,
 }
 
 impl Consumer {
-    /// Begins to connect and to consume, in the background; at most
-    /// `prefetch` deliveries are unsettled at any time.
+    /// Connects and consumes in the background. At most `prefetch` deliveries are unsettled at any time.
     #[must_use]
     pub fn subscribe(settings: BrokerSettings, queue: &str, prefetch: u16) -> Self {
-        let inbox = Arc::new(Inbox::default());
+        let buffer = Arc::new(DeliveryBuffer::default());
         let end = CancellationToken::new();
         let drained = CancellationToken::new();
-        let link = Arc::new(Link::new(format!("consumer of {queue}")));
+        let link = Arc::new(LinkReporter::new(format!("consumer of {queue}")));
         let state = link.watch();
-        let wanted = watch::Sender::new(Wanted::Deliveries);
+        let mode = watch::Sender::new(Mode::Deliver);
         let subscription = Subscription {
             settings,
             queue: queue.to_owned(),
             prefetch: prefetch.max(1),
-            wanted: wanted.subscribe(),
-            inbox: Arc::clone(&inbox),
+            mode: mode.subscribe(),
+            buffer: Arc::clone(&buffer),
             drained: drained.clone(),
             link: Arc::clone(&link),
-            subscriptions: 0,
+            subscription_count: 0,
         };
         let ended = end.clone();
         tokio::spawn(async move {
-            let inbox = Arc::clone(&subscription.inbox);
+            let buffer = Arc::clone(&subscription.buffer);
             tokio::select! {
-                () = subscription.keep() => {}
+                () = subscription.keep_connected() => {}
                 () = ended.cancelled() => {}
             }
-            inbox.close();
-            link.closed();
+            buffer.close();
+            link.report_closed();
         });
         Self {
-            inbox,
-            wanted,
+            buffer,
+            mode,
             state,
             drained,
             _end: end.drop_guard(),
         }
     }
 
-    /// The next delivery; waits through pauses and lost connections. `None`
-    /// after [`Consumer::cancel`], when nothing received is left.
+    /// The next delivery. Waits during pauses and reconnects. `None` after [`Consumer::cancel`], once all
+    /// received deliveries are returned.
     ///
-    /// A delivery that waited here while the connection was lost is not given
-    /// out: the broker has taken it back.
+    /// Deliveries that the broker has taken back after a lost connection are skipped.
     pub async fn next(&self) -> Option<Delivery> {
-        self.inbox.next().await
+        self.buffer.next().await
     }
 
-    /// Takes no more deliveries from the broker until [`Consumer::resume`];
-    /// those that are here already stay and can be settled.
+    /// Stops taking deliveries from the broker until [`Consumer::resume`]. Received deliveries stay and can
+    /// be settled.
     pub fn pause(&self) {
-        self.want(Wanted::Pause);
+        self.request_mode(Mode::Paused);
     }
 
-    /// Takes deliveries again.
     pub fn resume(&self) {
-        self.want(Wanted::Deliveries);
+        self.request_mode(Mode::Deliver);
     }
 
-    /// Whether the owner has paused it.
     #[must_use]
     pub fn is_paused(&self) -> bool {
-        *self.wanted.borrow() == Wanted::Pause
+        *self.mode.borrow() == Mode::Paused
     }
 
-    /// Takes no more deliveries, for good. [`Consumer::next`] gives out what
-    /// is here already and then ends; the connection stays, so that
-    /// everything can be settled.
+    /// Stops taking deliveries, for good. [`Consumer::next`] still returns the received ones. The connection
+    /// stays open, so that they can be settled.
     pub fn cancel(&self) {
-        self.want(Wanted::Nothing);
+        self.request_mode(Mode::Cancelled);
     }
 
-    /// Ends the connection in order, so that every acknowledgement sent
-    /// before has reached the broker. What is unsettled goes back.
+    /// Closes the connection gracefully, so that the broker receives all acknowledgements sent before.
+    /// Unsettled deliveries return to the queue.
     pub async fn close(self) {
         self.cancel();
         self.drained.cancel();
         let mut state = self.state.clone();
-        // An error means that the task has ended, which is what is waited for.
+        // An error means that the task has ended, which is what this waits for.
         let _ = state.wait_for(|state| state.status == LinkStatus::Closed).await;
     }
 
-    /// What is known about the connection.
     #[must_use]
     pub fn state(&self) -> LinkState {
         self.state.borrow().clone()
     }
 
-    /// Watches the connection's state.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<LinkState> {
         self.state.clone()
     }
 
-    /// Waits until there is a session.
+    /// Waits until a session exists.
     pub async fn connected(&self) {
         let mut state = self.state.clone();
         // The sender lives as long as the task, which this handle keeps alive.
@@ -148,11 +140,11 @@ impl Consumer {
             .await;
     }
 
-    fn want(&self, wanted: Wanted) {
-        self.wanted.send_if_modified(|now| {
-            let change = *now != Wanted::Nothing && *now != wanted;
+    fn request_mode(&self, mode: Mode) {
+        self.mode.send_if_modified(|current| {
+            let change = *current != Mode::Cancelled && *current != mode;
             if change {
-                *now = wanted;
+                *current = mode;
             }
             change
         });
@@ -163,50 +155,50 @@ struct Subscription {
     settings: BrokerSettings,
     queue: String,
     prefetch: u16,
-    wanted: watch::Receiver<Wanted>,
-    inbox: Arc<Inbox>,
-    /// The owner has settled everything and wants the connection closed.
+    mode: watch::Receiver<Mode>,
+    buffer: Arc<DeliveryBuffer>,
+    /// The owner has settled everything and wants to close the connection.
     drained: CancellationToken,
-    link: Arc<Link>,
-    /// Subscriptions so far.
-    subscriptions: u64,
+    link: Arc<LinkReporter>,
+    /// Number of subscriptions so far.
+    subscription_count: u64,
 }
 
 impl Subscription {
-    async fn keep(mut self) {
+    async fn keep_connected(mut self) {
         let mut backoff = Backoff::default();
         loop {
-            if *self.wanted.borrow() == Wanted::Nothing {
+            if *self.mode.borrow() == Mode::Cancelled {
                 return;
             }
             let name = format!("consumer of {}", self.queue);
             let opened = tokio::select! {
                 opened = Session::open(&self.settings, &name) => opened,
-                // Nothing was received that is still to be settled.
+                // No delivery is unsettled here.
                 () = self.drained.cancelled() => return,
             };
             match opened {
                 Ok(session) => {
-                    self.inbox.forget_stale();
-                    let began = tokio::time::Instant::now();
-                    let over = self.consume(&session).await;
-                    let Over::Lost(why) = over else { return };
-                    self.link.lost(why);
-                    // A session that ends as soon as it is open is a failure.
-                    if began.elapsed() > self.settings.connect_timeout {
+                    self.buffer.drop_stale();
+                    let started = tokio::time::Instant::now();
+                    let end = self.consume(&session).await;
+                    let SessionEnd::Lost(reason) = end else { return };
+                    self.link.report_lost(reason);
+                    // A session that ends right after it opened counts as a failure.
+                    if started.elapsed() > self.settings.connect_timeout {
                         backoff.reset();
                     }
                 }
-                Err(error) => self.link.lost(error.to_string()),
+                Err(error) => self.link.report_lost(error.to_string()),
             }
             tokio::select! {
-                () = tokio::time::sleep(backoff.next_wait()) => {}
-                _ = self.wanted.wait_for(|wanted| *wanted == Wanted::Nothing) => return,
+                () = tokio::time::sleep(backoff.next_delay()) => {}
+                _ = self.mode.wait_for(|mode| *mode == Mode::Cancelled) => return,
             }
         }
     }
 
-    async fn consume(&mut self, session: &Session) -> Over {
+    async fn consume(&mut self, session: &Session) -> SessionEnd {
         let limit = self.settings.connect_timeout;
         let opened = timeout(limit, async {
             let channel = session.connection().create_channel().await?;
@@ -218,52 +210,52 @@ impl Subscription {
         .await;
         let channel = match opened {
             Ok(Ok(channel)) => channel,
-            Ok(Err(error)) => return Over::Lost(error.to_string()),
-            Err(_) => return Over::Lost(ConnectError::TimedOut(limit).to_string()),
+            Ok(Err(error)) => return SessionEnd::Lost(error.to_string()),
+            Err(_) => return SessionEnd::Lost(ConnectError::TimedOut(limit).to_string()),
         };
-        self.link.connected();
-        let over = tokio::select! {
-            why = session.ended() => Over::Lost(why),
-            over = self.serve(&channel) => over,
+        self.link.report_connected();
+        let end = tokio::select! {
+            reason = session.wait_until_ended() => SessionEnd::Lost(reason),
+            end = self.apply_modes(&channel) => end,
         };
-        if matches!(over, Over::Closed) {
+        if matches!(end, SessionEnd::Closed) {
             session.close(vec![channel]).await;
         }
-        over
+        end
     }
 
-    /// Follows the owner's wishes on one channel.
-    async fn serve(&mut self, channel: &Channel) -> Over {
+    /// Applies the owner's requested mode on one channel.
+    async fn apply_modes(&mut self, channel: &Channel) -> SessionEnd {
         loop {
-            let wanted = *self.wanted.borrow_and_update();
-            match wanted {
-                Wanted::Deliveries => {
-                    if let Err(over) = self.deliver(channel).await {
-                        return over;
+            let mode = *self.mode.borrow_and_update();
+            match mode {
+                Mode::Deliver => {
+                    if let Err(end) = self.deliver(channel).await {
+                        return end;
                     }
                 }
-                Wanted::Pause => {
+                Mode::Paused => {
                     tokio::select! {
-                        changed = self.wanted.changed() => if changed.is_err() { return Over::Closed },
-                        () = channel_lost(channel) => {
-                            return Over::Lost("the channel was closed".to_owned());
+                        changed = self.mode.changed() => if changed.is_err() { return SessionEnd::Closed },
+                        () = wait_until_channel_closed(channel) => {
+                            return SessionEnd::Lost("the channel was closed".to_owned());
                         }
                     }
                 }
-                Wanted::Nothing => return self.drain(channel).await,
+                Mode::Cancelled => return self.drain(channel).await,
             }
         }
     }
 
-    /// Passes deliveries on until the owner wants something else.
-    async fn deliver(&mut self, channel: &Channel) -> Result<(), Over> {
-        let lost = |error: lapin::Error| Over::Lost(error.to_string());
+    /// Delivers messages until the owner requests another mode.
+    async fn deliver(&mut self, channel: &Channel) -> Result<(), SessionEnd> {
+        let lost = |error: lapin::Error| SessionEnd::Lost(error.to_string());
         let limit = self.settings.connect_timeout;
-        // A quorum queue delivers everything unsettled once more to a consumer
-        // that comes back under the tag of one that was cancelled.
-        self.subscriptions += 1;
-        let tag = format!("c{}", self.subscriptions);
-        let timed_out = |_| Over::Lost(ConnectError::TimedOut(limit).to_string());
+        // Use a new tag each time: a quorum queue redelivers everything unsettled to a consumer with a tag
+        // that was cancelled.
+        self.subscription_count += 1;
+        let tag = format!("c{}", self.subscription_count);
+        let timed_out = |_| SessionEnd::Lost(ConnectError::TimedOut(limit).to_string());
         let consume = channel.basic_consume(
             short(&self.queue),
             short(&tag),
@@ -271,17 +263,17 @@ impl Subscription {
             FieldTable::default(),
         );
         let mut stream = timeout(limit, consume).await.map_err(timed_out)?.map_err(lost)?;
-        self.link.consuming(true);
+        self.link.report_consuming(true);
         loop {
             tokio::select! {
                 delivery = stream.next() => match delivery {
-                    Some(Ok(delivery)) => self.inbox.put(Delivery::new(delivery)),
+                    Some(Ok(delivery)) => self.buffer.push(Delivery::new(delivery)),
                     Some(Err(error)) => return Err(lost(error)),
-                    None => return Err(Over::Lost("the broker cancelled the consumer".to_owned())),
+                    None => return Err(SessionEnd::Lost("the broker cancelled the consumer".to_owned())),
                 },
-                changed = self.wanted.changed() => {
+                changed = self.mode.changed() => {
                     if changed.is_err() {
-                        return Err(Over::Closed);
+                        return Err(SessionEnd::Closed);
                     }
                     break;
                 }
@@ -289,29 +281,28 @@ impl Subscription {
         }
         let cancel = channel.basic_cancel(short(&tag), BasicCancelOptions::default());
         timeout(limit, cancel).await.map_err(timed_out)?.map_err(lost)?;
-        // What the broker sent before it saw the cancel is ours all the same.
+        // Deliveries that the broker sent before it saw the cancel still count.
         while let Some(Ok(delivery)) = stream.next().await {
-            self.inbox.put(Delivery::new(delivery));
+            self.buffer.push(Delivery::new(delivery));
         }
-        self.link.consuming(false);
+        self.link.report_consuming(false);
         Ok(())
     }
 
-    /// No more deliveries; the channel stays until the owner has settled what
-    /// it has.
-    async fn drain(&self, channel: &Channel) -> Over {
-        self.inbox.close();
+    /// Ends the deliveries, and keeps the channel until the owner has settled them.
+    async fn drain(&self, channel: &Channel) -> SessionEnd {
+        self.buffer.close();
         tokio::select! {
-            () = self.drained.cancelled() => Over::Closed,
-            () = channel_lost(channel) => Over::Closed,
+            () = self.drained.cancelled() => SessionEnd::Closed,
+            () = wait_until_channel_closed(channel) => SessionEnd::Closed,
         }
     }
 }
 
 /// Waits until the broker has closed the channel. lapin has no event for it.
-async fn channel_lost(channel: &Channel) {
-    let mut look = tokio::time::interval(std::time::Duration::from_millis(500));
+async fn wait_until_channel_closed(channel: &Channel) {
+    let mut ticks = tokio::time::interval(std::time::Duration::from_millis(500));
     while channel.status().connected() {
-        look.tick().await;
+        ticks.tick().await;
     }
 }

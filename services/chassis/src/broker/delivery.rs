@@ -1,4 +1,4 @@
-//! A message that was received and must be settled.
+//! A received message, which must be settled.
 
 use std::time::Duration;
 
@@ -12,22 +12,21 @@ use tokio::time::timeout;
 
 use super::{HeaderValue, Message};
 
-/// How long settling a delivery may take: a broker that takes no bytes any more is as good as gone.
+/// How long settling a delivery may take. A broker that accepts no bytes for longer counts as lost.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The channel that brought the delivery is gone: the broker has taken the
-/// message back and delivers it again. Nothing needs to be done.
+/// The delivery's channel is closed. The broker has taken the message back and delivers it again; nothing
+/// needs to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the delivery can no longer be settled: the broker has taken it back")]
 pub struct StaleDelivery;
 
-/// A received message. It stays ours until it is settled or the connection
-/// ends; dropping it settles nothing.
+/// A received message. It belongs to this consumer until it is settled or the connection ends. Dropping it
+/// settles nothing.
 #[derive(Debug)]
 pub struct Delivery {
-    /// The body.
     pub body: Vec<u8>,
-    /// Whether the broker delivered it before, to whomever.
+    /// Whether the broker has delivered the message before, to any consumer.
     pub redelivered: bool,
     properties: BasicProperties,
     acker: Acker,
@@ -43,8 +42,8 @@ impl Delivery {
         }
     }
 
-    /// How often the broker has delivered this message before: the quorum
-    /// queue's count, or on a classic queue 1 for any number.
+    /// How often the broker has delivered this message before: the quorum queue's count; on a classic queue 1
+    /// for any number.
     #[must_use]
     pub fn delivery_count(&self) -> u64 {
         self.header_number(headers::X_DELIVERY_COUNT)
@@ -59,20 +58,19 @@ impl Delivery {
             .saturating_add(self.header_count(headers::X_EARLIER_DELIVERIES))
     }
 
-    /// A header that counts something; 0 where it is not there.
+    /// A header with a count; 0 if it is missing.
     #[must_use]
     pub fn header_count(&self, name: &str) -> u64 {
         let count = self.header_number(name);
         count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0)
     }
 
-    /// The message's id, if it has one.
     #[must_use]
     pub fn message_id(&self) -> Option<String> {
         self.properties.message_id().as_ref().map(ToString::to_string)
     }
 
-    /// A header that is text.
+    /// A text header.
     #[must_use]
     pub fn header_text(&self, name: &str) -> Option<String> {
         match self.header(name)? {
@@ -82,7 +80,7 @@ impl Delivery {
         }
     }
 
-    /// A header that is a whole number, of whatever width.
+    /// A header with a whole number of any width.
     #[must_use]
     pub fn header_number(&self, name: &str) -> Option<i64> {
         match self.header(name)? {
@@ -97,8 +95,8 @@ impl Delivery {
         }
     }
 
-    /// Why and how often the broker gave the message up: the newest entry of
-    /// `x-death`, as `(queue, reason, count)`.
+    /// Why and how often the broker gave up the message: the newest entry of `x-death`, as `(queue, reason,
+    /// count)`.
     #[must_use]
     pub fn death(&self) -> Option<(String, String, i64)> {
         let AMQPValue::FieldArray(deaths) = self.header("x-death")? else {
@@ -124,9 +122,8 @@ impl Delivery {
         self.properties.headers().as_ref()
     }
 
-    /// The message to publish again, elsewhere or to the same queue: body,
-    /// id, and the headers that are ours. What the broker added stays behind,
-    /// its delivery count above all.
+    /// A copy of the message to publish again, to any queue: body, id and this project's headers. Headers
+    /// that the broker added are left out, in particular its delivery count.
     #[must_use]
     pub fn as_message(&self) -> Message {
         let mut message = Message::new(self.body.clone());
@@ -150,19 +147,18 @@ impl Delivery {
         message
     }
 
-    /// The work is done: the broker may forget the message.
+    /// Acknowledges the message: the broker deletes it.
     ///
     /// # Errors
-    /// [`StaleDelivery`] when the broker has taken it back; the message comes
-    /// again, to whomever.
+    /// [`StaleDelivery`] if the broker has taken the message back; it delivers it again.
     pub async fn ack(&self) -> Result<(), StaleDelivery> {
         settled(self.acker.ack(BasicAckOptions::default())).await
     }
 
-    /// Gives the message back to the queue. It counts as a delivery.
+    /// Returns the message to the queue. This counts as a delivery.
     ///
     /// # Errors
-    /// [`StaleDelivery`] when the broker has taken it back already.
+    /// [`StaleDelivery`] if the broker has already taken it back.
     pub async fn requeue(&self) -> Result<(), StaleDelivery> {
         let options = BasicNackOptions {
             requeue: true,
@@ -171,7 +167,7 @@ impl Delivery {
         settled(self.acker.nack(options)).await
     }
 
-    /// Whether the message can still be settled.
+    /// Whether the message can no longer be settled.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         !self.acker.usable()

@@ -1,4 +1,4 @@
-//! Whether a publisher or consumer is connected, for probes and metrics.
+//! Connection state of a publisher or consumer, for probes and metrics.
 
 use std::time::Instant;
 
@@ -6,35 +6,31 @@ use tokio::sync::watch;
 
 use crate::admin::Dependency;
 
-/// Whether there is a session with the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkStatus {
-    /// No session; the next attempt follows by itself.
+    /// No session; the next attempt follows automatically.
     Connecting,
-    /// A session, queues declared.
+    /// A session is open and the queues are declared.
     Connected,
-    /// Closed by us for good.
+    /// Closed by this process, for good.
     Closed,
 }
 
-/// What is known about a link to the broker.
+/// State of a connection to the broker.
 #[derive(Clone, Debug)]
 pub struct LinkState {
-    /// Whether there is a session.
     pub status: LinkStatus,
-    /// Since when.
     pub since: Instant,
-    /// Why the last session or attempt ended; no secrets.
+    /// Why the last session or attempt ended; holds no secrets.
     pub last_error: Option<String>,
-    /// Sessions opened so far.
+    /// Number of sessions opened so far.
     pub sessions: u64,
-    /// Of a consumer: whether the broker has been asked for deliveries, which
-    /// it has not during a pause.
+    /// For a consumer: whether it takes deliveries. It does not during a pause.
     pub consuming: bool,
 }
 
 impl LinkState {
-    /// As a line of the readiness probe's body.
+    /// For the readiness probe's body.
     #[must_use]
     pub fn dependency(&self) -> Dependency {
         let seconds = self.since.elapsed().as_secs();
@@ -50,14 +46,14 @@ impl LinkState {
     }
 }
 
-/// The writing end: it logs a change once, not every attempt.
+/// The writing side of [`LinkState`]. It logs each change once, not every attempt.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct LinkReporter {
     name: String,
     state: watch::Sender<LinkState>,
 }
 
-impl Link {
+impl LinkReporter {
     pub(super) fn new(name: String) -> Self {
         let state = LinkState {
             status: LinkStatus::Connecting,
@@ -76,7 +72,7 @@ impl Link {
         self.state.subscribe()
     }
 
-    pub(super) fn connected(&self) {
+    pub(super) fn report_connected(&self) {
         tracing::info!(link = self.name, "connected to RabbitMQ");
         self.state.send_modify(|state| {
             state.status = LinkStatus::Connected;
@@ -85,11 +81,11 @@ impl Link {
         });
     }
 
-    pub(super) fn consuming(&self, consuming: bool) {
+    pub(super) fn report_consuming(&self, consuming: bool) {
         self.state.send_modify(|state| state.consuming = consuming);
     }
 
-    pub(super) fn lost(&self, error: String) {
+    pub(super) fn report_lost(&self, error: String) {
         let before = self.state.borrow().clone();
         if before.status == LinkStatus::Connected || before.last_error.as_ref() != Some(&error) {
             tracing::warn!(link = self.name, error, "no connection to RabbitMQ: trying again");
@@ -104,7 +100,7 @@ impl Link {
         });
     }
 
-    pub(super) fn closed(&self) {
+    pub(super) fn report_closed(&self) {
         self.state.send_modify(|state| {
             state.status = LinkStatus::Closed;
             state.consuming = false;

@@ -1,5 +1,3 @@
-//! A message to be published.
-
 use std::collections::BTreeMap;
 
 use contract::headers::CONTENT_TYPE;
@@ -8,17 +6,14 @@ use lapin::{
     types::{AMQPValue, FieldTable, ShortString},
 };
 
-/// AMQP's short strings hold 255 bytes.
+/// AMQP short strings hold up to 255 bytes.
 const MAX_SHORT_STRING: usize = 255;
 /// Delivery mode "persistent" of AMQP 0-9-1.
 const PERSISTENT: u8 = 2;
 
-/// The value of a message header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderValue {
-    /// Text.
     Text(String),
-    /// A whole number.
     Number(i64),
 }
 
@@ -40,14 +35,12 @@ impl From<i64> for HeaderValue {
     }
 }
 
-/// A message to be published: JSON, persistent.
+/// A message to publish: JSON, persistent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The body.
     pub body: Vec<u8>,
-    /// Identifies the message for people; cut off after 255 bytes.
+    /// Id for people; truncated to 255 bytes.
     pub message_id: Option<String>,
-    /// Headers by name.
     pub headers: BTreeMap<String, HeaderValue>,
 }
 
@@ -62,14 +55,12 @@ impl Message {
         }
     }
 
-    /// The message with an id.
     #[must_use]
     pub fn with_id(mut self, id: impl ToString) -> Self {
         self.message_id = Some(id.to_string());
         self
     }
 
-    /// The message with a header.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: impl Into<HeaderValue>) -> Self {
         self.headers.insert(name.to_owned(), value.into());
@@ -96,7 +87,7 @@ impl Message {
     }
 }
 
-/// As much of a text as an AMQP short string holds.
+/// Truncates a text to the length of an AMQP short string.
 pub(super) fn short(text: &str) -> ShortString {
     text[..text.floor_char_boundary(MAX_SHORT_STRING)].into()
 }

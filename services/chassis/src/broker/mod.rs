@@ -1,19 +1,16 @@
-//! RabbitMQ: a publisher whose success means "stored", and a consumer that
-//! comes back by itself.
+//! RabbitMQ: a publisher whose success means "stored", and a consumer that reconnects automatically.
 //!
 //! Architecture invariants:
-//! - Each publisher and each consumer has a connection of its own: a broker
-//!   that blocks publishers (memory or disk alarm) must not stop consumers,
-//!   which are what would free the memory.
-//! - lapin's own recovery is off. A lost session is thrown away whole and a
-//!   new one opened, queues declared again: a broker that comes back may
-//!   have lost them.
-//! - No wait on the broker is without a time limit.
+//! - Each publisher and each consumer has a connection of its own. A broker that blocks publishers (memory or
+//!   disk alarm) must not stop consumers, which free the memory.
+//! - lapin's own recovery is off. After a lost session, a new one is opened and the queues are declared
+//!   again, because the broker may have lost them.
+//! - Every wait for the broker has a time limit.
 
 mod backoff;
 mod consumer;
 mod delivery;
-mod inbox;
+mod delivery_buffer;
 mod link;
 mod message;
 mod publisher;

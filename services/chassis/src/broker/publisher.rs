@@ -1,4 +1,4 @@
-//! Publishing, where `Ok` means that the broker has stored the message.
+//! Publishes messages; `Ok` means that the broker has stored the message.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -17,86 +17,84 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    BrokerSettings, ConnectError, LinkState, LinkStatus, Message, backoff::Backoff, link::Link,
+    BrokerSettings, ConnectError, LinkState, LinkStatus, Message, backoff::Backoff, link::LinkReporter,
     message::short, session::Session, topology,
 };
 
-/// Publishes in flight at once; more wait for their turn, within their time.
+/// Maximum number of publishes in flight; more wait, within their time limit.
 ///
-/// Each has a channel of its own. On a shared channel lapin hands a returned
-/// message to whichever confirm completes next, and the broker confirms many
-/// messages with one frame: with several in flight the wrong one would fail,
-/// and the one that was returned would count as stored.
-const IN_FLIGHT: usize = 64;
+/// Each publish has a channel of its own. On a shared channel lapin assigns a returned message to whichever
+/// confirm completes next, and the broker confirms many messages with one frame. With several in flight, the
+/// wrong publish would fail, and the returned message would count as stored.
+const MAX_IN_FLIGHT: usize = 64;
 
-/// A queue that comes back in the instant of its deletion keeps the consumers
-/// of the deleted one, which RabbitMQ (3.10) then neither cancels nor serves.
-const BEFORE_DECLARING_AGAIN: Duration = Duration::from_secs(1);
+/// A queue that is declared right after its deletion keeps the consumers of the deleted one, which RabbitMQ
+/// (3.10) neither cancels nor serves.
+const REDECLARE_DELAY: Duration = Duration::from_secs(1);
 
-/// The message is not known to be stored. It may be, after
-/// [`PublishError::TimedOut`] and [`PublishError::Disconnected`].
+/// The message may not be stored. After [`PublishError::TimedOut`] and [`PublishError::Disconnected`] it may
+/// be stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
-    /// There is no session with the broker, or it ended before the confirm.
+    /// No session with the broker, or it ended before the confirm.
     #[error("not connected to RabbitMQ")]
     Disconnected,
-    /// The broker is short of memory or disk and takes nothing.
+    /// The broker is short of memory or disk and accepts nothing.
     #[error("RabbitMQ takes no messages for now")]
     Blocked,
-    /// The broker has no such queue; lapin acks such a message all the same.
+    /// The queue does not exist; lapin acks such a message anyway.
     #[error("RabbitMQ returned the message: {0}")]
     Returned(String),
-    /// The broker refused it, for example because the queue is full.
+    /// The broker refused the message, for example because the queue is full.
     #[error("RabbitMQ refused the message")]
     Nacked,
-    /// No confirm within the limit.
     #[error("no confirm from RabbitMQ within {0:?}")]
     TimedOut(Duration),
 }
 
-/// Publishes with confirms, on a connection of its own that comes back by
-/// itself. Clones share it; it ends when the last one is dropped.
+/// Publishes with confirms, on a connection of its own that reconnects automatically. Clones share the
+/// connection; it ends when the last one is dropped.
 #[derive(Clone, Debug)]
 pub struct Publisher {
-    shared: Arc<Shared>,
+    shared: Arc<PublisherState>,
     state: watch::Receiver<LinkState>,
     end: CancellationToken,
     _end: Arc<DropGuard>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct PublisherState {
     publish_timeout: Duration,
     in_flight: Semaphore,
-    lane: watch::Sender<Option<Arc<Lane>>>,
+    session: watch::Sender<Option<Arc<PublishSession>>>,
 }
 
-/// A session and its channels that nobody uses at the moment.
-struct Lane {
-    session: Session,
+/// A session and its idle channels.
+struct PublishSession {
+    amqp: Session,
     idle: Mutex<Vec<Channel>>,
     queue_missing: Notify,
-    /// A request had no answer in time.
-    unanswered: Notify,
+    /// Notified when a request had no answer in time.
+    request_timed_out: Notify,
 }
 
-impl std::fmt::Debug for Lane {
+impl std::fmt::Debug for PublishSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lane").finish_non_exhaustive()
+        f.debug_struct("PublishSession").finish_non_exhaustive()
     }
 }
 
 impl Publisher {
-    /// Begins to connect, in the background.
+    /// Connects in the background.
     #[must_use]
     pub fn start(settings: BrokerSettings) -> Self {
         let end = CancellationToken::new();
-        let link = Link::new("publisher".to_owned());
+        let link = LinkReporter::new("publisher".to_owned());
         let state = link.watch();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(PublisherState {
             publish_timeout: settings.publish_timeout,
-            in_flight: Semaphore::new(IN_FLIGHT),
-            lane: watch::Sender::new(None),
+            in_flight: Semaphore::new(MAX_IN_FLIGHT),
+            session: watch::Sender::new(None),
         });
         tokio::spawn(keep_connected(settings, link, Arc::clone(&shared), end.clone()));
         Self {
@@ -107,13 +105,12 @@ impl Publisher {
         }
     }
 
-    /// What is known about the connection.
     #[must_use]
     pub fn state(&self) -> LinkState {
         self.state.borrow().clone()
     }
 
-    /// Waits until there is a session.
+    /// Waits until a session exists.
     pub async fn connected(&self) {
         let mut state = self.state.clone();
         // The sender lives as long as the task, which this handle keeps alive.
@@ -122,23 +119,23 @@ impl Publisher {
             .await;
     }
 
-    /// Ends the connection in order, for all clones, and waits for it. What is
-    /// not confirmed by then counts as [`PublishError::Disconnected`].
+    /// Closes the connection gracefully, for all clones, and waits for it. Unconfirmed publishes fail with
+    /// [`PublishError::Disconnected`].
     pub async fn close(&self) {
         self.end.cancel();
         let mut state = self.state.clone();
-        // An error means that the task has ended, which is what is waited for.
+        // An error means that the task has ended, which is what this waits for.
         let _ = state.wait_for(|state| state.status == LinkStatus::Closed).await;
     }
 
-    /// Publishes to a queue and waits for the broker's confirm, which a
-    /// quorum queue gives once a majority of its members has it on disk.
+    /// Publishes to a queue and waits for the broker's confirm. A quorum queue confirms once a majority of
+    /// its members has the message on disk.
     ///
     /// # Errors
-    /// When the message is not known to be stored; nothing is retried here.
+    /// The message may not be stored. This function does not retry.
     pub async fn publish(&self, queue: &str, message: &Message) -> Result<(), PublishError> {
-        self.within_limit(|lane| async move {
-            let channel = lane.channel().await?;
+        self.run_limited(|session| async move {
+            let channel = session.channel().await?;
             let confirm = channel
                 .basic_publish(
                     short(""),
@@ -153,11 +150,11 @@ impl Publisher {
                 .await
                 .map_err(|_| PublishError::Disconnected)?;
             let confirmation = confirm.await.map_err(|_| PublishError::Disconnected)?;
-            lane.give_back(channel);
+            session.return_channel(channel);
             match confirmation {
                 Confirmation::Ack(None) => Ok(()),
                 Confirmation::Ack(Some(returned)) => {
-                    lane.queue_missing.notify_one();
+                    session.queue_missing.notify_one();
                     Err(PublishError::Returned(returned.reply_text.to_string()))
                 }
                 Confirmation::Nack(_) | Confirmation::NotRequested => Err(PublishError::Nacked),
@@ -166,13 +163,13 @@ impl Publisher {
         .await
     }
 
-    /// How many messages in a queue wait for a consumer.
+    /// Number of messages in a queue that wait for a consumer.
     ///
     /// # Errors
-    /// When there is no session, no such queue, or no answer in time.
+    /// No session, no such queue, or no answer in time.
     pub async fn messages_ready(&self, queue: &str) -> Result<u32, PublishError> {
-        self.within_limit(|lane| async move {
-            let channel = lane.channel().await?;
+        self.run_limited(|session| async move {
+            let channel = session.channel().await?;
             let passive = QueueDeclareOptions {
                 passive: true,
                 ..QueueDeclareOptions::default()
@@ -187,39 +184,39 @@ impl Publisher {
                         PublishError::Disconnected
                     }
                 })?;
-            lane.give_back(channel);
+            session.return_channel(channel);
             Ok(declared.message_count())
         })
         .await
     }
 
-    /// Not an async closure: the compiler cannot yet prove of the future of
-    /// one that borrows that it may be spawned.
-    async fn within_limit<T, F>(&self, work: impl FnOnce(Arc<Lane>) -> F) -> Result<T, PublishError>
+    /// Takes a closure that returns a future, not an async closure: the compiler cannot yet prove that the
+    /// future of a borrowing async closure may be spawned.
+    async fn run_limited<T, F>(&self, work: impl FnOnce(Arc<PublishSession>) -> F) -> Result<T, PublishError>
     where
         F: Future<Output = Result<T, PublishError>>,
     {
         let limit = self.shared.publish_timeout;
-        let mut asked = None;
+        let mut used_session = None;
         let limited = async {
-            let _turn = self.shared.in_flight.acquire().await;
-            let lane = self.shared.lane.borrow().clone();
-            let lane = lane.ok_or(PublishError::Disconnected)?;
-            if lane.session.blocked() {
-                // lapin would keep it in memory and send it when it may.
+            let _permit = self.shared.in_flight.acquire().await;
+            let session = self.shared.session.borrow().clone();
+            let session = session.ok_or(PublishError::Disconnected)?;
+            if session.amqp.is_blocked() {
+                // lapin would buffer the message and send it once the broker allows it.
                 return Err(PublishError::Blocked);
             }
-            work(Arc::clone(asked.insert(lane))).await
+            work(Arc::clone(used_session.insert(session))).await
         };
         let outcome = timeout(limit, limited).await;
-        if let (Err(_), Some(lane)) = (&outcome, asked) {
-            lane.unanswered.notify_one();
+        if let (Err(_), Some(session)) = (&outcome, used_session) {
+            session.request_timed_out.notify_one();
         }
         outcome.unwrap_or(Err(PublishError::TimedOut(limit)))
     }
 }
 
-impl Lane {
+impl PublishSession {
     async fn channel(&self) -> Result<Channel, PublishError> {
         loop {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -232,7 +229,7 @@ impl Lane {
     }
 
     async fn open_channel(&self) -> lapin::Result<Channel> {
-        let channel = self.session.connection().create_channel().await?;
+        let channel = self.amqp.connection().create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         Ok(channel)
     }
@@ -241,9 +238,8 @@ impl Lane {
         std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Only a channel on which nothing is in flight may come back; one that
-    /// is dropped instead closes.
-    fn give_back(&self, channel: Channel) {
+    /// Returns a channel. Only for channels without a publish in flight; a dropped channel closes.
+    fn return_channel(&self, channel: Channel) {
         self.idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -251,7 +247,12 @@ impl Lane {
     }
 }
 
-async fn keep_connected(settings: BrokerSettings, link: Link, shared: Arc<Shared>, end: CancellationToken) {
+async fn keep_connected(
+    settings: BrokerSettings,
+    link: LinkReporter,
+    shared: Arc<PublisherState>,
+    end: CancellationToken,
+) {
     let mut backoff = Backoff::default();
     loop {
         let opened = tokio::select! {
@@ -261,69 +262,69 @@ async fn keep_connected(settings: BrokerSettings, link: Link, shared: Arc<Shared
         match opened {
             Ok(session) => {
                 backoff.reset();
-                let lane = Arc::new(Lane {
-                    session,
+                let session = Arc::new(PublishSession {
+                    amqp: session,
                     idle: Mutex::default(),
                     queue_missing: Notify::new(),
-                    unanswered: Notify::new(),
+                    request_timed_out: Notify::new(),
                 });
-                shared.lane.send_replace(Some(Arc::clone(&lane)));
-                link.connected();
-                let ended = tokio::select! {
-                    why = until_ended(&settings, &lane) => why,
+                shared.session.send_replace(Some(Arc::clone(&session)));
+                link.report_connected();
+                let reason = tokio::select! {
+                    reason = wait_until_ended(&settings, &session) => reason,
                     () = end.cancelled() => {
-                        lane.session.close(lane.take_idle()).await;
+                        session.amqp.close(session.take_idle()).await;
                         break;
                     }
                 };
-                shared.lane.send_replace(None);
-                lane.session.cut();
-                link.lost(ended);
+                shared.session.send_replace(None);
+                session.amqp.cut();
+                link.report_lost(reason);
             }
-            Err(error) => link.lost(error.to_string()),
+            Err(error) => link.report_lost(error.to_string()),
         }
         tokio::select! {
-            () = tokio::time::sleep(backoff.next_wait()) => {}
+            () = tokio::time::sleep(backoff.next_delay()) => {}
             () = end.cancelled() => break,
         }
     }
-    shared.lane.send_replace(None);
-    link.closed();
+    shared.session.send_replace(None);
+    link.report_closed();
 }
 
-/// Waits for the session's end, and declares the queues again when one
-/// turned out to be missing. A broker that left a request unanswered, and does
-/// not answer a second question either, counts as gone: its heartbeats would
-/// be waited for longer. lapin sends nothing on a blocked connection, so a
-/// missing answer does not mean that the broker is gone.
-async fn until_ended(settings: &BrokerSettings, lane: &Lane) -> String {
-    let ended = lane.session.ended();
+/// Waits for the session's end. Declares the queues again if one was missing.
+///
+/// If the broker left a request unanswered and does not answer a probe either, it counts as lost: missed
+/// heartbeats would take longer. lapin sends nothing on a blocked connection, so a missing answer does not
+/// mean that the broker is lost.
+async fn wait_until_ended(settings: &BrokerSettings, session: &PublishSession) -> String {
+    let ended = session.amqp.wait_until_ended();
     tokio::pin!(ended);
     loop {
         let answered = tokio::select! {
-            why = &mut ended => return why,
-            () = lane.unanswered.notified() => {
-                if lane.session.blocked() {
+            reason = &mut ended => return reason,
+            () = session.request_timed_out.notified() => {
+                if session.amqp.is_blocked() {
                     continue;
                 }
-                lane.session.probe().await
+                session.amqp.probe().await
             }
-            () = lane.queue_missing.notified() => {
-                tokio::time::sleep(BEFORE_DECLARING_AGAIN).await;
-                declare_again(settings, lane).await
+            () = session.queue_missing.notified() => {
+                tokio::time::sleep(REDECLARE_DELAY).await;
+                redeclare_queues(settings, session).await
             }
         };
         if let Err(error) = answered
-            && !lane.session.blocked()
+            && !session.amqp.is_blocked()
         {
             return error.to_string();
         }
     }
 }
 
-async fn declare_again(settings: &BrokerSettings, lane: &Lane) -> Result<(), ConnectError> {
+async fn redeclare_queues(settings: &BrokerSettings, session: &PublishSession) -> Result<(), ConnectError> {
     let declare = topology::declare(
-        lane.session.connection(),
+        session.amqp.connection(),
         &settings.queues,
         settings.allow_classic_queue,
     );

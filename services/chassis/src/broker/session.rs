@@ -1,4 +1,4 @@
-//! One connection to the broker, from handshake to end.
+//! One connection to the broker, from the handshake to its end.
 
 use std::{
     io,
@@ -28,57 +28,52 @@ use super::{
 };
 use crate::tcp;
 
-/// How often the connection's state is looked at, beside listening to its
-/// events.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How long a farewell may take.
+/// How often to check the connection's state, in addition to its events.
+const STATE_CHECK_INTERVAL: Duration = Duration::from_millis(500);
+/// Time limit for a graceful close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often is looked whether lapin has noted a close.
-const CLOSED_LOOK: Duration = Duration::from_millis(2);
-/// How long the broker may take to answer the question whether it is still there.
+/// How often to check whether lapin has recorded a close.
+const CLOSE_CHECK_INTERVAL: Duration = Duration::from_millis(2);
+/// How long the broker may take to answer a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-/// AMQP 0-9-1's reply code of a close that nothing is the matter with.
+/// Reply code of AMQP 0-9-1 for a normal close.
 const REPLY_SUCCESS: u16 = 200;
 
-/// Sessions that this process has begun to open.
-static SESSIONS: AtomicUsize = AtomicUsize::new(0);
+/// Number of sessions that this process has begun to open.
+static SESSION_COUNT: AtomicUsize = AtomicUsize::new(0);
 
-/// A session cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// No session within the limit.
     #[error("no answer from RabbitMQ within {0:?}")]
     TimedOut(Duration),
-    /// Refused, cut, or not allowed.
+    /// Refused, cut, or not authorised.
     #[error("{0}")]
     Broker(#[from] lapin::Error),
-    /// The queues are not what they must be.
+    /// The queues do not have the required type.
     #[error("{0}")]
     Topology(#[from] TopologyError),
 }
 
-/// The socket under a connection, to be shut from outside.
+/// The socket of a connection, so that it can be shut down from outside.
 ///
-/// lapin runs each connection on a thread of its own, which waits without a
-/// limit for an answer to its handshake. Against a broker that accepts and
-/// then says nothing, every attempt would leave a thread behind; shutting the
-/// socket ends it.
+/// lapin runs each connection on its own thread, which waits for the handshake without a limit. With a broker
+/// that accepts and stays silent, each attempt would leak a thread. Shutting down the socket ends it.
 #[derive(Clone, Debug, Default)]
 struct Socket(Arc<Mutex<SocketState>>);
 
 #[derive(Debug, Default)]
 enum SocketState {
     #[default]
-    NotYet,
+    NotOpened,
     Open(TcpStream),
     Cut,
 }
 
 impl Socket {
-    fn opened(&self, stream: TcpStream) {
+    fn set_opened(&self, stream: TcpStream) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*state, SocketState::Cut) {
-            shut(&stream);
+            shut_down(&stream);
         } else {
             *state = SocketState::Open(stream);
         }
@@ -87,17 +82,17 @@ impl Socket {
     fn cut(&self) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let SocketState::Open(stream) = std::mem::replace(&mut *state, SocketState::Cut) {
-            shut(&stream);
+            shut_down(&stream);
         }
     }
 }
 
-fn shut(stream: &TcpStream) {
-    // It may be closed already; then there is nothing left to shut.
+fn shut_down(stream: &TcpStream) {
+    // The socket may be closed already.
     let _ = stream.shutdown(Shutdown::Both);
 }
 
-/// Cuts the socket in the end, whether the handshake succeeded or not.
+/// Cuts the socket when dropped, even if the handshake failed.
 struct CutOnDrop(Socket);
 
 impl Drop for CutOnDrop {
@@ -106,14 +101,14 @@ impl Drop for CutOnDrop {
     }
 }
 
-/// An open connection with its queues declared. Dropping it cuts it.
+/// An open connection with declared queues. Dropping it cuts it.
 pub(super) struct Session {
     connection: Connection,
     socket: CutOnDrop,
 }
 
 impl Session {
-    /// Connects and declares the queues; `role` ends the connection's name.
+    /// Connects and declares the queues. `role` is the last part of the connection's name.
     pub(super) async fn open(settings: &BrokerSettings, role: &str) -> Result<Self, ConnectError> {
         let limit = settings.connect_timeout;
         timeout(limit, Self::open_without_limit(settings, role))
@@ -138,16 +133,15 @@ impl Session {
         &self.connection
     }
 
-    /// Whether the broker has told us to publish nothing, because it is
-    /// short of memory or disk.
-    pub(super) fn blocked(&self) -> bool {
+    /// Whether the broker told this client not to publish, because it is short of memory or disk.
+    pub(super) fn is_blocked(&self) -> bool {
         self.connection.status().blocked()
     }
 
-    /// Waits until the connection is no longer usable, and tells why.
-    pub(super) async fn ended(&self) -> String {
+    /// Waits until the connection is unusable; returns the reason.
+    pub(super) async fn wait_until_ended(&self) -> String {
         let mut events = Box::pin(self.connection.events_listener());
-        let mut look = interval(LOOK_EVERY);
+        let mut ticks = interval(STATE_CHECK_INTERVAL);
         loop {
             tokio::select! {
                 event = events.next() => match event {
@@ -159,7 +153,7 @@ impl Session {
                     Some(_) => {}
                     None => return "the connection ended".to_owned(),
                 },
-                _ = look.tick() => {
+                _ = ticks.tick() => {
                     if !self.connection.status().connected() {
                         return "the connection ended".to_owned();
                     }
@@ -168,42 +162,42 @@ impl Session {
         }
     }
 
-    /// Asks the broker whether it is still there.
+    /// Checks that the broker still answers.
     pub(super) async fn probe(&self) -> Result<(), ConnectError> {
-        let asked = async {
+        let request = async {
             let channel = self.connection.create_channel().await?;
             channel.close(REPLY_SUCCESS, short("OK")).await
         };
-        let answered = timeout(PROBE_TIMEOUT, asked).await;
-        Ok(answered.map_err(|_| ConnectError::TimedOut(PROBE_TIMEOUT))??)
+        let result = timeout(PROBE_TIMEOUT, request).await;
+        Ok(result.map_err(|_| ConnectError::TimedOut(PROBE_TIMEOUT))??)
     }
 
-    /// Ends the connection without a farewell; whatever waits for its broker fails at once.
+    /// Cuts the connection without a graceful close; waiting requests fail at once.
     pub(super) fn cut(&self) {
         self.socket.0.cut();
     }
 
-    /// Says farewell, so that the broker has handled everything that was sent
-    /// before, acknowledgements among it.
+    /// Closes the connection gracefully, so that the broker has handled everything sent before,
+    /// acknowledgements included.
     ///
-    /// `channels` are those that are still open. lapin closes a channel when it
-    /// is dropped, and calls it an error where the connection is closing by then.
+    /// `channels` are the open channels. lapin closes a channel when it is dropped, and reports an error if
+    /// the connection is already closing.
     pub(super) async fn close(&self, channels: Vec<Channel>) {
-        let farewell = async {
+        let closing = async {
             for channel in channels {
-                // An error means that it is closed, which is what is wanted.
+                // An error means that the channel is closed already.
                 let _ = channel.close(REPLY_SUCCESS, short("OK")).await;
             }
             let closed = self.connection.close(REPLY_SUCCESS, short("OK")).await;
-            // The answer is here before lapin has noted it, for which it has
-            // no event; a socket that is shut earlier counts as lost.
+            // lapin has no event for the moment when it has recorded the close. A socket that is shut down
+            // earlier counts as lost.
             while self.connection.status().closing() {
-                sleep(CLOSED_LOOK).await;
+                sleep(CLOSE_CHECK_INTERVAL).await;
             }
             closed
         };
-        if !matches!(timeout(CLOSE_TIMEOUT, farewell).await, Ok(Ok(()))) {
-            tracing::debug!("the connection to RabbitMQ ended without a farewell");
+        if !matches!(timeout(CLOSE_TIMEOUT, closing).await, Ok(Ok(()))) {
+            tracing::debug!("the connection to RabbitMQ was not closed gracefully");
         }
         self.cut();
     }
@@ -225,16 +219,16 @@ async fn connect(settings: &BrokerSettings, role: &str, socket: Socket) -> lapin
             let mut addresses = timeout(limit, resolve(&endpoints))
                 .await
                 .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-            // Each session begins with another address. A node that takes connections and then says nothing costs one
-            // attempt, and the sessions are spread over the nodes.
-            let first = SESSIONS.fetch_add(1, Ordering::Relaxed) % addresses.len();
+            // Each session begins with another address. A node that accepts connections and stays silent
+            // costs one attempt, and the sessions are spread over the nodes.
+            let first = SESSION_COUNT.fetch_add(1, Ordering::Relaxed) % addresses.len();
             addresses.rotate_left(first);
             let open = async |address: &Address<'_>| {
                 let stream = AsyncTcpStream::connect(&runtime, address.address).await?;
                 if let AsyncTcpStream::Plain(plain) = &stream {
                     let plain = plain.get_ref().as_fd();
                     tcp::limit_silence(&plain)?;
-                    socket.opened(plain.try_clone_to_owned()?.into());
+                    socket.set_opened(plain.try_clone_to_owned()?.into());
                 }
                 match &tls {
                     None => Ok(stream),
@@ -248,24 +242,24 @@ async fn connect(settings: &BrokerSettings, role: &str, socket: Socket) -> lapin
     .await
 }
 
-/// An address of the broker, with the host's name that a TLS certificate must be for.
+/// An address of the broker, with the host name that a TLS certificate must be for.
 struct Address<'e> {
     host: &'e str,
     address: SocketAddr,
 }
 
-/// All addresses of all endpoints, at least one.
+/// All addresses of all endpoints; at least one.
 async fn resolve(endpoints: &[Endpoint]) -> io::Result<Vec<Address<'_>>> {
     let mut addresses = Vec::new();
-    let mut last = io::Error::other("the host name has no address");
+    let mut last_error = io::Error::other("the host name has no address");
     for Endpoint { host, port } in endpoints {
         match tokio::net::lookup_host((host.as_str(), *port)).await {
             Ok(found) => addresses.extend(found.map(|address| Address { host, address })),
-            Err(error) => last = error,
+            Err(error) => last_error = error,
         }
     }
     if addresses.is_empty() {
-        Err(last)
+        Err(last_error)
     } else {
         Ok(addresses)
     }
@@ -283,7 +277,7 @@ fn uri(settings: &BrokerSettings) -> AMQPUri {
                 username: settings.username.clone(),
                 password: settings.password.expose_secret().to_owned(),
             },
-            // For lapin's messages alone: the connector above knows the addresses.
+            // Only for lapin's messages: the connector above has the addresses.
             host: settings.host.clone(),
             port: settings.port,
         },

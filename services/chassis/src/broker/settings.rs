@@ -1,4 +1,4 @@
-//! Where the broker is and who we are there.
+//! Settings of the connection to the broker.
 
 use std::{net::Ipv6Addr, time::Duration};
 
@@ -7,55 +7,47 @@ use secrecy::SecretString;
 
 use crate::settings::Reader;
 
-/// AMQP's short strings hold 255 bytes; the longest suffix of ours is
-/// `.results`.
+/// AMQP short strings hold up to 255 bytes; the longest suffix is `.results`.
 const MAX_QUEUE_NAME: usize = 200;
 
-/// How to reach RabbitMQ, and which queues to use there.
 #[derive(Clone, Debug)]
 pub struct BrokerSettings {
-    /// Host names and addresses, separated by commas, each with a port of its own or not.
+    /// Host names and addresses, separated by commas, each with or without a port.
     pub host: String,
-    /// TCP port of those without one.
+    /// TCP port of the hosts without one.
     pub port: u16,
-    /// User.
     pub username: String,
-    /// The user's password.
     pub password: SecretString,
-    /// Virtual host.
     pub vhost: String,
-    /// Whether to speak TLS.
     pub tls: bool,
-    /// PEM certificates to trust beside the system's.
+    /// PEM certificates of CAs to trust in addition to the system's.
     pub ca: Option<String>,
-    /// The queues' names.
     pub queues: Queues,
-    /// Use the job queue even when it is a classic one.
+    /// Whether the job queue may be a classic queue.
     pub allow_classic_queue: bool,
-    /// How connections of this process are named in the broker.
+    /// Prefix of this process's connection names in the broker.
     pub connection_name: String,
-    /// Silence after which the peer counts as gone is twice this.
+    /// A peer that is silent for twice this long counts as lost.
     pub heartbeat: Duration,
-    /// Limit on opening a session, from TCP to declared queues.
+    /// Time limit for opening a session, from TCP to declared queues.
     pub connect_timeout: Duration,
-    /// Limit on one publish, from the call to the broker's confirm.
+    /// Time limit for one publish, from the call to the broker's confirm.
     pub publish_timeout: Duration,
 }
 
 impl BrokerSettings {
-    /// Reads the broker's variables; `component` names the program in the
-    /// broker's list of connections.
+    /// Reads the broker's variables. `component` names the program in the broker's list of connections.
     pub fn read(reader: &mut Reader<'_>, component: &str) -> Self {
-        let tls = reader.flag("RABBITMQ_TLS", "speak TLS to RabbitMQ");
+        let tls = reader.flag("RABBITMQ_TLS", "use TLS for RabbitMQ");
         let queue = reader.string(
             "RABBITMQ_QUEUE",
             DEFAULT_JOBS,
-            "name of the job queue; `.results`, `.dead` and `.parked` are named after it",
+            "name of the job queue; the other queues append `.results`, `.dead` and `.parked`",
         );
         if queue.len() > MAX_QUEUE_NAME || queue.starts_with("amq.") {
             reader.mistake(
                 "RABBITMQ_QUEUE",
-                "cannot name a queue: at most 200 bytes, not beginning with amq.",
+                "is not a valid queue name: use at most 200 bytes, not beginning with amq.",
             );
         }
         let pod = reader.optional(
@@ -65,15 +57,15 @@ impl BrokerSettings {
         let heartbeat = reader.duration(
             "RABBITMQ_HEARTBEAT",
             Duration::from_secs(5),
-            "AMQP heartbeat; a peer that is silent for twice this long counts as gone",
+            "AMQP heartbeat; a peer that is silent for twice this long counts as lost",
         );
         if !(1..=600).contains(&heartbeat.as_secs()) {
-            reader.mistake("RABBITMQ_HEARTBEAT", "is out of range: 1s to 10m");
+            reader.mistake("RABBITMQ_HEARTBEAT", "is out of range: use 1s to 10m");
         }
         let host = reader.required(
             "RABBITMQ_HOST",
-            "RabbitMQ's host name or address, or several with commas between, each with `:port` or not; each \
-             connection tries all their addresses, beginning with another one",
+            "RabbitMQ's host name or address, or several, separated by commas, each with or without `:port`; each \
+             connection tries all addresses, beginning with another one",
         );
         if !host.is_empty()
             && host
@@ -82,7 +74,7 @@ impl BrokerSettings {
         {
             reader.mistake(
                 "RABBITMQ_HOST",
-                "names no host: write a name or an address, or several as host1:5672,host2:5672; IPv6 addresses with \
+                "has no valid host: write a name or an address, or several as host1:5672,host2:5672; write IPv6 addresses with \
                  a port in brackets",
             );
         }
@@ -91,56 +83,54 @@ impl BrokerSettings {
             port: reader
                 .parsed_optional(
                     "RABBITMQ_PORT",
-                    "RabbitMQ's port: 5672, or 5671 with TLS, if not set",
+                    "RabbitMQ's port; default: 5672, or 5671 with TLS",
                 )
                 .unwrap_or(if tls { 5671 } else { 5672 }),
-            username: reader.required("RABBITMQ_USERNAME", "user at RabbitMQ"),
-            password: reader.secret("RABBITMQ_PASSWORD", "the user's password at RabbitMQ"),
-            vhost: reader.string("RABBITMQ_VHOST", "/", "virtual host at RabbitMQ"),
+            username: reader.required("RABBITMQ_USERNAME", "RabbitMQ user"),
+            password: reader.secret("RABBITMQ_PASSWORD", "password of the RabbitMQ user"),
+            vhost: reader.string("RABBITMQ_VHOST", "/", "RabbitMQ virtual host"),
             tls,
             ca: reader.certificates(
                 "RABBITMQ_CA",
-                "PEM certificates to trust beside the system's; usually given as `RABBITMQ_CA_FILE`",
+                "PEM certificates of CAs to trust for RabbitMQ, in addition to the system's; usually set as `RABBITMQ_CA_FILE`",
             ),
             queues: Queues::of(&queue),
             allow_classic_queue: reader.flag(
                 "ALLOW_CLASSIC_QUEUE",
-                "use the job queue even if it exists as a classic queue, which does not survive the loss \
-                 of a broker node and does not count deliveries",
+                "accept a classic job queue, which does not survive the loss of a broker node and does not count deliveries",
             ),
             connection_name: pod.map_or_else(|| component.to_owned(), |pod| format!("{component} {pod}")),
             heartbeat,
             connect_timeout: reader.duration(
                 "RABBITMQ_CONNECT_TIMEOUT",
                 Duration::from_secs(4),
-                "limit on opening a session with RabbitMQ",
+                "time limit for opening a RabbitMQ session",
             ),
             publish_timeout: reader.duration(
                 "RABBITMQ_PUBLISH_TIMEOUT",
                 Duration::from_secs(5),
-                "limit on publishing one message, until RabbitMQ has confirmed it",
+                "time limit for publishing one message, including RabbitMQ's confirm",
             ),
         }
     }
 }
 
-/// A place where a broker may listen.
+/// An address at which a broker may listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Endpoint {
-    /// Host name or address; the name is what a TLS certificate must be for.
+    /// Host name or address. A TLS certificate must be for this name.
     pub(super) host: String,
-    /// TCP port.
     pub(super) port: u16,
 }
 
-/// The endpoints of a list; `port` is that of those without one.
+/// Parses a list of endpoints; `port` is the default port.
 pub(super) fn endpoints(list: &str, port: u16) -> Vec<Endpoint> {
     list.split(',')
         .filter_map(|text| parse_endpoint(text, port))
         .collect()
 }
 
-/// `host`, `host:port`, `address`, or `[IPv6 address]:port`.
+/// Parses `host`, `host:port`, `address`, or `[IPv6 address]:port`.
 fn parse_endpoint(text: &str, port: u16) -> Option<Endpoint> {
     let text = text.trim();
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {

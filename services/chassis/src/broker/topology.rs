@@ -1,4 +1,4 @@
-//! The queues that must exist before anybody publishes or consumes.
+//! Declares the queues, which must exist before the first publish or consume.
 
 use contract::queues::Queues;
 use lapin::{
@@ -10,30 +10,25 @@ use lapin::{
 
 use super::message::short;
 
-/// The queues cannot be declared.
 #[derive(Debug, thiserror::Error)]
 pub enum TopologyError {
-    /// A queue of that name exists and is not a durable quorum queue.
+    /// A queue with this name exists and is not a durable quorum queue.
     #[error(
         "queue {queue} exists, but not as a durable quorum queue: empty and delete it, or, for the job \
          queue only, set ALLOW_CLASSIC_QUEUE=1 to use it as it is"
     )]
-    OtherKind {
-        /// The queue's name.
-        queue: String,
-    },
+    OtherKind { queue: String },
     /// The broker did not answer, or refused.
     #[error("queues cannot be declared: {0}")]
     Broker(#[from] lapin::Error),
 }
 
-/// Declares the four queues, each a durable quorum queue with
-/// `x-queue-type` as its only argument; the rest is policy. It changes
-/// nothing when they exist.
+/// Declares the four queues as durable quorum queues. `x-queue-type` is the only argument; policies set the
+/// rest. Existing queues do not change.
 ///
 /// # Errors
-/// [`TopologyError::OtherKind`] when a queue exists as something else, which
-/// for the job queue `allow_classic` permits.
+/// [`TopologyError::OtherKind`] if a queue exists with another type. `allow_classic` permits a classic job
+/// queue.
 pub async fn declare(
     connection: &Connection,
     queues: &Queues,
@@ -50,7 +45,7 @@ pub async fn declare(
             Ok(_) => {}
             Err(error) if !is_precondition_failed(&error) => return Err(error.into()),
             Err(_) if allow_classic && queue == queues.jobs => {
-                // The broker closes a channel on which something failed.
+                // The broker closes a channel after a failure.
                 channel = connection.create_channel().await?;
                 let passive = QueueDeclareOptions {
                     passive: true,

@@ -1,4 +1,4 @@
-//! The connections of a server: who has how many, and which one ends first when they run out.
+//! The connections of a server: a limit per client address, and which connection ends first if they run out.
 
 use std::{
     collections::HashMap,
@@ -16,13 +16,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// A connection may wait so long for a header block before another one may take its place: the block is mostly on its
-/// way.
-const GRACE: Duration = Duration::from_secs(1);
+/// A connection may wait this long for a header block before another one may replace it: the block is usually
+/// in flight.
+const MIN_HEADER_WAIT: Duration = Duration::from_secs(1);
 
-/// How many connections there may be, and how long each may wait for its client.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(super) struct ConnectionLimits {
     pub(super) connections: usize,
     pub(super) per_address: usize,
     pub(super) header_timeout: Duration,
@@ -32,58 +31,58 @@ pub(super) struct Bounds {
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// A request's header block is awaited: the first one, or one whose first bytes are here.
+    /// Waits for a request's header block: the first one, or one whose first bytes have arrived.
     Headers,
-    /// The next request is awaited.
+    /// Waits for the next request.
     Idle,
-    /// A request is being received or answered.
+    /// Receives or answers a request.
     Busy(Exchange),
 }
 
-/// What has ended of a request and its answer.
+/// Progress of a request and its response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Exchange {
-    /// Which of the connection's requests it is.
+    /// Number of the request on this connection.
     number: u64,
-    /// The request is received, or nobody wants the rest of it.
+    /// The request was received, or its rest was dropped.
     request: bool,
-    /// The answer is whole, though maybe not written yet.
+    /// The response is complete, but may not be written yet.
     answer: bool,
-    /// The answer is written.
+    /// The response is written.
     written: bool,
 }
 
 /// All connections of one server. Clones share them.
 #[derive(Clone, Debug)]
-pub(super) struct Connections(Arc<Shared>);
+pub(super) struct Connections(Arc<ServerConnections>);
 
 #[derive(Debug)]
-struct Shared {
-    bounds: Bounds,
-    table: Mutex<Table>,
-    /// A connection ended, or is idle now.
+struct ServerConnections {
+    limits: ConnectionLimits,
+    table: Mutex<ConnectionTable>,
+    /// Notified when a connection ends or becomes idle.
     freed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Table {
+struct ConnectionTable {
     next: u64,
     connections: HashMap<u64, Arc<Entry>>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    network: IpAddr,
+    group: IpAddr,
     phase: watch::Sender<(Phase, Instant)>,
     evicted: CancellationToken,
 }
 
 impl Entry {
-    /// Since when it waits for its client; `None` while its place must not be taken.
+    /// Since when the connection waits for its client; `None` while it must not be replaced.
     fn waiting_since(&self) -> Option<Instant> {
         let (phase, since) = *self.phase.borrow();
         let evictable = match phase {
-            Phase::Headers => since.elapsed() >= GRACE,
+            Phase::Headers => since.elapsed() >= MIN_HEADER_WAIT,
             Phase::Idle => true,
             Phase::Busy(_) => false,
         };
@@ -93,42 +92,42 @@ impl Entry {
 
 /// Why a connection is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotAdmitted {
-    /// All connections are busy, or new.
+pub(super) enum AdmitError {
+    /// All connections are busy or new.
     Full,
-    /// Its address has its share, and all of those are busy, or new.
+    /// The address has its share, and all of its connections are busy or new.
     OverShare,
 }
 
 impl Connections {
-    pub(super) fn new(bounds: Bounds) -> Self {
-        Self(Arc::new(Shared {
-            bounds,
+    pub(super) fn new(limits: ConnectionLimits) -> Self {
+        Self(Arc::new(ServerConnections {
+            limits,
             table: Mutex::default(),
             freed: Notify::new(),
         }))
     }
 
-    /// Makes room for one more connection of this address, if need be by ending one that waits for its client: of the
-    /// same address where that has its share, else of the one that has most; the one that has waited longest.
-    pub(super) fn admit(&self, address: IpAddr) -> Result<Connection, NotAdmitted> {
-        let network = network(address);
-        let Bounds {
+    /// Admits one more connection of this address. If necessary, ends the one that has waited longest for its
+    /// client: of the same address if that has its share, otherwise of the address with the most connections.
+    pub(super) fn admit(&self, address: IpAddr) -> Result<Connection, AdmitError> {
+        let group = address_group(address);
+        let ConnectionLimits {
             connections,
             per_address,
             ..
-        } = self.0.bounds;
+        } = self.0.limits;
         let mut table = self.0.table();
-        let mut held: HashMap<IpAddr, usize> = HashMap::new();
+        let mut counts: HashMap<IpAddr, usize> = HashMap::new();
         for entry in table.connections.values() {
-            *held.entry(entry.network).or_default() += 1;
+            *counts.entry(entry.group).or_default() += 1;
         }
-        let evicted = if held.get(&network).copied().unwrap_or(0) >= per_address {
-            let idlest = table.idlest(|entry| (entry.network == network).then_some(0));
-            Some(idlest.ok_or(NotAdmitted::OverShare)?)
+        let evicted = if counts.get(&group).copied().unwrap_or(0) >= per_address {
+            let idlest = table.idlest(|entry| (entry.group == group).then_some(0));
+            Some(idlest.ok_or(AdmitError::OverShare)?)
         } else if table.connections.len() >= connections {
-            let idlest = table.idlest(|entry| held.get(&entry.network).copied());
-            Some(idlest.ok_or(NotAdmitted::Full)?)
+            let idlest = table.idlest(|entry| counts.get(&entry.group).copied());
+            Some(idlest.ok_or(AdmitError::Full)?)
         } else {
             None
         };
@@ -138,12 +137,12 @@ impl Connections {
         let id = table.next;
         table.next += 1;
         let entry = Arc::new(Entry {
-            network,
+            group,
             phase: watch::Sender::new((Phase::Headers, Instant::now())),
             evicted: CancellationToken::new(),
         });
         table.connections.insert(id, Arc::clone(&entry));
-        Ok(Connection(Arc::new(Held {
+        Ok(Connection(Arc::new(ConnectionGuard {
             id,
             requests: AtomicU64::default(),
             entry,
@@ -151,20 +150,20 @@ impl Connections {
         })))
     }
 
-    /// Waits until a connection has ended or is idle, or may have waited for long enough.
-    pub(super) async fn freed(&self) {
-        let _ = timeout(GRACE / 4, self.0.freed.notified()).await;
+    /// Waits until a connection ends, becomes idle, or may have waited long enough.
+    pub(super) async fn wait_until_freed(&self) {
+        let _ = timeout(MIN_HEADER_WAIT / 4, self.0.freed.notified()).await;
     }
 }
 
-impl Shared {
-    fn table(&self) -> MutexGuard<'_, Table> {
+impl ServerConnections {
+    fn table(&self) -> MutexGuard<'_, ConnectionTable> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Table {
-    /// Of the connections that wait for their client and have a rank, the one of the highest that waits longest.
+impl ConnectionTable {
+    /// Among the waiting connections with a rank, the one with the highest rank that has waited longest.
     fn idlest(&self, rank: impl Fn(&Entry) -> Option<usize>) -> Option<u64> {
         let waiting = self.connections.iter().filter_map(|(id, entry)| {
             let since = entry.waiting_since()?;
@@ -174,19 +173,19 @@ impl Table {
     }
 }
 
-/// An admitted connection. It counts until its last clone is dropped, or it is evicted.
+/// An admitted connection. It counts until its last clone is dropped, or until it is evicted.
 #[derive(Clone, Debug)]
-pub(super) struct Connection(Arc<Held>);
+pub(super) struct Connection(Arc<ConnectionGuard>);
 
 #[derive(Debug)]
-struct Held {
+struct ConnectionGuard {
     id: u64,
     requests: AtomicU64,
     entry: Arc<Entry>,
-    shared: Arc<Shared>,
+    shared: Arc<ServerConnections>,
 }
 
-impl Drop for Held {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.shared.table().connections.remove(&self.id);
         self.shared.freed.notify_one();
@@ -194,41 +193,41 @@ impl Drop for Held {
 }
 
 impl Connection {
-    /// Bytes of the client have come.
-    pub(super) fn received(&self) {
-        self.enter(|phase| (phase == Phase::Idle).then_some(Phase::Headers));
+    /// Records that bytes arrived.
+    pub(super) fn record_received(&self) {
+        self.set_phase(|phase| (phase == Phase::Idle).then_some(Phase::Headers));
     }
 
-    /// A header block is whole. The number is that of its request.
-    pub(super) fn busy(&self) -> u64 {
+    /// Records a complete header block; returns the number of its request.
+    pub(super) fn begin_request(&self) -> u64 {
         let number = self.0.requests.fetch_add(1, Ordering::Relaxed);
         let exchange = Exchange {
             number,
             ..Exchange::default()
         };
-        self.enter(|_| Some(Phase::Busy(exchange)));
+        self.set_phase(|_| Some(Phase::Busy(exchange)));
         number
     }
 
-    /// The body of a request is received, or dropped: maybe after the next request has begun, when the rest of a refused
-    /// body is read on.
-    pub(super) fn request_ended(&self, number: u64) {
-        self.exchange(|exchange| exchange.request |= exchange.number == number);
+    /// Records that a request's body was received or dropped. This may happen after the next request has
+    /// begun, while the rest of a refused body is read.
+    pub(super) fn record_request_end(&self, number: u64) {
+        self.update_exchange(|exchange| exchange.request |= exchange.number == number);
     }
 
-    /// The last byte of a request's answer is on its way to be written.
-    pub(super) fn answer_ended(&self, number: u64) {
-        self.exchange(|exchange| exchange.answer |= exchange.number == number);
+    /// Records that the last byte of a response is ready to be written.
+    pub(super) fn record_answer_end(&self, number: u64) {
+        self.update_exchange(|exchange| exchange.answer |= exchange.number == number);
     }
 
-    /// All bytes that were on their way are written.
-    pub(super) fn flushed(&self) {
-        self.exchange(|exchange| exchange.written = exchange.answer);
+    /// Records that all pending bytes are written.
+    pub(super) fn record_flushed(&self) {
+        self.update_exchange(|exchange| exchange.written = exchange.answer);
     }
 
-    /// The connection is idle once its request is received and its answer is written.
-    fn exchange(&self, change: impl FnOnce(&mut Exchange)) {
-        self.enter(|phase| {
+    /// The connection becomes idle once its request is received and its response is written.
+    fn update_exchange(&self, change: impl FnOnce(&mut Exchange)) {
+        self.set_phase(|phase| {
             let Phase::Busy(before) = phase else { return None };
             let mut now = before;
             change(&mut now);
@@ -240,7 +239,7 @@ impl Connection {
         });
     }
 
-    fn enter(&self, next: impl FnOnce(Phase) -> Option<Phase>) {
+    fn set_phase(&self, next: impl FnOnce(Phase) -> Option<Phase>) {
         self.0.entry.phase.send_if_modified(|state| match next(state.0) {
             Some(phase) => {
                 *state = (phase, Instant::now());
@@ -250,25 +249,25 @@ impl Connection {
         });
     }
 
-    /// Waits until the connection must end: its client is overdue, or its place is needed.
-    pub(super) async fn ends(&self) {
+    /// Waits until the connection must end: its client is overdue, or it is evicted.
+    pub(super) async fn wait_until_ended(&self) {
         tokio::select! {
-            () = self.overdue() => {}
+            () = self.wait_until_overdue() => {}
             () = self.0.entry.evicted.cancelled() => {}
         }
     }
 
-    async fn overdue(&self) {
-        let bounds = self.0.shared.bounds;
+    async fn wait_until_overdue(&self) {
+        let limits = self.0.shared.limits;
         let mut phases = self.0.entry.phase.subscribe();
         loop {
             let (phase, since) = *phases.borrow_and_update();
             let limit = match phase {
-                Phase::Headers => Some(bounds.header_timeout),
-                Phase::Idle => Some(bounds.idle_timeout),
+                Phase::Headers => Some(limits.header_timeout),
+                Phase::Idle => Some(limits.idle_timeout),
                 Phase::Busy(_) => None,
             };
-            // An error would mean that the connection has gone, while it is borrowed here.
+            // An error would mean that the sender is gone, but `self` holds it.
             let Some(limit) = limit else {
                 let _ = phases.changed().await;
                 continue;
@@ -280,8 +279,8 @@ impl Connection {
     }
 }
 
-/// What counts as one address: of IPv6 the 64 bits that a client does not choose itself.
-fn network(address: IpAddr) -> IpAddr {
+/// The unit of the limit per address: for IPv6, the /64 prefix, because clients choose the rest themselves.
+fn address_group(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let host_bits = u128::from(u64::MAX);

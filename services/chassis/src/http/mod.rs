@@ -1,7 +1,7 @@
-//! An HTTP/1.1 server with bounds on what a client can hold.
+//! An HTTP/1.1 server that limits the resources of each client.
 
 mod connections;
-mod impatient;
+mod paced_stream;
 
 use std::{
     convert::Infallible,
@@ -26,52 +26,53 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use self::{
-    connections::{Bounds, Connection, Connections, NotAdmitted},
-    impatient::Impatient,
+    connections::{AdmitError, Connection, ConnectionLimits, Connections},
+    paced_stream::PacedStream,
 };
 use crate::pace::LeastRate;
 
-/// Rest after an accept that failed, as when no descriptor is free.
-const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// Pause after a failed accept, for example when no file descriptor is free.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Answer to a client whose address has its share of connections.
-const REFUSAL: &str = concat!(
+/// Response to a client whose address has its share of connections.
+const REFUSAL_RESPONSE: &str = concat!(
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\n",
     "Connection: close\r\nContent-Length: 114\r\n\r\n",
     r#"{"type":"about:blank","title":"Too many connections from your address","status":503,"code":"too-many-connections"}"#,
 );
-/// Refusals on their way at a time; more connections are closed without an answer.
-const REFUSALS: usize = 64;
-/// How long a refused client may take to read its answer and to end.
+/// Maximum number of concurrent refusals; further connections are closed without a response.
+const MAX_REFUSALS: usize = 64;
+/// How long a refused client may take to read the response and close.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The other end of the connection that a request came by: an extension of the request.
+/// The peer of the connection; an extension of each request.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
-/// What a client can hold.
+/// Limits per client and connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// A request's header block must be whole within this time, counted from the connection's begin, or from the
-    /// block's first byte on a connection that was used before.
+    /// Time limit for a request's header block. It starts with the connection, or with the block's first byte
+    /// on a connection that was used before.
     pub header_timeout: Duration,
-    /// How long a connection that was used may be idle: longer than the 60 s of common load balancers.
+    /// How long a used connection may be idle: longer than the 60 s of common load balancers.
     pub idle_timeout: Duration,
-    /// All headers of a request, bytes; more is answered 431.
+    /// Maximum size of a request's headers, bytes; more is answered 431.
     pub header_bytes: usize,
-    /// Bytes of a connection that are read ahead or not yet written.
+    /// Maximum size of a connection's read and write buffers, bytes.
     pub buffer_bytes: usize,
-    /// What a client must take of an answer; in a window without a byte, or
-    /// with fewer, its connection ends.
+    /// Minimum rate at which a client must receive a response; below it the connection ends.
     pub reading: LeastRate,
-    /// Connections at a time. One more ends the idlest; more wait to be accepted while all are busy.
+    /// Maximum number of connections. One more replaces the one that is idle for longest, or waits while all
+    /// are busy.
     pub connections: usize,
-    /// Connections of one client address at a time. One more ends its idlest, or is refused while all are busy.
+    /// Maximum number of connections per client address. One more replaces the address's connection that is
+    /// idle for longest, or is refused while all are busy.
     pub per_address: usize,
 }
 
 impl Limits {
-    /// With so many connections, three quarters of them for any one address.
+    /// Default limits for this many connections; three quarters of them for any one address.
     #[must_use]
     pub const fn with_connections(connections: usize) -> Self {
         Self {
@@ -89,31 +90,31 @@ impl Limits {
     }
 }
 
-/// The connections that one address may have where nothing else is set.
+/// Default number of connections per address.
 #[must_use]
 pub const fn share(connections: usize) -> usize {
     connections.div_ceil(4) * 3
 }
 
-/// Answers connections until `stop`; then takes no more, and returns when the
-/// requests that were begun are answered.
+/// Serves connections until `stop`, then finishes the started requests.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
     let mut http = http1::Builder::new();
-    // Its own time limit does not tell an idle connection from a slow header block: `Connection::ends` does.
+    // hyper's timeout does not tell an idle connection from a slow header block;
+    // `Connection::wait_until_ended` does.
     http.header_read_timeout(None)
         .max_header_size(limits.header_bytes)
         .max_buf_size(limits.buffer_bytes);
     let graceful = GracefulShutdown::new();
-    let connections = Connections::new(Bounds {
+    let connections = Connections::new(ConnectionLimits {
         connections: limits.connections,
         per_address: limits.per_address,
         header_timeout: limits.header_timeout,
         idle_timeout: limits.idle_timeout,
     });
-    let refusals = Arc::new(Semaphore::new(REFUSALS));
+    let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
     while let Some((stream, peer, admitted)) = stop.run_until_cancelled(accept(&listener, &connections)).await
     {
-        let Some(place) = admitted else {
+        let Some(connection) = admitted else {
             if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
                 tokio::spawn(async move {
                     refuse(stream).await;
@@ -122,15 +123,15 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             }
             continue;
         };
-        // Answers are small and are waited for.
+        // Responses are small and clients wait for them.
         let _ = stream.set_nodelay(true);
-        let io = TokioIo::new(Impatient::new(stream, limits.reading, place.clone()));
-        let answers = service(router.clone(), place.clone(), peer);
-        let connection = graceful.watch(http.serve_connection(io, answers));
+        let io = TokioIo::new(PacedStream::new(stream, limits.reading, connection.clone()));
+        let answers = service(router.clone(), connection.clone(), peer);
+        let served = graceful.watch(http.serve_connection(io, answers));
         tokio::spawn(async move {
             tokio::select! {
-                outcome = connection => log_malformed(outcome, peer),
-                () = place.ends() => {}
+                outcome = served => log_malformed(outcome, peer),
+                () = connection.wait_until_ended() => {}
             }
         });
     }
@@ -138,8 +139,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     graceful.shutdown().await;
 }
 
-/// How a connection ends is its client's affair, and requests have lines of their own: but for one that could not be
-/// read, which hyper has answered.
+/// Logs malformed requests, which hyper has answered. Other connection errors are not logged: requests have
+/// log lines of their own.
 fn log_malformed(outcome: hyper::Result<()>, peer: Peer) {
     if let Err(error) = outcome
         && error.is_parse()
@@ -148,47 +149,47 @@ fn log_malformed(outcome: hyper::Result<()>, peer: Peer) {
             client.address = %peer.0.to_canonical(),
             outcome = "malformed-http",
             %error,
-            "a request was refused: it is no HTTP/1.1"
+            "a malformed HTTP/1.1 request was refused"
         );
     }
 }
 
-/// The next connection, with its place; without one where its address has its share.
+/// Accepts the next connection; without an admission if its address has its share.
 async fn accept(listener: &TcpListener, connections: &Connections) -> (TcpStream, Peer, Option<Connection>) {
     let (stream, peer) = loop {
         match listener.accept().await {
             Ok(accepted) => break accepted,
             Err(error) => {
-                // One that the client closed before it was accepted is no reason to rest.
+                // A connection that the client closed before it was accepted needs no pause.
                 if error.kind() != std::io::ErrorKind::ConnectionAborted {
-                    tracing::warn!(%error, "a connection cannot be accepted");
-                    sleep(ACCEPT_REST).await;
+                    tracing::warn!(%error, "cannot accept a connection");
+                    sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
     };
-    (stream, Peer(peer.ip()), place(connections, peer).await)
+    (stream, Peer(peer.ip()), admit(connections, peer).await)
 }
 
-async fn place(connections: &Connections, peer: SocketAddr) -> Option<Connection> {
+async fn admit(connections: &Connections, peer: SocketAddr) -> Option<Connection> {
     loop {
         match connections.admit(peer.ip()) {
-            Ok(place) => return Some(place),
-            Err(NotAdmitted::OverShare) => {
+            Ok(connection) => return Some(connection),
+            Err(AdmitError::OverShare) => {
                 tracing::debug!(client.address = %peer.ip(), "too many connections from this address");
                 return None;
             }
-            Err(NotAdmitted::Full) => connections.freed().await,
+            Err(AdmitError::Full) => connections.wait_until_freed().await,
         }
     }
 }
 
-/// Answers before the request has been read, and lets the client end.
+/// Responds before the request is read, and lets the client close.
 async fn refuse(mut stream: TcpStream) {
     let refusal = async {
-        stream.write_all(REFUSAL.as_bytes()).await?;
+        stream.write_all(REFUSAL_RESPONSE.as_bytes()).await?;
         stream.shutdown().await?;
-        // A reset would take the answer from a client that is still sending.
+        // A reset would discard the response of a client that is still sending.
         let mut ignored = [0; 4096];
         while stream.read(&mut ignored).await? > 0 {}
         std::io::Result::Ok(())
@@ -196,59 +197,67 @@ async fn refuse(mut stream: TcpStream) {
     let _ = timeout(REFUSAL_TIMEOUT, refusal).await;
 }
 
-/// The router's answers; notes how far the connection is with each.
+/// A service that answers with the router and records the progress of each request.
 fn service(
     router: Router,
-    place: Connection,
+    connection: Connection,
     peer: Peer,
-) -> impl hyper::service::HttpService<Incoming, ResBody = Noted<Body>, Error = Infallible, Future: Send> {
+) -> impl hyper::service::HttpService<Incoming, ResBody = ObservedBody<Body>, Error = Infallible, Future: Send>
+{
     service_fn(move |mut request: Request<Incoming>| {
-        let number = place.busy();
+        let number = connection.begin_request();
         request.extensions_mut().insert(peer);
-        let request =
-            request.map(|body| Body::new(Noted::new(body, &place, number, Connection::request_ended)));
-        let (router, place) = (router.clone(), place.clone());
+        let request = request.map(|body| {
+            Body::new(ObservedBody::new(
+                body,
+                &connection,
+                number,
+                Connection::record_request_end,
+            ))
+        });
+        let (router, connection) = (router.clone(), connection.clone());
         async move {
             let response: Response = router.oneshot(request).await?;
             Ok::<_, Infallible>(
-                response.map(|body| Noted::new(body, &place, number, Connection::answer_ended)),
+                response
+                    .map(|body| ObservedBody::new(body, &connection, number, Connection::record_answer_end)),
             )
         }
     })
 }
 
-/// A body whose end is noted at its connection: once, whether it was read to the end or dropped before.
-struct Noted<B> {
+/// A body that reports its end to its connection, once: when it is read completely or dropped.
+struct ObservedBody<B> {
     body: B,
-    place: Connection,
+    connection: Connection,
     number: u64,
-    note: Option<fn(&Connection, u64)>,
+    report_end: Option<fn(&Connection, u64)>,
 }
 
-impl<B: http_body::Body> Noted<B> {
-    fn new(body: B, place: &Connection, number: u64, note: fn(&Connection, u64)) -> Self {
-        let mut noted = Self {
+impl<B: http_body::Body> ObservedBody<B> {
+    fn new(body: B, connection: &Connection, number: u64, report_end: fn(&Connection, u64)) -> Self {
+        let mut observed = Self {
             body,
-            place: place.clone(),
+            connection: connection.clone(),
             number,
-            note: Some(note),
+            report_end: Some(report_end),
         };
-        if noted.body.is_end_stream() {
-            noted.ended();
+        if observed.body.is_end_stream() {
+            observed.report();
         }
-        noted
+        observed
     }
 }
 
-impl<B> Noted<B> {
-    fn ended(&mut self) {
-        if let Some(note) = self.note.take() {
-            note(&self.place, self.number);
+impl<B> ObservedBody<B> {
+    fn report(&mut self) {
+        if let Some(report_end) = self.report_end.take() {
+            report_end(&self.connection, self.number);
         }
     }
 }
 
-impl<B: http_body::Body + Unpin> http_body::Body for Noted<B> {
+impl<B: http_body::Body + Unpin> http_body::Body for ObservedBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -258,7 +267,7 @@ impl<B: http_body::Body + Unpin> http_body::Body for Noted<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if matches!(polled, Poll::Ready(None)) || self.body.is_end_stream() {
-            self.ended();
+            self.report();
         }
         polled
     }
@@ -272,8 +281,8 @@ impl<B: http_body::Body + Unpin> http_body::Body for Noted<B> {
     }
 }
 
-impl<B> Drop for Noted<B> {
+impl<B> Drop for ObservedBody<B> {
     fn drop(&mut self) {
-        self.ended();
+        self.report();
     }
 }

@@ -1,13 +1,11 @@
-//! A table of every variable that a program reads, made from the reading.
+//! The table of every variable that a program reads, generated from the reads.
 
 use std::fmt::Write;
 
-/// What kind of value a variable takes.
+/// Type of a variable's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Any text.
     Text,
-    /// A number.
     Number,
     /// `host:port`.
     Address,
@@ -35,31 +33,27 @@ impl Kind {
     }
 }
 
-/// What holds when a variable is not set.
+/// What applies if a variable is not set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Default {
-    /// That is a mistake.
+    /// A missing value is a mistake.
     Required,
-    /// Nothing: the variable is optional.
+    /// No value: the variable is optional.
     Unset,
-    /// This value.
     Value(String),
 }
 
-/// One variable of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
-    /// Its name; `NAME_FILE` names a file that holds the value.
+    /// Name of the variable; `NAME_FILE` names a file with the value.
     pub name: String,
-    /// What it takes.
     pub kind: Kind,
-    /// What holds when it is not set.
     pub default: Default,
-    /// What it does.
+    /// What the variable does.
     pub about: String,
 }
 
-/// The variables as a Markdown table, in the order of reading.
+/// The variables as a Markdown table, in the order of the reads.
 #[must_use]
 pub fn markdown_table(variables: &[Variable]) -> String {
     let mut table = String::from("| variable | kind | default | what it does |\n|---|---|---|---|\n");
@@ -69,7 +63,7 @@ pub fn markdown_table(variables: &[Variable]) -> String {
             Default::Unset => "–".to_owned(),
             Default::Value(value) => format!("`{value}`"),
         };
-        // Writing to a String cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = writeln!(
             table,
             "| `{}` | {} | {default} | {} |",

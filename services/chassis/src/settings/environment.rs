@@ -1,17 +1,13 @@
-//! Where settings come from: the process's environment, or a map in tests.
+//! Where settings come from: the environment of the process, or a map in tests.
 
 use std::collections::{BTreeMap, HashMap};
 
-/// A source of environment variables.
-///
-/// It is an argument everywhere, so that a test can read a whole program's
-/// settings without touching the process.
+/// A source of environment variables. Everything takes it as an argument, so that tests can read settings
+/// without changing the process.
 pub trait Environment {
-    /// The variable's value, if it is set.
     fn get(&self, name: &str) -> Option<String>;
 }
 
-/// The environment of this process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProcessEnvironment;
 

@@ -1,14 +1,12 @@
-//! Everything that is wrong with a configuration, told at once.
+//! All mistakes of a configuration, reported at once.
 
 use std::{collections::BTreeSet, fmt};
 
-/// Something wrong with one variable. It never carries a value: a value may
-/// be a secret that ended up under the wrong name.
+/// A mistake in one variable. It never holds a value, which may be a secret under the wrong name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mistake {
-    /// The variable's name.
     pub variable: String,
-    /// What is wrong, and what to do about it.
+    /// What is wrong, and what to do.
     pub text: String,
 }
 
@@ -17,7 +15,7 @@ pub struct Mistake {
 pub struct Mistakes(Vec<Mistake>);
 
 impl Mistakes {
-    /// All of them, by variable name, each once.
+    /// Sorts the mistakes by variable name and removes duplicates.
     pub(super) fn new(mistakes: Vec<Mistake>) -> Self {
         Self(
             mistakes

@@ -1,5 +1,5 @@
-//! Settings from the environment: every mistake is told at once, no secret is
-//! ever shown, and the documentation is made from the reading itself.
+//! Settings from environment variables. All mistakes are reported at once, no value is shown, and the
+//! documentation is generated from the reads.
 
 pub mod documentation;
 mod environment;

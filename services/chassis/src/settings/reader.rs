@@ -1,4 +1,4 @@
-//! Reads settings and remembers both what was asked for and what was wrong.
+//! Reads settings; records the variables and the mistakes.
 
 use std::{
     any::TypeId,
@@ -17,18 +17,16 @@ use super::{
     units,
 };
 
-/// No setting is longer; what is longer is the wrong file.
+/// Maximum size of a file with a value; a larger one is the wrong file.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// Reads a program's settings from an [`Environment`].
 ///
-/// A read never fails: a mistake is noted and a stand-in returned, so that
-/// all mistakes can be told together. Whoever reads must ask
-/// [`Reader::finish`] before using anything that was read.
+/// A read never fails: it records a mistake and returns a placeholder, so that all mistakes can be reported
+/// together. Call [`Reader::finish`] before you use any value.
 ///
-/// Every variable `NAME` can also be given as `NAME_FILE`, the path of a file
-/// that holds the value (line breaks at its end are cut off). An empty value
-/// counts as not set.
+/// Every variable `NAME` can also be given as `NAME_FILE`, the path of a file with the value; trailing line
+/// breaks are removed. An empty value counts as not set.
 pub struct Reader<'a> {
     environment: &'a dyn Environment,
     mistakes: Vec<Mistake>,
@@ -44,7 +42,6 @@ impl Debug for Reader<'_> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader of this environment.
     #[must_use]
     pub fn new(environment: &'a dyn Environment) -> Self {
         Self {
@@ -54,10 +51,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A text that must be set.
+    /// A required text.
     pub fn required(&mut self, name: &str, about: &str) -> String {
         self.document(name, Kind::Text, documentation::Default::Required, about);
-        self.raw_required(name).unwrap_or_default()
+        self.read_required(name).unwrap_or_default()
     }
 
     /// A text with a default.
@@ -68,57 +65,56 @@ impl<'a> Reader<'a> {
             documentation::Default::Value(default.to_owned()),
             about,
         );
-        self.raw(name).unwrap_or_else(|| default.to_owned())
+        self.read_raw(name).unwrap_or_else(|| default.to_owned())
     }
 
-    /// A text that may be missing.
+    /// An optional text.
     pub fn optional(&mut self, name: &str, about: &str) -> Option<String> {
         self.document(name, Kind::Text, documentation::Default::Unset, about);
-        self.raw(name)
+        self.read_raw(name)
     }
 
-    /// Certificates in PEM, that may be missing.
+    /// Optional PEM certificates.
     pub fn certificates(&mut self, name: &str, about: &str) -> Option<String> {
         let pem = self.optional(name, about)?;
         if !pem.contains("-----BEGIN CERTIFICATE-----") {
-            self.mistake(name, "holds no certificate in PEM (-----BEGIN CERTIFICATE-----)");
+            self.mistake(name, "has no PEM certificate (-----BEGIN CERTIFICATE-----)");
         }
         Some(pem)
     }
 
-    /// A value of any type that can be read from text, with a default.
+    /// A value of any type that can be parsed, with a default.
     ///
-    /// `T`'s parse error is shown, so it must not repeat the text.
+    /// `T`'s parse error is shown, so it must not repeat the value.
     pub fn parsed<T>(&mut self, name: &str, default: T, about: &str) -> T
     where
         T: FromStr<Err: Display> + Display + 'static,
     {
         self.document(
             name,
-            kind_of::<T>(),
+            type_kind::<T>(),
             documentation::Default::Value(default.to_string()),
             about,
         );
         self.parse(name).unwrap_or(default)
     }
 
-    /// A value of any type that can be read from text; must be set. `None`
-    /// after a mistake.
+    /// A required value of any type that can be parsed; `None` after a mistake.
     pub fn parsed_required<T>(&mut self, name: &str, about: &str) -> Option<T>
     where
         T: FromStr<Err: Display> + 'static,
     {
-        self.document(name, kind_of::<T>(), documentation::Default::Required, about);
-        let text = self.raw_required(name)?;
+        self.document(name, type_kind::<T>(), documentation::Default::Required, about);
+        let text = self.read_required(name)?;
         self.parse_text(name, &text)
     }
 
-    /// A value of any type that can be read from text; may be missing.
+    /// An optional value of any type that can be parsed.
     pub fn parsed_optional<T>(&mut self, name: &str, about: &str) -> Option<T>
     where
         T: FromStr<Err: Display> + 'static,
     {
-        self.document(name, kind_of::<T>(), documentation::Default::Unset, about);
+        self.document(name, type_kind::<T>(), documentation::Default::Unset, about);
         self.parse(name)
     }
 
@@ -126,32 +122,32 @@ impl<'a> Reader<'a> {
     pub fn bytes(&mut self, name: &str, default: u64, about: &str) -> u64 {
         let shown = documentation::Default::Value(units::format_bytes(default));
         self.document(name, Kind::Bytes, shown, about);
-        self.bytes_if_set(name).unwrap_or(default)
+        self.parse_bytes_if_set(name).unwrap_or(default)
     }
 
-    /// A size in bytes that may be missing.
+    /// An optional size in bytes.
     pub fn bytes_optional(&mut self, name: &str, about: &str) -> Option<u64> {
         self.document(name, Kind::Bytes, documentation::Default::Unset, about);
-        self.bytes_if_set(name)
+        self.parse_bytes_if_set(name)
     }
 
     /// A duration: `30s`, `500ms`.
     pub fn duration(&mut self, name: &str, default: Duration, about: &str) -> Duration {
         let shown = documentation::Default::Value(units::format_duration(default));
         self.document(name, Kind::Duration, shown, about);
-        let Some(text) = self.raw(name) else {
+        let Some(text) = self.read_raw(name) else {
             return default;
         };
         units::parse_duration(&text).unwrap_or_else(|| {
             self.mistake(
                 name,
-                "is no duration: write a whole number with ms, s, m, h or d, for example 30s",
+                "is not a duration: write a whole number with ms, s, m, h or d, for example 30s",
             );
             default
         })
     }
 
-    /// A switch that is off unless it is set to `1` or `true`.
+    /// A switch, off by default.
     pub fn flag(&mut self, name: &str, about: &str) -> bool {
         self.flag_with_default(name, false, about)
     }
@@ -160,7 +156,11 @@ impl<'a> Reader<'a> {
     pub fn flag_with_default(&mut self, name: &str, default: bool, about: &str) -> bool {
         let shown = documentation::Default::Value(u8::from(default).to_string());
         self.document(name, Kind::Flag, shown, about);
-        match self.raw(name).map(|text| text.to_ascii_lowercase()).as_deref() {
+        match self
+            .read_raw(name)
+            .map(|text| text.to_ascii_lowercase())
+            .as_deref()
+        {
             None => default,
             Some("1" | "true" | "yes" | "on") => true,
             Some("0" | "false" | "no" | "off") => false,
@@ -171,20 +171,20 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A secret that must be set; there is no default for one.
+    /// A required secret; secrets have no default.
     pub fn secret(&mut self, name: &str, about: &str) -> SecretString {
         self.document(name, Kind::Secret, documentation::Default::Required, about);
-        self.raw_required(name).unwrap_or_default().into()
+        self.read_required(name).unwrap_or_default().into()
     }
 
-    /// A secret that may be missing.
+    /// An optional secret.
     pub fn secret_optional(&mut self, name: &str, about: &str) -> Option<SecretString> {
         self.document(name, Kind::Secret, documentation::Default::Unset, about);
-        self.raw(name).map(Into::into)
+        self.read_raw(name).map(Into::into)
     }
 
-    /// Notes a mistake that the caller found, for example in how two
-    /// variables go together. `text` must not hold a value.
+    /// Records a mistake that the caller found, for example in the combination of two variables. `text` must
+    /// not hold a value.
     pub fn mistake(&mut self, name: &str, text: impl Into<String>) {
         self.mistakes.push(Mistake {
             variable: name.to_owned(),
@@ -192,16 +192,16 @@ impl<'a> Reader<'a> {
         });
     }
 
-    /// Every variable that was asked for, in order, each once.
+    /// Every variable that was read, in order, each once.
     #[must_use]
     pub fn documentation(&self) -> &[Variable] {
         &self.variables
     }
 
-    /// The end of reading.
+    /// Ends the reading.
     ///
     /// # Errors
-    /// All mistakes, when there are any.
+    /// All mistakes, if there are any.
     pub fn finish(self) -> Result<(), Mistakes> {
         if self.mistakes.is_empty() {
             Ok(())
@@ -211,7 +211,7 @@ impl<'a> Reader<'a> {
     }
 
     fn document(&mut self, name: &str, kind: Kind, default: documentation::Default, about: &str) {
-        if self.variables.iter().all(|known| known.name != name) {
+        if self.variables.iter().all(|candidate| candidate.name != name) {
             self.variables.push(Variable {
                 name: name.to_owned(),
                 kind,
@@ -221,33 +221,33 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn raw(&mut self, name: &str) -> Option<String> {
+    fn read_raw(&mut self, name: &str) -> Option<String> {
         let file_name = format!("{name}_FILE");
         let set = |name: &str| self.environment.get(name).filter(|value| !value.is_empty());
         match (set(name), set(&file_name)) {
             (Some(_), Some(_)) => {
-                self.mistake(name, format!("is set, and so is {file_name}: keep one of them"));
+                self.mistake(name, format!("is set, and so is {file_name}: remove one of them"));
                 None
             }
             (Some(value), None) => Some(value),
-            (None, Some(path)) => self.file(&file_name, &path),
+            (None, Some(path)) => self.read_file(&file_name, &path),
             (None, None) => None,
         }
     }
 
-    fn raw_required(&mut self, name: &str) -> Option<String> {
+    fn read_required(&mut self, name: &str) -> Option<String> {
         let before = self.mistakes.len();
-        let value = self.raw(name);
+        let value = self.read_raw(name);
         if value.is_none() && self.mistakes.len() == before {
             self.mistake(name, format!("is not set: set it, or {name}_FILE"));
         }
         value
     }
 
-    fn file(&mut self, file_name: &str, path: &str) -> Option<String> {
+    fn read_file(&mut self, file_name: &str, path: &str) -> Option<String> {
         let read = std::fs::metadata(path).and_then(|metadata| {
             if metadata.len() > MAX_FILE_BYTES {
-                return Err(std::io::Error::other("it is larger than 1 MiB"));
+                return Err(std::io::Error::other("the file is larger than 1 MiB"));
             }
             std::fs::read_to_string(path)
         });
@@ -261,35 +261,35 @@ impl<'a> Reader<'a> {
     }
 
     fn parse<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
-        let text = self.raw(name)?;
+        let text = self.read_raw(name)?;
         self.parse_text(name, &text)
     }
 
     fn parse_text<T: FromStr<Err: Display>>(&mut self, name: &str, text: &str) -> Option<T> {
         text.trim()
             .parse()
-            .map_err(|error| match number_wanted::<T>() {
-                Some(wanted) => self.mistake(name, format!("is {wanted}")),
+            .map_err(|error| match number_format::<T>() {
+                Some(wanted) => self.mistake(name, format!("must be {wanted}")),
                 None => self.mistake(name, format!("cannot be read: {error}")),
             })
             .ok()
     }
 
-    fn bytes_if_set(&mut self, name: &str) -> Option<u64> {
-        let text = self.raw(name)?;
+    fn parse_bytes_if_set(&mut self, name: &str) -> Option<u64> {
+        let text = self.read_raw(name)?;
         let parsed = units::parse_bytes(&text);
         if parsed.is_none() {
             self.mistake(
                 name,
-                "is no size: write a whole number of bytes, or one with KiB, MiB or GiB, for example 64MiB",
+                "is not a size: write a whole number of bytes, or one with KiB, MiB or GiB, for example 64MiB",
             );
         }
         parsed
     }
 }
 
-fn kind_of<T: 'static>() -> Kind {
-    let of = TypeId::of::<T>();
+fn type_kind<T: 'static>() -> Kind {
+    let id = TypeId::of::<T>();
     let numbers = [
         TypeId::of::<u8>(),
         TypeId::of::<u16>(),
@@ -301,26 +301,25 @@ fn kind_of<T: 'static>() -> Kind {
         TypeId::of::<f32>(),
         TypeId::of::<f64>(),
     ];
-    if numbers.contains(&of) {
+    if numbers.contains(&id) {
         Kind::Number
-    } else if of == TypeId::of::<SocketAddr>() {
+    } else if id == TypeId::of::<SocketAddr>() {
         Kind::Address
     } else {
         Kind::Text
     }
 }
-/// What is to be written for a number: the errors of the standard library tell
-/// of digits.
-fn number_wanted<T>() -> Option<String> {
+/// What to write for a number. The errors of the standard library mention digits only.
+fn number_format<T>() -> Option<String> {
     let name = std::any::type_name::<T>();
     let bits = name.get(1..)?;
     match name.get(..1)? {
         "u" if bits == "size" => Some("a whole number, 0 or more".to_owned()),
         "u" if bits.parse::<u32>().is_ok() => {
-            let most = 2_u128
+            let max = 2_u128
                 .checked_pow(bits.parse().ok()?)
                 .map_or(u128::MAX, |count| count - 1);
-            Some(format!("a whole number from 0 to {most}"))
+            Some(format!("a whole number from 0 to {max}"))
         }
         "i" if bits.parse::<u32>().is_ok() => Some("a whole number".to_owned()),
         "f" if bits.parse::<u32>().is_ok() => Some("a number".to_owned()),

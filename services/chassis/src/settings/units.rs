@@ -1,4 +1,4 @@
-//! Sizes and times as people write them: `64MiB`, `30s`.
+//! Sizes and durations in the notation of people: `64MiB`, `30s`.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ const TIMES_MS: [(&str, u64); 5] = [
     ("ms", 1),
 ];
 
-/// Reads a size in bytes: a plain number, or one with `KiB`, `MiB`, `GiB`,
-/// `TiB` (or Kubernetes' `Ki`, `Mi`, …), `kB`, `MB`, `GB`, `TB`.
+/// Parses a size in bytes: a plain number, or one with `KiB`, `MiB`, `GiB`, `TiB` (or Kubernetes' `Ki`, `Mi`,
+/// …), `kB`, `MB`, `GB`, `TB`.
 #[must_use]
 pub fn parse_bytes(text: &str) -> Option<u64> {
     let (number, unit) = split_unit(text)?;
@@ -39,8 +39,7 @@ pub fn parse_bytes(text: &str) -> Option<u64> {
     number.checked_mul(*factor)
 }
 
-/// Writes a size the way [`parse_bytes`] reads it, in the largest binary unit
-/// that divides it.
+/// Formats a size for [`parse_bytes`], in the largest binary unit that divides it.
 #[must_use]
 pub fn format_bytes(bytes: u64) -> String {
     SIZES
@@ -53,7 +52,7 @@ pub fn format_bytes(bytes: u64) -> String {
         )
 }
 
-/// Reads a duration: a whole number with `ms`, `s`, `m`, `h` or `d`.
+/// Parses a duration: a whole number with `ms`, `s`, `m`, `h` or `d`.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let (number, unit) = split_unit(text)?;
@@ -61,8 +60,8 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     number.checked_mul(*factor).map(Duration::from_millis)
 }
 
-/// Writes a duration the way [`parse_duration`] reads it, in the largest unit
-/// that divides it; parts of a millisecond are cut off.
+/// Formats a duration for [`parse_duration`], in the largest unit that divides it. Fractions of a millisecond
+/// are cut off.
 #[must_use]
 pub fn format_duration(duration: Duration) -> String {
     let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -87,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_as_people_write_them() {
+    fn sizes_have_binary_and_decimal_units() {
         for (text, bytes) in [
             ("0", 0),
             ("1024", 1024),
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn formatted_values_parse_back() {
         for bytes in [0, 1, 1023, 1024, 64 << 20, 100_000_000, u64::MAX] {
             assert_eq!(parse_bytes(&format_bytes(bytes)), Some(bytes));
         }

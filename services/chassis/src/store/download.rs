@@ -1,32 +1,30 @@
-//! An object that is read piece by piece.
-
 use aws_sdk_s3::{error::DisplayErrorContext, primitives::ByteStream};
 use bytes::Bytes;
 
 use super::StoreError;
 
-/// An object's bytes as they arrive.
+/// Reads an object chunk by chunk.
 #[derive(Debug)]
 pub struct Download {
     pub(super) body: ByteStream,
-    /// The object's size, where the store says it.
+    /// Size of the object in bytes, if the store announces it.
     pub(super) size_bytes: Option<u64>,
     pub(super) max_bytes: u64,
     pub(super) read: u64,
 }
 
 impl Download {
-    /// The object's size, where the store says it.
+    /// Size of the object in bytes, if the store announces it.
     #[must_use]
     pub const fn size_bytes(&self) -> Option<u64> {
         self.size_bytes
     }
 
-    /// The next bytes; `None` at the end of a whole object.
+    /// The next bytes; `None` at the end of a complete object.
     ///
     /// # Errors
-    /// [`StoreError::TooLarge`] beyond the limit; [`StoreError::Unavailable`]
-    /// where the body pauses for too long, or does not come to its end.
+    /// [`StoreError::TooLarge`] beyond the limit; [`StoreError::Unavailable`] if the body pauses for too long
+    /// or is incomplete.
     pub async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
         let next = self.body.try_next().await;
         let next = next.map_err(|error| StoreError::Unavailable(DisplayErrorContext(error).to_string()))?;

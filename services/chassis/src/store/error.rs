@@ -1,61 +1,45 @@
-//! What a failed request to the object store means, decided once.
+//! Classifies failed requests to the object store.
 
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
-/// A request to the object store failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// There is no such object.
     #[error("no such object")]
     NotFound,
-    /// The object is larger than the caller allows.
     #[error("object of {size_bytes} bytes or more is too large")]
     TooLarge {
-        /// What is known of its size.
+        /// The known size; the object may be larger.
         size_bytes: u64,
     },
-    /// The store did not answer, not in time, or not now. It says nothing
-    /// about the object; another attempt may succeed.
+    /// The store did not answer, not in time, or not now. This says nothing about the object; a retry may
+    /// succeed.
     #[error("object store unavailable: {0}")]
     Unavailable(String),
-    /// The store answered that something went wrong on its side (5xx). Mostly
-    /// that is as [`StoreError::Unavailable`]; but it may be this object only,
-    /// for ever: [`Store::check_bucket`](super::Store::check_bucket) helps to
-    /// tell.
+    /// The store reported a failure on its side (5xx). Usually a retry may succeed, as after
+    /// [`StoreError::Unavailable`]. But it may concern this object only, for ever;
+    /// [`Store::check_bucket`](super::Store::check_bucket) helps to find out.
     #[error("object store failed: {code} (HTTP {status})")]
     Failed {
         /// S3's error code, or `unknown`.
         code: String,
-        /// HTTP status.
         status: u16,
     },
-    /// The store answered that it will not: credentials, rights, or a
-    /// request that it does not understand. It says nothing about the object
-    /// either; another attempt succeeds only after a person has done
-    /// something.
+    /// The store refused the request: credentials, rights, or a request that it does not support. This says
+    /// nothing about the object. A retry succeeds only after a person fixes the cause.
     #[error("object store refused the request: {code} (HTTP {status})")]
     Refused {
         /// S3's error code, or `unknown`.
         code: String,
-        /// HTTP status.
         status: u16,
     },
 }
 
 impl StoreError {
-    /// Whether waiting may help.
+    /// Whether a retry may succeed.
     #[must_use]
     pub const fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Failed { .. })
     }
-}
-
-/// Reads the SDK's error.
-pub(super) fn classify<E>(error: SdkError<E>) -> StoreError
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
-    StoreError::from(error)
 }
 
 impl<E> From<SdkError<E>> for StoreError

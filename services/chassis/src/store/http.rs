@@ -1,8 +1,9 @@
-//! The HTTP client under the SDK.
+//! The HTTP client of the SDK.
 //!
-//! The SDK's own client sets no limits on a silent connection, and opens one HTTP/2 connection for all requests where
-//! the server speaks it. Once that is silent, every request fails until the kernel gives up. This client speaks
-//! HTTP/1.1, one request a connection, and drops idle connections as soon as one of them does not answer in time.
+//! The SDK's default client has no limits for silent connections, and uses one HTTP/2 connection for all
+//! requests if the server supports it. If that connection becomes silent, every request fails until the
+//! kernel gives up. This client uses HTTP/1.1 with one request per connection, and drops idle connections
+//! once one of them does not answer in time.
 
 use std::{
     io,
@@ -40,21 +41,21 @@ use tower_http::timeout::TimeoutBody;
 use super::{StoreError, StoreSettings};
 use crate::tcp;
 
-/// Idle connections kept for the next request.
+/// Maximum number of idle connections.
 const IDLE_CONNECTIONS: usize = 64;
-/// Shorter than the keep-alive time of servers in use, so that a request
-/// rarely meets a connection that is just being closed.
+/// Shorter than the keep-alive time of common servers, so that a request rarely gets a connection that is
+/// being closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A client that trusts the system's certificates and those of the settings.
+/// A client that trusts the system's certificates and those in the settings.
 ///
 /// # Errors
-/// When the certificates cannot be read.
+/// The certificates cannot be parsed.
 pub(super) fn http_client(settings: &StoreSettings) -> Result<StoreHttp, StoreError> {
     let mut tcp = TcpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
-    // Shared out among the addresses of the host.
+    // Divided among the addresses of the host.
     tcp.set_connect_timeout(Some(settings.connect_timeout));
     tcp.set_keepalive(Some(tcp::KEEPALIVE_IDLE));
     tcp.set_keepalive_interval(Some(tcp::KEEPALIVE_INTERVAL));
@@ -79,7 +80,7 @@ fn tls(settings: &StoreSettings) -> Result<ClientConfig, StoreError> {
     let unusable = |error: &dyn std::fmt::Display| StoreError::Unavailable(error.to_string());
     let mut roots = RootCertStore::empty();
     if settings.endpoint.starts_with("https:") {
-        // Those of the system that cannot be read are not trusted.
+        // System certificates that cannot be parsed are not trusted.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         for certificate in CertificateDer::pem_slice_iter(settings.ca.as_deref().unwrap_or("").as_bytes()) {
             let added = certificate.map(|certificate| roots.add(certificate));
@@ -98,10 +99,10 @@ fn tls(settings: &StoreSettings) -> Result<ClientConfig, StoreError> {
 #[derive(Clone, Debug)]
 struct Pool {
     client: Client<Connector, SdkBody>,
-    made: Instant,
+    created_at: Instant,
 }
 
-/// Makes connections, each within a limit.
+/// Opens connections, each within a time limit.
 #[derive(Clone, Debug)]
 struct Connector {
     https: HttpsConnector<TcpConnector>,
@@ -117,7 +118,7 @@ impl Connector {
             .build(self.clone());
         Pool {
             client,
-            made: Instant::now(),
+            created_at: Instant::now(),
         }
     }
 }
@@ -141,7 +142,7 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// The pool of the moment. Clones share it.
+/// The current pool. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct StoreHttp {
     pool: Arc<Mutex<Pool>>,
@@ -153,10 +154,10 @@ impl StoreHttp {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the idle connections out of use, unless that was done since then.
-    pub(super) fn renew(&self, since: Instant) {
+    /// Replaces the pool, and with it its idle connections, unless it was created after `since`.
+    pub(super) fn replace_pool(&self, since: Instant) {
         let mut pool = self.pool();
-        if pool.made <= since {
+        if pool.created_at <= since {
             *pool = self.connector.pool();
         }
     }
@@ -164,21 +165,21 @@ impl StoreHttp {
 
 impl HttpClient for StoreHttp {
     fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(Sender {
+        SharedHttpConnector::new(LimitedConnector {
             http: self.clone(),
             limit: settings.read_timeout(),
         })
     }
 }
 
-/// Sends requests whose answers must begin within a limit, if there is one, and may not pause for longer.
+/// Sends requests whose responses must begin within an optional limit and may not pause for longer.
 #[derive(Debug)]
-struct Sender {
+struct LimitedConnector {
     http: StoreHttp,
     limit: Option<Duration>,
 }
 
-impl HttpConnector for Sender {
+impl HttpConnector for LimitedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let request = match request.try_into_http1x() {
             Ok(request) => request,
@@ -192,7 +193,7 @@ impl HttpConnector for Sender {
             let answer = client.request(request);
             let answer = match limit {
                 Some(limit) => timeout(limit, answer).await.map_err(|error| {
-                    http.renew(since);
+                    http.replace_pool(since);
                     ConnectorError::timeout(error.into())
                 })?,
                 None => answer.await,

@@ -1,8 +1,7 @@
-//! S3: one client, and the few operations that both services share, with
-//! their failures classified once.
+//! S3: one client and the operations that both services share. Failures are classified once.
 //!
-//! Plain S3 only, path style, so that any server that speaks it will do.
-//! Nothing is retried here: how often and how long is the caller's decision.
+//! It uses plain S3 with path-style addresses, so that any S3 server works. It does not retry: the caller
+//! decides about that.
 
 mod download;
 mod error;
@@ -28,14 +27,12 @@ pub use settings::StoreSettings;
 
 use self::http::StoreHttp;
 
-/// What is known about an object without reading it.
+/// Metadata of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectHead {
-    /// Size in bytes.
     pub size_bytes: u64,
     /// Entity tag, with its quotes.
     pub etag: Option<String>,
-    /// Media type, as it was stored.
     pub content_type: Option<String>,
 }
 
@@ -49,10 +46,10 @@ pub struct Store {
 }
 
 impl Store {
-    /// A client; nothing is sent yet.
+    /// Creates a client; sends nothing yet.
     ///
     /// # Errors
-    /// When the CA certificates cannot be read.
+    /// The CA certificates cannot be parsed.
     pub fn new(settings: StoreSettings) -> Result<Self, StoreError> {
         let http = http::http_client(&settings)?;
         let shared = SharedHttpClient::new(http.clone());
@@ -67,42 +64,38 @@ impl Store {
         })
     }
 
-    /// The settings.
     #[must_use]
     pub const fn settings(&self) -> &StoreSettings {
         &self.settings
     }
 
-    /// The SDK's client, where an answer must begin within
-    /// [`StoreSettings::answer_timeout`], sending included, and may not pause
-    /// for longer.
+    /// The SDK's client with a time limit: a response must begin within [`StoreSettings::answer_timeout`],
+    /// including the time to send the request, and may not pause for longer.
     #[must_use]
     pub const fn client(&self) -> &Client {
         &self.client
     }
 
-    /// The SDK's client without a limit on the answer, for bodies that arrive
-    /// as slowly as a camera sends them: the caller watches the progress.
+    /// The SDK's client without a time limit, for bodies that arrive as slowly as a camera sends them. The
+    /// caller watches the progress.
     ///
-    /// A body that is a stream is sent as it comes, with `UNSIGNED-PAYLOAD`
-    /// in the signature; its length must be known.
+    /// A streamed body is sent as it arrives, with `UNSIGNED-PAYLOAD` in the signature. Its length must be
+    /// known.
     #[must_use]
     pub const fn upload_client(&self) -> &Client {
         &self.upload_client
     }
 
-    /// Drops idle connections older than `since`, when a request began that had no answer in time: the server may have
-    /// vanished. Call it after a timeout of your own; [`Store::client`] does so after its own.
+    /// Drops idle connections older than `since`, the start of a request that had no answer in time: the
+    /// server may have vanished. Call it after a timeout of your own; [`Store::client`] does it after its
+    /// own.
     pub fn report_timeout(&self, since: Instant) {
-        self.http.renew(since);
+        self.http.replace_pool(since);
     }
 
     /// Reads a whole object.
-    ///
-    /// # Errors
-    /// As [`Store::download`].
     pub async fn get(&self, location: &ObjectLocation, max_bytes: u64) -> Result<Vec<u8>, StoreError> {
-        // The SDK's future is large and deep, and would be part of every caller's.
+        // Boxed: the SDK's future is large and would be part of every caller's.
         let mut download = Box::pin(self.download(location, max_bytes)).await?;
         let size = download.size_bytes().unwrap_or(0);
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
@@ -112,11 +105,11 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Begins to read an object; takes the memory of a piece, not of the whole.
+    /// Begins to read an object. Needs the memory of one chunk only.
     ///
     /// # Errors
-    /// [`StoreError::TooLarge`] beyond `max_bytes`, which is not read then;
-    /// [`StoreError::NotFound`] as [`Store::head`].
+    /// [`StoreError::TooLarge`] beyond `max_bytes`; the object is not read then. [`StoreError::NotFound`] as
+    /// in [`Store::head`].
     pub async fn download(&self, location: &ObjectLocation, max_bytes: u64) -> Result<Download, StoreError> {
         let object = self
             .client
@@ -125,10 +118,10 @@ impl Store {
             .key(location.key())
             .send()
             .await
-            .map_err(error::classify);
+            .map_err(StoreError::from);
         let object = match object {
             Ok(object) => object,
-            Err(error) => return Err(self.explained(error, location).await),
+            Err(error) => return Err(self.resolve_not_found(error, location).await),
         };
         let size_bytes = object
             .content_length()
@@ -144,10 +137,10 @@ impl Store {
         })
     }
 
-    /// Stores an object, over whatever was there.
+    /// Stores an object; replaces an existing one.
     ///
     /// # Errors
-    /// After [`StoreError::Unavailable`] it may be stored or not.
+    /// After [`StoreError::Unavailable`] the object may or may not be stored.
     pub async fn put(
         &self,
         location: &ObjectLocation,
@@ -163,13 +156,13 @@ impl Store {
             .send()
             .await
             .map(drop)
-            .map_err(error::classify)
+            .map_err(StoreError::from)
     }
 
-    /// Looks at an object.
+    /// Reads the metadata of an object.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] when there is none. A missing bucket is
+    /// [`StoreError::NotFound`] if the object does not exist. A missing bucket is
     /// [`StoreError::Unavailable`]: it says nothing about the object.
     pub async fn head(&self, location: &ObjectLocation) -> Result<ObjectHead, StoreError> {
         let head = self
@@ -179,7 +172,7 @@ impl Store {
             .key(location.key())
             .send()
             .await
-            .map_err(error::classify);
+            .map_err(StoreError::from);
         match head {
             Ok(head) => Ok(ObjectHead {
                 size_bytes: head
@@ -189,13 +182,13 @@ impl Store {
                 etag: head.e_tag().map(ToOwned::to_owned),
                 content_type: head.content_type().map(ToOwned::to_owned),
             }),
-            Err(error) => Err(self.explained(error, location).await),
+            Err(error) => Err(self.resolve_not_found(error, location).await),
         }
     }
 
-    /// Tells a missing object from a missing bucket: the answer to a HEAD has
-    /// no body that could, and some servers say "no such key" for both.
-    async fn explained(&self, error: StoreError, location: &ObjectLocation) -> StoreError {
+    /// Tells a missing object from a missing bucket. The response to a HEAD has no body, and some servers
+    /// answer "no such key" for both.
+    async fn resolve_not_found(&self, error: StoreError, location: &ObjectLocation) -> StoreError {
         if error != StoreError::NotFound {
             return error;
         }
@@ -205,10 +198,7 @@ impl Store {
         }
     }
 
-    /// Whether there is such an object.
-    ///
-    /// # Errors
-    /// When that cannot be said.
+    /// Whether the object exists.
     pub async fn exists(&self, location: &ObjectLocation) -> Result<bool, StoreError> {
         match self.head(location).await {
             Ok(_) => Ok(true),
@@ -217,10 +207,10 @@ impl Store {
         }
     }
 
-    /// Deletes an object; one that is not there is deleted already.
+    /// Deletes an object; succeeds if it does not exist.
     ///
     /// # Errors
-    /// After [`StoreError::Unavailable`] it may be deleted or not.
+    /// After [`StoreError::Unavailable`] the object may or may not be deleted.
     pub async fn delete(&self, location: &ObjectLocation) -> Result<(), StoreError> {
         let deleted = self
             .client
@@ -230,28 +220,30 @@ impl Store {
             .send()
             .await
             .map(drop)
-            .map_err(error::classify);
+            .map_err(StoreError::from);
         match deleted {
             Err(StoreError::NotFound) => Ok(()),
             other => other,
         }
     }
 
-    /// Whether the bucket can be used.
+    /// Checks that the bucket is usable.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when it does not exist or cannot be asked.
+    /// [`StoreError::Unavailable`] if it does not exist or the store does not answer.
     pub async fn check_bucket(&self, bucket: &str) -> Result<(), StoreError> {
-        let asked = self
+        let response = self
             .client
             .head_bucket()
             .bucket(bucket)
             .send()
             .await
-            .map_err(error::classify);
-        match asked {
+            .map_err(StoreError::from);
+        match response {
             Ok(_) => Ok(()),
-            Err(StoreError::NotFound) => Err(StoreError::Unavailable(format!("there is no bucket {bucket}"))),
+            Err(StoreError::NotFound) => {
+                Err(StoreError::Unavailable(format!("bucket {bucket} does not exist")))
+            }
             Err(error) => Err(error),
         }
     }
@@ -274,10 +266,9 @@ fn client(settings: &StoreSettings, http: SharedHttpClient, timeouts: TimeoutCon
         .http_client(http)
         .timeout_config(timeouts)
         .retry_config(RetryConfig::disabled())
-        // Both watch the same transfers, with limits of their own.
+        // Both would limit the same transfers, with limits of their own.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        // Checksum trailers are younger than many servers, and they need a
-        // body in chunks.
+        // Many servers do not support checksum trailers, which also require a chunked body.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .build();

@@ -27,15 +27,15 @@ pub fn store(environment: &BTreeMap<String, String>) -> StoreSettings {
     settings
 }
 
-/// A connection beside the tested ones.
-pub async fn beside(access: &local::RabbitMqAccess) -> Connection {
+/// A connection besides the tested ones.
+pub async fn connect_directly(access: &local::RabbitMqAccess) -> Connection {
     Connection::connect(&access.url(), ConnectionProperties::default())
         .await
         .expect("a connection to RabbitMQ")
 }
 
-/// A server (`host:port`) behind TLS, with a certificate for these names, that offers these protocols; returns its
-/// address and the PEM of the authority.
+/// Puts a server (`host:port`) behind TLS, with a certificate for these names and these protocols. Returns
+/// its address and the PEM of the authority.
 pub async fn behind_tls(server: String, names: &[&str], protocols: &[&str]) -> (SocketAddr, String) {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -63,7 +63,7 @@ pub async fn behind_tls(server: String, names: &[&str], protocols: &[&str]) -> (
         while let Ok((client, _)) = listener.accept().await {
             let (acceptor, server) = (acceptor.clone(), server.clone());
             tokio::spawn(async move {
-                // A client that does not like the certificate is gone here.
+                // A client that refuses the certificate has disconnected.
                 let Ok(mut client) = acceptor.accept(client).await else {
                     return;
                 };
@@ -75,12 +75,12 @@ pub async fn behind_tls(server: String, names: &[&str], protocols: &[&str]) -> (
     (address, authority.pem())
 }
 
-/// Long enough for a busy machine; a test waits for a condition, not for this.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Time limit of a condition on a busy machine.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Waits for something that must happen.
-pub async fn soon<T>(what: &str, wait: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, wait)
+/// Waits for a condition, with a time limit.
+pub async fn wait_for<T>(what: &str, wait: impl Future<Output = T>) -> T {
+    tokio::time::timeout(TIMEOUT, wait)
         .await
-        .unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
+        .unwrap_or_else(|_| panic!("not within {TIMEOUT:?}: {what}"))
 }

@@ -1,4 +1,4 @@
-//! `/`: the API of the given web service, kept as it is.
+//! `/`: the API of the given web service, which this one replaces. It stays compatible.
 
 use axum::{
     body::Body,
@@ -12,22 +12,22 @@ use futures::stream;
 
 use super::{
     Api,
-    access::{Asked, Uploader, Viewer},
-    photos::{UploadForm, UploadQuery, receive},
+    extract::{QueryString, Uploader, Viewer},
+    photos::{UploadForm, UploadQuery, receive_upload},
     problem::{Code, Problem, ProblemBody},
 };
 use crate::{
-    photo::{GivenImage, RecordsError, given_page},
+    photo::{GivenImage, RecordsError, list_given_images},
     upload::boundary,
 };
 
-/// Rows that are read at a time: a list of any length takes the memory of
-/// one page, and no connection while the client reads it.
-const PAGE: i64 = 500;
+/// Rows per page of the database. A list of any length takes the memory of one page, and no connection while
+/// the client reads it.
+const ROWS_PER_PAGE: i64 = 500;
 
 /// Send a photo, as to the given web service
 ///
-/// The photo goes to the project `default`, or to the one that the token is for.
+/// The photo goes to the token's project, or else to the project `default`.
 #[utoipa::path(
     post, path = "/", tag = "given",
     params(UploadQuery),
@@ -37,14 +37,14 @@ const PAGE: i64 = 500;
     )),
     responses(
         (status = 200, description = "`Success: <name> <storage location>`", body = String, content_type = "text/plain"),
-        (status = "4XX", description = "Refused; nothing is kept", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "Come again after `Retry-After`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "4XX", description = "Refused; nothing is stored", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Retry after `Retry-After`", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn upload(
     State(api): State<Api>,
     Uploader(caller): Uploader,
-    Asked(query): Asked<UploadQuery>,
+    QueryString(query): QueryString<UploadQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -61,30 +61,30 @@ pub(super) async fn upload(
         .project
         .clone()
         .unwrap_or_else(ProjectName::default_project);
-    let accepted = receive(&api, caller, project, query, &headers, body).await?;
+    let accepted = receive_upload(&api, caller, project, query, &headers, body).await?;
     let photo = accepted.photo;
-    let place = photo.storage_location.unwrap_or_default();
-    Ok(format!("Success: {} {place}", photo.name).into_response())
+    let location = photo.storage_location.unwrap_or_default();
+    Ok(format!("Success: {} {location}", photo.name).into_response())
 }
 
-/// All photos, in order of their number
+/// All photos, ordered by number
 #[utoipa::path(
     get, path = "/", tag = "given",
     responses((status = 200, body = Vec<GivenImage>)),
 )]
 pub(super) async fn list(State(api): State<Api>, Viewer(caller): Viewer) -> Result<Response, Problem> {
-    let list = List {
+    let list = ArrayStream {
         api,
         project: caller.project,
         after: 0,
-        place: Place::First,
+        position: StreamPosition::First,
     };
-    // The first page is read before the status is told.
-    let (first, list) = list.piece().await?;
+    // Read the first page before the status is sent, so that an error gets its status.
+    let (first, list) = list.next_chunk().await?;
     let rest = stream::try_unfold(list, |list| async {
-        match list.place {
-            Place::End => Ok(None),
-            Place::First | Place::Middle => list.piece().await.map(Some),
+        match list.position {
+            StreamPosition::End => Ok(None),
+            StreamPosition::First | StreamPosition::Middle => list.next_chunk().await.map(Some),
         }
     });
     let first = stream::once(async { Ok::<_, RecordsError>(first) });
@@ -92,46 +92,50 @@ pub(super) async fn list(State(api): State<Api>, Viewer(caller): Viewer) -> Resu
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
-/// A JSON array, a page of rows at a time.
-struct List {
+/// A JSON array, streamed one page of rows at a time.
+struct ArrayStream {
     api: Api,
     project: Option<ProjectName>,
     after: i64,
-    place: Place,
+    position: StreamPosition,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum StreamPosition {
     First,
     Middle,
     End,
 }
 
-impl List {
-    async fn piece(mut self) -> Result<(Bytes, Self), RecordsError> {
+impl ArrayStream {
+    async fn next_chunk(mut self) -> Result<(Bytes, Self), RecordsError> {
         let (project, after) = (self.project.clone(), self.after);
         let rows = self.api.records.read(move |connection| {
             Box::pin(async move {
                 let project = project.as_ref().map(ProjectName::as_str);
-                given_page(connection, project, after, PAGE).await
+                list_given_images(connection, project, after, ROWS_PER_PAGE).await
             })
         });
         let rows = rows.await?;
-        let mut piece = Vec::with_capacity(256 * rows.len() + 2);
+        let mut chunk = Vec::with_capacity(256 * rows.len() + 2);
         for row in &rows {
-            piece.push(if self.place == Place::First { b'[' } else { b',' });
-            self.place = Place::Middle;
-            // Texts, numbers and times always serialise.
-            let _ = serde_json::to_writer(&mut piece, row);
+            chunk.push(if self.position == StreamPosition::First {
+                b'['
+            } else {
+                b','
+            });
+            self.position = StreamPosition::Middle;
+            // Strings, numbers and times always serialise.
+            let _ = serde_json::to_writer(&mut chunk, row);
             self.after = row.id;
         }
-        if (rows.len() as i64) < PAGE {
-            if self.place == Place::First {
-                piece.push(b'[');
+        if (rows.len() as i64) < ROWS_PER_PAGE {
+            if self.position == StreamPosition::First {
+                chunk.push(b'[');
             }
-            piece.push(b']');
-            self.place = Place::End;
+            chunk.push(b']');
+            self.position = StreamPosition::End;
         }
-        Ok((piece.into(), self))
+        Ok((chunk.into(), self))
     }
 }

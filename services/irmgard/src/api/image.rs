@@ -1,4 +1,4 @@
-//! `/photos/{id}/image`: the anonymised photo, and nothing else ever.
+//! `/photos/{id}/image`: serves the anonymised photo. Never serves an original.
 
 use axum::{
     body::Body,
@@ -12,16 +12,16 @@ use http_body_util::BodyExt;
 
 use super::{
     Api,
-    access::{OfPhoto, Viewer},
+    extract::{PhotoPath, Viewer},
     problem::{Code, Problem, ProblemBody},
 };
 use crate::{
-    photo::{AnonymizedImage, NotShown},
+    photo::{AnonymizedImage, ImageUnavailable},
     store::{ObjectStore, StoreError},
 };
 
-/// Pictures are for those with a token, and a person may have one removed.
-const CACHE: &str = "private, max-age=300";
+/// Images need a token, and a person may have an image removed.
+const CACHE_CONTROL: &str = "private, max-age=300";
 
 /// The anonymised photo, a JPEG
 ///
@@ -44,25 +44,26 @@ const CACHE: &str = "private, max-age=300";
 pub(super) async fn get(
     State(api): State<Api>,
     Viewer(caller): Viewer,
-    OfPhoto(id): OfPhoto,
+    PhotoPath(id): PhotoPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let photo = api.photo(id, &caller).await?;
     let image =
-        AnonymizedImage::of(&photo, api.store.output_bucket()).map_err(|not_shown| match not_shown {
-            NotShown::NotReady(status) => Problem::new(Code::PhotoNotReady)
-                .detail(format!("the photo is {}", status.as_str()))
-                .photo_status(status),
-            NotShown::WrongPlace => {
-                Problem::new(Code::Internal).cause("the row names a place of no anonymised photo")
-            }
-        })?;
-    if let Some(etag) = unchanged(&api.store, &image, &headers).await? {
+        AnonymizedImage::for_photo(&photo, api.store.output_bucket()).map_err(
+            |unavailable| match unavailable {
+                ImageUnavailable::NotReady(status) => Problem::new(Code::PhotoNotReady)
+                    .detail(format!("the photo is {}", status.as_str()))
+                    .photo_status(status),
+                ImageUnavailable::WrongLocation => Problem::new(Code::Internal)
+                    .cause("the row does not name this photo's own output location"),
+            },
+        )?;
+    if let Some(etag) = matching_etag(&api.store, &image, &headers).await? {
         return Ok((
             StatusCode::NOT_MODIFIED,
             [
                 (header::ETAG, etag),
-                (header::CACHE_CONTROL, HeaderValue::from_static(CACHE)),
+                (header::CACHE_CONTROL, HeaderValue::from_static(CACHE_CONTROL)),
             ],
         )
             .into_response());
@@ -70,8 +71,8 @@ pub(super) async fn get(
     send(&api, id, &image).await
 }
 
-/// The picture's ETag, if it is one of those that the client has.
-async fn unchanged(
+/// The image's ETag, if the client already has it.
+async fn matching_etag(
     store: &ObjectStore,
     image: &AnonymizedImage,
     headers: &HeaderMap,
@@ -79,40 +80,40 @@ async fn unchanged(
     if !headers.contains_key(header::IF_NONE_MATCH) {
         return Ok(None);
     }
-    let place = image.location();
+    let location = image.location();
     let request = store
         .client()
         .head_object()
-        .bucket(place.bucket())
-        .key(place.key());
-    let head = store.ask(request.send()).await.map_err(gone)?;
+        .bucket(location.bucket())
+        .key(location.key());
+    let head = store.send(request.send()).await.map_err(image_gone)?;
     let Some(etag) = head.e_tag() else {
         return Ok(None);
     };
-    let known = headers
+    let matches = headers
         .get_all(header::IF_NONE_MATCH)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|list| list.split(','))
         .map(str::trim)
-        // RFC 9110, 13.1.2: the weak comparison.
-        .any(|known| known == "*" || opaque(known) == opaque(etag));
-    Ok(known.then(|| HeaderValue::from_str(etag).ok()).flatten())
+        // RFC 9110, section 13.1.2: the weak comparison.
+        .any(|tag| tag == "*" || opaque_tag(tag) == opaque_tag(etag));
+    Ok(matches.then(|| HeaderValue::from_str(etag).ok()).flatten())
 }
 
-fn opaque(etag: &str) -> &str {
+fn opaque_tag(etag: &str) -> &str {
     etag.strip_prefix("W/").unwrap_or(etag)
 }
 
 async fn send(api: &Api, id: PhotoId, image: &AnonymizedImage) -> Result<Response, Problem> {
-    let place = image.location();
+    let location = image.location();
     let request = api
         .store
         .client()
         .get_object()
-        .bucket(place.bucket())
-        .key(place.key());
-    let object = api.store.ask(request.send()).await.map_err(gone)?;
+        .bucket(location.bucket())
+        .key(location.key());
+    let object = api.store.send(request.send()).await.map_err(image_gone)?;
     let timeout = api.store.timeout();
     let etag = object.e_tag().and_then(|etag| HeaderValue::from_str(etag).ok());
     let length = object
@@ -121,7 +122,7 @@ async fn send(api: &Api, id: PhotoId, image: &AnonymizedImage) -> Result<Respons
     let body = stream::try_unfold(object.body.into_inner(), move |mut body| async move {
         let frame = tokio::time::timeout(timeout, body.frame())
             .await
-            .map_err(|_| "the object store stopped in the middle of a picture")?;
+            .map_err(|_| "the object store stopped sending in the middle of an image")?;
         match frame.transpose() {
             Ok(frame) => Ok(frame
                 .and_then(|frame| frame.into_data().ok())
@@ -132,7 +133,7 @@ async fn send(api: &Api, id: PhotoId, image: &AnonymizedImage) -> Result<Respons
     let mut response = Body::from_stream(body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(CACHE));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(CACHE_CONTROL));
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
@@ -150,8 +151,8 @@ async fn send(api: &Api, id: PhotoId, image: &AnonymizedImage) -> Result<Respons
     Ok(response)
 }
 
-/// A picture that was stored and is not there any more.
-fn gone(error: StoreError) -> Problem {
+/// An image that was stored once and is missing now.
+fn image_gone(error: StoreError) -> Problem {
     match error {
         StoreError::NotFound => Problem::new(Code::ImageGone),
         error => error.into(),

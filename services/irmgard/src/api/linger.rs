@@ -1,8 +1,5 @@
-//! A body that is read on for a while after nobody wants it any more.
-//!
-//! A client that is told no in the middle of its upload would otherwise have
-//! its connection reset, and with it lose the answer (RFC 9112, 9.6: a
-//! lingering close).
+//! LingeringBody close (RFC 9112, section 9.6): after an early error response, the server reads the rest of the
+//! body for a while. Otherwise the connection would be reset, and the client would lose the response.
 
 use std::{
     pin::Pin,
@@ -15,33 +12,31 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 
-/// So much is read on at most, bytes: what a client has on its way that sends
-/// a photo of several times the usual limit.
+/// Maximum number of bytes to read: what a client may still have in flight for a photo of several times the
+/// usual limit.
 const MAX_BYTES: usize = 128 * 1024 * 1024;
-/// So long at most; nginx's `lingering_timeout`.
+/// Maximum time to read; like nginx's `lingering_timeout`.
 const MAX_TIME: Duration = Duration::from_secs(5);
 
-/// A request's body; dropped early, it is read on in the background.
-pub struct Lingering {
+/// A request body. If it is dropped early, its rest is read in the background.
+pub struct LingeringBody {
     body: Body,
-    /// The client waits for leave to send (`Expect: 100-continue`), which
-    /// reading would give.
-    held_back: bool,
+    /// The client waits for permission to send (`Expect: 100-continue`). Reading would give it.
+    waits_for_continue: bool,
     ended: bool,
 }
 
-impl Lingering {
-    /// Around a body that the client sends at once, or holds back.
-    pub const fn new(body: Body, held_back: bool) -> Self {
+impl LingeringBody {
+    pub const fn new(body: Body, waits_for_continue: bool) -> Self {
         Self {
             body,
-            held_back,
+            waits_for_continue,
             ended: false,
         }
     }
 }
 
-impl http_body::Body for Lingering {
+impl http_body::Body for LingeringBody {
     type Data = Bytes;
     type Error = Error;
 
@@ -49,7 +44,7 @@ impl http_body::Body for Lingering {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        self.held_back = false;
+        self.waits_for_continue = false;
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if let Poll::Ready(None | Some(Err(_))) = polled {
             self.ended = true;
@@ -66,9 +61,9 @@ impl http_body::Body for Lingering {
     }
 }
 
-impl Drop for Lingering {
+impl Drop for LingeringBody {
     fn drop(&mut self) {
-        if self.ended || self.held_back || self.body.is_end_stream() {
+        if self.ended || self.waits_for_continue || self.body.is_end_stream() {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {

@@ -1,4 +1,4 @@
-//! What the API tells Prometheus.
+//! Prometheus metrics of the API.
 
 use std::{fmt, time::Duration};
 
@@ -14,35 +14,31 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{breaker::Breaker, upload::Budget};
+use crate::{breaker::Breaker, upload::MemoryBudget};
 
-/// Labels of a counted request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Request {
+struct RequestLabels {
     method: &'static str,
     route: String,
     status: u16,
 }
 
-/// Labels of a timed request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Route {
+struct RouteLabels {
     method: &'static str,
     route: String,
 }
 
-/// A label that says what became of something.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
+struct OutcomeLabel {
     outcome: &'static str,
 }
 
-/// Requests and uploads.
 #[derive(Clone, Debug)]
 pub struct ApiMetrics {
-    requests: Family<Request, Counter>,
-    seconds: Family<Route, Histogram>,
-    uploads: Family<Outcome, Counter>,
+    requests: Family<RequestLabels, Counter>,
+    seconds: Family<RouteLabels, Histogram>,
+    uploads: Family<OutcomeLabel, Counter>,
     upload_bytes: Counter,
     image_bytes: Counter,
 }
@@ -61,21 +57,21 @@ impl Default for ApiMetrics {
 }
 
 impl ApiMetrics {
-    /// Makes them part of what `/metrics` shows.
+    /// Registers all metrics, so that `/metrics` shows them.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "irmgard_http_requests",
-            "Requests, by method, route and status; status 499: the client went away",
+            "Requests, by method, route and status; status 499: the client disconnected",
             self.requests.clone(),
         );
         registry.register(
             "irmgard_http_request_duration_seconds",
-            "Time from a request's header to its answer's header",
+            "Time from the header of a request to the header of its response",
             self.seconds.clone(),
         );
         registry.register(
             "irmgard_uploads",
-            "Photos that were accepted: new, known from before, or to be worked on again",
+            "Accepted photos, by outcome: new, known (sent before) or again (queued again after a failure)",
             self.uploads.clone(),
         );
         registry.register(
@@ -85,25 +81,25 @@ impl ApiMetrics {
         );
         registry.register(
             "irmgard_image_bytes",
-            "Bytes of anonymised photos that were asked for",
+            "Bytes of anonymised photos sent to clients",
             self.image_bytes.clone(),
         );
     }
 
-    /// Shows breakers and the memory budget as they are when asked.
-    pub fn register_state(registry: &mut Registry, breakers: Vec<Breaker>, budget: Budget) {
-        registry.register_collector(Box::new(State { breakers, budget }));
+    /// Registers gauges that are read at scrape time: breakers and upload memory.
+    pub fn register_live_gauges(registry: &mut Registry, breakers: Vec<Breaker>, budget: MemoryBudget) {
+        registry.register_collector(Box::new(LiveGauges { breakers, budget }));
     }
 
-    /// An answered request.
+    /// Counts a request that was answered.
     pub(super) fn request(&self, method: &'static str, route: &str, status: u16, duration: Duration) {
         let route = route.to_owned();
-        let timed = Route {
+        let timed = RouteLabels {
             method,
             route: route.clone(),
         };
         self.requests
-            .get_or_create(&Request {
+            .get_or_create(&RequestLabels {
                 method,
                 route,
                 status,
@@ -112,30 +108,30 @@ impl ApiMetrics {
         self.seconds.get_or_create(&timed).observe(duration.as_secs_f64());
     }
 
-    /// An accepted photo.
+    /// Counts an accepted photo.
     pub(super) fn upload(&self, outcome: &'static str, bytes: u64) {
-        self.uploads.get_or_create(&Outcome { outcome }).inc();
+        self.uploads.get_or_create(&OutcomeLabel { outcome }).inc();
         self.upload_bytes.inc_by(bytes);
     }
 
-    /// A picture on its way to a client.
+    /// Counts the bytes of an image that is sent to a client.
     pub(super) fn image(&self, bytes: u64) {
         self.image_bytes.inc_by(bytes);
     }
 }
 
 #[derive(Debug)]
-struct State {
+struct LiveGauges {
     breakers: Vec<Breaker>,
-    budget: Budget,
+    budget: MemoryBudget,
 }
 
-impl Collector for State {
+impl Collector for LiveGauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let open = ConstGauge::new(0_i64);
         let mut family = encoder.encode_descriptor(
             "irmgard_breaker_open",
-            "1 while a server is taken for down and is not asked by every request",
+            "1 while requests to a server fail at once because it did not answer",
             None,
             open.metric_type(),
         )?;
@@ -146,7 +142,7 @@ impl Collector for State {
         let free = ConstGauge::new(i64::try_from(self.budget.free_bytes()).unwrap_or(i64::MAX));
         free.encode(encoder.encode_descriptor(
             "irmgard_upload_memory_free_bytes",
-            "Memory for bodies of unknown length that no upload holds",
+            "Free memory for bodies of unknown length",
             None,
             free.metric_type(),
         )?)

@@ -1,16 +1,16 @@
-//! The web service's HTTP side.
+//! The HTTP API of the web service.
 
-mod access;
-mod client;
+mod extract;
 mod given;
 mod image;
 mod linger;
 mod metrics;
-mod observe;
 mod openapi;
 mod photos;
 mod problem;
+mod request_log;
 mod tokens;
+mod trusted_proxies;
 
 use std::{any::Any, sync::Arc, time::Duration};
 
@@ -27,45 +27,39 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use self::problem::WRONG_PROJECT;
 pub use self::{
-    client::TrustedProxies,
     metrics::ApiMetrics,
-    openapi::description,
+    openapi::openapi_json,
     problem::{Code, Problem},
-    tokens::{Caller, Denied, Scope, Tokens, TokensError},
+    tokens::{AccessDenied, Caller, Scope, Tokens, TokensError},
+    trusted_proxies::TrustedProxies,
 };
 use crate::{
     breaker::{Breaker, BreakerSettings},
     database::Database,
-    photo::{Photo, Records, by_id},
+    photo::{Photo, Records, find_photo},
     store::ObjectStore,
-    upload::{Originals, Receiver, UploadSettings},
+    upload::{OriginalStore, UploadReceiver, UploadSettings},
 };
 
-/// What the API is made of.
+/// What the API needs from the rest of the program.
 #[derive(Debug)]
-pub struct Parts {
-    /// PostgreSQL.
+pub struct ApiDependencies {
     pub database: Database,
-    /// How long each piece of a request's work in the database may take.
+    /// Time limit of each piece of a request's work in the database.
     pub database_timeout: Duration,
-    /// S3.
     pub store: Store,
-    /// When a server that does not answer is left alone.
     pub breaker: BreakerSettings,
-    /// Limits of uploads.
     pub upload: UploadSettings,
-    /// Who may do what.
     pub tokens: Tokens,
-    /// Who may say for whom a request comes.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: TrustedProxies,
-    /// Woken after each photo that has a new job.
+    /// Wakes the relay after each photo with a new job.
     pub relay: Arc<Notify>,
-    /// Uploads and the removal of what they left; to be waited for at the
-    /// end.
+    /// Uploads and the removal of their leftovers; wait for them at shutdown.
     pub tasks: TaskTracker,
 }
 
-/// What all requests share.
+/// State that all requests share.
 #[derive(Clone, Debug)]
 pub(crate) struct Api(Arc<Shared>);
 
@@ -73,7 +67,7 @@ pub(crate) struct Api(Arc<Shared>);
 pub(crate) struct Shared {
     records: Records,
     store: ObjectStore,
-    receiver: Receiver,
+    receiver: UploadReceiver,
     tokens: Tokens,
     trusted_proxies: TrustedProxies,
     metrics: ApiMetrics,
@@ -89,60 +83,76 @@ impl std::ops::Deref for Api {
 }
 
 impl Api {
-    /// A photo that the caller may see; others are unknown to it.
+    /// A photo that the caller may see. To the caller, other photos do not exist.
     async fn photo(&self, id: PhotoId, caller: &Caller) -> Result<Photo, Problem> {
         let photo = self
             .records
-            .read(move |connection| Box::pin(by_id(connection, id)))
+            .read(move |connection| Box::pin(find_photo(connection, id)))
             .await?;
         match photo {
-            Some(photo) if caller.may_see(&photo.project) => Ok(photo),
+            Some(photo) if caller.may_access(&photo.project) => Ok(photo),
             Some(_) => Err(Problem::new(Code::PhotoUnknown).reason(WRONG_PROJECT)),
             None => Err(Problem::new(Code::PhotoUnknown)),
         }
     }
 }
 
-/// The routes, answering from these parts; their metrics go to `registry`.
+/// The routes of the API. Registers their metrics.
 ///
 /// Needs a Tokio runtime.
-pub fn router(parts: Parts, registry: &mut Registry) -> Router {
-    let reads = Breaker::new("postgres", parts.breaker);
-    let writes = Breaker::new("postgres-writes", parts.breaker);
-    let store = Breaker::new("object-store", parts.breaker);
+pub fn router(dependencies: ApiDependencies, registry: &mut Registry) -> Router {
+    let reads = Breaker::new("postgres", dependencies.breaker);
+    let writes = Breaker::new("postgres-writes", dependencies.breaker);
+    let store = Breaker::new("object-store", dependencies.breaker);
     let records = Records::new(
-        parts.database,
+        dependencies.database,
         reads.clone(),
         writes.clone(),
-        parts.database_timeout,
+        dependencies.database_timeout,
     );
-    let objects = ObjectStore::new(&parts.store, store.clone(), parts.upload.store_timeout);
-    let originals = Originals::new(objects.clone(), parts.upload.idle_timeout, parts.tasks.clone());
-    let receiver = Receiver::new(records.clone(), originals, parts.upload, parts.relay);
+    let objects = ObjectStore::new(
+        &dependencies.store,
+        store.clone(),
+        dependencies.upload.store_timeout,
+    );
+    let originals = OriginalStore::new(
+        objects.clone(),
+        dependencies.upload.idle_timeout,
+        dependencies.tasks.clone(),
+    );
+    let receiver = UploadReceiver::new(
+        records.clone(),
+        originals,
+        dependencies.upload,
+        dependencies.relay,
+    );
     let metrics = ApiMetrics::default();
     metrics.register(registry);
-    ApiMetrics::register_state(registry, vec![reads, writes, store], receiver.budget().clone());
-    if !parts.tokens.in_use() {
+    ApiMetrics::register_live_gauges(registry, vec![reads, writes, store], receiver.budget().clone());
+    if !dependencies.tokens.are_required() {
         tracing::warn!("TOKENS_FILE is not set: everybody may send and see photos");
     }
     let api = Api(Arc::new(Shared {
         records,
         store: objects,
         receiver,
-        tokens: parts.tokens,
-        trusted_proxies: parts.trusted_proxies,
+        tokens: dependencies.tokens,
+        trusted_proxies: dependencies.trusted_proxies,
         metrics,
-        tasks: parts.tasks,
+        tasks: dependencies.tasks,
     }));
     openapi::routes()
         .fallback(|| async { Problem::new(Code::NotFound) })
         .method_not_allowed_fallback(|| async { Problem::new(Code::MethodNotAllowed) })
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn_with_state(api.clone(), observe::observe))
+        .layer(middleware::from_fn_with_state(
+            api.clone(),
+            request_log::log_request,
+        ))
         .with_state(api)
 }
 
-/// The panic itself is logged by the process's panic hook.
+/// The process's panic hook logs the panic itself.
 fn panicked(_: Box<dyn Any + Send>) -> Response {
     Problem::new(Code::Internal).cause("panic").into_response()
 }

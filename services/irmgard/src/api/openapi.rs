@@ -1,4 +1,4 @@
-//! The routes, and their description made from the code.
+//! The routes, and the OpenAPI document generated from them.
 
 use axum::{
     Router,
@@ -18,30 +18,30 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Api, given, image, photos};
-use crate::upload::MAX_PARTS;
+use crate::upload::MAX_FORM_PARTS;
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Irmgard",
-        description = "Takes photos of construction sites and serves them once nobody in them can be recognised.",
+        description = "Accepts photos of construction sites and serves them once people in them cannot be recognised.",
     ),
     tags(
         (name = "photos", description = "Photos and timelapse projects"),
-        (name = "given", description = "The API of the web service that this one replaces"),
+        (name = "given", description = "Compatible with the web service that this one replaces"),
     ),
-    modifiers(&Bearer),
+    modifiers(&BearerScheme),
     security((), ("token" = [])),
 )]
-struct Description;
+struct ApiDocument;
 
-struct Bearer;
+struct BearerScheme;
 
-impl Modify for Bearer {
+impl Modify for BearerScheme {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("Needed where the service has a tokens file"))
+            .description(Some("Required if the service has a tokens file"))
             .build();
         openapi
             .components
@@ -50,8 +50,8 @@ impl Modify for Bearer {
     }
 }
 
-fn described() -> OpenApiRouter<Api> {
-    OpenApiRouter::with_openapi(Description::openapi())
+fn documented_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(ApiDocument::openapi())
         .routes(routes!(given::list, given::upload))
         .routes(routes!(photos::list_projects))
         .routes(routes!(photos::list, photos::upload))
@@ -59,20 +59,21 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(image::get))
 }
 
-/// The description, as `GET /openapi.json` answers it.
+/// The OpenAPI document, as `GET /openapi.json` returns it.
 #[must_use]
-pub fn description() -> String {
-    let (_, mut description) = described().split_for_parts();
-    bound_form(&mut description);
-    // Made of texts and maps with texts as keys, which always serialise.
-    let mut json = description.to_pretty_json().unwrap_or_default();
+pub fn openapi_json() -> String {
+    let (_, mut document) = documented_routes().split_for_parts();
+    limit_form_fields(&mut document);
+    // The document holds only strings and maps with string keys, which always serialise.
+    let mut json = document.to_pretty_json().unwrap_or_default();
     json.push('\n');
     json
 }
 
-/// What a derive cannot say of a form: other fields are passed over, but their number and names are bounded.
-fn bound_form(description: &mut utoipa::openapi::OpenApi) {
-    let schemas = description
+/// Adds what the derive macro cannot express: other fields are ignored, but their number and names are
+/// limited.
+fn limit_form_fields(document: &mut utoipa::openapi::OpenApi) {
+    let schemas = document
         .components
         .as_mut()
         .map(|components| &mut components.schemas);
@@ -82,17 +83,19 @@ fn bound_form(description: &mut utoipa::openapi::OpenApi) {
             .schema_type(Type::String)
             .pattern(Some("^[^\\x00-\\x1F\\x7F]{0,255}$"));
         form.property_names = Some(Box::new(Schema::Object(name.build())));
-        form.max_properties = Some(MAX_PARTS);
+        form.max_properties = Some(MAX_FORM_PARTS);
     }
 }
 
-/// All routes.
 pub(super) fn routes() -> Router<Api> {
-    let (router, _) = described().split_for_parts();
-    let json = Bytes::from(description());
-    router.route("/openapi.json", get(|| async move { answer(json.clone()) }))
+    let (router, _) = documented_routes().split_for_parts();
+    let json = Bytes::from(openapi_json());
+    router.route(
+        "/openapi.json",
+        get(|| async move { json_response(json.clone()) }),
+    )
 }
 
-fn answer(json: Bytes) -> Response {
+fn json_response(json: Bytes) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], json).into_response()
 }

@@ -1,4 +1,4 @@
-//! `/projects/…` and `/photos/…`: our own API.
+//! `/projects/…` and `/photos/…`: the native API.
 
 use axum::{
     Json,
@@ -14,31 +14,34 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Api,
-    access::{Asked, InProject, OfPhoto, Uploader, Viewer, limit},
-    observe::Outcome,
+    extract::{PhotoPath, ProjectPath, QueryString, Uploader, Viewer, page_limit},
     problem::{Code, Problem, ProblemBody, WRONG_PROJECT},
+    request_log::SuccessOutcome,
     tokens::Caller,
 };
 use crate::{
-    photo::{ListedProject, Photo, PhotoFilter, ProjectFilter, Status, photos, projects},
-    upload::{Acceptance, Accepted, Upload, boundary, parse_taken_at_of_query},
+    photo::{
+        ListedProject, Photo, PhotoFilter, ProjectFilter, Status, list_photos,
+        list_projects as query_projects,
+    },
+    upload::{Acceptance, AcceptedPhoto, Upload, boundary, parse_taken_at_in_query},
 };
 
-/// Photos and projects on a page, where the request does not say.
-const USUAL_PAGE: i64 = 50;
-/// Photos and projects on a page at most.
-const LARGEST_PAGE: i64 = 500;
-/// An idempotency key's length at most, bytes.
-const MAX_KEY_BYTES: usize = 255;
+/// Default number of photos on a page.
+const DEFAULT_PAGE_SIZE: i64 = 50;
+/// Maximum number of photos or projects on a page.
+const MAX_PAGE_SIZE: i64 = 500;
+/// Maximum length of an idempotency key, bytes.
+const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 
-/// What an upload may say beside its body.
+/// Query parameters of an upload.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct UploadQuery {
-    /// When the photo was taken, RFC 3339, without leap seconds; before what the photo's EXIF says.
+    /// When the photo was taken, RFC 3339, without leap seconds; takes precedence over EXIF.
     #[param(example = "2024-05-31T12:00:00+02:00", value_type = String, format = DateTime, required = false)]
     taken_at: Option<String>,
-    /// The camera's file name, for people.
+    /// The camera's file name, for display only.
     #[param(value_type = String, required = false)]
     name: Option<String>,
 }
@@ -57,17 +60,17 @@ pub(super) struct UploadForm {
 
 /// Send a photo
 ///
-/// The body is the photo, or a form with the photo in the field `image`; which format it is tells its content, whatever
-/// its media type says. The same photo of the same time is kept
-/// once: sent again it is answered again, and if it had failed it is worked on again.
+/// The body is the photo, or a form with the photo in the field `image`. The format is detected from the
+/// content, not from the media type. The same photo with the same time is stored once. A repeated upload
+/// returns the stored photo; if that had failed, it is queued again.
 #[utoipa::path(
     post, path = "/projects/{project}/photos", tag = "photos",
     params(
         ("project" = String, Path, description = "1 to 64 letters, digits, '.', '_' or '-'",
             pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"),
         UploadQuery,
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible characters: the same key with \
-            the same photo answers the first again, with another photo it is refused",
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible characters. A repeated key with \
+            the same photo returns the first result; with another photo it is an error",
             pattern = "^[!#-\\[\\]-~]([ !#-\\[\\]-~]{0,253}[!#-\\[\\]-~])?$"),
     ),
     request_body(content(
@@ -76,53 +79,53 @@ pub(super) struct UploadForm {
             encoding(("image" = (content_type = "image/jpeg, image/png, image/webp")))),
     )),
     responses(
-        (status = 202, description = "Kept; it will be anonymised", body = Photo,
+        (status = 202, description = "Stored; it will be anonymised", body = Photo,
             headers(("Location" = String, description = "The photo's address"))),
-        (status = 200, description = "It was kept before", body = Photo,
+        (status = 200, description = "It was stored before", body = Photo,
             headers(("Location" = String, description = "The photo's address"))),
-        (status = "4XX", description = "Refused; nothing is kept", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "Come again after `Retry-After`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "4XX", description = "Refused; nothing is stored", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Retry after `Retry-After`", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn upload(
     State(api): State<Api>,
     Uploader(caller): Uploader,
-    InProject(project): InProject,
-    Asked(query): Asked<UploadQuery>,
+    ProjectPath(project): ProjectPath,
+    QueryString(query): QueryString<UploadQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let accepted = receive(&api, caller, project, query, &headers, body).await?;
+    let accepted = receive_upload(&api, caller, project, query, &headers, body).await?;
     let status = match accepted.acceptance {
-        Acceptance::New | Acceptance::Again => StatusCode::ACCEPTED,
-        Acceptance::Known => StatusCode::OK,
+        Acceptance::New | Acceptance::Requeued => StatusCode::ACCEPTED,
+        Acceptance::Duplicate => StatusCode::OK,
     };
     let location = format!("/photos/{}", accepted.photo.id);
-    let outcome = Outcome(name(accepted.acceptance));
+    let outcome = SuccessOutcome(outcome_name(accepted.acceptance));
     let mut response = (status, [(header::LOCATION, location)], Json(accepted.photo)).into_response();
     response.extensions_mut().insert(outcome);
     Ok(response)
 }
 
-const fn name(acceptance: Acceptance) -> &'static str {
+const fn outcome_name(acceptance: Acceptance) -> &'static str {
     match acceptance {
         Acceptance::New => "new",
-        Acceptance::Known => "known",
-        Acceptance::Again => "again",
+        Acceptance::Duplicate => "known",
+        Acceptance::Requeued => "again",
     }
 }
 
-/// Takes a photo, whichever route it came by.
-pub(super) async fn receive(
+/// Accepts a photo from either route.
+pub(super) async fn receive_upload(
     api: &Api,
     caller: Caller,
     project: ProjectName,
     query: UploadQuery,
     headers: &HeaderMap,
     body: Body,
-) -> Result<Accepted, Problem> {
+) -> Result<AcceptedPhoto, Problem> {
     Span::current().record("project", project.as_str());
-    if !caller.may_see(project.as_str()) {
+    if !caller.may_access(project.as_str()) {
         return Err(Problem::new(Code::Forbidden).reason(WRONG_PROJECT));
     }
     let content_type = headers
@@ -135,14 +138,14 @@ pub(super) async fn receive(
         taken_at: query
             .taken_at
             .as_deref()
-            .map(parse_taken_at_of_query)
+            .map(parse_taken_at_in_query)
             .transpose()?,
         name: query.name,
         body,
         boundary: content_type.map(boundary).transpose()?.flatten(),
     };
     let receiver = api.receiver.clone();
-    // A task of its own: it goes on, or cleans up, when the client goes away.
+    // A separate task: if the client disconnects, it finishes the upload or cleans up.
     let task = async move { receiver.receive(upload).await }.in_current_span();
     let accepted = api
         .tasks
@@ -151,37 +154,37 @@ pub(super) async fn receive(
         .map_err(|error| Problem::new(Code::Internal).cause(error))??;
     Span::current().record("photo.id", accepted.photo.id);
     let bytes = u64::try_from(accepted.photo.size_bytes).unwrap_or(0);
-    api.metrics.upload(name(accepted.acceptance), bytes);
+    api.metrics.upload(outcome_name(accepted.acceptance), bytes);
     Ok(accepted)
 }
 
-/// `Idempotency-Key`: a structured string in quotes, as the draft has it, or
-/// the bare key, as most clients send it.
+/// Reads `Idempotency-Key`: a structured string in quotes, as in the IETF draft, or the bare key, as most
+/// clients send it.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut keys = headers.get_all("idempotency-key").iter();
     let Some(key) = keys.next() else {
         return Ok(None);
     };
-    let bare = |value: &HeaderValue| {
+    let parse_bare = |value: &HeaderValue| {
         let text = value.to_str().ok()?.trim();
         let quoted = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
         let text = quoted.unwrap_or(text);
         let visible = text
             .bytes()
             .all(|b| (0x20..0x7f).contains(&b) && !matches!(b, b'"' | b'\\'));
-        ((1..=MAX_KEY_BYTES).contains(&text.len()) && visible).then(|| text.to_owned())
+        ((1..=MAX_IDEMPOTENCY_KEY_BYTES).contains(&text.len()) && visible).then(|| text.to_owned())
     };
-    match (bare(key), keys.next()) {
+    match (parse_bare(key), keys.next()) {
         (Some(key), None) => Ok(Some(key)),
         _ => Err(Problem::new(Code::InvalidIdempotencyKey).detail(format!(
-            "an Idempotency-Key is 1 to {MAX_KEY_BYTES} visible characters, once"
+            "an Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY_BYTES} visible characters and is sent once"
         ))),
     }
 }
 
 /// A photo
 ///
-/// Where it is on its way, and what was found in it.
+/// Its processing status, and the objects detected in it.
 #[utoipa::path(
     get, path = "/photos/{id}", tag = "photos",
     params(("id" = i64, Path, description = "The photo's number")),
@@ -193,22 +196,22 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 pub(super) async fn one(
     State(api): State<Api>,
     Viewer(caller): Viewer,
-    OfPhoto(id): OfPhoto,
+    PhotoPath(id): PhotoPath,
 ) -> Result<Json<Photo>, Problem> {
     api.photo(id, &caller).await.map(Json)
 }
 
-/// Which photos.
+/// Query parameters of a page of photos.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
-    /// Only those of this status.
+    /// Only photos with this status.
     #[param(value_type = Status, required = false)]
     status: Option<Status>,
-    /// Only those older than the photo of this number.
+    /// Only photos older than the one with this number.
     #[param(value_type = i64, required = false)]
     after: Option<i64>,
-    /// At most so many: 1 to 500, usually 50.
+    /// Maximum number of photos: 1 to 500, default 50.
     #[param(value_type = i64, minimum = 1, maximum = 500, required = false)]
     limit: Option<i64>,
 }
@@ -237,13 +240,13 @@ pub(super) struct PhotoPage {
 pub(super) async fn list(
     State(api): State<Api>,
     Viewer(caller): Viewer,
-    InProject(project): InProject,
-    Asked(query): Asked<PageQuery>,
+    ProjectPath(project): ProjectPath,
+    QueryString(query): QueryString<PageQuery>,
 ) -> Result<Json<PhotoPage>, Problem> {
-    if !caller.may_see(project.as_str()) {
+    if !caller.may_access(project.as_str()) {
         return Err(Problem::new(Code::Forbidden).reason(WRONG_PROJECT));
     }
-    let limit = limit(query.limit, USUAL_PAGE, LARGEST_PAGE)?;
+    let limit = page_limit(query.limit, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)?;
     let filter = PhotoFilter {
         project: project.as_str().to_owned(),
         status: query.status,
@@ -252,11 +255,11 @@ pub(super) async fn list(
     };
     let mut photos = api
         .records
-        .read(move |connection| Box::pin(async move { photos(connection, &filter).await }))
+        .read(move |connection| Box::pin(async move { list_photos(connection, &filter).await }))
         .await?;
-    let more = photos.len() as i64 > limit;
+    let has_more = photos.len() as i64 > limit;
     photos.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let next = photos.last().filter(|_| more).map(|last| {
+    let next = photos.last().filter(|_| has_more).map(|last| {
         let status = query.status.map(|status| format!("&status={}", status.as_str()));
         let status = status.unwrap_or_default();
         format!(
@@ -267,14 +270,14 @@ pub(super) async fn list(
     Ok(Json(PhotoPage { photos, next }))
 }
 
-/// Which projects.
+/// Query parameters of a page of projects.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ProjectsQuery {
-    /// Only those after this name.
+    /// Only projects after this name.
     #[param(value_type = String, required = false, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     after: Option<ProjectName>,
-    /// At most so many: 1 to 500, usually 500.
+    /// Maximum number of projects: 1 to 500, default 500.
     #[param(value_type = i64, minimum = 1, maximum = 500, required = false)]
     limit: Option<i64>,
 }
@@ -300,9 +303,9 @@ pub(super) struct ProjectPage {
 pub(super) async fn list_projects(
     State(api): State<Api>,
     Viewer(caller): Viewer,
-    Asked(query): Asked<ProjectsQuery>,
+    QueryString(query): QueryString<ProjectsQuery>,
 ) -> Result<Json<ProjectPage>, Problem> {
-    let limit = limit(query.limit, LARGEST_PAGE, LARGEST_PAGE)?;
+    let limit = page_limit(query.limit, MAX_PAGE_SIZE, MAX_PAGE_SIZE)?;
     let filter = ProjectFilter {
         only: caller.project,
         after: query.after.map(String::from).unwrap_or_default(),
@@ -310,11 +313,11 @@ pub(super) async fn list_projects(
     };
     let mut projects = api
         .records
-        .read(move |connection| Box::pin(async move { projects(connection, &filter).await }))
+        .read(move |connection| Box::pin(async move { query_projects(connection, &filter).await }))
         .await?;
-    let more = projects.len() as i64 > limit;
+    let has_more = projects.len() as i64 > limit;
     projects.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let next = projects.last().filter(|_| more);
+    let next = projects.last().filter(|_| has_more);
     let next = next.map(|last| format!("/projects?after={}&limit={limit}", last.name));
     Ok(Json(ProjectPage { projects, next }))
 }

@@ -1,8 +1,6 @@
-//! Errors as clients see them: `application/problem+json` (RFC 9457) with a
-//! stable code.
+//! Error responses: `application/problem+json` (RFC 9457) with a stable code.
 //!
-//! An error has two faces. The client is told code, title and what it can do;
-//! what happened inside goes to the request's log line and nowhere else.
+//! The client gets the code, a title and what it can do. Internal causes go to the request's log line only.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -20,15 +18,15 @@ use crate::{
     upload::{FormError, UploadError},
 };
 
-/// Why a request is refused whose token is for another project.
+/// Reason of a refusal: the token is for another project.
 pub const WRONG_PROJECT: &str = "wrong-project";
 
-/// When a request is worth another try, where nothing better is known.
+/// Default of `Retry-After`.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 macro_rules! codes {
     ($($variant:ident $code:literal $status:ident $title:literal)*) => {
-        /// What went wrong: stable, for programs.
+        /// What went wrong: a stable code for programs.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Code {
             $(#[doc = $title] $variant,)*
@@ -44,13 +42,13 @@ macro_rules! codes {
                 match self { $(Self::$variant => $code,)* }
             }
 
-            /// The status that it comes with.
+            /// The HTTP status.
             #[must_use]
             pub const fn status(self) -> StatusCode {
                 match self { $(Self::$variant => StatusCode::$status,)* }
             }
 
-            /// What it means, for people.
+            /// The meaning, for people.
             #[must_use]
             pub const fn title(self) -> &'static str {
                 match self { $(Self::$variant => $title,)* }
@@ -89,7 +87,7 @@ codes! {
     Busy "busy" SERVICE_UNAVAILABLE "Too many uploads at once"
 }
 
-/// The body of every error.
+/// The body of every error response.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemBody {
@@ -97,60 +95,58 @@ pub struct ProblemBody {
     #[serde(rename = "type")]
     #[schema(example = "urn:irmgard:problem:too-large")]
     kind: String,
-    /// What the code means, for people.
+    /// The meaning of the code, for people.
     title: &'static str,
     /// The HTTP status.
     status: u16,
-    /// This case, for people.
+    /// Details of this case, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     detail: Option<Cow<'static, str>>,
-    /// Stable, for programs.
+    /// Stable code, for programs.
     #[schema(example = "too-large")]
     code: &'static str,
-    /// With `photo-not-ready`: where the photo is on its way.
+    /// Only with `photo-not-ready`: the photo's status.
     #[serde(skip_serializing_if = "Option::is_none")]
     photo_status: Option<Status>,
 }
 
-/// An error on its way to the client.
+/// An error response.
 #[derive(Debug)]
 pub struct Problem {
     detail: Option<Cow<'static, str>>,
     photo_status: Option<Status>,
     retry_after: Option<Duration>,
-    /// Boxed: a result with a `Problem` stays small.
-    reported: Box<Reported>,
+    /// Boxed, so that a `Result` with a `Problem` stays small.
+    logged: Box<LoggedProblem>,
 }
 
-/// What the request's log line says about an error.
+/// Details of an error for the request's log line.
 #[derive(Clone, Debug)]
-pub struct Reported {
-    /// What the client was told.
+pub struct LoggedProblem {
     pub code: Code,
-    /// What happened inside; else the detail that the client was told.
+    /// The internal cause; otherwise the detail that the client gets.
     pub cause: Option<String>,
-    /// Which of the code's reasons it was: stable, for programs.
+    /// The reason within the code: stable, for programs.
     pub reason: Option<&'static str>,
-    /// Of a photo that is over a limit.
-    pub measured: Measured,
+    /// Set if a photo exceeds a limit.
+    pub violation: LimitViolation,
 }
 
-/// What is known of a photo that is over a limit, and the limit.
+/// Measurements of a photo that exceeds a limit, and the limit.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Measured {
-    /// Size in bytes.
+pub struct LimitViolation {
     pub size_bytes: Option<u64>,
     /// Width in pixels.
     pub width: Option<u32>,
     /// Height in pixels.
     pub height: Option<u32>,
-    /// The limit, in the unit of what exceeds it.
+    /// The limit, in the unit of the exceeded measurement.
     pub limit: Option<u64>,
 }
 
-impl Measured {
-    fn of(error: &UploadError) -> Self {
+impl LimitViolation {
+    fn from_upload_error(error: &UploadError) -> Self {
         match *error {
             UploadError::TooLarge { size_bytes, limit } => Self {
                 size_bytes,
@@ -158,7 +154,7 @@ impl Measured {
                 ..Self::default()
             },
             UploadError::TooManyPixels { width, height, limit } => Self::sides(width, height, limit),
-            UploadError::TooLong { width, height } => Self::sides(width, height, MAX_SIDE.into()),
+            UploadError::SideTooLong { width, height } => Self::sides(width, height, MAX_SIDE.into()),
             _ => Self::default(),
         }
     }
@@ -174,51 +170,50 @@ impl Measured {
 }
 
 impl Problem {
-    /// An error that needs no more words.
     #[must_use]
     pub fn new(code: Code) -> Self {
         Self {
             detail: None,
             photo_status: None,
             retry_after: None,
-            reported: Box::new(Reported {
+            logged: Box::new(LoggedProblem {
                 code,
                 cause: None,
                 reason: None,
-                measured: Measured::default(),
+                violation: LimitViolation::default(),
             }),
         }
     }
 
-    /// Says more about this case. Nothing that the client did not send.
+    /// Adds details for the client. They must not reveal anything that the client did not send.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
-    /// Says where the photo is.
+    /// Adds the photo's status.
     #[must_use]
     pub const fn photo_status(mut self, status: Status) -> Self {
         self.photo_status = Some(status);
         self
     }
 
-    /// For the log line alone.
+    /// Adds the internal cause, for the log line only.
     #[must_use]
     pub fn cause(mut self, cause: impl ToString) -> Self {
-        self.reported.cause = Some(cause.to_string());
+        self.logged.cause = Some(cause.to_string());
         self
     }
 
-    /// For the log line alone: which of the code's reasons it is.
+    /// Adds the reason within the code, for the log line only.
     #[must_use]
     pub const fn reason(mut self, reason: &'static str) -> Self {
-        self.reported.reason = Some(reason);
+        self.logged.reason = Some(reason);
         self
     }
 
-    fn later(code: Code, after: Duration) -> Self {
+    fn retry_later(code: Code, after: Duration) -> Self {
         let mut problem = Self::new(code);
         problem.retry_after = Some(after);
         problem
@@ -227,11 +222,11 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut reported = *self.reported;
-        let code = reported.code;
+        let mut logged = *self.logged;
+        let code = logged.code;
         let status = code.status();
-        if reported.cause.is_none() {
-            reported.cause = self.detail.as_deref().map(str::to_owned);
+        if logged.cause.is_none() {
+            logged.cause = self.detail.as_deref().map(str::to_owned);
         }
         let body = ProblemBody {
             kind: format!("urn:irmgard:problem:{}", code.as_str()),
@@ -262,7 +257,7 @@ impl IntoResponse for Problem {
                 HeaderValue::from_static(r#"Bearer realm="irmgard""#),
             );
         }
-        response.extensions_mut().insert(reported);
+        response.extensions_mut().insert(logged);
         response
     }
 }
@@ -270,9 +265,9 @@ impl IntoResponse for Problem {
 impl From<RecordsError> for Problem {
     fn from(error: RecordsError) -> Self {
         match &error {
-            RecordsError::Open(open) => Self::later(Code::DatabaseUnavailable, open.retry_after),
+            RecordsError::Open(open) => Self::retry_later(Code::DatabaseUnavailable, open.retry_after),
             RecordsError::TimedOut | RecordsError::Unavailable(_) => {
-                Self::later(Code::DatabaseUnavailable, RETRY_AFTER)
+                Self::retry_later(Code::DatabaseUnavailable, RETRY_AFTER)
             }
             RecordsError::Fault(_) => Self::new(Code::Internal),
         }
@@ -283,12 +278,12 @@ impl From<RecordsError> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match &error {
-            StoreError::Open(open) => Self::later(Code::StoreUnavailable, open.retry_after),
-            // A store that refuses is one that an operator must set right: the camera comes again.
+            StoreError::Open(open) => Self::retry_later(Code::StoreUnavailable, open.retry_after),
+            // An operator must fix a store that refuses requests; the camera retries later.
             StoreError::Stalled
             | StoreError::Unavailable(_)
             | StoreError::NotFound
-            | StoreError::Refused(_) => Self::later(Code::StoreUnavailable, RETRY_AFTER),
+            | StoreError::Refused(_) => Self::retry_later(Code::StoreUnavailable, RETRY_AFTER),
         }
         .cause(error)
     }
@@ -307,21 +302,21 @@ impl From<UploadError> for Problem {
             UploadError::Records(error) => return error.into(),
             UploadError::Form(error) => return error.into(),
             UploadError::Internal(cause) => return Self::new(Code::Internal).cause(cause),
-            UploadError::Busy => return Self::later(Code::Busy, RETRY_AFTER),
+            UploadError::Busy => return Self::retry_later(Code::Busy, RETRY_AFTER),
             UploadError::Incomplete(cause) => return Self::new(Code::IncompleteBody).cause(cause),
             UploadError::ImageMissing => return Self::new(Code::ImageMissing),
             UploadError::SeveralImages => return Self::new(Code::SeveralImages),
-            UploadError::TakenAt(_) => Code::InvalidTakenAt,
+            UploadError::InvalidTakenAt(_) => Code::InvalidTakenAt,
             UploadError::IdempotencyKeyReused => return Self::new(Code::IdempotencyKeyReused),
             UploadError::UnknownFormat(_) => Code::UnsupportedFormat,
             UploadError::TooLarge { .. } => Code::TooLarge,
-            UploadError::TooManyPixels { .. } | UploadError::TooLong { .. } => Code::TooManyPixels,
+            UploadError::TooManyPixels { .. } | UploadError::SideTooLong { .. } => Code::TooManyPixels,
             UploadError::Damaged | UploadError::Empty | UploadError::Truncated => Code::DamagedImage,
             UploadError::Idle { .. } => Code::UploadIdle,
             UploadError::TooSlow(_) => Code::UploadTooSlow,
         };
         let mut problem = Self::new(code).detail(error.to_string());
-        problem.reported.measured = Measured::of(&error);
+        problem.logged.violation = LimitViolation::from_upload_error(&error);
         problem
     }
 }
@@ -333,7 +328,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_unique_and_named_after_nothing_but_letters() {
+    fn codes_are_unique_and_consist_of_letters_and_hyphens() {
         let codes: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(codes.len(), Code::ALL.len());
         assert!(
@@ -344,11 +339,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_temporary_says_when_to_come_again() {
+    fn temporary_errors_have_a_retry_after() {
         let response = Problem::from(UploadError::Busy).into_response();
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()["retry-after"], "2");
-        let open = crate::breaker::Open {
+        let open = crate::breaker::BreakerOpen {
             retry_after: Duration::from_millis(300),
         };
         let response = Problem::from(StoreError::Open(open)).into_response();

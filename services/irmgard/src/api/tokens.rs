@@ -1,4 +1,4 @@
-//! Who may do what: bearer tokens (RFC 6750), known by their SHA-256.
+//! Authorisation by bearer tokens (RFC 6750), stored as SHA-256 digests.
 
 use std::{
     fs,
@@ -12,52 +12,50 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use tokio_util::sync::CancellationToken;
 
-/// How often the tokens file is read again. A change counts when two reads in a row are the same.
+/// How often the tokens file is read. A change takes effect when two reads in a row are identical.
 const READ_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What a token allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// To send photos.
+    /// Send photos.
     Upload,
-    /// To look at photos and what is known about them.
+    /// Read photos and their metadata.
     Read,
 }
 
-/// Whoever makes a request.
+/// The sender of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Caller {
-    /// The token's name; `None` where no tokens are in use.
+    /// Name of the token; `None` if no tokens are in use.
     pub name: Option<String>,
-    /// The only project that the token is for.
+    /// The only project that the token allows; `None`: all projects.
     pub project: Option<ProjectName>,
 }
 
-/// Why a request is not let in.
+/// Why a request is not authorised.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Denied {
-    /// There is no `Authorization`.
+pub enum AccessDenied {
+    /// The header `Authorization` is missing.
     NoToken,
-    /// `Authorization` is not `Bearer` with a token.
+    /// The header is not `Bearer` with a token.
     NoBearerToken,
-    /// The token is none of ours.
     UnknownToken,
-    /// The token of this name is not for this scope.
+    /// The token with this name does not allow the scope.
     WrongScope(String),
 }
 
-/// The tokens that are in use; clones share them.
+/// The tokens in use. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Tokens(Option<Arc<Shared>>);
+pub struct Tokens(Option<Arc<TokenFile>>);
 
 #[derive(Debug)]
-struct Shared {
-    file: PathBuf,
-    table: RwLock<Arc<Table>>,
+struct TokenFile {
+    path: PathBuf,
+    table: RwLock<Arc<TokenTable>>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Table(Vec<Token>);
+struct TokenTable(Vec<Token>);
 
 #[derive(Debug, PartialEq, Eq)]
 struct Token {
@@ -68,63 +66,60 @@ struct Token {
     project: Option<ProjectName>,
 }
 
-/// The tokens file cannot be used. Names neither the variable, which whoever
-/// reports it does, nor what a line holds.
+/// The tokens file cannot be used. The message names neither the variable, which the caller reports, nor the
+/// content of a line.
 #[derive(Debug, thiserror::Error)]
 pub enum TokensError {
-    /// It cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(#[from] std::io::Error),
-    /// Lines that are no tokens.
+    /// Mistakes, one per line of the file.
     #[error("{}", .0.join("; "))]
     Lines(Vec<String>),
-    /// A changed file that lists no token.
-    #[error("it lists no token any more; to refuse everybody, list one that nobody has")]
+    /// The file changed and lists no token any more.
+    #[error("the file lists no token any more; to refuse all requests, list one token that is never used")]
     Empty,
 }
 
 impl Tokens {
-    /// Everybody may do everything.
+    /// Allows all requests.
     #[must_use]
-    pub const fn open_to_all() -> Self {
+    pub const fn allow_all() -> Self {
         Self(None)
     }
 
-    /// Only those whose token is in this file: a line
-    /// `name:sha256:scopes[:project]` for each, scopes `upload`, `read` or
-    /// both with a comma; empty lines and those that begin with `#` are none.
+    /// Reads the tokens from a file, one line `name:sha256:scopes[:project]` each. Scopes are `upload`,
+    /// `read`, or both, separated by a comma. Empty lines and lines that begin with `#` are skipped.
     ///
     /// # Errors
-    /// All lines that make no sense.
+    /// All wrong lines at once.
     pub fn from_file(file: &Path) -> Result<Self, TokensError> {
-        let table = Table::parse(&fs::read_to_string(file)?)?;
-        Ok(Self(Some(Arc::new(Shared {
-            file: file.to_owned(),
+        let table = TokenTable::parse(&fs::read_to_string(file)?)?;
+        Ok(Self(Some(Arc::new(TokenFile {
+            path: file.to_owned(),
             table: RwLock::new(Arc::new(table)),
         }))))
     }
 
-    /// Whether there are any.
     #[must_use]
-    pub const fn in_use(&self) -> bool {
+    pub const fn are_required(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Takes up changes of the file until `end`.
+    /// Reloads the file when it changes, until `end`.
     ///
-    /// Until a change is complete and makes sense, the tokens that were read last stay in use.
-    pub async fn follow_file(self, end: CancellationToken) {
-        let Some(shared) = self.0 else {
+    /// While the file is incomplete or wrong, the current tokens stay in use.
+    pub async fn reload_on_change(self, end: CancellationToken) {
+        let Some(token_file) = self.0 else {
             return end.cancelled().await;
         };
-        let mut changes = Changes::default();
+        let mut changes = ChangeDetector::default();
         let mut reported = false;
         while end
             .run_until_cancelled(tokio::time::sleep(READ_INTERVAL))
             .await
             .is_some()
         {
-            match shared.read_again(&mut changes) {
+            match token_file.reload(&mut changes) {
                 Ok(changed) => {
                     reported = false;
                     if changed {
@@ -140,33 +135,30 @@ impl Tokens {
         }
     }
 
-    /// Lets a request in, or not. `authorization` is the header's value.
-    ///
-    /// # Errors
-    /// See [`Denied`].
-    pub fn admit(&self, authorization: Option<&[u8]>, scope: Scope) -> Result<Caller, Denied> {
-        let Some(shared) = &self.0 else {
+    /// Authorises a request. `authorization` is the header's value.
+    pub fn authorize(&self, authorization: Option<&[u8]>, scope: Scope) -> Result<Caller, AccessDenied> {
+        let Some(token_file) = &self.0 else {
             return Ok(Caller::default());
         };
-        let authorization = authorization.ok_or(Denied::NoToken)?;
-        let token = bearer(authorization).ok_or(Denied::NoBearerToken)?;
-        shared.table().admit(token, scope)
+        let authorization = authorization.ok_or(AccessDenied::NoToken)?;
+        let token = bearer(authorization).ok_or(AccessDenied::NoBearerToken)?;
+        token_file.table().authorize(token, scope)
     }
 }
 
-impl Shared {
-    fn table(&self) -> Arc<Table> {
+impl TokenFile {
+    fn table(&self) -> Arc<TokenTable> {
         Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the file; returns whether other tokens are in use now.
-    fn read_again(&self, changes: &mut Changes) -> Result<bool, TokensError> {
-        let text = fs::read_to_string(&self.file)?;
-        // Who writes the file in place may not have written all of it yet.
+    /// Reads the file; returns whether the tokens changed.
+    fn reload(&self, changes: &mut ChangeDetector) -> Result<bool, TokensError> {
+        let text = fs::read_to_string(&self.path)?;
+        // A writer may not have written the whole file yet.
         if !changes.is_complete(&text) {
             return Ok(false);
         }
-        let table = Table::parse(&text)?;
+        let table = TokenTable::parse(&text)?;
         if table == *self.table() {
             return Ok(false);
         }
@@ -178,19 +170,19 @@ impl Shared {
     }
 }
 
-/// The digest of the text that was read last.
+/// Digest of the last text.
 #[derive(Debug, Default)]
-struct Changes(Option<[u8; 32]>);
+struct ChangeDetector(Option<[u8; 32]>);
 
-impl Changes {
-    /// Whether the text is the same as that of the read before.
+impl ChangeDetector {
+    /// Whether the text is the same as at the last call.
     fn is_complete(&mut self, text: &str) -> bool {
         let digest: [u8; 32] = Sha256::digest(text).into();
         self.0.replace(digest) == Some(digest)
     }
 }
 
-impl Table {
+impl TokenTable {
     fn parse(text: &str) -> Result<Self, TokensError> {
         let mut tokens = Vec::new();
         let mut mistakes = Vec::new();
@@ -201,7 +193,7 @@ impl Table {
             }
             match Token::parse(line) {
                 Ok(token) => tokens.push(token),
-                Err(why) => mistakes.push(format!("line {}: {why}", number + 1)),
+                Err(reason) => mistakes.push(format!("line {}: {reason}", number + 1)),
             }
         }
         if mistakes.is_empty() {
@@ -211,23 +203,23 @@ impl Table {
         }
     }
 
-    /// Compares with every token, whichever it is, in constant time.
-    fn admit(&self, token: &[u8], scope: Scope) -> Result<Caller, Denied> {
+    /// Compares the token with every known one, in constant time.
+    fn authorize(&self, token: &[u8], scope: Scope) -> Result<Caller, AccessDenied> {
         let sha256: [u8; 32] = Sha256::digest(token).into();
-        let mut found = None;
-        for known in &self.0 {
-            let same: Choice = known.sha256.ct_eq(&sha256);
+        let mut matched = None;
+        for candidate in &self.0 {
+            let same: Choice = candidate.sha256.ct_eq(&sha256);
             if bool::from(same) {
-                found = Some(known);
+                matched = Some(candidate);
             }
         }
-        let token = found.ok_or(Denied::UnknownToken)?;
+        let token = matched.ok_or(AccessDenied::UnknownToken)?;
         let allowed = match scope {
             Scope::Upload => token.upload,
             Scope::Read => token.read,
         };
         if !allowed {
-            return Err(Denied::WrongScope(token.name.clone()));
+            return Err(AccessDenied::WrongScope(token.name.clone()));
         }
         Ok(Caller {
             name: Some(token.name.clone()),
@@ -246,7 +238,7 @@ impl Token {
         if parts.next().is_some() {
             return Err("more than four parts");
         }
-        // A name goes to rows and log lines: the rule for project names keeps it plain.
+        // Names go into rows and log lines; the rule for project names keeps them plain.
         if name.parse::<ProjectName>().is_err() {
             return Err("a name is 1 to 64 letters, digits, '.', '_' or '-'");
         }
@@ -274,14 +266,14 @@ impl Token {
 }
 
 impl Caller {
-    /// Whether the token is for this project.
+    /// Whether the caller may access this project.
     #[must_use]
-    pub fn may_see(&self, project: &str) -> bool {
+    pub fn may_access(&self, project: &str) -> bool {
         self.project.as_ref().is_none_or(|only| only.as_str() == project)
     }
 }
 
-/// The token of `Authorization: Bearer <token>`.
+/// The token in `Authorization: Bearer <token>`.
 fn bearer(authorization: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = authorization.split_at_checked(7)?;
     let token = token.trim_ascii();
@@ -304,116 +296,119 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_let_in_for_its_scope() {
+    fn a_token_allows_only_its_scope() {
         let text =
             line("cam-1", "abc", "upload") + "\n# staff\n" + &line("office", "xyz", "read, upload:site-1");
         let (_file, tokens) = tokens(&text);
-        let caller = tokens.admit(Some(b"Bearer abc"), Scope::Upload).unwrap();
+        let caller = tokens.authorize(Some(b"Bearer abc"), Scope::Upload).unwrap();
         assert_eq!((caller.name.as_deref(), caller.project), (Some("cam-1"), None));
         assert_eq!(
-            tokens.admit(Some(b"Bearer abc"), Scope::Read),
-            Err(Denied::WrongScope("cam-1".to_owned()))
+            tokens.authorize(Some(b"Bearer abc"), Scope::Read),
+            Err(AccessDenied::WrongScope("cam-1".to_owned()))
         );
-        let office = tokens.admit(Some(b"bearer  xyz "), Scope::Read).unwrap();
-        assert!(office.may_see("site-1") && !office.may_see("site-2"));
+        let office = tokens.authorize(Some(b"bearer  xyz "), Scope::Read).unwrap();
+        assert!(office.may_access("site-1") && !office.may_access("site-2"));
         for (wrong, denied) in [
-            ("Bearer abd", Denied::UnknownToken),
-            ("Bearer abc xyz", Denied::UnknownToken),
-            ("Bearer ", Denied::NoBearerToken),
-            ("Bearer", Denied::NoBearerToken),
-            ("Basic abc", Denied::NoBearerToken),
-            ("abc", Denied::NoBearerToken),
-            ("", Denied::NoBearerToken),
+            ("Bearer abd", AccessDenied::UnknownToken),
+            ("Bearer abc xyz", AccessDenied::UnknownToken),
+            ("Bearer ", AccessDenied::NoBearerToken),
+            ("Bearer", AccessDenied::NoBearerToken),
+            ("Basic abc", AccessDenied::NoBearerToken),
+            ("abc", AccessDenied::NoBearerToken),
+            ("", AccessDenied::NoBearerToken),
         ] {
             assert_eq!(
-                tokens.admit(Some(wrong.as_bytes()), Scope::Upload),
+                tokens.authorize(Some(wrong.as_bytes()), Scope::Upload),
                 Err(denied),
                 "{wrong:?}"
             );
         }
-        assert_eq!(tokens.admit(None, Scope::Upload), Err(Denied::NoToken));
+        assert_eq!(tokens.authorize(None, Scope::Upload), Err(AccessDenied::NoToken));
     }
 
     #[test]
-    fn an_empty_file_lets_nobody_in_and_no_file_everybody() {
+    fn an_empty_file_refuses_all_and_no_file_allows_all() {
         assert!(
             tokens("# none yet\n")
                 .1
-                .admit(Some(b"Bearer x"), Scope::Read)
+                .authorize(Some(b"Bearer x"), Scope::Read)
                 .is_err()
         );
-        assert!(Tokens::open_to_all().admit(None, Scope::Read).is_ok());
+        assert!(Tokens::allow_all().authorize(None, Scope::Read).is_ok());
     }
 
     #[test]
-    fn every_mistake_is_told_by_its_line_and_without_its_content() {
+    fn mistakes_name_the_line_but_not_its_content() {
         let text = "secret\na:zz:read\n".to_owned()
             + &line("b c", "s", "read")
             + &line("d", "s", "write")
             + &line("e", "s", "read:../x")
             + &line("f", "s", "read:x:y");
-        let error = Table::parse(&text).unwrap_err().to_string();
+        let error = TokenTable::parse(&text).unwrap_err().to_string();
         for number in 1..=6 {
             assert!(error.contains(&format!("line {number}: ")), "{error}");
         }
         assert!(!error.contains("secret") && !error.contains("zz"));
     }
 
-    /// Reads the file as often as a change takes; returns whether other tokens are in use.
-    fn read_twice(shared: &Shared) -> Result<bool, TokensError> {
-        let mut changes = Changes::default();
-        assert!(!shared.read_again(&mut changes)?);
-        shared.read_again(&mut changes)
+    /// Reads the file twice, so that a change takes effect; returns whether the tokens changed.
+    fn reload_twice(token_file: &TokenFile) -> Result<bool, TokensError> {
+        let mut changes = ChangeDetector::default();
+        assert!(!token_file.reload(&mut changes)?);
+        token_file.reload(&mut changes)
     }
 
     #[test]
-    fn a_changed_file_is_taken_up_and_a_broken_one_is_not() {
+    fn a_changed_file_is_loaded_and_a_broken_one_is_not() {
         let (file, tokens) = tokens(&line("a", "old", "read"));
-        let shared = tokens.0.clone().unwrap();
-        assert!(!read_twice(&shared).unwrap());
+        let token_file = tokens.0.clone().unwrap();
+        assert!(!reload_twice(&token_file).unwrap());
         fs::write(file.path(), line("a", "new", "read")).unwrap();
-        assert!(read_twice(&shared).unwrap());
-        assert!(tokens.admit(Some(b"Bearer old"), Scope::Read).is_err());
+        assert!(reload_twice(&token_file).unwrap());
+        assert!(tokens.authorize(Some(b"Bearer old"), Scope::Read).is_err());
         for unusable in ["broken", "", "# none\n", "\u{0}"] {
             fs::write(file.path(), unusable).unwrap();
-            assert!(read_twice(&shared).is_err(), "{unusable:?}");
+            assert!(reload_twice(&token_file).is_err(), "{unusable:?}");
             assert!(
-                tokens.admit(Some(b"Bearer new"), Scope::Read).is_ok(),
+                tokens.authorize(Some(b"Bearer new"), Scope::Read).is_ok(),
                 "{unusable:?}"
             );
         }
         fs::write(file.path(), [0xff, 0xfe]).unwrap();
-        assert!(read_twice(&shared).is_err());
+        assert!(reload_twice(&token_file).is_err());
         fs::remove_file(file.path()).unwrap();
-        assert!(read_twice(&shared).is_err());
-        assert!(tokens.admit(Some(b"Bearer new"), Scope::Read).is_ok());
+        assert!(reload_twice(&token_file).is_err());
+        assert!(tokens.authorize(Some(b"Bearer new"), Scope::Read).is_ok());
     }
 
-    /// Cut anywhere, a line can still be one: of a token that is good for every project.
+    /// A line that is cut off can still be valid, and then allows every project.
     #[test]
-    fn a_file_that_is_being_written_refuses_nobody_and_widens_no_right() {
+    fn a_partly_written_file_changes_no_right() {
         let old = line("a", "old", "read:site-1");
         let both = old.clone() + &line("a", "new", "read:site-1");
         let (file, tokens) = tokens(&old);
-        let shared = tokens.0.clone().unwrap();
-        let mut changes = Changes::default();
+        let token_file = tokens.0.clone().unwrap();
+        let mut changes = ChangeDetector::default();
         for length in 0..both.len() {
             fs::write(file.path(), &both[..length]).unwrap();
-            let _ = shared.read_again(&mut changes);
-            let caller = tokens.admit(Some(b"Bearer old"), Scope::Read).unwrap();
-            assert!(!caller.may_see("site-2"), "{length}");
+            let _ = token_file.reload(&mut changes);
+            let caller = tokens.authorize(Some(b"Bearer old"), Scope::Read).unwrap();
+            assert!(!caller.may_access("site-2"), "{length}");
         }
         fs::write(file.path(), &both).unwrap();
-        while !shared.read_again(&mut changes).unwrap() {}
+        while !token_file.reload(&mut changes).unwrap() {}
         for token in ["Bearer old", "Bearer new"] {
-            let caller = tokens.admit(Some(token.as_bytes()), Scope::Read).unwrap();
-            assert!(caller.may_see("site-1") && !caller.may_see("site-2"), "{token}");
+            let caller = tokens.authorize(Some(token.as_bytes()), Scope::Read).unwrap();
+            assert!(
+                caller.may_access("site-1") && !caller.may_access("site-2"),
+                "{token}"
+            );
         }
     }
 
-    /// As a Secret changes in a pod: a link to another folder takes the place of the one that is there.
+    /// As Kubernetes updates a Secret in a pod: it replaces a symbolic link to the folder.
     #[test]
-    fn a_secret_that_changes_in_a_pod_is_taken_up() {
+    fn a_secret_that_changes_in_a_pod_is_loaded() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
             let version = folder.path().join(name);
@@ -427,13 +422,13 @@ mod tests {
         let file = folder.path().join("tokens");
         std::os::unix::fs::symlink("..data/tokens", &file).unwrap();
         let tokens = Tokens::from_file(&file).unwrap();
-        let shared = tokens.0.clone().unwrap();
+        let token_file = tokens.0.clone().unwrap();
         write("..2", &(old + &line("a", "new", "read")));
         fs::remove_dir_all(folder.path().join("..1")).unwrap();
-        assert!(read_twice(&shared).unwrap());
+        assert!(reload_twice(&token_file).unwrap());
         for token in ["Bearer old", "Bearer new"] {
             assert!(
-                tokens.admit(Some(token.as_bytes()), Scope::Read).is_ok(),
+                tokens.authorize(Some(token.as_bytes()), Scope::Read).is_ok(),
                 "{token}"
             );
         }

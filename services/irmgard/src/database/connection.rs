@@ -1,41 +1,36 @@
-//! A connection on loan to one request.
-
 use std::ops::{Deref, DerefMut};
 
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 use super::{APPLICATION_NAME, Pool, PooledConnection, leaves_connection_unusable};
 
-/// A connection on loan to one request. Its statements, BEGIN, COMMIT and
-/// ROLLBACK included, are logged by PostgreSQL with the request's trace id in
-/// the application name.
+/// The connection of one request. PostgreSQL logs its statements, BEGIN, COMMIT and ROLLBACK included, with
+/// the request's trace id in the application name.
 ///
-/// It goes back into the pool, which resets the name, only through
-/// [`RequestConnection::give_back`]. Dropped in any other way, as when the
-/// request's future is dropped at a timeout, it is closed: nobody knows what
-/// the server still does on it.
+/// [`RequestConnection::give_back`] returns it to the pool, which resets the name. A connection that is
+/// dropped otherwise, for example when a timeout drops the request's future, is closed: the server may still
+/// work on it.
 #[derive(Debug)]
 pub struct RequestConnection {
     pool: Pool,
-    connection: Loan,
+    connection: CloseOnDrop,
     application_name: String,
-    state: State,
+    state: ConnectionState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// Fresh from the pool: the server may have closed it meanwhile.
+enum ConnectionState {
+    /// From the pool; the server may have closed it since.
     Untested,
-    /// The application name is set.
-    Tagged,
-    /// A transaction was begun and has not ended.
+    Named,
+    /// A transaction has begun and not ended.
     InTransaction,
 }
 
 impl RequestConnection {
     pub(super) async fn acquire(pool: Pool, trace_id: Option<&str>) -> Result<Self, sqlx::Error> {
-        let connection = Loan::from(&pool).await?;
-        // Only what cannot end the literal that it is written into.
+        let connection = CloseOnDrop::acquire(&pool).await?;
+        // Accept only text that cannot end the SQL literal.
         let trace_id = trace_id.filter(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()));
         let application_name = trace_id.map_or_else(
             || APPLICATION_NAME.to_owned(),
@@ -45,82 +40,74 @@ impl RequestConnection {
             pool,
             connection,
             application_name,
-            state: State::Untested,
+            state: ConnectionState::Untested,
         })
     }
 
-    /// The connection outside a transaction, for reads. The first call costs
-    /// a round trip, in which the application name is set.
-    ///
-    /// # Errors
-    /// When PostgreSQL cannot be reached.
+    /// The connection outside a transaction, for reads. The first call sets the application name, which costs
+    /// a round trip.
     pub async fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
-        if self.state == State::Untested {
+        if self.state == ConnectionState::Untested {
             self.first_statement(format!("SET application_name = '{}'", self.application_name))
                 .await?;
-            self.state = State::Tagged;
+            self.state = ConnectionState::Named;
         }
         self.connection.get()
     }
 
-    /// Begins a transaction, in the same round trip with setting the name.
+    /// Begins a transaction. The first call sets the application name in the same round trip.
     ///
-    /// The name is set in a transaction of its own before: a rollback would
-    /// take it back, and `SET LOCAL` ends before COMMIT's own log line.
-    ///
-    /// # Errors
-    /// When PostgreSQL cannot be reached.
+    /// The name is set in a transaction of its own before: a rollback would undo it, and `SET LOCAL` ends
+    /// before PostgreSQL logs the COMMIT.
     pub async fn begin(&mut self) -> Result<RequestTransaction<'_>, sqlx::Error> {
-        if self.state == State::Untested {
+        if self.state == ConnectionState::Untested {
             let name = &self.application_name;
             self.first_statement(format!("BEGIN; SET application_name = '{name}'; COMMIT; BEGIN"))
                 .await?;
         } else {
             self.connection.get()?.execute("BEGIN").await?;
         }
-        self.state = State::InTransaction;
+        self.state = ConnectionState::InTransaction;
         RequestTransaction::new(self)
     }
 
-    /// Runs the statement that begins the request's work; where the
-    /// connection has died in the pool, on another one. Nothing has been done
-    /// yet, so that this is safe, and it spares a test of each connection.
+    /// Runs the first statement of the request. If the connection died in the pool, it tries another one:
+    /// nothing has been done yet, and this saves a test of each connection.
     async fn first_statement(&mut self, sql: String) -> Result<(), sqlx::Error> {
-        let mut spare = self.pool.options().get_max_connections();
+        let mut attempts_left = self.pool.options().get_max_connections();
         loop {
             let error = match self.connection.get()?.execute(AssertSqlSafe(sql.as_str())).await {
                 Ok(_) => return Ok(()),
                 Err(error) => error,
             };
-            if spare == 0 || !leaves_connection_unusable(&error) {
+            if attempts_left == 0 || !leaves_connection_unusable(&error) {
                 return Err(error);
             }
-            spare -= 1;
+            attempts_left -= 1;
             self.connection.close();
-            self.connection = Loan::from(&self.pool).await?;
+            self.connection = CloseOnDrop::acquire(&self.pool).await?;
         }
     }
 
-    /// Gives the connection back after the request's work, or closes it where
-    /// the work's outcome or an open transaction forbids its further use.
+    /// Returns the connection to the pool. Closes it instead if `outcome` makes it unusable or a transaction
+    /// is open.
     pub fn give_back<T>(mut self, outcome: &Result<T, sqlx::Error>) {
         let usable = outcome
             .as_ref()
             .err()
             .is_none_or(|e| !leaves_connection_unusable(e));
-        if usable && self.state != State::InTransaction {
+        if usable && self.state != ConnectionState::InTransaction {
             drop(self.connection.0.take());
         }
     }
 }
 
-/// A transaction on a [`RequestConnection`]. Dropped without
-/// [`commit`](Self::commit) or [`rollback`](Self::rollback) it takes the
-/// connection with it, and the server rolls back.
+/// A transaction on a [`RequestConnection`]. If it is dropped without [`commit`](Self::commit) or
+/// [`rollback`](Self::rollback), the connection is closed and the server rolls back.
 #[derive(Debug)]
 pub struct RequestTransaction<'a> {
     connection: &'a mut PgConnection,
-    state: &'a mut State,
+    state: &'a mut ConnectionState,
 }
 
 impl<'a> RequestTransaction<'a> {
@@ -131,24 +118,20 @@ impl<'a> RequestTransaction<'a> {
         })
     }
 
-    /// Commits.
-    ///
     /// # Errors
-    /// An error that the server answered means that it rolled back; any other
-    /// leaves the outcome unknown, see [`super::outcome_is_unknown`].
+    /// If the server answered the error, it rolled back. Any other error leaves the outcome unknown, see
+    /// [`super::outcome_is_unknown`].
     pub async fn commit(self) -> Result<(), sqlx::Error> {
         self.connection.execute("COMMIT").await?;
-        *self.state = State::Tagged;
+        *self.state = ConnectionState::Named;
         Ok(())
     }
 
-    /// Rolls back.
-    ///
     /// # Errors
-    /// When PostgreSQL cannot be reached; it then rolls back by itself.
+    /// PostgreSQL cannot be reached; it then rolls back by itself.
     pub async fn rollback(self) -> Result<(), sqlx::Error> {
         self.connection.execute("ROLLBACK").await?;
-        *self.state = State::Tagged;
+        *self.state = ConnectionState::Named;
         Ok(())
     }
 }
@@ -169,10 +152,10 @@ impl DerefMut for RequestTransaction<'_> {
 
 /// A pooled connection that is closed when dropped.
 #[derive(Debug)]
-struct Loan(Option<PooledConnection>);
+struct CloseOnDrop(Option<PooledConnection>);
 
-impl Loan {
-    async fn from(pool: &Pool) -> Result<Self, sqlx::Error> {
+impl CloseOnDrop {
+    async fn acquire(pool: &Pool) -> Result<Self, sqlx::Error> {
         Ok(Self(Some(pool.acquire().await?)))
     }
 
@@ -187,7 +170,7 @@ impl Loan {
     }
 }
 
-impl Drop for Loan {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         self.close();
     }

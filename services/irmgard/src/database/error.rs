@@ -1,10 +1,9 @@
-//! What an error says about PostgreSQL and about the connection.
+//! Classifies errors: what they say about PostgreSQL and about the connection.
 
 use sqlx::Error;
 
-/// Whether PostgreSQL is away, overloaded or on its way to another node, so
-/// that the same statement may succeed later. No verdict on any photo follows
-/// from such an error.
+/// Whether PostgreSQL is down, overloaded or failing over, so that the same statement may succeed later. No
+/// verdict on a photo follows from such an error.
 #[must_use]
 pub fn is_unavailable(error: &Error) -> bool {
     match error {
@@ -18,18 +17,18 @@ pub fn is_unavailable(error: &Error) -> bool {
         Error::Database(_) => sqlstate(error).is_some_and(|code| {
             let class = code.get(..2).unwrap_or_default();
             // Connection exceptions, authorisation (a rotated password), serialisation failures and
-            // deadlocks, insufficient resources, operator intervention, system errors (appendix A).
+            // deadlocks, insufficient resources, operator intervention, system errors (PostgreSQL
+            // documentation, appendix A).
             matches!(class, "08" | "28" | "40" | "53" | "57" | "58")
-                // No such database, or closed to connections; a lock timeout; read-only: no longer the primary.
+                // Missing or closed database, lock timeout, read-only (no longer the primary).
                 || matches!(code.as_str(), "3D000" | "55000" | "55P03" | "25006")
         }),
         _ => false,
     }
 }
 
-/// Whether the connection must not go back into the pool: it is broken, in an
-/// unknown state, or leads to a server that is shutting down (57P01, 57P02,
-/// 57P03) or is no longer the primary (25006).
+/// Whether the connection must not return to the pool: it is broken, in an unknown state, or leads to a
+/// server that shuts down (57P01, 57P02, 57P03) or is no longer the primary (25006).
 #[must_use]
 pub fn leaves_connection_unusable(error: &Error) -> bool {
     match error {
@@ -45,10 +44,8 @@ pub fn leaves_connection_unusable(error: &Error) -> bool {
     }
 }
 
-/// Whether a COMMIT (or a statement that commits by itself) that ended in this
-/// error may have been carried out nevertheless. Only an answer of the server
-/// makes a rollback certain, and not even that when the server was told to
-/// shut down while it worked.
+/// Whether a COMMIT (or an autocommit statement) with this error may have been carried out. Only an answer of
+/// the server makes a rollback certain, unless the server was told to shut down while it worked.
 #[must_use]
 pub fn outcome_is_unknown(error: &Error) -> bool {
     match error {

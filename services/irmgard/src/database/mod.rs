@@ -1,18 +1,16 @@
-//! PostgreSQL: the pools, connections that carry a request's trace, the
-//! schema.
+//! PostgreSQL: pools, connections that carry a request's trace id, and the schema.
 //!
-//! Pools of their own for requests, for background work and for the relay, so
-//! that neither a burst of uploads starves the relay and the consumers, nor a
-//! backlog of results the requests. Ids are drawn on a connection of their own:
-//! it is never given a request's name, so that it need not be reset.
+//! Requests, background work, the relay and the id allocator have pools of their own. A burst of uploads
+//! cannot starve the relay and the consumers, and a backlog of results cannot starve requests. The id
+//! allocator's connection never gets a request's name, so it needs no reset.
 
-mod commits;
+mod commit_guard;
 mod connection;
 mod error;
 mod pool;
-mod reach;
 mod schema;
-mod suspicion;
+mod stale;
+mod wait;
 
 use std::time::{Duration, Instant};
 
@@ -22,44 +20,42 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 
-use self::suspicion::Suspicion;
+use self::stale::StaleConnections;
 pub use self::{
-    commits::Commits,
+    commit_guard::CommitGuard,
     connection::RequestConnection,
     error::{is_unavailable, leaves_connection_unusable, outcome_is_unknown},
     pool::{Pool, PooledConnection},
-    reach::until_reachable,
     schema::{MigrateError, MigrationOutcome, SchemaError, SchemaState, migrate, required_version},
+    wait::{wait_for_schema, wait_until_reachable},
 };
 
-/// What a statement begins with that is asked every few seconds, whether there
-/// is anything to do or not: who reads PostgreSQL's lines can leave it out, as
-/// logq's view `webservice-db` does.
+/// Prefix of statements that run every few seconds even if there is nothing to do. Log views can filter them
+/// out, as logq's view `webservice-db` does.
 pub const POLL: &str = "/* poll */";
 
-/// What PostgreSQL's own log calls a connection that serves no request.
+/// Application name, in PostgreSQL's log, of a connection that serves no request.
 pub const APPLICATION_NAME: &str = "irmgard";
 
-/// How long an idle connection may take to show that it works.
-const TEST_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time limit for the ping of an idle connection.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A request that had its connection for less time than this was kept waiting by others.
-const SUSPICIOUS: Duration = Duration::from_millis(500);
+/// A timeout after less time than this does not make connections suspect: others kept the request waiting.
+const MIN_SUSPECT_WAIT: Duration = Duration::from_millis(500);
 
 /// How long background work waits for a connection.
 const BACKGROUND_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long one piece of background work may take in the database: without a
-/// limit a server that vanished from the network would stop it for ever.
+/// Time limit of one piece of background work in the database. Without it, a server that vanished from the
+/// network would block the work for ever.
 ///
-/// The limit is on our side. A `statement_timeout` would also end the wait of
-/// a COMMIT for its standby, and PostgreSQL then reports success for a
-/// transaction that no standby has.
+/// The limit is on our side: a `statement_timeout` would also end a COMMIT's wait for its standby, and
+/// PostgreSQL then reports success for a transaction that no standby has.
 const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Settings of each session in the server. A transaction of ours that is idle for a minute belongs to nobody any more.
-/// The server ends the session of a program that vanished from the network within half a minute, and frees its locks.
-const SESSION: [(&str, &str); 5] = [
+/// Settings of each server session. A transaction that is idle for a minute has lost its owner. The server
+/// ends the session of a program that vanished from the network within half a minute, and releases its locks.
+const SESSION_OPTIONS: [(&str, &str); 5] = [
     ("idle_in_transaction_session_timeout", "60s"),
     ("tcp_keepalives_idle", "10s"),
     ("tcp_keepalives_interval", "5s"),
@@ -67,25 +63,18 @@ const SESSION: [(&str, &str); 5] = [
     ("tcp_user_timeout", "25s"),
 ];
 
-/// Where PostgreSQL is and how it is used.
 #[derive(Clone, Debug)]
 pub struct DatabaseSettings {
     /// Host name, address, or directory of the socket.
     pub host: String,
-    /// TCP port.
     pub port: u16,
-    /// Database name.
     pub database: String,
-    /// Role that serves.
     pub username: String,
-    /// Its password.
     pub password: SecretString,
-    /// TLS, as libpq's `sslmode`.
+    /// TLS mode, as libpq's `sslmode`.
     pub ssl_mode: PgSslMode,
-    /// PEM certificates that the server's may descend from, beside those of
-    /// the system.
+    /// PEM certificates of CAs to trust in addition to the system's.
     pub ca: Option<String>,
-    /// Connections for requests.
     pub request_connections: u32,
     /// Connections for the consumers and the reconciler.
     pub background_connections: u32,
@@ -94,12 +83,11 @@ pub struct DatabaseSettings {
 }
 
 impl DatabaseSettings {
-    /// The options of one connection.
+    /// Options of one connection.
     #[must_use]
     pub fn connect_options(&self) -> PgConnectOptions {
-        // Where it checks the chain but not the name (verify-ca), sqlx 0.9
-        // uses rustls' default, and panics when there is none. An error means
-        // that there is one.
+        // With verify-ca, sqlx 0.9 uses rustls' default provider and panics if there is none. An error means
+        // that one is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let options = PgConnectOptions::new_without_pgpass()
             .host(&self.host)
@@ -109,7 +97,7 @@ impl DatabaseSettings {
             .password(self.password.expose_secret())
             .ssl_mode(self.ssl_mode)
             .application_name(APPLICATION_NAME)
-            .options(SESSION)
+            .options(SESSION_OPTIONS)
             .disable_statement_logging();
         match &self.ca {
             Some(pem) => options.ssl_root_cert_from_pem(pem.clone().into_bytes()),
@@ -118,104 +106,104 @@ impl DatabaseSettings {
     }
 }
 
-/// The pools.
+/// The connection pools.
 #[derive(Clone, Debug)]
 pub struct Database {
     requests: Pool,
     background: Pool,
     relay: Pool,
     ids: Pool,
-    suspicion: Suspicion,
-    commits: Commits,
+    stale: StaleConnections,
+    commit_guard: CommitGuard,
 }
 
 impl Database {
-    /// Pools that connect when they are first used, so that a server that is
-    /// down does not keep the process from starting.
+    /// Pools that connect on first use, so that the process starts while the server is down.
     ///
     /// Needs a Tokio runtime.
     #[must_use]
     pub fn connect_lazily(settings: &DatabaseSettings) -> Self {
-        let options = settings.connect_options();
-        let suspicion = Suspicion::default();
-        let pool = |of: PgPoolOptions| Pool::new(of.connect_lazy_with(options.clone()), &suspicion);
-        let requests = pool(request_pool(settings, &suspicion));
-        let background = pool(background_pool(&suspicion).max_connections(settings.background_connections));
-        let relay = pool(background_pool(&suspicion).max_connections(1));
+        let connect_options = settings.connect_options();
+        let stale = StaleConnections::default();
+        let pool =
+            |options: PgPoolOptions| Pool::new(options.connect_lazy_with(connect_options.clone()), &stale);
+        let requests = pool(request_pool_options(settings, &stale));
+        let background =
+            pool(background_pool_options(&stale).max_connections(settings.background_connections));
+        let relay = pool(background_pool_options(&stale).max_connections(1));
         let ids = pool(
-            untested_pool(&suspicion)
+            untested_pool_options(&stale)
                 .acquire_timeout(settings.acquire_timeout)
                 .max_connections(1),
         );
         Self {
-            commits: Commits::new(background.clone()),
+            commit_guard: CommitGuard::new(background.clone()),
             requests,
             background,
             relay,
             ids,
-            suspicion,
+            stale,
         }
     }
 
-    /// A connection for one request, whose statements PostgreSQL logs with
-    /// the application name `irmgard <trace id>`.
+    /// A connection for one request. PostgreSQL logs its statements with the application name `irmgard <trace
+    /// id>`.
     ///
     /// # Errors
-    /// When none is free or can be opened within the acquire timeout.
+    /// No connection is free, or can be opened, within the acquire timeout.
     pub async fn request(&self, trace_id: Option<&str>) -> Result<RequestConnection, sqlx::Error> {
         RequestConnection::acquire(self.requests.clone(), trace_id).await
     }
 
-    /// Marks connections older than `since` as suspect: a request got its connection then, and no answer in time.
+    /// Reports that a request got its connection at `since` and no answer in time: older connections become
+    /// suspect.
     pub fn report_timeout(&self, since: Instant) {
-        if since.elapsed() >= SUSPICIOUS {
-            self.suspicion.raise(since);
+        if since.elapsed() >= MIN_SUSPECT_WAIT {
+            self.stale.mark_opened_before(since);
         }
     }
 
-    /// The connections of the consumers and the reconciler.
+    /// Pool of the consumers and the reconciler.
     #[must_use]
     pub const fn background(&self) -> &Pool {
         &self.background
     }
 
-    /// The relay's connection: the pace of publishing must not depend on how
-    /// busy the others are.
+    /// Pool of the relay, with one connection: other work must not slow down publishing.
     #[must_use]
     pub const fn relay(&self) -> &Pool {
         &self.relay
     }
 
-    /// The connection that ids are drawn on. Its next statement tests it.
+    /// Pool of the id allocator. The next statement tests the connection.
     #[must_use]
     pub const fn ids(&self) -> &Pool {
         &self.ids
     }
 
-    /// What is known of commits that wait for a standby.
     #[must_use]
-    pub const fn commits(&self) -> &Commits {
-        &self.commits
+    pub const fn commit_guard(&self) -> &CommitGuard {
+        &self.commit_guard
     }
 
-    /// The connections of requests, for their numbers alone.
+    /// Pool of the requests, for metrics only.
     #[must_use]
     pub const fn requests(&self) -> &Pool {
         &self.requests
     }
 
-    /// Whether this program can work with the schema as it is now.
+    /// Checks whether this program can work with the current schema.
     ///
     /// # Errors
-    /// When it cannot, or the question cannot be asked.
+    /// It cannot, or PostgreSQL did not answer.
     pub async fn check_schema(&self) -> Result<SchemaState, SchemaError> {
         self.background
-            .limited(async { Ok(schema::check(&self.background).await) })
+            .run_limited(async { Ok(schema::check(&self.background).await) })
             .await
             .unwrap_or_else(|error| Err(SchemaError::Unavailable(error)))
     }
 
-    /// Closes all connections; waits for those that are in use.
+    /// Closes all connections; waits for those in use.
     pub async fn close(&self) {
         self.requests.close().await;
         self.background.close().await;
@@ -224,10 +212,9 @@ impl Database {
     }
 }
 
-/// A request's first statement tests its connection, see
-/// [`RequestConnection`].
-fn request_pool(settings: &DatabaseSettings, suspicion: &Suspicion) -> PgPoolOptions {
-    untested_pool(suspicion)
+/// The first statement of a request tests the connection, see [`RequestConnection`].
+fn request_pool_options(settings: &DatabaseSettings, stale: &StaleConnections) -> PgPoolOptions {
+    untested_pool_options(stale)
         .max_connections(settings.request_connections)
         .acquire_timeout(settings.acquire_timeout)
         .after_release(|connection, _| {
@@ -238,53 +225,50 @@ fn request_pool(settings: &DatabaseSettings, suspicion: &Suspicion) -> PgPoolOpt
         })
 }
 
-/// Connections that are known to be suspicious are not given out; any other
-/// may have died all the same.
-fn untested_pool(suspicion: &Suspicion) -> PgPoolOptions {
-    let suspicion = suspicion.clone();
-    pool().before_acquire(move |_, connection| {
-        let usable = !suspicion.covers(connection.age);
+/// Does not hand out suspect connections. Other connections are not tested.
+fn untested_pool_options(stale: &StaleConnections) -> PgPoolOptions {
+    let stale = stale.clone();
+    pool_options().before_acquire(move |_, connection| {
+        let usable = !stale.contains_age(connection.age);
         Box::pin(async move { Ok(usable) })
     })
 }
 
-fn background_pool(suspicion: &Suspicion) -> PgPoolOptions {
-    let suspicion = suspicion.clone();
-    pool()
+fn background_pool_options(stale: &StaleConnections) -> PgPoolOptions {
+    let stale = stale.clone();
+    pool_options()
         .acquire_timeout(BACKGROUND_ACQUIRE_TIMEOUT)
         .before_acquire(move |connection, metadata| {
-            let suspicion = suspicion.clone();
+            let stale = stale.clone();
             Box::pin(async move {
-                if suspicion.covers(metadata.age) {
+                if stale.contains_age(metadata.age) {
                     return Ok(false);
                 }
                 let since = Instant::now();
-                let answers = within(TEST_TIMEOUT, connection.ping()).await;
-                Ok(answers.inspect_err(|_| suspicion.raise(since)).is_ok())
+                let ping = with_timeout(PING_TIMEOUT, connection.ping()).await;
+                Ok(ping.inspect_err(|_| stale.mark_opened_before(since)).is_ok())
             })
         })
 }
 
-fn pool() -> PgPoolOptions {
+fn pool_options() -> PgPoolOptions {
     PgPoolOptions::new()
         .min_connections(0)
         .idle_timeout(Duration::from_secs(300))
         .max_lifetime(Duration::from_secs(1800))
-        // By the hooks, which have a limit on their time.
+        // The `before_acquire` hooks test connections, with a time limit.
         .test_before_acquire(false)
 }
 
-/// A piece of background work in the database, with a limit on its time, on a connection outside the pools: see also
-/// [`Pool::limited`].
+/// Runs database work on a connection outside the pools, with a time limit. See also [`Pool::run_limited`].
 ///
 /// # Errors
-/// The work's, or [`sqlx::Error::Io`] when it takes too long; its outcome is
-/// unknown then.
-async fn limited<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    within(BACKGROUND_TIMEOUT, work).await
+/// The work's error, or [`sqlx::Error::Io`] if it takes too long. The outcome is unknown then.
+async fn run_limited<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    with_timeout(BACKGROUND_TIMEOUT, work).await
 }
 
-async fn within<T>(
+async fn with_timeout<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {

@@ -1,4 +1,4 @@
-//! A pool that never waits for a silent server without a limit.
+//! A connection pool that never waits for a silent server without a time limit.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -17,35 +17,33 @@ use sqlx::{
 };
 use tokio::{runtime::Handle, time::timeout};
 
-use super::{BACKGROUND_TIMEOUT, suspicion::Suspicion, timed_out};
+use super::{BACKGROUND_TIMEOUT, stale::StaleConnections, timed_out};
 
-/// How long a connection may take to go back into its pool: to be reset, and to answer once more.
+/// How long a connection may take to return to its pool: to be reset and to answer once more.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A pool of connections. Clones share it.
 ///
-/// sqlx tests each connection that comes back, without a limit. A server that vanished from the network sends no
-/// answer and no error, so that the connection's place stays taken until the kernel gives up, after some 15 minutes.
-/// Hence connections of this pool are on loan as [`PooledConnection`], which goes back within a limit. A statement
-/// that is run on the pool itself has the limit of [`Pool::limited`].
+/// sqlx tests each connection that returns, without a time limit. If the server vanished from the network,
+/// the connection keeps its slot in the pool until the kernel gives up, after about 15 minutes. Hence this
+/// pool hands out [`PooledConnection`]s, which return within a time limit. Statements that run on the pool
+/// itself have the limit of [`Pool::run_limited`].
 #[derive(Clone, Debug)]
 pub struct Pool {
     pool: PgPool,
-    suspicion: Suspicion,
+    stale: StaleConnections,
 }
 
 impl Pool {
-    pub(super) fn new(pool: PgPool, suspicion: &Suspicion) -> Self {
+    pub(super) fn new(pool: PgPool, stale: &StaleConnections) -> Self {
         Self {
             pool,
-            suspicion: suspicion.clone(),
+            stale: stale.clone(),
         }
     }
 
-    /// A connection, idle or new.
-    ///
     /// # Errors
-    /// When none is free or can be opened within the acquire timeout.
+    /// No connection is free, or can be opened, within the acquire timeout.
     pub async fn acquire(&self) -> Result<PooledConnection, sqlx::Error> {
         Ok(PooledConnection {
             connection: Some(self.pool.acquire().await?),
@@ -53,56 +51,55 @@ impl Pool {
         })
     }
 
-    /// A piece of background work on connections of this pool, with a limit on its time. Where the limit ends it, the
-    /// connections that were made before are suspect.
+    /// Runs background work on connections of this pool, with a time limit. After a timeout, older
+    /// connections become suspect.
     ///
     /// # Errors
-    /// The work's, or [`sqlx::Error::Io`] when it takes too long; its outcome is unknown then.
-    pub async fn limited<T>(
+    /// The work's error, or [`sqlx::Error::Io`] if it takes too long. The outcome is unknown then.
+    pub async fn run_limited<T>(
         &self,
         work: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, sqlx::Error> {
         let since = Instant::now();
         timeout(BACKGROUND_TIMEOUT, work).await.unwrap_or_else(|_| {
-            self.suspicion.raise(since);
+            self.stale.mark_opened_before(since);
             Err(timed_out())
         })
     }
 
-    /// How the pool was set up.
     #[must_use]
     pub fn options(&self) -> &PgPoolOptions {
         self.pool.options()
     }
 
-    /// Connections, idle ones included.
+    /// Number of connections, idle ones included.
     #[must_use]
     pub fn size(&self) -> u32 {
         self.pool.size()
     }
 
-    /// Idle connections.
+    /// Number of idle connections.
     #[must_use]
     pub fn num_idle(&self) -> usize {
         self.pool.num_idle()
     }
 
-    /// Closes all connections; waits for those on loan.
+    /// Closes all connections; waits for those in use.
     pub(super) async fn close(&self) {
         self.pool.close().await;
     }
 }
 
-/// A connection on loan from a [`Pool`]. Dropped, it goes back, unless it does not answer.
+/// A connection from a [`Pool`]. It returns to the pool when dropped, unless it does not answer.
 #[derive(Debug)]
 pub struct PooledConnection {
-    /// Empty only while it is dropped.
+    /// `None` only during drop.
     connection: Option<PoolConnection<Postgres>>,
     close: bool,
 }
 
 impl PooledConnection {
-    /// The connection is closed when it is dropped.
+    /// Closes the connection when it is dropped.
     pub const fn close_on_drop(&mut self) {
         self.close = true;
     }
@@ -114,7 +111,7 @@ impl Drop for PooledConnection {
             return;
         };
         if self.close {
-            // In the background, within 5 s.
+            // sqlx closes it in the background, within 5 s.
             connection.close_on_drop();
             return;
         }
@@ -124,13 +121,13 @@ impl Drop for PooledConnection {
             return;
         };
         runtime.spawn(async move {
-            // Dropped at the limit, it closes the socket and frees the place. Other connections are not suspect: a
-            // statement that somebody broke off may still be at work on this one.
+            // At the limit, dropping the connection closes the socket and frees the slot. Other connections
+            // do not become suspect: a cancelled statement may still run on this one.
             if timeout(RETURN_TIMEOUT, connection.return_to_pool())
                 .await
                 .is_err()
             {
-                tracing::warn!(limit = ?RETURN_TIMEOUT, "a connection to PostgreSQL does not answer: closed");
+                tracing::warn!(limit = ?RETURN_TIMEOUT, "a PostgreSQL connection did not answer and was closed");
             }
         });
     }
@@ -139,16 +136,20 @@ impl Drop for PooledConnection {
 impl Deref for PooledConnection {
     type Target = PgConnection;
 
-    #[expect(clippy::expect_used, reason = "taken by nothing but the end of its life")]
+    #[expect(clippy::expect_used, reason = "only drop takes the connection")]
     fn deref(&self) -> &PgConnection {
-        self.connection.as_deref().expect("a connection on loan")
+        self.connection
+            .as_deref()
+            .expect("the connection is taken only on drop")
     }
 }
 
 impl DerefMut for PooledConnection {
-    #[expect(clippy::expect_used, reason = "taken by nothing but the end of its life")]
+    #[expect(clippy::expect_used, reason = "only drop takes the connection")]
     fn deref_mut(&mut self) -> &mut PgConnection {
-        self.connection.as_deref_mut().expect("a connection on loan")
+        self.connection
+            .as_deref_mut()
+            .expect("the connection is taken only on drop")
     }
 }
 
@@ -168,7 +169,7 @@ impl<'p> Executor<'p> for &'_ Pool {
                 let mut connection = pool.acquire().await?;
                 connection.fetch_many(query).try_collect::<Vec<_>>().await
             };
-            pool.limited(work).await
+            pool.run_limited(work).await
         };
         Box::pin(
             stream::once(results)
@@ -184,7 +185,7 @@ impl<'p> Executor<'p> for &'_ Pool {
         let pool = self.clone();
         Box::pin(async move {
             let work = async { pool.acquire().await?.fetch_optional(query).await };
-            pool.limited(work).await
+            pool.run_limited(work).await
         })
     }
 
@@ -195,7 +196,7 @@ impl<'p> Executor<'p> for &'_ Pool {
         let pool = self.clone();
         Box::pin(async move {
             let work = async { pool.acquire().await?.describe(sql).await };
-            pool.limited(work).await
+            pool.run_limited(work).await
         })
     }
 
@@ -210,7 +211,7 @@ impl<'p> Executor<'p> for &'_ Pool {
         let pool = self.clone();
         Box::pin(async move {
             let work = async { pool.acquire().await?.prepare_with(sql, parameters).await };
-            pool.limited(work).await
+            pool.run_limited(work).await
         })
     }
 }

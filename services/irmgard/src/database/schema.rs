@@ -1,4 +1,4 @@
-//! The schema's version: migrations, and what this program needs of them.
+//! Schema version: migrations, and what this program needs of them.
 
 use std::time::Duration;
 
@@ -7,69 +7,67 @@ use sqlx::{
 };
 use tokio::time::sleep;
 
-use super::{Pool, is_unavailable, limited};
+use super::{Pool, is_unavailable, run_limited};
 
 static MIGRATOR: Migrator = sqlx::migrate!();
 
-/// Serialises whole migrations, grants included (`irmgard` as a number); sqlx
-/// has a lock of its own for the migrations alone.
+/// Advisory lock around whole migrations, grants included (`irmgard` as a number). sqlx locks only the
+/// migrations.
 const MIGRATION_LOCK: i64 = 0x69_726d_6761_7264;
 
-/// How often to check that the server still works on a migration, which may take as long as it needs.
-const MIGRATION_CHECK: Duration = Duration::from_secs(5);
+/// How often to check that the server still works on a migration. A migration has no time limit.
+const SESSION_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// After so many checks in a row without an answer the server counts as lost.
-const FAILED_CHECKS: u32 = 3;
+/// The server counts as lost after this many checks in a row without an answer.
+const MAX_FAILED_CHECKS: u32 = 3;
 
-/// How many migrations newer than its own a serving program works with: in a
-/// rollout the schema goes ahead of the programs by one version.
+/// How many unknown migrations the program tolerates: in a rollout the schema is one version ahead of the old
+/// programs.
 const NEWER_MIGRATIONS_ALLOWED: i64 = 1;
 
-/// A schema that this program can work with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SchemaState {
-    /// Exactly the one that this program brings.
+    /// The schema has exactly this program's version.
     Current,
-    /// One migration ahead, as in the middle of a rollout.
+    /// The schema is one migration ahead, as during a rollout.
     NewerByOne,
 }
 
-/// Why this program does not serve on the schema as it is.
+/// Why this program cannot use the schema.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
-    /// Migrations are missing, or there is no schema at all.
+    /// Migrations are missing, or there is no schema.
     #[error(
         "the database's schema has version {found}, this program needs {needed}: run `irmgard migrate` first"
     )]
     TooOld {
-        /// The newest migration of this program that has been applied; 0: none.
+        /// The newest applied migration that this program knows; 0: none.
         found: i64,
         /// The newest migration of this program.
         needed: i64,
     },
-    /// More than one migration ahead.
     #[error(
         "the database's schema is {ahead} migrations ahead of this program: use a newer irmgard \
          (one that is at most {NEWER_MIGRATIONS_ALLOWED} migration behind)"
     )]
     TooNew {
-        /// Migrations that this program does not know.
+        /// Number of migrations that this program does not know.
         ahead: i64,
     },
-    /// The role may not read the tables.
+    /// The role has no right to read the tables.
     #[error(
         "the database role may not read irmgard's tables: run `irmgard migrate` with POSTGRES_RUNTIME_ROLE set"
     )]
     Denied,
-    /// PostgreSQL did not answer; ask again later.
+    /// PostgreSQL did not answer; retry later.
     #[error("the schema could not be checked: {0}")]
     Unavailable(#[source] sqlx::Error),
-    /// PostgreSQL answered something else.
+    /// PostgreSQL answered with another error.
     #[error("the schema could not be checked: {0}")]
     Other(#[source] sqlx::Error),
 }
 
-/// Version of the newest migration that this program brings.
+/// Version of this program's newest migration.
 #[must_use]
 pub fn required_version() -> i64 {
     MIGRATOR.iter().map(|m| m.version).max().unwrap_or(0)
@@ -77,16 +75,16 @@ pub fn required_version() -> i64 {
 
 pub(super) async fn check(pool: &Pool) -> Result<SchemaState, SchemaError> {
     let needed = required_version();
-    // Asked without naming the table: PostgreSQL logs an error for one that is not there yet.
-    let readable: Result<Option<bool>, sqlx::Error> =
+    // Does not query the table itself: PostgreSQL logs an error if the table does not exist.
+    let can_read: Result<Option<bool>, sqlx::Error> =
         sqlx::query_scalar("SELECT has_table_privilege(to_regclass('_sqlx_migrations'), 'SELECT')")
             .fetch_one(pool)
             .await;
-    match readable {
+    match can_read {
         Ok(None) => return Err(SchemaError::TooOld { found: 0, needed }),
         Ok(Some(false)) => return Err(SchemaError::Denied),
         Ok(Some(true)) => {}
-        Err(error) => return Err(unanswered(error)),
+        Err(error) => return Err(classify_error(error)),
     }
     let known: Vec<i64> = MIGRATOR.iter().map(|m| m.version).collect();
     let counts: Result<(i64, i64, i64), sqlx::Error> = sqlx::query_as(
@@ -110,13 +108,13 @@ pub(super) async fn check(pool: &Pool) -> Result<SchemaState, SchemaError> {
                 // undefined_table, insufficient_privilege
                 Some("42P01") => SchemaError::TooOld { found: 0, needed },
                 Some("42501") => SchemaError::Denied,
-                _ => unanswered(error),
+                _ => classify_error(error),
             },
         ),
     }
 }
 
-fn unanswered(error: sqlx::Error) -> SchemaError {
+fn classify_error(error: sqlx::Error) -> SchemaError {
     if is_unavailable(&error) {
         SchemaError::Unavailable(error)
     } else {
@@ -124,16 +122,14 @@ fn unanswered(error: sqlx::Error) -> SchemaError {
     }
 }
 
-/// What `irmgard migrate` did.
+/// Schema versions before and after `irmgard migrate`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MigrationOutcome {
-    /// The schema's version before; 0: there was none.
+    /// 0: there was no schema.
     pub before: i64,
-    /// The schema's version now.
     pub after: i64,
 }
 
-/// Why a migration did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
     /// PostgreSQL could not be reached, or refused.
@@ -144,58 +140,56 @@ pub enum MigrateError {
     Migration(#[from] sqlx::migrate::MigrateError),
 }
 
-/// Brings the schema up to this program's version, and lets `runtime_role`
-/// read and write its rows, but not change the schema. Any number may run at
-/// once; migrations that this program does not know are left alone.
+/// Migrates the schema to this program's version, and lets `runtime_role` read and write rows, but not change
+/// the schema. Several migrations may run at once. Migrations that this program does not know stay.
 ///
 /// # Errors
-/// When PostgreSQL is away or the role may not do this. A migration that
-/// fails leaves nothing behind.
+/// PostgreSQL is unavailable, or the role lacks rights. A migration that fails changes nothing.
 pub async fn migrate(
     options: &PgConnectOptions,
     runtime_role: Option<&str>,
 ) -> Result<MigrationOutcome, MigrateError> {
-    let mut connection = limited(PgConnection::connect_with(options)).await?;
+    let mut connection = run_limited(PgConnection::connect_with(options)).await?;
     let backend = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut connection);
-    let backend = limited(backend).await?;
+    let backend = run_limited(backend).await?;
     tokio::select! {
-        outcome = migrate_on(connection, runtime_role) => outcome,
-        lost = until_session_lost(options, backend) => Err(lost.into()),
+        result = migrate_on(connection, runtime_role) => result,
+        lost = wait_until_session_lost(options, backend) => Err(lost.into()),
     }
 }
 
-/// Migrates, without a limit: another migration may be waited for, and a large table takes its time.
+/// Migrates without a time limit: another migration may run first, and a large table takes long.
 async fn migrate_on(
     mut connection: PgConnection,
     runtime_role: Option<&str>,
 ) -> Result<MigrationOutcome, MigrateError> {
-    // Held until the connection ends, however that happens.
+    // The lock is held until the connection ends.
     sqlx::query("SELECT pg_advisory_lock($1)")
         .bind(MIGRATION_LOCK)
         .execute(&mut connection)
         .await?;
-    let before = version(&mut connection).await?;
+    let before = current_version(&mut connection).await?;
     let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
     migrator.set_ignore_missing(true);
     migrator.run_direct(None, &mut connection, false).await?;
     if let Some(role) = runtime_role {
-        grant(&mut connection, role).await?;
+        grant_rights(&mut connection, role).await?;
     }
-    let after = version(&mut connection).await?;
+    let after = current_version(&mut connection).await?;
     connection.close().await?;
     Ok(MigrationOutcome { before, after })
 }
 
-/// Waits until PostgreSQL no longer works for a session: the server was lost, or another one has taken its place, and
-/// the session's own connection is silent.
-async fn until_session_lost(options: &PgConnectOptions, backend: i32) -> sqlx::Error {
+/// Returns when PostgreSQL no longer works for the session: the server was lost or replaced, and the
+/// session's own connection is silent.
+async fn wait_until_session_lost(options: &PgConnectOptions, backend: i32) -> sqlx::Error {
     let mut failed = 0;
     loop {
-        sleep(MIGRATION_CHECK).await;
-        failed = match limited(session_is_busy(options, backend)).await {
+        sleep(SESSION_CHECK_INTERVAL).await;
+        failed = match run_limited(session_is_busy(options, backend)).await {
             Ok(true) => 0,
             Ok(false) => break,
-            Err(_) if failed + 1 == FAILED_CHECKS => break,
+            Err(_) if failed + 1 == MAX_FAILED_CHECKS => break,
             Err(_) => failed + 1,
         };
     }
@@ -205,7 +199,7 @@ async fn until_session_lost(options: &PgConnectOptions, backend: i32) -> sqlx::E
     ))
 }
 
-/// Whether the server works for a session, or has waited for its next statement only for a moment.
+/// Whether the server works for the session, or has waited for its next statement for less than 10 s.
 async fn session_is_busy(options: &PgConnectOptions, backend: i32) -> Result<bool, sqlx::Error> {
     let mut connection = PgConnection::connect_with(options).await?;
     let busy = sqlx::query_scalar(
@@ -220,7 +214,7 @@ async fn session_is_busy(options: &PgConnectOptions, backend: i32) -> Result<boo
     Ok(busy)
 }
 
-async fn version(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+async fn current_version(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
     let exists: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
         .fetch_one(&mut *connection)
         .await?;
@@ -232,7 +226,7 @@ async fn version(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
         .await
 }
 
-async fn grant(connection: &mut PgConnection, role: &str) -> Result<(), sqlx::Error> {
+async fn grant_rights(connection: &mut PgConnection, role: &str) -> Result<(), sqlx::Error> {
     let role: String = sqlx::query_scalar("SELECT quote_ident($1)")
         .bind(role)
         .fetch_one(&mut *connection)

@@ -1,4 +1,4 @@
-//! One original, written to a file.
+//! Exports an original to a file.
 
 use std::{
     fs::File,
@@ -14,20 +14,20 @@ use tempfile::{Builder, NamedTempFile};
 
 use super::Original;
 
-/// No upload is larger, whatever the limit is set to.
+/// No upload is larger, whatever the configured limit.
 const MAX_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 
-/// Writes the original to `<directory>/<id>.<extension>`, readable for the
-/// owner only. The file appears once it is whole, on disk and the same as what
-/// was uploaded; a file that is there already is not touched. SIGINT and
-/// SIGTERM leave nothing behind.
-pub(super) async fn write(
+/// Writes the original to `<directory>/<id>.<extension>`, readable for the owner only.
+///
+/// The file appears once it is complete, on disk and identical to the upload. An existing file is not
+/// changed. After SIGINT or SIGTERM, no file is left.
+pub(super) async fn export_original(
     store: &Store,
     original: &Original,
     id: PhotoId,
     directory: &Path,
 ) -> anyhow::Result<PathBuf> {
-    // Of the key only the extension, of a form that cannot leave the folder.
+    // Take only the extension from the key, in a form that cannot leave the folder.
     let extension = Path::new(original.location.key())
         .extension()
         .and_then(|extension| extension.to_str())
@@ -36,13 +36,13 @@ pub(super) async fn write(
     let path = directory.join(format!("{id}.{extension}"));
     if path.symlink_metadata().is_ok() {
         bail!(
-            "{} is there already: remove it, or name another folder",
+            "{} exists already: remove it, or use another folder",
             path.display()
         );
     }
     let unwritable = || format!("{} cannot be written", path.display());
     let stop = shutdown::on_signals()?;
-    // Readable for its owner only; gone when it is dropped.
+    // Readable for its owner only; deleted when dropped.
     let mut file = Builder::new()
         .prefix(&format!(".{id}-"))
         .suffix(".part")
@@ -54,14 +54,14 @@ pub(super) async fn write(
     copied.with_context(|| format!("original of photo {id}"))?;
     file.as_file().sync_all().with_context(unwritable)?;
     file.persist_noclobber(&path).with_context(unwritable)?;
-    // The name is on disk with the folder.
+    // Sync the folder as well, so that the file's name is on disk.
     File::open(directory)
         .and_then(|folder| folder.sync_all())
         .with_context(unwritable)?;
     Ok(path)
 }
 
-/// Copies the object piece by piece and compares it with what its row says.
+/// Copies the object in chunks and compares it with its row.
 async fn copy(store: &Store, original: &Original, file: &mut NamedTempFile) -> anyhow::Result<()> {
     let mut download = store.download(&original.location, MAX_BYTES).await?;
     let (mut size_bytes, mut sha256) = (0, Sha256::new());

@@ -1,4 +1,4 @@
-//! The failed photos.
+//! Lists failed photos.
 
 use std::io::Write;
 
@@ -9,9 +9,9 @@ use serde::Serialize;
 use sqlx::FromRow;
 use terminal::escaped;
 
-use crate::{cli::Which, database::Pool};
+use crate::{cli::FailedFilter, database::Pool};
 
-/// A failed photo, for a person.
+/// A failed photo as `irmgard failed list` shows it.
 #[derive(Clone, Debug, FromRow, Serialize)]
 pub(super) struct FailedPhoto {
     pub(super) id: i64,
@@ -25,7 +25,11 @@ pub(super) struct FailedPhoto {
     original: Option<String>,
 }
 
-pub(super) async fn failed(pool: &Pool, which: &Which, limit: u32) -> Result<Vec<FailedPhoto>, sqlx::Error> {
+pub(super) async fn find_failed(
+    pool: &Pool,
+    filter: &FailedFilter,
+    limit: u32,
+) -> Result<Vec<FailedPhoto>, sqlx::Error> {
     sqlx::query_as(
         "SELECT id, project, name, received_at, finished_at, failure_reason AS reason,
                 failure_detail AS detail, size_bytes, original
@@ -34,15 +38,15 @@ pub(super) async fn failed(pool: &Pool, which: &Which, limit: u32) -> Result<Vec
             AND ($2::text IS NULL OR project = $2)
           ORDER BY id LIMIT $3",
     )
-    .bind(&which.reason)
-    .bind(which.project.as_ref().map(|project| project.as_str()))
+    .bind(&filter.reason)
+    .bind(filter.project.as_ref().map(|project| project.as_str()))
     .bind(i64::from(limit))
     .fetch_all(pool)
     .await
 }
 
-/// Those of the photos that are failed.
-pub(super) async fn still_failed(pool: &Pool, ids: &[i64]) -> Result<Vec<PhotoId>, sqlx::Error> {
+/// Filters the ids of photos that are still failed.
+pub(super) async fn filter_failed(pool: &Pool, ids: &[i64]) -> Result<Vec<PhotoId>, sqlx::Error> {
     let ids: Vec<i64> =
         sqlx::query_scalar("SELECT id FROM photo WHERE id = ANY ($1) AND status = 'failed' ORDER BY id")
             .bind(ids)

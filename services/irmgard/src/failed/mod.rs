@@ -1,12 +1,11 @@
-//! `irmgard failed`: the way to the originals that a person must look at.
+//! `irmgard failed`: access to failed photos and their originals.
 //!
-//! Each use is recorded in the table `failed_photo_use` before it happens,
-//! and a web service logs it soon after: an export shows people who have not
-//! been anonymised.
+//! Each use is recorded in the table `failed_photo_use` before it happens, because an export shows people.
+//! The web service logs the records soon after.
 
+mod audit;
 mod export;
 mod list;
-mod record;
 
 use std::{collections::BTreeSet, io::Write, path::Path};
 
@@ -14,19 +13,19 @@ use anyhow::{Context, bail};
 use chassis::store::Store;
 use contract::{ObjectLocation, PhotoId};
 
-pub(crate) use self::record::log_uses;
-use self::record::{Action, Recorder};
+pub(crate) use self::audit::log_audit_entries;
+use self::audit::{Action, AuditLog};
 use crate::{
-    cli::{FailedArguments, FailedCommand, Which},
+    cli::{FailedArguments, FailedCommand, FailedFilter},
     database::{Database, Pool},
-    outbox::queue_again,
+    outbox::requeue_photos,
     settings::ToolSettings,
 };
 
-/// Runs the command; what it tells goes to `out`.
+/// Runs the command; its output goes to `out`.
 ///
 /// # Errors
-/// When a server is away, or a photo is not among the failed.
+/// A server is unavailable, or a photo is not failed.
 pub async fn run(
     settings: &ToolSettings,
     arguments: FailedArguments,
@@ -35,21 +34,21 @@ pub async fn run(
     let database = Database::connect_lazily(&settings.database);
     database.check_schema().await?;
     let pool = database.background();
-    let recorder = Recorder::new(pool, record::name_of(arguments.who));
+    let audit = AuditLog::new(pool, audit::operator_name(arguments.operator));
     match arguments.command {
-        FailedCommand::List { which, limit, json } => {
-            recorder.record(Action::List, &[]).await?;
-            let photos = list::failed(pool, &which, limit).await?;
+        FailedCommand::List { filter, limit, json } => {
+            audit.record(Action::List, &[]).await?;
+            let photos = list::find_failed(pool, &filter, limit).await?;
             list::print(&photos, json, out)
         }
         FailedCommand::Export { id, directory } => {
             let store = Store::new(settings.store.clone())?;
-            export(pool, &store, &recorder, id, &directory, out).await
+            export(pool, &store, &audit, id, &directory, out).await
         }
-        FailedCommand::Requeue { ids, which, .. } => requeue(pool, &recorder, ids, &which, out).await,
+        FailedCommand::Requeue { ids, filter, .. } => requeue(pool, &audit, ids, &filter, out).await,
         FailedCommand::Delete { ids } => {
             let store = Store::new(settings.store.clone())?;
-            delete(pool, &store, &recorder, &ids, out).await
+            delete(pool, &store, &audit, &ids, out).await
         }
     }
 }
@@ -57,7 +56,7 @@ pub async fn run(
 async fn export(
     pool: &Pool,
     store: &Store,
-    recorder: &Recorder<'_>,
+    audit: &AuditLog<'_>,
     id: PhotoId,
     directory: &Path,
     out: &mut impl Write,
@@ -68,22 +67,22 @@ async fn export(
             directory.display()
         );
     }
-    let original = original(pool, id).await?;
-    recorder.record(Action::Export, &[id]).await?;
-    let path = export::write(store, &original, id, directory).await?;
+    let original = find_original(pool, id).await?;
+    audit.record(Action::Export, &[id]).await?;
+    let path = export::export_original(store, &original, id, directory).await?;
     writeln!(out, "{}", path.display())?;
     Ok(())
 }
 
 async fn requeue(
     pool: &Pool,
-    recorder: &Recorder<'_>,
+    audit: &AuditLog<'_>,
     ids: Vec<PhotoId>,
-    which: &Which,
+    filter: &FailedFilter,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let asked: Vec<i64> = if ids.is_empty() {
-        list::failed(pool, which, u32::MAX)
+    let requested: Vec<i64> = if ids.is_empty() {
+        list::find_failed(pool, filter, u32::MAX)
             .await?
             .iter()
             .map(|photo| photo.id)
@@ -91,23 +90,23 @@ async fn requeue(
     } else {
         ids.iter().map(|id| id.get()).collect()
     };
-    let failed = list::still_failed(pool, &asked).await?;
+    let failed = list::filter_failed(pool, &requested).await?;
     if !failed.is_empty() {
-        recorder.record(Action::Requeue, &failed).await?;
+        audit.record(Action::Requeue, &failed).await?;
     }
     let failed: Vec<i64> = failed.iter().map(|id| id.get()).collect();
-    let queued = pool.limited(async { queue_again(&mut *pool.acquire().await?, &failed).await });
+    let queued = pool.run_limited(async { requeue_photos(&mut *pool.acquire().await?, &failed).await });
     let queued: BTreeSet<i64> = queued.await?.into_iter().collect();
     writeln!(
         out,
         "{} of {} photos were queued again.",
         queued.len(),
-        asked.len()
+        requested.len()
     )?;
-    let left: BTreeSet<i64> = asked.into_iter().filter(|id| !queued.contains(id)).collect();
+    let not_queued: BTreeSet<i64> = requested.into_iter().filter(|id| !queued.contains(id)).collect();
     let mut reasons = Vec::new();
-    for id in left {
-        reasons.push(match original(pool, PhotoId::try_from(id)?).await {
+    for id in not_queued {
+        reasons.push(match find_original(pool, PhotoId::try_from(id)?).await {
             Ok(_) => format!("photo {id} failed again just now"),
             Err(error) => error.to_string(),
         });
@@ -121,22 +120,22 @@ async fn requeue(
 async fn delete(
     pool: &Pool,
     store: &Store,
-    recorder: &Recorder<'_>,
+    audit: &AuditLog<'_>,
     ids: &[PhotoId],
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     for id in ids {
-        let original = original(pool, *id).await?.location;
-        recorder.record(Action::Delete, &[*id]).await?;
-        // The row first: a photo that is queued again meanwhile keeps its original.
-        let forgotten = sqlx::query(
+        let original = find_original(pool, *id).await?.location;
+        audit.record(Action::Delete, &[*id]).await?;
+        // Update the row first: a photo that is queued again meanwhile keeps its original.
+        let updated = sqlx::query(
             "UPDATE photo SET original = NULL WHERE id = $1 AND status = 'failed' AND original = $2",
         )
         .bind(id.get())
         .bind(original.to_string())
         .execute(pool)
         .await?;
-        if forgotten.rows_affected() == 0 {
+        if updated.rows_affected() == 0 {
             bail!("photo {id} is no longer failed: nothing was deleted");
         }
         store.delete(&original).await.with_context(|| {
@@ -147,21 +146,21 @@ async fn delete(
     Ok(())
 }
 
-/// The original of a failed photo, as its row knows it.
+/// The original of a failed photo, according to its row.
 struct Original {
     location: ObjectLocation,
     size_bytes: i64,
     sha256: Vec<u8>,
 }
 
-async fn original(pool: &Pool, id: PhotoId) -> anyhow::Result<Original> {
+async fn find_original(pool: &Pool, id: PhotoId) -> anyhow::Result<Original> {
     let row: Option<(String, Option<String>, i64, Vec<u8>)> =
         sqlx::query_as("SELECT status, original, size_bytes, sha256 FROM photo WHERE id = $1")
             .bind(id.get())
             .fetch_optional(pool)
             .await?;
     match row {
-        None => bail!("there is no photo {id}"),
+        None => bail!("photo {id} does not exist"),
         Some((status, ..)) if status != "failed" => bail!("photo {id} is not failed but {status}"),
         Some((_, None, ..)) => bail!("the original of photo {id} is gone"),
         Some((_, Some(location), size_bytes, sha256)) => Ok(Original {

@@ -1,18 +1,17 @@
-//! From the outbox table to the broker.
+//! The transactional outbox: publishes jobs from the outbox table to the broker.
 //!
-//! A photo row is written together with an outbox row, in one transaction.
-//! Relays, one in each irmgard, lease outbox rows, publish them as jobs, and
-//! delete them once the broker has confirmed. Nothing is locked across a
-//! confirm: a relay that dies leaves a lease that runs out, and its messages
-//! are published once more. A job that comes twice changes nothing.
+//! A photo row and its outbox row are written in one transaction. The relay of each irmgard process leases
+//! outbox rows, publishes them as jobs, and deletes them after the broker's confirm. Nothing is locked while
+//! a confirm is awaited. If a relay dies, its lease expires and its messages are published again. A repeated
+//! job changes nothing.
 
-mod queue_again;
+mod age_warning;
 mod relay;
+mod requeue;
 mod rows;
-mod watch;
 
 pub use self::{
-    queue_again::{heal_received, queue_again, restore_lost},
+    age_warning::AgeWarning,
     relay::{Relay, RelaySettings},
-    watch::Watch,
+    requeue::{add_missing_outbox_rows, requeue_lost, requeue_photos},
 };

@@ -1,4 +1,4 @@
-//! The relay: leases outbox rows, publishes them, marks their photos.
+//! The relay: leases outbox rows, publishes their jobs and marks their photos as queued.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,74 +8,70 @@ use futures::{StreamExt, stream};
 use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::rows::{self, Leased, Release, Unusable};
+use super::rows::{self, LeasedRow, ReleasedRow, UnusableRow};
 use crate::{
-    database::{Commits, Pool},
+    database::{CommitGuard, Pool},
     failpoint,
     metrics::RelayMetrics,
 };
 
-/// Publishes in flight at a time.
-const CONCURRENCY: usize = 64;
-/// After a wake-up the relay waits this long for more rows: under load one
-/// lease, and one mark, then serve many photos.
-const LINGER: Duration = Duration::from_millis(20);
-/// How long the relay looks at nothing after an error that concerns all rows.
-const REST: Duration = Duration::from_millis(500);
-/// How long a row rests at most that the broker refused again and again.
-const LONGEST_REST: Duration = Duration::from_secs(10);
+/// Maximum number of publishes in flight.
+const MAX_IN_FLIGHT: usize = 64;
+/// Delay after a wake-up, so that under load one lease and one mark serve many photos.
+const BATCH_DELAY: Duration = Duration::from_millis(20);
+/// Pause after an error that concerns all rows.
+const ERROR_PAUSE: Duration = Duration::from_millis(500);
+/// Maximum delay of a row that the broker refuses repeatedly.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(10);
 
-/// How the relay works.
 #[derive(Clone, Debug)]
 pub struct RelaySettings {
-    /// Name of the job queue.
     pub jobs_queue: String,
-    /// Where anonymised photos go.
+    /// Bucket of the anonymised photos.
     pub output_bucket: String,
-    /// Rows that are leased at a time.
+    /// Maximum number of rows leased at once.
     pub batch: u16,
-    /// How long a lease lasts: longer than a publish may take.
+    /// Duration of a lease; longer than a publish may take.
     pub lease: Duration,
-    /// How often the outbox is looked at when nobody wakes the relay.
+    /// How often to check the outbox without a wake-up.
     pub interval: Duration,
 }
 
-/// Moves jobs from the outbox to the broker.
+/// Publishes jobs from the outbox to the broker.
 #[derive(Debug)]
 pub struct Relay {
     pool: Pool,
-    commits: Commits,
+    commit_guard: CommitGuard,
     publisher: Publisher,
     wake: Arc<Notify>,
     settings: RelaySettings,
     metrics: RelayMetrics,
 }
 
-/// What one look at the outbox came to.
-enum Round {
-    /// There may be more.
-    Full,
-    /// Nothing is due.
-    Done,
-    /// The database or the broker is away.
-    Away,
+/// Result of one batch.
+enum BatchResult {
+    /// More rows may be due.
+    MoreDue,
+    /// No rows are due.
+    Idle,
+    /// The database or the broker is unavailable.
+    Unavailable,
 }
 
-/// What became of one leased row.
-enum Sent {
+/// Result of publishing one leased row.
+enum PublishResult {
     Confirmed,
     Refused(PublishError),
-    Unwanted,
-    Unusable(Unusable),
+    NotNeeded,
+    Unusable(UnusableRow),
 }
 
 impl Relay {
-    /// A relay that is woken through `wake` after each commit that wrote an
-    /// outbox row, and looks by itself as well.
+    /// `wake` wakes the relay after each commit that wrote an outbox row. The relay also checks on its own.
     #[must_use]
     pub const fn new(
         pool: Pool,
-        commits: Commits,
+        commit_guard: CommitGuard,
         publisher: Publisher,
         wake: Arc<Notify>,
         settings: RelaySettings,
@@ -83,7 +79,7 @@ impl Relay {
     ) -> Self {
         Self {
             pool,
-            commits,
+            commit_guard,
             publisher,
             wake,
             settings,
@@ -91,25 +87,24 @@ impl Relay {
         }
     }
 
-    /// Works until `end` is cancelled; looks once more then, for the jobs of
-    /// the last requests.
+    /// Runs until `end` is cancelled, then publishes one last batch for the last requests.
     pub async fn run(self, end: CancellationToken) {
         loop {
             tokio::select! {
                 () = end.cancelled() => {
-                    self.round().await;
+                    self.publish_batch().await;
                     return;
                 }
-                () = self.wake.notified() => sleep(LINGER).await,
+                () = self.wake.notified() => sleep(BATCH_DELAY).await,
                 () = sleep(self.settings.interval) => {}
             }
             loop {
-                match self.round().await {
-                    Round::Full if end.is_cancelled() => return,
-                    Round::Full => {}
-                    Round::Done => break,
-                    Round::Away => {
-                        sleep(REST).await;
+                match self.publish_batch().await {
+                    BatchResult::MoreDue if end.is_cancelled() => return,
+                    BatchResult::MoreDue => {}
+                    BatchResult::Idle => break,
+                    BatchResult::Unavailable => {
+                        sleep(ERROR_PAUSE).await;
                         break;
                     }
                 }
@@ -117,140 +112,145 @@ impl Relay {
         }
     }
 
-    async fn round(&self) -> Round {
-        // Leasing what cannot be published would only count attempts.
+    async fn publish_batch(&self) -> BatchResult {
+        // Leasing rows that cannot be published would only count attempts.
         if self.publisher.state().status != LinkStatus::Connected {
-            return Round::Away;
+            return BatchResult::Unavailable;
         }
         let batch = self.settings.batch;
         let leased = match self
-            .commits
-            .limited(rows::lease(&self.pool, batch.into(), self.settings.lease))
+            .commit_guard
+            .run_limited(rows::lease(&self.pool, batch.into(), self.settings.lease))
             .await
         {
             Ok(leased) => leased,
             Err(error) => {
                 tracing::warn!(%error, "the outbox cannot be read");
-                return Round::Away;
+                return BatchResult::Unavailable;
             }
         };
         if leased.is_empty() {
-            return Round::Done;
+            return BatchResult::Idle;
         }
         failpoint::reach("irmgard::relay-after-lease", None);
         let full = leased.len() == usize::from(batch);
-        let sends = leased.into_iter().map(|row| self.send(row));
-        let sent: Vec<(Leased, Sent)> = stream::iter(sends).buffer_unordered(CONCURRENCY).collect().await;
+        let publishes = leased.into_iter().map(|row| self.send(row));
+        let results: Vec<(LeasedRow, PublishResult)> = stream::iter(publishes)
+            .buffer_unordered(MAX_IN_FLIGHT)
+            .collect()
+            .await;
         failpoint::reach("irmgard::relay-after-confirm", None);
-        let any_refused = self.settle(sent).await;
+        let any_refused = self.record_results(results).await;
         failpoint::reach("irmgard::relay-after-mark", None);
         match (any_refused, full) {
-            (true, _) => Round::Away,
-            (false, true) => Round::Full,
-            (false, false) => Round::Done,
+            (true, _) => BatchResult::Unavailable,
+            (false, true) => BatchResult::MoreDue,
+            (false, false) => BatchResult::Idle,
         }
     }
 
-    async fn send(&self, row: Leased) -> (Leased, Sent) {
-        let sent = self.publish(&row).await;
-        (row, sent)
+    async fn send(&self, row: LeasedRow) -> (LeasedRow, PublishResult) {
+        let result = self.publish(&row).await;
+        (row, result)
     }
 
-    async fn publish(&self, row: &Leased) -> Sent {
-        if !row.is_wanted() {
-            return Sent::Unwanted;
+    async fn publish(&self, row: &LeasedRow) -> PublishResult {
+        if !row.is_needed() {
+            return PublishResult::NotNeeded;
         }
         let body = match row.job(&self.settings.output_bucket) {
-            Ok(job) => job.encode().map_err(|e| Unusable {
+            Ok(job) => job.encode().map_err(|e| UnusableRow {
                 photo_id: row.photo_id,
-                why: e.to_string(),
+                reason: e.to_string(),
             }),
             Err(unusable) => Err(unusable),
         };
         let body = match body {
             Ok(body) => body,
-            Err(unusable) => return Sent::Unusable(unusable),
+            Err(unusable) => return PublishResult::Unusable(unusable),
         };
         let mut message = Message::new(body).with_id(row.photo_id);
         if let Some(traceparent) = row.traceparent() {
             message = message.with_header(headers::TRACEPARENT, traceparent);
         }
         match self.publisher.publish(&self.settings.jobs_queue, &message).await {
-            Ok(()) => Sent::Confirmed,
-            Err(error) => Sent::Refused(error),
+            Ok(()) => PublishResult::Confirmed,
+            Err(error) => PublishResult::Refused(error),
         }
     }
 
-    /// Records what became of a batch; says whether anything was refused.
-    async fn settle(&self, sent: Vec<(Leased, Sent)>) -> bool {
-        let mut done = Vec::with_capacity(sent.len());
-        let mut releases = Vec::new();
-        for (row, sent) in sent {
-            match sent {
-                Sent::Confirmed => {
+    /// Records the results of a batch; returns whether any job was refused.
+    async fn record_results(&self, results: Vec<(LeasedRow, PublishResult)>) -> bool {
+        let mut published = Vec::with_capacity(results.len());
+        let mut released = Vec::new();
+        for (row, result) in results {
+            match result {
+                PublishResult::Confirmed => {
                     self.metrics.published();
-                    done.push(row.id);
+                    published.push(row.id);
                 }
-                Sent::Unwanted => done.push(row.id),
-                Sent::Refused(error) => {
+                PublishResult::NotNeeded => published.push(row.id),
+                PublishResult::Refused(error) => {
                     self.metrics.refused(&error);
-                    releases.push(Release {
+                    released.push(ReleasedRow {
                         id: row.id,
-                        rest: rest(&error, row.attempts()),
+                        retry_delay: retry_delay(&error, row.attempts()),
                         error: error.to_string(),
                     });
                 }
-                Sent::Unusable(unusable) => {
+                PublishResult::Unusable(unusable) => {
                     tracing::error!(
                         photo.id = unusable.photo_id,
-                        error.message = unusable.why,
-                        "no job can be made"
+                        error.message = unusable.reason,
+                        "an outbox row cannot become a job"
                     );
-                    self.keep_trying(|| rows::give_up(&self.pool, row.id, &unusable))
+                    self.retry_until_lease_expires(|| rows::fail_row(&self.pool, row.id, &unusable))
                         .await;
                 }
             }
         }
-        if !done.is_empty() {
-            self.keep_trying(|| rows::mark_queued(&self.pool, &done)).await;
+        if !published.is_empty() {
+            self.retry_until_lease_expires(|| rows::mark_queued(&self.pool, &published))
+                .await;
         }
-        if let Some(first) = releases.first() {
+        if let Some(first) = released.first() {
             tracing::warn!(
-                count = releases.len(),
+                count = released.len(),
                 error = first.error,
                 "jobs were not published: they stay in the outbox"
             );
-            self.keep_trying(|| rows::release(&self.pool, &releases)).await;
+            self.retry_until_lease_expires(|| rows::release(&self.pool, &released))
+                .await;
         }
-        !releases.is_empty()
+        !released.is_empty()
     }
 
-    /// Tries a statement until it succeeds or the leases have run out: then
-    /// somebody else has the rows, and does it again.
-    async fn keep_trying<F>(&self, statement: impl Fn() -> F)
+    /// Retries a statement until it succeeds or the leases have expired. Then another relay has the rows and
+    /// repeats the work.
+    async fn retry_until_lease_expires<F>(&self, statement: impl Fn() -> F)
     where
         F: Future<Output = Result<(), sqlx::Error>>,
     {
-        let tries = async {
-            while let Err(error) = self.commits.limited(statement()).await {
-                tracing::warn!(%error, "the outbox cannot be written");
-                sleep(REST).await;
+        let attempts = async {
+            while let Err(error) = self.commit_guard.run_limited(statement()).await {
+                tracing::warn!(%error, "the outbox cannot be written: retrying");
+                sleep(ERROR_PAUSE).await;
             }
         };
-        if tokio::time::timeout(self.settings.lease, tries).await.is_err() {
-            tracing::warn!("the outbox could not be written: confirmed jobs are published once more");
+        if tokio::time::timeout(self.settings.lease, attempts).await.is_err() {
+            tracing::warn!("the outbox could not be written in time: confirmed jobs will be published again");
         }
     }
 }
 
-/// An outage concerns every row, and the relay waits for its end; a refusal
-/// may concern this one.
-fn rest(error: &PublishError, attempts: i32) -> Duration {
+/// Delay of a row before the next attempt. An outage concerns every row, and the relay waits for its end; a
+/// refusal may concern this row only.
+fn retry_delay(error: &PublishError, attempts: i32) -> Duration {
     match error {
         PublishError::Disconnected | PublishError::Blocked => Duration::ZERO,
         PublishError::Returned(_) | PublishError::Nacked | PublishError::TimedOut(_) => {
             let doubled = 2u32.saturating_pow(u32::try_from(attempts).unwrap_or(0));
-            REST.saturating_mul(doubled).min(LONGEST_REST)
+            ERROR_PAUSE.saturating_mul(doubled).min(MAX_RETRY_DELAY)
         }
     }
 }
@@ -260,15 +260,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_row_rests_longer_each_time_and_never_long() {
-        let rests: Vec<_> = (0..40).map(|n| rest(&PublishError::Nacked, n)).collect();
-        assert_eq!(rests[0], REST);
-        assert!(rests.is_sorted());
-        assert_eq!(rests[39], LONGEST_REST);
+    fn the_delay_of_a_refused_row_grows_up_to_the_maximum() {
+        let delays: Vec<_> = (0..40).map(|n| retry_delay(&PublishError::Nacked, n)).collect();
+        assert_eq!(delays[0], ERROR_PAUSE);
+        assert!(delays.is_sorted());
+        assert_eq!(delays[39], MAX_RETRY_DELAY);
     }
 
     #[test]
-    fn an_outage_is_not_held_against_a_row() {
-        assert_eq!(rest(&PublishError::Disconnected, 30), Duration::ZERO);
+    fn an_outage_does_not_delay_a_row() {
+        assert_eq!(retry_delay(&PublishError::Disconnected, 30), Duration::ZERO);
     }
 }

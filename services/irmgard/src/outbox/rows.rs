@@ -1,4 +1,4 @@
-//! The relay's statements.
+//! SQL statements of the relay.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use chrono::{DateTime, Utc};
 use contract::{Job, ObjectLocation, job};
 use sqlx::FromRow;
 
-use crate::{database::Pool, photo::output_of};
+use crate::{database::Pool, photo::output_location};
 
-/// An outbox row that is leased to this relay, with what its job needs.
+/// An outbox row leased to this relay, with the data of its job.
 #[derive(Clone, Debug, FromRow)]
-pub(super) struct Leased {
+pub(super) struct LeasedRow {
     pub(super) id: i64,
     pub(super) photo_id: i64,
     attempts: i32,
@@ -22,24 +22,24 @@ pub(super) struct Leased {
     received_at: DateTime<Utc>,
 }
 
-/// The row cannot become a job: it was not written by this program.
+/// The row cannot become a job: this program did not write it.
 #[derive(Debug, thiserror::Error)]
-#[error("photo {photo_id} cannot be queued: {why}")]
-pub(super) struct Unusable {
+#[error("photo {photo_id} cannot be queued: {reason}")]
+pub(super) struct UnusableRow {
     pub(super) photo_id: i64,
-    pub(super) why: String,
+    pub(super) reason: String,
 }
 
-impl Leased {
+impl LeasedRow {
     /// Whether the job still has to be published.
     ///
-    /// The row asks for a job, not the photo's status: that may have come from
-    /// an earlier job of the same photo, whose mark or whose result was late.
-    /// A job too many changes nothing; a job too few leaves the photo waiting.
-    pub(super) fn is_wanted(&self) -> bool {
+    /// The existence of the row decides, not the photo's status. The status may come from an earlier job of
+    /// the same photo whose mark or result was late. A surplus job changes nothing; a missing job leaves the
+    /// photo waiting.
+    pub(super) fn is_needed(&self) -> bool {
         match self.status.as_str() {
             "anonymized" => false,
-            // A person has deleted the original.
+            // A person deleted the original.
             "failed" => self.original.is_some(),
             _ => true,
         }
@@ -53,11 +53,11 @@ impl Leased {
         self.attempts
     }
 
-    /// The job message; the anonymised photo goes to `output_bucket`.
-    pub(super) fn job(&self, output_bucket: &str) -> Result<Job, Unusable> {
-        let unusable = |why: String| Unusable {
+    /// The job message. The anonymised photo goes to `output_bucket`.
+    pub(super) fn job(&self, output_bucket: &str) -> Result<Job, UnusableRow> {
+        let unusable = |reason: String| UnusableRow {
             photo_id: self.photo_id,
-            why,
+            reason,
         };
         let text = self
             .original
@@ -66,7 +66,7 @@ impl Leased {
         let original: ObjectLocation = text.parse().map_err(|e| unusable(format!("its original: {e}")))?;
         let id = self.photo_id.try_into().map_err(|e| unusable(format!("{e}")))?;
         let project: contract::ProjectName = self.project.parse().map_err(|e| unusable(format!("{e}")))?;
-        let output = output_of(output_bucket, id, &project, Some(&original), self.received_at)
+        let output = output_location(output_bucket, id, &project, Some(&original), self.received_at)
             .map_err(|e| unusable(format!("its output: {e}")))?;
         Ok(Job {
             version: job::VERSION,
@@ -80,9 +80,8 @@ impl Leased {
     }
 }
 
-/// Leases up to `limit` rows that nobody holds, the oldest first. The statement
-/// says that it is [`crate::database::POLL`].
-pub(super) async fn lease(pool: &Pool, limit: i64, lease: Duration) -> Result<Vec<Leased>, sqlx::Error> {
+/// Leases up to `limit` due rows, oldest first. The statement begins with [`crate::database::POLL`].
+pub(super) async fn lease(pool: &Pool, limit: i64, lease: Duration) -> Result<Vec<LeasedRow>, sqlx::Error> {
     sqlx::query_as(
         "/* poll */ WITH due AS (
              SELECT id FROM outbox
@@ -102,8 +101,8 @@ pub(super) async fn lease(pool: &Pool, limit: i64, lease: Duration) -> Result<Ve
     .await
 }
 
-/// The broker has these jobs: the rows go, and their photos are queued,
-/// unless a fast worker's result was here first.
+/// Marks jobs as published: deletes their rows and sets the photos to `queued`, unless a fast worker's result
+/// came first.
 pub(super) async fn mark_queued(pool: &Pool, ids: &[i64]) -> Result<(), sqlx::Error> {
     sqlx::query(
         "WITH done AS (DELETE FROM outbox WHERE id = ANY ($1) RETURNING photo_id)
@@ -117,20 +116,20 @@ pub(super) async fn mark_queued(pool: &Pool, ids: &[i64]) -> Result<(), sqlx::Er
     Ok(())
 }
 
-/// What becomes of a row whose message the broker did not confirm.
+/// A row whose message the broker did not confirm.
 #[derive(Clone, Debug)]
-pub(super) struct Release {
+pub(super) struct ReleasedRow {
     pub(super) id: i64,
     pub(super) error: String,
-    /// How long the row rests.
-    pub(super) rest: Duration,
+    /// Delay before the next attempt.
+    pub(super) retry_delay: Duration,
 }
 
 /// Ends the leases of rows that were not published.
-pub(super) async fn release(pool: &Pool, releases: &[Release]) -> Result<(), sqlx::Error> {
-    let ids: Vec<i64> = releases.iter().map(|r| r.id).collect();
-    let errors: Vec<&str> = releases.iter().map(|r| r.error.as_str()).collect();
-    let rests: Vec<f64> = releases.iter().map(|r| r.rest.as_secs_f64()).collect();
+pub(super) async fn release(pool: &Pool, rows: &[ReleasedRow]) -> Result<(), sqlx::Error> {
+    let ids: Vec<i64> = rows.iter().map(|r| r.id).collect();
+    let errors: Vec<&str> = rows.iter().map(|r| r.error.as_str()).collect();
+    let delays: Vec<f64> = rows.iter().map(|r| r.retry_delay.as_secs_f64()).collect();
     sqlx::query(
         "UPDATE outbox SET leased_until = now() + make_interval(secs => r.rest),
                            attempts = outbox.attempts + 1,
@@ -140,15 +139,14 @@ pub(super) async fn release(pool: &Pool, releases: &[Release]) -> Result<(), sql
     )
     .bind(ids)
     .bind(errors)
-    .bind(rests)
+    .bind(delays)
     .execute(pool)
     .await?;
     Ok(())
 }
 
-/// Takes a row out that can never become a job, and marks its photo for a
-/// person to look at.
-pub(super) async fn give_up(pool: &Pool, row: i64, why: &Unusable) -> Result<(), sqlx::Error> {
+/// Deletes a row that can never become a job, and marks its photo as failed for a person to check.
+pub(super) async fn fail_row(pool: &Pool, row: i64, reason: &UnusableRow) -> Result<(), sqlx::Error> {
     sqlx::query(
         "WITH done AS (DELETE FROM outbox WHERE id = $1 RETURNING photo_id)
          UPDATE photo SET status = 'failed', finished_at = now(), failure_reason = $2, failure_detail = $3
@@ -157,7 +155,7 @@ pub(super) async fn give_up(pool: &Pool, row: i64, why: &Unusable) -> Result<(),
     )
     .bind(row)
     .bind(contract::FailureReason::MalformedMessage.code())
-    .bind(&why.why)
+    .bind(&reason.reason)
     .execute(pool)
     .await?;
     Ok(())

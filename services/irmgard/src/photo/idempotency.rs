@@ -1,26 +1,21 @@
-//! Keys of repeated uploads (draft-ietf-httpapi-idempotency-key-header).
+//! Idempotency keys of uploads (draft-ietf-httpapi-idempotency-key-header).
 
 use contract::{PhotoId, ProjectName};
 use sqlx::{PgConnection, Row};
 
-/// A key, in the namespace of its project and token.
+/// A key in the namespace of its project and token.
 #[derive(Clone, Debug)]
-pub struct Key {
-    /// The project.
+pub struct IdempotencyKey {
     pub project: ProjectName,
-    /// The token's name; empty where no tokens are in use.
+    /// Name of the token; empty if no tokens are in use.
     pub uploaded_by: String,
-    /// The key itself.
     pub key: String,
 }
 
-/// The photo that came first with this key, and its SHA-256.
-///
-/// # Errors
-/// The database's.
-pub async fn remembered(
+/// The first photo with this key, and its SHA-256.
+pub async fn find_idempotency_key(
     connection: &mut PgConnection,
-    key: &Key,
+    key: &IdempotencyKey,
 ) -> Result<Option<(PhotoId, Vec<u8>)>, sqlx::Error> {
     sqlx::query(
         "SELECT photo_id, sha256 FROM idempotency_key WHERE project = $1 AND uploaded_by = $2 AND key = $3",
@@ -38,13 +33,10 @@ pub async fn remembered(
     .transpose()
 }
 
-/// Remembers the key for a photo that is there already; whether it was new.
-///
-/// # Errors
-/// The database's.
-pub async fn remember(
+/// Stores the key for an existing photo; returns whether the key was new.
+pub async fn store_idempotency_key(
     connection: &mut PgConnection,
-    key: &Key,
+    key: &IdempotencyKey,
     sha256: &[u8],
     photo: PhotoId,
 ) -> Result<bool, sqlx::Error> {

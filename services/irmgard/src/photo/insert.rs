@@ -1,4 +1,4 @@
-//! A new photo's rows.
+//! Inserts a new photo's rows.
 
 use chrono::{DateTime, Utc};
 use contract::{ObjectLocation, PhotoId, PhotoKey, ProjectName, media::Header};
@@ -7,34 +7,29 @@ use sqlx::PgConnection;
 use crate::database::{Pool, leaves_connection_unusable};
 
 use super::{
-    idempotency::Key,
+    idempotency::IdempotencyKey,
     row::{Photo, Status, TakenAtSource, photo_columns, storage_location},
 };
 
-/// A photo whose original is stored and whose rows are not yet there.
+/// A photo whose original is stored and whose rows are not.
 #[derive(Clone, Debug)]
 pub struct NewPhoto {
-    /// Its id, drawn before.
+    /// Id, drawn before the original was stored.
     pub id: PhotoId,
-    /// The project.
     pub project: ProjectName,
     /// The camera's file name.
     pub name: String,
-    /// When the upload began.
+    /// Start of the upload.
     pub received_at: DateTime<Utc>,
-    /// When it was taken, in whole microseconds.
+    /// In whole microseconds.
     pub taken_at: DateTime<Utc>,
-    /// Who says so.
     pub taken_at_source: TakenAtSource,
     /// Format and size in pixels.
     pub header: Header,
-    /// Size, bytes.
     pub size_bytes: u64,
-    /// SHA-256 of all bytes.
     pub sha256: [u8; 32],
-    /// Where the original lies.
     pub original: ObjectLocation,
-    /// The token's name.
+    /// Name of the token.
     pub uploaded_by: Option<String>,
     /// W3C trace context of the upload.
     pub traceparent: Option<String>,
@@ -42,14 +37,11 @@ pub struct NewPhoto {
 
 /// Draws new ids, in ascending order.
 ///
-/// A connection that has died in the pool is replaced, which spares a test of
-/// each: ids that are drawn twice only leave a gap.
-///
-/// # Errors
-/// The database's.
+/// A dead connection is replaced, which saves a test of each connection: ids that are drawn twice only leave
+/// a gap.
 pub async fn draw_ids(pool: &Pool, count: usize) -> Result<Vec<PhotoId>, sqlx::Error> {
     let count = i32::try_from(count).unwrap_or(i32::MAX);
-    let mut spare = pool.options().get_max_connections();
+    let mut attempts_left = pool.options().get_max_connections();
     let ids: Vec<i64> = loop {
         let mut connection = pool.acquire().await?;
         let drawn = sqlx::query_scalar("SELECT nextval('photo_id_seq') FROM generate_series(1, $1)")
@@ -62,10 +54,10 @@ pub async fn draw_ids(pool: &Pool, count: usize) -> Result<Vec<PhotoId>, sqlx::E
                 if leaves_connection_unusable(&error) {
                     connection.close_on_drop();
                 }
-                if spare == 0 || !leaves_connection_unusable(&error) {
+                if attempts_left == 0 || !leaves_connection_unusable(&error) {
                     return Err(error);
                 }
-                spare -= 1;
+                attempts_left -= 1;
             }
         }
     };
@@ -74,15 +66,15 @@ pub async fn draw_ids(pool: &Pool, count: usize) -> Result<Vec<PhotoId>, sqlx::E
         .collect()
 }
 
-/// Writes photo, outbox row and key by one statement: all of them, or, when
-/// the same picture of the same time is there already, none. Whether it did.
+/// Writes photo, outbox row and key in one statement, and returns whether it did. If the same image with the
+/// same time exists already, it writes none of them.
 ///
 /// # Errors
-/// The database's; a unique violation means that the key is in use.
-pub async fn insert(
+/// A unique violation means that the key is in use.
+pub async fn insert_photo(
     connection: &mut PgConnection,
     photo: &NewPhoto,
-    key: Option<&Key>,
+    key: Option<&IdempotencyKey>,
 ) -> Result<bool, sqlx::Error> {
     let written = sqlx::query(
         "WITH new AS ( \
@@ -119,13 +111,9 @@ pub async fn insert(
     Ok(written.is_some())
 }
 
-/// The photo with the same bytes and time in the same project, if there is
-/// one that has not lost its original. Its row is locked until the transaction
-/// ends.
-///
-/// # Errors
-/// The database's.
-pub async fn same_photo(
+/// Finds the photo with the same bytes and time in the same project, unless it has lost its original. Locks
+/// its row until the transaction ends.
+pub async fn lock_duplicate(
     connection: &mut PgConnection,
     photo: &NewPhoto,
 ) -> Result<Option<Photo>, sqlx::Error> {
@@ -143,9 +131,9 @@ pub async fn same_photo(
 }
 
 impl NewPhoto {
-    /// Where the original of a photo belongs.
+    /// The key of a photo's objects.
     #[must_use]
-    pub fn key(id: PhotoId, project: &ProjectName, received_at: DateTime<Utc>) -> PhotoKey {
+    pub fn photo_key(id: PhotoId, project: &ProjectName, received_at: DateTime<Utc>) -> PhotoKey {
         PhotoKey {
             project: project.clone(),
             received_on: received_at.date_naive(),
@@ -153,7 +141,7 @@ impl NewPhoto {
         }
     }
 
-    /// The photo as the database has it after [`insert`].
+    /// The photo as the database has it after [`insert_photo`].
     #[must_use]
     pub fn into_photo(self, trace_id: Option<String>) -> Photo {
         let original = self.original.to_string();

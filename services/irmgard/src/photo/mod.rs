@@ -1,21 +1,22 @@
-//! The photo: its row, as it is written by an upload and read by the API.
+//! Photo rows: written by uploads, read by the API.
 
 mod idempotency;
 mod insert;
-mod list;
 mod output;
-mod read;
+mod query;
 mod records;
 mod requeue;
 mod row;
 
 pub use self::{
-    idempotency::{Key, remember, remembered},
-    insert::{NewPhoto, draw_ids, insert, same_photo},
-    list::{GivenImage, ListedProject, PhotoFilter, ProjectFilter, given_page, photos, projects},
-    output::{AnonymizedImage, NotShown, output_of},
-    read::by_id,
+    idempotency::{IdempotencyKey, find_idempotency_key, store_idempotency_key},
+    insert::{NewPhoto, draw_ids, insert_photo, lock_duplicate},
+    output::{AnonymizedImage, ImageUnavailable, output_location},
+    query::{
+        GivenImage, ListedProject, PhotoFilter, ProjectFilter, find_photo, list_given_images, list_photos,
+        list_projects,
+    },
     records::{AsRecordsError, Records, RecordsError},
-    requeue::{forget_original, requeue},
+    requeue::{forget_original, requeue_failed},
     row::{Photo, Status, TakenAtSource},
 };

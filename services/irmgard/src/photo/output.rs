@@ -1,19 +1,17 @@
-//! The anonymised photo's place, the only one that pictures are served from.
+//! The location of an anonymised photo: the only location that images are served from.
 
 use chrono::{DateTime, Utc};
 use contract::{ObjectLocation, PhotoId, PhotoKey, ProjectName, location::InvalidLocation};
 
 use super::row::{Photo, Status};
 
-/// Where the anonymised photo of a row belongs: its job says so, no other
-/// place is taken from a result, and none is served.
+/// The output location of a photo. Jobs name it, results must name it, and images are served from it only.
 ///
-/// The day is the one in the original's key; a row whose original is gone has
-/// its own.
+/// The day is the one in the original's key, or that of `received_at` if the original is gone.
 ///
 /// # Errors
-/// When S3 allows no such bucket.
-pub fn output_of(
+/// S3 does not allow such a bucket name.
+pub fn output_location(
     output_bucket: &str,
     id: PhotoId,
     project: &ProjectName,
@@ -31,49 +29,43 @@ pub fn output_of(
     ObjectLocation::new(output_bucket, key.anonymized())
 }
 
-/// Where an anonymised photo lies.
+/// The location of an anonymised photo.
 ///
-/// Architecture invariant: nothing but this is ever served as a picture, and
-/// nothing but [`AnonymizedImage::of`] makes one: an object of the output
-/// bucket, at the key that belongs to a photo whose status is `anonymized`.
-/// The original's place cannot get in here.
+/// Architecture invariant: nothing else is ever served as an image, and only [`AnonymizedImage::for_photo`]
+/// creates one. It is an object of the output bucket, at the key of a photo whose status is `anonymized`. An
+/// original's location cannot become one.
 #[derive(Clone, Debug)]
 pub struct AnonymizedImage(ObjectLocation);
 
-/// Why there is no picture to show.
+/// Why a photo has no image to serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotShown {
-    /// The photo is not anonymised.
+pub enum ImageUnavailable {
     NotReady(Status),
-    /// The row names a place where no anonymised photo can be.
-    WrongPlace,
+    /// The row names a location that is not this photo's own output.
+    WrongLocation,
 }
 
 impl AnonymizedImage {
-    /// The place of a photo's anonymised picture.
-    ///
-    /// # Errors
-    /// See [`NotShown`].
-    pub fn of(photo: &Photo, output_bucket: &str) -> Result<Self, NotShown> {
+    /// The image of an anonymised photo.
+    pub fn for_photo(photo: &Photo, output_bucket: &str) -> Result<Self, ImageUnavailable> {
         if photo.status != Status::Anonymized {
-            return Err(NotShown::NotReady(photo.status));
+            return Err(ImageUnavailable::NotReady(photo.status));
         }
-        own_output(photo, output_bucket)
-            .filter(|own| photo.output.as_deref() == Some(own.to_string().as_str()))
+        expected_output(photo, output_bucket)
+            .filter(|expected| photo.output.as_deref() == Some(expected.to_string().as_str()))
             .map(Self)
-            .ok_or(NotShown::WrongPlace)
+            .ok_or(ImageUnavailable::WrongLocation)
     }
 
-    /// Bucket and key.
     #[must_use]
     pub const fn location(&self) -> &ObjectLocation {
         &self.0
     }
 }
 
-fn own_output(photo: &Photo, output_bucket: &str) -> Option<ObjectLocation> {
+fn expected_output(photo: &Photo, output_bucket: &str) -> Option<ObjectLocation> {
     let original = photo.original.as_deref().and_then(|uri| uri.parse().ok());
-    output_of(
+    output_location(
         output_bucket,
         photo.id.try_into().ok()?,
         &photo.project.parse().ok()?,

@@ -1,8 +1,7 @@
-//! The database as requests see it: behind breakers, within a time limit.
+//! Database access for requests: behind circuit breakers, within a time limit.
 //!
-//! Reads and writes have a breaker each, and writes get no more than a share
-//! of the connections: where a commit must wait for a standby and there is
-//! none, nothing can be written, and everything can still be read.
+//! Reads and writes have a breaker each, and reads have reserved connections. If commits must wait for a
+//! standby and there is none, nothing can be written, but everything can still be read.
 
 use std::{
     future::Future,
@@ -16,25 +15,23 @@ use sqlx::PgConnection;
 use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{
-    alive::Alive,
-    breaker::{Breaker, Open, Permit},
+    breaker::{Breaker, BreakerOpen, Permit},
     database::{Database, RequestConnection, is_unavailable},
-    upload::Ids,
+    liveness::Liveness,
+    upload::IdAllocator,
 };
 
-/// The database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordsError {
-    /// Not asked: it did not answer before.
+    /// The breaker is open, so no query was sent.
     #[error("database: {0}")]
-    Open(#[from] Open),
-    /// No answer in time.
+    Open(#[from] BreakerOpen),
     #[error("database: no answer in time")]
     TimedOut,
-    /// It cannot be reached, or cannot serve now.
+    /// The database cannot be reached, or cannot serve now.
     #[error("database: {0}")]
     Unavailable(sqlx::Error),
-    /// It answered with an error that is a mistake of ours.
+    /// The database answered with an error that is a bug in this program.
     #[error("database: {0}")]
     Fault(sqlx::Error),
 }
@@ -49,102 +46,95 @@ impl From<sqlx::Error> for RecordsError {
     }
 }
 
-/// The photo table and its neighbours, for requests.
+/// The photo table and related tables, for requests.
 #[derive(Clone, Debug)]
 pub struct Records {
     database: Database,
-    reads: Side,
-    writes: Side,
-    /// One for each connection that writes may have at the same time.
-    places: Arc<Semaphore>,
+    reads: OperationKind,
+    writes: OperationKind,
+    /// One permit for each connection that writes may use at the same time.
+    write_permits: Arc<Semaphore>,
     timeout: Duration,
-    ids: Ids,
+    ids: IdAllocator,
 }
 
-/// What is known about the database from the requests of one kind. A read
-/// that is answered does not say that a commit will be.
+/// The state of either reads or writes. A successful read does not mean that a commit succeeds.
 #[derive(Clone, Debug)]
-struct Side {
+struct OperationKind {
     breaker: Breaker,
-    alive: Arc<Alive>,
+    liveness: Arc<Liveness>,
 }
 
-/// Since when a request has had its connection.
-type Connected = OnceLock<Instant>;
+/// When a request got its connection.
+type ConnectedAt = OnceLock<Instant>;
 
-/// Of so many connections for requests one is kept for reads.
-const READS: u32 = 4;
+/// One in this many request connections is reserved for reads.
+const READ_SHARE: u32 = 4;
 
 impl Records {
-    /// Every piece of a request's work in the database may take `timeout`,
-    /// and longer while the database answers others of its kind.
-    /// Needs a Tokio runtime.
+    /// Each piece of a request's work in the database may take `timeout`, or longer while the database
+    /// answers other requests of the same kind. Needs a Tokio runtime.
     #[must_use]
     pub fn new(database: Database, reads: Breaker, writes: Breaker, timeout: Duration) -> Self {
-        let ids = Ids::start(database.ids().clone());
+        let ids = IdAllocator::start(database.ids().clone());
         let connections = database.requests().options().get_max_connections();
-        let places = connections.saturating_sub((connections / READS).max(1)).max(1);
-        let [reads, writes] = [reads, writes].map(|breaker| Side {
+        let write_permits = connections
+            .saturating_sub((connections / READ_SHARE).max(1))
+            .max(1);
+        let [reads, writes] = [reads, writes].map(|breaker| OperationKind {
             breaker,
-            alive: Arc::default(),
+            liveness: Arc::default(),
         });
         Self {
             database,
             reads,
             writes,
-            places: Arc::new(Semaphore::new(places as usize)),
+            write_permits: Arc::new(Semaphore::new(write_permits as usize)),
             timeout,
             ids,
         }
     }
 
-    /// The breaker of what is written.
     #[must_use]
-    pub const fn writes(&self) -> &Breaker {
+    pub const fn write_breaker(&self) -> &Breaker {
         &self.writes.breaker
     }
 
-    /// How long the database may take.
     #[must_use]
     pub const fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// The id of a photo to come.
-    ///
-    /// # Errors
-    /// See [`RecordsError`].
+    /// Draws an id for a new photo.
     pub async fn next_id(&self) -> Result<PhotoId, RecordsError> {
-        let side = &self.writes;
-        let permit = side.breaker.permit()?;
-        let drawn = async {
-            self.not_in_vain().await?;
-            side.patiently(self.timeout, || self.ids.next())
+        let kind = &self.writes;
+        let permit = kind.breaker.permit()?;
+        let id = async {
+            self.ensure_commits_flow().await?;
+            kind.retry_while_pool_is_full(self.timeout, || self.ids.next())
                 .await
                 .map_err(RecordsError::from)
         };
-        let drawn = side.alive.within(self.timeout, drawn).await;
-        let drawn = drawn.unwrap_or(Err(RecordsError::TimedOut));
-        // PostgreSQL writes down one draw for the next 32 (SEQ_LOG_VALS): most are answered where no commit is, and say nothing of those.
-        if let Err(error @ (RecordsError::TimedOut | RecordsError::Unavailable(_))) = &drawn {
-            self.note(error);
+        let id = kind.liveness.wait_for_answer(self.timeout, id).await;
+        let id = id.unwrap_or(Err(RecordsError::TimedOut));
+        // A success is not reported to the breaker. PostgreSQL logs one draw for the next 32 (SEQ_LOG_VALS),
+        // so most draws need no commit and say nothing about commits.
+        if let Err(error @ (RecordsError::TimedOut | RecordsError::Unavailable(_))) = &id {
+            self.record_write_timeout(error);
             permit.failed();
         }
-        drawn
+        id
     }
 
-    /// Reads, on one connection, outside a transaction.
-    ///
-    /// # Errors
-    /// See [`RecordsError`].
+    /// Runs a read on one connection, outside a transaction.
     pub async fn read<T, W>(&self, work: W) -> Result<T, RecordsError>
     where
         W: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + 'static,
         T: Send + 'static,
     {
-        let connected = Connected::new();
+        let connected_at = ConnectedAt::new();
         let work = async {
-            let mut connection = self.connection(&self.reads, &connected).await?;
+            let mut connection = self.acquire(&self.reads, &connected_at).await?;
             let outcome = match connection.connection().await {
                 Ok(usable) => work(usable).await,
                 Err(error) => Err(error),
@@ -152,90 +142,89 @@ impl Records {
             connection.give_back(&outcome);
             outcome.map_err(RecordsError::from)
         };
-        let outcome = self.reads.within(self.timeout, work).await;
-        self.suspect(outcome.as_ref().err(), &connected);
+        let outcome = self.reads.run(self.timeout, work).await;
+        self.mark_older_connections_stale(outcome.as_ref().err(), &connected_at);
         outcome
     }
 
-    /// Writes, on a connection that is on loan; dropped when the time is over.
-    ///
-    /// # Errors
-    /// See [`RecordsError`].
+    /// Runs a write on a connection of its own. The future is dropped after `limit`.
     pub async fn write<'a, T, E, W>(&self, limit: Duration, work: W) -> Result<T, E>
     where
         W: FnOnce(RequestConnection) -> BoxFuture<'a, Result<T, E>> + Send,
         E: From<RecordsError> + AsRecordsError,
     {
-        let connected = Connected::new();
+        let connected_at = ConnectedAt::new();
         let work = async {
-            // Never closed.
-            let _place = self.places.acquire().await;
-            self.not_in_vain().await?;
-            let connection = self.connection(&self.writes, &connected).await?;
+            // The semaphore is never closed.
+            let _permit = self.write_permits.acquire().await;
+            self.ensure_commits_flow().await?;
+            let connection = self.acquire(&self.writes, &connected_at).await?;
             work(connection).await
         };
-        let outcome = self.writes.within(limit, work).await;
+        let outcome = self.writes.run(limit, work).await;
         let error = outcome.as_ref().err().and_then(AsRecordsError::as_records_error);
-        self.suspect(error, &connected);
+        self.mark_older_connections_stale(error, &connected_at);
         if let Some(error) = error {
-            self.note(error);
+            self.record_write_timeout(error);
         }
         outcome
     }
 
-    /// Ends a write before it begins while commits of ours wait in the server: see [`crate::database::Commits`].
-    async fn not_in_vain(&self) -> Result<(), RecordsError> {
-        let commits = self.database.commits().clone();
-        if !commits.in_doubt() {
+    /// Fails a write before it begins while earlier commits wait for a standby, see
+    /// [`crate::database::CommitGuard`].
+    async fn ensure_commits_flow(&self) -> Result<(), RecordsError> {
+        let guard = self.database.commit_guard().clone();
+        if !guard.is_in_doubt() {
             return Ok(());
         }
-        let wait = self.read(move |connection| Box::pin(async move { commits.wait(connection).await }));
-        // In a box, as below: the compiler lays out every future within another one, to a limited depth.
-        if Box::pin(wait).await? {
+        let check =
+            self.read(move |connection| Box::pin(async move { guard.commits_are_waiting(connection).await }));
+        // Boxed, as below: the compiler limits how deeply futures may be nested.
+        if Box::pin(check).await? {
             Err(RecordsError::TimedOut)
         } else {
             Ok(())
         }
     }
 
-    /// Notes a write that was not answered in time.
-    fn note(&self, error: &RecordsError) {
+    /// Records a write that had no answer in time.
+    fn record_write_timeout(&self, error: &RecordsError) {
         if matches!(error, RecordsError::TimedOut) {
-            self.database.commits().give_up();
+            self.database.commit_guard().record_timeout();
         }
     }
 
     /// Marks older connections as suspect after a timeout. A client that disconnects does not count.
-    fn suspect(&self, error: Option<&RecordsError>, connected: &Connected) {
-        if let (Some(RecordsError::TimedOut), Some(since)) = (error, connected.get()) {
+    fn mark_older_connections_stale(&self, error: Option<&RecordsError>, connected_at: &ConnectedAt) {
+        if let (Some(RecordsError::TimedOut), Some(since)) = (error, connected_at.get()) {
             self.database.report_timeout(since.into_std());
         }
     }
 
-    async fn connection(
+    async fn acquire(
         &self,
-        side: &Side,
-        connected: &Connected,
+        kind: &OperationKind,
+        connected_at: &ConnectedAt,
     ) -> Result<RequestConnection, RecordsError> {
         let trace_id = telemetry::propagation::current_trace_id();
-        let connection = side
-            .patiently(self.timeout, || {
+        let connection = kind
+            .retry_while_pool_is_full(self.timeout, || {
                 Box::pin(self.database.request(trace_id.as_deref()))
             })
             .await?;
-        let _ = connected.set(Instant::now());
+        let _ = connected_at.set(Instant::now());
         Ok(connection)
     }
 }
 
-impl Side {
-    /// Does it unless the database is taken for down, within the time limit.
-    async fn within<T, E>(&self, limit: Duration, work: impl Future<Output = Result<T, E>>) -> Result<T, E>
+impl OperationKind {
+    /// Runs the work within the time limit, unless the breaker is open.
+    async fn run<T, E>(&self, limit: Duration, work: impl Future<Output = Result<T, E>>) -> Result<T, E>
     where
         E: From<RecordsError> + AsRecordsError,
     {
         let permit = self.breaker.permit().map_err(RecordsError::from)?;
-        let outcome = self.alive.within(limit, work).await;
+        let outcome = self.liveness.wait_for_answer(limit, work).await;
         let outcome = outcome.unwrap_or_else(|| Err(RecordsError::TimedOut.into()));
         self.report(
             permit,
@@ -244,37 +233,41 @@ impl Side {
         outcome
     }
 
-    /// Stands in the queue for a connection anew, as long as the time limit
-    /// around allows: with a server that is busy, not down, a turn comes.
-    async fn patiently<T, F>(&self, limit: Duration, attempt: impl Fn() -> F) -> Result<T, sqlx::Error>
+    /// Retries while the pool has no free connection and the time limit allows. A busy server, unlike a
+    /// server that is down, frees connections.
+    async fn retry_while_pool_is_full<T, F>(
+        &self,
+        limit: Duration,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, sqlx::Error>
     where
         F: Future<Output = Result<T, sqlx::Error>>,
     {
-        let began = Instant::now();
+        let started = Instant::now();
         loop {
             match attempt().await {
-                Err(sqlx::Error::PoolTimedOut) if Instant::now() < self.alive.deadline(began, limit) => {}
+                Err(sqlx::Error::PoolTimedOut) if Instant::now() < self.liveness.deadline(started, limit) => {
+                }
                 outcome => return outcome,
             }
         }
     }
 
-    /// Tells the breaker what an outcome says about the database.
+    /// Reports a result to the breaker.
     fn report(&self, permit: Permit, error: Option<&RecordsError>) {
         match error {
             Some(RecordsError::TimedOut | RecordsError::Unavailable(_)) => permit.failed(),
             Some(RecordsError::Open(_)) => {}
             Some(RecordsError::Fault(_)) | None => {
-                self.alive.now();
+                self.liveness.record_answer();
                 permit.succeeded();
             }
         }
     }
 }
 
-/// What an error says about the database, for the breaker.
+/// Extracts the database's part of an error, for the breaker.
 pub trait AsRecordsError {
-    /// The database's part in it, if it has any.
     fn as_records_error(&self) -> Option<&RecordsError>;
 }
 

@@ -1,15 +1,11 @@
-//! A photo is put to work anew.
+//! Queues a failed photo again.
 
 use contract::PhotoId;
 use sqlx::PgConnection;
 
-/// `failed` → `received`, with a new outbox row, whose job is published under
-/// the W3C trace context `traceparent`, by one statement. Whether the photo was
-/// `failed` and has its original.
-///
-/// # Errors
-/// The database's.
-pub async fn requeue(
+/// Changes a photo from `failed` to `received` and adds an outbox row, in one statement. The job gets the W3C trace
+/// context `traceparent`. Returns whether the photo was `failed` and has its original.
+pub async fn requeue_failed(
     connection: &mut PgConnection,
     id: PhotoId,
     traceparent: Option<&str>,
@@ -28,11 +24,7 @@ pub async fn requeue(
     Ok(done.rows_affected() == 1)
 }
 
-/// Notes that the original of a failed photo is not in the store any more:
-/// the same picture, posted anew, becomes a photo of its own.
-///
-/// # Errors
-/// The database's.
+/// Records that the original of a failed photo is missing. The same image, uploaded again, becomes a new photo.
 pub async fn forget_original(connection: &mut PgConnection, id: PhotoId) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE photo SET original = NULL WHERE id = $1 AND status = 'failed'")
         .bind(id.get())

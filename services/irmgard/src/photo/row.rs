@@ -1,4 +1,4 @@
-//! What the API tells about a photo.
+//! A photo as the API shows it.
 
 use chrono::{DateTime, Utc};
 use contract::Detection;
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, Row, postgres::PgRow, types::Json};
 use utoipa::ToSchema;
 
-/// Where a photo is on its way.
+/// Processing status of a photo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -14,9 +14,9 @@ pub enum Status {
     Received,
     /// Its job is in the queue.
     Queued,
-    /// Done: the anonymised photo can be fetched. Final.
+    /// The anonymised photo is available. Final.
     Anonymized,
-    /// Could not be anonymised; a person must look at the original.
+    /// Anonymisation failed; a person must look at the original.
     Failed,
 }
 
@@ -32,10 +32,10 @@ impl Status {
         }
     }
 
-    /// The status of a text in the database.
+    /// Parses the text in the database.
     ///
     /// # Errors
-    /// When a newer program wrote one that this one does not know.
+    /// A newer program wrote a status that this one does not know.
     pub(super) fn parse(text: &str) -> Result<Self, sqlx::Error> {
         [Self::Received, Self::Queued, Self::Anonymized, Self::Failed]
             .into_iter()
@@ -44,7 +44,7 @@ impl Status {
     }
 }
 
-/// Who says when the photo was taken.
+/// Origin of the time `taken_at`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TakenAtSource {
@@ -52,7 +52,7 @@ pub enum TakenAtSource {
     Client,
     /// The photo, in EXIF `DateTimeOriginal`.
     Exif,
-    /// Nobody: it is the time of the upload.
+    /// The time of the upload, because neither of the others is known.
     Received,
 }
 
@@ -75,23 +75,23 @@ impl TakenAtSource {
     }
 }
 
-/// A photo, and what is known about it.
+/// A photo and its metadata.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Photo {
-    /// Its number.
+    /// The photo's number.
     #[schema(minimum = 1)]
     pub id: i64,
     /// The timelapse project.
     pub project: String,
     /// The file name that the camera gave.
     pub name: String,
-    /// Where it is on its way.
+    /// Processing status.
     pub status: Status,
     /// When it was received.
     pub received_at: DateTime<Utc>,
     /// When it was taken.
     pub taken_at: DateTime<Utc>,
-    /// Who says so.
+    /// Origin of `taken_at`.
     pub taken_at_source: TakenAtSource,
     /// Format of the original.
     pub media_type: String,
@@ -103,22 +103,21 @@ pub struct Photo {
     pub height: i32,
     /// SHA-256 of the original, hexadecimal.
     pub sha256: String,
-    /// `bucket/key` at which the original was stored. It stays when the photo
-    /// is anonymised and the object there is removed, as the name under which
-    /// the given API knows the photo; it goes when a person deletes the
-    /// original of a failed photo, or when that is found to be gone.
+    /// `bucket/key` of the original when it was stored. It stays after the photo is anonymised and the object
+    /// is removed, because clients of the given API know the photo by it. It is absent once the original of a
+    /// failed photo was deleted or found missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_location: Option<String>,
-    /// Name of the token that it came with.
+    /// Name of the token of the upload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uploaded_by: Option<String>,
-    /// The trace of its upload, in every log line about it.
+    /// Trace id of the upload; all log lines about the photo have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
-    /// When its job was queued.
+    /// When the job was queued.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queued_at: Option<DateTime<Utc>>,
-    /// When the verdict came.
+    /// When the photo was anonymised or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<DateTime<Utc>>,
     /// Size of the anonymised photo, bytes.
@@ -130,24 +129,24 @@ pub struct Photo {
     /// Height of the anonymised photo, pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_height: Option<i32>,
-    /// What was found and obscured: boxes in pixels of the anonymised photo.
+    /// Detected and obscured objects: boxes in pixels of the anonymised photo.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<DetectionSchema>>)]
     pub detections: Option<Vec<Detection>>,
-    /// Seconds from the worker's taking the job to the stored output.
+    /// Seconds from the start of the job in the worker until the output was stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub processing_seconds: Option<f64>,
-    /// Why it could not be anonymised: a stable code.
+    /// Why anonymisation failed: a stable code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_reason: Option<String>,
-    /// The same for a person.
+    /// Why anonymisation failed, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_detail: Option<String>,
-    /// Where the anonymised photo is, once it is ready.
+    /// Path of the anonymised photo, once it is available.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "/photos/17/image")]
     pub image: Option<String>,
-    /// `s3://bucket/key` of the original; only its storage location is told.
+    /// `s3://bucket/key` of the original. The API shows only the storage location.
     #[serde(skip)]
     pub(crate) original: Option<String>,
     /// `s3://bucket/key` of the anonymised photo.
@@ -155,12 +154,12 @@ pub struct Photo {
     pub(super) output: Option<String>,
 }
 
-/// One thing found in a photo, and its box.
+/// A detected object and its box.
 #[derive(ToSchema)]
 #[schema(as = Detection)]
 #[expect(
     dead_code,
-    reason = "describes contract::Detection, which knows nothing of HTTP"
+    reason = "describes contract::Detection, which does not depend on HTTP"
 )]
 struct DetectionSchema {
     /// person, face, bicycle, car, motorcycle, bus or truck.
@@ -177,7 +176,7 @@ struct DetectionSchema {
     height: u32,
 }
 
-/// The columns that [`Photo`] is read from.
+/// The columns of [`Photo`].
 macro_rules! photo_columns {
     () => {
         "id, project, name, status, received_at, taken_at, taken_at_source, media_type, size_bytes, \
@@ -209,7 +208,7 @@ impl FromRow<'_, PgRow> for Photo {
             sha256: hex::encode(row.try_get::<&[u8], _>("sha256")?),
             storage_location: original.as_deref().map(storage_location),
             uploaded_by: row.try_get("uploaded_by")?,
-            trace_id: traceparent.and_then(trace_id_of).map(str::to_owned),
+            trace_id: traceparent.and_then(parse_trace_id).map(str::to_owned),
             queued_at: row.try_get("queued_at")?,
             finished_at: row.try_get("finished_at")?,
             output_size_bytes: row.try_get("output_size_bytes")?,
@@ -226,14 +225,14 @@ impl FromRow<'_, PgRow> for Photo {
     }
 }
 
-/// What was found. An entry that is none is left out: one row must not take a
-/// whole page with it.
+/// Reads the detections. Entries that cannot be read are left out, so that one row does not break a whole
+/// page.
 fn detections(row: &PgRow, id: i64) -> Result<Option<Vec<Detection>>, sqlx::Error> {
     let error = match row.try_get::<Option<Json<Vec<Detection>>>, _>("detections") {
         Ok(known) => return Ok(known.map(|json| json.0)),
         Err(error) => error,
     };
-    tracing::error!(photo.id = id, %error, "a photo's detections cannot be read: some are left out");
+    tracing::error!(photo.id = id, %error, "some of a photo's detections cannot be read and are left out");
     let Some(Json(serde_json::Value::Array(entries))) = row.try_get("detections")? else {
         return Ok(None);
     };
@@ -247,6 +246,6 @@ pub(super) fn storage_location(uri: &str) -> String {
 }
 
 /// The trace id in a W3C `traceparent`: its second field.
-fn trace_id_of(traceparent: &str) -> Option<&str> {
+fn parse_trace_id(traceparent: &str) -> Option<&str> {
     traceparent.split('-').nth(1)
 }

@@ -1,4 +1,4 @@
-//! Guarded updates of photo rows.
+//! Applies verdicts to photo rows, by guarded updates.
 
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
@@ -8,66 +8,59 @@ use sqlx::{Connection, PgConnection};
 
 use super::{
     Verdict,
-    batch::{AnonymizedColumns, Columns, FailedColumns},
+    batch::{AnonymizedColumns, BatchColumns, FailedColumns},
 };
-use crate::{database::Pool, photo::output_of};
+use crate::{database::Pool, photo::output_location};
 
-/// What a verdict did.
+/// What a verdict changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Applied {
+pub enum VerdictEffect {
     /// The photo is `anonymized` or `failed` now, as the verdict says.
     Changed,
     /// The photo had its verdict already.
     Repeated,
-    /// There is no such photo.
     UnknownPhoto,
-    /// Nothing: it names a place where this photo's output does not belong.
+    /// Nothing: the verdict names a location that is not this photo's own output.
     WrongOutput,
 }
 
-/// What became of one verdict.
+/// The result of one verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// What it did.
-    pub applied: Applied,
-    /// The photo's project, where it changed the photo.
+pub struct AppliedVerdict {
+    pub effect: VerdictEffect,
+    /// The photo's project, if the verdict changed the photo.
     pub project: Option<String>,
 }
 
-impl From<Applied> for Answer {
-    fn from(applied: Applied) -> Self {
+impl From<VerdictEffect> for AppliedVerdict {
+    fn from(effect: VerdictEffect) -> Self {
         Self {
-            applied,
+            effect,
             project: None,
         }
     }
 }
 
-/// Writes verdicts, all or none; the answer has one entry per verdict.
+/// Writes verdicts in one transaction. The result has one entry per verdict.
 ///
-/// An output that is not the photo's own, in `output_bucket`, is never
-/// written: its row would be final, and the original, perhaps the only picture
-/// there is, in nobody's list.
-///
-/// `anonymized` overrides everything and is overridden by nothing; `failed`
-/// applies to `received` and `queued` only. Where a first result told no
-/// detections, a later one adds them.
-///
-/// # Errors
-/// The database's.
-pub async fn apply(
+/// - An output other than the photo's own location in `output_bucket` is never written. Its row would be
+///   final, and nothing would list the original, which may be the only image.
+/// - `anonymized` overrides every status, and nothing overrides it. `failed` applies to `received` and
+///   `queued` only.
+/// - If the first result has no detections, a later one adds them.
+pub async fn apply_verdicts(
     pool: &Pool,
     output_bucket: &str,
     verdicts: &[Verdict],
-) -> Result<Vec<Answer>, sqlx::Error> {
+) -> Result<Vec<AppliedVerdict>, sqlx::Error> {
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin().await?;
-    let outputs = own_outputs(&mut transaction, output_bucket, verdicts).await?;
+    let outputs = expected_outputs(&mut transaction, output_bucket, verdicts).await?;
     let is_usable = |verdict: &&Verdict| match (&verdict.outcome, outputs.get(&verdict.id.get())) {
         (Outcome::Anonymized { output, .. }, Some(own)) => own.as_ref() == Some(output),
         (Outcome::Anonymized { .. }, None) | (Outcome::Failed { .. }, _) => true,
     };
-    let columns = Columns::of(verdicts.iter().filter(is_usable));
+    let columns = BatchColumns::from_verdicts(verdicts.iter().filter(is_usable));
     let mut changed = HashMap::new();
     if !columns.anonymized.ids.is_empty() {
         let rows = write_anonymized(&mut transaction, &columns.anonymized).await?;
@@ -85,35 +78,34 @@ pub async fn apply(
         .filter(|id| !known.contains(id))
         .collect();
     if !unchanged.is_empty() {
-        add_detections(&mut transaction, &columns.anonymized).await?;
-        known.extend(existing(&mut transaction, &unchanged).await?);
+        add_missing_detections(&mut transaction, &columns.anonymized).await?;
+        known.extend(existing_ids(&mut transaction, &unchanged).await?);
     }
     transaction.commit().await?;
     let mut answer = |verdict: &Verdict| {
         let id = verdict.id.get();
         if !is_usable(&verdict) {
-            Applied::WrongOutput.into()
+            VerdictEffect::WrongOutput.into()
         } else if !known.contains(&id) {
-            Applied::UnknownPhoto.into()
-        // Only one message of the batch has brought the change.
+            VerdictEffect::UnknownPhoto.into()
+        // Only one message of the batch caused the change.
         } else if let Entry::Occupied(entry) = changed.entry(id)
-            && entry.get().0 == name(&verdict.outcome)
+            && entry.get().0 == status_name(&verdict.outcome)
         {
-            Answer {
-                applied: Applied::Changed,
+            AppliedVerdict {
+                effect: VerdictEffect::Changed,
                 project: Some(entry.remove().1),
             }
         } else {
-            Applied::Repeated.into()
+            VerdictEffect::Repeated.into()
         }
     };
     Ok(verdicts.iter().map(&mut answer).collect())
 }
 
-/// Where the outputs of those photos belong that the verdicts call
-/// anonymised, as far as there are such photos; `None` for a row that this
-/// program did not write.
-async fn own_outputs(
+/// The output locations of the photos that the verdicts call anonymised, by id. A missing photo has no entry;
+/// a row that this program did not write has `None`.
+async fn expected_outputs(
     connection: &mut PgConnection,
     output_bucket: &str,
     verdicts: &[Verdict],
@@ -132,15 +124,16 @@ async fn own_outputs(
             .bind(ids)
             .fetch_all(connection)
             .await?;
-    let own = |(id, project, original, received_at): (i64, String, Option<String>, DateTime<Utc>)| {
-        let original = original.and_then(|uri| uri.parse().ok());
-        let own = id.try_into().ok().zip(project.parse().ok());
-        let own = own.and_then(|(photo, project)| {
-            output_of(output_bucket, photo, &project, original.as_ref(), received_at).ok()
-        });
-        (id, own)
-    };
-    Ok(rows.into_iter().map(own).collect())
+    let expected_output =
+        |(id, project, original, received_at): (i64, String, Option<String>, DateTime<Utc>)| {
+            let original = original.and_then(|uri| uri.parse().ok());
+            let location = id.try_into().ok().zip(project.parse().ok());
+            let location = location.and_then(|(photo, project)| {
+                output_location(output_bucket, photo, &project, original.as_ref(), received_at).ok()
+            });
+            (id, location)
+        };
+    Ok(rows.into_iter().map(expected_output).collect())
 }
 
 async fn write_anonymized(
@@ -187,9 +180,12 @@ async fn write_failed(
     .await
 }
 
-/// A worker that finds the work done by a predecessor knows no detections;
-/// should its result be written first, the predecessor's completes it.
-async fn add_detections(connection: &mut PgConnection, rows: &AnonymizedColumns) -> Result<(), sqlx::Error> {
+/// A worker that finds the output of a predecessor knows no detections. If its result is written first, the
+/// predecessor's result adds them.
+async fn add_missing_detections(
+    connection: &mut PgConnection,
+    rows: &AnonymizedColumns,
+) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE photo SET detections = r.detections, processing_seconds = r.seconds
            FROM unnest($1::bigint[], $2::jsonb[], $3::float8[]) AS r (id, detections, seconds)
@@ -204,7 +200,7 @@ async fn add_detections(connection: &mut PgConnection, rows: &AnonymizedColumns)
     Ok(())
 }
 
-async fn existing(connection: &mut PgConnection, ids: &[i64]) -> Result<Vec<i64>, sqlx::Error> {
+async fn existing_ids(connection: &mut PgConnection, ids: &[i64]) -> Result<Vec<i64>, sqlx::Error> {
     sqlx::query_scalar("SELECT id FROM photo WHERE id = ANY ($1)")
         .bind(ids)
         .fetch_all(connection)
@@ -215,7 +211,7 @@ const ANONYMIZED: &str = "anonymized";
 const FAILED: &str = "failed";
 
 /// The status that a verdict leads to.
-pub(super) const fn name(outcome: &Outcome) -> &'static str {
+pub(super) const fn status_name(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Anonymized { .. } => ANONYMIZED,
         Outcome::Failed { .. } => FAILED,

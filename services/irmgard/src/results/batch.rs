@@ -1,4 +1,4 @@
-//! Several verdicts that are written in one transaction.
+//! Collects verdicts for one transaction.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use sqlx::types::Json;
 
 use super::Verdict;
 
-/// Columns of the anonymised photos of a batch; one entry each per photo.
+/// BatchColumns of the anonymised photos of a batch, one entry per photo.
 #[derive(Debug, Default)]
 pub(super) struct AnonymizedColumns {
     pub(super) ids: Vec<i64>,
@@ -19,7 +19,7 @@ pub(super) struct AnonymizedColumns {
     pub(super) seconds: Vec<Option<f64>>,
 }
 
-/// Columns of the failed photos of a batch; one entry each per photo.
+/// BatchColumns of the failed photos of a batch, one entry per photo.
 #[derive(Debug, Default)]
 pub(super) struct FailedColumns {
     pub(super) ids: Vec<i64>,
@@ -27,17 +27,17 @@ pub(super) struct FailedColumns {
     pub(super) details: Vec<String>,
 }
 
-/// The verdicts of a batch, at most one per photo, as columns.
+/// The verdicts of a batch as columns, at most one per photo.
 #[derive(Debug, Default)]
-pub(super) struct Columns {
+pub(super) struct BatchColumns {
     pub(super) anonymized: AnonymizedColumns,
     pub(super) failed: FailedColumns,
 }
 
-impl Columns {
-    pub(super) fn of<'v>(verdicts: impl IntoIterator<Item = &'v Verdict>) -> Self {
+impl BatchColumns {
+    pub(super) fn from_verdicts<'v>(verdicts: impl IntoIterator<Item = &'v Verdict>) -> Self {
         let mut columns = Self::default();
-        for verdict in strongest(verdicts) {
+        for verdict in select_strongest(verdicts) {
             match &verdict.outcome {
                 Outcome::Anonymized {
                     output,
@@ -69,15 +69,16 @@ impl FailedColumns {
     fn push(&mut self, id: i64, reason: FailureReason, detail: &str) {
         self.ids.push(id);
         self.reasons.push(reason.code());
-        // PostgreSQL's text holds no NUL.
+        // PostgreSQL's `text` cannot hold NUL.
         self.details.push(detail.replace('\0', "\u{fffd}"));
     }
 }
 
-/// One verdict per photo, by id, so that concurrent batches lock rows in the
-/// same order: `anonymized` is final whatever else is said, and says most
-/// with its detections.
-fn strongest<'v>(verdicts: impl IntoIterator<Item = &'v Verdict>) -> impl Iterator<Item = &'v Verdict> {
+/// Selects one verdict per photo, ordered by id, so that concurrent batches lock rows in the same order.
+/// `anonymized` wins over `failed`, and `anonymized` with detections over that without.
+fn select_strongest<'v>(
+    verdicts: impl IntoIterator<Item = &'v Verdict>,
+) -> impl Iterator<Item = &'v Verdict> {
     let strength = |verdict: &Verdict| match &verdict.outcome {
         Outcome::Anonymized {
             detections: Some(_), ..
@@ -89,9 +90,9 @@ fn strongest<'v>(verdicts: impl IntoIterator<Item = &'v Verdict>) -> impl Iterat
     for verdict in verdicts {
         by_photo
             .entry(verdict.id)
-            .and_modify(|known| {
-                if strength(verdict) > strength(known) {
-                    *known = verdict;
+            .and_modify(|current| {
+                if strength(verdict) > strength(current) {
+                    *current = verdict;
                 }
             })
             .or_insert(verdict);
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_photo_is_in_a_batch_once_with_what_says_most() {
+    fn a_batch_has_the_strongest_verdict_of_each_photo() {
         let batch = [
             failed(2, "x"),
             anonymized(1, None),
@@ -136,7 +137,7 @@ mod tests {
             anonymized(1, Some(vec![])),
             failed(2, "z"),
         ];
-        let columns = Columns::of(&batch);
+        let columns = BatchColumns::from_verdicts(&batch);
         assert_eq!(columns.anonymized.ids, [1]);
         assert!(columns.anonymized.detections[0].is_some());
         assert_eq!(columns.failed.ids, [2]);
@@ -144,7 +145,10 @@ mod tests {
     }
 
     #[test]
-    fn a_detail_cannot_break_the_statement() {
-        assert_eq!(Columns::of(&[failed(1, "a\0b")]).failed.details, ["a\u{fffd}b"]);
+    fn a_nul_in_a_detail_is_replaced() {
+        assert_eq!(
+            BatchColumns::from_verdicts(&[failed(1, "a\0b")]).failed.details,
+            ["a\u{fffd}b"]
+        );
     }
 }

@@ -1,63 +1,61 @@
-//! From a message to a verdict on a photo.
+//! Parses messages into verdicts on photos.
 
 use contract::{
     FailureReason, JobError, JobMessage, Outcome, PhotoId, PhotoResult, headers::MAX_MESSAGE_BYTES,
 };
 
-/// A verdict on a photo, from whichever queue.
+/// A verdict on a photo, from either queue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
-    /// The photo.
     pub id: PhotoId,
-    /// What became of it.
     pub outcome: Outcome,
 }
 
-/// The message is no verdict on a photo of ours. The text tells why.
+/// The message contains no verdict on a photo of this service. The text says why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Unattributable(pub String);
+pub struct UnusableMessage(pub String);
 
 impl Verdict {
-    /// Reads a worker's result message.
+    /// Parses a worker's result message.
     ///
     /// # Errors
-    /// When it is too long, malformed, or of an unknown version.
-    pub fn from_result(body: &[u8]) -> Result<Self, Unattributable> {
+    /// The message is too long or malformed, or has an unknown version.
+    pub fn from_result(body: &[u8]) -> Result<Self, UnusableMessage> {
         if body.len() > MAX_MESSAGE_BYTES {
-            return Err(Unattributable(format!(
-                "message of {} bytes: more than {MAX_MESSAGE_BYTES}",
+            return Err(UnusableMessage(format!(
+                "the message has {} bytes, more than {MAX_MESSAGE_BYTES}",
                 body.len()
             )));
         }
-        let result = PhotoResult::decode(body).map_err(|e| Unattributable(e.to_string()))?;
+        let result = PhotoResult::decode(body).map_err(|e| UnusableMessage(e.to_string()))?;
         Ok(Self {
             id: result.id,
             outcome: result.outcome,
         })
     }
 
-    /// Reads a job that the broker gave up on; `death` is the newest entry of
-    /// its `x-death` header: queue, reason and count.
+    /// Parses a job that the broker gave up. `death` is the newest entry of its `x-death` header: queue,
+    /// reason and count.
     ///
     /// # Errors
-    /// When the job names no photo of ours.
+    /// The job names no photo of this service.
     pub fn from_dead_letter(
         body: &[u8],
         death: Option<&(String, String, i64)>,
-    ) -> Result<Self, Unattributable> {
+    ) -> Result<Self, UnusableMessage> {
         let id = match JobMessage::decode(body) {
             Ok(JobMessage::Ours(job)) => job.id,
             Err(JobError::Malformed { id, .. }) => id,
             Ok(JobMessage::Given(_)) => {
-                return Err(Unattributable("a job of another web service".to_owned()));
+                return Err(UnusableMessage("a job of another web service".to_owned()));
             }
-            Err(error) => return Err(Unattributable(error.to_string())),
+            Err(error) => return Err(UnusableMessage(error.to_string())),
         };
         let detail = death.map_or_else(
-            || "the broker gave the job up".to_owned(),
+            || "the broker gave up the job".to_owned(),
             |(queue, reason, count)| {
-                format!("the broker gave the job up: {reason} in {queue}, {count} times")
+                format!("the broker gave up the job: {reason} in {queue}, {count} times")
             },
         );
         Ok(Self {
@@ -82,38 +80,38 @@ mod tests {
     }
 
     #[test]
-    fn a_long_message_is_not_read() {
+    fn a_message_beyond_the_limit_is_not_parsed() {
         let body = vec![b' '; MAX_MESSAGE_BYTES + 1];
         assert!(Verdict::from_result(&body).is_err());
         assert!(Verdict::from_dead_letter(&body, None).is_err());
     }
 
     #[test]
-    fn a_dead_job_fails_its_photo_even_when_it_is_malformed() {
+    fn a_dead_lettered_job_fails_its_photo_even_if_malformed() {
         let death = ("images".to_owned(), "delivery_limit".to_owned(), 1);
         let verdict = Verdict::from_dead_letter(br#"{"version":1,"id":7}"#, Some(&death)).unwrap();
         assert_eq!(verdict.id, id(7));
         let Outcome::Failed { reason, detail } = verdict.outcome else {
-            panic!("a dead letter is a failure");
+            panic!("the verdict of a dead letter is a failure");
         };
         assert_eq!(reason, FailureReason::DeliveryLimit);
         assert!(detail.contains("delivery_limit in images"), "{detail}");
     }
 
-    /// Whoever may publish to the queue can write any `x-death`.
+    /// Any publisher to the queue can write any `x-death`.
     #[test]
-    fn a_dead_letters_detail_is_cut() {
+    fn the_detail_of_a_dead_letter_is_truncated() {
         let death = ("ä".repeat(100_000), "rejected".to_owned(), 1);
         let verdict = Verdict::from_dead_letter(br#"{"version":1,"id":7}"#, Some(&death)).unwrap();
         let Outcome::Failed { detail, .. } = verdict.outcome else {
-            panic!("a dead letter is a failure");
+            panic!("the verdict of a dead letter is a failure");
         };
         assert_eq!(detail.chars().count(), contract::MAX_DETAIL_CHARS + 1);
         assert!(detail.ends_with("ä…"), "{detail}");
     }
 
     #[test]
-    fn a_dead_job_of_the_given_web_service_is_not_taken_for_ours() {
+    fn a_dead_lettered_job_of_the_given_web_service_is_unusable() {
         let body = br#"{"id":7,"name":"a.jpg","storage_location":"infiles/a.jpg"}"#;
         assert!(Verdict::from_dead_letter(body, None).is_err());
     }

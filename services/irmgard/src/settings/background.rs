@@ -1,4 +1,4 @@
-//! The variables of the work behind the requests.
+//! Environment variables of the background work.
 
 use std::time::Duration;
 
@@ -15,23 +15,29 @@ pub(super) fn relay(
     let lease = reader.duration(
         "RELAY_LEASE",
         Duration::from_secs(30),
-        "how long jobs are one irmgard's to publish; those of one that died are published by another then",
+        "lease time of outbox rows: jobs of a process that died are published by another one after this time",
     );
     if lease < 2 * broker.publish_timeout {
         reader.mistake(
             "RELAY_LEASE",
-            "is too short: at least twice RABBITMQ_PUBLISH_TIMEOUT, or jobs are published by two",
+            "is too short: use at least twice RABBITMQ_PUBLISH_TIMEOUT, or two processes publish the same job",
         );
     }
     RelaySettings {
         jobs_queue: broker.queues.jobs.clone(),
         output_bucket: store.output_bucket.clone(),
-        batch: at_least(reader, 1, "RELAY_BATCH", 128, "jobs that are leased at a time"),
+        batch: at_least(
+            reader,
+            1,
+            "RELAY_BATCH",
+            128,
+            "maximum number of jobs leased at once",
+        ),
         lease,
         interval: reader.duration(
             "RELAY_INTERVAL",
             Duration::from_secs(1),
-            "how often the outbox is looked at, beside at once after each upload",
+            "how often to check the outbox, in addition to the check after each upload",
         ),
     }
 }
@@ -41,7 +47,7 @@ pub(super) fn outbox_age(reader: &mut Reader<'_>) -> Duration {
         reader,
         "OUTBOX_WARN_AGE",
         Duration::from_secs(60),
-        "how long jobs may wait in the outbox before a line a minute tells of it",
+        "a warning per minute is logged while the oldest job in the outbox is older than this",
     )
 }
 
@@ -49,8 +55,8 @@ pub(super) fn sweep_age(reader: &mut Reader<'_>) -> Duration {
     reader.duration(
         "SWEEP_WARN_AGE",
         Duration::ZERO,
-        "how long ago `irmgard sweep --scheduled` may have run before a line an hour tells of it; 0 where nobody \
-         schedules it",
+        "a warning per hour is logged when the last `irmgard sweep --scheduled` is longer ago than this; 0 if no \
+         schedule is expected",
     )
 }
 
@@ -60,18 +66,18 @@ pub(super) fn reconcile(reader: &mut Reader<'_>, broker: &BrokerSettings) -> Rec
             reader,
             "RECONCILE_INTERVAL",
             Duration::from_secs(60),
-            "how often lost photos are looked for, and what `irmgard failed` did is logged",
+            "how often to queue lost photos again and to log uses of `irmgard failed`",
         ),
         after: reader.duration(
             "RECONCILE_AFTER",
             Duration::from_secs(15 * 60),
-            "a photo that has been queued for longer, while no message waits or later ones are done, is queued \
-             again; more than the workers' `HOLD_LIMIT`",
+            "a photo that is queued for longer counts as lost if the queue is empty or later photos are done, and is \
+             queued again; must exceed the workers' `HOLD_LIMIT`",
         ),
         idempotency_key_age: reader.duration(
             "IDEMPOTENCY_KEY_AGE",
             Duration::from_secs(7 * 24 * 3600),
-            "how long an `Idempotency-Key` is remembered",
+            "how long to remember an `Idempotency-Key`",
         ),
         queues: broker.queues.clone(),
     }

@@ -1,4 +1,4 @@
-//! The variables of PostgreSQL.
+//! Environment variables of PostgreSQL.
 
 use std::time::Duration;
 
@@ -10,30 +10,30 @@ use super::at_least;
 use crate::database::DatabaseSettings;
 
 pub(super) fn database(reader: &mut Reader<'_>) -> DatabaseSettings {
-    database_of(reader, None)
+    database_with_credentials(reader, None)
 }
 
-pub(super) fn database_of(
+pub(super) fn database_with_credentials(
     reader: &mut Reader<'_>,
     credentials: Option<(String, SecretString)>,
 ) -> DatabaseSettings {
     let host = reader.required("POSTGRES_HOST", "PostgreSQL's host name or address");
     let port = reader.parsed("POSTGRES_PORT", 5432, "PostgreSQL's port");
-    let database = reader.string("POSTGRES_DATABASE", "irmgard", "database");
+    let database = reader.string("POSTGRES_DATABASE", "irmgard", "name of the database");
     let (username, password) = credentials.unwrap_or_else(|| {
         (
-            reader.required("POSTGRES_USERNAME", "role at PostgreSQL"),
-            reader.secret("POSTGRES_PASSWORD", "the role's password at PostgreSQL"),
+            reader.required("POSTGRES_USERNAME", "PostgreSQL role"),
+            reader.secret("POSTGRES_PASSWORD", "password of the PostgreSQL role"),
         )
     });
     let ca = reader.certificates(
         "POSTGRES_CA",
-        "PEM certificates that PostgreSQL's may descend from, beside the system's; usually given as `POSTGRES_CA_FILE`",
+        "PEM certificates of CAs to trust for PostgreSQL, in addition to the system's; usually set as `POSTGRES_CA_FILE`",
     );
     let ssl_mode = reader.parsed_optional::<SslMode>(
         "POSTGRES_SSLMODE",
-        "TLS as libpq's `sslmode`: disable, allow, prefer, require, verify-ca or verify-full; if not set, \
-         verify-full with `POSTGRES_CA` and prefer without",
+        "TLS mode, like libpq's `sslmode`: disable, allow, prefer, require, verify-ca or verify-full; if not set, \
+         verify-full with `POSTGRES_CA`, otherwise prefer",
     );
     let ssl_mode = ssl_mode.map_or(
         if ca.is_some() {
@@ -46,7 +46,7 @@ pub(super) fn database_of(
     if ca.is_some() && !matches!(ssl_mode, PgSslMode::VerifyCa | PgSslMode::VerifyFull) {
         reader.mistake(
             "POSTGRES_SSLMODE",
-            "verifies no certificate although POSTGRES_CA is set: use verify-full or verify-ca",
+            "does not verify the certificate although POSTGRES_CA is set: use verify-full or verify-ca",
         );
     }
     DatabaseSettings {
@@ -62,24 +62,24 @@ pub(super) fn database_of(
             1,
             "POSTGRES_POOL_SIZE",
             16,
-            "connections to PostgreSQL for requests; a quarter of them is kept for reads",
+            "PostgreSQL connections for requests; a quarter of them is reserved for reads",
         ),
         background_connections: at_least(
             reader,
             3,
             "POSTGRES_BACKGROUND_POOL_SIZE",
             4,
-            "connections to PostgreSQL for results and the reconciler, beside one for the relay and one that draws ids",
+            "PostgreSQL connections for results and the reconciler; the relay and the id allocator have one more each",
         ),
         acquire_timeout: reader.duration(
             "POSTGRES_ACQUIRE_TIMEOUT",
             Duration::from_secs(1),
-            "how long a request waits for a connection to PostgreSQL",
+            "how long a request waits for a PostgreSQL connection",
         ),
     }
 }
 
-/// libpq's `sslmode`; its error does not repeat the text.
+/// libpq's `sslmode`. The error does not repeat the value.
 struct SslMode(PgSslMode);
 
 impl std::str::FromStr for SslMode {

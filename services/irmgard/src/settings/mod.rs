@@ -1,4 +1,4 @@
-//! What the environment says, one typed struct per command.
+//! Settings from the environment: one typed struct per command.
 
 mod background;
 mod database;
@@ -15,7 +15,7 @@ use chassis::{
 
 use self::{
     background::{outbox_age, reconcile, relay, sweep_age},
-    database::{database, database_of},
+    database::{database, database_with_credentials},
     requests::{breaker, http, tokens, trusted_proxies, upload},
 };
 use crate::{
@@ -27,73 +27,57 @@ use crate::{
     upload::UploadSettings,
 };
 
-/// How long the object store may keep a camera, or a person at a terminal,
-/// waiting for an answer.
+/// Default limit for an answer of the object store: a camera or a person waits for it.
 const STORE_ANSWER_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// All settings of `irmgard serve`.
 #[derive(Clone, Debug)]
 pub struct ServeSettings {
-    /// Where cameras and people are answered.
+    /// Address of the web service.
     pub listen: SocketAddr,
-    /// Where probes and metrics are answered.
+    /// Address of probes and metrics.
     pub admin_listen: SocketAddr,
-    /// What clients can hold of the web service.
+    /// Limits on connections and headers.
     pub http: Limits,
-    /// PostgreSQL.
     pub database: DatabaseSettings,
-    /// How long all of a request's work in the database may take.
+    /// How long a request's work in the database may take.
     pub database_timeout: Duration,
-    /// RabbitMQ.
     pub broker: BrokerSettings,
-    /// The object store.
     pub store: StoreSettings,
-    /// When a server that does not answer is no longer asked by every request.
     pub breaker: BreakerSettings,
-    /// Limits of uploads.
     pub upload: UploadSettings,
-    /// Who may do what.
     pub tokens: Tokens,
-    /// Who may say for whom a request comes.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: TrustedProxies,
-    /// The relay.
     pub relay: RelaySettings,
-    /// How long jobs may wait in the outbox before a line tells of it.
+    /// Maximum age of a job in the outbox before a warning.
     pub outbox_age: Duration,
-    /// How long ago `irmgard sweep` may have run before a line tells of it; zero: for ever.
+    /// Maximum time since the last sweep before a warning; zero: no warning.
     pub sweep_age: Duration,
-    /// The reconciler.
     pub reconcile: ReconcileSettings,
-    /// How long requests and background work may go on after SIGTERM.
+    /// How long requests and background work may continue after SIGTERM.
     pub shutdown_grace: Duration,
-    /// How long new connections are still taken after SIGTERM, while the
-    /// readiness probe already says no.
+    /// How long new connections are accepted after SIGTERM, while the readiness probe already fails.
     pub drain_delay: Duration,
 }
 
-/// All settings of `irmgard migrate`.
 #[derive(Clone, Debug)]
 pub struct MigrateSettings {
-    /// PostgreSQL, as the role that may change the schema.
+    /// PostgreSQL, with the role that may change the schema.
     pub database: DatabaseSettings,
-    /// The role that serves, which is granted what it needs and no more.
+    /// Role of `irmgard serve`, which gets the rights that it needs.
     pub runtime_role: Option<String>,
 }
 
-/// All settings of the commands for people: `irmgard sweep`, `irmgard failed`.
+/// Settings of the commands for people: `irmgard sweep`, `irmgard bind`, `irmgard failed`.
 #[derive(Clone, Debug)]
 pub struct ToolSettings {
-    /// PostgreSQL.
     pub database: DatabaseSettings,
-    /// The object store.
     pub store: StoreSettings,
 }
 
 impl ServeSettings {
-    /// Reads everything.
-    ///
     /// # Errors
-    /// All mistakes together.
+    /// All mistakes at once.
     pub fn from_environment(environment: &dyn Environment) -> Result<Self, Mistakes> {
         read(environment, Self::read)
     }
@@ -112,7 +96,7 @@ impl ServeSettings {
         if listen == admin_listen && listen.port() != 0 {
             reader.mistake(
                 "ADMIN_LISTEN",
-                "is the same as LISTEN: probes have a port of their own",
+                "is the same as LISTEN: probes need a port of their own",
             );
         }
         let http = http(reader);
@@ -120,7 +104,7 @@ impl ServeSettings {
         let database_timeout = reader.duration(
             "POSTGRES_TIMEOUT",
             Duration::from_millis(1500),
-            "how long all of a request's work in PostgreSQL may take before the answer is 503",
+            "time limit of a request's work in PostgreSQL; after it the response is 503",
         );
         let broker = BrokerSettings::read(reader, "irmgard");
         let store = StoreSettings::read(reader, STORE_ANSWER_TIMEOUT);
@@ -145,14 +129,14 @@ impl ServeSettings {
             shutdown_grace: reader.duration(
                 "SHUTDOWN_GRACE",
                 Duration::from_secs(25),
-                "how long requests and background work may go on after SIGTERM; below the pod's \
+                "how long requests and background work may continue after SIGTERM; must be shorter than the pod's \
                  terminationGracePeriodSeconds",
             ),
             drain_delay: reader.duration(
                 "DRAIN_DELAY",
                 Duration::ZERO,
-                "how long connections are still taken after SIGTERM, while the readiness probe says no: for \
-                 load balancers that hear of it late; part of `SHUTDOWN_GRACE`",
+                "how long to accept connections after SIGTERM while the readiness probe already fails, for load balancers \
+                 that react late; part of `SHUTDOWN_GRACE`",
             ),
             broker,
             store,
@@ -161,10 +145,8 @@ impl ServeSettings {
 }
 
 impl MigrateSettings {
-    /// Reads everything.
-    ///
     /// # Errors
-    /// All mistakes together.
+    /// All mistakes at once.
     pub fn from_environment(environment: &dyn Environment) -> Result<Self, Mistakes> {
         read(environment, Self::read)
     }
@@ -172,7 +154,7 @@ impl MigrateSettings {
     fn read(reader: &mut Reader<'_>) -> Self {
         let username = reader.optional(
             "POSTGRES_MIGRATE_USERNAME",
-            "role of `irmgard migrate`, owner of the tables; `POSTGRES_USERNAME` if not set",
+            "role of `irmgard migrate`, owner of the tables; default: `POSTGRES_USERNAME`",
         );
         let password = reader.secret_optional(
             "POSTGRES_MIGRATE_PASSWORD",
@@ -180,7 +162,7 @@ impl MigrateSettings {
         );
         let runtime_role = reader.optional(
             "POSTGRES_RUNTIME_ROLE",
-            "role of `irmgard serve`, which `irmgard migrate` allows to read and write rows and nothing else",
+            "role of `irmgard serve`; `irmgard migrate` lets it read and write rows, and nothing else",
         );
         let credentials = match (username, password) {
             (Some(username), Some(password)) => Some((username, password)),
@@ -188,23 +170,21 @@ impl MigrateSettings {
             _ => {
                 reader.mistake(
                     "POSTGRES_MIGRATE_USERNAME",
-                    "goes with POSTGRES_MIGRATE_PASSWORD: set both or neither",
+                    "needs POSTGRES_MIGRATE_PASSWORD: set both or neither",
                 );
                 None
             }
         };
         Self {
-            database: database_of(reader, credentials),
+            database: database_with_credentials(reader, credentials),
             runtime_role,
         }
     }
 }
 
 impl ToolSettings {
-    /// Reads everything.
-    ///
     /// # Errors
-    /// All mistakes together.
+    /// All mistakes at once.
     pub fn from_environment(environment: &dyn Environment) -> Result<Self, Mistakes> {
         read(environment, Self::read)
     }
@@ -217,7 +197,7 @@ impl ToolSettings {
     }
 }
 
-/// Every variable that any command of this program reads.
+/// Every variable that a command of this program reads.
 #[must_use]
 pub fn document() -> Vec<Variable> {
     let nothing = std::collections::BTreeMap::<String, String>::new();

@@ -1,4 +1,4 @@
-//! The variables of what cameras and people ask for.
+//! Environment variables of the HTTP side.
 
 use std::{path::Path, time::Duration};
 
@@ -17,18 +17,18 @@ use crate::{
 pub(super) fn tokens(reader: &mut Reader<'_>) -> Tokens {
     let file = reader.optional(
         "TOKENS_FILE",
-        "file of the tokens, a line `name:sha256:scopes[:project]` each; without it no token is asked for",
+        "file with the tokens, one line `name:sha256:scopes[:project]` each; if not set, requests need no token",
     );
     let Some(file) = file else {
-        return Tokens::open_to_all();
+        return Tokens::allow_all();
     };
     Tokens::from_file(Path::new(&file)).unwrap_or_else(|error| {
         reader.mistake("TOKENS_FILE", error.to_string());
-        Tokens::open_to_all()
+        Tokens::allow_all()
     })
 }
 
-/// Connections of clients at a time, where nothing else is set.
+/// Default number of client connections.
 const CONNECTIONS: usize = 1024;
 
 pub(super) fn http(reader: &mut Reader<'_>) -> Limits {
@@ -37,14 +37,14 @@ pub(super) fn http(reader: &mut Reader<'_>) -> Limits {
         1,
         "MAX_CONNECTIONS",
         CONNECTIONS,
-        "connections of clients at a time; one more ends the one that has been idle for longest, or waits while all \
-         are busy",
+        "maximum number of client connections; one more replaces the connection that is idle for longest, or waits \
+         while all are busy",
     );
     let per_address = reader.parsed_optional(
         "MAX_CONNECTIONS_PER_ADDRESS",
-        "how many of them one client address may have, the 64-bit prefix of an IPv6 one; one more ends the idlest of \
-         that address, or is answered 503 while all are busy; three quarters if not set. All clients behind a proxy \
-         share its address",
+        "maximum number of connections per client address (for IPv6: per /64 prefix); one more replaces the address's \
+         connection that is idle for longest, or gets 503 while all are busy; default: three quarters of \
+         `MAX_CONNECTIONS`. Clients behind a proxy share its address",
     );
     if per_address == Some(0) {
         reader.mistake("MAX_CONNECTIONS_PER_ADDRESS", "is too small: at least 1");
@@ -58,8 +58,8 @@ pub(super) fn http(reader: &mut Reader<'_>) -> Limits {
 pub(super) fn trusted_proxies(reader: &mut Reader<'_>) -> TrustedProxies {
     let proxies = reader.parsed_optional(
         "TRUSTED_PROXIES",
-        "addresses and networks of proxies, with commas between, whose `X-Forwarded-For` names the client in log \
-         lines, for example `10.0.0.0/8`; without it the client is whoever opens the connection",
+        "proxies whose `X-Forwarded-For` is trusted to name the client in log lines: addresses and networks, separated \
+         by commas, for example `10.0.0.0/8`; if not set, the client is the peer of the connection",
     );
     proxies.unwrap_or_default()
 }
@@ -72,12 +72,12 @@ pub(super) fn breaker(reader: &mut Reader<'_>) -> BreakerSettings {
             1,
             "BREAKER_FAILURES",
             default.failures,
-            "failures in a row after which PostgreSQL or the object store is no longer asked by every request",
+            "failures in a row after which requests to PostgreSQL or the object store fail at once",
         ),
-        rest: reader.duration(
+        open_duration: reader.duration(
             "BREAKER_REST",
-            default.rest,
-            "how long it is asked by none then, before one request tries",
+            default.open_duration,
+            "how long they fail at once before one request probes the server",
         ),
         ..default
     }
@@ -100,42 +100,42 @@ pub(super) fn upload(reader: &mut Reader<'_>, store_timeout: Duration) -> Upload
             reader,
             "UPLOAD_PART_BYTES",
             default.part_bytes,
-            "bodies of unknown length go to the object store in parts of this size",
+            "part size for bodies of unknown length, which go to the object store in parts",
         ),
         memory_bytes: size(
             reader,
             "UPLOAD_MEMORY_BYTES",
             default.memory_bytes,
-            "all parts of such bodies in memory at a time; beyond it uploads wait",
+            "memory for the parts of all such bodies; more uploads wait",
         ),
         memory_wait: reader.duration(
             "UPLOAD_MEMORY_WAIT",
             default.memory_wait,
-            "how long they wait before the answer is 503",
+            "how long an upload waits for that memory before the response is 503",
         ),
         idle_timeout: reader.duration(
             "UPLOAD_IDLE_TIMEOUT",
             default.idle_timeout,
-            "how long a camera may send nothing before the answer is 408",
+            "how long a camera may send nothing before the response is 408",
         ),
         min_bytes_per_second: reader.bytes(
             "MIN_UPLOAD_BYTES_PER_SECOND",
             default.min_bytes_per_second,
-            "the least that a camera sends while it is waited for, per second, over each `UPLOAD_IDLE_TIMEOUT` of \
-             such waiting; below it the answer is 408; 0 asks for nothing",
+            "minimum rate of a camera, in bytes per second of waiting, measured over each `UPLOAD_IDLE_TIMEOUT`; below it \
+             the response is 408; 0: no minimum",
         ),
         store_timeout,
     };
-    if settings.part_bytes < crate::upload::SMALLEST_PART_BYTES {
+    if settings.part_bytes < crate::upload::MIN_PART_BYTES {
         reader.mistake(
             "UPLOAD_PART_BYTES",
-            "is too small: S3 takes parts of 5MiB and more",
+            "is too small: S3 requires parts of at least 5MiB",
         );
     }
     if settings.memory_bytes < settings.part_bytes {
         reader.mistake(
             "UPLOAD_MEMORY_BYTES",
-            "is smaller than one part, UPLOAD_PART_BYTES",
+            "is smaller than UPLOAD_PART_BYTES: it must hold at least one part",
         );
     }
     settings

@@ -1,5 +1,4 @@
-//! Database and input bucket belong to each other: a marker object in the
-//! bucket names the database.
+//! The binding of database and input bucket: a marker object in the bucket names the database.
 
 use anyhow::{Context, anyhow, bail};
 use chassis::store::{Store, StoreError};
@@ -10,31 +9,30 @@ use sqlx::FromRow;
 use super::watermark::Watermark;
 use crate::database::Pool;
 
-/// Where the marker lies: beside the photos, so that no listing of them has it.
+/// Key of the marker: outside the prefix of the photos, so that listings of photos do not show it.
 const MARKER_KEY: &str = "irmgard/database.json";
-/// The marker is small; another object in its place may not be.
+/// Maximum size of the marker; another object at its key may be larger.
 const MAX_MARKER_BYTES: u64 = 4096;
-/// The marker's version that this program writes and reads.
+/// Version of the marker that this program writes and reads.
 const VERSION: u64 = 1;
 
-/// The marker's content.
 #[derive(Debug, Serialize, Deserialize)]
 struct Marker {
     version: u64,
     /// [`Installation::id`].
     database: String,
-    /// What the database knew; `None` in a marker of an older program.
+    /// The database's watermark; `None` in a marker of an older program.
     watermark: Option<Watermark>,
 }
 
-/// What lies in the marker's place.
-enum Read {
+/// What the bucket has at the marker's key.
+enum MarkerContent {
     Marker(Marker),
-    Garbled,
-    Nothing,
+    Unreadable,
+    Missing,
 }
 
-/// Which database this is.
+/// Identity of the database.
 #[derive(Clone, Debug, FromRow)]
 pub(super) struct Installation {
     id: String,
@@ -51,87 +49,91 @@ impl Installation {
     }
 }
 
-/// What the bucket says of its database.
-pub(super) enum Bound {
-    /// The marker names this database, which once knew as much as this.
-    ToThis(Option<Watermark>),
-    /// There is no marker, and there never was one.
-    ToNone,
+/// The database that the bucket is bound to.
+pub(super) enum BoundDatabase {
+    /// The marker names this database and holds its last watermark.
+    ThisOne(Option<Watermark>),
+    /// The bucket never had a marker.
+    None,
 }
 
-/// Reads the marker.
+/// Reads the marker and compares it with the database.
 ///
 /// # Errors
-/// Where bucket and database do not belong to each other, or that cannot be said.
-pub(super) async fn check(store: &Store, installation: &Installation) -> anyhow::Result<Bound> {
+/// Bucket and database do not belong to each other, or that is unknown.
+pub(super) async fn check_marker(
+    store: &Store,
+    installation: &Installation,
+) -> anyhow::Result<BoundDatabase> {
     let location = marker_location(store)?;
-    let marker = match read(store, &location).await? {
-        Read::Marker(marker) => marker,
-        Read::Garbled => bail!(
-            "the bucket's marker {location} cannot be read: look at it, and write it anew with `irmgard bind --restored`"
+    let marker = match read_marker(store, &location).await? {
+        MarkerContent::Marker(marker) => marker,
+        MarkerContent::Unreadable => bail!(
+            "the bucket's marker {location} cannot be read: check the object, then rewrite it with `irmgard bind --restored`"
         ),
-        Read::Nothing if !installation.bound => return Ok(Bound::ToNone),
-        Read::Nothing => bail!(
-            "the bucket's marker {location} is gone: is {} the right bucket? If it is: `irmgard bind --restored`",
+        MarkerContent::Missing if !installation.bound => return Ok(BoundDatabase::None),
+        MarkerContent::Missing => bail!(
+            "the bucket's marker {location} is missing: check that {} is the right bucket, then run `irmgard bind --restored`",
             location.bucket()
         ),
     };
     if marker.version != VERSION {
-        return Err(other_version(&location, &marker));
+        return Err(unsupported_version(&location, &marker));
     }
     if marker.database != installation.id {
         bail!(
-            "bucket {} belongs to another database than this one, {}: is it the right one? If it was restored or \
-             made anew: `irmgard bind --restored`",
+            "bucket {} belongs to another database, not to this one, {}: check that it is the right one. If it was \
+             restored or recreated, run `irmgard bind --restored`",
             location.bucket(),
             installation.id
         );
     }
-    Ok(Bound::ToThis(marker.watermark))
+    Ok(BoundDatabase::ThisOne(marker.watermark))
 }
 
-/// What the bucket's database once knew; `None` if the bucket never had a marker. The marker may name another database.
+/// The watermark in the marker, which may name another database. `None` if the bucket never had a marker.
 ///
 /// # Errors
-/// When the store is unavailable, or the bucket had a marker that cannot be read now.
-pub(super) async fn watermark(
+/// The store is unavailable, or the bucket had a marker that cannot be read now.
+pub(super) async fn stored_watermark(
     store: &Store,
     installation: &Installation,
 ) -> anyhow::Result<Option<Watermark>> {
     let location = marker_location(store)?;
-    match read(store, &location).await? {
-        Read::Marker(marker) if marker.version != VERSION => Err(other_version(&location, &marker)),
-        Read::Marker(marker) => Ok(marker.watermark),
-        Read::Nothing if !installation.bound => Ok(None),
-        Read::Nothing | Read::Garbled => bail!(
-            "the bucket's marker {location} is gone or cannot be read, and with it how many photos the database had: \
+    match read_marker(store, &location).await? {
+        MarkerContent::Marker(marker) if marker.version != VERSION => {
+            Err(unsupported_version(&location, &marker))
+        }
+        MarkerContent::Marker(marker) => Ok(marker.watermark),
+        MarkerContent::Missing if !installation.bound => Ok(None),
+        MarkerContent::Missing | MarkerContent::Unreadable => bail!(
+            "the bucket's marker {location} is missing or cannot be read, so the number of photos that the database had is unknown: \
              `irmgard bind --restored` keeps all originals without a row"
         ),
     }
 }
 
-fn other_version(location: &ObjectLocation, marker: &Marker) -> anyhow::Error {
+fn unsupported_version(location: &ObjectLocation, marker: &Marker) -> anyhow::Error {
     anyhow!(
         "the bucket's marker {location} has version {}, this program reads version {VERSION}: use a newer irmgard",
         marker.version
     )
 }
 
-async fn read(store: &Store, location: &ObjectLocation) -> anyhow::Result<Read> {
+async fn read_marker(store: &Store, location: &ObjectLocation) -> anyhow::Result<MarkerContent> {
     match store.get(location, MAX_MARKER_BYTES).await {
-        Ok(bytes) => Ok(serde_json::from_slice(&bytes).map_or(Read::Garbled, Read::Marker)),
-        Err(StoreError::TooLarge { .. }) => Ok(Read::Garbled),
-        Err(StoreError::NotFound) => Ok(Read::Nothing),
+        Ok(bytes) => {
+            Ok(serde_json::from_slice(&bytes).map_or(MarkerContent::Unreadable, MarkerContent::Marker))
+        }
+        Err(StoreError::TooLarge { .. }) => Ok(MarkerContent::Unreadable),
+        Err(StoreError::NotFound) => Ok(MarkerContent::Missing),
         Err(error) => Err(error).with_context(|| format!("the bucket's marker {location}")),
     }
 }
 
-/// Writes the marker, over one that is there.
-///
-/// # Errors
-/// When a server is away or refuses.
-pub(super) async fn write(store: &Store, pool: &Pool, watermark: Watermark) -> anyhow::Result<()> {
-    // First the row: a marker that then cannot be written is one that is missed.
+/// Writes the marker; overwrites an existing one.
+pub(super) async fn write_marker(store: &Store, pool: &Pool, watermark: Watermark) -> anyhow::Result<()> {
+    // Update the row first: if the marker then cannot be written, the next run reports it as missing.
     let id: String = sqlx::query_scalar("UPDATE installation SET bound = true RETURNING id::text")
         .fetch_one(pool)
         .await?;
@@ -147,9 +149,8 @@ pub(super) async fn write(store: &Store, pool: &Pool, watermark: Watermark) -> a
         .with_context(|| format!("the bucket's marker {location} cannot be written"))
 }
 
-/// Makes the database another one than before, whose photos up to `id` may
-/// have lost their rows.
-pub(super) async fn begin_anew(pool: &Pool, id: i64) -> Result<(), sqlx::Error> {
+/// Gives the database a new identity; its photos up to `id` may have lost their rows.
+pub(super) async fn assign_new_identity(pool: &Pool, id: i64) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE installation SET id = gen_random_uuid(), bound = true, lost_up_to = greatest(lost_up_to, $1)",
     )

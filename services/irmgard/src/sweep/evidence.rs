@@ -1,16 +1,15 @@
-//! Whether a database can be the one that these buckets were filled with.
+//! Evidence in the buckets that the database is another one, or has lost rows.
 //!
-//! An original without a row is left over, or its row is lost: the database is
-//! another one, was restored, or was made anew. Then the original may be the
-//! last copy of a photo that was acknowledged. Ids tell the two apart: each is
-//! given out once, in ascending order, and nearly every one gets a row.
+//! An original without a row is either a leftover, or its row is lost because the database was replaced,
+//! restored or recreated. In the second case the original may be the last copy of an acknowledged photo. Ids
+//! tell the cases apart: each id is given out once, in ascending order, and nearly every id gets a row.
 
 use contract::ObjectLocation;
 
-/// Ids to either side of an original without a row that are looked at.
+/// Range of ids, on each side of an original without a row, in which rows are counted.
 pub(super) const NEIGHBOURS: i64 = 100;
 
-/// What a look at both buckets showed of the database.
+/// Findings in both buckets that say something about the database.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Evidence {
     /// The object with the highest id.
@@ -24,20 +23,19 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    pub(super) fn saw(&mut self, id: i64, location: &ObjectLocation) {
+    pub(super) fn record_object(&mut self, id: i64, location: &ObjectLocation) {
         if self.newest.as_ref().is_none_or(|(newest, _)| id > *newest) {
             self.newest = Some((id, location.clone()));
         }
     }
 
-    /// The highest id that any object has; 0 where there is none.
+    /// The highest id of any object; 0 if there is none.
     pub(super) fn highest_id(&self) -> i64 {
         self.newest.as_ref().map_or(0, |(id, _)| *id)
     }
 
-    /// Why the database must be another one, or has lost rows. `last_id` is
-    /// the last one that it gave out; `rows_near` the number of rows within
-    /// [`NEIGHBOURS`] of each id of `without_row`.
+    /// Why the database must be another one, or must have lost rows. `last_id` is the last id that it gave
+    /// out. `rows_near` is the number of rows within [`NEIGHBOURS`] of each id in `without_row`.
     pub(super) fn contradiction(&self, last_id: i64, rows_near: &[i64]) -> Option<String> {
         if let Some((id, location)) = self.newest.as_ref().filter(|(id, _)| *id > last_id) {
             return Some(format!(
@@ -90,8 +88,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// What is said of originals without a row, among rows of these ids.
-    fn said(without_row: &[i64], rows: impl Iterator<Item = i64> + Clone) -> Option<String> {
+    /// The contradiction for originals without a row among these rows.
+    fn contradiction(without_row: &[i64], rows: impl Iterator<Item = i64> + Clone) -> Option<String> {
         let evidence = Evidence {
             without_row: without_row.to_vec(),
             ..Evidence::default()
@@ -105,10 +103,10 @@ mod tests {
 
     #[test]
     fn a_few_originals_without_a_row_are_left_over() {
-        assert_eq!(said(&[], 1..=3), None);
-        assert_eq!(said(&[2], 1..=1), None);
-        assert_eq!(said(&[40, 41], (1..=39).chain(42..=60)), None);
-        assert_eq!(said(&[1, 5_000, 9_000], 2..=10_000), None);
+        assert_eq!(contradiction(&[], 1..=3), None);
+        assert_eq!(contradiction(&[2], 1..=1), None);
+        assert_eq!(contradiction(&[40, 41], (1..=39).chain(42..=60)), None);
+        assert_eq!(contradiction(&[1, 5_000, 9_000], 2..=10_000), None);
     }
 
     #[test]
@@ -121,7 +119,7 @@ mod tests {
             ((100_000..105_000).collect(), 0..100_000),
         ] {
             assert!(
-                said(&missing, rows.clone()).is_some(),
+                contradiction(&missing, rows.clone()).is_some(),
                 "{} {rows:?}",
                 missing.len()
             );

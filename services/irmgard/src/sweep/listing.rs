@@ -1,19 +1,19 @@
-//! Listings of a bucket.
+//! Lists the objects of a bucket.
 
 use anyhow::Context;
 use chassis::store::{Store, StoreError};
 use chrono::{DateTime, Utc};
 use contract::ObjectLocation;
 
-/// An object as a listing shows it.
-pub(super) struct Listed {
+/// An object in a listing.
+pub(super) struct ListedObject {
     pub(super) location: ObjectLocation,
     pub(super) since: DateTime<Utc>,
     pub(super) size_bytes: i64,
 }
 
-/// The objects of one bucket whose keys begin alike, page by page.
-pub(super) struct Pages<'a> {
+/// The objects of a bucket with a common key prefix, page by page.
+pub(super) struct ObjectPages<'a> {
     store: &'a Store,
     bucket: &'a str,
     prefix: &'a str,
@@ -21,7 +21,7 @@ pub(super) struct Pages<'a> {
     done: bool,
 }
 
-impl<'a> Pages<'a> {
+impl<'a> ObjectPages<'a> {
     pub(super) const fn new(store: &'a Store, bucket: &'a str, prefix: &'a str) -> Self {
         Self {
             store,
@@ -32,7 +32,7 @@ impl<'a> Pages<'a> {
         }
     }
 
-    pub(super) async fn next(&mut self) -> anyhow::Result<Option<Vec<Listed>>> {
+    pub(super) async fn next(&mut self) -> anyhow::Result<Option<Vec<ListedObject>>> {
         if self.done {
             return Ok(None);
         }
@@ -49,19 +49,19 @@ impl<'a> Pages<'a> {
             .with_context(|| format!("objects in bucket {}", self.bucket))?;
         self.token = page.next_continuation_token.clone();
         self.done = self.token.is_none();
-        let listed = page.contents().iter().filter_map(|object| {
-            Some(Listed {
+        let objects = page.contents().iter().filter_map(|object| {
+            Some(ListedObject {
                 location: ObjectLocation::new(self.bucket, object.key()?).ok()?,
-                since: time(object.last_modified())?,
+                since: convert_time(object.last_modified())?,
                 size_bytes: object.size().unwrap_or(0),
             })
         });
-        Ok(Some(listed.collect()))
+        Ok(Some(objects.collect()))
     }
 }
 
-/// The SDK's time as ours.
-pub(super) fn time(time: Option<&aws_sdk_s3::primitives::DateTime>) -> Option<DateTime<Utc>> {
+/// Converts the SDK's time.
+pub(super) fn convert_time(time: Option<&aws_sdk_s3::primitives::DateTime>) -> Option<DateTime<Utc>> {
     let time = time?;
     DateTime::from_timestamp(time.secs(), time.subsec_nanos())
 }

@@ -1,22 +1,19 @@
-//! `irmgard sweep`: objects that belong to no photo, and uploads that never
-//! ended.
+//! `irmgard sweep` finds objects that belong to no photo, and unfinished uploads.
 //!
-//! An upload stores the object first and writes the rows afterwards; where
-//! the outcome of the commit is unknown the object stays. What is then left
-//! over is found here. Only keys of our own form are ever deleted.
+//! An upload stores the object first and writes the rows afterwards. If the outcome of the commit is unknown,
+//! the object stays; the sweep finds such leftovers. It deletes only keys of this program's own form.
 //!
-//! Architecture invariant: an original is deleted only where the database is
-//! known to be the one that the bucket was filled with ([`binding`]), and has
-//! lost no rows as far as the buckets ([`evidence`]) and its own past
-//! ([`watermark`]) show.
+//! Architecture invariant: an original is deleted only if the database is the one that the bucket was filled
+//! with ([`binding`]), and has lost no rows, according to the buckets ([`evidence`]) and its own past
+//! ([`watermark`]).
 
 mod binding;
 mod evidence;
-mod find;
 mod listing;
 mod report;
-mod run;
-mod watch;
+mod run_record;
+mod search;
+mod warning;
 mod watermark;
 
 use std::{io::Write, time::Duration};
@@ -28,15 +25,15 @@ use contract::{ObjectLocation, PhotoKey};
 use serde::{Serialize, Serializer};
 
 use self::{
-    binding::{Bound, Installation},
+    binding::{BoundDatabase, Installation},
     evidence::{Evidence, NEIGHBOURS},
-    find::Search,
+    search::Search,
     watermark::Watermark,
 };
 pub use self::{
-    find::Found,
-    run::{NewestRun, newest_run},
-    watch::Watch,
+    run_record::{LatestRun, latest_run},
+    search::SearchResult,
+    warning::SweepWarning,
 };
 use crate::{
     cli::{BindArguments, SweepArguments},
@@ -44,28 +41,28 @@ use crate::{
     settings::ToolSettings,
 };
 
-/// Deleting what is younger could hit an upload that is just being made.
-const YOUNGEST_TO_DELETE: Duration = Duration::from_secs(3600);
+/// Younger objects may belong to an upload in progress.
+const MIN_AGE_TO_DELETE: Duration = Duration::from_secs(3600);
 
-/// So many ids are drawn at most to get above those of a bucket.
-const MOST_IDS_TO_DRAW: i64 = 1_000_000;
+/// Maximum number of ids to draw to exceed those in a bucket.
+const MAX_IDS_TO_DRAW: i64 = 1_000_000;
 
-const UPLOADS_UNKNOWN: &str = "This object store cannot list unfinished uploads";
+const CANNOT_LIST_UPLOADS: &str = "This object store cannot list unfinished uploads";
 
-/// Why something was found.
+/// Kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// An original whose photo has no row, or a row that has forgotten it.
+    /// An original whose photo has no row, or a row without an original.
     NoPhoto,
-    /// The original of a photo that is anonymised, whose output exists.
+    /// The original of an anonymised photo whose output exists.
     OriginalOfAnonymized,
     /// A multipart upload that was neither completed nor aborted.
     UnfinishedUpload,
-    /// An original from before the database was restored, without a row. Never deleted.
+    /// An original without a row, from before a restore of the database. Never deleted.
     LostPhoto,
     /// An object in the output bucket that no photo names. Never deleted.
     UnknownOutput,
-    /// An object with a key that is not ours. Never deleted.
+    /// An object whose key does not have this program's form. Never deleted.
     ForeignKey,
 }
 
@@ -79,7 +76,7 @@ impl Kind {
         }
     }
 
-    /// For people.
+    /// The text for people.
     const fn title(self) -> &'static str {
         match self {
             Self::NoPhoto => "no photo",
@@ -91,7 +88,7 @@ impl Kind {
         }
     }
 
-    /// For programs.
+    /// The code for programs.
     const fn code(self) -> &'static str {
         match self {
             Self::NoPhoto => "no-photo",
@@ -110,24 +107,21 @@ impl Serialize for Kind {
     }
 }
 
-/// Something that was found.
+/// An object or upload that the sweep found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Why.
     pub kind: Kind,
-    /// Where.
     pub location: String,
-    /// Since when it is there.
     pub since: DateTime<Utc>,
-    /// Its size; unknown for an unfinished upload.
+    /// Size in bytes; `None` for an unfinished upload.
     pub size_bytes: Option<i64>,
-    /// Whether it was deleted just now.
+    /// Whether this run deleted it.
     pub deleted: bool,
     #[serde(skip)]
     upload_id: Option<String>,
 }
 
-/// Compares the buckets with the rows.
+/// Finds and deletes leftovers.
 #[derive(Debug)]
 pub struct Sweep<'a> {
     store: &'a Store,
@@ -136,34 +130,31 @@ pub struct Sweep<'a> {
 }
 
 impl<'a> Sweep<'a> {
-    /// Finds what is there since before `before`.
+    /// Considers only objects older than `before`.
     #[must_use]
     pub const fn new(store: &'a Store, pool: &'a Pool, before: DateTime<Utc>) -> Self {
         Self { store, pool, before }
     }
 
-    /// Looks at both buckets.
-    ///
-    /// # Errors
-    /// When a server is away or refuses.
-    pub async fn find(&self) -> anyhow::Result<Found> {
+    /// Compares both buckets with the database.
+    pub async fn find(&self) -> anyhow::Result<SearchResult> {
         let search = Search {
             store: self.store,
             pool: self.pool,
             before: self.before,
             lost_up_to: Installation::read(self.pool).await?.lost_up_to,
         };
-        search.find().await
+        search.run().await
     }
 
-    /// Deletes what may be deleted, and notes it in the findings.
+    /// Deletes the deletable findings and marks them as deleted.
     ///
     /// # Errors
-    /// When the store refuses, or the database may not be the one that the
-    /// buckets were filled with; what comes after is not deleted.
-    pub async fn delete(&self, found: &mut Found) -> anyhow::Result<()> {
-        if let (Bound::ToNone, watermark) = self.check_database(&found.evidence).await? {
-            binding::write(self.store, self.pool, watermark).await?;
+    /// The store refuses, or the database may not be the one that the buckets were filled with. Later
+    /// findings are not deleted then.
+    pub async fn delete(&self, found: &mut SearchResult) -> anyhow::Result<()> {
+        if let (BoundDatabase::None, watermark) = self.check_database(&found.evidence).await? {
+            binding::write_marker(self.store, self.pool, watermark).await?;
         }
         let deletable = found.findings.iter_mut();
         for finding in deletable.filter(|finding| finding.kind.is_deletable()) {
@@ -172,27 +163,27 @@ impl<'a> Sweep<'a> {
         Ok(())
     }
 
-    /// Whether the database is the one that the buckets were filled with, and its watermark. If the marker names this
-    /// database, the marker gets that watermark.
-    async fn check_database(&self, evidence: &Evidence) -> anyhow::Result<(Bound, Watermark)> {
+    /// Checks that the database is the one that the buckets were filled with, and returns its watermark. If
+    /// the marker names this database, it gets the new watermark.
+    async fn check_database(&self, evidence: &Evidence) -> anyhow::Result<(BoundDatabase, Watermark)> {
         let installation = Installation::read(self.pool).await?;
-        let bound = binding::check(self.store, &installation).await?;
+        let bound = binding::check_marker(self.store, &installation).await?;
         let watermark = match bound {
-            Bound::ToNone => self.check_rows(evidence, None).await?,
-            Bound::ToThis(watermark) => {
+            BoundDatabase::None => self.check_rows(evidence, None).await?,
+            BoundDatabase::ThisOne(watermark) => {
                 let watermark = self.check_rows(evidence, watermark).await?;
-                binding::write(self.store, self.pool, watermark).await?;
+                binding::write_marker(self.store, self.pool, watermark).await?;
                 watermark
             }
         };
         Ok((bound, watermark))
     }
 
-    /// The database's watermark. Fails if the buckets or an earlier watermark show that the database has lost rows.
+    /// The database's watermark. Fails if the buckets or an earlier watermark show that rows are lost.
     async fn check_rows(&self, evidence: &Evidence, earlier: Option<Watermark>) -> anyhow::Result<Watermark> {
-        // Read before the checks: rows that are lost afterwards must not lower it.
+        // Read it before the checks: rows that are lost afterwards must not lower it.
         let watermark = Watermark::read(self.pool).await?;
-        let last_id = last_id(self.pool).await?;
+        let last_id = last_drawn_id(self.pool).await?;
         let rows_near: Vec<i64> = if evidence.highest_id() > last_id {
             Vec::new()
         } else {
@@ -212,7 +203,7 @@ impl<'a> Sweep<'a> {
         match contradiction {
             None => Ok(watermark),
             Some(contradiction) => bail!(
-                "{contradiction}. Is this the right database? If it was restored or made anew: `irmgard bind \
+                "{contradiction}. Is this the right database? If it was restored or recreated, run `irmgard bind \
                  --restored`"
             ),
         }
@@ -233,7 +224,7 @@ impl<'a> Sweep<'a> {
                     .await;
                 aborted.map_err(StoreError::from)?;
             }
-            // An upload that took hours may have got its row since the look.
+            // An upload that took hours may have got its row after the search.
             None if finding.kind == Kind::NoPhoto && self.has_row(&location).await? => return Ok(()),
             None => self.store.delete(&location).await?,
         }
@@ -256,17 +247,16 @@ impl<'a> Sweep<'a> {
     }
 }
 
-/// Runs the command; the findings go to `out`.
-///
-/// # Errors
-/// When a server is away or refuses, or the arguments are too bold.
+/// Runs `irmgard sweep`; the findings go to `out`.
 pub async fn run(
     settings: &ToolSettings,
     arguments: &SweepArguments,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    if arguments.delete && arguments.older_than < YOUNGEST_TO_DELETE {
-        bail!("--older-than must be at least 1h with --delete: an upload may be just on its way");
+    if arguments.delete && arguments.older_than < MIN_AGE_TO_DELETE {
+        bail!(
+            "--older-than must be at least 1h with --delete: younger objects may belong to an upload in progress"
+        );
     }
     let database = Database::connect_lazily(&settings.database);
     database.check_schema().await?;
@@ -278,8 +268,8 @@ pub async fn run(
         Ok(found) => found,
         Err(error) => {
             if arguments.scheduled {
-                let recorded = run::record(pool, arguments.delete, None, Some(&error)).await;
-                recorded.with_context(|| format!("{error:#}; and that cannot be recorded"))?;
+                let recorded = run_record::record(pool, arguments.delete, None, Some(&error)).await;
+                recorded.with_context(|| format!("{error:#}; and the failed run cannot be recorded"))?;
             }
             return Err(error);
         }
@@ -289,18 +279,18 @@ pub async fn run(
     } else {
         sweep.check_database(&found.evidence).await.map(drop)
     };
-    // What was deleted before something went wrong is shown as well.
+    // Report what was deleted before an error, too.
     let findings = &found.findings;
     if !found.lists_uploads {
         if arguments.scheduled || arguments.json {
-            tracing::warn!("{UPLOADS_UNKNOWN}");
+            tracing::warn!("{CANNOT_LIST_UPLOADS}");
         } else {
-            writeln!(out, "{UPLOADS_UNKNOWN}.")?;
+            writeln!(out, "{CANNOT_LIST_UPLOADS}.")?;
         }
     }
     if arguments.scheduled {
         report::log(findings);
-        run::record(pool, arguments.delete, Some(findings), checked.as_ref().err()).await?;
+        run_record::record(pool, arguments.delete, Some(findings), checked.as_ref().err()).await?;
     } else if arguments.json {
         report::print_json(findings, out)?;
     } else {
@@ -314,10 +304,10 @@ pub async fn run(
     }
 }
 
-/// Runs `irmgard bind`; what it did goes to `out`.
+/// Runs `irmgard bind`; its report goes to `out`.
 ///
 /// # Errors
-/// When a server is away or refuses, or the database is another one.
+/// A server is unavailable or refuses, or the database is another one.
 pub async fn bind(
     settings: &ToolSettings,
     arguments: BindArguments,
@@ -332,44 +322,44 @@ pub async fn bind(
     let bucket = &store.settings().input_bucket;
     if !arguments.restored {
         let installation = Installation::read(pool).await?;
-        let earlier = binding::watermark(&store, &installation).await?;
+        let earlier = binding::stored_watermark(&store, &installation).await?;
         let watermark = sweep.check_rows(&evidence, earlier).await?;
-        binding::write(&store, pool, watermark).await?;
+        binding::write_marker(&store, pool, watermark).await?;
         writeln!(out, "The database and bucket {bucket} are bound to each other.")?;
         return Ok(());
     }
     let highest = evidence.highest_id();
     let last = draw_ids_above(pool, highest).await?;
-    binding::begin_anew(pool, highest).await?;
-    binding::write(&store, pool, Watermark::read(pool).await?).await?;
+    binding::assign_new_identity(pool, highest).await?;
+    binding::write_marker(&store, pool, Watermark::read(pool).await?).await?;
     writeln!(
         out,
-        "The database and bucket {bucket} are bound to each other. New photos have ids above {last}; what lies in \
-         the buckets up to id {highest} without a row is kept."
+        "The database and bucket {bucket} are bound to each other. New photos have ids above {last}. Objects up to id \
+         {highest} without a row are kept."
     )?;
     Ok(())
 }
 
 /// The last id that the database gave out.
-async fn last_id(pool: &Pool) -> Result<i64, sqlx::Error> {
+async fn last_drawn_id(pool: &Pool) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar("SELECT last_value FROM photo_id_seq")
         .fetch_one(pool)
         .await
 }
 
-/// Draws ids until they are above `highest`; returns the last. To set the
-/// sequence one must own it.
+/// Draws ids until they exceed `highest`; returns the last one. Only the owner of the sequence could set it
+/// instead.
 async fn draw_ids_above(pool: &Pool, highest: i64) -> anyhow::Result<i64> {
-    let missing = highest.saturating_sub(last_id(pool).await?);
-    if missing > MOST_IDS_TO_DRAW {
+    let missing = highest.saturating_sub(last_drawn_id(pool).await?);
+    if missing > MAX_IDS_TO_DRAW {
         bail!(
-            "photo {highest} lies in a bucket, {missing} ids above the database's last: if that is right, run as \
-             the owner of the tables: SELECT setval('photo_id_seq', {highest})"
+            "a bucket holds photo {highest}, {missing} ids above the database's last one: if that is right, run as the \
+             owner of the tables: SELECT setval('photo_id_seq', {highest})"
         );
     }
     sqlx::query("SELECT count(nextval('photo_id_seq')) FROM generate_series(1, $1)")
         .bind(missing.max(0))
         .execute(pool)
         .await?;
-    Ok(last_id(pool).await?)
+    Ok(last_drawn_id(pool).await?)
 }

@@ -1,4 +1,4 @@
-//! The findings, for people and for the log.
+//! Reports findings, to people and to the log.
 
 use std::io::Write;
 
@@ -14,7 +14,7 @@ pub(super) fn print_json(findings: &[Finding], out: &mut impl Write) -> anyhow::
     Ok(())
 }
 
-/// One line for each finding that stays: each one that was deleted has a line already.
+/// Logs each finding that was not deleted. Deletions are logged when they happen.
 pub(super) fn log(findings: &[Finding]) {
     for finding in findings.iter().filter(|finding| !finding.deleted) {
         tracing::info!(
@@ -27,7 +27,7 @@ pub(super) fn log(findings: &[Finding]) {
     tracing::info!(count = deleted, "the sweep has ended");
 }
 
-/// `refusal` is why `--delete` deletes nothing.
+/// `refusal` is the reason why `--delete` would delete nothing.
 pub(super) fn print_table(
     findings: &[Finding],
     delete: bool,

@@ -1,26 +1,26 @@
-//! How much the database knew when it was last seen.
+//! The watermark: how many photos the database had when it was last checked.
 //!
-//! A restored database gives out ids and gets new rows, which soon hide those that are missing. Photo rows are never
+//! A restored database gives out ids and gets new rows, which soon hide missing rows. Photo rows are never
 //! deleted, so the number of rows up to an id never falls. If it falls, rows are lost.
 
 use serde::{Deserialize, Serialize};
 
 use crate::database::Pool;
 
-/// Rows counted by one statement, which has a time limit.
+/// Number of rows that one statement counts; statements have a time limit.
 const ROWS_AT_ONCE: i64 = 1_000_000;
 
-/// The photos of a database at some time.
+/// Number of photos in the database at some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Watermark {
-    /// The highest id of a photo; 0 where there was none.
+    /// The highest id of a photo; 0 if there was none.
     highest_id: i64,
-    /// Rows of photos up to this id.
+    /// Number of rows up to this id.
     rows: i64,
 }
 
 impl Watermark {
-    /// Of the database as it is now.
+    /// The current watermark of the database.
     pub(super) async fn read(pool: &Pool) -> Result<Self, sqlx::Error> {
         let highest_id = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM photo")
             .fetch_one(pool)
@@ -31,7 +31,7 @@ impl Watermark {
         })
     }
 
-    /// Why the database must have lost rows since.
+    /// Why the database must have lost rows since this watermark.
     pub(super) async fn contradiction(self, pool: &Pool) -> Result<Option<String>, sqlx::Error> {
         let rows = rows_up_to(pool, self.highest_id).await?;
         Ok((rows < self.rows).then(|| {

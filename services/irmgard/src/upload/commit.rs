@@ -1,164 +1,165 @@
-//! The rows of a stored photo, and what they say about earlier uploads.
+//! Writes the rows of a stored photo, or joins the upload to an earlier one of the same photo.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use contract::{ObjectLocation, PhotoId};
 
-use super::{error::UploadError, objects::Originals, original::Stored};
+use super::{error::UploadError, original::OriginalGuard, original_store::OriginalStore};
 use crate::{
     database::{RequestConnection, leaves_connection_unusable, outcome_is_unknown},
     failpoint,
     photo::{
-        self, AsRecordsError, Key, NewPhoto, Photo, Records, RecordsError, Status, forget_original, insert,
-        remember, remembered, requeue, same_photo,
+        self, AsRecordsError, IdempotencyKey, NewPhoto, Photo, Records, RecordsError, Status,
+        find_idempotency_key, forget_original, insert_photo, lock_duplicate, requeue_failed,
+        store_idempotency_key,
     },
 };
 
-/// How often an insert is tried that collides with rows which are gone when
-/// they are looked for.
-const ATTEMPTS: usize = 3;
+/// How often to try an insert whose conflicting rows are gone when they are read.
+const MAX_ATTEMPTS: usize = 3;
 
-/// The unique index of idempotency keys.
-const KEY_INDEX: &str = "idempotency_key_pkey";
+const IDEMPOTENCY_KEY_INDEX: &str = "idempotency_key_pkey";
 
-/// A photo that is kept.
+/// The photo that answers an upload.
 #[derive(Clone, Debug)]
-pub struct Accepted {
-    /// As it is now.
+pub struct AcceptedPhoto {
+    /// The photo as it is now.
     pub photo: Photo,
-    /// What the upload added.
     pub acceptance: Acceptance,
 }
 
-/// What an upload added.
+/// How an upload was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acceptance {
-    /// A new photo.
+    /// It is a new photo.
     New,
-    /// Nothing: the photo was there.
-    Known,
-    /// The photo was there and had failed: it is worked on anew.
-    Again,
+    /// The photo was stored before.
+    Duplicate,
+    /// The photo was stored before and had failed; it is queued again.
+    Requeued,
 }
 
-impl Accepted {
-    /// Whether a job waits for the relay.
+impl AcceptedPhoto {
+    /// Whether the outbox has a new row for the relay.
     pub const fn has_new_job(&self) -> bool {
-        !matches!(self.acceptance, Acceptance::Known)
+        !matches!(self.acceptance, Acceptance::Duplicate)
     }
 }
 
-/// The photo that came first with an idempotency key.
-pub struct First {
+/// The first upload with an idempotency key.
+pub struct FirstUpload {
     id: PhotoId,
     sha256: Vec<u8>,
 }
 
-impl First {
-    /// The first photo, if these are its bytes.
-    pub async fn answer_again(self, records: &Records, sha256: &[u8]) -> Result<Accepted, UploadError> {
+impl FirstUpload {
+    /// Returns the photo of the first upload, if this upload has the same bytes.
+    pub async fn into_accepted(self, records: &Records, sha256: &[u8]) -> Result<AcceptedPhoto, UploadError> {
         if self.sha256 != sha256 {
             return Err(UploadError::IdempotencyKeyReused);
         }
         let id = self.id;
         let photo = records
-            .read(move |connection| Box::pin(photo::by_id(connection, id)))
+            .read(move |connection| Box::pin(photo::find_photo(connection, id)))
             .await?
-            .ok_or_else(|| UploadError::Internal("an idempotency key without its photo".to_owned()))?;
-        Ok(Accepted {
+            .ok_or_else(|| {
+                UploadError::Internal("an idempotency key names a photo that does not exist".to_owned())
+            })?;
+        Ok(AcceptedPhoto {
             photo,
-            acceptance: Acceptance::Known,
+            acceptance: Acceptance::Duplicate,
         })
     }
 }
 
-/// The photo that came first with this key, if any did.
-pub async fn first_of(records: &Records, key: &Key) -> Result<Option<First>, RecordsError> {
+/// Finds the first upload with this key.
+pub async fn find_first_upload(
+    records: &Records,
+    key: &IdempotencyKey,
+) -> Result<Option<FirstUpload>, RecordsError> {
     let key = key.clone();
     let first = records
-        .read(move |connection| Box::pin(async move { remembered(connection, &key).await }))
+        .read(move |connection| Box::pin(async move { find_idempotency_key(connection, &key).await }))
         .await?;
-    Ok(first.map(|(id, sha256)| First { id, sha256 }))
+    Ok(first.map(|(id, sha256)| FirstUpload { id, sha256 }))
 }
 
-/// Writes the rows, or finds those of the same photo. The object is kept when
-/// its rows are, or may be, there.
+/// Writes the rows, or finds those of the same photo. Keeps the object if its rows exist or may exist.
 pub async fn commit(
     records: &Records,
-    originals: &Originals,
+    originals: &OriginalStore,
     photo: NewPhoto,
-    key: Option<&Key>,
-    stored: Stored,
-) -> Result<Accepted, UploadError> {
-    for _ in 0..ATTEMPTS {
+    key: Option<&IdempotencyKey>,
+    guard: OriginalGuard,
+) -> Result<AcceptedPhoto, UploadError> {
+    for _ in 0..MAX_ATTEMPTS {
         let committing = AtomicBool::new(false);
-        let written = records
+        let outcome = records
             .write(records.timeout(), |connection| {
-                Box::pin(write(connection, &photo, key, &committing))
+                Box::pin(insert_rows(connection, &photo, key, &committing))
             })
             .await;
-        match written {
-            Ok(Written::New) => {
+        match outcome {
+            Ok(InsertOutcome::Inserted) => {
                 failpoint::reach("irmgard::after-commit", Some(photo.id.get()));
-                stored.keep();
+                guard.keep();
                 let trace_id = telemetry::propagation::current_trace_id();
-                return Ok(Accepted {
+                return Ok(AcceptedPhoto {
                     photo: photo.into_photo(trace_id),
                     acceptance: Acceptance::New,
                 });
             }
-            Ok(Written::KeyInUse) => {
+            Ok(InsertOutcome::KeyInUse) => {
                 if let Some(key) = key
-                    && let Some(first) = first_of(records, key).await?
+                    && let Some(first) = find_first_upload(records, key).await?
                 {
-                    return first.answer_again(records, &photo.sha256).await;
+                    return first.into_accepted(records, &photo.sha256).await;
                 }
             }
-            Ok(Written::SamePhoto) => {
-                if let Some(accepted) = join_first(records, originals, &photo, key).await? {
+            Ok(InsertOutcome::SamePhoto) => {
+                if let Some(accepted) = join_existing(records, originals, &photo, key).await? {
                     return Ok(accepted);
                 }
             }
             Err(error) => {
                 if committing.load(Ordering::Relaxed) {
-                    stored.keep();
+                    guard.keep();
                 }
                 return Err(error.into());
             }
         }
     }
     Err(UploadError::Internal(
-        "the photo's rows collide with none".to_owned(),
+        "the insert conflicted with another photo that could not be found".to_owned(),
     ))
 }
 
-enum Written {
-    New,
+enum InsertOutcome {
+    Inserted,
     SamePhoto,
     KeyInUse,
 }
 
-/// One transaction with the photo's rows. `committing` is set while the
-/// outcome is unknown.
-async fn write(
+/// Writes the photo's rows in one transaction. `committing` is true while the outcome is unknown.
+async fn insert_rows(
     mut connection: RequestConnection,
     photo: &NewPhoto,
-    key: Option<&Key>,
+    key: Option<&IdempotencyKey>,
     committing: &AtomicBool,
-) -> Result<Written, RecordsError> {
-    let outcome = attempt(&mut connection, photo, key, committing).await;
+) -> Result<InsertOutcome, RecordsError> {
+    let outcome = try_insert(&mut connection, photo, key, committing).await;
     connection.give_back(&outcome);
     Ok(outcome?)
 }
 
-async fn attempt(
+async fn try_insert(
     connection: &mut RequestConnection,
     photo: &NewPhoto,
-    key: Option<&Key>,
+    key: Option<&IdempotencyKey>,
     committing: &AtomicBool,
-) -> Result<Written, sqlx::Error> {
+) -> Result<InsertOutcome, sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    match insert(&mut transaction, photo, key).await {
+    match insert_photo(&mut transaction, photo, key).await {
         Ok(true) => {
             failpoint::reach("irmgard::after-insert", Some(photo.id.get()));
             committing.store(true, Ordering::Relaxed);
@@ -170,15 +171,15 @@ async fn attempt(
             {
                 committing.store(false, Ordering::Relaxed);
             }
-            committed.map(|()| Written::New)
+            committed.map(|()| InsertOutcome::Inserted)
         }
         Ok(false) => {
             transaction.rollback().await?;
-            Ok(Written::SamePhoto)
+            Ok(InsertOutcome::SamePhoto)
         }
-        Err(error) if violates(&error, KEY_INDEX) => {
+        Err(error) if violates_index(&error, IDEMPOTENCY_KEY_INDEX) => {
             transaction.rollback().await?;
-            Ok(Written::KeyInUse)
+            Ok(InsertOutcome::KeyInUse)
         }
         Err(error) => {
             if !leaves_connection_unusable(&error) {
@@ -189,27 +190,24 @@ async fn attempt(
     }
 }
 
-/// Answers with the photo that was there first; a failed one is put to work
-/// again. `None` if it is not there any more, or has lost its original: then
-/// this upload is a photo of its own.
+/// Joins this upload to the photo that is already stored; a failed one is queued again. Returns `None` if
+/// that photo is gone or has lost its original: then this upload becomes a new photo.
 ///
-/// An original can not be put back, nor another object take its place: a key
-/// holds its own photo's id, by which the worker knows a forged job, and to
-/// copy an object one must be allowed to read it.
+/// A lost original cannot be replaced. Its key holds the photo's id, by which the worker detects a forged
+/// job, and copying an object requires the right to read it.
 ///
-/// The row stays locked while its original is looked for: nobody queues or
-/// deletes it meanwhile.
-async fn join_first(
+/// The row is locked while its original is looked up, so that nothing queues or deletes it meanwhile.
+async fn join_existing(
     records: &Records,
-    originals: &Originals,
+    originals: &OriginalStore,
     photo: &NewPhoto,
-    key: Option<&Key>,
-) -> Result<Option<Accepted>, UploadError> {
+    key: Option<&IdempotencyKey>,
+) -> Result<Option<AcceptedPhoto>, UploadError> {
     let limit = records.timeout() + originals.store().timeout();
     let joined = records
         .write(limit, |mut connection| {
             Box::pin(async move {
-                let outcome = join(&mut connection, originals, photo, key).await;
+                let outcome = try_join(&mut connection, originals, photo, key).await;
                 connection.give_back(&outcome);
                 outcome.map_err(RecordsError::from)?
             })
@@ -219,9 +217,9 @@ async fn join_first(
         return Ok(None);
     };
     let photo = records
-        .read(move |connection| Box::pin(photo::by_id(connection, id)))
+        .read(move |connection| Box::pin(photo::find_photo(connection, id)))
         .await?;
-    Ok(photo.map(|photo| Accepted { photo, acceptance }))
+    Ok(photo.map(|photo| AcceptedPhoto { photo, acceptance }))
 }
 
 impl AsRecordsError for UploadError {
@@ -233,23 +231,23 @@ impl AsRecordsError for UploadError {
     }
 }
 
-/// The outer error is the database's, after which the connection may be of
-/// no use; after the inner one the transaction has been rolled back.
-async fn join(
+/// The outer error comes from the database and may make the connection unusable. The inner error comes after
+/// a rollback.
+async fn try_join(
     connection: &mut RequestConnection,
-    originals: &Originals,
+    originals: &OriginalStore,
     photo: &NewPhoto,
-    key: Option<&Key>,
+    key: Option<&IdempotencyKey>,
 ) -> Result<Result<Option<(PhotoId, Acceptance)>, UploadError>, sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    let Some(first) = same_photo(&mut transaction, photo).await? else {
+    let Some(first) = lock_duplicate(&mut transaction, photo).await? else {
         transaction.rollback().await?;
         return Ok(Ok(None));
     };
     let id = PhotoId::try_from(first.id).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-    let mut acceptance = Acceptance::Known;
+    let mut acceptance = Acceptance::Duplicate;
     if first.status == Status::Failed {
-        // Rare, and a large future, which every upload's would carry along.
+        // Boxed: this case is rare, and its large future would be part of every upload's.
         match Box::pin(has_original(originals, &first)).await {
             Ok(true) => {}
             Ok(false) => {
@@ -262,14 +260,14 @@ async fn join(
                 return Ok(Err(error));
             }
         }
-        if requeue(&mut transaction, id, photo.traceparent.as_deref()).await? {
-            acceptance = Acceptance::Again;
+        if requeue_failed(&mut transaction, id, photo.traceparent.as_deref()).await? {
+            acceptance = Acceptance::Requeued;
         }
     }
     if let Some(key) = key
-        && !remember(&mut transaction, key, &photo.sha256, id).await?
+        && !store_idempotency_key(&mut transaction, key, &photo.sha256, id).await?
     {
-        let other = remembered(&mut transaction, key).await?;
+        let other = find_idempotency_key(&mut transaction, key).await?;
         if other.is_some_and(|(_, sha256)| sha256 != photo.sha256) {
             transaction.rollback().await?;
             return Ok(Err(UploadError::IdempotencyKeyReused));
@@ -279,18 +277,18 @@ async fn join(
     Ok(Ok(Some((id, acceptance))))
 }
 
-/// Whether the original of a photo is still in the store.
-async fn has_original(originals: &Originals, photo: &Photo) -> Result<bool, UploadError> {
+/// Whether the store still has the original of a photo.
+async fn has_original(originals: &OriginalStore, photo: &Photo) -> Result<bool, UploadError> {
     let Some(uri) = &photo.original else {
         return Ok(false);
     };
-    let place: ObjectLocation = uri
+    let location: ObjectLocation = uri
         .parse()
         .map_err(|error: contract::location::InvalidLocation| UploadError::Internal(error.to_string()))?;
-    Ok(originals.is_listed(&place).await?)
+    Ok(originals.is_listed(&location).await?)
 }
 
-fn violates(error: &sqlx::Error, index: &str) -> bool {
+fn violates_index(error: &sqlx::Error, index: &str) -> bool {
     error
         .as_database_error()
         .is_some_and(|error| error.is_unique_violation() && error.constraint() == Some(index))

@@ -1,61 +1,53 @@
-//! `multipart/form-data` (RFC 7578, RFC 2046 section 5.1), read as it
-//! arrives: the bytes of a field are handed on without a copy, and what is not
-//! a field's bytes is bounded.
+//! A streaming parser for `multipart/form-data` (RFC 7578, RFC 2046 section 5.1). It passes the bytes of a
+//! field on without a copy, and limits everything else.
 
 use std::borrow::Cow;
 
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::memmem::Finder;
 
-use super::{error::UploadError, source::Source};
+use super::{error::UploadError, limited_body::LimitedBody};
 
-/// Bytes before the first delimiter, and after the last.
-const MAX_AROUND_BYTES: usize = 64 * 1024;
-/// Bytes of one part's headers.
+/// Maximum number of bytes before the first delimiter, and after the last.
+const MAX_BYTES_OUTSIDE_FIELDS: usize = 64 * 1024;
+/// Maximum size of one part's headers, bytes.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
-/// Headers of one part.
+/// Maximum number of headers of one part.
 const MAX_HEADERS: usize = 32;
-/// Parts of one form.
-pub const MAX_PARTS: usize = 64;
-/// Bytes of a field that is text.
+/// Maximum number of parts of one form.
+pub const MAX_FORM_PARTS: usize = 64;
+/// Maximum size of a text field, bytes.
 const MAX_TEXT_BYTES: usize = 1024;
-/// RFC 2046, 5.1.1: a boundary has 1 to 70 characters.
+/// RFC 2046, section 5.1.1: a boundary has 1 to 70 characters.
 const MAX_BOUNDARY_BYTES: usize = 70;
 
-/// The body is no form.
+/// The body is not a valid form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormError {
-    /// `Content-Type` names no boundary, or an impossible one.
+    /// `Content-Type` has no boundary, or an invalid one.
     #[error("the Content-Type has no usable boundary")]
     Boundary,
-    /// The body ends within the form.
+    /// The body ends before the closing boundary.
     #[error("the form ends before its closing boundary")]
     Unfinished,
-    /// Too many bytes that belong to no field.
+    /// Too many bytes outside of the fields.
     #[error("too many bytes outside of the form's fields")]
-    Around,
-    /// After a boundary comes neither a line break nor `--`.
+    OutsideFields,
+    /// A boundary is followed by neither a line break nor `--`.
     #[error("a boundary is followed by neither a line break nor two hyphens")]
     Delimiter,
-    /// A part's headers cannot be read, or are too long.
+    /// The headers of a part are malformed or too long.
     #[error("the headers of a field cannot be read")]
     Headers,
-    /// A part has no name.
     #[error("a field has no name")]
     Name,
-    /// Too many parts.
-    #[error("more than {MAX_PARTS} fields")]
+    #[error("more than {MAX_FORM_PARTS} fields")]
     Parts,
-    /// A field of text is too long.
     #[error("a text field has more than {MAX_TEXT_BYTES} bytes")]
     Text,
 }
 
-/// The boundary of a `Content-Type` of `multipart/form-data`; `None` for any
-/// other type.
-///
-/// # Errors
-/// [`FormError::Boundary`].
+/// The boundary in a `Content-Type` of `multipart/form-data`; `None` for any other type.
 pub fn boundary(content_type: &str) -> Result<Option<String>, FormError> {
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if !media_type.eq_ignore_ascii_case("multipart/form-data") {
@@ -68,21 +60,21 @@ pub fn boundary(content_type: &str) -> Result<Option<String>, FormError> {
         .ok_or(FormError::Boundary)
 }
 
-/// Where the bytes of a photo come from.
+/// The source of a photo's bytes.
 #[derive(Debug)]
-pub enum Chunks {
+pub enum PhotoSource {
     /// The body is the photo.
-    Body(Source),
-    /// The photo is the field that the form is at.
+    Body(LimitedBody),
+    /// The photo is the current field of the form.
     Field(Box<Form>),
 }
 
-impl Chunks {
-    /// The photo's next bytes; `None` at its end.
+impl PhotoSource {
+    /// The next bytes of the photo; `None` at its end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, UploadError> {
         match self {
-            Self::Body(source) => source.next().await,
-            Self::Field(form) => form.chunk().await,
+            Self::Body(body) => body.next().await,
+            Self::Field(form) => form.next_chunk().await,
         }
     }
 }
@@ -90,91 +82,88 @@ impl Chunks {
 /// A form that is being read.
 #[derive(Debug)]
 pub struct Form {
-    source: Source,
-    pending: Bytes,
+    body: LimitedBody,
+    buffer: Bytes,
     delimiter: Finder<'static>,
-    place: Place,
+    position: FormPosition,
     parts: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum FormPosition {
     BeforeFirst,
     InField,
     AfterDelimiter,
     AfterLast,
 }
 
-/// A field's name, and the file name that came with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// The name.
     pub name: String,
-    /// The file name, as it came.
+    /// The file name as the client sent it.
     pub file_name: Option<String>,
 }
 
 impl Form {
-    /// Reads a form with this boundary.
-    pub fn new(source: Source, boundary: &str) -> Self {
+    pub fn new(body: LimitedBody, boundary: &str) -> Self {
         Self {
-            source,
-            // The first delimiter may lack the line break that belongs to it.
-            pending: Bytes::from_static(b"\r\n"),
+            body,
+            // The first delimiter may lack its leading line break.
+            buffer: Bytes::from_static(b"\r\n"),
             delimiter: Finder::new(&format!("\r\n--{boundary}")).into_owned(),
-            place: Place::BeforeFirst,
+            position: FormPosition::BeforeFirst,
             parts: 0,
         }
     }
 
-    /// Goes to the next field, past what is left of the one before; `None`
-    /// after the last, when the whole body is read.
+    /// Moves to the next field and skips the rest of the current one. `None` after the last field, when the
+    /// whole body is read.
     pub async fn next_field(&mut self) -> Result<Option<Field>, UploadError> {
-        let mut skipped = 0;
-        while matches!(self.place, Place::BeforeFirst | Place::InField) {
-            let preamble = self.place == Place::BeforeFirst;
-            match self.until_delimiter().await? {
-                Some(bytes) if preamble => skipped += bytes.len(),
+        let mut preamble_bytes = 0;
+        while matches!(self.position, FormPosition::BeforeFirst | FormPosition::InField) {
+            let in_preamble = self.position == FormPosition::BeforeFirst;
+            match self.read_until_delimiter().await? {
+                Some(bytes) if in_preamble => preamble_bytes += bytes.len(),
                 Some(_) => {}
-                None => self.place = Place::AfterDelimiter,
+                None => self.position = FormPosition::AfterDelimiter,
             }
-            if skipped > MAX_AROUND_BYTES {
-                return Err(FormError::Around.into());
+            if preamble_bytes > MAX_BYTES_OUTSIDE_FIELDS {
+                return Err(FormError::OutsideFields.into());
             }
         }
-        if self.place == Place::AfterLast {
+        if self.position == FormPosition::AfterLast {
             return Ok(None);
         }
-        if self.last_delimiter().await? {
-            self.place = Place::AfterLast;
+        if self.read_delimiter_end().await? {
+            self.position = FormPosition::AfterLast;
             self.read_to_the_end().await?;
             return Ok(None);
         }
         self.parts += 1;
-        if self.parts > MAX_PARTS {
+        if self.parts > MAX_FORM_PARTS {
             return Err(FormError::Parts.into());
         }
-        let field = self.headers().await?;
-        self.place = Place::InField;
+        let field = self.read_headers().await?;
+        self.position = FormPosition::InField;
         Ok(Some(field))
     }
 
     /// The field's next bytes; `None` at its end.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, UploadError> {
-        if self.place != Place::InField {
+    pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, UploadError> {
+        if self.position != FormPosition::InField {
             return Ok(None);
         }
-        let chunk = self.until_delimiter().await?;
+        let chunk = self.read_until_delimiter().await?;
         if chunk.is_none() {
-            self.place = Place::AfterDelimiter;
+            self.position = FormPosition::AfterDelimiter;
         }
         Ok(chunk)
     }
 
-    /// The whole field, as text.
-    pub async fn text(&mut self) -> Result<String, UploadError> {
+    /// The whole field as text.
+    pub async fn read_text(&mut self) -> Result<String, UploadError> {
         let mut text = BytesMut::new();
-        while let Some(chunk) = self.chunk().await? {
+        while let Some(chunk) = self.next_chunk().await? {
             text.extend_from_slice(&chunk);
             if text.len() > MAX_TEXT_BYTES {
                 return Err(FormError::Text.into());
@@ -183,74 +172,73 @@ impl Form {
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
-    /// Bytes before the next delimiter, never empty; `None` once it is past.
-    async fn until_delimiter(&mut self) -> Result<Option<Bytes>, UploadError> {
+    /// Bytes before the next delimiter, never empty. `None` once the delimiter is consumed.
+    async fn read_until_delimiter(&mut self) -> Result<Option<Bytes>, UploadError> {
         loop {
-            if let Some(at) = self.delimiter.find(&self.pending) {
+            if let Some(at) = self.delimiter.find(&self.buffer) {
                 if at > 0 {
-                    return Ok(Some(self.pending.split_to(at)));
+                    return Ok(Some(self.buffer.split_to(at)));
                 }
-                self.pending.advance(self.delimiter.needle().len());
+                self.buffer.advance(self.delimiter.needle().len());
                 return Ok(None);
             }
-            let certain = self.pending.len() - self.beginning_of_delimiter();
-            if certain > 0 {
-                return Ok(Some(self.pending.split_to(certain)));
+            let complete = self.buffer.len() - self.partial_delimiter_len();
+            if complete > 0 {
+                return Ok(Some(self.buffer.split_to(complete)));
             }
-            self.more().await?;
+            self.fill_buffer().await?;
         }
     }
 
-    /// How many of the last bytes may be the beginning of a delimiter.
-    fn beginning_of_delimiter(&self) -> usize {
+    /// Number of bytes at the end of the buffer that may begin a delimiter.
+    fn partial_delimiter_len(&self) -> usize {
         let needle = self.delimiter.needle();
-        let longest = self.pending.len().min(needle.len() - 1);
+        let longest = self.buffer.len().min(needle.len() - 1);
         (1..=longest)
             .rev()
-            .find(|&length| self.pending.ends_with(needle.get(..length).unwrap_or_default()))
+            .find(|&length| self.buffer.ends_with(needle.get(..length).unwrap_or_default()))
             .unwrap_or(0)
     }
 
-    /// Reads what follows a delimiter on its line; whether it was the last.
-    async fn last_delimiter(&mut self) -> Result<bool, UploadError> {
+    /// Reads the rest of the delimiter's line; returns whether it is the closing delimiter.
+    async fn read_delimiter_end(&mut self) -> Result<bool, UploadError> {
         loop {
             let padding = self
-                .pending
+                .buffer
                 .iter()
                 .take_while(|b| matches!(b, b' ' | b'\t'))
                 .count();
             if padding > MAX_HEADER_BYTES {
                 return Err(FormError::Delimiter.into());
             }
-            match self.pending.get(padding..padding + 2) {
+            match self.buffer.get(padding..padding + 2) {
                 Some(b"\r\n") => {
-                    // Kept: it may be the line break that ends empty headers.
-                    self.pending.advance(padding);
+                    // Do not consume it: it may be the line break that ends empty headers.
+                    self.buffer.advance(padding);
                     return Ok(false);
                 }
                 Some(b"--") if padding == 0 => return Ok(true),
                 Some(_) => return Err(FormError::Delimiter.into()),
-                None => self.more().await?,
+                None => self.fill_buffer().await?,
             }
         }
     }
 
-    /// Reads a part's headers; they begin with the line break of the
-    /// delimiter's line.
-    async fn headers(&mut self) -> Result<Field, UploadError> {
+    /// Reads a part's headers. They begin with the line break of the delimiter's line.
+    async fn read_headers(&mut self) -> Result<Field, UploadError> {
         let end = loop {
-            if let Some(end) = memchr::memmem::find(&self.pending, b"\r\n\r\n") {
+            if let Some(end) = memchr::memmem::find(&self.buffer, b"\r\n\r\n") {
                 break end;
             }
-            if self.pending.len() > MAX_HEADER_BYTES {
+            if self.buffer.len() > MAX_HEADER_BYTES {
                 return Err(FormError::Headers.into());
             }
-            self.more().await?;
+            self.fill_buffer().await?;
         };
         if end > MAX_HEADER_BYTES {
             return Err(FormError::Headers.into());
         }
-        let block = self.pending.split_to(end + 4);
+        let block = self.buffer.split_to(end + 4);
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let lines = block.get(2..).unwrap_or_default();
         let Ok(httparse::Status::Complete((_, headers))) = httparse::parse_headers(lines, &mut headers)
@@ -270,42 +258,40 @@ impl Form {
         })
     }
 
-    /// A body that goes on after the form is read, so that the connection can
-    /// be used again, and that a body cut short is noticed.
+    /// Reads the body to its end, so that the connection can be reused and a truncated body is noticed.
     async fn read_to_the_end(&mut self) -> Result<(), UploadError> {
-        let mut after = self.pending.len();
-        self.pending.clear();
-        while after <= MAX_AROUND_BYTES {
-            match self.source.next().await? {
+        let mut after = self.buffer.len();
+        self.buffer.clear();
+        while after <= MAX_BYTES_OUTSIDE_FIELDS {
+            match self.body.next().await? {
                 Some(bytes) => after += bytes.len(),
                 None => return Ok(()),
             }
         }
-        Err(FormError::Around.into())
+        Err(FormError::OutsideFields.into())
     }
 
-    async fn more(&mut self) -> Result<(), UploadError> {
-        let chunk = self.source.next().await?.ok_or(FormError::Unfinished)?;
-        if self.pending.is_empty() {
-            self.pending = chunk;
+    async fn fill_buffer(&mut self) -> Result<(), UploadError> {
+        let chunk = self.body.next().await?.ok_or(FormError::Unfinished)?;
+        if self.buffer.is_empty() {
+            self.buffer = chunk;
         } else {
-            let mut joined = BytesMut::with_capacity(self.pending.len() + chunk.len());
-            joined.extend_from_slice(&self.pending);
+            let mut joined = BytesMut::with_capacity(self.buffer.len() + chunk.len());
+            joined.extend_from_slice(&self.buffer);
             joined.extend_from_slice(&chunk);
-            self.pending = joined.freeze();
+            self.buffer = joined.freeze();
         }
         Ok(())
     }
 }
 
-/// The value of a parameter in a header: a token, or a quoted string (RFC
-/// 9110, 5.6.6). A backslash escapes only a quote and itself: some clients
-/// send paths of Windows.
+/// The value of a header parameter: a token or a quoted string (RFC 9110, section 5.6.6). A backslash escapes
+/// only a quote and itself, because some clients send Windows paths.
 fn parameter<'h>(header: &'h str, name: &str) -> Option<Cow<'h, str>> {
     let mut rest = header.split_once(';')?.1;
     loop {
         let (key, after) = rest.split_once('=')?;
-        // A parameter without a value, before this one.
+        // Skip a parameter without a value before this one.
         let key = key.rsplit(';').next().unwrap_or_default().trim();
         let after = after.trim_start();
         let (value, next) = match after.strip_prefix('"') {
@@ -323,7 +309,7 @@ fn parameter<'h>(header: &'h str, name: &str) -> Option<Cow<'h, str>> {
     }
 }
 
-/// The string up to the closing quote, and what follows that.
+/// Splits at the closing quote: the unescaped string, and the text after the quote.
 fn unquote(quoted: &str) -> Option<(Cow<'_, str>, &str)> {
     let mut value = String::new();
     let mut rest = quoted;

@@ -12,16 +12,16 @@ fn form(chunks: Vec<Vec<u8>>, boundary: &str) -> Form {
             .into_iter()
             .map(|chunk| Ok::<_, Infallible>(Bytes::from(chunk))),
     );
-    let source = Source::new(Body::from_stream(chunks), 1 << 30, &UploadSettings::default());
+    let source = LimitedBody::new(Body::from_stream(chunks), 1 << 30, &UploadSettings::default());
     Form::new(source, boundary)
 }
 
 /// All fields with their bytes.
-async fn read(mut form: Form) -> Result<Vec<(Field, Vec<u8>)>, UploadError> {
+async fn read_all(mut form: Form) -> Result<Vec<(Field, Vec<u8>)>, UploadError> {
     let mut fields = Vec::new();
     while let Some(field) = form.next_field().await? {
         let mut bytes = Vec::new();
-        while let Some(chunk) = form.chunk().await? {
+        while let Some(chunk) = form.next_chunk().await? {
             assert!(!chunk.is_empty());
             bytes.extend_from_slice(&chunk);
         }
@@ -30,16 +30,16 @@ async fn read(mut form: Form) -> Result<Vec<(Field, Vec<u8>)>, UploadError> {
     Ok(fields)
 }
 
-fn run(form: Form) -> Result<Vec<(Field, Vec<u8>)>, UploadError> {
+fn parse(form: Form) -> Result<Vec<(Field, Vec<u8>)>, UploadError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .unwrap()
-        .block_on(read(form))
+        .block_on(read_all(form))
 }
 
-fn run_text(body: &str) -> Result<Vec<(Field, Vec<u8>)>, UploadError> {
-    run(form(vec![body.as_bytes().to_vec()], "b"))
+fn parse_text(body: &str) -> Result<Vec<(Field, Vec<u8>)>, UploadError> {
+    parse(form(vec![body.as_bytes().to_vec()], "b"))
 }
 
 fn form_error(result: Result<Vec<(Field, Vec<u8>)>, UploadError>) -> FormError {
@@ -50,8 +50,8 @@ fn form_error(result: Result<Vec<(Field, Vec<u8>)>, UploadError>) -> FormError {
 }
 
 #[test]
-fn reads_fields_as_browsers_and_curl_write_them() {
-    let fields = run_text(
+fn reads_fields_from_browsers_and_curl() {
+    let fields = parse_text(
         "preamble\r\n--b\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a \\\"b\\\";c.jpg\"\r\n\
          Content-Type: image/jpeg\r\n\r\n\r\n--\r\nbytes\r\n\r\n--b \t\r\ncontent-disposition:form-data;name=taken_at\
          \r\n\r\n\r\n--b--\r\nepilogue",
@@ -66,14 +66,14 @@ fn reads_fields_as_browsers_and_curl_write_them() {
 
 #[test]
 fn a_boundary_comes_from_the_content_type() {
-    let boundary_of = |text: &str| boundary(text);
-    assert_eq!(boundary_of("image/jpeg"), Ok(None));
+    let parse = |text: &str| boundary(text);
+    assert_eq!(parse("image/jpeg"), Ok(None));
     assert_eq!(
-        boundary_of("Multipart/Form-Data; boundary=x-1"),
+        parse("Multipart/Form-Data; boundary=x-1"),
         Ok(Some("x-1".to_owned()))
     );
     assert_eq!(
-        boundary_of("multipart/form-data; charset=utf-8; Boundary=\"a b\""),
+        parse("multipart/form-data; charset=utf-8; Boundary=\"a b\""),
         Ok(Some("a b".to_owned()))
     );
     for bad in [
@@ -81,10 +81,10 @@ fn a_boundary_comes_from_the_content_type() {
         "multipart/form-data; boundary=",
         "multipart/form-data; boundary=\"\"",
     ] {
-        assert_eq!(boundary_of(bad), Err(FormError::Boundary), "{bad}");
+        assert_eq!(parse(bad), Err(FormError::Boundary), "{bad}");
     }
     let long = format!("multipart/form-data; boundary={}", "x".repeat(71));
-    assert_eq!(boundary_of(&long), Err(FormError::Boundary));
+    assert_eq!(parse(&long), Err(FormError::Boundary));
 }
 
 #[test]
@@ -97,48 +97,51 @@ fn a_windows_path_keeps_its_backslashes() {
 }
 
 #[test]
-fn what_is_not_a_form_is_refused() {
+fn malformed_forms_are_refused() {
     let head = "Content-Disposition: form-data; name=\"x\"\r\n\r\n";
-    assert_eq!(form_error(run_text("")), FormError::Unfinished);
-    assert_eq!(form_error(run_text("no delimiter at all")), FormError::Unfinished);
+    assert_eq!(form_error(parse_text("")), FormError::Unfinished);
     assert_eq!(
-        form_error(run_text(&format!("--b\r\n{head}cut"))),
+        form_error(parse_text("no delimiter at all")),
         FormError::Unfinished
     );
-    assert_eq!(form_error(run_text("--bb\r\n")), FormError::Delimiter);
     assert_eq!(
-        form_error(run_text("--b\r\n\r\nno headers\r\n--b--")),
+        form_error(parse_text(&format!("--b\r\n{head}cut"))),
+        FormError::Unfinished
+    );
+    assert_eq!(form_error(parse_text("--bb\r\n")), FormError::Delimiter);
+    assert_eq!(
+        form_error(parse_text("--b\r\n\r\nno headers\r\n--b--")),
         FormError::Name
     );
     assert_eq!(
-        form_error(run_text("--b\r\nX: y\r\n\r\n\r\n--b--")),
+        form_error(parse_text("--b\r\nX: y\r\n\r\n\r\n--b--")),
         FormError::Name
     );
     assert_eq!(
-        form_error(run_text("--b\r\n\x01bad\r\n\r\n\r\n--b--")),
+        form_error(parse_text("--b\r\n\x01bad\r\n\r\n\r\n--b--")),
         FormError::Headers
     );
 }
 
 #[test]
-fn what_belongs_to_no_field_is_bounded() {
-    let big = "x".repeat(MAX_AROUND_BYTES + 1);
-    assert_eq!(form_error(run_text(&big)), FormError::Around);
+fn bytes_outside_of_fields_are_limited() {
+    let big = "x".repeat(MAX_BYTES_OUTSIDE_FIELDS + 1);
+    assert_eq!(form_error(parse_text(&big)), FormError::OutsideFields);
     assert_eq!(
-        form_error(run_text(&format!("--b--\r\n{big}"))),
-        FormError::Around
+        form_error(parse_text(&format!("--b--\r\n{big}"))),
+        FormError::OutsideFields
     );
     let headers = format!("--b\r\nX: {big}");
-    assert_eq!(form_error(run_text(&headers)), FormError::Headers);
-    let many = "--b\r\nContent-Disposition: form-data; name=x\r\n\r\n\r\n".repeat(MAX_PARTS + 1);
-    assert_eq!(form_error(run_text(&many)), FormError::Parts);
+    assert_eq!(form_error(parse_text(&headers)), FormError::Headers);
+    let many = "--b\r\nContent-Disposition: form-data; name=x\r\n\r\n\r\n".repeat(MAX_FORM_PARTS + 1);
+    assert_eq!(form_error(parse_text(&many)), FormError::Parts);
     let crowded = format!("--b\r\n{}\r\n\r\n", "A: b\r\n".repeat(MAX_HEADERS + 1));
-    assert_eq!(form_error(run_text(&crowded)), FormError::Headers);
+    assert_eq!(form_error(parse_text(&crowded)), FormError::Headers);
 }
 
 proptest! {
     #[test]
-    fn the_same_fields_however_the_bytes_arrive(
+    fn the_fields_do_not_depend_on_how_the_bytes_arrive(
         contents in prop::collection::vec(
             prop::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'-'), Just(b'b'), any::<u8>()], 0..60),
             0..4,
@@ -147,7 +150,7 @@ proptest! {
     ) {
         let mut body = Vec::new();
         for (number, content) in contents.iter().enumerate() {
-            // Content that holds a delimiter is another form.
+            // Content with a delimiter makes another form.
             prop_assume!(memchr::memmem::find(content, b"\r\n--b-b").is_none());
             body.extend_from_slice(format!("\r\n--b-b\r\nContent-Disposition: form-data; name=f{number}\r\n\r\n").as_bytes());
             body.extend_from_slice(content);
@@ -161,15 +164,15 @@ proptest! {
             chunks.push(chunk.to_vec());
             rest = next;
         }
-        let fields = run(form(chunks, "b-b")).unwrap();
+        let fields = parse(form(chunks, "b-b")).unwrap();
         let got: Vec<_> = fields.iter().map(|(_, bytes)| bytes.clone()).collect();
         prop_assert_eq!(got, contents);
     }
 
     #[test]
-    fn arbitrary_bytes_are_refused_or_read_but_never_loop(
+    fn arbitrary_bytes_never_cause_an_endless_loop(
         body in prop::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'-'), Just(b'b'), any::<u8>()], 0..200),
     ) {
-        let _ = run(form(body.chunks(7).map(<[u8]>::to_vec).collect(), "b"));
+        let _ = parse(form(body.chunks(7).map(<[u8]>::to_vec).collect(), "b"));
     }
 }

@@ -1,73 +1,72 @@
-//! The beginning of a photo: read until it tells what the photo is.
+//! The head of a photo: the first bytes, up to its format and size in pixels.
 
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
 use contract::media::{self, Header, HeaderError, MAX_SIDE, MediaType};
 
 use super::{
-    budget::{Budget, Share},
+    budget::{MemoryBudget, MemoryPermit},
     error::UploadError,
-    form::Chunks,
+    form::PhotoSource,
     settings::UploadSettings,
 };
 
-/// A picture whose size is not told in so many bytes is none that we take.
+/// Maximum size of a head: a photo whose size in pixels comes later is refused.
 pub const MAX_HEAD_BYTES: usize = 1024 * 1024;
 
-/// A longer head needs a share of the memory for such heads.
-const SMALL_HEAD_BYTES: usize = 64 * 1024;
+/// A longer head needs a permit from the memory for long heads.
+const MAX_UNBUDGETED_HEAD_BYTES: usize = 64 * 1024;
 
-/// So much of a PNG or WebP is looked at for EXIF, which may lie anywhere in
-/// them: a fixed number, so that the answer never depends on how the bytes
-/// happened to arrive.
-const EXIF_BYTES: usize = 64 * 1024;
+/// Number of bytes of a PNG or WebP that are searched for EXIF, which may be anywhere in the file. The number
+/// is fixed, so that the result does not depend on how the bytes arrive.
+const MAX_EXIF_SEARCH_BYTES: usize = 64 * 1024;
 
-/// Number of first bytes that an error shows of a file in an unknown format.
-const SHOWN_BYTES: usize = 16;
+/// Number of first bytes that the error for an unknown format shows.
+const ERROR_PREFIX_BYTES: usize = 16;
 
-/// The beginning of a photo and what it tells.
+/// The head of a photo and what it contains.
 #[derive(Debug)]
-pub struct Head {
+pub struct PhotoHead {
     /// All bytes read so far.
     pub bytes: Bytes,
-    /// Whether these are the whole photo.
-    pub whole: bool,
+    /// Whether these bytes are the whole photo.
+    pub is_whole: bool,
     /// Format and size in pixels.
     pub header: Header,
-    /// When the camera says that it took the photo.
+    /// When the photo was taken, according to its EXIF data.
     pub taken_at: Option<DateTime<Utc>>,
-    /// The memory of a long one.
-    pub share: Option<Share>,
+    /// The memory permit of a long head.
+    pub permit: Option<MemoryPermit>,
 }
 
-/// Names the first bytes: they tell text, a web page or another picture format apart.
+/// The error for an unknown format. Its first bytes tell text, a web page or another image format apart.
 fn unknown_format(body: &[u8]) -> UploadError {
-    let begin = &body[..body.len().min(SHOWN_BYTES)];
-    UploadError::UnknownFormat(begin.escape_ascii().to_string())
+    let prefix = &body[..body.len().min(ERROR_PREFIX_BYTES)];
+    UploadError::UnknownFormat(prefix.escape_ascii().to_string())
 }
 
-/// Reads the head of a photo; a long one in a share of `memory`.
+/// Reads the head of a photo. A long head needs a permit from `memory`.
 ///
 /// # Errors
-/// What makes the bytes no photo, or one beyond the limits.
-pub async fn read(
-    chunks: &mut Chunks,
+/// The bytes are not a photo, or exceed a limit.
+pub async fn read_head(
+    source: &mut PhotoSource,
     settings: &UploadSettings,
-    memory: &Budget,
-) -> Result<Head, UploadError> {
-    let mut head = Gathered::default();
-    let mut asked_at = 0;
-    let mut share = None;
-    let (header, mut whole) = loop {
-        let more = head.gather(chunks).await?;
-        // A camera that sends byte by byte must not have each prefix parsed.
-        let grown = head.len() >= asked_at + asked_at / 4;
-        if more && !grown {
+    memory: &MemoryBudget,
+) -> Result<PhotoHead, UploadError> {
+    let mut head = HeadBuffer::default();
+    let mut parsed_len = 0;
+    let mut permit = None;
+    let (header, mut is_whole) = loop {
+        let more = head.read_chunk(source).await?;
+        // Do not parse after every byte that a slow camera sends.
+        let has_grown = head.len() >= parsed_len + parsed_len / 4;
+        if more && !has_grown {
             continue;
         }
-        asked_at = head.len();
-        if asked_at > SMALL_HEAD_BYTES && share.is_none() {
-            share = Some(memory.share(MAX_HEAD_BYTES).await?);
+        parsed_len = head.len();
+        if parsed_len > MAX_UNBUDGETED_HEAD_BYTES && permit.is_none() {
+            permit = Some(memory.acquire(MAX_HEAD_BYTES).await?);
         }
         match media::read_header(head.bytes()) {
             Ok(header) => break (header, !more),
@@ -80,7 +79,7 @@ pub async fn read(
         }
     };
     if header.width.max(header.height) > MAX_SIDE {
-        return Err(UploadError::TooLong {
+        return Err(UploadError::SideTooLong {
             width: header.width,
             height: header.height,
         });
@@ -92,37 +91,37 @@ pub async fn read(
             limit: settings.max_pixels,
         });
     }
-    // A JPEG's EXIF comes before its size (Exif 3.0, 4.5.4).
-    let looked_at = match header.media_type {
+    // EXIF precedes the size in a JPEG (Exif 3.0, section 4.5.4).
+    let searched_len = match header.media_type {
         MediaType::Jpeg => head.len(),
         MediaType::Png | MediaType::Webp => {
-            while !whole && head.len() < EXIF_BYTES {
-                whole = !head.gather(chunks).await?;
+            while !is_whole && head.len() < MAX_EXIF_SEARCH_BYTES {
+                is_whole = !head.read_chunk(source).await?;
             }
-            head.len().min(EXIF_BYTES)
+            head.len().min(MAX_EXIF_SEARCH_BYTES)
         }
     };
-    let taken_at = head.bytes().get(..looked_at).and_then(media::taken_at);
-    Ok(Head {
+    let taken_at = head.bytes().get(..searched_len).and_then(media::taken_at);
+    Ok(PhotoHead {
         bytes: head.freeze(),
-        whole,
+        is_whole,
         header,
         taken_at,
-        share,
+        permit,
     })
 }
 
-/// Chunks put together; a first one alone is not copied.
+/// Concatenated chunks. A single chunk is not copied.
 #[derive(Default)]
-struct Gathered {
+struct HeadBuffer {
     first: Bytes,
     all: BytesMut,
 }
 
-impl Gathered {
-    /// Adds the next chunk; whether there was one.
-    async fn gather(&mut self, chunks: &mut Chunks) -> Result<bool, UploadError> {
-        let Some(chunk) = chunks.next().await? else {
+impl HeadBuffer {
+    /// Adds the next chunk; returns whether there was one.
+    async fn read_chunk(&mut self, source: &mut PhotoSource) -> Result<bool, UploadError> {
+        let Some(chunk) = source.next().await? else {
             return Ok(false);
         };
         if self.len() == 0 {

@@ -1,39 +1,37 @@
-//! One upload, from the first byte of a request's body to the stored original
-//! and its rows.
+//! One upload: from the first byte of the request's body to the stored original and its rows.
 //!
 //! Invariants:
-//! - Nothing is stored before the header of the photo was read and accepted.
-//! - Memory is bounded: the head of a photo, and for bodies of unknown length
-//!   parts out of one [`Budget`] for all requests.
-//! - The rows are written after the object. An object whose rows are
-//!   certainly not there is removed; one whose rows may be there stays.
+//! - Nothing is stored before the photo's header was read and accepted.
+//! - Memory is limited: to the head of a photo and, for bodies of unknown length, to parts from a
+//!   [`MemoryBudget`] that all requests share.
+//! - The rows are written after the object. The object is removed if its rows certainly do not exist. It
+//!   stays if they may exist.
 
 mod budget;
 mod commit;
 mod error;
 mod form;
 mod head;
-mod ids;
+mod id_allocator;
 mod incoming;
+mod limited_body;
 mod multipart;
-mod name;
-mod objects;
 mod original;
+mod original_store;
 mod part;
 mod progress;
 mod receive;
 mod settings;
-mod source;
 mod transfer;
 
 pub use self::{
-    budget::Budget,
-    commit::{Acceptance, Accepted},
+    budget::MemoryBudget,
+    commit::{Acceptance, AcceptedPhoto},
     error::UploadError,
-    form::{FormError, MAX_PARTS, boundary},
-    ids::Ids,
-    incoming::parse_taken_at_of_query,
-    objects::Originals,
-    receive::{Receiver, Upload},
-    settings::{SMALLEST_PART_BYTES, UploadSettings},
+    form::{FormError, MAX_FORM_PARTS, boundary},
+    id_allocator::IdAllocator,
+    incoming::parse_taken_at_in_query,
+    original_store::OriginalStore,
+    receive::{Upload, UploadReceiver},
+    settings::{MIN_PART_BYTES, UploadSettings},
 };

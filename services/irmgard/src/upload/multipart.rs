@@ -1,5 +1,5 @@
-//! A photo of unknown length that is larger than a part: S3's multipart
-//! upload, one part in memory at a time.
+//! Multipart uploads to S3, for photos of unknown length that exceed one part. One part is in memory at a
+//! time.
 
 use std::sync::Arc;
 
@@ -10,27 +10,27 @@ use aws_sdk_s3::{
 use bytes::Bytes;
 use contract::{ObjectLocation, media::MediaType};
 
-use super::{error::UploadError, objects::Originals, progress::Progress, transfer::Transfer};
+use super::{
+    error::UploadError, original_store::OriginalStore, progress::TransferProgress, transfer::TransferBody,
+};
 use crate::store::StoreError;
 
-/// Completing takes the store longer than taking a part: it may put the parts
-/// together. In time limits of the store.
-const COMPLETION: u32 = 4;
+/// Time limit for completing an upload, in time limits of the store: it may have to concatenate the parts.
+const COMPLETION_TIMEOUTS: u32 = 4;
 
-/// A multipart upload that has begun. Dropped before
-/// [`MultipartUpload::complete`] succeeded, it is aborted in the background.
+/// A multipart upload. It is aborted in the background if it is dropped before [`MultipartUpload::complete`]
+/// succeeds.
 pub struct MultipartUpload {
-    originals: Originals,
+    originals: OriginalStore,
     location: ObjectLocation,
     id: String,
     parts: Vec<CompletedPart>,
-    ended: bool,
+    finished: bool,
 }
 
 impl MultipartUpload {
-    /// Begins one.
     pub async fn begin(
-        originals: &Originals,
+        originals: &OriginalStore,
         location: &ObjectLocation,
         media_type: MediaType,
     ) -> Result<Self, UploadError> {
@@ -40,8 +40,8 @@ impl MultipartUpload {
             .bucket(location.bucket())
             .key(location.key())
             .content_type(media_type.as_str());
-        let begun = Box::pin(store.ask(request.send())).await?;
-        let id = begun
+        let created = Box::pin(store.send(request.send())).await?;
+        let id = created
             .upload_id
             .ok_or_else(|| StoreError::Refused("no upload id".to_owned()))?;
         Ok(Self {
@@ -49,17 +49,17 @@ impl MultipartUpload {
             location: location.clone(),
             id,
             parts: Vec::new(),
-            ended: false,
+            finished: false,
         })
     }
 
-    /// Sends a part; all but the last have the same size.
-    pub async fn part(&mut self, bytes: Vec<Bytes>) -> Result<(), UploadError> {
+    /// Sends a part. All parts but the last must have the same size.
+    pub async fn upload_part(&mut self, bytes: Vec<Bytes>) -> Result<(), UploadError> {
         let number = i32::try_from(self.parts.len() + 1).unwrap_or(i32::MAX);
         let store = self.originals.store();
         let permit = store.breaker().permit().map_err(StoreError::from)?;
-        let progress = Arc::new(Progress::new());
-        let body = Transfer::of(bytes, Arc::clone(&progress), Arc::clone(store.alive()));
+        let progress = Arc::new(TransferProgress::new());
+        let body = TransferBody::from_bytes(bytes, Arc::clone(&progress), Arc::clone(store.liveness()));
         let request = store
             .client()
             .upload_part()
@@ -70,7 +70,7 @@ impl MultipartUpload {
             .content_length(i64::try_from(body.remaining()).unwrap_or(i64::MAX))
             .body(ByteStream::new(SdkBody::from_body_1_x(body)));
         let request = Box::pin(request.send());
-        let sent = self.originals.watched(&progress, permit, request).await?;
+        let sent = self.originals.send_watched(&progress, permit, request).await?;
         self.parts.push(
             CompletedPart::builder()
                 .part_number(number)
@@ -80,7 +80,7 @@ impl MultipartUpload {
         Ok(())
     }
 
-    /// Makes the parts one object.
+    /// Combines the parts into the object.
     pub async fn complete(mut self) -> Result<(), UploadError> {
         let store = self.originals.store();
         let permit = store.breaker().permit().map_err(StoreError::from)?;
@@ -94,18 +94,18 @@ impl MultipartUpload {
             .key(self.location.key())
             .upload_id(&self.id)
             .multipart_upload(parts);
-        let limit = store.timeout() * COMPLETION;
-        let answer = Box::pin(store.within(limit, request.send())).await;
+        let limit = store.timeout() * COMPLETION_TIMEOUTS;
+        let answer = Box::pin(store.send_within(limit, request.send())).await;
         store.report(permit, &answer);
         answer?;
-        self.ended = true;
+        self.finished = true;
         Ok(())
     }
 }
 
 impl Drop for MultipartUpload {
     fn drop(&mut self) {
-        if !self.ended {
+        if !self.finished {
             self.originals
                 .abort_later(self.location.clone(), std::mem::take(&mut self.id));
         }

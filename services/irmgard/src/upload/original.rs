@@ -1,45 +1,43 @@
-//! The way of an original into the store.
+//! Stores an original.
 
 use chrono::{DateTime, Utc};
 use contract::ObjectLocation;
 use sha2::{Digest, Sha256};
 
 use super::{
-    budget::Share, error::UploadError, form::Chunks, head::Head, incoming::Incoming,
-    multipart::MultipartUpload, objects::Originals, part::Part, receive::Receiver,
+    budget::MemoryPermit, error::UploadError, form::PhotoSource, head::PhotoHead, incoming::IncomingPhoto,
+    multipart::MultipartUpload, original_store::OriginalStore, part::PartBuffer, receive::UploadReceiver,
 };
 use crate::store::StoreError;
 
-/// What a part takes beside its bytes: the buffers of the connections from the
-/// camera and to the store.
-const BUFFER_BYTES: usize = 512 * 1024;
+/// Memory of a part in addition to its bytes: buffers of the connections to the camera and to the store.
+const CONNECTION_BUFFER_BYTES: usize = 512 * 1024;
 
-/// A body of up to so many bytes is gathered and handed to the store at once,
-/// which costs both less than piece by piece.
-const GATHERED_BYTES: u64 = 256 * 1024;
+/// A body up to this size is sent to the store in one piece, which costs both less than streaming it.
+const MAX_SINGLE_PUT_BYTES: u64 = 256 * 1024;
 
-/// An original that is being stored. Dropped, it is removed, unless
-/// [`Stored::keep`] was called.
-pub struct Stored {
-    originals: Originals,
+/// Guards an original that is being stored: removes it when dropped, unless [`OriginalGuard::keep`] was
+/// called.
+pub struct OriginalGuard {
+    originals: OriginalStore,
     location: Option<ObjectLocation>,
-    doubtful: bool,
+    outcome_unknown: bool,
 }
 
-impl Stored {
-    /// Before the first byte is sent: what becomes of it is not known then.
-    pub const fn begin(originals: Originals, location: ObjectLocation) -> Self {
+impl OriginalGuard {
+    /// Call this before the first byte is sent: until [`OriginalGuard::record_outcome`], the outcome is
+    /// unknown.
+    pub const fn new(originals: OriginalStore, location: ObjectLocation) -> Self {
         Self {
             originals,
             location: Some(location),
-            doubtful: true,
+            outcome_unknown: true,
         }
     }
 
-    /// The store has answered, or nothing is known even now: then the object
-    /// may still appear after it was removed.
-    pub const fn answered<T>(&mut self, outcome: &Result<T, UploadError>) {
-        self.doubtful = matches!(
+    /// Records the store's answer. If there was none, the object may still appear after its removal.
+    pub const fn record_outcome<T>(&mut self, outcome: &Result<T, UploadError>) {
+        self.outcome_unknown = matches!(
             outcome,
             Err(UploadError::Store(
                 StoreError::Stalled | StoreError::Unavailable(_)
@@ -47,71 +45,78 @@ impl Stored {
         );
     }
 
-    /// The object stays.
+    /// Keeps the object.
     pub fn keep(mut self) {
         self.location = None;
     }
 }
 
-impl Drop for Stored {
+impl Drop for OriginalGuard {
     fn drop(&mut self) {
         match self.location.take() {
-            Some(location) if self.doubtful => self.originals.remove_later_and_again(location),
+            Some(location) if self.outcome_unknown => self.originals.remove_later_twice(location),
             Some(location) => self.originals.remove_later(location),
             None => {}
         }
     }
 }
 
-/// What the store has, and what the request told about it on the way.
-pub struct Kept {
-    /// Digest of the photo's bytes.
+/// A stored original, and what the request said about it.
+pub struct StoredOriginal {
+    /// SHA-256 of the photo.
     pub sha256: [u8; 32],
-    /// The photo's bytes.
+    /// Size of the photo in bytes.
     pub size_bytes: u64,
-    /// When the photo was taken, where a field of the form told.
+    /// Time from the form's field `taken_at`.
     pub taken_at: Option<DateTime<Utc>>,
-    /// The file name, where the form told.
+    /// File name from the form.
     pub name: Option<String>,
 }
 
-impl Receiver {
+impl UploadReceiver {
     /// Stores a photo whose head was read.
     pub(super) async fn store(
         &self,
-        mut incoming: Incoming,
-        head: Head,
-        to: &ObjectLocation,
-    ) -> Result<Kept, UploadError> {
+        mut incoming: IncomingPhoto,
+        head: PhotoHead,
+        location: &ObjectLocation,
+    ) -> Result<StoredOriginal, UploadError> {
         let media_type = head.header.media_type;
-        let held = head.bytes.len() as u64;
-        let gathered = match (&incoming.chunks, incoming.length) {
-            (Chunks::Body(_), Some(length)) if (held + 1..=GATHERED_BYTES).contains(&length) => {
+        let head_len = head.bytes.len() as u64;
+        let permit = match (&incoming.source, incoming.length) {
+            (PhotoSource::Body(_), Some(length))
+                if (head_len + 1..=MAX_SINGLE_PUT_BYTES).contains(&length) =>
+            {
                 let bytes = usize::try_from(length).unwrap_or(usize::MAX);
-                self.budget.share_now(bytes.saturating_add(BUFFER_BYTES))
+                self.budget
+                    .try_acquire(bytes.saturating_add(CONNECTION_BUFFER_BYTES))
             }
             _ => None,
         };
-        match (incoming.chunks, incoming.length) {
-            (Chunks::Body(source), Some(length)) if held < length && gathered.is_none() => {
-                // The head goes first, however slowly the rest comes.
-                drop(head.share);
-                let streamed =
-                    self.originals
-                        .put_streamed(to, media_type, head.bytes, source.into_rest(), length);
-                Ok(Kept {
+        match (incoming.source, incoming.length) {
+            (PhotoSource::Body(source), Some(length)) if head_len < length && permit.is_none() => {
+                // Send the head first, however slowly the rest arrives.
+                drop(head.permit);
+                let streamed = self.originals.put_streamed(
+                    location,
+                    media_type,
+                    head.bytes,
+                    source.into_remaining(),
+                    length,
+                );
+                Ok(StoredOriginal {
                     sha256: streamed.await?,
                     size_bytes: length,
                     taken_at: None,
                     name: None,
                 })
             }
-            (chunks, length) => {
-                incoming.chunks = chunks;
-                let stored = self.store_in_parts(&mut incoming.chunks, length, head, gathered, to);
+            (source, length) => {
+                incoming.source = source;
+                let stored = self.store_in_parts(&mut incoming.source, length, head, permit, location);
                 let (sha256, size_bytes) = stored.await?;
-                let taken_at = incoming.rest_of_form().await?;
-                Ok(Kept {
+                let taken_at = incoming.read_remaining_fields().await?;
+                Ok(StoredOriginal {
                     sha256,
                     size_bytes,
                     taken_at: taken_at.or(incoming.taken_at),
@@ -121,32 +126,32 @@ impl Receiver {
         }
     }
 
-    /// Stores a photo from memory: whole if it fits into one part, else part
-    /// by part. `share` is waited for where it was not taken yet.
+    /// Stores a photo from memory: in one piece if it fits into one part, otherwise part by part. Waits for a
+    /// memory permit unless `permit` is one.
     async fn store_in_parts(
         &self,
-        chunks: &mut Chunks,
+        source: &mut PhotoSource,
         length: Option<u64>,
-        head: Head,
-        share: Option<Share>,
-        to: &ObjectLocation,
+        head: PhotoHead,
+        permit: Option<MemoryPermit>,
+        location: &ObjectLocation,
     ) -> Result<([u8; 32], u64), UploadError> {
         let part_bytes = self.settings.part_bytes;
         let media_type = head.header.media_type;
-        // What was read with the head is in memory already.
-        let mut more = if head.whole { None } else { chunks.next().await? };
-        let _share = match more {
-            Some(_) if share.is_none() => {
+        // Bytes read with the head are in memory already.
+        let mut more = if head.is_whole { None } else { source.next().await? };
+        let _permit = match more {
+            Some(_) if permit.is_none() => {
                 let needed = length.and_then(|length| usize::try_from(length).ok());
                 let part = needed.unwrap_or(part_bytes).min(part_bytes);
-                Some(self.budget.share(part + BUFFER_BYTES).await?)
+                Some(self.budget.acquire(part + CONNECTION_BUFFER_BYTES).await?)
             }
-            _ => share,
+            _ => permit,
         };
-        drop(head.share);
+        drop(head.permit);
         let mut hasher = Sha256::new();
         let mut size = 0;
-        let mut part = Part::default();
+        let mut part = PartBuffer::default();
         let mut upload: Option<MultipartUpload> = None;
         let mut next = Some(head.bytes);
         while let Some(chunk) = next {
@@ -159,24 +164,30 @@ impl Receiver {
             }
             hasher.update(&chunk);
             part.push(chunk);
-            // Sent only when more is there: the last part is never empty.
+            // Send a part only if more bytes follow, so that the last part is never empty.
             while part.bytes() > part_bytes {
                 let upload = match &mut upload {
                     Some(upload) => upload,
-                    None => upload.insert(MultipartUpload::begin(&self.originals, to, media_type).await?),
+                    None => {
+                        upload.insert(MultipartUpload::begin(&self.originals, location, media_type).await?)
+                    }
                 };
-                upload.part(part.split_to(part_bytes)).await?;
+                upload.upload_part(part.split_to(part_bytes)).await?;
             }
             next = match more.take() {
                 Some(chunk) => Some(chunk),
-                None if head.whole => None,
-                None => chunks.next().await?,
+                None if head.is_whole => None,
+                None => source.next().await?,
             };
         }
         match upload {
-            None => self.originals.put(to, media_type, part.into_chunks()).await?,
+            None => {
+                self.originals
+                    .put(location, media_type, part.into_chunks())
+                    .await?
+            }
             Some(mut upload) => {
-                upload.part(part.into_chunks()).await?;
+                upload.upload_part(part.into_chunks()).await?;
                 upload.complete().await?;
             }
         }

@@ -1,49 +1,47 @@
-//! A piece of a photo that is sent when it is whole.
+//! A buffer for one part of a multipart upload.
 
 use bytes::Bytes;
 
 /// Chunks that are sent together.
 #[derive(Default)]
-pub struct Part {
+pub struct PartBuffer {
     chunks: Vec<Bytes>,
     bytes: usize,
 }
 
-impl Part {
-    /// Bytes in all.
+impl PartBuffer {
+    /// Number of bytes.
     pub const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// All of it.
     pub fn into_chunks(self) -> Vec<Bytes> {
         self.chunks
     }
 
-    /// Adds a chunk.
     pub fn push(&mut self, chunk: Bytes) {
         self.bytes += chunk.len();
         self.chunks.push(chunk);
     }
 
-    /// Takes the first `bytes` bytes; what is after them stays.
+    /// Removes and returns the first `bytes` bytes.
     pub fn split_to(&mut self, bytes: usize) -> Vec<Bytes> {
-        let mut taken = std::mem::take(&mut self.chunks);
+        let mut removed = std::mem::take(&mut self.chunks);
         let mut excess = self.bytes.saturating_sub(bytes);
         self.bytes = excess;
         while excess > 0
-            && let Some(mut last) = taken.pop()
+            && let Some(mut last) = removed.pop()
         {
             if last.len() > excess {
                 self.chunks.push(last.split_off(last.len() - excess));
-                taken.push(last);
+                removed.push(last);
                 break;
             }
             excess -= last.len();
             self.chunks.push(last);
         }
         self.chunks.reverse();
-        taken
+        removed
     }
 }
 
@@ -52,8 +50,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_cut_to_the_byte() {
-        let mut part = Part::default();
+    fn a_part_is_split_at_the_exact_byte() {
+        let mut part = PartBuffer::default();
         for chunk in ["abc", "defg", "h"] {
             part.push(Bytes::from_static(chunk.as_bytes()));
         }

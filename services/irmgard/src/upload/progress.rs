@@ -1,4 +1,4 @@
-//! Who keeps a transfer waiting: the camera, or the object store.
+//! Progress of a transfer from the camera to the object store: shows which side delays it.
 
 use std::{
     sync::{
@@ -11,106 +11,106 @@ use std::{
 use tokio::time::Instant;
 
 use super::error::UploadError;
-use crate::alive::Alive;
+use crate::liveness::Liveness;
 
-/// How often the progress is looked at, in parts of the store's time limit.
-const LOOKS: u32 = 8;
+/// How often to check the progress, per time limit of the store.
+const CHECKS_PER_TIMEOUT: u32 = 8;
 
-/// The state of a transfer, written by the body that the store reads from and
-/// read by whoever waits for the end.
+/// The state of a transfer. [`TransferBody`](super::transfer::TransferBody) writes it; the waiting request
+/// reads it.
 #[derive(Debug)]
-pub struct Progress {
-    began: Instant,
-    /// Milliseconds since `began` of the last change, and in the lowest bit
-    /// who is to act: 0 the store, 1 the camera.
+pub struct TransferProgress {
+    started: Instant,
+    /// Milliseconds since `started` of the last change, shifted by one. The lowest bit is 0 while the store
+    /// must act and 1 while the camera must act.
     state: AtomicU64,
     failure: Mutex<Option<UploadError>>,
     sha256: OnceLock<[u8; 32]>,
 }
 
-/// Who is to act.
+/// The side that must act next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waiting {
-    /// Bytes lie ready, or all are sent: the store must take or answer.
-    OnStore,
-    /// All bytes so far are handed over.
-    OnCamera,
-}
-
-/// A transfer made no progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stall {
-    /// By the store.
+pub enum WaitingFor {
+    /// Bytes are ready, or all are sent: the store must read or answer.
     Store,
-    /// By the camera.
+    /// All bytes so far are handed over: the camera must send.
     Camera,
 }
 
-impl Progress {
-    /// Begins now, with the store to act: it must accept the connection.
+/// The side that caused a stall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StalledBy {
+    Store,
+    Camera,
+}
+
+impl TransferProgress {
+    /// Begins now and waits for the store, which must accept the connection.
     pub fn new() -> Self {
         Self {
-            began: Instant::now(),
+            started: Instant::now(),
             state: AtomicU64::new(0),
             failure: Mutex::new(None),
             sha256: OnceLock::new(),
         }
     }
 
-    /// From now on it is up to `waiting`.
-    pub fn set(&self, waiting: Waiting) {
-        let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX >> 1);
-        let bit = u64::from(waiting == Waiting::OnCamera);
+    pub fn set_waiting_for(&self, side: WaitingFor) {
+        let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX >> 1);
+        let bit = u64::from(side == WaitingFor::Camera);
         self.state.store(millis << 1 | bit, Ordering::Relaxed);
     }
 
-    /// Who is to act, and since when.
-    pub fn get(&self) -> (Waiting, Instant) {
+    /// The side that must act, and since when.
+    pub fn waiting_for(&self) -> (WaitingFor, Instant) {
         let state = self.state.load(Ordering::Relaxed);
-        let waiting = if state & 1 == 1 {
-            Waiting::OnCamera
+        let side = if state & 1 == 1 {
+            WaitingFor::Camera
         } else {
-            Waiting::OnStore
+            WaitingFor::Store
         };
-        (waiting, self.began + Duration::from_millis(state >> 1))
+        (side, self.started + Duration::from_millis(state >> 1))
     }
 
-    /// The camera's bytes ended in this error.
+    /// Records the error of the camera's side.
     pub fn fail(&self, error: UploadError) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
-    /// The error that the camera's bytes ended in, once.
+    /// Takes the error of the camera's side.
     pub fn take_failure(&self) -> Option<UploadError> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// All bytes went through, with this digest.
+    /// Records the digest after all bytes were handed over.
     pub fn complete(&self, sha256: [u8; 32]) {
         let _ = self.sha256.set(sha256);
     }
 
-    /// The digest of all bytes, once all went through.
+    /// The digest, once all bytes were handed over.
     pub fn sha256(&self) -> Option<[u8; 32]> {
         self.sha256.get().copied()
     }
 
-    /// Returns when nothing has moved for too long.
-    ///
-    /// A store that answers other requests is busy, not stalled: it is given
-    /// more time.
-    pub async fn stall(&self, alive: &Alive, store_timeout: Duration, idle_timeout: Duration) -> Stall {
+    /// Returns when nothing has moved for too long. A store that answers other requests is busy, not stalled,
+    /// and gets more time.
+    pub async fn wait_for_stall(
+        &self,
+        liveness: &Liveness,
+        store_timeout: Duration,
+        idle_timeout: Duration,
+    ) -> StalledBy {
         loop {
-            let (waiting, since) = self.get();
-            let (deadline, stall) = match waiting {
-                Waiting::OnCamera => (since + idle_timeout, Stall::Camera),
-                Waiting::OnStore => (alive.deadline(since, store_timeout), Stall::Store),
+            let (side, since) = self.waiting_for();
+            let (deadline, stall) = match side {
+                WaitingFor::Camera => (since + idle_timeout, StalledBy::Camera),
+                WaitingFor::Store => (liveness.deadline(since, store_timeout), StalledBy::Store),
             };
             let now = Instant::now();
             if now >= deadline {
                 return stall;
             }
-            tokio::time::sleep_until(deadline.min(now + store_timeout / LOOKS)).await;
+            tokio::time::sleep_until(deadline.min(now + store_timeout / CHECKS_PER_TIMEOUT)).await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The journey of one upload.
+//! Receives one upload, from the request to the accepted photo.
 
 use std::sync::Arc;
 
@@ -8,65 +8,66 @@ use contract::{ObjectLocation, ProjectName};
 use tokio::sync::Notify;
 
 use super::{
-    budget::Budget,
-    commit::{self, Accepted},
+    budget::MemoryBudget,
+    commit::{self, AcceptedPhoto},
     error::UploadError,
     head,
-    incoming::Incoming,
-    name::plain_name,
-    objects::Originals,
-    original::Stored,
+    incoming::{IncomingPhoto, sanitize_file_name},
+    original::OriginalGuard,
+    original_store::OriginalStore,
     settings::UploadSettings,
 };
 use crate::{
     failpoint,
-    photo::{Key, NewPhoto, Records, TakenAtSource},
+    photo::{IdempotencyKey, NewPhoto, Records, TakenAtSource},
     store::StoreError,
 };
 
-/// Heads that are long may fill this part of the memory for parts beside it.
-const LONG_HEADS: usize = 4;
+/// Memory for long heads, as a divisor of the memory for parts. It comes on top of that.
+const LONG_HEAD_DIVISOR: usize = 4;
 
-/// A request to keep a photo.
+/// An upload request.
 #[derive(Debug)]
 pub struct Upload {
-    /// The project.
     pub project: ProjectName,
-    /// The token's name.
+    /// Name of the token.
     pub uploaded_by: Option<String>,
-    /// `Idempotency-Key`.
     pub idempotency_key: Option<String>,
-    /// When the photo was taken, if the request says so beside the body.
+    /// When the photo was taken, according to the query string.
     pub taken_at: Option<DateTime<Utc>>,
-    /// The file name, if the request says so beside the body.
+    /// File name from the query string.
     pub name: Option<String>,
-    /// The body.
     pub body: Body,
     /// The boundary, if the body is a form.
     pub boundary: Option<String>,
 }
 
-/// Takes uploads.
+/// Receives uploads.
 #[derive(Clone, Debug)]
-pub struct Receiver {
+pub struct UploadReceiver {
     records: Records,
-    pub(super) originals: Originals,
-    pub(super) budget: Budget,
-    heads: Budget,
+    pub(super) originals: OriginalStore,
+    pub(super) budget: MemoryBudget,
+    head_budget: MemoryBudget,
     pub(super) settings: UploadSettings,
     relay: Arc<Notify>,
 }
 
-impl Receiver {
-    /// Wakes `relay` after each photo that has a new job.
+impl UploadReceiver {
+    /// Wakes `relay` after each photo with a new job.
     #[must_use]
-    pub fn new(records: Records, originals: Originals, settings: UploadSettings, relay: Arc<Notify>) -> Self {
+    pub fn new(
+        records: Records,
+        originals: OriginalStore,
+        settings: UploadSettings,
+        relay: Arc<Notify>,
+    ) -> Self {
         Self {
             records,
             originals,
-            budget: Budget::new(settings.memory_bytes, settings.memory_wait),
-            // Apart from the other, since a long head is kept while a part is waited for.
-            heads: Budget::new(settings.memory_bytes / LONG_HEADS, settings.memory_wait),
+            budget: MemoryBudget::new(settings.memory_bytes, settings.memory_wait),
+            // A separate budget, because a long head is kept while its upload waits for memory for a part.
+            head_budget: MemoryBudget::new(settings.memory_bytes / LONG_HEAD_DIVISOR, settings.memory_wait),
             settings,
             relay,
         }
@@ -74,22 +75,20 @@ impl Receiver {
 
     /// Memory for bodies of unknown length.
     #[must_use]
-    pub const fn budget(&self) -> &Budget {
+    pub const fn budget(&self) -> &MemoryBudget {
         &self.budget
     }
 
-    /// Takes one photo, from the first byte to the committed rows.
+    /// Receives one photo, from the first byte to the committed rows.
     ///
-    /// Must not be dropped half way: the object may be stored by then. Run it
-    /// as a task of its own.
+    /// Run it as a separate task: a future that is dropped half way may leave a stored object.
     ///
     /// # Errors
-    /// See [`UploadError`]. Nothing of the photo is left then, unless the
-    /// outcome in the database is unknown.
-    pub async fn receive(&self, upload: Upload) -> Result<Accepted, UploadError> {
+    /// Nothing of the photo is left after an error, unless the outcome in the database is unknown.
+    pub async fn receive(&self, upload: Upload) -> Result<AcceptedPhoto, UploadError> {
         let received_at = whole_microseconds(Utc::now());
         self.records
-            .writes()
+            .write_breaker()
             .check()
             .map_err(crate::photo::RecordsError::from)?;
         self.originals
@@ -98,37 +97,41 @@ impl Receiver {
             .check()
             .map_err(StoreError::from)?;
 
-        let key = upload.idempotency_key.map(|key| Key {
+        let key = upload.idempotency_key.map(|key| IdempotencyKey {
             project: upload.project.clone(),
             uploaded_by: upload.uploaded_by.clone().unwrap_or_default(),
             key,
         });
-        let mut incoming = Incoming::open(upload.body, upload.boundary.as_deref(), &self.settings).await?;
+        let mut incoming =
+            IncomingPhoto::open(upload.body, upload.boundary.as_deref(), &self.settings).await?;
         if let Some(key) = &key
-            && let Some(first) = commit::first_of(&self.records, key).await?
+            && let Some(first) = commit::find_first_upload(&self.records, key).await?
         {
             let sha256 = incoming.digest().await?;
-            return first.answer_again(&self.records, &sha256).await;
+            return first.into_accepted(&self.records, &sha256).await;
         }
 
-        let head = head::read(&mut incoming.chunks, &self.settings, &self.heads).await?;
+        let head = head::read_head(&mut incoming.source, &self.settings, &self.head_budget).await?;
         let id = self.records.next_id().await?;
         let (header, from_exif) = (head.header, head.taken_at);
-        let place = NewPhoto::key(id, &upload.project, received_at).original(header.media_type);
-        let original = ObjectLocation::new(self.originals.store().input_bucket(), place)
+        let object_key = NewPhoto::photo_key(id, &upload.project, received_at).original(header.media_type);
+        let original = ObjectLocation::new(self.originals.store().input_bucket(), object_key)
             .map_err(|error| UploadError::Internal(error.to_string()))?;
-        let mut stored = Stored::begin(self.originals.clone(), original.clone());
+        let mut guard = OriginalGuard::new(self.originals.clone(), original.clone());
         let outcome = self.store(incoming, head, &original).await;
-        stored.answered(&outcome);
-        let kept = outcome?;
+        guard.record_outcome(&outcome);
+        let stored = outcome?;
         failpoint::reach("irmgard::after-put", Some(id.get()));
 
-        let (taken_at, taken_at_source) = match (upload.taken_at.or(kept.taken_at), from_exif) {
-            (Some(told), _) => (told, TakenAtSource::Client),
+        let (taken_at, taken_at_source) = match (upload.taken_at.or(stored.taken_at), from_exif) {
+            (Some(client), _) => (client, TakenAtSource::Client),
             (None, Some(exif)) => (exif, TakenAtSource::Exif),
             (None, None) => (received_at, TakenAtSource::Received),
         };
-        let name = kept.name.or(upload.name).and_then(|name| plain_name(&name));
+        let name = stored
+            .name
+            .or(upload.name)
+            .and_then(|name| sanitize_file_name(&name));
         let photo = NewPhoto {
             id,
             project: upload.project,
@@ -137,13 +140,13 @@ impl Receiver {
             taken_at: whole_microseconds(taken_at),
             taken_at_source,
             header,
-            size_bytes: kept.size_bytes,
-            sha256: kept.sha256,
+            size_bytes: stored.size_bytes,
+            sha256: stored.sha256,
             original,
             uploaded_by: upload.uploaded_by,
             traceparent: telemetry::propagation::current_traceparent(),
         };
-        let accepted = commit::commit(&self.records, &self.originals, photo, key.as_ref(), stored).await?;
+        let accepted = commit::commit(&self.records, &self.originals, photo, key.as_ref(), guard).await?;
         if accepted.has_new_job() {
             self.relay.notify_one();
         }
@@ -151,7 +154,7 @@ impl Receiver {
     }
 }
 
-/// PostgreSQL keeps microseconds; the answer must say what the row says.
+/// PostgreSQL stores microseconds; the response must match the row.
 fn whole_microseconds(time: DateTime<Utc>) -> DateTime<Utc> {
     time.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(time)
 }

@@ -1,33 +1,30 @@
-//! What an upload may cost.
+//! Limits of uploads.
 
 use std::time::Duration;
 
 use chassis::pace::LeastRate;
 
-/// The smallest part but the last that S3 takes (Amazon S3 multipart upload
-/// limits), bytes.
-pub const SMALLEST_PART_BYTES: usize = 5 * 1024 * 1024;
+/// Minimum size of a part except the last (Amazon S3 multipart upload limits), bytes.
+pub const MIN_PART_BYTES: usize = 5 * 1024 * 1024;
 
-/// Limits of uploads, in bytes, pixels and time.
 #[derive(Clone, Debug)]
 pub struct UploadSettings {
-    /// The largest photo, bytes.
+    /// Maximum size of a photo, bytes.
     pub max_bytes: u64,
-    /// The largest photo, pixels.
+    /// Maximum size of a photo, pixels.
     pub max_pixels: u64,
-    /// A body of unknown length is sent in parts of this many bytes.
+    /// Size of the parts in which a body of unknown length is stored, bytes.
     pub part_bytes: usize,
-    /// All bytes of bodies of unknown length in memory at a time.
+    /// Memory for all bodies of unknown length, bytes.
     pub memory_bytes: usize,
-    /// How long an upload waits for its share of that memory.
+    /// How long an upload waits for that memory.
     pub memory_wait: Duration,
     /// How long a camera may send nothing.
     pub idle_timeout: Duration,
-    /// What a camera must send while it is waited for, over each
-    /// `idle_timeout`; 0 asks for nothing.
+    /// Minimum rate of a camera while the server waits for it, measured over each `idle_timeout`; 0: no
+    /// minimum.
     pub min_bytes_per_second: u64,
-    /// How long the object store may take nothing of what lies ready, or
-    /// leave a request without an answer.
+    /// How long the object store may accept no bytes, or leave a request unanswered.
     pub store_timeout: Duration,
 }
 
@@ -40,7 +37,7 @@ impl Default for UploadSettings {
             memory_bytes: 96 * 1024 * 1024,
             memory_wait: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(30),
-            // Below what the slowest mobile networks give (EDGE, some 100 kbit/s).
+            // Below the rate of the slowest mobile networks (EDGE, about 100 kbit/s).
             min_bytes_per_second: 8 * 1024,
             store_timeout: Duration::from_millis(1500),
         }
@@ -48,8 +45,8 @@ impl Default for UploadSettings {
 }
 
 impl UploadSettings {
-    /// The least that a camera must send.
-    pub const fn least_rate(&self) -> LeastRate {
+    /// Minimum rate of a camera.
+    pub const fn min_rate(&self) -> LeastRate {
         LeastRate {
             bytes_per_second: self.min_bytes_per_second,
             window: self.idle_timeout,

@@ -1,5 +1,4 @@
-//! The body of a request to the object store: bytes that are there already,
-//! then those that the camera still sends.
+//! The body of a request to the object store: buffered bytes, then the bytes that the camera still sends.
 
 use std::{
     collections::VecDeque,
@@ -16,71 +15,74 @@ use sync_wrapper::SyncWrapper;
 
 use super::{
     error::UploadError,
-    progress::{Progress, Waiting},
-    source::{Rest, incomplete},
+    limited_body::{RemainingBody, incomplete_body},
+    progress::{TransferProgress, WaitingFor},
 };
-use crate::alive::Alive;
+use crate::liveness::Liveness;
 
-/// The store had no room for the next bytes for so long, and then had: it
-/// works. A shorter wait may be our own.
-const BACKPRESSURE: Duration = Duration::from_millis(20);
+/// If the store accepts bytes after a wait of at least this time, it is liveness. A shorter wait may be our own.
+const MIN_BACKPRESSURE: Duration = Duration::from_millis(20);
 
-/// Hands bytes to the object store, hashing what the camera still sends.
-pub struct Transfer {
-    ready: VecDeque<Bytes>,
-    rest: Option<SyncWrapper<Rest>>,
+/// Passes bytes to the object store and hashes those that the camera sends.
+pub struct TransferBody {
+    buffered: VecDeque<Bytes>,
+    remaining_body: Option<SyncWrapper<RemainingBody>>,
     remaining: u64,
     hasher: Option<Sha256>,
-    progress: Arc<Progress>,
-    alive: Arc<Alive>,
-    begun: bool,
+    progress: Arc<TransferProgress>,
+    liveness: Arc<Liveness>,
+    started: bool,
 }
 
-/// The camera's part failed; the reason is in the [`Progress`].
+/// The camera's side failed; the [`TransferProgress`] holds the reason.
 #[derive(Debug, thiserror::Error)]
-#[error("the upload broke off")]
-pub struct BrokenOff;
+#[error("the upload was aborted")]
+pub struct UploadAborted;
 
-impl Transfer {
-    /// Bytes that are all there.
-    pub fn of(ready: Vec<Bytes>, progress: Arc<Progress>, alive: Arc<Alive>) -> Self {
+impl TransferBody {
+    /// A body whose bytes are all in memory.
+    pub fn from_bytes(
+        buffered: Vec<Bytes>,
+        progress: Arc<TransferProgress>,
+        liveness: Arc<Liveness>,
+    ) -> Self {
         Self {
-            remaining: ready.iter().map(|bytes| bytes.len() as u64).sum(),
-            ready: ready.into(),
-            rest: None,
+            remaining: buffered.iter().map(|bytes| bytes.len() as u64).sum(),
+            buffered: buffered.into(),
+            remaining_body: None,
             hasher: None,
             progress,
-            alive,
-            begun: false,
+            liveness,
+            started: false,
         }
     }
 
-    /// A head, and after it what the camera still sends: `length` bytes in
-    /// all, which the digest in the [`Progress`] is of.
+    /// A body of `length` bytes: a head, then the bytes that the camera still sends. The [`TransferProgress`]
+    /// gets its digest.
     pub fn streamed(
         head: Bytes,
-        rest: Rest,
+        remaining_body: RemainingBody,
         length: u64,
-        progress: Arc<Progress>,
-        alive: Arc<Alive>,
+        progress: Arc<TransferProgress>,
+        liveness: Arc<Liveness>,
     ) -> Self {
         Self {
             remaining: length,
-            ready: VecDeque::from([head]),
-            rest: Some(SyncWrapper::new(rest)),
+            buffered: VecDeque::from([head]),
+            remaining_body: Some(SyncWrapper::new(remaining_body)),
             hasher: Some(Sha256::new()),
             progress,
-            alive,
-            begun: false,
+            liveness,
+            started: false,
         }
     }
 
-    /// Bytes in all that are still to be handed over.
+    /// Number of bytes still to send.
     pub const fn remaining(&self) -> u64 {
         self.remaining
     }
 
-    fn hand_over(&mut self, bytes: Bytes) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+    fn hand_over(&mut self, bytes: Bytes) -> Poll<Option<Result<Frame<Bytes>, UploadAborted>>> {
         let Some(remaining) = self.remaining.checked_sub(bytes.len() as u64) else {
             return self.fail(UploadError::Incomplete(
                 "longer than its Content-Length".to_owned(),
@@ -95,53 +97,53 @@ impl Transfer {
         {
             self.progress.complete(hasher.finalize().into());
         }
-        self.progress.set(Waiting::OnStore);
+        self.progress.set_waiting_for(WaitingFor::Store);
         Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
 
-    fn fail(&self, error: UploadError) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+    fn fail(&self, error: UploadError) -> Poll<Option<Result<Frame<Bytes>, UploadAborted>>> {
         self.progress.fail(error);
-        Poll::Ready(Some(Err(BrokenOff)))
+        Poll::Ready(Some(Err(UploadAborted)))
     }
 }
 
-impl http_body::Body for Transfer {
+impl http_body::Body for TransferBody {
     type Data = Bytes;
-    type Error = BrokenOff;
+    type Error = UploadAborted;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadAborted>>> {
         let this = &mut *self;
-        if let (Waiting::OnStore, since) = this.progress.get()
-            && std::mem::replace(&mut this.begun, true)
-            && since.elapsed() >= BACKPRESSURE
+        if let (WaitingFor::Store, since) = this.progress.waiting_for()
+            && std::mem::replace(&mut this.started, true)
+            && since.elapsed() >= MIN_BACKPRESSURE
         {
-            this.alive.now();
+            this.liveness.record_answer();
         }
-        if let Some(bytes) = this.ready.pop_front() {
+        if let Some(bytes) = this.buffered.pop_front() {
             return this.hand_over(bytes);
         }
         if this.remaining == 0 {
             return Poll::Ready(None);
         }
         loop {
-            let Some(rest) = &mut this.rest else {
+            let Some(remaining_body) = &mut this.remaining_body else {
                 return Poll::Ready(None);
             };
-            let rest = rest.get_mut();
-            match Pin::new(&mut rest.body).poll_frame(context) {
+            let remaining_body = remaining_body.get_mut();
+            match Pin::new(&mut remaining_body.body).poll_frame(context) {
                 Poll::Pending => {
-                    if this.progress.get().0 == Waiting::OnStore {
-                        this.progress.set(Waiting::OnCamera);
+                    if this.progress.waiting_for().0 == WaitingFor::Store {
+                        this.progress.set_waiting_for(WaitingFor::Camera);
                     }
                     return Poll::Pending;
                 }
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(bytes) if !bytes.is_empty() => {
-                        if let (Waiting::OnCamera, since) = this.progress.get()
-                            && let Err(slow) = rest.pace.moved(bytes.len(), since.elapsed())
+                        if let (WaitingFor::Camera, since) = this.progress.waiting_for()
+                            && let Err(slow) = remaining_body.pace.moved(bytes.len(), since.elapsed())
                         {
                             return this.fail(slow.into());
                         }
@@ -149,7 +151,7 @@ impl http_body::Body for Transfer {
                     }
                     Ok(_) | Err(_) => {}
                 },
-                Poll::Ready(Some(Err(error))) => return this.fail(incomplete(error)),
+                Poll::Ready(Some(Err(error))) => return this.fail(incomplete_body(error)),
                 Poll::Ready(None) => {
                     return this.fail(UploadError::Incomplete(
                         "shorter than its Content-Length".to_owned(),

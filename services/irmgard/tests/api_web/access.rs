@@ -1,11 +1,11 @@
-//! Tokens.
+//! Authorisation by tokens.
 
 use irmgard::api::Tokens;
 use sha2::{Digest, Sha256};
 
 use super::{
-    pictures::jpeg,
-    web::{Answer, Web, log},
+    fixture::{Answer, WebFixture, log},
+    test_images::jpeg,
 };
 
 pub fn tokens() -> Tokens {
@@ -25,22 +25,22 @@ pub fn tokens() -> Tokens {
     Tokens::from_file(file.path()).unwrap()
 }
 
-async fn web() -> Web {
-    Web::start_with(|change| *change.tokens = tokens()).await
+async fn web() -> WebFixture {
+    WebFixture::start_with(|overrides| *overrides.tokens = tokens()).await
 }
 
-async fn get(web: &Web, name: &str, path: &str) -> Answer {
+async fn get(web: &WebFixture, name: &str, path: &str) -> Answer {
     let request = web.http.get(web.url(path)).bearer_auth(format!("{name}-token"));
-    Answer::of(request.send().await.unwrap()).await
+    Answer::from_response(request.send().await.unwrap()).await
 }
 
-async fn post(web: &Web, name: &str, path: &str, seed: u8) -> Answer {
+async fn post(web: &WebFixture, name: &str, path: &str, seed: u8) -> Answer {
     let request = web.http.post(web.url(path)).bearer_auth(format!("{name}-token"));
-    Answer::of(request.body(jpeg(64, 48, 900, seed)).send().await.unwrap()).await
+    Answer::from_response(request.body(jpeg(64, 48, 900, seed)).send().await.unwrap()).await
 }
 
 #[tokio::test]
-async fn without_a_token_nothing_is_answered_but_the_description() {
+async fn without_a_token_nothing_is_answered_but_the_openapi_json() {
     let web = web().await;
     for path in [
         "/",
@@ -50,17 +50,19 @@ async fn without_a_token_nothing_is_answered_but_the_description() {
         "/photos/1/image",
     ] {
         let answer = web.get(path).await;
-        answer.is_problem(401, "unauthenticated");
+        answer.expect_problem(401, "unauthenticated");
         assert!(answer.header("www-authenticate").unwrap().starts_with("Bearer"));
-        get(&web, "nobody", path).await.is_problem(401, "unauthenticated");
+        get(&web, "nobody", path)
+            .await
+            .expect_problem(401, "unauthenticated");
     }
     for path in ["/", "/projects/site-1/photos"] {
         web.post_form(path, jpeg(64, 48, 900, 1), "a.jpg")
             .await
-            .is_problem(401, "unauthenticated");
+            .expect_problem(401, "unauthenticated");
     }
     assert_eq!(web.get("/openapi.json").await.status, 200);
-    web.nothing_left().await;
+    web.expect_nothing_left().await;
 }
 
 #[tokio::test]
@@ -72,14 +74,16 @@ async fn a_token_is_good_for_its_scope() {
         (202, &"camera".into())
     );
     let address = photo.header("location").unwrap().to_owned();
-    get(&web, "camera", &address).await.is_problem(403, "forbidden");
+    get(&web, "camera", &address)
+        .await
+        .expect_problem(403, "forbidden");
     assert_eq!(
         get(&web, "office", &address).await.json()["uploaded_by"],
         "camera"
     );
     post(&web, "office", "/projects/site-1/photos", 2)
         .await
-        .is_problem(403, "forbidden");
+        .expect_problem(403, "forbidden");
     assert_eq!(web.count("photo").await, 1);
 
     let trace = photo.json()["trace_id"].as_str().unwrap().to_owned();
@@ -97,16 +101,16 @@ async fn a_token_of_one_project_sees_no_other() {
     let own = post(&web, "camera-1", "/projects/site-1/photos", 2).await.id();
     post(&web, "camera-1", "/projects/site-2/photos", 3)
         .await
-        .is_problem(403, "forbidden");
+        .expect_problem(403, "forbidden");
     get(&web, "camera-1", "/projects/site-2/photos")
         .await
-        .is_problem(403, "forbidden");
+        .expect_problem(403, "forbidden");
     get(&web, "camera-1", &format!("/photos/{other}"))
         .await
-        .is_problem(404, "photo-unknown");
+        .expect_problem(404, "photo-unknown");
     get(&web, "camera-1", &format!("/photos/{other}/image"))
         .await
-        .is_problem(404, "photo-unknown");
+        .expect_problem(404, "photo-unknown");
     assert_eq!(get(&web, "camera-1", &format!("/photos/{own}")).await.status, 200);
 
     let projects = get(&web, "camera-1", "/projects").await.json();
@@ -116,7 +120,7 @@ async fn a_token_of_one_project_sees_no_other() {
     assert_eq!(list.as_array().unwrap().len(), 1);
     assert_eq!(get(&web, "office", "/").await.json().as_array().unwrap().len(), 2);
 
-    // What arrives at the given address goes to the token's project.
+    // Photos that arrive at the given address go to the token's project.
     let form = reqwest::multipart::Part::bytes(jpeg(64, 48, 900, 4));
     let form = reqwest::multipart::Form::new().part("image", form);
     let request = web
@@ -124,7 +128,7 @@ async fn a_token_of_one_project_sees_no_other() {
         .post(web.url("/"))
         .bearer_auth("camera-1-token")
         .multipart(form);
-    let answer = Answer::of(request.send().await.unwrap()).await;
+    let answer = Answer::from_response(request.send().await.unwrap()).await;
     assert!(answer.text().contains("/photos/site-1/"), "{}", answer.text());
 }
 
@@ -139,9 +143,11 @@ async fn the_same_key_of_two_tokens_is_two_keys() {
         let request = request
             .header("Idempotency-Key", "k")
             .body(jpeg(64, 48, 900, seed));
-        Answer::of(request.send().await.unwrap()).await
+        Answer::from_response(request.send().await.unwrap()).await
     };
     assert_eq!(send("camera", 1).await.status, 202);
     assert_eq!(send("camera-1", 2).await.status, 202);
-    send("camera", 2).await.is_problem(422, "idempotency-key-reused");
+    send("camera", 2)
+        .await
+        .expect_problem(422, "idempotency-key-reused");
 }

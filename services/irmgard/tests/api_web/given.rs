@@ -1,19 +1,19 @@
-//! The API of the given web service: rows of docs/compatibility.md.
+//! The API of the given web service, row by row of docs/compatibility.md.
 
-use super::{pictures::jpeg, web::Web};
+use super::{fixture::WebFixture, test_images::jpeg};
 
 #[tokio::test]
 async fn a_posted_image_is_answered_with_its_name_and_place() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     let photo = jpeg(640, 480, 30_000, 1);
     let answer = web.post_form("/", photo.clone(), "site.jpg").await;
     assert_eq!(answer.status, 200);
     assert!(answer.header("content-type").unwrap().starts_with("text/plain"));
-    let place = answer
+    let location = answer
         .text()
         .strip_prefix("Success: site.jpg ")
         .unwrap_or_else(|| panic!("{}", answer.text()));
-    let (bucket, key) = place.split_once('/').unwrap();
+    let (bucket, key) = location.split_once('/').unwrap();
     assert_eq!(bucket, web.settings.store.input_bucket);
     assert!(
         key.starts_with("photos/default/") && key.ends_with(".jpg"),
@@ -24,7 +24,7 @@ async fn a_posted_image_is_answered_with_its_name_and_place() {
 
 #[tokio::test]
 async fn the_list_is_a_json_array_in_order_of_id_with_the_given_fields() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     let empty = web.get("/").await;
     assert_eq!((empty.status, empty.text()), (200, "[]"));
     assert_eq!(empty.header("content-type"), Some("application/json"));
@@ -63,7 +63,7 @@ async fn the_list_is_a_json_array_in_order_of_id_with_the_given_fields() {
 
 #[tokio::test]
 async fn two_cameras_with_the_same_file_name_do_not_overwrite_each_other() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     for seed in [1, 2] {
         assert_eq!(
             web.post_form("/", jpeg(64, 48, 900, seed), "image.jpg")
@@ -77,7 +77,7 @@ async fn two_cameras_with_the_same_file_name_do_not_overwrite_each_other() {
 
 #[tokio::test]
 async fn a_list_of_any_length_is_whole() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     web.execute(
         "INSERT INTO photo (project, name, taken_at, taken_at_source, media_type, size_bytes, width, height, sha256, original)
          SELECT 'p', 'n' || i, now(), 'received', 'image/jpeg', 1, 1, 1, sha256(i::text::bytea), 's3://input/photos/p/2024-01-01/' || i || '.jpg'
@@ -100,14 +100,16 @@ async fn a_list_of_any_length_is_whole() {
 
 #[tokio::test]
 async fn errors_are_problems_with_their_own_status() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     let form = reqwest::multipart::Form::new().text("picture", "x");
-    web.post_fields("/", form).await.is_problem(400, "image-missing");
+    web.post_fields("/", form)
+        .await
+        .expect_problem(400, "image-missing");
     web.post("/", jpeg(64, 48, 900, 1))
         .await
-        .is_problem(415, "form-expected");
+        .expect_problem(415, "form-expected");
     web.post_form("/", b"plain text, but long enough".to_vec(), "a.jpg")
         .await
-        .is_problem(415, "unsupported-format");
-    web.nothing_left().await;
+        .expect_problem(415, "unsupported-format");
+    web.expect_nothing_left().await;
 }

@@ -1,4 +1,4 @@
-//! Clients that break the rules, over raw sockets.
+//! Clients that break the protocol, over raw sockets.
 
 use std::time::{Duration, Instant};
 
@@ -8,14 +8,14 @@ use tokio::{
 };
 
 use super::{
-    pictures::jpeg,
-    web::{Web, eventually, read_answer, upload_head},
+    fixture::{WebFixture, eventually, raw_upload_head, read_answer},
+    test_images::jpeg,
 };
 
 const PHOTOS: &str = "/projects/site-1/photos";
 
 fn form(body: &[u8]) -> Vec<u8> {
-    let head = upload_head(
+    let head = raw_upload_head(
         PHOTOS,
         &format!(
             "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {}\r\n",
@@ -31,8 +31,8 @@ fn image_field(disposition: &str, photo: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_project_cannot_leave_its_place() {
-    let web = Web::start().await;
+async fn a_project_name_cannot_leave_its_folder() {
+    let web = WebFixture::start().await;
     let photo = jpeg(64, 48, 900, 1);
     let length = format!("Content-Length: {}\r\n", photo.len());
     for project in [
@@ -50,13 +50,13 @@ async fn a_project_cannot_leave_its_place() {
     ] {
         let path = format!("/projects/{project}/photos");
         let answer = web
-            .raw(&[upload_head(&path, &length), photo.clone()].concat())
+            .raw(&[raw_upload_head(&path, &length), photo.clone()].concat())
             .await;
-        answer.is_problem(400, "invalid-project");
+        answer.expect_problem(400, "invalid-project");
         let list = web
             .raw(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
             .await;
-        list.is_problem(400, "invalid-project");
+        list.expect_problem(400, "invalid-project");
     }
     for path in [
         "/../../etc/passwd",
@@ -70,12 +70,12 @@ async fn a_project_cannot_leave_its_place() {
             .await;
         assert!(matches!(answer.status, 400 | 404), "{path}: {}", answer.status);
     }
-    web.nothing_left().await;
+    web.expect_nothing_left().await;
 }
 
 #[tokio::test]
 async fn a_file_name_is_only_a_name() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     for (seed, (file_name, kept)) in [
         ("../../../etc/passwd", Some("passwd")),
         (r"..\..\boot.ini", Some("boot.ini")),
@@ -103,13 +103,13 @@ async fn a_file_name_is_only_a_name() {
         let key = format!("/{id}.jpg");
         assert!(photo["storage_location"].as_str().unwrap().ends_with(&key));
     }
-    // What no header may hold is no file name either.
+    // A file name cannot hold bytes that a header must not hold.
     let disposition = "form-data; name=\"image\"; filename=\"a\u{1b}[2J\u{7}.jpg\"";
     let answer = web
         .raw(&form(&image_field(disposition, &jpeg(64, 48, 900, 99))))
         .await;
-    answer.is_problem(400, "malformed-form");
-    // In the query it can be written, and is left out.
+    answer.expect_problem(400, "malformed-form");
+    // The query string can hold them; they are removed.
     let named = web
         .post(
             &format!("{PHOTOS}?name=..%2Fa%1B%5B2J%00%07.jpg"),
@@ -121,19 +121,19 @@ async fn a_file_name_is_only_a_name() {
 
 #[tokio::test]
 async fn ten_thousand_headers_are_answered_431() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     let many: String = (0..10_000).map(|i| format!("X-{i}: y\r\n")).collect();
-    assert_eq!(web.raw(&upload_head(PHOTOS, &many)).await.status, 431);
+    assert_eq!(web.raw(&raw_upload_head(PHOTOS, &many)).await.status, 431);
     let some: String = (0..500).map(|i| format!("X-{i}: y\r\n")).collect();
-    assert_eq!(web.raw(&upload_head(PHOTOS, &some)).await.status, 431);
+    assert_eq!(web.raw(&raw_upload_head(PHOTOS, &some)).await.status, 431);
     let long = format!("X-Long: {}\r\n", "y".repeat(100_000));
-    assert_eq!(web.raw(&upload_head(PHOTOS, &long)).await.status, 431);
+    assert_eq!(web.raw(&raw_upload_head(PHOTOS, &long)).await.status, 431);
     assert_eq!(web.get("/projects").await.status, 200);
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_answered_400() {
-    let web = Web::start().await;
+async fn malformed_http_is_answered_400() {
+    let web = WebFixture::start().await;
     for request in [
         "GET / HTTP/9.9\r\n\r\n",
         "nonsense\r\n\r\n",
@@ -142,12 +142,14 @@ async fn what_is_not_http_is_answered_400() {
     ] {
         assert_eq!(web.raw(request.as_bytes()).await.status, 400, "{request:?}");
     }
-    web.nothing_left().await;
+    web.expect_nothing_left().await;
 }
 
 #[tokio::test]
-async fn headers_that_never_end_end_the_connection() {
-    let web = Web::start_with(|change| change.limits.header_timeout = Duration::from_millis(400)).await;
+async fn endless_headers_end_the_connection() {
+    let web =
+        WebFixture::start_with(|overrides| overrides.limits.header_timeout = Duration::from_millis(400))
+            .await;
     let mut slow = web.connect().await;
     slow.write_all(b"POST / HTTP/1.1\r\n").await.unwrap();
     let began = Instant::now();
@@ -162,8 +164,8 @@ async fn headers_that_never_end_end_the_connection() {
 }
 
 #[tokio::test]
-async fn a_camera_that_goes_away_leaves_nothing() {
-    let web = Web::start().await;
+async fn a_camera_that_disconnects_leaves_nothing() {
+    let web = WebFixture::start().await;
     let photo = jpeg(4000, 3000, 9_000_000, 1);
     for (headers, body) in [
         ("Content-Length: 10000000\r\n".to_owned(), photo.clone()),
@@ -185,7 +187,10 @@ async fn a_camera_that_goes_away_leaves_nothing() {
         ),
     ] {
         let mut camera = web.connect().await;
-        camera.write_all(&upload_head(PHOTOS, &headers)).await.unwrap();
+        camera
+            .write_all(&raw_upload_head(PHOTOS, &headers))
+            .await
+            .unwrap();
         camera.write_all(&body).await.unwrap();
         drop(camera);
     }
@@ -197,7 +202,7 @@ async fn a_camera_that_goes_away_leaves_nothing() {
             .any(|line| line.ends_with(" 4"))
     })
     .await;
-    web.nothing_left().await;
+    web.expect_nothing_left().await;
     assert!(
         !web.metrics()
             .contains(r#"irmgard_breaker_open{server="object-store"} 1"#)
@@ -206,47 +211,49 @@ async fn a_camera_that_goes_away_leaves_nothing() {
 
 #[tokio::test]
 async fn a_body_shorter_than_its_length_is_answered_400() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     let photo = jpeg(4000, 3000, 500_000, 1);
     let mut camera = web.connect().await;
     camera
-        .write_all(&upload_head(PHOTOS, "Content-Length: 600000\r\n"))
+        .write_all(&raw_upload_head(PHOTOS, "Content-Length: 600000\r\n"))
         .await
         .unwrap();
     camera.write_all(&photo).await.unwrap();
     camera.shutdown().await.unwrap();
     if let Some(answer) = read_answer(&mut camera).await {
-        answer.is_problem(400, "incomplete-body");
+        answer.expect_problem(400, "incomplete-body");
     }
-    web.nothing_left().await;
+    web.expect_nothing_left().await;
 }
 
 #[tokio::test]
-async fn what_follows_the_announced_length_is_no_part_of_the_photo() {
-    let web = Web::start().await;
+async fn bytes_after_the_announced_length_are_ignored() {
+    let web = WebFixture::start().await;
     let photo = jpeg(64, 48, 5000, 1);
-    let head = upload_head(PHOTOS, "Content-Length: 4000\r\n");
+    let head = raw_upload_head(PHOTOS, "Content-Length: 4000\r\n");
     let answer = web.raw(&[head, photo].concat()).await;
     assert_eq!((answer.status, &answer.json()["size_bytes"]), (202, &4000.into()));
 }
 
 #[tokio::test]
-async fn chunks_that_make_no_sense_are_answered_400() {
-    let web = Web::start().await;
+async fn malformed_chunks_are_answered_400() {
+    let web = WebFixture::start().await;
     let photo = jpeg(64, 48, 0x1000, 1);
-    let head = upload_head(PHOTOS, "Transfer-Encoding: chunked\r\n");
+    let head = raw_upload_head(PHOTOS, "Transfer-Encoding: chunked\r\n");
     let chunk = [b"1000\r\n".to_vec(), photo, b"\r\n".to_vec()].concat();
     for garbage in ["zz\r\n", "ffffffffffffffffff\r\n", "5\r\nabcdefghij", "-1\r\n"] {
         let request = [head.clone(), chunk.clone(), garbage.as_bytes().to_vec()].concat();
-        web.raw(&request).await.is_problem(400, "incomplete-body");
+        web.raw(&request).await.expect_problem(400, "incomplete-body");
     }
-    web.nothing_left().await;
+    web.expect_nothing_left().await;
 }
 
 #[tokio::test]
 async fn a_camera_that_sends_nothing_is_answered_408() {
-    let web =
-        Web::start_with(|change| change.settings.upload.idle_timeout = Duration::from_millis(500)).await;
+    let web = WebFixture::start_with(|overrides| {
+        overrides.settings.upload.idle_timeout = Duration::from_millis(500)
+    })
+    .await;
     let photo = jpeg(64, 48, 50_000, 1);
     for headers in [
         "Content-Length: 60000\r\n",
@@ -262,21 +269,23 @@ async fn a_camera_that_sends_nothing_is_answered_408() {
             ]
             .concat(),
         };
-        // The form's preamble, in the last case.
-        let answer = web.raw(&[upload_head(PHOTOS, headers), body].concat()).await;
-        answer.is_problem(408, "upload-idle");
+        // The last case sends the preamble of the form.
+        let answer = web.raw(&[raw_upload_head(PHOTOS, headers), body].concat()).await;
+        answer.expect_problem(408, "upload-idle");
     }
-    web.nothing_left().await;
+    web.expect_nothing_left().await;
 }
 
 #[tokio::test]
 async fn a_slow_camera_is_not_a_stalled_store() {
-    let web =
-        Web::start_with(|change| change.settings.upload.store_timeout = Duration::from_millis(300)).await;
+    let web = WebFixture::start_with(|overrides| {
+        overrides.settings.upload.store_timeout = Duration::from_millis(300)
+    })
+    .await;
     let photo = jpeg(64, 48, 50_000, 1);
     for headers in ["Content-Length: 50000\r\n", "Transfer-Encoding: chunked\r\n"] {
         let mut camera = web.connect().await;
-        camera.write_all(&upload_head(PHOTOS, headers)).await.unwrap();
+        camera.write_all(&raw_upload_head(PHOTOS, headers)).await.unwrap();
         for piece in photo.chunks(10_000) {
             if headers.contains("chunked") {
                 camera.write_all(b"2710\r\n").await.unwrap();
@@ -299,8 +308,8 @@ async fn a_slow_camera_is_not_a_stalled_store() {
 }
 
 #[tokio::test]
-async fn forms_that_make_no_sense_are_answered_400() {
-    let web = Web::start().await;
+async fn malformed_forms_are_answered_400() {
+    let web = WebFixture::start().await;
     let photo = jpeg(64, 48, 900, 1);
     let image = "form-data; name=\"image\"";
     let whole = image_field(image, &photo);
@@ -337,31 +346,31 @@ async fn forms_that_make_no_sense_are_answered_400() {
         (b"--b--\r\n".to_vec(), 400, "image-missing"),
         (nested, 415, "unsupported-format"),
     ] {
-        web.raw(&form(&body)).await.is_problem(status, code);
+        web.raw(&form(&body)).await.expect_problem(status, code);
     }
     for content_type in [
         "multipart/form-data",
         "multipart/form-data; boundary=",
         "multipart/form-data; boundary=\"\u{1}\"",
     ] {
-        let head = upload_head(
+        let head = raw_upload_head(
             PHOTOS,
             &format!("Content-Type: {content_type}\r\nContent-Length: 2\r\n"),
         );
         let answer = web.raw(&[head, b"xx".to_vec()].concat()).await;
         assert_eq!(answer.status, 400, "{content_type:?}");
     }
-    web.nothing_left().await;
+    web.expect_nothing_left().await;
 }
 
 #[tokio::test]
-async fn a_client_that_is_told_no_in_the_middle_of_its_upload_hears_it() {
-    let web = Web::start().await;
+async fn a_client_refused_during_its_upload_gets_the_response() {
+    let web = WebFixture::start().await;
     let mut body = b"not a photo at all".to_vec();
     body.resize(3_000_000, b'x');
     for _ in 0..20 {
         web.post(PHOTOS, body.clone())
             .await
-            .is_problem(415, "unsupported-format");
+            .expect_problem(415, "unsupported-format");
     }
 }

@@ -1,20 +1,20 @@
-//! The anonymised picture, and never the original.
+//! The image endpoint serves the anonymised photo and never the original.
 
 use super::{
-    pictures::jpeg,
-    web::{Answer, Web},
+    fixture::{Answer, WebFixture},
+    test_images::jpeg,
 };
 
 const ANONYMISED: &[u8] = b"\xFF\xD8 nobody to be seen \xFF\xD9";
 
-/// A photo, its original and its row; the output's key.
-async fn photo(web: &Web) -> (i64, String) {
+/// Uploads a photo; returns its id and the key of its output.
+async fn photo(web: &WebFixture) -> (i64, String) {
     let answer = web.post("/projects/site-1/photos", jpeg(64, 48, 9000, 1)).await;
-    let place = answer.json()["storage_location"].as_str().unwrap().to_owned();
-    (answer.id(), place.split_once('/').unwrap().1.to_owned())
+    let location = answer.json()["storage_location"].as_str().unwrap().to_owned();
+    (answer.id(), location.split_once('/').unwrap().1.to_owned())
 }
 
-async fn is_done(web: &Web, output: &str) {
+async fn set_anonymized(web: &WebFixture, output: &str) {
     sqlx::query("UPDATE photo SET status = 'anonymized', output = $1")
         .bind(output)
         .execute(&web.pool)
@@ -23,12 +23,12 @@ async fn is_done(web: &Web, output: &str) {
 }
 
 #[tokio::test]
-async fn a_picture_that_is_ready_is_served_with_its_etag() {
-    let web = Web::start().await;
+async fn an_available_image_is_served_with_its_etag() {
+    let web = WebFixture::start().await;
     let (id, key) = photo(&web).await;
     let bucket = web.settings.store.output_bucket.clone();
     web.put(&bucket, &key, ANONYMISED.to_vec()).await;
-    is_done(&web, &format!("s3://{bucket}/{key}")).await;
+    set_anonymized(&web, &format!("s3://{bucket}/{key}")).await;
 
     let path = format!("/photos/{id}/image");
     let image = web.get(&path).await;
@@ -49,7 +49,7 @@ async fn a_picture_that_is_ready_is_served_with_its_etag() {
         ("\"other\"".to_owned(), 200),
     ] {
         let request = web.http.get(web.url(&path)).header("If-None-Match", known);
-        let answer = Answer::of(request.send().await.unwrap()).await;
+        let answer = Answer::from_response(request.send().await.unwrap()).await;
         assert_eq!(
             (answer.status, answer.header("etag")),
             (status, Some(etag.as_str()))
@@ -63,8 +63,8 @@ async fn a_picture_that_is_ready_is_served_with_its_etag() {
 }
 
 #[tokio::test]
-async fn a_picture_that_is_not_ready_is_409_with_the_status() {
-    let web = Web::start().await;
+async fn an_unavailable_image_is_409_with_the_status() {
+    let web = WebFixture::start().await;
     let (id, _) = photo(&web).await;
     for (sql, status) in [
         ("SELECT 1", "received"),
@@ -76,17 +76,17 @@ async fn a_picture_that_is_not_ready_is_409_with_the_status() {
     ] {
         web.execute(sql).await;
         let answer = web.get(&format!("/photos/{id}/image")).await;
-        answer.is_problem(409, "photo-not-ready");
+        answer.expect_problem(409, "photo-not-ready");
         assert_eq!(answer.json()["photo_status"], status);
     }
     web.get("/photos/4711/image")
         .await
-        .is_problem(404, "photo-unknown");
+        .expect_problem(404, "photo-unknown");
 }
 
 #[tokio::test]
-async fn no_row_can_make_it_serve_an_original() {
-    let web = Web::start().await;
+async fn no_row_makes_the_api_serve_an_original() {
+    let web = WebFixture::start().await;
     let (id, key) = photo(&web).await;
     let (input, output) = (
         &web.settings.store.input_bucket,
@@ -95,14 +95,14 @@ async fn no_row_can_make_it_serve_an_original() {
     let other = key.replace(&format!("/{id}.jpg"), &format!("/{}.jpg", id + 1));
     web.put(output, &other, ANONYMISED.to_vec()).await;
     web.put(output, "x.jpg", ANONYMISED.to_vec()).await;
-    // Its own id, and yet not its own place.
+    // These keys hold the photo's id, but are not its own location.
     let foreign = key.replace("/site-1/", "/site-2/");
     let day = key.split('/').nth(2).unwrap();
     let other_day = key.replace(day, "2020-02-02");
     for key in [&foreign, &other_day] {
         web.put(output, key, ANONYMISED.to_vec()).await;
     }
-    for place in [
+    for location in [
         format!("s3://{output}/{foreign}"),
         format!("s3://{output}/{other_day}"),
         format!("s3://{input}/{key}"),
@@ -112,10 +112,10 @@ async fn no_row_can_make_it_serve_an_original() {
         format!("{input}/{key}"),
         String::new(),
     ] {
-        is_done(&web, &place).await;
+        set_anonymized(&web, &location).await;
         web.get(&format!("/photos/{id}/image"))
             .await
-            .is_problem(500, "internal");
+            .expect_problem(500, "internal");
     }
     for path in [
         format!("/{input}/{key}"),
@@ -127,11 +127,11 @@ async fn no_row_can_make_it_serve_an_original() {
 }
 
 #[tokio::test]
-async fn a_picture_that_is_no_longer_stored_is_410() {
-    let web = Web::start().await;
+async fn a_missing_image_is_410() {
+    let web = WebFixture::start().await;
     let (id, key) = photo(&web).await;
-    is_done(&web, &format!("s3://{}/{key}", web.settings.store.output_bucket)).await;
+    set_anonymized(&web, &format!("s3://{}/{key}", web.settings.store.output_bucket)).await;
     web.get(&format!("/photos/{id}/image"))
         .await
-        .is_problem(410, "image-gone");
+        .expect_problem(410, "image-gone");
 }

@@ -1,4 +1,4 @@
-//! What is refused, and that nothing of it stays.
+//! Refused uploads leave nothing behind.
 
 use std::time::Duration;
 
@@ -6,27 +6,29 @@ use contract::media::MAX_SIDE;
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::sleep};
 
 use super::{
-    pictures::{jpeg, png},
-    web::{Answer, Web, eventually, read_answer, upload_head},
+    fixture::{Answer, WebFixture, eventually, raw_upload_head, read_answer},
+    test_images::{jpeg, png},
 };
 
 const PHOTOS: &str = "/projects/site-1/photos";
 
 #[tokio::test]
 async fn more_bytes_than_allowed_are_413_however_they_are_sent() {
-    let web = Web::start_with(|change| {
-        change.settings.upload.max_bytes = 12_000_000;
+    let web = WebFixture::start_with(|overrides| {
+        overrides.settings.upload.max_bytes = 12_000_000;
     })
     .await;
     let large = jpeg(4000, 3000, 12_000_001, 1);
-    web.post(PHOTOS, large.clone()).await.is_problem(413, "too-large");
+    web.post(PHOTOS, large.clone())
+        .await
+        .expect_problem(413, "too-large");
     web.post_chunked(PHOTOS, large.clone())
         .await
-        .is_problem(413, "too-large");
+        .expect_problem(413, "too-large");
     web.post_form(PHOTOS, large, "a.jpg")
         .await
-        .is_problem(413, "too-large");
-    web.nothing_left().await;
+        .expect_problem(413, "too-large");
+    web.expect_nothing_left().await;
     let largest = jpeg(4000, 3000, 12_000_000, 1);
     for answer in [
         web.post(PHOTOS, largest.clone()).await,
@@ -37,45 +39,45 @@ async fn more_bytes_than_allowed_are_413_however_they_are_sent() {
 }
 
 #[tokio::test]
-async fn a_length_beyond_the_limit_is_refused_before_the_body_is_asked_for() {
-    let web = Web::start().await;
-    let head = upload_head(PHOTOS, "Expect: 100-continue\r\nContent-Length: 999999999\r\n");
-    web.raw(&head).await.is_problem(413, "too-large");
+async fn a_length_beyond_the_limit_is_refused_before_the_body_is_requested() {
+    let web = WebFixture::start().await;
+    let head = raw_upload_head(PHOTOS, "Expect: 100-continue\r\nContent-Length: 999999999\r\n");
+    web.raw(&head).await.expect_problem(413, "too-large");
 }
 
 #[tokio::test]
 async fn pixels_are_counted_from_the_header() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     web.post(PHOTOS, png(10_001, 10_000))
         .await
-        .is_problem(422, "too-many-pixels");
+        .expect_problem(422, "too-many-pixels");
     web.post(PHOTOS, png(65_535, 65_535))
         .await
-        .is_problem(422, "too-many-pixels");
-    web.nothing_left().await;
+        .expect_problem(422, "too-many-pixels");
+    web.expect_nothing_left().await;
     assert_eq!(web.post(PHOTOS, png(10_000, 10_000)).await.status, 202);
 }
 
-/// The anonymised photo is a JPEG, which cannot be longer.
+/// The anonymised photo is a JPEG, which cannot have a longer side.
 #[tokio::test]
 async fn a_side_that_no_jpeg_can_have_is_refused() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     for (width, height) in [(MAX_SIDE + 1, 10), (10, MAX_SIDE + 1), (100_000_000, 1)] {
         let answer = web.post(PHOTOS, png(width, height)).await;
-        answer.is_problem(422, "too-many-pixels");
+        answer.expect_problem(422, "too-many-pixels");
         let detail = answer.json()["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains("65500"), "{detail}");
     }
-    web.nothing_left().await;
+    web.expect_nothing_left().await;
     assert_eq!(web.post(PHOTOS, png(MAX_SIDE, 10)).await.status, 202);
 }
 
 #[tokio::test]
 async fn what_is_no_photo_is_refused() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     let cut = jpeg(64, 48, 900, 1)[..10].to_vec();
     let zeros = [b"\xFF\xD8\xFF\xC0\x00\x11\x08".as_slice(), &[0; 500]].concat();
-    // Marker after marker, and never a size.
+    // Markers without a size.
     let endless = [
         b"\xFF\xD8".to_vec(),
         b"\xFF\xE2\x40\x00"
@@ -104,33 +106,33 @@ async fn what_is_no_photo_is_refused() {
         ),
         (vec![0; 3_000_000], 415, "unsupported-format"),
     ] {
-        web.post(PHOTOS, photo.clone()).await.is_problem(status, code);
+        web.post(PHOTOS, photo.clone()).await.expect_problem(status, code);
         web.post_chunked(PHOTOS, photo.clone())
             .await
-            .is_problem(status, code);
+            .expect_problem(status, code);
         web.post_form(PHOTOS, photo, "a.jpg")
             .await
-            .is_problem(status, code);
+            .expect_problem(status, code);
     }
-    web.nothing_left().await;
+    web.expect_nothing_left().await;
 }
 
 #[tokio::test]
 async fn a_form_has_one_image_and_a_readable_time() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     let part = || reqwest::multipart::Part::bytes(jpeg(64, 48, 900, 1)).file_name("a.jpg");
     let form = reqwest::multipart::Form::new;
     web.post_fields(PHOTOS, form().part("image", part()).part("image", part()))
         .await
-        .is_problem(400, "several-images");
+        .expect_problem(400, "several-images");
     web.post_fields(PHOTOS, form().part("image", part()).text("taken_at", "noon"))
         .await
-        .is_problem(400, "invalid-taken-at");
+        .expect_problem(400, "invalid-taken-at");
     web.post_fields(PHOTOS, form().text("taken_at", "noon").part("image", part()))
         .await
-        .is_problem(400, "invalid-taken-at");
-    web.nothing_left().await;
-    // Fields that nobody knows are passed over.
+        .expect_problem(400, "invalid-taken-at");
+    web.expect_nothing_left().await;
+    // Unknown fields are skipped.
     let noted = form()
         .text("camera", "7")
         .part("image", part())
@@ -140,11 +142,11 @@ async fn a_form_has_one_image_and_a_readable_time() {
 
 #[tokio::test]
 async fn queries_that_cannot_be_read_are_refused() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     for bad in ["noon", "9999-12-31T23:59:59-00:01", "0001-01-01T00:00:00%2B00:01"] {
         web.post(&format!("{PHOTOS}?taken_at={bad}"), jpeg(64, 48, 900, 1))
             .await
-            .is_problem(400, "invalid-taken-at");
+            .expect_problem(400, "invalid-taken-at");
     }
     for query in [
         "limit=0",
@@ -156,21 +158,20 @@ async fn queries_that_cannot_be_read_are_refused() {
     ] {
         web.get(&format!("{PHOTOS}?{query}"))
             .await
-            .is_problem(400, "invalid-query");
+            .expect_problem(400, "invalid-query");
     }
     for query in ["after=%00", "after=a%00b", "after=%ff", "after=a%2fb", "limit=0"] {
         web.get(&format!("/projects?{query}"))
             .await
-            .is_problem(400, "invalid-query");
+            .expect_problem(400, "invalid-query");
     }
-    web.nothing_left().await;
+    web.expect_nothing_left().await;
 }
 
-/// PostgreSQL's text holds no NUL: wherever a client can write one, it is
-/// refused or left out before it gets there.
+/// PostgreSQL's `text` cannot hold NUL, so it is refused or removed in every client input.
 #[tokio::test]
-async fn a_nul_gets_nowhere() {
-    let web = Web::start().await;
+async fn nul_is_refused_or_removed_everywhere() {
+    let web = WebFixture::start().await;
     for path in [
         "/projects?after=a%00",
         "/projects/a%00/photos",
@@ -185,61 +186,60 @@ async fn a_nul_gets_nowhere() {
         jpeg(64, 48, 900, 1),
     )
     .await
-    .is_problem(400, "invalid-taken-at");
-    web.nothing_left().await;
+    .expect_problem(400, "invalid-taken-at");
+    web.expect_nothing_left().await;
     let named = web
         .post(&format!("{PHOTOS}?name=a%00b.jpg"), jpeg(64, 48, 900, 1))
         .await;
     assert_eq!((named.status, &named.json()["name"]), (202, &"ab.jpg".into()));
 }
 
-/// An upload of unknown length that holds the whole budget: after its first
-/// chunk nothing comes.
-async fn holder_of_all_memory(web: &Web, photo: &[u8]) -> TcpStream {
-    let mut holder = web.connect().await;
-    holder
-        .write_all(&upload_head(PHOTOS, "Transfer-Encoding: chunked\r\n"))
+/// Starts an upload of unknown length that takes the whole budget and sends nothing after its first chunk.
+async fn start_upload_that_takes_all_memory(web: &WebFixture, photo: &[u8]) -> TcpStream {
+    let mut blocker = web.connect().await;
+    blocker
+        .write_all(&raw_upload_head(PHOTOS, "Transfer-Encoding: chunked\r\n"))
         .await
         .unwrap();
-    holder.write_all(b"7000\r\n").await.unwrap();
-    holder.write_all(&photo[..0x7000]).await.unwrap();
-    holder.write_all(b"\r\n").await.unwrap();
+    blocker.write_all(b"7000\r\n").await.unwrap();
+    blocker.write_all(&photo[..0x7000]).await.unwrap();
+    blocker.write_all(b"\r\n").await.unwrap();
     eventually("the first upload has the memory", async || {
         web.metrics().contains("irmgard_upload_memory_free_bytes 0\n")
     })
     .await;
-    holder
+    blocker
 }
 
 #[tokio::test]
 async fn bodies_of_unknown_length_wait_for_memory_and_then_are_503() {
-    let web = Web::start_with(|change| {
-        let upload = &mut change.settings.upload;
+    let web = WebFixture::start_with(|overrides| {
+        let upload = &mut overrides.settings.upload;
         upload.memory_bytes = upload.part_bytes;
         upload.memory_wait = Duration::from_millis(300);
     })
     .await;
     let photo = jpeg(64, 48, 30_000, 1);
-    let mut holder = holder_of_all_memory(&web, &photo).await;
+    let mut blocker = start_upload_that_takes_all_memory(&web, &photo).await;
 
     let busy = web.post_chunked(PHOTOS, photo.clone()).await;
-    busy.is_problem(503, "busy");
+    busy.expect_problem(503, "busy");
     assert!(busy.header("retry-after").is_some());
-    // One of known length needs none of it.
+    // An upload of known length needs none of it.
     assert_eq!(web.post(PHOTOS, photo.clone()).await.status, 202);
 
-    // Another waits, and has its turn when the first is done.
+    // Another upload waits and proceeds when the first one is done.
     let (waiting, ended) = tokio::join!(web.post_chunked(PHOTOS, photo.clone()), async {
-        holder.write_all(b"0\r\n\r\n").await.unwrap();
-        read_answer(&mut holder).await.unwrap()
+        blocker.write_all(b"0\r\n\r\n").await.unwrap();
+        read_answer(&mut blocker).await.unwrap()
     });
     assert_eq!((waiting.status, ended.status), (202, 202));
 }
 
 #[tokio::test]
-async fn photos_whose_size_comes_late_are_taken() {
-    let web = Web::start().await;
-    // ICC profiles and thumbnails before the size: 600 KB of them.
+async fn photos_with_a_late_size_are_accepted() {
+    let web = WebFixture::start().await;
+    // 600 KB of ICC profiles and thumbnails before the size.
     let segment: Vec<u8> = b"\xFF\xE2\xF0\x00".iter().copied().chain([0; 0xEFFE]).collect();
     let photo = jpeg(640, 480, 300_000, 1);
     let photo = [&photo[..2], &segment.repeat(10), &photo[2..]].concat();
@@ -262,8 +262,7 @@ async fn photos_whose_size_comes_late_are_taken() {
     }
 }
 
-/// Sends a piece again and again, far more often than the idle timeout asks
-/// for, until there is an answer.
+/// Sends `piece` repeatedly, much more often than the idle timeout requires, until a response arrives.
 async fn trickle(camera: &mut TcpStream, piece: &[u8]) -> Answer {
     let (mut input, mut output) = camera.split();
     let sending = async {
@@ -279,35 +278,35 @@ async fn trickle(camera: &mut TcpStream, piece: &[u8]) -> Answer {
 }
 
 #[tokio::test]
-async fn a_camera_that_trickles_is_answered_408_and_gives_its_memory_to_others() {
-    let web = Web::start_with(|change| {
-        let upload = &mut change.settings.upload;
+async fn a_trickling_camera_is_answered_408_and_frees_its_memory() {
+    let web = WebFixture::start_with(|overrides| {
+        let upload = &mut overrides.settings.upload;
         upload.memory_bytes = upload.part_bytes;
         upload.idle_timeout = Duration::from_millis(500);
     })
     .await;
     let photo = jpeg(64, 48, 30_000, 1);
-    let mut holder = holder_of_all_memory(&web, &photo).await;
+    let mut blocker = start_upload_that_takes_all_memory(&web, &photo).await;
     let (waiting, trickled) = tokio::join!(
         web.post_chunked(PHOTOS, photo.clone()),
-        trickle(&mut holder, b"1\r\nx\r\n")
+        trickle(&mut blocker, b"1\r\nx\r\n")
     );
-    trickled.is_problem(408, "upload-too-slow");
+    trickled.expect_problem(408, "upload-too-slow");
     assert_eq!(waiting.status, 202);
-    web.originals_become(1).await;
+    web.wait_for_originals(1).await;
 }
 
 #[tokio::test]
-async fn a_camera_that_trickles_is_answered_408_however_it_sends() {
-    let web = Web::start_with(|change| {
-        change.settings.upload.idle_timeout = Duration::from_millis(500);
+async fn a_trickling_camera_is_answered_408_however_it_sends() {
+    let web = WebFixture::start_with(|overrides| {
+        overrides.settings.upload.idle_timeout = Duration::from_millis(500);
     })
     .await;
     let photo = jpeg(64, 48, 30_000, 1);
     let form = b"--b\r\nContent-Disposition: form-data; name=image\r\n\r\n";
     for (headers, body) in [
         ("Content-Length: 60000\r\n", photo.clone()),
-        // Not yet a photo.
+        // Not enough bytes to recognise a photo.
         ("Content-Length: 60000\r\n", photo[..2].to_vec()),
         (
             "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 60000\r\n",
@@ -315,28 +314,28 @@ async fn a_camera_that_trickles_is_answered_408_however_it_sends() {
         ),
     ] {
         let mut camera = web.connect().await;
-        camera.write_all(&upload_head(PHOTOS, headers)).await.unwrap();
+        camera.write_all(&raw_upload_head(PHOTOS, headers)).await.unwrap();
         camera.write_all(&body).await.unwrap();
         trickle(&mut camera, b"\xFF")
             .await
-            .is_problem(408, "upload-too-slow");
+            .expect_problem(408, "upload-too-slow");
     }
-    web.nothing_left().await;
+    web.expect_nothing_left().await;
 }
 
 #[tokio::test]
-async fn a_slow_camera_that_keeps_the_least_rate_is_taken() {
-    let web = Web::start_with(|change| {
-        let upload = &mut change.settings.upload;
+async fn a_slow_camera_above_the_minimum_rate_is_accepted() {
+    let web = WebFixture::start_with(|overrides| {
+        let upload = &mut overrides.settings.upload;
         upload.idle_timeout = Duration::from_secs(1);
         upload.min_bytes_per_second = 10_000;
     })
     .await;
-    // 3 s for 60 KB: slow, and quick enough.
+    // 60 KB in 3 s: slow, but above the minimum rate.
     let photo = jpeg(64, 48, 60_000, 1);
     let mut camera = web.connect().await;
     camera
-        .write_all(&upload_head(PHOTOS, "Content-Length: 60000\r\n"))
+        .write_all(&raw_upload_head(PHOTOS, "Content-Length: 60000\r\n"))
         .await
         .unwrap();
     for piece in photo.chunks(4_000) {

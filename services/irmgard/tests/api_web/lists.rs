@@ -1,9 +1,9 @@
-//! Pages.
+//! Pagination of photos and projects.
 
-use super::web::Web;
+use super::fixture::WebFixture;
 
-async fn filled() -> Web {
-    let web = Web::start().await;
+async fn filled() -> WebFixture {
+    let web = WebFixture::start().await;
     web.execute(
         "INSERT INTO photo (project, name, status, taken_at, taken_at_source, media_type, size_bytes, width, height, \
            sha256, original, output, failure_reason, detections)
@@ -16,7 +16,7 @@ async fn filled() -> Web {
     web
 }
 
-async fn all(web: &Web, first: &str) -> Vec<i64> {
+async fn all(web: &WebFixture, first: &str) -> Vec<i64> {
     let (mut ids, mut next) = (Vec::new(), Some(first.to_owned()));
     while let Some(page) = next {
         let page = web.get(&page).await.json();
@@ -48,7 +48,7 @@ async fn pages_are_newest_first_and_whole() {
 }
 
 #[tokio::test]
-async fn a_photo_tells_what_was_found_and_why_it_failed() {
+async fn a_photo_shows_its_detections_and_its_failure() {
     let web = filled().await;
     let failed = web.get("/photos/1").await.json();
     assert_eq!(
@@ -64,13 +64,13 @@ async fn a_photo_tells_what_was_found_and_why_it_failed() {
     for unknown in ["101", "0", "-1", "x", "9223372036854775808", "1e3", "%31%00"] {
         web.get(&format!("/photos/{unknown}"))
             .await
-            .is_problem(404, "photo-unknown");
+            .expect_problem(404, "photo-unknown");
     }
 }
 
-/// Written by an earlier version, which took such numbers from a result.
+/// An earlier version stored such values.
 #[tokio::test]
-async fn a_detection_that_cannot_be_read_hides_nothing_else() {
+async fn an_unreadable_detection_hides_nothing_else() {
     let web = filled().await;
     web.execute(
         r#"UPDATE photo SET detections = detections || '[{"class":"face","score":null,"x":1,"y":2,"width":3,"height":4}]'
@@ -108,10 +108,10 @@ async fn projects_come_by_name() {
 
 #[tokio::test]
 async fn unknown_addresses_and_methods_are_problems() {
-    let web = Web::start().await;
-    web.get("/nothing").await.is_problem(404, "not-found");
+    let web = WebFixture::start().await;
+    web.get("/nothing").await.expect_problem(404, "not-found");
     let delete = web.http.delete(web.url("/photos/1")).send().await.unwrap();
-    let delete = super::web::Answer::of(delete).await;
-    delete.is_problem(405, "method-not-allowed");
+    let delete = super::fixture::Answer::from_response(delete).await;
+    delete.expect_problem(405, "method-not-allowed");
     assert!(delete.header("allow").unwrap().contains("GET"));
 }

@@ -8,17 +8,17 @@
 )]
 
 mod access;
-mod description;
+mod fixture;
 mod given;
 mod hostile;
 mod image;
 mod limits;
 mod lists;
+mod openapi;
 mod outage;
-mod pictures;
 mod refusals;
 mod rights;
 mod server;
+mod test_images;
 mod tracing;
 mod upload;
-mod web;

@@ -1,4 +1,4 @@
-//! PostgreSQL or the object store is away, stalls, or goes at the worst time.
+//! Outages of PostgreSQL and the object store: unavailable, stalled, or lost at the worst time.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -8,14 +8,14 @@ use std::{
 use local::proxy::{Behaviour, Proxy};
 
 use super::{
-    pictures::jpeg,
-    web::{Answer, Change, Web, eventually, upload_head},
+    fixture::{Answer, Overrides, WebFixture, eventually, raw_upload_head},
+    test_images::jpeg,
 };
 
 const PHOTOS: &str = "/projects/site-1/photos";
 
 struct Outage {
-    web: Web,
+    web: WebFixture,
     postgres: Proxy,
     store: Proxy,
 }
@@ -24,7 +24,7 @@ async fn outage() -> Outage {
     outage_with(|_| {}).await
 }
 
-async fn outage_with(change: impl FnOnce(&mut Change<'_>)) -> Outage {
+async fn outage_with(set_overrides: impl FnOnce(&mut Overrides<'_>)) -> Outage {
     let scratch_free = local::PostgresAccess::from_environment()
         .unwrap()
         .expect("a stack: run `make test`");
@@ -38,64 +38,64 @@ async fn outage_with(change: impl FnOnce(&mut Change<'_>)) -> Outage {
         .expect("a store without TLS")
         .trim_end_matches('/');
     let store = Proxy::start(authority.to_owned()).await.unwrap();
-    let web = Web::start_as_delivered(|mut changed| {
-        changed.settings.database.host = postgres.address().ip().to_string();
-        changed.settings.database.port = postgres.address().port();
-        changed.settings.store.endpoint = format!("http://{}", store.address());
-        change(&mut changed);
+    let web = WebFixture::start_with_defaults(|mut overrides| {
+        overrides.settings.database.host = postgres.address().ip().to_string();
+        overrides.settings.database.port = postgres.address().port();
+        overrides.settings.store.endpoint = format!("http://{}", store.address());
+        set_overrides(&mut overrides);
     })
     .await;
     Outage { web, postgres, store }
 }
 
-/// Posts; asserts 503 with `Retry-After`; how long it took.
-async fn unavailable(web: &Web, code: &str, photo: Vec<u8>) -> Duration {
-    let began = Instant::now();
+/// Sends a photo and expects 503 with `Retry-After`; returns the duration.
+async fn expect_unavailable(web: &WebFixture, code: &str, photo: Vec<u8>) -> Duration {
+    let started = Instant::now();
     let answer = web.post(PHOTOS, photo).await;
-    let took = began.elapsed();
-    answer.is_problem(503, code);
+    let duration = started.elapsed();
+    answer.expect_problem(503, code);
     let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=5).contains(&seconds));
-    took
+    duration
 }
 
-async fn works_again(web: &Web) {
+async fn wait_until_uploads_work(web: &WebFixture) {
     eventually("uploads work again", async || {
         web.post(PHOTOS, jpeg(64, 48, 900, 99)).await.status == 202
     })
     .await;
 }
 
-async fn is_503_in_time(code: &str, behaviour: Behaviour, which: fn(&Outage) -> &Proxy) {
+async fn expect_503_in_time(code: &str, behaviour: Behaviour, which: fn(&Outage) -> &Proxy) {
     let outage = outage().await;
     let web = &outage.web;
-    // Connections lie ready in the pools.
+    // Idle connections are in the pools.
     assert_eq!(web.post(PHOTOS, jpeg(64, 48, 900, 1)).await.status, 202);
     which(&outage).behave(behaviour).await;
 
     let mut slow = 0;
     for seed in 0..8 {
-        let took = unavailable(web, code, jpeg(64, 48, 100_000, 10 + seed)).await;
-        assert!(took < Duration::from_secs(2), "{took:?}");
-        slow += u32::from(took > Duration::from_millis(100));
+        let duration = expect_unavailable(web, code, jpeg(64, 48, 100_000, 10 + seed)).await;
+        assert!(duration < Duration::from_secs(2), "{duration:?}");
+        slow += u32::from(duration > Duration::from_millis(100));
     }
     assert!(
         web.metrics()
             .lines()
             .any(|line| line.starts_with("irmgard_breaker_open") && line.ends_with(" 1"))
     );
-    // Three open the breaker; now and then one is let through.
+    // Three failures open the breaker; later some requests probe.
     assert!(slow <= 5, "{slow} of 8 took longer than 100 ms");
 
     which(&outage).behave(Behaviour::Pass).await;
-    works_again(web).await;
+    wait_until_uploads_work(web).await;
     assert_eq!(web.count("photo").await, 2);
-    web.originals_become(2).await;
+    web.wait_for_originals(2).await;
 }
 
 #[tokio::test]
 async fn a_stalled_database_is_503_in_time() {
-    is_503_in_time("database-unavailable", Behaviour::Stall, |outage| {
+    expect_503_in_time("database-unavailable", Behaviour::Stall, |outage| {
         &outage.postgres
     })
     .await;
@@ -103,7 +103,7 @@ async fn a_stalled_database_is_503_in_time() {
 
 #[tokio::test]
 async fn a_cut_database_is_503_in_time() {
-    is_503_in_time("database-unavailable", Behaviour::Refuse, |outage| {
+    expect_503_in_time("database-unavailable", Behaviour::Refuse, |outage| {
         &outage.postgres
     })
     .await;
@@ -111,12 +111,12 @@ async fn a_cut_database_is_503_in_time() {
 
 #[tokio::test]
 async fn a_stalled_store_is_503_in_time() {
-    is_503_in_time("store-unavailable", Behaviour::Stall, |outage| &outage.store).await;
+    expect_503_in_time("store-unavailable", Behaviour::Stall, |outage| &outage.store).await;
 }
 
 #[tokio::test]
 async fn a_cut_store_is_503_in_time() {
-    is_503_in_time("store-unavailable", Behaviour::Refuse, |outage| &outage.store).await;
+    expect_503_in_time("store-unavailable", Behaviour::Refuse, |outage| &outage.store).await;
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn a_store_that_stalls_in_the_middle_of_a_photo_is_503_in_time() {
         };
         let (answer, stalled): (Answer, Instant) = tokio::join!(upload(chunked), stall);
         if answer.status != 202 {
-            answer.is_problem(503, "store-unavailable");
+            answer.expect_problem(503, "store-unavailable");
             assert!(
                 stalled.elapsed() < Duration::from_millis(2500),
                 "{:?}",
@@ -148,18 +148,22 @@ async fn a_store_that_stalls_in_the_middle_of_a_photo_is_503_in_time() {
             );
         }
         outage.store.behave(Behaviour::Pass).await;
-        works_again(web).await;
+        wait_until_uploads_work(web).await;
     }
     let kept = usize::try_from(web.count("photo").await).unwrap();
-    web.originals_become(kept).await;
+    web.wait_for_originals(kept).await;
 }
 
 #[tokio::test]
-async fn reads_are_503_too_while_the_database_is_away() {
+async fn reads_are_503_too_while_the_database_is_unavailable() {
     let outage = outage().await;
     outage.postgres.behave(Behaviour::Refuse).await;
     for path in ["/", "/projects", PHOTOS, "/photos/1", "/photos/1/image"] {
-        outage.web.get(path).await.is_problem(503, "database-unavailable");
+        outage
+            .web
+            .get(path)
+            .await
+            .expect_problem(503, "database-unavailable");
     }
 }
 
@@ -168,15 +172,15 @@ async fn a_connection_lost_in_commit_keeps_the_original() {
     let outage = outage().await;
     let web = &outage.web;
     outage.postgres.behave(Behaviour::CutAfter(b"COMMIT\0")).await;
-    // `begin` ends a transaction of its own with `COMMIT;` in the middle, which is not this word.
-    unavailable(web, "database-unavailable", jpeg(64, 48, 900, 1)).await;
+    // `begin` ends its own transaction with `COMMIT;` in the middle, which does not match.
+    expect_unavailable(web, "database-unavailable", jpeg(64, 48, 900, 1)).await;
     outage.postgres.behave(Behaviour::Pass).await;
     eventually("the transaction has ended", async || {
         web.count("photo").await == 1
     })
     .await;
     assert_eq!(web.count("outbox").await, 1);
-    web.originals_become(1).await;
+    web.wait_for_originals(1).await;
 }
 
 #[tokio::test]
@@ -186,20 +190,20 @@ async fn a_connection_lost_before_commit_leaves_nothing() {
         .postgres
         .behave(Behaviour::CutAfter(b"INSERT INTO photo"))
         .await;
-    unavailable(&outage.web, "database-unavailable", jpeg(64, 48, 900, 1)).await;
+    expect_unavailable(&outage.web, "database-unavailable", jpeg(64, 48, 900, 1)).await;
     outage.postgres.behave(Behaviour::Pass).await;
-    outage.web.nothing_left().await;
+    outage.web.expect_nothing_left().await;
 }
 
 #[tokio::test]
 async fn a_certain_rollback_removes_the_original() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     web.execute("ALTER TABLE photo ADD CONSTRAINT no_more CHECK (project <> 'site-1')")
         .await;
     web.post(PHOTOS, jpeg(64, 48, 900, 1))
         .await
-        .is_problem(500, "internal");
-    // One that fails at the very end is one as well.
+        .expect_problem(500, "internal");
+    // A failure at the very end is a rollback, too.
     web.execute(
         "ALTER TABLE photo DROP CONSTRAINT no_more; \
          CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END'; \
@@ -209,20 +213,20 @@ async fn a_certain_rollback_removes_the_original() {
     .await;
     web.post(PHOTOS, jpeg(64, 48, 900, 2))
         .await
-        .is_problem(500, "internal");
-    web.nothing_left().await;
+        .expect_problem(500, "internal");
+    web.expect_nothing_left().await;
     web.execute("DROP TRIGGER refuse ON photo").await;
     assert_eq!(web.post(PHOTOS, jpeg(64, 48, 900, 3)).await.status, 202);
 }
 
 #[tokio::test]
-async fn connections_that_the_server_ended_are_replaced_unseen() {
-    let web = Web::start().await;
+async fn connections_closed_by_the_server_are_replaced_without_errors() {
+    let web = WebFixture::start().await;
     let uploads = (0..8).map(|seed| web.post(PHOTOS, jpeg(64, 48, 900, seed)));
     for answer in futures::future::join_all(uploads).await {
         assert_eq!(answer.status, 202);
     }
-    // 57P01 to every idle connection.
+    // Sends 57P01 to every idle connection.
     web.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
          WHERE datname = current_database() AND pid <> pg_backend_pid()",
@@ -236,7 +240,7 @@ async fn connections_that_the_server_ended_are_replaced_unseen() {
 
 #[tokio::test]
 async fn a_database_that_became_read_only_is_503_and_its_connections_are_not_kept() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     assert_eq!(web.post(PHOTOS, jpeg(64, 48, 900, 1)).await.status, 202);
     let alter = |value: &str| {
         format!(
@@ -251,7 +255,7 @@ async fn a_database_that_became_read_only_is_503_and_its_connections_are_not_kep
         .await
         .unwrap();
     web.execute(terminate).await;
-    unavailable(&web, "database-unavailable", jpeg(64, 48, 900, 2)).await;
+    expect_unavailable(&web, "database-unavailable", jpeg(64, 48, 900, 2)).await;
     let mut writable = web.pool.acquire().await.unwrap();
     sqlx::raw_sql("SET default_transaction_read_only = off")
         .execute(&mut *writable)
@@ -261,9 +265,9 @@ async fn a_database_that_became_read_only_is_503_and_its_connections_are_not_kep
         .execute(&mut *writable)
         .await
         .unwrap();
-    // Nothing ends the read-only connections this time but irmgard itself.
-    works_again(&web).await;
-    web.originals_become(2).await;
+    // This time irmgard itself must replace the read-only connections.
+    wait_until_uploads_work(&web).await;
+    web.wait_for_originals(2).await;
 }
 
 #[tokio::test]
@@ -272,25 +276,28 @@ async fn requests_that_wait_for_their_camera_are_refused_at_once_while_the_break
     let web = &outage.web;
     outage.postgres.behave(Behaviour::Refuse).await;
     for seed in 0..3 {
-        unavailable(web, "database-unavailable", jpeg(64, 48, 900, seed)).await;
+        expect_unavailable(web, "database-unavailable", jpeg(64, 48, 900, seed)).await;
     }
-    // Its body has not even begun to arrive.
-    let began = Instant::now();
-    let answer = web.raw(&upload_head(PHOTOS, "Content-Length: 60000\r\n")).await;
-    answer.is_problem(503, "database-unavailable");
+    // Its body has not begun to arrive.
+    let started = Instant::now();
+    let answer = web
+        .raw(&raw_upload_head(PHOTOS, "Content-Length: 60000\r\n"))
+        .await;
+    answer.expect_problem(503, "database-unavailable");
     assert!(
-        began.elapsed() < Duration::from_millis(100),
+        started.elapsed() < Duration::from_millis(100),
         "{:?}",
-        began.elapsed()
+        started.elapsed()
     );
 }
 
-/// How soon uploads work again when new connections work, while all old ones are silent for ever. On a quiet machine it
-/// is less than half of this; the kernel would give them up after 15 minutes.
-const SOON: Duration = Duration::from_secs(20);
+/// Time limit for uploads to work again when old connections are silent for ever and new ones work. On an
+/// idle machine it takes less than half of this; the kernel would need 15 minutes.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(20);
 
-/// Several uploads at once are taken soon, one of them may be what finds out about dead connections.
-async fn all_are_taken_soon(web: &Web, when: &str) {
+/// Waits until several uploads at once are accepted. One of them may be the one that detects dead
+/// connections.
+async fn expect_uploads_accepted_soon(web: &WebFixture, when: &str) {
     let taken = async {
         loop {
             let posts = (0..8).map(|seed| web.post(PHOTOS, jpeg(64, 48, 900, seed)));
@@ -300,19 +307,19 @@ async fn all_are_taken_soon(web: &Web, when: &str) {
             }
         }
     };
-    tokio::time::timeout(SOON, taken)
+    tokio::time::timeout(RECOVERY_LIMIT, taken)
         .await
-        .unwrap_or_else(|_| panic!("not within {SOON:?}: uploads are taken {when}"));
+        .unwrap_or_else(|_| panic!("not within {RECOVERY_LIMIT:?}: uploads are taken {when}"));
     assert_eq!(web.get("/projects").await.status, 200, "{when}");
 }
 
-async fn silent_connections_hold_nothing(code: &str, which: fn(&Outage) -> &Proxy) {
+async fn silent_connections_block_nothing(code: &str, which: fn(&Outage) -> &Proxy) {
     let outage = outage().await;
     let (web, proxy) = (&outage.web, which(&outage));
     for round in 0..2 {
-        all_are_taken_soon(web, "in the beginning").await;
+        expect_uploads_accepted_soon(web, "in the beginning").await;
         proxy.strand().await;
-        all_are_taken_soon(
+        expect_uploads_accepted_soon(
             web,
             &format!("after idle connections became silent, round {round}"),
         )
@@ -321,10 +328,10 @@ async fn silent_connections_hold_nothing(code: &str, which: fn(&Outage) -> &Prox
         proxy.behave(Behaviour::Stall).await;
         let posts = (0..4).map(|seed| web.post(PHOTOS, jpeg(64, 48, 100_000, seed)));
         for answer in futures::future::join_all(posts).await {
-            answer.is_problem(503, code);
+            answer.expect_problem(503, code);
         }
         proxy.strand().await;
-        all_are_taken_soon(
+        expect_uploads_accepted_soon(
             web,
             &format!("after connections in use became silent, round {round}"),
         )
@@ -333,30 +340,31 @@ async fn silent_connections_hold_nothing(code: &str, which: fn(&Outage) -> &Prox
 }
 
 #[tokio::test]
-async fn silent_connections_to_the_database_hold_nothing() {
-    silent_connections_hold_nothing("database-unavailable", |outage| &outage.postgres).await;
+async fn silent_connections_to_the_database_block_nothing() {
+    silent_connections_block_nothing("database-unavailable", |outage| &outage.postgres).await;
 }
 
 #[tokio::test]
-async fn silent_connections_to_the_store_hold_nothing() {
-    silent_connections_hold_nothing("store-unavailable", |outage| &outage.store).await;
+async fn silent_connections_to_the_store_block_nothing() {
+    silent_connections_block_nothing("store-unavailable", |outage| &outage.store).await;
 }
 
-/// sqlx tests a connection once more on its way back into the pool, after whatever we have done there.
+/// sqlx tests a connection once more when it returns to the pool.
 #[tokio::test]
-async fn a_connection_that_becomes_silent_on_its_way_back_frees_its_place() {
+async fn a_connection_that_becomes_silent_while_it_returns_frees_its_slot() {
     for last in [&b"RESET application_name"[..], b"nextval"] {
-        let outage = outage_with(|change| change.settings.database.request_connections = 1).await;
+        let outage = outage_with(|overrides| overrides.settings.database.request_connections = 1).await;
         outage.postgres.behave(Behaviour::SilentAfter(last)).await;
         let answer = outage.web.post(PHOTOS, jpeg(64, 48, 900, 1)).await;
         assert!(matches!(answer.status, 202 | 503), "{answer:?}");
         outage.postgres.restore().await;
-        all_are_taken_soon(&outage.web, &format!("after {}", String::from_utf8_lossy(last))).await;
+        expect_uploads_accepted_soon(&outage.web, &format!("after {}", String::from_utf8_lossy(last))).await;
     }
 }
 
-/// Inserts wait until it ends, reads and ids do not: as where no standby is left that a commit must wait for.
-async fn without_writes(web: &Web) -> sqlx::Transaction<'static, sqlx::Postgres> {
+/// Blocks inserts until the transaction ends; reads and ids work. This is like a commit that waits for a
+/// missing standby.
+async fn block_writes(web: &WebFixture) -> sqlx::Transaction<'static, sqlx::Postgres> {
     let mut lock = web.pool.begin().await.unwrap();
     sqlx::query("LOCK TABLE photo IN SHARE ROW EXCLUSIVE MODE")
         .execute(&mut *lock)
@@ -366,36 +374,36 @@ async fn without_writes(web: &Web) -> sqlx::Transaction<'static, sqlx::Postgres>
 }
 
 #[tokio::test]
-async fn an_id_that_is_drawn_does_not_say_that_photos_are_written() {
-    let web = Web::start_as_delivered(|_| {}).await;
-    let lock = without_writes(&web).await;
-    // One after the other, each of which draws an id first.
+async fn a_drawn_id_does_not_close_the_breaker_of_writes() {
+    let web = WebFixture::start_with_defaults(|_| {}).await;
+    let lock = block_writes(&web).await;
+    // One request after the other; each draws an id first.
     let mut slow = 0;
     for seed in 0..8 {
-        let took = unavailable(&web, "database-unavailable", jpeg(64, 48, 900, seed)).await;
-        slow += u32::from(took > Duration::from_millis(100));
+        let duration = expect_unavailable(&web, "database-unavailable", jpeg(64, 48, 900, seed)).await;
+        slow += u32::from(duration > Duration::from_millis(100));
     }
-    assert!(slow <= 5, "{slow} of 8 waited in vain");
+    assert!(slow <= 5, "{slow} of 8 waited for the timeout");
     lock.rollback().await.unwrap();
-    works_again(&web).await;
+    wait_until_uploads_work(&web).await;
 }
 
 #[tokio::test]
-async fn what_cannot_be_written_now_can_be_read() {
-    let web = Web::start_as_delivered(|_| {}).await;
+async fn reads_work_while_writes_are_blocked() {
+    let web = WebFixture::start_with_defaults(|_| {}).await;
     let id = web.post(PHOTOS, jpeg(64, 48, 900, 1)).await.id();
     let photo = format!("/photos/{id}");
-    let lock = without_writes(&web).await;
+    let lock = block_writes(&web).await;
 
     let enough_read = AtomicBool::new(false);
     let cameras = async {
-        // More than there are connections, then one after the other.
+        // First more requests than connections, then one after the other.
         let posts = (0..40).map(|seed| web.post(PHOTOS, jpeg(64, 48, 900, 10 + seed)));
         for post in futures::future::join_all(posts).await {
-            post.is_problem(503, "database-unavailable");
+            post.expect_problem(503, "database-unavailable");
         }
         while !enough_read.load(Ordering::Relaxed) {
-            unavailable(&web, "database-unavailable", jpeg(64, 48, 900, 60)).await;
+            expect_unavailable(&web, "database-unavailable", jpeg(64, 48, 900, 60)).await;
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -431,5 +439,5 @@ async fn what_cannot_be_written_now_can_be_read() {
     };
     tokio::join!(cameras, reads);
     lock.rollback().await.unwrap();
-    works_again(&web).await;
+    wait_until_uploads_work(&web).await;
 }

@@ -1,20 +1,20 @@
-//! The line about a refused request: which client it was and what was wrong.
+//! The log line of a refused request names the client and the reason.
 
 use serde_json::{Value, json};
 
 use super::{
     access::tokens,
-    pictures::{jpeg, png},
-    web::{Answer, Web, eventually, log},
+    fixture::{Answer, WebFixture, eventually, log},
+    test_images::{jpeg, png},
 };
 
 const PHOTOS: &str = "/projects/site-1/photos";
 
-/// Sends a request in a trace of its own; the answer and the request's line.
-async fn line_of(web: &Web, request: reqwest::RequestBuilder) -> (Answer, Value) {
+/// Sends a request with a trace id of its own; returns the response and the request's log line.
+async fn send_and_find_log_line(web: &WebFixture, request: reqwest::RequestBuilder) -> (Answer, Value) {
     let trace = format!("{:032x}", next_trace());
     let request = request.header("traceparent", format!("00-{trace}-b7ad6b7169203331-01"));
-    let answer = Answer::of(request.send().await.unwrap()).await;
+    let answer = Answer::from_response(request.send().await.unwrap()).await;
     let lines = log().lines(&trace);
     assert_eq!(lines.len(), 1, "one line for a request: {lines:?}");
     assert!(web.address.ip().is_loopback());
@@ -27,16 +27,16 @@ fn next_trace() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-async fn web() -> Web {
-    Web::start_with(|change| {
-        *change.tokens = tokens();
-        change.settings.upload.max_bytes = 4_000;
-        change.settings.upload.max_pixels = 1_000_000;
+async fn web() -> WebFixture {
+    WebFixture::start_with(|overrides| {
+        *overrides.tokens = tokens();
+        overrides.settings.upload.max_bytes = 4_000;
+        overrides.settings.upload.max_pixels = 1_000_000;
     })
     .await
 }
 
-/// A PNG whose header tells this size.
+/// A PNG header with this size in pixels.
 fn large(width: u32, height: u32) -> Vec<u8> {
     png(width, height)
 }
@@ -46,7 +46,7 @@ fn form(photo: Vec<u8>) -> reqwest::multipart::Form {
 }
 
 #[tokio::test]
-async fn the_line_of_a_refused_request_names_client_and_cause() {
+async fn the_log_line_of_a_refused_request_names_client_and_cause() {
     let web = web().await;
     let post = |token: &str| {
         web.http
@@ -55,7 +55,7 @@ async fn the_line_of_a_refused_request_names_client_and_cause() {
     };
     let get = |token: &str, path: &str| web.http.get(web.url(path)).bearer_auth(format!("{token}-token"));
     let other = post("camera").body(jpeg(64, 48, 900, 9)).send().await.unwrap();
-    let other = Answer::of(other).await.id();
+    let other = Answer::from_response(other).await.id();
     let of_site_2 = web.http.post(web.url("/projects/site-2/photos"));
     let streamed = reqwest::Body::wrap_stream(futures::stream::iter([Ok::<_, std::io::Error>(jpeg(
         64, 48, 9_000, 1,
@@ -115,7 +115,7 @@ async fn the_line_of_a_refused_request_names_client_and_cause() {
         (
             post("camera").body("GIF89a\n and much more"),
             json!([415, "unsupported-format", { "token": { "name": "camera" }, "error": {
-                "message": "the file begins with \"GIF89a\\n and much\", and is neither JPEG nor PNG nor WebP",
+                "message": "the file is neither JPEG nor PNG nor WebP: it begins with \"GIF89a\\n and much\"",
             } }]),
         ),
         (
@@ -128,7 +128,7 @@ async fn the_line_of_a_refused_request_names_client_and_cause() {
         (
             post("camera"),
             json!([422, "damaged-image", {
-                "error": { "message": "the body is empty: it is the photo's bytes, or a form with them" },
+                "error": { "message": "the body is empty: send the photo's bytes, or a form with them" },
             }]),
         ),
         (
@@ -139,7 +139,7 @@ async fn the_line_of_a_refused_request_names_client_and_cause() {
         ),
         (
             get("office", "/projects/site-1/photos?limit=501"),
-            json!([400, "invalid-query", { "error": { "message": "limit is 1 to 500" } }]),
+            json!([400, "invalid-query", { "error": { "message": "limit must be from 1 to 500" } }]),
         ),
         (
             get("office", "/projects/site-1/photos?limit=many"),
@@ -160,7 +160,7 @@ async fn the_line_of_a_refused_request_names_client_and_cause() {
         ),
     ];
     for (request, expected) in cases {
-        let (answer, line) = line_of(&web, request).await;
+        let (answer, line) = send_and_find_log_line(&web, request).await;
         let (status, code) = (expected[0].as_u64().unwrap(), expected[1].as_str().unwrap());
         assert_eq!(
             (u64::from(answer.status), &line["problem"]["code"]),
@@ -173,20 +173,24 @@ async fn the_line_of_a_refused_request_names_client_and_cause() {
             (&json!("warn"), &json!("127.0.0.1")),
             "{line}"
         );
-        assert!(holds(&line, &expected[2]), "{line}\nshould hold {}", expected[2]);
-        // The client is told no more than before, and no line holds a token.
+        assert!(
+            contains(&line, &expected[2]),
+            "{line}\nmust contain {}",
+            expected[2]
+        );
+        // The client gets no more than before, and no line contains a token.
         for token in ["camera-token", "camera-1-token", "office-token", "stranger-token"] {
             assert!(!line.to_string().contains(token), "{line}");
         }
         assert!(answer.json().get("reason").is_none());
     }
 
-    // Of another project: unknown to the client, and not to the operator.
+    // A photo of another project: unknown to the client, but not to the operator.
     web.execute("UPDATE photo SET project = 'site-2'").await;
-    let (answer, line) = line_of(&web, get("camera-1", &format!("/photos/{other}"))).await;
-    answer.is_problem(404, "photo-unknown");
+    let (answer, line) = send_and_find_log_line(&web, get("camera-1", &format!("/photos/{other}"))).await;
+    answer.expect_problem(404, "photo-unknown");
     assert!(
-        holds(
+        contains(
             &line,
             &json!({ "reason": "wrong-project", "token": { "name": "camera-1" } })
         ),
@@ -194,43 +198,46 @@ async fn the_line_of_a_refused_request_names_client_and_cause() {
     );
 }
 
-/// Whether every member of `expected` is in `line`.
-fn holds(line: &Value, expected: &Value) -> bool {
+/// Whether `line` contains every member of `expected`.
+fn contains(line: &Value, expected: &Value) -> bool {
     match expected {
-        Value::Object(members) => members.iter().all(|(name, value)| holds(&line[name], value)),
+        Value::Object(members) => members.iter().all(|(name, value)| contains(&line[name], value)),
         other => line == other,
     }
 }
 
 #[tokio::test]
-async fn who_asks_whether_a_photo_is_ready_is_not_refused() {
-    let web = Web::start().await;
+async fn polling_for_an_image_is_not_logged_as_a_refusal() {
+    let web = WebFixture::start().await;
     let id = web.post(PHOTOS, jpeg(64, 48, 900, 1)).await.id();
     let request = web.http.get(web.url(&format!("/photos/{id}/image")));
-    let (answer, line) = line_of(&web, request).await;
-    answer.is_problem(409, "photo-not-ready");
+    let (answer, line) = send_and_find_log_line(&web, request).await;
+    answer.expect_problem(409, "photo-not-ready");
     assert_eq!(line["level"], "info", "{line}");
-    let (answer, line) = line_of(&web, web.http.get(web.url("/projects"))).await;
+    let (answer, line) = send_and_find_log_line(&web, web.http.get(web.url("/projects"))).await;
     assert_eq!((answer.status, &line["level"]), (200, &json!("info")));
     assert!(
         line.get("client").is_none(),
-        "nobody has to find a viewer: {line}"
+        "a viewer's address is not logged: {line}"
     );
 }
 
 #[tokio::test]
-async fn a_trusted_proxy_says_who_the_client_is() {
+async fn a_trusted_proxy_names_the_client() {
     for (trusted, expected) in [("127.0.0.0/8, ::1", "192.0.2.7"), ("10.0.0.0/8", "127.0.0.1")] {
-        let web = Web::start_with(|change| change.settings.trusted_proxies = trusted.parse().unwrap()).await;
+        let web =
+            WebFixture::start_with(|overrides| overrides.settings.trusted_proxies = trusted.parse().unwrap())
+                .await;
         let request = web.http.get(web.url("/nothing"));
-        let (_, line) = line_of(&web, request.header("X-Forwarded-For", "10.9.9.9, 192.0.2.7")).await;
+        let (_, line) =
+            send_and_find_log_line(&web, request.header("X-Forwarded-For", "10.9.9.9, 192.0.2.7")).await;
         assert_eq!(line["client"]["address"], expected, "{line}");
     }
 }
 
 #[tokio::test]
-async fn broken_http_has_a_line_too() {
-    let web = Web::start().await;
+async fn malformed_http_is_logged() {
+    let web = WebFixture::start().await;
     let refused = || {
         let lines = log().lines("malformed-http");
         lines

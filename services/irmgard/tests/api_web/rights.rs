@@ -1,16 +1,15 @@
-//! What the web service's account may do at the object store.
+//! Rights of the web service's account at the object store.
 
 use aws_sdk_s3::primitives::ByteStream;
 use chassis::store::{Store, StoreError};
 use contract::ObjectLocation;
 
-use super::{pictures::jpeg, web::Web};
+use super::{fixture::WebFixture, test_images::jpeg};
 
-/// "Never the original" holds even where the code is wrong: every other test
-/// of the web service runs under this account too.
+/// Protects originals even if the code is wrong. All other tests of the web service use this account, too.
 #[tokio::test]
 async fn the_web_service_has_no_right_to_read_an_original() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     let settings = &web.settings.store;
     if std::env::var("OBJECT_STORE_ACCESS_KEY_ID").is_ok_and(|owner| owner == settings.access_key_id) {
         local::not_tested(
@@ -30,14 +29,14 @@ async fn the_web_service_has_no_right_to_read_an_original() {
     web.put(output.bucket(), output.key(), b"anonymised".to_vec())
         .await;
 
-    let own = Store::new(settings.clone()).unwrap();
+    let service_store = Store::new(settings.clone()).unwrap();
     let is_refused = |error: &StoreError| matches!(error, StoreError::Refused { status: 403, .. });
-    let read = own.get(&original, 1000).await.unwrap_err();
+    let read = service_store.get(&original, 1000).await.unwrap_err();
     assert!(is_refused(&read), "{read}");
-    let looked = own.head(&original).await.unwrap_err();
-    assert!(is_refused(&looked), "{looked}");
+    let head = service_store.head(&original).await.unwrap_err();
+    assert!(is_refused(&head), "{head}");
     for copy in [format!("{key}.copy"), key.clone()] {
-        let request = own
+        let request = service_store
             .client()
             .copy_object()
             .copy_source(original.storage_location());
@@ -45,7 +44,7 @@ async fn the_web_service_has_no_right_to_read_an_original() {
         let copied = StoreError::from(request.await.unwrap_err());
         assert!(is_refused(&copied), "{copied}");
     }
-    let put = own
+    let put = service_store
         .client()
         .put_object()
         .bucket(output.bucket())
@@ -53,7 +52,7 @@ async fn the_web_service_has_no_right_to_read_an_original() {
     let put = put.body(ByteStream::from_static(b"x")).send().await.unwrap_err();
     assert!(is_refused(&StoreError::from(put)));
 
-    assert_eq!(own.get(&output, 1000).await.unwrap(), b"anonymised");
-    own.delete(&original).await.unwrap();
+    assert_eq!(service_store.get(&output, 1000).await.unwrap(), b"anonymised");
+    service_store.delete(&original).await.unwrap();
     assert!(web.originals().await.is_empty());
 }

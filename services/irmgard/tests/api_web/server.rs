@@ -9,30 +9,30 @@ use tokio::{
 };
 
 use super::{
-    pictures::jpeg,
-    web::{Web, eventually, read_answer, upload_head},
+    fixture::{WebFixture, eventually, raw_upload_head, read_answer},
+    test_images::jpeg,
 };
 
 const PHOTOS: &str = "/projects/site-1/photos";
 
 #[tokio::test]
 async fn a_connection_is_used_again_after_each_kind_of_answer() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     let mut camera = web.connect().await;
     for (request, status) in [
-        (upload_head(PHOTOS, "Content-Length: 900\r\n"), 202),
+        (raw_upload_head(PHOTOS, "Content-Length: 900\r\n"), 202),
         (
-            upload_head(
+            raw_upload_head(
                 PHOTOS,
                 "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 900\r\n",
             ),
             400,
         ),
         (
-            upload_head(PHOTOS, "Content-Length: 900\r\nIdempotency-Key: \"\"\r\n"),
+            raw_upload_head(PHOTOS, "Content-Length: 900\r\nIdempotency-Key: \"\"\r\n"),
             400,
         ),
-        (upload_head(PHOTOS, "Content-Length: 900\r\n"), 202),
+        (raw_upload_head(PHOTOS, "Content-Length: 900\r\n"), 202),
     ] {
         camera.write_all(&request).await.unwrap();
         camera.write_all(&jpeg(64, 48, 900, 1)).await.unwrap();
@@ -41,21 +41,21 @@ async fn a_connection_is_used_again_after_each_kind_of_answer() {
 }
 
 #[tokio::test]
-async fn at_the_end_what_was_begun_is_answered_and_nothing_new_is_taken() {
-    let mut web = Web::start().await;
+async fn at_shutdown_started_requests_finish_and_new_ones_are_refused() {
+    let mut web = WebFixture::start().await;
     let mut camera = web.connect().await;
     let photo = jpeg(64, 48, 50_000, 1);
     camera
-        .write_all(&upload_head(PHOTOS, "Content-Length: 50000\r\n"))
+        .write_all(&raw_upload_head(PHOTOS, "Content-Length: 50000\r\n"))
         .await
         .unwrap();
     camera.write_all(&photo[..30_000]).await.unwrap();
     eventually("the upload has begun", async || web.tasks.len() == 1).await;
-    // One that is open and idle holds nothing up.
+    // An open idle connection does not delay the shutdown.
     let idle = web.connect().await;
 
     web.end.cancel();
-    eventually("nobody listens", async || {
+    eventually("the listener is closed", async || {
         TcpStream::connect(web.address).await.is_err()
     })
     .await;
@@ -71,13 +71,13 @@ async fn at_the_end_what_was_begun_is_answered_and_nothing_new_is_taken() {
 }
 
 #[tokio::test]
-async fn an_upload_whose_camera_goes_away_at_the_end_is_kept_or_leaves_nothing() {
-    let web = Web::start().await;
+async fn an_upload_whose_camera_disconnects_at_the_end_is_kept_or_leaves_nothing() {
+    let web = WebFixture::start().await;
     let photo = jpeg(64, 48, 50_000, 1);
     for wait in 0..12 {
         let mut camera = web.connect().await;
         camera
-            .write_all(&upload_head(PHOTOS, "Content-Length: 50000\r\n"))
+            .write_all(&raw_upload_head(PHOTOS, "Content-Length: 50000\r\n"))
             .await
             .unwrap();
         camera.write_all(&photo).await.unwrap();
@@ -92,8 +92,8 @@ async fn an_upload_whose_camera_goes_away_at_the_end_is_kept_or_leaves_nothing()
     assert_eq!(web.count("photo").await, web.count("outbox").await);
 }
 
-/// Whether a new connection is answered, while others may hold all places.
-async fn answers(web: &Web) {
+/// Expects that a new connection is answered, while others may use all slots.
+async fn expect_answer(web: &WebFixture) {
     let mut next = web.connect().await;
     next.write_all(b"GET /projects HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         .await
@@ -101,18 +101,18 @@ async fn answers(web: &Web) {
     assert_eq!(read_answer(&mut next).await.unwrap().status, 200);
 }
 
-/// A connection whose client has this address of our own machine.
-async fn connect_from(web: &Web, address: [u8; 4]) -> TcpStream {
+/// A connection whose client has this loopback address.
+async fn connect_from(web: &WebFixture, address: [u8; 4]) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((address, 0).into()).unwrap();
     socket.connect(web.address).await.unwrap()
 }
 
-/// The server has closed it, after what it may have said.
-async fn is_closed(connection: &mut TcpStream) {
-    let mut said = Vec::new();
-    let closed = timeout(Duration::from_secs(10), connection.read_to_end(&mut said)).await;
-    // An error is a reset.
+/// Expects that the server closes the connection, after any response.
+async fn expect_closed(connection: &mut TcpStream) {
+    let mut received = Vec::new();
+    let closed = timeout(Duration::from_secs(10), connection.read_to_end(&mut received)).await;
+    // A reset is an error.
     let _ = closed.expect("the server closes the connection");
 }
 
@@ -120,13 +120,14 @@ const FLOOD: [u8; 4] = [127, 0, 0, 2];
 
 #[tokio::test]
 async fn idle_connections_of_others_do_not_keep_a_client_waiting() {
-    let web = Web::start_with(|change| change.limits.connections = 64).await;
+    let web = WebFixture::start_with(|overrides| overrides.limits.connections = 64).await;
     let mut honest = web.connect().await;
     let ask = b"GET /projects HTTP/1.1\r\nHost: x\r\n\r\n";
     honest.write_all(ask).await.unwrap();
     assert_eq!(read_answer(&mut honest).await.unwrap().status, 200);
 
-    // Some say nothing, some half a header block, some have asked before; from one address, and from many.
+    // The flood has silent connections, half header blocks and used connections, from one address and from
+    // many.
     let mut flood = Vec::new();
     for number in 0..200_u8 {
         let address = if number % 2 == 0 {
@@ -145,15 +146,17 @@ async fn idle_connections_of_others_do_not_keep_a_client_waiting() {
         }
         flood.push(connection);
     }
-    timeout(Duration::from_secs(10), answers(&web))
+    timeout(Duration::from_secs(10), expect_answer(&web))
         .await
         .expect("a new client is answered");
-    is_closed(&mut flood[0]).await;
+    expect_closed(&mut flood[0]).await;
 }
 
 #[tokio::test]
 async fn a_header_block_must_be_whole_in_time() {
-    let web = Web::start_with(|change| change.limits.header_timeout = Duration::from_millis(400)).await;
+    let web =
+        WebFixture::start_with(|overrides| overrides.limits.header_timeout = Duration::from_millis(400))
+            .await;
     let mut silent = web.connect().await;
     let mut half = web.connect().await;
     half.write_all(b"GET /projects HTTP/1.1\r\nHost").await.unwrap();
@@ -163,20 +166,20 @@ async fn a_header_block_must_be_whole_in_time() {
         .await
         .unwrap();
     assert_eq!(read_answer(&mut later).await.unwrap().status, 200);
-    // One that has been used may be idle for longer; but not half a header block.
+    // A used connection may be idle for longer, but not with half a header block.
     tokio::time::sleep(Duration::from_millis(800)).await;
     later.write_all(b"GET").await.unwrap();
     for connection in [&mut silent, &mut half, &mut later] {
-        is_closed(connection).await;
+        expect_closed(connection).await;
     }
-    answers(&web).await;
+    expect_answer(&web).await;
 }
 
 #[tokio::test]
 async fn one_address_has_a_share_of_the_connections() {
-    let web = Web::start_with(|change| {
-        change.limits.connections = 8;
-        change.limits.per_address = 4;
+    let web = WebFixture::start_with(|overrides| {
+        overrides.limits.connections = 8;
+        overrides.limits.per_address = 4;
     })
     .await;
     let photo = jpeg(64, 48, 50_000, 1);
@@ -184,7 +187,7 @@ async fn one_address_has_a_share_of_the_connections() {
     for _ in 0..4 {
         let mut camera = connect_from(&web, FLOOD).await;
         camera
-            .write_all(&upload_head(PHOTOS, "Content-Length: 50000\r\n"))
+            .write_all(&raw_upload_head(PHOTOS, "Content-Length: 50000\r\n"))
             .await
             .unwrap();
         camera.write_all(&photo[..1000]).await.unwrap();
@@ -197,14 +200,14 @@ async fn one_address_has_a_share_of_the_connections() {
     assert!(refused.header("retry-after").is_some());
     assert_eq!(refused.header("content-type"), Some("application/problem+json"));
     assert_eq!(refused.json()["status"], 503);
-    answers(&web).await;
+    expect_answer(&web).await;
 
-    // They go on, and end as they must.
+    // The uploads continue and complete.
     for camera in &mut slow {
         camera.write_all(&photo[1000..]).await.unwrap();
         assert_eq!(read_answer(camera).await.unwrap().status, 202);
     }
-    // Idle now: one of them makes room.
+    // They are idle now: one of them is replaced.
     let mut next = connect_from(&web, FLOOD).await;
     next.write_all(b"GET /projects HTTP/1.1\r\nHost: x\r\n\r\n")
         .await
@@ -213,21 +216,21 @@ async fn one_address_has_a_share_of_the_connections() {
 }
 
 #[tokio::test]
-async fn a_picture_that_nobody_reads_does_not_hold_its_connection() {
-    let web = Web::start_with(|change| {
-        change.limits.reading.window = Duration::from_millis(400);
-        change.limits.connections = 1;
+async fn an_unread_image_does_not_hold_its_connection() {
+    let web = WebFixture::start_with(|overrides| {
+        overrides.limits.reading.window = Duration::from_millis(400);
+        overrides.limits.connections = 1;
     })
     .await;
-    // More than the kernel's buffers of both sides take.
-    let picture = vec![0xA5; 32 * 1024 * 1024];
+    // More than the kernel's buffers on both sides hold.
+    let image = vec![0xA5; 32 * 1024 * 1024];
     let photo = jpeg(64, 48, 900, 1);
-    let head = upload_head(PHOTOS, "Content-Length: 900\r\nConnection: close\r\n");
+    let head = raw_upload_head(PHOTOS, "Content-Length: 900\r\nConnection: close\r\n");
     let answer = web.raw(&[head, photo].concat()).await;
-    let place = answer.json()["storage_location"].as_str().unwrap().to_owned();
-    let (_, key) = place.split_once('/').unwrap();
+    let location = answer.json()["storage_location"].as_str().unwrap().to_owned();
+    let (_, key) = location.split_once('/').unwrap();
     let bucket = web.settings.store.output_bucket.clone();
-    web.put(&bucket, key, picture.clone()).await;
+    web.put(&bucket, key, image.clone()).await;
     sqlx::query("UPDATE photo SET status = 'anonymized', output = $1")
         .bind(format!("s3://{bucket}/{key}"))
         .execute(&web.pool)
@@ -237,11 +240,11 @@ async fn a_picture_that_nobody_reads_does_not_hold_its_connection() {
     let request = format!("GET /photos/{}/image HTTP/1.1\r\nHost: x\r\n\r\n", answer.id());
     let mut reader = web.connect().await;
     reader.write_all(request.as_bytes()).await.unwrap();
-    timeout(Duration::from_secs(20), answers(&web))
+    timeout(Duration::from_secs(20), expect_answer(&web))
         .await
-        .expect("the place becomes free");
+        .expect("the slot becomes free");
     let mut read = Vec::new();
     let _ = reader.read_to_end(&mut read).await;
     assert!(read.starts_with(b"HTTP/1.1 200"), "{} bytes", read.len());
-    assert!(read.len() < picture.len(), "the whole picture was sent");
+    assert!(read.len() < image.len(), "the whole image was sent");
 }

@@ -1,19 +1,19 @@
-//! One trace id from the request's header to PostgreSQL's log.
+//! One trace id, from the request's header to PostgreSQL's log.
 
 use super::{
-    pictures::jpeg,
-    web::{Answer, Web, eventually, log},
+    fixture::{Answer, WebFixture, eventually, log},
+    test_images::jpeg,
 };
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 #[tokio::test]
 async fn a_request_continues_the_trace_that_it_comes_with() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     let parent = format!("00-{TRACE}-b7ad6b7169203331-01");
     let request = web.http.post(web.url("/projects/site-1/photos?name=secret.jpg"));
     let request = request.header("traceparent", &parent).body(jpeg(64, 48, 900, 1));
-    let answer = Answer::of(request.send().await.unwrap()).await;
+    let answer = Answer::from_response(request.send().await.unwrap()).await;
     assert_eq!(answer.json()["trace_id"], TRACE);
 
     let rows: Vec<(String, String)> =
@@ -57,8 +57,8 @@ async fn a_request_continues_the_trace_that_it_comes_with() {
 }
 
 #[tokio::test]
-async fn a_trace_that_makes_no_sense_is_not_continued() {
-    let web = Web::start().await;
+async fn a_malformed_trace_is_not_continued() {
+    let web = WebFixture::start().await;
     for parent in [
         "",
         "00-0-0-01",
@@ -69,7 +69,7 @@ async fn a_trace_that_makes_no_sense_is_not_continued() {
             .http
             .post(web.url("/projects/site-1/photos"))
             .header("traceparent", parent);
-        let answer = Answer::of(request.body(jpeg(64, 48, 900, 1)).send().await.unwrap()).await;
+        let answer = Answer::from_response(request.body(jpeg(64, 48, 900, 1)).send().await.unwrap()).await;
         let trace = answer.json()["trace_id"].as_str().unwrap().to_owned();
         assert!(trace.len() == 32 && trace != "0".repeat(32), "{trace}");
     }
@@ -77,7 +77,7 @@ async fn a_trace_that_makes_no_sense_is_not_continued() {
 
 #[tokio::test]
 async fn metrics_count_requests_bytes_and_uploads() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     web.post("/projects/site-1/photos", jpeg(64, 48, 1000, 1)).await;
     web.get("/nothing").await;
     let metrics = web.metrics();

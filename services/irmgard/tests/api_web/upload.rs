@@ -1,28 +1,28 @@
-//! Uploads that are kept, once.
+//! Accepted uploads are stored exactly once.
 
 use std::time::Duration;
 
 use contract::{ObjectLocation, Outcome};
 use irmgard::{
     database::Database,
-    results::{Applied, Verdict, apply},
+    results::{Verdict, VerdictEffect, apply_verdicts},
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
 use super::{
-    pictures::{jpeg, jpeg_taken_at, png},
-    web::{Answer, Web, upload_head},
+    fixture::{Answer, WebFixture, raw_upload_head},
+    test_images::{jpeg, jpeg_taken_at, png},
 };
 
 const PHOTOS: &str = "/projects/site-1/photos";
 const PHOTOS_AT_NOON: &str = "/projects/site-1/photos?taken_at=2024-05-31T12:00:00%2B02:00";
-/// Larger than two parts.
+/// More than two parts.
 const MANY_PARTS: usize = 20_000_001;
 
-/// Asserts that what was stored is what was sent.
-async fn is_stored(web: &Web, answer: &Answer, photo: &[u8]) {
+/// Expects that the stored object and row match the photo.
+async fn expect_stored(web: &WebFixture, answer: &Answer, photo: &[u8]) {
     let row = answer.json();
     let (bucket, key) = row["storage_location"].as_str().unwrap().split_once('/').unwrap();
     let stored = web.object(bucket, key).await.expect("the original");
@@ -38,11 +38,11 @@ async fn is_stored(web: &Web, answer: &Answer, photo: &[u8]) {
 
 #[tokio::test]
 async fn a_photo_as_the_body_is_kept_and_has_an_address() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     let photo = jpeg(640, 480, 300_000, 1);
     let answer = web.post(PHOTOS, photo.clone()).await;
     assert_eq!(answer.status, 202);
-    is_stored(&web, &answer, &photo).await;
+    expect_stored(&web, &answer, &photo).await;
     let accepted = answer.json();
     assert_eq!(
         answer.header("location"),
@@ -62,7 +62,7 @@ async fn a_photo_as_the_body_is_kept_and_has_an_address() {
     let read = web.get(location).await;
     assert_eq!((read.status, read.json()), (200, accepted));
     assert_eq!(web.count("outbox").await, 1);
-    // The relay was woken: a permit lies ready.
+    // The relay was woken: a notification is pending.
     timeout(Duration::from_secs(5), web.relay.notified())
         .await
         .unwrap();
@@ -70,23 +70,23 @@ async fn a_photo_as_the_body_is_kept_and_has_an_address() {
 
 #[tokio::test]
 async fn bodies_of_every_size_and_kind_arrive_whole() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     let part = web.settings.upload.part_bytes;
     for (seed, size) in [64, 8192, 100_000, part - 1, part, part + 1, 2 * part, MANY_PARTS]
         .into_iter()
         .enumerate()
     {
         let photo = jpeg(4000, 3000, size, seed as u8);
-        is_stored(&web, &web.post(PHOTOS, photo.clone()).await, &photo).await;
-        is_stored(&web, &web.post_chunked(PHOTOS, photo.clone()).await, &photo).await;
-        is_stored(&web, &web.post_form(PHOTOS, photo.clone(), "a.jpg").await, &photo).await;
+        expect_stored(&web, &web.post(PHOTOS, photo.clone()).await, &photo).await;
+        expect_stored(&web, &web.post_chunked(PHOTOS, photo.clone()).await, &photo).await;
+        expect_stored(&web, &web.post_form(PHOTOS, photo.clone(), "a.jpg").await, &photo).await;
     }
     assert_eq!(web.originals().await.len() as i64, web.count("photo").await);
 }
 
 #[tokio::test]
-async fn the_format_is_told_by_the_content_not_by_the_name() {
-    let web = Web::start().await;
+async fn the_format_comes_from_the_content_not_from_the_name() {
+    let web = WebFixture::start().await;
     let astronaut = std::fs::read(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../local/photos/astronaut.png"
@@ -105,40 +105,40 @@ async fn the_format_is_told_by_the_content_not_by_the_name() {
 
 #[tokio::test]
 async fn the_time_comes_from_the_request_then_from_exif_then_from_the_clock() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     let time = |answer: &Answer| {
         (
             answer.json()["taken_at"].clone(),
             answer.json()["taken_at_source"].clone(),
         )
     };
-    let told = |time: &str, source: &str| (Value::from(time), Value::from(source));
+    let expected = |time: &str, source: &str| (Value::from(time), Value::from(source));
     let photo = jpeg_taken_at("2023:06:01 08:30:00", Some("+02:00"), 1);
 
     assert_eq!(
         time(&web.post(PHOTOS, photo.clone()).await),
-        told("2023-06-01T06:30:00Z", "exif")
+        expected("2023-06-01T06:30:00Z", "exif")
     );
     assert_eq!(
         time(&web.post(PHOTOS_AT_NOON, photo.clone()).await),
-        told("2024-05-31T10:00:00Z", "client")
+        expected("2024-05-31T10:00:00Z", "client")
     );
-    // A `+` as it is, which in a query means a space.
+    // An unescaped `+`, which means a space in a query string.
     let head = format!("Content-Length: {}\r\n", photo.len());
-    let head = upload_head(&format!("{PHOTOS}?taken_at=2024-05-31T12:00:02+02:00"), &head);
+    let head = raw_upload_head(&format!("{PHOTOS}?taken_at=2024-05-31T12:00:02+02:00"), &head);
     assert_eq!(
         time(&web.raw(&[head, photo.clone()].concat()).await),
-        told("2024-05-31T10:00:02Z", "client")
+        expected("2024-05-31T10:00:02Z", "client")
     );
     let utc = jpeg_taken_at("2023:06:01 08:30:00", None, 2);
     assert_eq!(
         time(&web.post_chunked(PHOTOS, utc).await),
-        told("2023-06-01T08:30:00Z", "exif")
+        expected("2023-06-01T08:30:00Z", "exif")
     );
     let nonsense = jpeg_taken_at("0000:00:00 00:00:00", None, 3);
     assert_eq!(time(&web.post(PHOTOS, nonsense).await).1, "received");
 
-    // In a form the field may stand before the photo or after it.
+    // In a form, the field may come before or after the photo.
     for before in [true, false] {
         let image =
             reqwest::multipart::Part::bytes(jpeg_taken_at("2023:06:01 08:30:00", None, 4 + u8::from(before)));
@@ -151,7 +151,7 @@ async fn the_time_comes_from_the_request_then_from_exif_then_from_the_clock() {
                 .text("taken_at", "2022-01-01T00:00:00.123456789Z")
         };
         let answer = web.post_fields(PHOTOS, form).await;
-        assert_eq!(time(&answer), told("2022-01-01T00:00:00.123456Z", "client"));
+        assert_eq!(time(&answer), expected("2022-01-01T00:00:00.123456Z", "client"));
         assert_eq!(
             web.get(&format!("/photos/{}", answer.id())).await.json()["taken_at"],
             answer.json()["taken_at"]
@@ -161,17 +161,17 @@ async fn the_time_comes_from_the_request_then_from_exif_then_from_the_clock() {
 
 #[tokio::test]
 async fn the_same_photo_of_the_same_time_is_kept_once() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     let photo = jpeg(640, 480, 40_000, 1);
     let first = web.post(PHOTOS_AT_NOON, photo.clone()).await;
     assert_eq!(first.status, 202);
     let again = web.post_form(PHOTOS_AT_NOON, photo.clone(), "other.jpg").await;
     assert_eq!((again.status, again.id()), (200, first.id()));
     assert_eq!(again.header("location"), first.header("location"));
-    web.originals_become(1).await;
+    web.wait_for_originals(1).await;
     assert_eq!((web.count("photo").await, web.count("outbox").await), (1, 1));
 
-    // Another time, another project, or no time at all: another photo.
+    // Another time, another project, or no time makes another photo.
     for other in [
         "/projects/site-1/photos?taken_at=2024-05-31T12:00:01Z",
         "/projects/site-2/photos?taken_at=2024-05-31T12:00:00%2B02:00",
@@ -182,24 +182,24 @@ async fn the_same_photo_of_the_same_time_is_kept_once() {
         assert_eq!(answer.status, 202);
         assert_ne!(answer.id(), first.id());
     }
-    web.originals_become(5).await;
+    web.wait_for_originals(5).await;
 }
 
 #[tokio::test]
-async fn many_that_send_the_same_at_once_are_one() {
-    let web = Web::start().await;
+async fn simultaneous_uploads_of_one_photo_are_stored_once() {
+    let web = WebFixture::start().await;
     let photo = jpeg(640, 480, 40_000, 1);
     let answers = futures::future::join_all((0..12).map(|_| web.post(PHOTOS_AT_NOON, photo.clone()))).await;
     let accepted = answers.iter().filter(|answer| answer.status == 202).count();
     assert_eq!(accepted, 1);
     assert!(answers.iter().all(|answer| answer.id() == answers[0].id()));
-    web.originals_become(1).await;
+    web.wait_for_originals(1).await;
     assert_eq!(web.count("outbox").await, 1);
 }
 
 #[tokio::test]
 async fn a_failed_photo_that_is_sent_again_is_worked_on_again() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     let photo = jpeg(640, 480, 40_000, 1);
     let first = web.post(PHOTOS_AT_NOON, photo.clone()).await;
     web.execute(
@@ -215,13 +215,13 @@ async fn a_failed_photo_that_is_sent_again_is_worked_on_again() {
         (&"received".into(), &Value::Null)
     );
     assert_eq!(web.count("outbox").await, 1);
-    web.originals_become(1).await;
-    is_stored(&web, &again, &photo).await;
+    web.wait_for_originals(1).await;
+    expect_stored(&web, &again, &photo).await;
 }
 
 #[tokio::test]
 async fn a_failed_photo_that_has_lost_its_original_is_a_new_one_when_it_is_sent_again() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     let photo = jpeg(640, 480, 40_000, 1);
     let mut lost = web.post(PHOTOS_AT_NOON, photo.clone()).await.id();
     for (original, neighbour) in [("original", false), ("original", true), ("NULL", false)] {
@@ -231,12 +231,12 @@ async fn a_failed_photo_that_has_lost_its_original_is_a_new_one_when_it_is_sent_
         );
         let object = ObjectLocation::new(bucket, &key).unwrap();
         web.store.delete(&object).await.unwrap();
-        // Another object, whose key only begins with that of the original.
+        // Another object whose key begins with that of the original.
         let beside = ObjectLocation::new(bucket, format!("{key}.part")).unwrap();
         if neighbour {
             web.put(bucket, beside.key(), photo.clone()).await;
         }
-        has_failed(&web, lost).await;
+        set_failed(&web, lost).await;
         if original == "NULL" {
             web.execute("UPDATE photo SET original = NULL WHERE status = 'failed'")
                 .await;
@@ -245,8 +245,8 @@ async fn a_failed_photo_that_has_lost_its_original_is_a_new_one_when_it_is_sent_
         assert_eq!((again.status, &again.json()["status"]), (202, &"received".into()));
         assert_ne!(again.id(), lost);
         web.store.delete(&beside).await.unwrap();
-        web.originals_become(1).await;
-        is_stored(&web, &again, &photo).await;
+        web.wait_for_originals(1).await;
+        expect_stored(&web, &again, &photo).await;
         assert_eq!(web.count("outbox").await, 1);
 
         let before = web.get(&format!("/photos/{lost}")).await.json();
@@ -254,43 +254,43 @@ async fn a_failed_photo_that_has_lost_its_original_is_a_new_one_when_it_is_sent_
         assert_eq!(before.get("storage_location"), None);
         let known = web.post(PHOTOS_AT_NOON, photo.clone()).await;
         assert_eq!((known.status, known.id()), (200, again.id()));
-        web.originals_become(1).await;
+        web.wait_for_originals(1).await;
         lost = again.id();
     }
 }
 
 #[tokio::test]
-async fn many_that_send_a_photo_again_that_has_lost_its_original_are_one() {
-    let web = Web::start().await;
+async fn simultaneous_uploads_of_a_photo_without_original_are_stored_once() {
+    let web = WebFixture::start().await;
     let photo = jpeg(640, 480, 40_000, 1);
     let first = web.post(PHOTOS_AT_NOON, photo.clone()).await.id();
     let key = web.originals().await.pop().unwrap();
     let object = ObjectLocation::new(&web.settings.store.input_bucket, key).unwrap();
     web.store.delete(&object).await.unwrap();
-    has_failed(&web, first).await;
+    set_failed(&web, first).await;
     let answers = futures::future::join_all((0..12).map(|_| web.post(PHOTOS_AT_NOON, photo.clone()))).await;
     let accepted = answers.iter().filter(|answer| answer.status == 202).count();
     assert_eq!(accepted, 1);
     assert!(answers.iter().all(|answer| answer.id() == answers[0].id()));
     assert_ne!(answers[0].id(), first);
-    web.originals_become(1).await;
+    web.wait_for_originals(1).await;
     assert_eq!((web.count("photo").await, web.count("outbox").await), (2, 1));
 }
 
-/// The verdict may come late, when the picture is another photo already.
+/// The verdict may come late, when the image already belongs to another photo.
 #[tokio::test]
 async fn a_photo_that_has_lost_its_original_can_still_be_anonymised() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     let photo = jpeg(640, 480, 40_000, 1);
     let first = web.post(PHOTOS_AT_NOON, photo.clone()).await;
     let (_, key) = first.json()["storage_location"]
         .as_str()
-        .and_then(|place| place.split_once('/'))
+        .and_then(|location| location.split_once('/'))
         .map(|(bucket, key)| (bucket.to_owned(), key.to_owned()))
         .unwrap();
     let input = ObjectLocation::new(&web.settings.store.input_bucket, &key).unwrap();
     web.store.delete(&input).await.unwrap();
-    has_failed(&web, first.id()).await;
+    set_failed(&web, first.id()).await;
     let second = web.post(PHOTOS_AT_NOON, photo).await;
     assert_ne!(second.id(), first.id());
 
@@ -307,24 +307,26 @@ async fn a_photo_that_has_lost_its_original_can_still_be_anonymised() {
         },
     };
     let database = Database::connect_lazily(&web.settings.database);
-    let answers = apply(database.background(), output, &[verdict]).await.unwrap();
-    assert_eq!(answers[0].applied, Applied::Changed);
+    let answers = apply_verdicts(database.background(), output, &[verdict])
+        .await
+        .unwrap();
+    assert_eq!(answers[0].effect, VerdictEffect::Changed);
     let now = web.get(&format!("/photos/{}", first.id())).await.json();
     assert_eq!(now["status"], "anonymized");
 }
 
-/// Nobody knows then: neither is the photo forgotten, nor its original.
+/// Without an answer of the store, neither the photo nor its original is given up.
 #[tokio::test]
-async fn a_failed_photo_whose_original_cannot_be_looked_for_stays_as_it_is() {
-    let web = Web::start().await;
+async fn a_failed_photo_whose_original_cannot_be_checked_stays_unchanged() {
+    let web = WebFixture::start().await;
     let photo = jpeg(640, 480, 40_000, 1);
     let first = web.post(PHOTOS_AT_NOON, photo.clone()).await.id();
-    has_failed(&web, first).await;
+    set_failed(&web, first).await;
     web.execute("UPDATE photo SET original = replace(original, '-input/', '-inputs/')")
         .await;
     let answer = web.post(PHOTOS_AT_NOON, photo).await;
     assert_eq!(answer.status, 503, "{}", answer.text());
-    web.originals_become(1).await;
+    web.wait_for_originals(1).await;
     assert_eq!(
         web.get(&format!("/photos/{first}")).await.json()["status"],
         "failed"
@@ -332,8 +334,8 @@ async fn a_failed_photo_whose_original_cannot_be_looked_for_stays_as_it_is() {
     assert_eq!(web.count("photo").await, 1);
 }
 
-/// As a verdict leaves a photo.
-async fn has_failed(web: &Web, id: i64) {
+/// Leaves the photo as a `failed` verdict does.
+async fn set_failed(web: &WebFixture, id: i64) {
     sqlx::query(
         "WITH job AS (DELETE FROM outbox WHERE photo_id = $1)
          UPDATE photo SET status = 'failed', failure_reason = 'original-missing', failure_detail = 'x',
@@ -347,8 +349,8 @@ async fn has_failed(web: &Web, id: i64) {
 }
 
 #[tokio::test]
-async fn an_anonymised_photo_that_is_sent_again_stays_as_it_is() {
-    let web = Web::start().await;
+async fn an_anonymised_photo_that_is_sent_again_stays_unchanged() {
+    let web = WebFixture::start().await;
     let photo = jpeg(640, 480, 40_000, 1);
     let first = web.post(PHOTOS_AT_NOON, photo.clone()).await;
     web.execute("DELETE FROM outbox; UPDATE photo SET status = 'anonymized', output = 's3://output/x'")
@@ -356,22 +358,22 @@ async fn an_anonymised_photo_that_is_sent_again_stays_as_it_is() {
     let again = web.post(PHOTOS_AT_NOON, photo).await;
     assert_eq!((again.status, again.id()), (200, first.id()));
     assert_eq!(again.json()["status"], "anonymized");
-    web.originals_become(1).await;
+    web.wait_for_originals(1).await;
     assert_eq!(web.count("outbox").await, 0);
 }
 
-async fn with_key(web: &Web, path: &str, key: &str, photo: Vec<u8>) -> Answer {
+async fn with_key(web: &WebFixture, path: &str, key: &str, photo: Vec<u8>) -> Answer {
     let request = web
         .http
         .post(web.url(path))
         .header("Idempotency-Key", key)
         .body(photo);
-    Answer::of(request.send().await.unwrap()).await
+    Answer::from_response(request.send().await.unwrap()).await
 }
 
 #[tokio::test]
 async fn an_idempotency_key_answers_the_first_for_the_same_bytes_only() {
-    let web = Web::start().await;
+    let web = WebFixture::start().await;
     let photo = jpeg(640, 480, 40_000, 1);
     let first = with_key(&web, PHOTOS, "k-1", photo.clone()).await;
     assert_eq!(first.status, 202);
@@ -379,37 +381,37 @@ async fn an_idempotency_key_answers_the_first_for_the_same_bytes_only() {
     assert_eq!((again.status, again.id()), (200, first.id()));
     with_key(&web, PHOTOS, "k-1", jpeg(640, 480, 40_000, 2))
         .await
-        .is_problem(422, "idempotency-key-reused");
+        .expect_problem(422, "idempotency-key-reused");
     let elsewhere = with_key(&web, "/projects/site-2/photos", "k-1", photo.clone()).await;
     assert_eq!(elsewhere.status, 202);
     let other = with_key(&web, PHOTOS, "k-2", photo).await;
     assert_eq!(other.status, 202);
     assert_ne!(other.id(), first.id());
-    web.originals_become(3).await;
+    web.wait_for_originals(3).await;
     assert_eq!(web.count("photo").await, 3);
 }
 
 #[tokio::test]
-async fn a_key_is_remembered_for_a_photo_that_was_there_without_it() {
-    let web = Web::start().await;
+async fn a_key_is_stored_for_a_photo_that_was_uploaded_without_one() {
+    let web = WebFixture::start().await;
     let photo = jpeg(640, 480, 40_000, 1);
     let first = web.post(PHOTOS_AT_NOON, photo.clone()).await;
     assert_eq!(with_key(&web, PHOTOS_AT_NOON, "k", photo).await.id(), first.id());
     with_key(&web, PHOTOS, "k", jpeg(64, 48, 900, 2))
         .await
-        .is_problem(422, "idempotency-key-reused");
-    web.originals_become(1).await;
+        .expect_problem(422, "idempotency-key-reused");
+    web.wait_for_originals(1).await;
 }
 
 #[tokio::test]
-async fn many_with_the_same_key_at_once_are_one() {
-    let web = Web::start().await;
+async fn simultaneous_uploads_with_one_key_are_stored_once() {
+    let web = WebFixture::start().await;
     let photo = jpeg(640, 480, 40_000, 1);
     let answers =
         futures::future::join_all((0..12).map(|_| with_key(&web, PHOTOS, "k", photo.clone()))).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 202).count(), 1);
     assert!(answers.iter().all(|answer| answer.id() == answers[0].id()));
-    web.originals_become(1).await;
+    web.wait_for_originals(1).await;
 
     let other: Vec<_> = (0..6).map(|seed| jpeg(640, 480, 40_000, 10 + seed)).collect();
     let answers =
@@ -425,15 +427,15 @@ async fn many_with_the_same_key_at_once_are_one() {
         5,
         "{statuses:?}"
     );
-    web.originals_become(2).await;
+    web.wait_for_originals(2).await;
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_be_one_is_refused() {
-    let web = Web::start().await;
+async fn a_malformed_key_is_refused() {
+    let web = WebFixture::start().await;
     for key in ["", "\"\"", "a\"b", &"k".repeat(256)] {
         let answer = with_key(&web, PHOTOS, key, jpeg(64, 48, 900, 1)).await;
-        answer.is_problem(400, "invalid-idempotency-key");
+        answer.expect_problem(400, "invalid-idempotency-key");
     }
-    web.nothing_left().await;
+    web.expect_nothing_left().await;
 }

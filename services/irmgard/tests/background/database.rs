@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use local::proxy::Proxy;
 use tokio::time::timeout;
 
-use crate::place::{PATIENCE, Place, eventually};
+use crate::fixture::{Fixture, TIMEOUT, eventually};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
@@ -21,26 +21,26 @@ async fn application_name(connection: &mut PgConnection) -> String {
         .unwrap()
 }
 
-async fn backend(connection: &mut PgConnection) -> i32 {
+async fn backend_pid(connection: &mut PgConnection) -> i32 {
     sqlx::query_scalar("SELECT pg_backend_pid()")
         .fetch_one(connection)
         .await
         .unwrap()
 }
 
-/// A place whose requests share one connection.
-async fn with_one_connection() -> (Place, Database) {
-    let place = Place::new().await;
-    let mut settings = place.settings.database.clone();
+/// A fixture whose requests share one connection.
+async fn fixture_with_one_connection() -> (Fixture, Database) {
+    let fixture = Fixture::new().await;
+    let mut settings = fixture.settings.database.clone();
     settings.request_connections = 1;
     let database = Database::connect_lazily(&settings);
-    (place, database)
+    (fixture, database)
 }
 
 #[tokio::test]
 async fn several_migrations_may_start_at_once() {
-    let place = Place::unmigrated().await;
-    let options = place.settings.database.connect_options();
+    let fixture = Fixture::without_schema().await;
+    let options = fixture.settings.database.connect_options();
     let migrations = (0..4).map(|_| {
         let options = options.clone();
         tokio::spawn(async move { database::migrate(&options, None).await })
@@ -52,52 +52,55 @@ async fn several_migrations_may_start_at_once() {
         first += i32::from(outcome.before == 0);
     }
     assert_eq!(first, 1, "one of them found nothing, the others found its work");
-    assert_eq!(place.database.check_schema().await.unwrap(), SchemaState::Current);
+    assert_eq!(
+        fixture.database.check_schema().await.unwrap(),
+        SchemaState::Current
+    );
 }
 
 #[tokio::test]
-async fn a_database_that_is_still_to_come_is_waited_for() {
-    let place = Place::unmigrated().await;
-    let options = place.settings.database.connect_options();
-    let name = format!("{}_later", place.settings.database.database);
+async fn migrate_waits_for_a_missing_database() {
+    let fixture = Fixture::without_schema().await;
+    let options = fixture.settings.database.connect_options();
+    let name = format!("{}_later", fixture.settings.database.database);
     let later = options.clone().database(&name);
 
-    let refusal = database::until_reachable(&later, Duration::ZERO).await;
+    let refusal = database::wait_until_reachable(&later, Duration::ZERO).await;
     assert!(refusal.is_err_and(|error| error.to_string().contains(&name)));
 
     let waiting =
-        tokio::spawn(async move { database::until_reachable(&later, Duration::from_secs(60)).await });
+        tokio::spawn(async move { database::wait_until_reachable(&later, Duration::from_secs(60)).await });
     let create = format!("CREATE DATABASE {name}");
     sqlx::query(AssertSqlSafe(create))
-        .execute(place.pool())
+        .execute(fixture.pool())
         .await
         .unwrap();
     waiting.await.unwrap().unwrap();
     let drop = format!("DROP DATABASE {name} WITH (FORCE)");
     sqlx::query(AssertSqlSafe(drop))
-        .execute(place.pool())
+        .execute(fixture.pool())
         .await
         .unwrap();
 }
 
 #[tokio::test]
 async fn a_program_serves_on_its_own_schema_and_on_the_next_one() {
-    let place = Place::unmigrated().await;
+    let fixture = Fixture::without_schema().await;
     assert!(matches!(
-        place.database.check_schema().await,
+        fixture.database.check_schema().await,
         Err(SchemaError::TooOld { found: 0, .. })
     ));
-    let options = place.settings.database.connect_options();
+    let options = fixture.settings.database.connect_options();
     database::migrate(&options, None).await.unwrap();
 
     let next = |version: i64| {
         let insert = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
                       VALUES ($1, 'of a later program', true, '', 0)";
-        sqlx::query(insert).bind(version).execute(place.pool())
+        sqlx::query(insert).bind(version).execute(fixture.pool())
     };
     next(9001).await.unwrap();
     assert_eq!(
-        place.database.check_schema().await.unwrap(),
+        fixture.database.check_schema().await.unwrap(),
         SchemaState::NewerByOne
     );
     database::migrate(&options, None)
@@ -106,24 +109,24 @@ async fn a_program_serves_on_its_own_schema_and_on_the_next_one() {
 
     next(9002).await.unwrap();
     assert!(matches!(
-        place.database.check_schema().await,
+        fixture.database.check_schema().await,
         Err(SchemaError::TooNew { ahead: 2 })
     ));
 }
 
 #[tokio::test]
 async fn the_runtime_role_writes_rows_and_changes_no_schema() {
-    let place = Place::unmigrated().await;
-    let role = format!("{}_run", place.settings.database.database);
+    let fixture = Fixture::without_schema().await;
+    let role = format!("{}_run", fixture.settings.database.database);
     let create = format!("CREATE ROLE {role} LOGIN PASSWORD 'x'");
     sqlx::query(AssertSqlSafe(create))
-        .execute(place.pool())
+        .execute(fixture.pool())
         .await
         .unwrap();
-    let options = place.settings.database.connect_options();
+    let options = fixture.settings.database.connect_options();
     database::migrate(&options, Some(&role)).await.unwrap();
 
-    let mut settings = place.settings.database.clone();
+    let mut settings = fixture.settings.database.clone();
     settings.username.clone_from(&role);
     settings.password = "x".into();
     let restricted = Database::connect_lazily(&settings);
@@ -161,14 +164,14 @@ async fn the_runtime_role_writes_rows_and_changes_no_schema() {
     restricted.close().await;
     let drop = format!("DROP OWNED BY {role}; DROP ROLE {role}");
     sqlx::raw_sql(AssertSqlSafe(drop))
-        .execute(place.pool())
+        .execute(fixture.pool())
         .await
         .unwrap();
 }
 
 #[tokio::test]
 async fn a_request_is_named_in_the_database_from_begin_to_commit_and_rollback() {
-    let (_place, database) = with_one_connection().await;
+    let (_place, database) = fixture_with_one_connection().await;
     let mut request = database.request(Some(TRACE)).await.unwrap();
     let mut transaction = request.begin().await.unwrap();
     assert_eq!(
@@ -184,19 +187,23 @@ async fn a_request_is_named_in_the_database_from_begin_to_commit_and_rollback() 
     );
     let transaction = request.begin().await.unwrap();
     transaction.commit().await.unwrap();
-    let pid = backend(request.connection().await.unwrap()).await;
+    let pid = backend_pid(request.connection().await.unwrap()).await;
     request.give_back(&Ok(()));
 
     let mut plain = database.request(None).await.unwrap();
     let connection = plain.connection().await.unwrap();
     assert_eq!(application_name(connection).await, "irmgard");
-    assert_eq!(backend(connection).await, pid, "the connection was used again");
+    assert_eq!(
+        backend_pid(connection).await,
+        pid,
+        "the connection was used again"
+    );
     plain.give_back(&Ok(()));
 }
 
 #[tokio::test]
 async fn a_trace_id_cannot_end_the_literal_that_it_is_written_into() {
-    let (_place, database) = with_one_connection().await;
+    let (_place, database) = fixture_with_one_connection().await;
     let mut request = database.request(Some("x'; DROP TABLE photo; --")).await.unwrap();
     assert_eq!(
         application_name(request.connection().await.unwrap()).await,
@@ -206,103 +213,114 @@ async fn a_trace_id_cannot_end_the_literal_that_it_is_written_into() {
 
 #[tokio::test]
 async fn a_request_that_is_dropped_takes_its_connection_with_it() {
-    let (place, database) = with_one_connection().await;
+    let (fixture, database) = fixture_with_one_connection().await;
     let mut request = database.request(Some(TRACE)).await.unwrap();
-    let pid = backend(&mut request.begin().await.unwrap()).await;
+    let pid = backend_pid(&mut request.begin().await.unwrap()).await;
     request.give_back(&Ok(()));
     let is_gone = async || {
         let alive: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)")
             .bind(pid)
-            .fetch_one(place.pool())
+            .fetch_one(fixture.pool())
             .await
             .unwrap();
         !alive
     };
     eventually("the connection with the open transaction is closed", is_gone).await;
     let mut next = database.request(None).await.unwrap();
-    assert_ne!(backend(next.connection().await.unwrap()).await, pid);
+    assert_ne!(backend_pid(next.connection().await.unwrap()).await, pid);
 }
 
 #[tokio::test]
 async fn connections_that_died_in_the_pool_fail_no_request() {
-    let place = Place::new().await;
+    let fixture = Fixture::new().await;
     let mut requests = Vec::new();
     for _ in 0..5 {
-        let mut request = place.database.request(None).await.unwrap();
+        let mut request = fixture.database.request(None).await.unwrap();
         request.connection().await.unwrap();
         requests.push(request);
     }
     for request in requests {
         request.give_back(&Ok(()));
     }
-    eventually("all are idle", async || place.database.requests().num_idle() == 5).await;
-    place.shut_database(true).await;
-    place.shut_database(false).await;
-    let mut request = place.database.request(Some(TRACE)).await.unwrap();
+    eventually("all connections are idle", async || {
+        fixture.database.requests().num_idle() == 5
+    })
+    .await;
+    fixture.set_database_closed(true).await;
+    fixture.set_database_closed(false).await;
+    let mut request = fixture.database.request(Some(TRACE)).await.unwrap();
     let transaction = request.begin().await.expect("dead connections are replaced");
     transaction.commit().await.unwrap();
 }
 
-/// Connections of requests that lie idle, after one more was taken and given up: whether they are used again.
-async fn idle_ones_are_used_again(place: &Place, give_up: impl AsyncFnOnce()) -> bool {
+/// Takes idle connections after `give_up`; returns whether an old one is used again.
+async fn idle_connections_are_used_again(fixture: &Fixture, give_up: impl AsyncFnOnce()) -> bool {
     let mut requests = Vec::new();
     let mut old = Vec::new();
     for _ in 0..4 {
-        let mut request = place.database.request(None).await.unwrap();
-        old.push(backend(request.connection().await.unwrap()).await);
+        let mut request = fixture.database.request(None).await.unwrap();
+        old.push(backend_pid(request.connection().await.unwrap()).await);
         requests.push(request);
     }
     for request in requests {
         request.give_back(&Ok(()));
     }
-    eventually("all are idle", async || place.database.requests().num_idle() == 4).await;
+    eventually("all connections are idle", async || {
+        fixture.database.requests().num_idle() == 4
+    })
+    .await;
     give_up().await;
-    let mut request = place.database.request(None).await.unwrap();
-    old.contains(&backend(request.connection().await.unwrap()).await)
+    let mut request = fixture.database.request(None).await.unwrap();
+    old.contains(&backend_pid(request.connection().await.unwrap()).await)
 }
 
-/// As after a server vanished from the network: what was connected then answers nothing, and costs no further request
-/// its time.
+/// As after a server vanished from the network: older connections answer nothing and must not delay another
+/// request.
 #[tokio::test]
-async fn a_connection_that_had_no_answer_within_the_limit_makes_the_older_ones_suspect() {
-    let place = Place::new().await;
+async fn a_timeout_makes_older_connections_suspect() {
+    let fixture = Fixture::new().await;
     let breaker = |name| Breaker::new(name, BreakerSettings::default());
     let limit = Duration::from_millis(600);
-    let records = Records::new(place.database.clone(), breaker("reads"), breaker("writes"), limit);
-    let in_vain = async || {
+    let records = Records::new(
+        fixture.database.clone(),
+        breaker("reads"),
+        breaker("writes"),
+        limit,
+    );
+    let timed_out_read = async || {
         let sleep =
             records.read(|connection| Box::pin(sqlx::query("SELECT pg_sleep(60)").execute(connection)));
         assert!(matches!(sleep.await, Err(RecordsError::TimedOut)));
     };
-    assert!(!idle_ones_are_used_again(&place, in_vain).await);
+    assert!(!idle_connections_are_used_again(&fixture, timed_out_read).await);
 }
 
-/// A client went away in the middle of a slow statement, and a task was stopped.
+/// A client disconnected during a slow statement, and a task was cancelled.
 #[tokio::test]
-async fn a_statement_that_is_broken_off_costs_its_own_connection_alone() {
-    let place = Place::new().await;
-    let broken_off = async || {
-        let mut request = place.database.request(None).await.unwrap();
+async fn a_cancelled_statement_closes_only_its_own_connection() {
+    let fixture = Fixture::new().await;
+    let cancelled_statement = async || {
+        let mut request = fixture.database.request(None).await.unwrap();
         let sleep = sqlx::query("SELECT pg_sleep(60)").execute(request.connection().await.unwrap());
         timeout(Duration::from_millis(600), sleep).await.unwrap_err();
         drop(request);
 
-        let pool = place.pool();
+        let pool = fixture.pool();
         let sleep = sqlx::query("SELECT pg_sleep(60)").execute(pool);
         timeout(Duration::from_millis(100), sleep).await.unwrap_err();
         assert_eq!((pool.size(), pool.num_idle()), (1, 0));
-        eventually("its place is free", async || pool.size() == 0).await;
+        eventually("the slot is free", async || pool.size() == 0).await;
     };
-    assert!(idle_ones_are_used_again(&place, broken_off).await);
+    assert!(idle_connections_are_used_again(&fixture, cancelled_statement).await);
 }
 
 #[tokio::test]
-async fn a_server_that_shuts_down_or_became_a_standby_costs_the_connection() {
-    let (place, database) = with_one_connection().await;
+async fn a_shutdown_or_a_failover_closes_the_connection() {
+    let (fixture, database) = fixture_with_one_connection().await;
     // 25006, as a former primary answers.
     let mut request = database.request(None).await.unwrap();
     let connection = request.connection().await.unwrap();
-    let before = backend(connection).await;
+    let before = backend_pid(connection).await;
     sqlx::query("SET default_transaction_read_only = on")
         .execute(&mut *connection)
         .await
@@ -316,13 +334,13 @@ async fn a_server_that_shuts_down_or_became_a_standby_costs_the_connection() {
     assert!(database::is_unavailable(error));
     request.give_back(&refused);
     let mut request = database.request(None).await.unwrap();
-    let pid = backend(request.connection().await.unwrap()).await;
+    let pid = backend_pid(request.connection().await.unwrap()).await;
     assert_ne!(pid, before);
 
-    // 57P01, in the middle of a request.
+    // 57P01 during a request.
     sqlx::query("SELECT pg_terminate_backend($1)")
         .bind(pid)
-        .execute(place.pool())
+        .execute(fixture.pool())
         .await
         .unwrap();
     let cut = sqlx::query("SELECT 1")
@@ -331,16 +349,16 @@ async fn a_server_that_shuts_down_or_became_a_standby_costs_the_connection() {
     assert!(database::is_unavailable(cut.as_ref().unwrap_err()));
     request.give_back(&cut);
     let mut request = database.request(None).await.unwrap();
-    assert_ne!(backend(request.connection().await.unwrap()).await, pid);
+    assert_ne!(backend_pid(request.connection().await.unwrap()).await, pid);
 }
 
 #[tokio::test]
 async fn every_commit_waits_for_the_disk() {
-    let place = Place::new().await;
+    let fixture = Fixture::new().await;
     for pool in [
-        place.database.relay(),
-        place.database.background(),
-        place.database.requests(),
+        fixture.database.relay(),
+        fixture.database.background(),
+        fixture.database.requests(),
     ] {
         let setting: String = sqlx::query_scalar("SHOW synchronous_commit")
             .fetch_one(pool)
@@ -350,15 +368,15 @@ async fn every_commit_waits_for_the_disk() {
     }
 }
 
-/// PostgreSQL's own lines of a request, COMMIT included, carry its trace.
+/// PostgreSQL's own log lines of a request, COMMIT included, carry its trace id.
 #[tokio::test]
 async fn the_servers_log_names_the_request() {
-    let place = Place::new().await;
+    let fixture = Fixture::new().await;
     let Some(log) = local::postgres_log("the trace id in PostgreSQL's lines") else {
         return;
     };
     let trace = format!("{:032x}", std::process::id());
-    let mut request = place.database.request(Some(&trace)).await.unwrap();
+    let mut request = fixture.database.request(Some(&trace)).await.unwrap();
     let mut transaction = request.begin().await.unwrap();
     sqlx::query("UPDATE photo SET name = $1 WHERE id = 1")
         .bind("secret parameter")
@@ -388,30 +406,30 @@ async fn the_servers_log_names_the_request() {
 
 #[tokio::test]
 async fn a_migration_whose_server_was_lost_ends() {
-    let place = Place::unmigrated().await;
+    let fixture = Fixture::without_schema().await;
     let proxy = Proxy::start(format!(
         "{}:{}",
-        place.settings.database.host, place.settings.database.port
+        fixture.settings.database.host, fixture.settings.database.port
     ))
     .await
     .unwrap();
-    let mut settings = place.settings.database.clone();
+    let mut settings = fixture.settings.database.clone();
     settings.host = proxy.address().ip().to_string();
     settings.port = proxy.address().port();
 
-    // Another migration is at it, so that this one waits, for as long as that takes.
-    let mut other = place.pool().acquire().await.unwrap();
+    // Another migration holds the lock, so this one waits without a limit.
+    let mut other = fixture.pool().acquire().await.unwrap();
     sqlx::query("SELECT pg_advisory_lock($1)")
         .bind(0x69_726d_6761_7264_i64)
         .execute(&mut *other)
         .await
         .unwrap();
     let migrating = tokio::spawn(async move { database::migrate(&settings.connect_options(), None).await });
-    let waits =
+    let waiting_query =
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'";
     let waiting = async || -> Option<i32> {
-        sqlx::query_scalar(waits)
-            .fetch_optional(place.pool())
+        sqlx::query_scalar(waiting_query)
+            .fetch_optional(fixture.pool())
             .await
             .unwrap()
     };
@@ -420,12 +438,12 @@ async fn a_migration_whose_server_was_lost_ends() {
     proxy.strand().await;
     sqlx::query("SELECT pg_terminate_backend($1)")
         .bind(waiting().await)
-        .execute(place.pool())
+        .execute(fixture.pool())
         .await
         .unwrap();
-    let error = timeout(PATIENCE, migrating)
+    let error = timeout(TIMEOUT, migrating)
         .await
-        .expect("it ends")
+        .expect("the migration ends")
         .unwrap()
         .unwrap_err();
     assert!(

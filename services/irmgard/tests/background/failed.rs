@@ -15,27 +15,29 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::place::{PATIENCE, Place, eventually, stderr, stdout};
+use crate::fixture::{Fixture, TIMEOUT, eventually, stderr, stdout};
 
-async fn uses(place: &Place) -> Vec<(String, String, Option<i64>)> {
+async fn audit_entries(fixture: &Fixture) -> Vec<(String, String, Option<i64>)> {
     sqlx::query_as("SELECT who, action, photo_id FROM failed_photo_use ORDER BY id")
-        .fetch_all(place.pool())
+        .fetch_all(fixture.pool())
         .await
         .unwrap()
 }
 
 #[tokio::test]
 async fn failed_photos_are_listed() {
-    let place = Place::new().await;
+    let fixture = Fixture::new().await;
     assert_eq!(
-        stdout(&place.irmgard(&["failed", "list"]).await),
+        stdout(&fixture.run_irmgard(&["failed", "list"]).await),
         "No photo has failed.\n"
     );
-    let corrupt = place.failed(FailureReason::CorruptImage).await;
-    let large = place.failed(FailureReason::TooLarge).await;
-    place.queued("0s").await;
+    let corrupt = fixture.insert_failed(FailureReason::CorruptImage).await;
+    let large = fixture.insert_failed(FailureReason::TooLarge).await;
+    fixture.insert_queued("0s").await;
 
-    let output = place.irmgard(&["failed", "list", "--json", "--as", "anna"]).await;
+    let output = fixture
+        .run_irmgard(&["failed", "list", "--json", "--as", "anna"])
+        .await;
     let ids: Vec<i64> = stdout(&output)
         .lines()
         .map(|line| {
@@ -45,7 +47,9 @@ async fn failed_photos_are_listed() {
         })
         .collect();
     assert_eq!(ids, [corrupt.get(), large.get()]);
-    let output = place.irmgard(&["failed", "list", "--reason", "too-large"]).await;
+    let output = fixture
+        .run_irmgard(&["failed", "list", "--reason", "too-large"])
+        .await;
     let table = stdout(&output);
     assert!(
         table.contains("too-large") && !table.contains("corrupt-image"),
@@ -53,30 +57,30 @@ async fn failed_photos_are_listed() {
     );
     assert!(
         !table.contains("camera 7.jpg"),
-        "file names are not for terminals: {table}"
+        "the table must not show file names: {table}"
     );
     assert_eq!(
-        uses(&place).await[1],
+        audit_entries(&fixture).await[1],
         ("anna".to_owned(), "list".to_owned(), None)
     );
 }
 
-/// The detail is a worker's word, the name a camera's.
+/// The detail comes from a worker, the name from a camera.
 #[tokio::test]
-async fn a_list_cannot_play_with_the_terminal() {
-    let place = Place::new().await;
-    let id = place.failed(FailureReason::CorruptImage).await;
+async fn a_list_sends_no_control_characters_to_the_terminal() {
+    let fixture = Fixture::new().await;
+    let id = fixture.insert_failed(FailureReason::CorruptImage).await;
     sqlx::query("UPDATE photo SET failure_detail = $1, name = $1")
         .bind("a\u{1b}]0;title\u{7}\u{9b}2J\u{202e}gpj\r")
-        .execute(place.pool())
+        .execute(fixture.pool())
         .await
         .unwrap();
-    let table = stdout(&place.irmgard(&["failed", "list"]).await);
+    let table = stdout(&fixture.run_irmgard(&["failed", "list"]).await);
     assert!(
         table.contains("\\u001b") && table.contains("\\u202e"),
         "{table:?}"
     );
-    let json = stdout(&place.irmgard(&["failed", "list", "--json"]).await);
+    let json = stdout(&fixture.run_irmgard(&["failed", "list", "--json"]).await);
     for text in [&table, &json] {
         let odd = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
         assert!(!text.contains(odd), "{text:?}");
@@ -87,63 +91,63 @@ async fn a_list_cannot_play_with_the_terminal() {
 }
 
 /// A failed photo whose original has these bytes, in the store and in the row.
-async fn failed_with_original(place: &Place, bytes: Vec<u8>) -> PhotoId {
-    let id = place.failed(FailureReason::CorruptImage).await;
+async fn failed_with_original(fixture: &Fixture, bytes: Vec<u8>) -> PhotoId {
+    let id = fixture.insert_failed(FailureReason::CorruptImage).await;
     sqlx::query("UPDATE photo SET size_bytes = $2, sha256 = $3 WHERE id = $1")
         .bind(id.get())
         .bind(i64::try_from(bytes.len()).unwrap())
         .bind(Sha256::digest(&bytes).as_slice())
-        .execute(place.pool())
+        .execute(fixture.pool())
         .await
         .unwrap();
-    let mut settings = place.settings.store.clone();
-    settings.answer_timeout = PATIENCE;
+    let mut settings = fixture.settings.store.clone();
+    settings.answer_timeout = TIMEOUT;
     let store = Store::new(settings).unwrap();
-    let original = place.original(id.get());
+    let original = fixture.original(id.get());
     store.put(&original, bytes, "image/jpeg").await.unwrap();
     id
 }
 
-/// The names of a folder's files.
-fn names(folder: &Path) -> Vec<String> {
+/// The file names in a folder.
+fn file_names(folder: &Path) -> Vec<String> {
     let files = std::fs::read_dir(folder).unwrap();
-    let mut names: Vec<_> = files
+    let mut file_names: Vec<_> = files
         .map(|file| file.unwrap().file_name().into_string().unwrap())
         .collect();
-    names.sort();
-    names
+    file_names.sort();
+    file_names
 }
 
 #[tokio::test]
-async fn an_export_is_for_its_owners_eyes_and_is_recorded() {
-    let place = Place::new().await;
-    let id = failed_with_original(&place, b"bytes of the photo".to_vec()).await;
+async fn an_export_is_readable_for_its_owner_only_and_is_recorded() {
+    let fixture = Fixture::new().await;
+    let id = failed_with_original(&fixture, b"bytes of the photo".to_vec()).await;
     let folder = tempfile::tempdir().unwrap();
     let folder_name = folder.path().to_str().unwrap();
     let arguments = ["failed", "export", &id.to_string(), folder_name, "--as", "anna"];
 
-    let output = place.irmgard(&arguments).await;
+    let output = fixture.run_irmgard(&arguments).await;
     assert!(output.status.success(), "{}", stderr(&output));
     let file = folder.path().join(format!("{id}.jpg"));
     assert_eq!(stdout(&output).trim(), file.to_str().unwrap());
     assert_eq!(std::fs::read(&file).unwrap(), b"bytes of the photo");
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(
-        uses(&place).await,
+        audit_entries(&fixture).await,
         [("anna".to_owned(), "export".to_owned(), Some(id.get()))]
     );
 
-    assert_eq!(names(folder.path()), [format!("{id}.jpg")]);
+    assert_eq!(file_names(folder.path()), [format!("{id}.jpg")]);
 
     std::fs::write(&file, "a person's notes").unwrap();
-    let again = place.irmgard(&arguments).await;
+    let again = fixture.run_irmgard(&arguments).await;
     assert_eq!(again.status.code(), Some(1));
-    assert!(stderr(&again).contains("is there already"), "{}", stderr(&again));
+    assert!(stderr(&again).contains("exists already"), "{}", stderr(&again));
     assert_eq!(std::fs::read(&file).unwrap(), b"a person's notes");
 
-    let waiting = place.queued("0s").await;
-    let output = place
-        .irmgard(&["failed", "export", &waiting.to_string(), folder_name])
+    let waiting = fixture.insert_queued("0s").await;
+    let output = fixture
+        .run_irmgard(&["failed", "export", &waiting.to_string(), folder_name])
         .await;
     assert_eq!(
         output.status.code(),
@@ -155,32 +159,32 @@ async fn an_export_is_for_its_owners_eyes_and_is_recorded() {
         "{}",
         stderr(&output)
     );
-    assert_eq!(uses(&place).await.len(), 2);
+    assert_eq!(audit_entries(&fixture).await.len(), 2);
 }
 
-/// The pod in which people export has 512 Mi, and its files count towards them.
+/// The pod for exports has 512 Mi, and its files count towards them.
 #[tokio::test]
 async fn an_export_does_not_hold_the_photo_in_memory() {
     const PHOTO_BYTES: usize = 128 << 20;
-    let place = Place::new().await;
-    let id = failed_with_original(&place, vec![7; PHOTO_BYTES]).await;
+    let fixture = Fixture::new().await;
+    let id = failed_with_original(&fixture, vec![7; PHOTO_BYTES]).await;
     let folder = tempfile::tempdir().unwrap();
     let mut export = Command::new(env!("CARGO_BIN_EXE_irmgard"))
         .args(["failed", "export", &id.to_string()])
         .arg(folder.path())
         .env_clear()
-        .envs(place.scratch.environment_of("desk"))
+        .envs(fixture.scratch.environment_of("desk"))
         .stdout(Stdio::null())
         .kill_on_drop(true)
         .spawn()
         .unwrap();
     let status = format!("/proc/{}/status", export.id().unwrap());
-    let mut most_kib = 0;
+    let mut peak_kib = 0;
     let ended = loop {
         let text = std::fs::read_to_string(&status).unwrap_or_default();
         let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let peak = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse().ok());
-        most_kib = most_kib.max(peak.unwrap_or(0));
+        peak_kib = peak_kib.max(peak.unwrap_or(0));
         if let Ok(ended) = tokio::time::timeout(Duration::from_millis(1), export.wait()).await {
             break ended.unwrap();
         }
@@ -188,22 +192,22 @@ async fn an_export_does_not_hold_the_photo_in_memory() {
     assert!(ended.success());
     let file = folder.path().join(format!("{id}.jpg"));
     assert_eq!(file.metadata().unwrap().len(), PHOTO_BYTES as u64);
-    assert!(most_kib > 0, "its memory was never seen");
-    assert!(most_kib < (PHOTO_BYTES / 2 / 1024) as u64, "{most_kib} KiB");
+    assert!(peak_kib > 0, "the peak memory was never read");
+    assert!(peak_kib < (PHOTO_BYTES / 2 / 1024) as u64, "{peak_kib} KiB");
 }
 
 #[tokio::test]
-async fn an_original_that_is_not_what_was_uploaded_is_not_exported() {
-    let place = Place::new().await;
-    let id = failed_with_original(&place, b"bytes of the photo".to_vec()).await;
+async fn a_changed_original_is_not_exported() {
+    let fixture = Fixture::new().await;
+    let id = failed_with_original(&fixture, b"bytes of the photo".to_vec()).await;
     let folder = tempfile::tempdir().unwrap();
     let folder_name = folder.path().to_str().unwrap();
     for other in [&b"bytes of a phot0"[..], b"bytes of the ph0to"] {
-        let original = place.original(id.get());
-        let store = place.store();
+        let original = fixture.original(id.get());
+        let store = fixture.store();
         store.put(&original, other.to_vec(), "image/jpeg").await.unwrap();
-        let output = place
-            .irmgard(&["failed", "export", &id.to_string(), folder_name])
+        let output = fixture
+            .run_irmgard(&["failed", "export", &id.to_string(), folder_name])
             .await;
         assert_eq!(output.status.code(), Some(1));
         assert!(
@@ -211,18 +215,18 @@ async fn an_original_that_is_not_what_was_uploaded_is_not_exported() {
             "{}",
             stderr(&output)
         );
-        assert_eq!(names(folder.path()), Vec::<String>::new());
+        assert_eq!(file_names(folder.path()), Vec::<String>::new());
     }
 }
 
-/// Half an original must not stay behind where nobody looks for it.
+/// A partial original must not be left in the folder.
 #[tokio::test]
 async fn an_export_that_is_stopped_or_cut_off_leaves_nothing() {
-    let place = Place::new().await;
-    let id = failed_with_original(&place, vec![7; 8 << 20]).await;
+    let fixture = Fixture::new().await;
+    let id = failed_with_original(&fixture, vec![7; 8 << 20]).await;
     let folder = tempfile::tempdir().unwrap();
-    let (endpoint, stalled) = half_an_object(8 << 20).await;
-    let mut environment = place.scratch.environment_of("desk");
+    let (endpoint, stalled) = serve_half_an_object(8 << 20).await;
+    let mut environment = fixture.scratch.environment_of("desk");
     environment.insert("OBJECT_STORE_ENDPOINT".to_owned(), endpoint);
     environment.insert("OBJECT_STORE_ANSWER_TIMEOUT".to_owned(), "10m".to_owned());
     let export = Command::new(env!("CARGO_BIN_EXE_irmgard"))
@@ -235,10 +239,10 @@ async fn an_export_that_is_stopped_or_cut_off_leaves_nothing() {
         .spawn()
         .unwrap();
     let part = || {
-        let names = names(folder.path());
-        names.first().map(|name| folder.path().join(name))
+        let file_names = file_names(folder.path());
+        file_names.first().map(|name| folder.path().join(name))
     };
-    eventually("half of it is there", async || {
+    eventually("half of the file is written", async || {
         part().is_some_and(|part| part.metadata().is_ok_and(|file| file.len() > 0))
     })
     .await;
@@ -246,18 +250,18 @@ async fn an_export_that_is_stopped_or_cut_off_leaves_nothing() {
     assert_eq!(mode & 0o777, 0o600);
     let pid = Pid::from_raw(export.id().unwrap().try_into().unwrap());
     kill(pid, Signal::SIGTERM).unwrap();
-    let output = tokio::time::timeout(PATIENCE, export.wait_with_output())
+    let output = tokio::time::timeout(TIMEOUT, export.wait_with_output())
         .await
         .unwrap()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("was stopped"), "{}", stderr(&output));
-    assert_eq!(names(folder.path()), Vec::<String>::new());
+    assert_eq!(file_names(folder.path()), Vec::<String>::new());
     stalled.abort();
 }
 
-/// A store that answers with the first half of an object of so many bytes, and then with nothing.
-async fn half_an_object(bytes: usize) -> (String, JoinHandle<()>) {
+/// A store that sends the first half of an object of `bytes` bytes, and then nothing.
+async fn serve_half_an_object(bytes: usize) -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let task = tokio::spawn(async move {
@@ -274,14 +278,14 @@ async fn half_an_object(bytes: usize) -> (String, JoinHandle<()>) {
 
 #[tokio::test]
 async fn failed_photos_are_queued_again() {
-    let place = Place::new().await;
-    let corrupt = place.failed(FailureReason::CorruptImage).await;
-    let crashed = place.failed(FailureReason::ProcessCrashed).await;
-    let other = place.failed(FailureReason::TooLarge).await;
-    let waiting = place.queued("0s").await;
+    let fixture = Fixture::new().await;
+    let corrupt = fixture.insert_failed(FailureReason::CorruptImage).await;
+    let crashed = fixture.insert_failed(FailureReason::ProcessCrashed).await;
+    let other = fixture.insert_failed(FailureReason::TooLarge).await;
+    let waiting = fixture.insert_queued("0s").await;
 
-    let output = place
-        .irmgard(&["failed", "requeue", "--reason", "process-crashed"])
+    let output = fixture
+        .run_irmgard(&["failed", "requeue", "--reason", "process-crashed"])
         .await;
     assert_eq!(
         stdout(&output),
@@ -289,10 +293,10 @@ async fn failed_photos_are_queued_again() {
         "{}",
         stderr(&output)
     );
-    assert_eq!(place.status(crashed).await, "received");
+    assert_eq!(fixture.status(crashed).await, "received");
 
-    let output = place
-        .irmgard(&["failed", "requeue", &corrupt.to_string(), &waiting.to_string()])
+    let output = fixture
+        .run_irmgard(&["failed", "requeue", &corrupt.to_string(), &waiting.to_string()])
         .await;
     assert_eq!(output.status.code(), Some(1));
     assert!(
@@ -300,14 +304,14 @@ async fn failed_photos_are_queued_again() {
         "{}",
         stderr(&output)
     );
-    assert_eq!(place.status(corrupt).await, "received");
-    assert_eq!(place.status(waiting).await, "queued");
+    assert_eq!(fixture.status(corrupt).await, "received");
+    assert_eq!(fixture.status(waiting).await, "queued");
 
-    let output = place.irmgard(&["failed", "requeue", "--all"]).await;
+    let output = fixture.run_irmgard(&["failed", "requeue", "--all"]).await;
     assert!(output.status.success(), "{}", stderr(&output));
-    assert_eq!(place.status(other).await, "received");
-    assert_eq!(place.outbox_length().await, 3);
-    let recorded: Vec<_> = uses(&place)
+    assert_eq!(fixture.status(other).await, "received");
+    assert_eq!(fixture.outbox_length().await, 3);
+    let recorded: Vec<_> = audit_entries(&fixture)
         .await
         .into_iter()
         .map(|(_, action, id)| (action, id.unwrap()))
@@ -315,33 +319,39 @@ async fn failed_photos_are_queued_again() {
     let requeue = |id: contract::PhotoId| ("requeue".to_owned(), id.get());
     assert_eq!(recorded, [requeue(crashed), requeue(corrupt), requeue(other)]);
 
-    let output = place.irmgard(&["failed", "requeue", &waiting.to_string()]).await;
-    assert_eq!(output.status.code(), Some(1), "it has not failed");
-    assert_eq!(uses(&place).await.len(), 3, "what was refused is no use");
+    let output = fixture
+        .run_irmgard(&["failed", "requeue", &waiting.to_string()])
+        .await;
+    assert_eq!(output.status.code(), Some(1), "the photo has not failed");
+    assert_eq!(
+        audit_entries(&fixture).await.len(),
+        3,
+        "a refused request is not recorded"
+    );
 
-    let output = place.irmgard(&["failed", "requeue"]).await;
-    assert_eq!(output.status.code(), Some(2), "which ones must be said");
+    let output = fixture.run_irmgard(&["failed", "requeue"]).await;
+    assert_eq!(output.status.code(), Some(2), "the command needs ids or a filter");
 }
 
 #[tokio::test]
 async fn a_deleted_original_is_gone_and_its_photo_stays_failed() {
-    let place = Place::new().await;
-    let id = place.failed(FailureReason::CorruptImage).await;
-    let original = place.original(id.get());
-    place
+    let fixture = Fixture::new().await;
+    let id = fixture.insert_failed(FailureReason::CorruptImage).await;
+    let original = fixture.original(id.get());
+    fixture
         .store()
         .put(&original, b"photo".to_vec(), "image/jpeg")
         .await
         .unwrap();
-    let output = place.irmgard(&["failed", "delete", &id.to_string()]).await;
+    let output = fixture.run_irmgard(&["failed", "delete", &id.to_string()]).await;
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(!place.store().exists(&original).await.unwrap());
-    assert_eq!(place.status(id).await, "failed");
+    assert!(!fixture.store().exists(&original).await.unwrap());
+    assert_eq!(fixture.status(id).await, "failed");
 
-    let output = place.irmgard(&["failed", "requeue", &id.to_string()]).await;
-    assert_eq!(output.status.code(), Some(1), "there is nothing left to work on");
-    assert_eq!(place.status(id).await, "failed");
-    let actions: Vec<_> = uses(&place)
+    let output = fixture.run_irmgard(&["failed", "requeue", &id.to_string()]).await;
+    assert_eq!(output.status.code(), Some(1), "the original is deleted");
+    assert_eq!(fixture.status(id).await, "failed");
+    let actions: Vec<_> = audit_entries(&fixture)
         .await
         .into_iter()
         .map(|(_, action, _)| action)
@@ -351,11 +361,11 @@ async fn a_deleted_original_is_gone_and_its_photo_stays_failed() {
 
 #[tokio::test]
 async fn the_account_is_recorded_when_no_name_is_given() {
-    let place = Place::new().await;
-    place.irmgard(&["failed", "list"]).await;
+    let fixture = Fixture::new().await;
+    fixture.run_irmgard(&["failed", "list"]).await;
     let user = nix::unistd::User::from_uid(nix::unistd::getuid())
         .unwrap()
         .unwrap()
         .name;
-    assert_eq!(uses(&place).await[0].0, user);
+    assert_eq!(audit_entries(&fixture).await[0].0, user);
 }

@@ -1,15 +1,15 @@
-//! What irmgard does beside answering requests, against real servers:
-//! `cargo run -p local -- exec -- cargo test -p irmgard`.
+//! irmgard's background work and commands, against real servers: `cargo run -p local -- exec -- cargo test -p
+//! irmgard`.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
     reason = "a test fails by a panic, in what it calls as well"
 )]
 
-mod commits;
+mod commit_guard;
 mod database;
 mod failed;
-mod place;
+mod fixture;
 mod reconcile;
 mod relay;
 mod results;

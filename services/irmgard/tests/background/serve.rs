@@ -3,15 +3,15 @@ use std::time::Duration;
 use contract::FailureReason;
 use local::Service;
 
-use crate::place::{PATIENCE, Place, eventually};
+use crate::fixture::{Fixture, TIMEOUT, eventually};
 
 async fn get(url: &str) -> Option<(u16, String)> {
     let answer = reqwest::get(url).await.ok()?;
     Some((answer.status().as_u16(), answer.text().await.ok()?))
 }
 
-fn started(place: &Place) -> Service {
-    let mut service = Service::new("irmgard", &place.scratch.environment()).unwrap();
+fn start_service(fixture: &Fixture) -> Service {
+    let mut service = Service::new("irmgard", &fixture.scratch.environment()).unwrap();
     service.spawn().unwrap();
     service
 }
@@ -20,69 +20,75 @@ async fn readyz(service: &Service) -> Option<(u16, String)> {
     get(&format!("http://{}/readyz", service.admin_address())).await
 }
 
-/// As in a cluster, where both start at once.
+/// In a cluster, both start at once.
 #[tokio::test]
 async fn it_waits_for_the_schema_and_becomes_ready_by_itself() {
-    let place = Place::unmigrated().await;
-    let mut service = started(&place);
-    let waits = |service: &Service| -> Vec<_> {
+    let fixture = Fixture::without_schema().await;
+    let mut service = start_service(&fixture);
+    let wait_warnings = |service: &Service| -> Vec<_> {
         let lines = service.log_lines().into_iter();
         lines
             .filter(|line| line["message"] == "waiting for `irmgard migrate`")
             .collect()
     };
-    eventually("it tells that it waits", async || !waits(&service).is_empty()).await;
+    eventually("the service warns that it waits", async || {
+        !wait_warnings(&service).is_empty()
+    })
+    .await;
     let needed = format!("needs {}", irmgard::database::required_version());
-    let told = waits(&service)[0]["error"].to_string();
-    assert!(told.contains(&needed) && told.contains("has version 0"), "{told}");
+    let warnings = wait_warnings(&service)[0]["error"].to_string();
+    assert!(
+        warnings.contains(&needed) && warnings.contains("has version 0"),
+        "{warnings}"
+    );
     let (status, body) = readyz(&service).await.unwrap();
     assert_eq!(status, 503);
     assert!(body.contains("\"schema\":false"), "{body}");
     let livez = format!("http://{}/livez", service.admin_address());
     assert_eq!(get(&livez).await.unwrap().0, 200);
 
-    // Its role may read the schema a moment later than it is there.
-    let role = format!("{}_other", place.settings.database.database);
+    // Its role may read the schema only some time after the schema exists.
+    let role = format!("{}_other", fixture.settings.database.database);
     let create = format!("CREATE ROLE {role} LOGIN PASSWORD 'x'");
     sqlx::query(sqlx::AssertSqlSafe(create))
-        .execute(place.pool())
+        .execute(fixture.pool())
         .await
         .unwrap();
-    let mut environment = place.scratch.environment();
+    let mut environment = fixture.scratch.environment();
     environment.insert("POSTGRES_USERNAME".to_owned(), role.clone());
     environment.insert("POSTGRES_PASSWORD".to_owned(), "x".to_owned());
     let mut other = Service::new("irmgard", &environment).unwrap();
 
-    assert!(place.irmgard(&["migrate"]).await.status.success());
+    assert!(fixture.run_irmgard(&["migrate"]).await.status.success());
     service.ready().await.unwrap();
-    assert_eq!(waits(&service).len(), 1, "it is told once");
-    let id = place.received().await;
-    place.wait_for_status(id, "queued").await;
+    assert_eq!(wait_warnings(&service).len(), 1, "the warning is logged once");
+    let id = fixture.insert_received().await;
+    fixture.wait_for_status(id, "queued").await;
 
     other.spawn().unwrap();
-    eventually("it tells that it may not read", async || {
-        let waits = waits(&other);
-        waits
+    eventually("the service warns that its role lacks rights", async || {
+        let wait_warnings = wait_warnings(&other);
+        wait_warnings
             .iter()
             .any(|line| line["error"].to_string().contains("may not read"))
     })
     .await;
     assert_eq!(readyz(&other).await.unwrap().0, 503);
-    let options = place.settings.database.connect_options();
+    let options = fixture.settings.database.connect_options();
     irmgard::database::migrate(&options, Some(&role)).await.unwrap();
     other.ready().await.unwrap();
     other.kill().unwrap();
     let drop = format!("DROP OWNED BY {role}; DROP ROLE {role}");
     sqlx::raw_sql(sqlx::AssertSqlSafe(drop))
-        .execute(place.pool())
+        .execute(fixture.pool())
         .await
         .unwrap();
 
-    // A start that waits for its schema is no error of the database's.
+    // A start that waits for its schema must not cause errors in PostgreSQL's log.
     let Some(path) = local::postgres_log("PostgreSQL's errors at a clean start") else {
         return;
     };
-    let database = format!("\"dbname\":\"{}\"", place.settings.database.database);
+    let database = format!("\"dbname\":\"{}\"", fixture.settings.database.database);
     let lines = || -> Vec<String> {
         let text = std::fs::read_to_string(&path).unwrap();
         let lines = text.lines().filter(|line| line.contains(&database));
@@ -99,19 +105,19 @@ async fn it_waits_for_the_schema_and_becomes_ready_by_itself() {
     assert_eq!(errors, Vec::<String>::new());
 }
 
-/// No waiting makes it fit.
+/// Waiting does not make the schema fit.
 #[tokio::test]
 async fn serve_refuses_a_schema_that_is_too_new() {
-    let place = Place::new().await;
+    let fixture = Fixture::new().await;
     sqlx::query(
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
          SELECT version, 'of a later program', true, '', 0 FROM generate_series(9001, 9002) AS version",
     )
-    .execute(place.pool())
+    .execute(fixture.pool())
     .await
     .unwrap();
-    let mut service = started(&place);
-    let status = service.ended(PATIENCE).await.unwrap();
+    let mut service = start_service(&fixture);
+    let status = service.ended(TIMEOUT).await.unwrap();
     assert_eq!(status.code(), Some(3));
     let log = service.log();
     assert!(log.contains("2 migrations ahead of this program"), "{log}");
@@ -119,16 +125,16 @@ async fn serve_refuses_a_schema_that_is_too_new() {
 
 #[tokio::test]
 async fn it_starts_without_its_database_and_becomes_ready_by_itself() {
-    let place = Place::new().await;
-    place.shut_database(true).await;
-    let service = started(&place);
+    let fixture = Fixture::new().await;
+    fixture.set_database_closed(true).await;
+    let service = start_service(&fixture);
     eventually("alive", async || {
         get(&format!("http://{}/livez", service.admin_address()))
             .await
             .is_some_and(|(status, _)| status == 200)
     })
     .await;
-    eventually("the probe tells what is missing", async || {
+    eventually("the probe reports the missing database", async || {
         readyz(&service).await.is_some_and(|(status, body)| {
             status == 503 && body.contains("not currently accepting connections")
         })
@@ -138,22 +144,22 @@ async fn it_starts_without_its_database_and_becomes_ready_by_itself() {
         .await
         .unwrap();
     assert_eq!(status, 503);
-    place.shut_database(false).await;
+    fixture.set_database_closed(false).await;
     eventually("ready", async || {
         readyz(&service).await.is_some_and(|(status, _)| status == 200)
     })
     .await;
 
-    // Once ready, an outage does not take it out of service.
-    place.shut_database(true).await;
-    eventually("the probe's body tells of the outage", async || {
+    // Once ready, an outage does not make it unready.
+    fixture.set_database_closed(true).await;
+    eventually("the probe's body reports the outage", async || {
         readyz(&service)
             .await
             .is_some_and(|(status, body)| status == 200 && body.contains("did not answer"))
     })
     .await;
-    place.shut_database(false).await;
-    eventually("it is back", async || {
+    fixture.set_database_closed(false).await;
+    eventually("requests work again", async || {
         get(&format!("http://{}/projects", service.address()))
             .await
             .is_some_and(|(status, _)| status == 200)
@@ -163,8 +169,8 @@ async fn it_starts_without_its_database_and_becomes_ready_by_itself() {
 
 #[tokio::test]
 async fn it_ends_in_order() {
-    let place = Place::new().await;
-    let mut service = started(&place);
+    let fixture = Fixture::new().await;
+    let mut service = start_service(&fixture);
     service.ready().await.unwrap();
     service.terminate();
     let status = service.ended(Duration::from_secs(10)).await.unwrap();
@@ -175,14 +181,14 @@ async fn it_ends_in_order() {
     assert!(errors.is_empty(), "{errors:#?}");
 }
 
-/// Else nobody sees the others among them.
+/// Otherwise they would hide all other statements in the log.
 #[tokio::test]
-async fn statements_that_it_asks_all_the_time_say_that_they_are_polls() {
+async fn polling_statements_are_marked_as_polls() {
     let Some(path) = local::postgres_log("polls in PostgreSQL's lines") else {
         return;
     };
-    let place = Place::new().await;
-    let _service = started(&place);
+    let fixture = Fixture::new().await;
+    let _service = start_service(&fixture);
     let polls = |part: &str| {
         let text = std::fs::read_to_string(&path).unwrap();
         let lines = text
@@ -198,13 +204,13 @@ async fn statements_that_it_asks_all_the_time_say_that_they_are_polls() {
 }
 
 #[tokio::test]
-async fn it_says_that_it_drains_while_it_still_answers() {
-    let place = Place::new().await;
-    let service = Service::new("irmgard", &place.scratch.environment()).unwrap();
+async fn it_reports_draining_while_it_still_answers() {
+    let fixture = Fixture::new().await;
+    let service = Service::new("irmgard", &fixture.scratch.environment()).unwrap();
     let mut service = service.with("DRAIN_DELAY", "3s");
     service.start().await.unwrap();
     service.terminate();
-    eventually("the probe says no", async || {
+    eventually("the probe fails", async || {
         readyz(&service)
             .await
             .is_some_and(|(status, body)| status == 503 && body.contains("\"draining\":true"))
@@ -212,22 +218,24 @@ async fn it_says_that_it_drains_while_it_still_answers() {
     .await;
     let (status, _) = get(&format!("http://{}/projects", service.address()))
         .await
-        .expect("still taken");
+        .expect("the connection is still accepted");
     assert_eq!(status, 200);
-    let status = service.ended(PATIENCE).await.unwrap();
+    let status = service.ended(TIMEOUT).await.unwrap();
     assert_eq!(status.code(), Some(0));
 }
 
 #[tokio::test]
 async fn a_job_goes_out_and_its_result_comes_back() {
-    let place = Place::new().await;
-    let mut service = started(&place);
+    let fixture = Fixture::new().await;
+    let mut service = start_service(&fixture);
     service.ready().await.unwrap();
-    let id = place.received().await;
-    place.wait_for_status(id, "queued").await;
-    let result = chassis::broker::Message::new(place.anonymized(id).encode().unwrap());
-    place.publish(&place.settings.broker.queues.results, result).await;
-    place.wait_for_status(id, "anonymized").await;
+    let id = fixture.insert_received().await;
+    fixture.wait_for_status(id, "queued").await;
+    let result = chassis::broker::Message::new(fixture.anonymized(id).encode().unwrap());
+    fixture
+        .publish(&fixture.settings.broker.queues.results, result)
+        .await;
+    fixture.wait_for_status(id, "anonymized").await;
     let (_, metrics) = get(&format!("http://{}/metrics", service.admin_address()))
         .await
         .unwrap();
@@ -236,27 +244,27 @@ async fn a_job_goes_out_and_its_result_comes_back() {
         "irmgard_results_total{outcome=\"anonymized\"} 1",
         "irmgard_outbox_rows 0",
     ] {
-        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+        assert!(metrics.contains(line), "{line} is missing in\n{metrics}");
     }
 }
 
-/// The broker is away: whoever is called hears of it from a line.
+/// The broker is unavailable: a log line must reach the person on call.
 #[tokio::test]
-async fn it_tells_when_jobs_wait_too_long_in_the_outbox() {
-    let place = Place::new().await;
-    let service = Service::new("irmgard", &place.scratch.environment()).unwrap();
+async fn it_warns_when_jobs_wait_too_long_in_the_outbox() {
+    let fixture = Fixture::new().await;
+    let service = Service::new("irmgard", &fixture.scratch.environment()).unwrap();
     let mut service = service.with("RABBITMQ_PORT", "1").with("OUTBOX_WARN_AGE", "1s");
     service.start().await.unwrap();
-    let told = |service: &Service| -> Vec<_> {
+    let warnings = |service: &Service| -> Vec<_> {
         let lines = service.log_lines().into_iter();
         lines
             .filter(|line| line["message"] == "jobs wait too long in the outbox")
             .collect()
     };
-    assert_eq!(told(&service), Vec::<serde_json::Value>::new());
-    place.received().await;
-    eventually("the line", async || !told(&service).is_empty()).await;
-    let line = &told(&service)[0];
+    assert_eq!(warnings(&service), Vec::<serde_json::Value>::new());
+    fixture.insert_received().await;
+    eventually("the warning", async || !warnings(&service).is_empty()).await;
+    let line = &warnings(&service)[0];
     assert_eq!((&line["level"], &line["count"]), (&"warn".into(), &1.into()));
     assert!(
         line["outbox"]["oldest_age_seconds"].as_f64().unwrap() > 1.0,
@@ -264,63 +272,63 @@ async fn it_tells_when_jobs_wait_too_long_in_the_outbox() {
     );
 }
 
-/// What a person did by hand stands in the log that everybody sees.
+/// Manual actions must appear in the log of the service.
 #[tokio::test]
 async fn it_logs_each_use_of_a_failed_photo_once() {
-    let place = Place::new().await;
-    let id = place.failed(FailureReason::CorruptImage).await;
+    let fixture = Fixture::new().await;
+    let id = fixture.insert_failed(FailureReason::CorruptImage).await;
     let requeue = ["failed", "requeue", &id.to_string(), "--as", "anna"];
-    assert!(place.irmgard(&requeue).await.status.success());
+    assert!(fixture.run_irmgard(&requeue).await.status.success());
 
-    let service = Service::new("irmgard", &place.scratch.environment()).unwrap();
+    let service = Service::new("irmgard", &fixture.scratch.environment()).unwrap();
     let mut service = service.with("RECONCILE_INTERVAL", "100ms");
     service.start().await.unwrap();
-    let uses = |service: &Service| -> Vec<_> {
+    let audit_lines = |service: &Service| -> Vec<_> {
         let lines = service.log_lines().into_iter();
         lines.filter(|line| line["user"]["name"] == "anna").collect()
     };
-    eventually("the line", async || !uses(&service).is_empty()).await;
-    // A second use tells that a pass has come after the first.
+    eventually("the warning", async || !audit_lines(&service).is_empty()).await;
+    // A second use shows that another pass has run.
     assert!(
-        place
-            .irmgard(&["failed", "list", "--as", "anna"])
+        fixture
+            .run_irmgard(&["failed", "list", "--as", "anna"])
             .await
             .status
             .success()
     );
-    eventually("the second line", async || uses(&service).len() > 1).await;
-    let lines = uses(&service);
-    let told: Vec<_> = lines
+    eventually("the second audit line", async || audit_lines(&service).len() > 1).await;
+    let lines = audit_lines(&service);
+    let warnings: Vec<_> = lines
         .iter()
         .map(|line| (line["action"].as_str().unwrap(), line["photo"]["id"].as_i64()))
         .collect();
-    assert_eq!(told, [("requeue", Some(id.get())), ("list", None)]);
+    assert_eq!(warnings, [("requeue", Some(id.get())), ("list", None)]);
     assert!(lines[0]["event"]["start"].as_str() < lines[0]["@timestamp"].as_str());
 }
 
-/// Whoever asks for one project's lines misses none of its verdicts.
+/// A search for one project's lines must find its verdicts.
 #[tokio::test]
 async fn the_line_of_a_verdict_names_the_project() {
-    let place = Place::new().await;
-    let mut service = started(&place);
+    let fixture = Fixture::new().await;
+    let mut service = start_service(&fixture);
     service.ready().await.unwrap();
-    let failed = place.queued("0s").await;
+    let failed = fixture.insert_queued("0s").await;
     let outcome = contract::Outcome::Failed {
         reason: FailureReason::CorruptImage,
         detail: "for the test".to_owned(),
     };
-    let done = place.queued("0s").await;
+    let done = fixture.insert_queued("0s").await;
     for result in [
         contract::PhotoResult::new(failed, outcome),
-        place.anonymized(done),
+        fixture.anonymized(done),
     ] {
         let message = chassis::broker::Message::new(result.encode().unwrap());
-        place
-            .publish(&place.settings.broker.queues.results, message)
+        fixture
+            .publish(&fixture.settings.broker.queues.results, message)
             .await;
     }
-    place.wait_for_status(failed, "failed").await;
-    place.wait_for_status(done, "anonymized").await;
+    fixture.wait_for_status(failed, "failed").await;
+    fixture.wait_for_status(done, "anonymized").await;
     let project_of = |message: &str| {
         let lines = service.log_lines().into_iter();
         let mut lines = lines.filter(|line| line["message"] == message);

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::place::{run, stderr};
+use crate::fixture::{run, stderr};
 
 fn environment() -> BTreeMap<String, String> {
     [
@@ -19,7 +19,7 @@ fn environment() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_given_programs_variables_are_enough() {
+fn the_variables_of_the_given_program_are_enough() {
     let settings = irmgard::settings::ServeSettings::from_environment(&environment()).unwrap();
     assert_eq!(settings.listen.port(), 8080);
     assert_eq!(settings.store.input_bucket, "input");
@@ -29,11 +29,11 @@ fn the_given_programs_variables_are_enough() {
     assert_eq!(settings.upload.max_pixels, 100_000_000);
     assert_eq!(settings.upload.memory_bytes, 96 << 20);
     let shown = format!("{settings:?}");
-    assert!(!shown.contains("hush"), "no secret is ever shown: {shown}");
+    assert!(!shown.contains("hush"), "a secret is shown: {shown}");
 }
 
 #[tokio::test]
-async fn every_mistake_is_told_at_once_with_exit_code_2_and_no_secret() {
+async fn all_mistakes_are_reported_at_once_with_exit_code_2_and_no_secret() {
     let mut environment = environment();
     environment.remove("RABBITMQ_PASSWORD");
     for (name, value) in [
@@ -55,7 +55,7 @@ async fn every_mistake_is_told_at_once_with_exit_code_2_and_no_secret() {
     }
     let output = run(&["serve"], &environment).await;
     assert_eq!(output.status.code(), Some(2));
-    let told = stderr(&output);
+    let text = stderr(&output);
     for name in [
         "RABBITMQ_PASSWORD",
         "POSTGRES_PORT",
@@ -72,24 +72,24 @@ async fn every_mistake_is_told_at_once_with_exit_code_2_and_no_secret() {
         "OBJECT_STORE_OUTPUT_BUCKET",
         "LOG_FORMAT",
     ] {
-        assert!(told.contains(name), "{name} is not among:\n{told}");
+        assert!(text.contains(name), "{name} is missing in:\n{text}");
     }
-    assert!(!told.contains("hush"), "{told}");
-    assert_eq!(told.matches("TOKENS_FILE").count(), 1, "{told}");
+    assert!(!text.contains("hush"), "{text}");
+    assert_eq!(text.matches("TOKENS_FILE").count(), 1, "{text}");
 }
 
 #[tokio::test]
-async fn each_command_asks_for_no_more_than_it_needs() {
-    let told = stderr(&run(&["migrate"], &BTreeMap::new()).await);
+async fn each_command_requires_only_its_own_variables() {
+    let text = stderr(&run(&["migrate"], &BTreeMap::new()).await);
     assert!(
-        told.contains("POSTGRES_HOST") && !told.contains("RABBITMQ") && !told.contains("OBJECT_STORE"),
-        "{told}"
+        text.contains("POSTGRES_HOST") && !text.contains("RABBITMQ") && !text.contains("OBJECT_STORE"),
+        "{text}"
     );
     for command in [["sweep"].as_slice(), &["failed", "list"]] {
-        let told = stderr(&run(command, &BTreeMap::new()).await);
+        let text = stderr(&run(command, &BTreeMap::new()).await);
         assert!(
-            told.contains("OBJECT_STORE_ENDPOINT") && !told.contains("RABBITMQ"),
-            "{told}"
+            text.contains("OBJECT_STORE_ENDPOINT") && !text.contains("RABBITMQ"),
+            "{text}"
         );
     }
     let output = run(&["dance"], &BTreeMap::new()).await;

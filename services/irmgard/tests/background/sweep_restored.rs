@@ -1,22 +1,22 @@
-//! The sweep with a database that is not, or not any more, the one of its bucket.
+//! The sweep with a database that does not belong to its bucket, or no longer does.
 
 use contract::{ObjectLocation, PhotoKey, media::MediaType};
 
 use crate::{
-    place::{Place, stderr, stdout},
-    sweep::{delete, drawn, find, marker, put},
+    fixture::{Fixture, stderr, stdout},
+    sweep::{delete, draw_id, find, marker_location, put},
 };
 
-/// Every original would seem to be left over, the last copies of failed photos too.
+/// Every original would look like a leftover, including the last copies of failed photos.
 #[tokio::test]
 async fn another_database_deletes_nothing() {
-    let (own, other) = (Place::new().await, Place::new().await);
+    let (own, other) = (Fixture::new().await, Fixture::new().await);
     let store = own.store();
     for _ in 0..3 {
-        let id = own.failed(contract::FailureReason::CorruptImage).await;
+        let id = own.insert_failed(contract::FailureReason::CorruptImage).await;
         put(&own, &own.original(id.get())).await;
     }
-    // The bucket belongs to none yet: the rows tell.
+    // The bucket is not bound yet: the rows show the contradiction.
     let refusal = delete(&other, &store).await.unwrap_err();
     assert!(refusal.contains("never given out photo 3"), "{refusal}");
     sqlx::query("SELECT setval('photo_id_seq', 1000000)")
@@ -27,141 +27,141 @@ async fn another_database_deletes_nothing() {
     assert!(refusal.contains("lacks 3 photos"), "{refusal}");
     assert_eq!(delete(&own, &store).await, Ok(vec![]));
 
-    // Now its own name is in the bucket, and many rows of the other's do not help.
+    // Now the bucket names its own database, and many rows in the other one do not help.
     for id in 4..20 {
-        other.received_as(id).await;
+        other.insert_received_with_id(id).await;
     }
     let refusal = delete(&other, &store).await.unwrap_err();
     assert!(refusal.contains("belongs to another database"), "{refusal}");
     assert_eq!(own.bucket_size(&store).await, 4);
 
-    // The same database with another bucket, in which nothing of it lies.
+    // The same database with another bucket, which holds none of its objects.
     let refusal = delete(&own, &other.store()).await.unwrap_err();
-    assert!(refusal.contains("is gone: is"), "{refusal}");
+    assert!(refusal.contains("is missing: check"), "{refusal}");
 }
 
-/// Where the marker names this database: a copy of it, or it is restored and knows less than it did.
+/// The marker names this database, but it is a copy, or was restored and has fewer rows.
 #[tokio::test]
 async fn a_database_that_has_lost_rows_deletes_nothing() {
-    let place = Place::new().await;
-    let store = place.store();
+    let fixture = Fixture::new().await;
+    let store = fixture.store();
     let mut ids = Vec::new();
     for _ in 0..8 {
-        let id = place.failed(contract::FailureReason::CorruptImage).await;
-        put(&place, &place.original(id.get())).await;
+        let id = fixture.insert_failed(contract::FailureReason::CorruptImage).await;
+        put(&fixture, &fixture.original(id.get())).await;
         ids.push(id.get());
     }
-    assert_eq!(delete(&place, &store).await, Ok(vec![]));
-    let copies = place.bucket_size(&store).await;
+    assert_eq!(delete(&fixture, &store).await, Ok(vec![]));
+    let copies = fixture.bucket_size(&store).await;
 
-    // As of before the last five; then ids are given out again.
+    // As before the last five uploads; then ids are given out again.
     for sql in [
         "DELETE FROM photo WHERE id > 3",
         "SELECT setval('photo_id_seq', 3)",
     ] {
-        sqlx::query(sql).execute(place.pool()).await.unwrap();
+        sqlx::query(sql).execute(fixture.pool()).await.unwrap();
     }
-    let refusal = delete(&place, &store).await.unwrap_err();
+    let refusal = delete(&fixture, &store).await.unwrap_err();
     assert!(refusal.contains("never given out photo 8"), "{refusal}");
     for _ in 0..5 {
-        let id = place.received().await;
-        place
+        let id = fixture.insert_received().await;
+        fixture
             .execute(
                 "UPDATE photo SET original = replace(original, '2026-01-02', '2026-01-03') WHERE id = $1",
                 id,
             )
             .await;
     }
-    let refusal = delete(&place, &store).await.unwrap_err();
+    let refusal = delete(&fixture, &store).await.unwrap_err();
     assert!(refusal.contains("knows another object"), "{refusal}");
 
-    // By hand, as it was documented.
+    // A manual repair, as once documented.
     for sql in [
         "DELETE FROM photo WHERE id > 3",
         "SELECT setval('photo_id_seq', 1000000)",
     ] {
-        sqlx::query(sql).execute(place.pool()).await.unwrap();
+        sqlx::query(sql).execute(fixture.pool()).await.unwrap();
     }
-    let refusal = delete(&place, &store).await.unwrap_err();
+    let refusal = delete(&fixture, &store).await.unwrap_err();
     assert!(refusal.contains("lacks 5 photos"), "{refusal}");
-    // One photo lost among many: its anonymised picture shows it.
+    // One lost photo among many: its anonymised image shows it.
     for id in 4..8 {
-        place.received_as(id).await;
+        fixture.insert_received_with_id(id).await;
     }
-    put(&place, &place.output(8)).await;
-    let refusal = delete(&place, &store).await.unwrap_err();
+    put(&fixture, &fixture.output(8)).await;
+    let refusal = delete(&fixture, &store).await.unwrap_err();
     assert!(refusal.contains("which was anonymised"), "{refusal}");
-    assert_eq!(place.bucket_size(&store).await, copies);
+    assert_eq!(fixture.bucket_size(&store).await, copies);
 
-    let dry_run = stdout(&place.irmgard(&["sweep", "--older-than", "0s"]).await);
+    let dry_run = stdout(&fixture.run_irmgard(&["sweep", "--older-than", "0s"]).await);
     assert!(
         dry_run.contains("--delete would delete nothing: the database has no row of"),
         "{dry_run}"
     );
 }
 
-/// Photos that are sent again use up ids, and the sequence may skip some: no id shows the loss then, and there are rows
-/// enough around the originals that have lost theirs.
+/// Repeated uploads use up ids, and the sequence may skip some. Then no id shows the loss, and enough rows
+/// surround the originals without a row.
 #[tokio::test]
 async fn a_restored_database_that_has_grown_again_deletes_nothing() {
-    let place = Place::new().await;
-    let store = place.store();
+    let fixture = Fixture::new().await;
+    let store = fixture.store();
     let failed = async |count: usize| {
         for _ in 0..count {
-            let id = place.failed(contract::FailureReason::CorruptImage).await;
-            put(&place, &place.original(id.get())).await;
+            let id = fixture.insert_failed(contract::FailureReason::CorruptImage).await;
+            put(&fixture, &fixture.original(id.get())).await;
         }
     };
     failed(4).await;
-    assert_eq!(delete(&place, &store).await, Ok(vec![]));
+    assert_eq!(delete(&fixture, &store).await, Ok(vec![]));
     failed(4).await;
-    // A look raises the mark, too.
-    let dry_run = place.irmgard(&["sweep", "--older-than", "0s"]).await;
+    // A dry run also raises the watermark.
+    let dry_run = fixture.run_irmgard(&["sweep", "--older-than", "0s"]).await;
     assert!(dry_run.status.success(), "{}", stderr(&dry_run));
-    let lost: Vec<_> = (6..=8).map(|id| place.original(id)).collect();
+    let lost: Vec<_> = (6..=8).map(|id| fixture.original(id)).collect();
 
     for sql in [
         "DELETE FROM photo WHERE id > 5",
         "SELECT setval('photo_id_seq', 5 + 32)",
     ] {
-        sqlx::query(sql).execute(place.pool()).await.unwrap();
+        sqlx::query(sql).execute(fixture.pool()).await.unwrap();
     }
     failed(20).await;
-    let refusal = delete(&place, &store).await.unwrap_err();
+    let refusal = delete(&fixture, &store).await.unwrap_err();
     assert!(
         refusal.contains("knows 5 photos up to id 8, and once knew 8")
             && refusal.contains("`irmgard bind --restored`"),
         "{refusal}"
     );
-    let refused = place.irmgard(&["bind"]).await;
+    let refused = fixture.run_irmgard(&["bind"]).await;
     assert_eq!(refused.status.code(), Some(1), "{}", stdout(&refused));
     assert!(stderr(&refused).contains("once knew 8"), "{}", stderr(&refused));
 
-    let bound = place.irmgard(&["bind", "--restored"]).await;
+    let bound = fixture.run_irmgard(&["bind", "--restored"]).await;
     assert!(bound.status.success(), "{}", stderr(&bound));
-    let orphan = place.original(drawn(&place).await);
-    put(&place, &orphan).await;
-    assert_eq!(delete(&place, &store).await, Ok(vec![orphan.to_string()]));
+    let orphan = fixture.original(draw_id(&fixture).await);
+    put(&fixture, &orphan).await;
+    assert_eq!(delete(&fixture, &store).await, Ok(vec![orphan.to_string()]));
     for original in &lost {
         assert!(store.exists(original).await.unwrap(), "{original}");
     }
 }
 
 #[tokio::test]
-async fn a_marker_that_is_gone_or_garbled_is_no_permission() {
-    let place = Place::new().await;
-    let store = place.store();
-    let known = place.received().await;
-    put(&place, &place.original(known.get())).await;
-    assert_eq!(delete(&place, &store).await, Ok(vec![]));
-    let orphan = place.original(drawn(&place).await);
-    put(&place, &orphan).await;
+async fn a_missing_or_unreadable_marker_prevents_deletion() {
+    let fixture = Fixture::new().await;
+    let store = fixture.store();
+    let known = fixture.insert_received().await;
+    put(&fixture, &fixture.original(known.get())).await;
+    assert_eq!(delete(&fixture, &store).await, Ok(vec![]));
+    let orphan = fixture.original(draw_id(&fixture).await);
+    put(&fixture, &orphan).await;
 
-    store.delete(&marker(&place)).await.unwrap();
-    let refusal = delete(&place, &store).await.unwrap_err();
-    assert!(refusal.contains("is gone"), "{refusal}");
+    store.delete(&marker_location(&fixture)).await.unwrap();
+    let refusal = delete(&fixture, &store).await.unwrap_err();
+    assert!(refusal.contains("is missing"), "{refusal}");
     let large = vec![b' '; 5000];
-    for (bytes, said) in [
+    for (bytes, expected) in [
         (&b""[..], "cannot be read"),
         (b"not JSON", "cannot be read"),
         (b"{\"version\":1}", "cannot be read"),
@@ -173,40 +173,40 @@ async fn a_marker_that_is_gone_or_garbled_is_no_permission() {
         (&large, "cannot be read"),
     ] {
         store
-            .put(&marker(&place), bytes.to_vec(), "application/json")
+            .put(&marker_location(&fixture), bytes.to_vec(), "application/json")
             .await
             .unwrap();
-        let refusal = delete(&place, &store).await.unwrap_err();
-        assert!(refusal.contains(said), "{refusal}");
+        let refusal = delete(&fixture, &store).await.unwrap_err();
+        assert!(refusal.contains(expected), "{refusal}");
     }
-    // With the marker it is lost how many photos the database had: originals without a row are kept.
-    let refused = place.irmgard(&["bind"]).await;
+    // The marker held the number of photos. Without it, originals without a row are kept.
+    let refused = fixture.run_irmgard(&["bind"]).await;
     assert!(!refused.status.success(), "{}", stderr(&refused));
     assert!(stderr(&refused).contains("--restored"), "{}", stderr(&refused));
-    let bound = place.irmgard(&["bind", "--restored"]).await;
+    let bound = fixture.run_irmgard(&["bind", "--restored"]).await;
     assert!(bound.status.success(), "{}", stderr(&bound));
-    assert_eq!(delete(&place, &store).await, Ok(vec![]));
+    assert_eq!(delete(&fixture, &store).await, Ok(vec![]));
     assert!(store.exists(&orphan).await.unwrap());
 }
 
 #[tokio::test]
-async fn a_restored_database_is_bound_by_hand_and_keeps_what_it_does_not_know() {
-    let place = Place::new().await;
-    let store = place.store();
+async fn binding_a_restored_database_keeps_unknown_objects() {
+    let fixture = Fixture::new().await;
+    let store = fixture.store();
     let mut originals = Vec::new();
     for _ in 0..6 {
-        let id = place.failed(contract::FailureReason::CorruptImage).await;
-        originals.push(place.original(id.get()));
-        put(&place, &place.original(id.get())).await;
+        let id = fixture.insert_failed(contract::FailureReason::CorruptImage).await;
+        originals.push(fixture.original(id.get()));
+        put(&fixture, &fixture.original(id.get())).await;
     }
-    put(&place, &place.output(9)).await;
+    put(&fixture, &fixture.output(9)).await;
     for sql in [
         "DELETE FROM photo WHERE id > 2",
         "SELECT setval('photo_id_seq', 2)",
     ] {
-        sqlx::query(sql).execute(place.pool()).await.unwrap();
+        sqlx::query(sql).execute(fixture.pool()).await.unwrap();
     }
-    let refused = place.irmgard(&["bind"]).await;
+    let refused = fixture.run_irmgard(&["bind"]).await;
     assert_eq!(refused.status.code(), Some(1), "{}", stdout(&refused));
     assert!(
         stderr(&refused).contains("bind --restored"),
@@ -214,14 +214,14 @@ async fn a_restored_database_is_bound_by_hand_and_keeps_what_it_does_not_know() 
         stderr(&refused)
     );
 
-    let bound = place.irmgard(&["bind", "--restored"]).await;
+    let bound = fixture.run_irmgard(&["bind", "--restored"]).await;
     assert!(bound.status.success(), "{}", stderr(&bound));
     assert!(
         stdout(&bound).contains("New photos have ids above 9"),
         "{}",
         stdout(&bound)
     );
-    let mut found: Vec<_> = find(&place, &store)
+    let mut found: Vec<_> = find(&fixture, &store)
         .await
         .findings
         .into_iter()
@@ -229,42 +229,46 @@ async fn a_restored_database_is_bound_by_hand_and_keeps_what_it_does_not_know() 
         .collect();
     found.sort();
     let mut lost: Vec<_> = originals[2..].iter().map(ToString::to_string).collect();
-    lost.push(place.output(9).to_string());
+    lost.push(fixture.output(9).to_string());
     lost.sort();
     assert_eq!(found, lost);
-    assert_eq!(delete(&place, &store).await, Ok(vec![]));
+    assert_eq!(delete(&fixture, &store).await, Ok(vec![]));
 
-    // Of what comes after, it knows everything.
-    let new = place.received().await;
+    // New photos are complete in the database.
+    let new = fixture.insert_received().await;
     assert_eq!(new.get(), 10);
-    let orphan = place.original(drawn(&place).await);
-    for location in [&place.original(new.get()), &orphan] {
-        put(&place, location).await;
+    let orphan = fixture.original(draw_id(&fixture).await);
+    for location in [&fixture.original(new.get()), &orphan] {
+        put(&fixture, location).await;
     }
-    assert_eq!(delete(&place, &store).await, Ok(vec![orphan.to_string()]));
-    assert_eq!(place.bucket_size(&store).await, 6 + 1 + 1);
+    assert_eq!(delete(&fixture, &store).await, Ok(vec![orphan.to_string()]));
+    assert_eq!(fixture.bucket_size(&store).await, 6 + 1 + 1);
 
-    // The database as it was before it was restored is another one now.
+    // The database from before the restore counts as another one now.
     sqlx::query("UPDATE installation SET id = gen_random_uuid()")
-        .execute(place.pool())
+        .execute(fixture.pool())
         .await
         .unwrap();
-    let refusal = delete(&place, &store).await.unwrap_err();
+    let refusal = delete(&fixture, &store).await.unwrap_err();
     assert!(refusal.contains("belongs to another database"), "{refusal}");
 }
 
 #[tokio::test]
-async fn an_id_that_nobody_can_have_given_out_is_not_drawn_up_to() {
-    let place = Place::new().await;
+async fn ids_are_not_drawn_up_to_an_impossible_id() {
+    let fixture = Fixture::new().await;
     let far = PhotoKey {
         id: i64::MAX.try_into().unwrap(),
-        ..Place::key(1)
+        ..Fixture::key(1)
     };
-    let far = ObjectLocation::new(&place.settings.store.input_bucket, far.original(MediaType::Jpeg)).unwrap();
-    put(&place, &far).await;
-    let refused = place.irmgard(&["bind", "--restored"]).await;
+    let far = ObjectLocation::new(
+        &fixture.settings.store.input_bucket,
+        far.original(MediaType::Jpeg),
+    )
+    .unwrap();
+    put(&fixture, &far).await;
+    let refused = fixture.run_irmgard(&["bind", "--restored"]).await;
     assert_eq!(refused.status.code(), Some(1));
     assert!(stderr(&refused).contains("SELECT setval"), "{}", stderr(&refused));
-    let refusal = delete(&place, &place.store()).await.unwrap_err();
+    let refusal = delete(&fixture, &fixture.store()).await.unwrap_err();
     assert!(refusal.contains("never given out"), "{refusal}");
 }

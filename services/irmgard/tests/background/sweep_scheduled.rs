@@ -1,21 +1,21 @@
-//! Runs of the sweep that nobody watches.
+//! Scheduled runs of the sweep.
 
-use irmgard::sweep::newest_run;
+use irmgard::sweep::latest_run;
 use local::Service;
 use serde_json::Value;
 
 use crate::{
-    place::{Place, eventually, run, stderr, stdout},
-    sweep::{drawn, marker, put},
+    fixture::{Fixture, eventually, run, stderr, stdout},
+    sweep::{draw_id, marker_location, put},
 };
 
 #[tokio::test]
-async fn a_scheduled_run_is_recorded_and_the_web_service_tells_of_it() {
-    let place = Place::new().await;
-    place.received().await;
-    let orphan = place.original(drawn(&place).await);
-    put(&place, &orphan).await;
-    let environment = place.scratch.environment_of("sweep");
+async fn a_scheduled_run_is_recorded_and_the_web_service_reports_it() {
+    let fixture = Fixture::new().await;
+    fixture.insert_received().await;
+    let orphan = fixture.original(draw_id(&fixture).await);
+    put(&fixture, &orphan).await;
+    let environment = fixture.scratch.environment_of("sweep");
     let dry = ["sweep", "--scheduled", "--older-than", "0s"];
     let output = run(&dry, &environment).await;
     assert!(output.status.success(), "{}", stderr(&output));
@@ -26,14 +26,14 @@ async fn a_scheduled_run_is_recorded_and_the_web_service_tells_of_it() {
     });
     assert!(found, "{}", stderr(&output));
 
-    let mut service = Service::new("irmgard", &place.scratch.environment()).unwrap();
+    let mut service = Service::new("irmgard", &fixture.scratch.environment()).unwrap();
     service.spawn().unwrap();
     service.ready().await.unwrap();
     let metrics = async || {
         let answer = reqwest::get(format!("http://{}/metrics", service.admin_address())).await;
         answer.unwrap().text().await.unwrap()
     };
-    eventually("the metric tells of the orphan", async || {
+    eventually("the metric shows the orphan", async || {
         metrics()
             .await
             .contains("irmgard_sweep_left_over_objects{kind=\"no-photo\"} 1")
@@ -45,26 +45,26 @@ async fn a_scheduled_run_is_recorded_and_the_web_service_tells_of_it() {
             .into_iter()
             .find(|line| line["reason"] == reason && line["level"] == "warn")
     };
-    eventually("a line tells of it", async || warned("objects-left").is_some()).await;
+    eventually("a warning is logged", async || warned("objects-left").is_some()).await;
     let line = warned("objects-left").unwrap();
     assert!(
         line["sweep"]["age_seconds"].is_f64() && line["count"] == 1,
         "{line}"
     );
 
-    // A run that may delete: what is young is not found, and nothing is left.
+    // A run with --delete: young objects are no findings, and nothing is left.
     let output = run(&["sweep", "--scheduled", "--delete"], &environment).await;
     assert!(output.status.success(), "{}", stderr(&output));
-    eventually("the metric tells of the next run", async || {
+    eventually("the metric shows the next run", async || {
         let metrics = metrics().await;
         !metrics.contains("kind=\"no-photo\"") && metrics.contains("irmgard_sweep_failed 0")
     })
     .await;
 
-    // One that is refused ends with an error, which is recorded too.
-    let store = place.store();
+    // A refused run ends with an error, which is recorded, too.
+    let store = fixture.store();
     store
-        .put(&marker(&place), b"?".to_vec(), "application/json")
+        .put(&marker_location(&fixture), b"?".to_vec(), "application/json")
         .await
         .unwrap();
     let output = run(&["sweep", "--scheduled", "--delete"], &environment).await;
@@ -74,7 +74,7 @@ async fn a_scheduled_run_is_recorded_and_the_web_service_tells_of_it() {
         "{}",
         stderr(&output)
     );
-    eventually("the metric tells of the refusal", async || {
+    eventually("the metric shows the refusal", async || {
         metrics().await.contains("irmgard_sweep_failed 1")
     })
     .await;
@@ -83,19 +83,16 @@ async fn a_scheduled_run_is_recorded_and_the_web_service_tells_of_it() {
         .lines()
         .find_map(|line| line.strip_prefix("irmgard_sweep_last_run_timestamp_seconds "));
     assert!(last_run.unwrap().parse::<f64>().unwrap() > 1.7e9);
-    assert!(
-        warned("sweep-overdue").is_none(),
-        "nobody has asked for a schedule"
-    );
+    assert!(warned("sweep-overdue").is_none(), "no schedule is expected");
     service.kill().unwrap();
 }
 
 #[tokio::test]
-async fn a_scheduled_run_that_cannot_look_is_recorded() {
-    let place = Place::new().await;
-    place.received().await;
-    put(&place, &place.original(drawn(&place).await)).await;
-    let mut environment = place.scratch.environment_of("sweep");
+async fn a_scheduled_run_that_cannot_search_is_recorded() {
+    let fixture = Fixture::new().await;
+    fixture.insert_received().await;
+    put(&fixture, &fixture.original(draw_id(&fixture).await)).await;
+    let mut environment = fixture.scratch.environment_of("sweep");
     let output = run(&["sweep", "--scheduled", "--older-than", "0s"], &environment).await;
     assert!(output.status.success(), "{}", stderr(&output));
     environment.insert(
@@ -104,7 +101,7 @@ async fn a_scheduled_run_that_cannot_look_is_recorded() {
     );
     let output = run(&["sweep", "--scheduled", "--delete"], &environment).await;
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-    let newest = newest_run(place.pool()).await.unwrap();
+    let newest = latest_run(fixture.pool()).await.unwrap();
     assert!(
         newest
             .error
@@ -115,18 +112,18 @@ async fn a_scheduled_run_that_cannot_look_is_recorded() {
     assert_eq!(
         newest.left_over.get("no-photo"),
         Some(&1),
-        "what the run before left"
+        "the counts of the previous run stay"
     );
 }
 
 #[tokio::test]
-async fn a_sweep_that_nobody_runs_is_told() {
-    let place = Place::new().await;
-    let mut environment = place.scratch.environment();
+async fn an_overdue_sweep_causes_a_warning() {
+    let fixture = Fixture::new().await;
+    let mut environment = fixture.scratch.environment();
     environment.insert("SWEEP_WARN_AGE".to_owned(), "1s".to_owned());
     let mut service = Service::new("irmgard", &environment).unwrap();
     service.spawn().unwrap();
-    eventually("a line tells of it", async || {
+    eventually("a warning is logged", async || {
         let lines = service.log_lines();
         lines.iter().any(|line| line["reason"] == "sweep-overdue")
     })

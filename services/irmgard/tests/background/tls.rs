@@ -5,7 +5,7 @@ use local::{Environment, Stack};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use crate::place::{eventually, run, stderr, stdout};
+use crate::fixture::{eventually, run, stderr, stdout};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -18,7 +18,7 @@ fn authority(name: &str) -> Authority {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// Gives the server a certificate for `127.0.0.1`, and makes it offer TLS.
+/// Gives the server a certificate for `127.0.0.1` and enables TLS.
 async fn offer_tls(stack: &Stack, authority: &Authority) {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(["127.0.0.1".to_owned()])
@@ -31,7 +31,7 @@ async fn offer_tls(stack: &Stack, authority: &Authority) {
         ("server.crt", certificate.pem()),
         ("server.key", key.serialize_pem()),
     ] {
-        // By the server itself, so that the files are its own, in its data directory.
+        // The server itself writes the files into its data directory, so that it owns them.
         let write = format!(
             "COPY (SELECT string_to_table('{pem}', E'\\n')) TO PROGRAM 'umask 077; cat > {file}'",
             pem = pem.replace('\r', "")
@@ -53,7 +53,7 @@ async fn offer_tls(stack: &Stack, authority: &Authority) {
     .await;
 }
 
-fn with(environment: &Environment, more: &[(&str, &str)]) -> Environment {
+fn with_variables(environment: &Environment, more: &[(&str, &str)]) -> Environment {
     let mut environment = environment.clone();
     for (name, value) in more {
         environment.insert((*name).to_owned(), (*value).to_owned());
@@ -61,25 +61,25 @@ fn with(environment: &Environment, more: &[(&str, &str)]) -> Environment {
     environment
 }
 
-/// Why the program cannot reach the database; `None` when it can.
-async fn refusal(environment: &Environment) -> Option<String> {
+/// Why the program cannot reach the database; `None` if it can.
+async fn connection_error(environment: &Environment) -> Option<String> {
     let output = run(&["migrate"], environment).await;
     (!output.status.success()).then(|| format!("{}{}", stdout(&output), stderr(&output)))
 }
 
 #[tokio::test]
-async fn the_database_is_who_its_certificate_says_or_is_not_spoken_to() {
+async fn a_database_with_a_wrong_certificate_is_refused() {
     let stack = Stack::builder().only_ours().start().await.unwrap();
     let plain = stack.environment();
     let (ours, other) = (authority("the database"), authority("somebody else"));
-    let verified = with(&plain, &[("POSTGRES_CA", &ours.pem())]);
+    let verified = with_variables(&plain, &[("POSTGRES_CA", &ours.pem())]);
 
-    // Never in the clear where a certificate is asked for.
-    let why = refusal(&verified).await.expect("there is no TLS yet");
-    assert!(why.contains("TLS"), "{why}");
+    // Never without encryption if a certificate is required.
+    let error = connection_error(&verified).await.expect("there is no TLS yet");
+    assert!(error.contains("TLS"), "{error}");
 
     offer_tls(&stack, &ours).await;
-    assert_eq!(refusal(&verified).await, None);
+    assert_eq!(connection_error(&verified).await, None);
     let settings = ServeSettings::from_environment(&verified).unwrap();
     let database = Database::connect_lazily(&settings.database);
     let encrypted: bool = sqlx::query_scalar("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
@@ -89,18 +89,20 @@ async fn the_database_is_who_its_certificate_says_or_is_not_spoken_to() {
     assert!(encrypted);
     database.close().await;
 
-    let why = refusal(&with(&plain, &[("POSTGRES_CA", &other.pem())])).await;
-    let why = why.expect("another CA's");
-    assert!(why.contains("certificate"), "{why}");
-    // The system's CAs have not signed it either.
-    let why = refusal(&with(&plain, &[("POSTGRES_SSLMODE", "verify-full")])).await;
-    assert!(why.is_some());
+    let error = connection_error(&with_variables(&plain, &[("POSTGRES_CA", &other.pem())])).await;
+    let error = error.expect("another CA's");
+    assert!(error.contains("certificate"), "{error}");
+    // The system's CAs did not sign it either.
+    let error = connection_error(&with_variables(&plain, &[("POSTGRES_SSLMODE", "verify-full")])).await;
+    assert!(error.is_some());
 
     // The certificate is for the address, not for the name.
-    let named = with(&verified, &[("POSTGRES_HOST", "localhost")]);
-    let why = refusal(&named).await.expect("another host's certificate");
-    assert!(why.contains("certificate"), "{why}");
-    let lenient = with(&named, &[("POSTGRES_SSLMODE", "verify-ca")]);
-    assert_eq!(refusal(&lenient).await, None);
+    let named = with_variables(&verified, &[("POSTGRES_HOST", "localhost")]);
+    let error = connection_error(&named)
+        .await
+        .expect("another host's certificate");
+    assert!(error.contains("certificate"), "{error}");
+    let lenient = with_variables(&named, &[("POSTGRES_SSLMODE", "verify-ca")]);
+    assert_eq!(connection_error(&lenient).await, None);
     stack.stop().await.unwrap();
 }

@@ -1,12 +1,12 @@
-//! What a verdict does to a photo's row.
+//! Effects of verdicts on a photo's row.
 
 use contract::{Detection, FailureReason, Outcome, PhotoId};
-use irmgard::results::{Applied, Verdict};
+use irmgard::results::{Verdict, VerdictEffect};
 use sqlx::types::Json;
 
-use crate::place::Place;
+use crate::fixture::Fixture;
 
-fn failure(id: PhotoId) -> Verdict {
+fn failed_verdict(id: PhotoId) -> Verdict {
     let outcome = Outcome::Failed {
         reason: FailureReason::CorruptImage,
         detail: "ends early".to_owned(),
@@ -14,13 +14,13 @@ fn failure(id: PhotoId) -> Verdict {
     Verdict { id, outcome }
 }
 
-pub fn success(place: &Place, id: PhotoId) -> Verdict {
-    let outcome = place.anonymized(id).outcome;
+pub fn anonymized_verdict(fixture: &Fixture, id: PhotoId) -> Verdict {
+    let outcome = fixture.anonymized(id).outcome;
     Verdict { id, outcome }
 }
 
-fn without_detections(place: &Place, id: PhotoId) -> Verdict {
-    let mut verdict = success(place, id);
+fn verdict_without_detections(fixture: &Fixture, id: PhotoId) -> Verdict {
+    let mut verdict = anonymized_verdict(fixture, id);
     if let Outcome::Anonymized {
         detections, seconds, ..
     } = &mut verdict.outcome
@@ -30,59 +30,59 @@ fn without_detections(place: &Place, id: PhotoId) -> Verdict {
     verdict
 }
 
-async fn detections(place: &Place, id: PhotoId) -> Option<Vec<Detection>> {
+async fn detections(fixture: &Fixture, id: PhotoId) -> Option<Vec<Detection>> {
     let known: Option<Json<Vec<Detection>>> =
         sqlx::query_scalar("SELECT detections FROM photo WHERE id = $1")
             .bind(id.get())
-            .fetch_one(place.pool())
+            .fetch_one(fixture.pool())
             .await
             .unwrap();
     known.map(|json| json.0)
 }
 
-pub async fn applied(place: &Place, verdict: Verdict) -> Applied {
-    place.apply(&[verdict]).await[0]
+pub async fn apply_one(fixture: &Fixture, verdict: Verdict) -> VerdictEffect {
+    fixture.apply(&[verdict]).await[0]
 }
 
 #[tokio::test]
 async fn each_status_takes_the_verdicts_that_it_may() {
-    let place = Place::new().await;
+    let fixture = Fixture::new().await;
     for (status, verdict_is_success, expected, after) in [
-        ("received", true, Applied::Changed, "anonymized"),
-        ("received", false, Applied::Changed, "failed"),
-        ("queued", true, Applied::Changed, "anonymized"),
-        ("queued", false, Applied::Changed, "failed"),
-        ("failed", true, Applied::Changed, "anonymized"),
-        ("failed", false, Applied::Repeated, "failed"),
-        ("anonymized", true, Applied::Repeated, "anonymized"),
-        ("anonymized", false, Applied::Repeated, "anonymized"),
+        ("received", true, VerdictEffect::Changed, "anonymized"),
+        ("received", false, VerdictEffect::Changed, "failed"),
+        ("queued", true, VerdictEffect::Changed, "anonymized"),
+        ("queued", false, VerdictEffect::Changed, "failed"),
+        ("failed", true, VerdictEffect::Changed, "anonymized"),
+        ("failed", false, VerdictEffect::Repeated, "failed"),
+        ("anonymized", true, VerdictEffect::Repeated, "anonymized"),
+        ("anonymized", false, VerdictEffect::Repeated, "anonymized"),
     ] {
         let id = match status {
-            "received" => place.received().await,
-            "queued" => place.queued("0s").await,
-            "failed" => place.failed(FailureReason::TooLarge).await,
+            "received" => fixture.insert_received().await,
+            "queued" => fixture.insert_queued("0s").await,
+            "failed" => fixture.insert_failed(FailureReason::TooLarge).await,
             _ => {
-                let id = place.queued("0s").await;
-                applied(&place, success(&place, id)).await;
+                let id = fixture.insert_queued("0s").await;
+                apply_one(&fixture, anonymized_verdict(&fixture, id)).await;
                 id
             }
         };
         let verdict = if verdict_is_success {
-            success(&place, id)
+            anonymized_verdict(&fixture, id)
         } else {
-            failure(id)
+            failed_verdict(id)
         };
-        assert_eq!(applied(&place, verdict).await, expected, "{status}");
-        assert_eq!(place.status(id).await, after, "{status}");
+        assert_eq!(apply_one(&fixture, verdict).await, expected, "{status}");
+        assert_eq!(fixture.status(id).await, after, "{status}");
     }
 }
 
 #[tokio::test]
 async fn a_verdict_is_written_whole() {
-    let place = Place::new().await;
-    let id = place.queued("0s").await;
-    applied(&place, failure(id)).await;
-    applied(&place, success(&place, id)).await;
+    let fixture = Fixture::new().await;
+    let id = fixture.insert_queued("0s").await;
+    apply_one(&fixture, failed_verdict(id)).await;
+    apply_one(&fixture, anonymized_verdict(&fixture, id)).await;
     type Row = (
         Option<String>,
         Option<i64>,
@@ -98,10 +98,10 @@ async fn a_verdict_is_written_whole() {
            FROM photo WHERE id = $1",
     )
     .bind(id.get())
-    .fetch_one(place.pool())
+    .fetch_one(fixture.pool())
     .await
     .unwrap();
-    let output = place.output(id.get()).to_string();
+    let output = fixture.output(id.get()).to_string();
     assert_eq!(
         row,
         (
@@ -114,74 +114,84 @@ async fn a_verdict_is_written_whole() {
             None
         )
     );
-    assert_eq!(detections(&place, id).await.unwrap()[0].width, 30);
+    assert_eq!(detections(&fixture, id).await.unwrap()[0].width, 30);
 }
 
 #[tokio::test]
 async fn known_detections_are_never_lost_and_late_ones_are_added() {
-    let place = Place::new().await;
-    let known = place.queued("0s").await;
-    applied(&place, success(&place, known)).await;
+    let fixture = Fixture::new().await;
+    let known = fixture.insert_queued("0s").await;
+    apply_one(&fixture, anonymized_verdict(&fixture, known)).await;
     assert_eq!(
-        applied(&place, without_detections(&place, known)).await,
-        Applied::Repeated
+        apply_one(&fixture, verdict_without_detections(&fixture, known)).await,
+        VerdictEffect::Repeated
     );
-    assert!(detections(&place, known).await.is_some());
+    assert!(detections(&fixture, known).await.is_some());
 
-    let late = place.queued("0s").await;
-    applied(&place, without_detections(&place, late)).await;
-    assert_eq!(detections(&place, late).await, None);
-    assert_eq!(applied(&place, success(&place, late)).await, Applied::Repeated);
-    assert!(detections(&place, late).await.is_some());
+    let late = fixture.insert_queued("0s").await;
+    apply_one(&fixture, verdict_without_detections(&fixture, late)).await;
+    assert_eq!(detections(&fixture, late).await, None);
+    assert_eq!(
+        apply_one(&fixture, anonymized_verdict(&fixture, late)).await,
+        VerdictEffect::Repeated
+    );
+    assert!(detections(&fixture, late).await.is_some());
 
-    let at_once = place.queued("0s").await;
+    let at_once = fixture.insert_queued("0s").await;
     let batch = [
-        without_detections(&place, at_once),
-        failure(at_once),
-        success(&place, at_once),
+        verdict_without_detections(&fixture, at_once),
+        failed_verdict(at_once),
+        anonymized_verdict(&fixture, at_once),
     ];
-    let applied = place.apply(&batch).await;
-    assert_eq!(applied, [Applied::Changed, Applied::Repeated, Applied::Repeated]);
-    assert!(detections(&place, at_once).await.is_some());
+    let applied = fixture.apply(&batch).await;
+    assert_eq!(
+        applied,
+        [
+            VerdictEffect::Changed,
+            VerdictEffect::Repeated,
+            VerdictEffect::Repeated
+        ]
+    );
+    assert!(detections(&fixture, at_once).await.is_some());
 }
 
 #[tokio::test]
 async fn a_failure_says_why() {
-    let place = Place::new().await;
-    let id = place.queued("0s").await;
-    applied(&place, failure(id)).await;
+    let fixture = Fixture::new().await;
+    let id = fixture.insert_queued("0s").await;
+    apply_one(&fixture, failed_verdict(id)).await;
     let row: (String, String) =
         sqlx::query_as("SELECT failure_reason, failure_detail FROM photo WHERE id = $1")
             .bind(id.get())
-            .fetch_one(place.pool())
+            .fetch_one(fixture.pool())
             .await
             .unwrap();
     assert_eq!(row, ("corrupt-image".to_owned(), "ends early".to_owned()));
 }
 
 #[tokio::test]
-async fn a_wrong_place_is_told_apart_from_a_repetition_and_adds_nothing() {
-    let place = Place::new().await;
-    let id = place.queued("0s").await;
-    let mut wrong = success(&place, id);
+async fn a_wrong_location_is_no_repetition_and_adds_nothing() {
+    let fixture = Fixture::new().await;
+    let id = fixture.insert_queued("0s").await;
+    let mut wrong = anonymized_verdict(&fixture, id);
     if let Outcome::Anonymized { output, .. } = &mut wrong.outcome {
-        *output = place.original(id.get());
+        *output = fixture.original(id.get());
     }
     let batch = [
         wrong.clone(),
-        failure(id),
-        without_detections(&place, id),
+        failed_verdict(id),
+        verdict_without_detections(&fixture, id),
         wrong.clone(),
     ];
     assert_eq!(
-        place.apply(&batch).await,
+        fixture.apply(&batch).await,
         [
-            Applied::WrongOutput,
-            Applied::Repeated,
-            Applied::Changed,
-            Applied::WrongOutput
+            VerdictEffect::WrongOutput,
+            VerdictEffect::Repeated,
+            VerdictEffect::Changed,
+            VerdictEffect::WrongOutput
         ]
     );
-    assert_eq!(applied(&place, wrong).await, Applied::WrongOutput);
-    assert_eq!(detections(&place, id).await, None);
+    assert_eq!(apply_one(&fixture, wrong).await, VerdictEffect::WrongOutput);
+    assert_eq!(detections(&fixture, id).await, None);
 }

@@ -3,7 +3,7 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn connections(connections: usize, per_address: usize) -> Connections {
-    Connections::new(Bounds {
+    Connections::new(ConnectionLimits {
         connections,
         per_address,
         header_timeout: 10 * SECOND,
@@ -19,26 +19,26 @@ fn evicted(connection: &Connection) -> bool {
     connection.0.entry.evicted.is_cancelled()
 }
 
-/// A whole request and a whole answer.
-fn answer(connection: &Connection) {
-    let number = connection.busy();
-    connection.request_ended(number);
-    connection.answer_ended(number);
-    connection.flushed();
+/// A complete request and a complete response.
+fn complete_exchange(connection: &Connection) {
+    let number = connection.begin_request();
+    connection.record_request_end(number);
+    connection.record_answer_end(number);
+    connection.record_flushed();
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_idlest_of_the_address_that_has_most_makes_room() {
+async fn the_idlest_connection_of_the_largest_address_is_evicted() {
     let all = connections(4, 4);
     let honest = all.admit(address(1)).unwrap();
-    answer(&honest);
+    complete_exchange(&honest);
     tokio::time::advance(SECOND).await;
     let mut flood = Vec::new();
     for _ in 0..3 {
         flood.push(all.admit(address(2)).unwrap());
         tokio::time::advance(SECOND).await;
     }
-    flood[0].busy();
+    flood[0].begin_request();
     let new = all.admit(address(3)).unwrap();
     assert!(evicted(&flood[1]), "the idlest of those with most");
     assert!(!evicted(&honest) && !evicted(&flood[0]) && !evicted(&flood[2]) && !evicted(&new));
@@ -48,68 +48,70 @@ async fn the_idlest_of_the_address_that_has_most_makes_room() {
 async fn busy_connections_are_left_alone() {
     let all = connections(2, 2);
     let [first, second] = [1, 2].map(|last| all.admit(address(last)).unwrap());
-    first.busy();
-    second.busy();
-    assert_eq!(all.admit(address(3)).unwrap_err(), NotAdmitted::Full);
-    answer(&second);
-    tokio::time::timeout(SECOND, all.freed()).await.unwrap();
+    first.begin_request();
+    second.begin_request();
+    assert_eq!(all.admit(address(3)).unwrap_err(), AdmitError::Full);
+    complete_exchange(&second);
+    tokio::time::timeout(SECOND, all.wait_until_freed())
+        .await
+        .unwrap();
     let third = all.admit(address(3)).unwrap();
     assert!(evicted(&second) && !evicted(&first));
-    third.busy();
+    third.begin_request();
     drop(first);
     all.admit(address(4)).unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_address_has_its_share_and_leaves_the_rest_to_others() {
+async fn an_address_has_a_share_and_the_rest_is_for_others() {
     let all = connections(4, 2);
     let first = all.admit(address(1)).unwrap();
     let second = all.admit(address(1)).unwrap();
-    first.busy();
+    first.begin_request();
     assert_eq!(
         all.admit(address(1)).unwrap_err(),
-        NotAdmitted::OverShare,
+        AdmitError::OverShare,
         "the second is new"
     );
     tokio::time::advance(SECOND).await;
     let third = all.admit(address(1)).unwrap();
-    assert!(evicted(&second), "an address gives up its own first");
-    third.busy();
-    assert_eq!(all.admit(address(1)).unwrap_err(), NotAdmitted::OverShare);
+    assert!(evicted(&second), "an address loses its own connections first");
+    third.begin_request();
+    assert_eq!(all.admit(address(1)).unwrap_err(), AdmitError::OverShare);
     let others = [2, 3].map(|last| all.admit(address(last)).unwrap());
     assert!(others.iter().all(|other| !evicted(other)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_is_waited_for_as_long_as_its_phase_allows() {
+async fn each_phase_has_its_own_time_limit() {
     let all = connections(4, 4);
     let connection = all.admit(address(1)).unwrap();
-    let ends_after = async |connection: &Connection| {
-        let began = Instant::now();
-        connection.ends().await;
-        began.elapsed()
+    let time_until_end = async |connection: &Connection| {
+        let started = Instant::now();
+        connection.wait_until_ended().await;
+        started.elapsed()
     };
     assert_eq!(
-        ends_after(&connection).await,
+        time_until_end(&connection).await,
         10 * SECOND,
         "before its first request"
     );
     let connection = all.admit(address(1)).unwrap();
-    connection.busy();
+    connection.begin_request();
     assert!(
-        tokio::time::timeout(1000 * SECOND, connection.ends())
+        tokio::time::timeout(1000 * SECOND, connection.wait_until_ended())
             .await
             .is_err(),
         "an answer"
     );
-    answer(&connection);
-    assert_eq!(ends_after(&connection).await, 75 * SECOND, "between requests");
-    answer(&connection);
+    complete_exchange(&connection);
+    assert_eq!(time_until_end(&connection).await, 75 * SECOND, "between requests");
+    complete_exchange(&connection);
     tokio::time::advance(70 * SECOND).await;
-    connection.received();
-    connection.received();
+    connection.record_received();
+    connection.record_received();
     assert_eq!(
-        ends_after(&connection).await,
+        time_until_end(&connection).await,
         10 * SECOND,
         "from the first byte of a header block"
     );
@@ -119,9 +121,9 @@ async fn a_client_is_waited_for_as_long_as_its_phase_allows() {
 async fn a_connection_is_idle_once_its_request_is_received_and_its_answer_written() {
     type Step = fn(&Connection, u64);
     let (request, answer, flush): (Step, Step, Step) = (
-        Connection::request_ended,
-        Connection::answer_ended,
-        |connection, _| connection.flushed(),
+        Connection::record_request_end,
+        Connection::record_answer_end,
+        |connection, _| connection.record_flushed(),
     );
     for steps in [
         [request, answer, flush],
@@ -130,13 +132,13 @@ async fn a_connection_is_idle_once_its_request_is_received_and_its_answer_writte
     ] {
         let all = connections(1, 1);
         let connection = all.admit(address(1)).unwrap();
-        let number = connection.busy();
-        connection.flushed();
+        let number = connection.begin_request();
+        connection.record_flushed();
         for step in steps {
             tokio::time::advance(SECOND).await;
-            connection.received();
+            connection.record_received();
             let refused = all.admit(address(2)).unwrap_err();
-            assert_eq!(refused, NotAdmitted::Full);
+            assert_eq!(refused, AdmitError::Full);
             step(&connection, number);
         }
         all.admit(address(2)).unwrap();
@@ -144,26 +146,26 @@ async fn a_connection_is_idle_once_its_request_is_received_and_its_answer_writte
     }
 }
 
-/// The rest of a refused body may be read on while the next request is received.
+/// The rest of a refused body may be read while the next request is received.
 #[tokio::test(start_paused = true)]
-async fn the_end_of_a_request_is_not_taken_for_that_of_the_next() {
+async fn the_end_of_a_request_does_not_end_the_next() {
     let all = connections(1, 1);
     let connection = all.admit(address(1)).unwrap();
-    let first = connection.busy();
-    connection.answer_ended(first);
-    connection.flushed();
-    let second = connection.busy();
-    connection.answer_ended(second);
-    connection.flushed();
-    connection.request_ended(first);
-    assert_eq!(all.admit(address(2)).unwrap_err(), NotAdmitted::Full);
-    connection.request_ended(second);
+    let first = connection.begin_request();
+    connection.record_answer_end(first);
+    connection.record_flushed();
+    let second = connection.begin_request();
+    connection.record_answer_end(second);
+    connection.record_flushed();
+    connection.record_request_end(first);
+    assert_eq!(all.admit(address(2)).unwrap_err(), AdmitError::Full);
+    connection.record_request_end(second);
     all.admit(address(2)).unwrap();
 }
 
 #[test]
-fn one_network_of_ipv6_is_one_address() {
-    let parsed = |text: &str| network(text.parse().unwrap());
+fn one_ipv6_prefix_counts_as_one_address() {
+    let parsed = |text: &str| address_group(text.parse().unwrap());
     assert_eq!(parsed("2001:db8::1"), parsed("2001:db8::ffff:1"));
     assert_ne!(parsed("2001:db8::1"), parsed("2001:db8:0:1::1"));
     assert_eq!(parsed("::ffff:192.0.2.1"), address(1));

@@ -1,4 +1,4 @@
-//! A connection whose client must take what it asked for.
+//! A stream to a client that must keep a minimum receive rate.
 
 use std::{
     io,
@@ -15,51 +15,49 @@ use tokio::{
 use super::connections::Connection;
 use crate::pace::{LeastRate, Pace};
 
-/// A stream whose writes fail once the other side has taken nothing for a
-/// window of the least rate, or less than that rate: an answer that nobody
-/// reads must not hold a connection, its buffers and the object that is being
-/// read for it.
-pub(super) struct Impatient<S> {
+/// A stream whose writes fail once the client has accepted nothing, or too little, for a window of the
+/// minimum rate. An unread response must not hold a connection, its buffers and the object that is being read
+/// for it.
+pub(super) struct PacedStream<S> {
     stream: S,
-    least: LeastRate,
+    min_rate: LeastRate,
     pace: Pace,
-    /// Since when a write waits for room, and until when.
-    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
-    /// Is told when bytes come, and when they have gone.
-    place: Option<Connection>,
+    /// Start of a blocked write, and its deadline.
+    blocked_write: Option<(Instant, Pin<Box<Sleep>>)>,
+    /// Notified about received and flushed bytes.
+    connection: Option<Connection>,
 }
 
-impl<S> Impatient<S> {
-    /// Around a stream to a client.
-    pub(super) const fn new(stream: S, least: LeastRate, place: Connection) -> Self {
-        Self::around(stream, least, Some(place))
+impl<S> PacedStream<S> {
+    pub(super) const fn new(stream: S, min_rate: LeastRate, connection: Connection) -> Self {
+        Self::with_connection(stream, min_rate, Some(connection))
     }
 
-    const fn around(stream: S, least: LeastRate, place: Option<Connection>) -> Self {
+    const fn with_connection(stream: S, min_rate: LeastRate, connection: Option<Connection>) -> Self {
         Self {
             stream,
-            least,
-            pace: Pace::new(least),
-            waiting: None,
-            place,
+            min_rate,
+            pace: Pace::new(min_rate),
+            blocked_write: None,
+            connection,
         }
     }
 
-    /// What a write came to, unless the client is too slow.
-    fn judge(
+    /// The result of a write, or an error if the client is too slow.
+    fn check_rate(
         &mut self,
         written: Poll<io::Result<usize>>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let Poll::Ready(written) = written else {
-            let window = self.least.window;
+            let window = self.min_rate.window;
             let (_, end) = self
-                .waiting
+                .blocked_write
                 .get_or_insert_with(|| (Instant::now(), Box::pin(sleep(window))));
             ready!(end.as_mut().poll(context));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         };
-        let waited = self.waiting.take();
+        let waited = self.blocked_write.take();
         if let Ok(bytes) = &written {
             let waited = waited.map_or(Duration::ZERO, |(since, _)| since.elapsed());
             let moved = self.pace.moved(*bytes, waited);
@@ -69,14 +67,14 @@ impl<S> Impatient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for PacedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.judge(written, context)
+        self.check_rate(written, context)
     }
 
     fn poll_write_vectored(
@@ -85,7 +83,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
-        self.judge(written, context)
+        self.check_rate(written, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -94,11 +92,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        // hyper flushes when it has written everything.
+        // hyper flushes after it has written everything.
         if matches!(flushed, Poll::Ready(Ok(())))
-            && let Some(place) = &self.place
+            && let Some(connection) = &self.connection
         {
-            place.flushed();
+            connection.record_flushed();
         }
         flushed
     }
@@ -108,7 +106,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for PacedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -117,9 +115,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before
-            && let Some(place) = &self.place
+            && let Some(connection) = &self.connection
         {
-            place.received();
+            connection.record_received();
         }
         read
     }
@@ -131,24 +129,24 @@ mod tests {
 
     use super::*;
 
-    const LEAST: LeastRate = LeastRate {
+    const MIN_RATE: LeastRate = LeastRate {
         bytes_per_second: 100,
         window: Duration::from_secs(10),
     };
 
-    /// Writes without end, while so much is read every second; returns when
-    /// the write failed, if it did within two minutes.
-    async fn written(bytes_a_second: usize) -> Option<Duration> {
+    /// Writes without end while `bytes_per_second` are read; returns when the write failed, if it did within
+    /// two minutes.
+    async fn time_to_failure(bytes_per_second: usize) -> Option<Duration> {
         let (near, mut far) = duplex(64);
-        let began = Instant::now();
+        let started = Instant::now();
         let writing = async {
-            let mut near = Impatient::around(near, LEAST, None);
+            let mut near = PacedStream::with_connection(near, MIN_RATE, None);
             while near.write_all(&[0; 1000]).await.is_ok() {}
-            Some(began.elapsed())
+            Some(started.elapsed())
         };
         let reading = async {
-            let mut bytes = vec![0; bytes_a_second];
-            while began.elapsed() < Duration::from_secs(120) {
+            let mut bytes = vec![0; bytes_per_second];
+            while started.elapsed() < Duration::from_secs(120) {
                 sleep(Duration::from_secs(1)).await;
                 if far.read_exact(&mut bytes).await.is_err() {
                     std::future::pending::<()>().await;
@@ -160,18 +158,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_reads_nothing_or_too_little_is_given_up_after_a_window() {
-        for bytes_a_second in [0, 1, 90] {
-            let failed = written(bytes_a_second).await.expect("given up");
+    async fn a_reader_below_the_minimum_rate_fails_after_a_window() {
+        for bytes_per_second in [0, 1, 90] {
+            let failed = time_to_failure(bytes_per_second).await.expect("the write fails");
             assert!(
-                (LEAST.window..LEAST.window * 2).contains(&failed),
-                "{bytes_a_second}: {failed:?}"
+                (MIN_RATE.window..MIN_RATE.window * 2).contains(&failed),
+                "{bytes_per_second}: {failed:?}"
             );
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_reads_enough_is_not() {
-        assert_eq!(written(150).await, None);
+    async fn a_reader_above_the_minimum_rate_does_not_fail() {
+        assert_eq!(time_to_failure(150).await, None);
     }
 }

@@ -1,4 +1,4 @@
-//! Extractors: who calls, and what the address names.
+//! Extractors: the caller, the path parameters and the query string of a request.
 
 use std::{collections::BTreeMap, error::Error as _};
 
@@ -13,32 +13,32 @@ use tracing::Span;
 use super::{
     Api,
     problem::{Code, Problem},
-    tokens::{Caller, Denied, Scope},
+    tokens::{AccessDenied, Caller, Scope},
 };
 
 /// A caller that may send photos.
 #[derive(Debug)]
 pub struct Uploader(pub Caller);
 
-/// A caller that may look at photos.
+/// A caller that may read photos.
 #[derive(Debug)]
 pub struct Viewer(pub Caller);
 
-async fn admit(parts: &mut Parts, api: &Api, scope: Scope) -> Result<Caller, Problem> {
+async fn authorize(parts: &mut Parts, api: &Api, scope: Scope) -> Result<Caller, Problem> {
     let authorization = parts.headers.get(header::AUTHORIZATION);
-    let admitted = api
+    let result = api
         .tokens
-        .admit(authorization.map(|value| value.as_bytes()), scope);
-    let (name, outcome) = match admitted {
+        .authorize(authorization.map(|value| value.as_bytes()), scope);
+    let (name, outcome) = match result {
         Ok(caller) => (caller.name.clone(), Ok(caller)),
         Err(denied) => {
-            // Which camera it may be: the project is read after the token otherwise.
-            let _ = InProject::from_request_parts(parts, api).await;
+            // Log the project, so that an operator can find the camera. It is otherwise read after the token.
+            let _ = ProjectPath::from_request_parts(parts, api).await;
             match denied {
-                Denied::NoToken => (None, Err((Code::Unauthenticated, "no-token"))),
-                Denied::NoBearerToken => (None, Err((Code::Unauthenticated, "no-bearer-token"))),
-                Denied::UnknownToken => (None, Err((Code::Unauthenticated, "unknown-token"))),
-                Denied::WrongScope(name) => (Some(name), Err((Code::Forbidden, "wrong-scope"))),
+                AccessDenied::NoToken => (None, Err((Code::Unauthenticated, "no-token"))),
+                AccessDenied::NoBearerToken => (None, Err((Code::Unauthenticated, "no-bearer-token"))),
+                AccessDenied::UnknownToken => (None, Err((Code::Unauthenticated, "unknown-token"))),
+                AccessDenied::WrongScope(name) => (Some(name), Err((Code::Forbidden, "wrong-scope"))),
             }
         }
     };
@@ -52,7 +52,7 @@ impl FromRequestParts<Api> for Uploader {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        admit(parts, api, Scope::Upload).await.map(Self)
+        authorize(parts, api, Scope::Upload).await.map(Self)
     }
 }
 
@@ -60,19 +60,19 @@ impl FromRequestParts<Api> for Viewer {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        admit(parts, api, Scope::Read).await.map(Self)
+        authorize(parts, api, Scope::Read).await.map(Self)
     }
 }
 
-/// The project that the address names.
+/// The project in the path.
 #[derive(Debug)]
-pub struct InProject(pub ProjectName);
+pub struct ProjectPath(pub ProjectName);
 
-impl FromRequestParts<Api> for InProject {
+impl FromRequestParts<Api> for ProjectPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let project = placeholder(parts, api, "project").await;
+        let project = path_parameter(parts, api, "project").await;
         let project: ProjectName = project.and_then(|text| text.parse().ok()).ok_or_else(|| {
             Problem::new(Code::InvalidProject).detail(contract::photo::InvalidProjectName.to_string())
         })?;
@@ -81,15 +81,15 @@ impl FromRequestParts<Api> for InProject {
     }
 }
 
-/// The photo that the address names. What cannot be an id is an unknown one.
+/// The photo in the path. An invalid id counts as an unknown photo.
 #[derive(Debug)]
-pub struct OfPhoto(pub PhotoId);
+pub struct PhotoPath(pub PhotoId);
 
-impl FromRequestParts<Api> for OfPhoto {
+impl FromRequestParts<Api> for PhotoPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let id: PhotoId = placeholder(parts, api, "id")
+        let id: PhotoId = path_parameter(parts, api, "id")
             .await
             .and_then(|text| text.parse().ok())
             .ok_or(Problem::new(Code::PhotoUnknown))?;
@@ -98,22 +98,22 @@ impl FromRequestParts<Api> for OfPhoto {
     }
 }
 
-async fn placeholder(parts: &mut Parts, api: &Api, name: &str) -> Option<String> {
+async fn path_parameter(parts: &mut Parts, api: &Api, name: &str) -> Option<String> {
     let path: Result<Path<BTreeMap<String, String>>, PathRejection> =
         Path::from_request_parts(parts, api).await;
     path.ok()?.0.remove(name)
 }
 
-/// The query string.
+/// The query string; errors become problems.
 #[derive(Debug)]
-pub struct Asked<T>(pub T);
+pub struct QueryString<T>(pub T);
 
-impl<T: DeserializeOwned> FromRequestParts<Api> for Asked<T> {
+impl<T: DeserializeOwned> FromRequestParts<Api> for QueryString<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         match Query::from_request_parts(parts, api).await {
-            Ok(Query(asked)) => Ok(Self(asked)),
+            Ok(Query(query)) => Ok(Self(query)),
             Err(rejection) => {
                 let error = rejection
                     .source()
@@ -124,15 +124,12 @@ impl<T: DeserializeOwned> FromRequestParts<Api> for Asked<T> {
     }
 }
 
-/// At most so many, of those that are asked for at once.
-///
-/// # Errors
-/// When it is not within 1 to `most`.
-pub fn limit(asked: Option<i64>, usual: i64, most: i64) -> Result<i64, Problem> {
-    let limit = asked.unwrap_or(usual);
-    if (1..=most).contains(&limit) {
+/// The number of items on a page, from 1 to `max`.
+pub fn page_limit(requested: Option<i64>, default: i64, max: i64) -> Result<i64, Problem> {
+    let limit = requested.unwrap_or(default);
+    if (1..=max).contains(&limit) {
         Ok(limit)
     } else {
-        Err(Problem::new(Code::InvalidQuery).detail(format!("limit is 1 to {most}")))
+        Err(Problem::new(Code::InvalidQuery).detail(format!("limit must be from 1 to {max}")))
     }
 }

@@ -1,4 +1,4 @@
-//! A web service in a place of its own, and what can be asked of it.
+//! A running web service with its own database, buckets and queues.
 
 use std::{
     io,
@@ -13,7 +13,7 @@ use chassis::{
     store::Store,
 };
 use irmgard::{
-    api::{self, Parts, Tokens},
+    api::{self, ApiDependencies, Tokens},
     database::{Database, migrate},
     settings::ServeSettings,
 };
@@ -29,11 +29,11 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How long a condition may take to come true.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a condition may take to become true.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running web service.
-pub struct Web {
+pub struct WebFixture {
     pub address: SocketAddr,
     pub pool: PgPool,
     pub store: Store,
@@ -47,44 +47,45 @@ pub struct Web {
     _scratch: Scratch,
 }
 
-/// What a test changes.
-pub struct Change<'a> {
+/// What a test can override.
+pub struct Overrides<'a> {
     pub settings: &'a mut ServeSettings,
     pub tokens: &'a mut Tokens,
     pub limits: &'a mut Limits,
 }
 
-impl Web {
+impl WebFixture {
     pub async fn start() -> Self {
         Self::start_with(|_| {}).await
     }
 
-    /// With more patience than as delivered: a machine that is busy with
-    /// other tests is no outage.
-    pub async fn start_with(change: impl FnOnce(Change<'_>)) -> Self {
+    /// Uses longer time limits than the defaults: a busy machine is not an outage.
+    pub async fn start_with(overrides: impl FnOnce(Overrides<'_>)) -> Self {
         let patient = [
             ("POSTGRES_TIMEOUT", "20s"),
             ("POSTGRES_ACQUIRE_TIMEOUT", "20s"),
             ("OBJECT_STORE_CONNECT_TIMEOUT", "20s"),
             ("OBJECT_STORE_ANSWER_TIMEOUT", "20s"),
         ];
-        Self::start_in(&patient, change).await
+        Self::start_in(&patient, overrides).await
     }
 
-    /// With the time limits as delivered, for tests of outages.
-    pub async fn start_as_delivered(change: impl FnOnce(Change<'_>)) -> Self {
-        Self::start_in(&[], change).await
+    /// Uses the default time limits, for tests of outages.
+    pub async fn start_with_defaults(overrides: impl FnOnce(Overrides<'_>)) -> Self {
+        Self::start_in(&[], overrides).await
     }
 
-    async fn start_in(more: &[(&str, &str)], change: impl FnOnce(Change<'_>)) -> Self {
+    async fn start_in(more: &[(&str, &str)], overrides: impl FnOnce(Overrides<'_>)) -> Self {
         log();
-        let scratch = local::scratch().await.expect("a stack: run `make test`");
+        let scratch = local::scratch()
+            .await
+            .expect("no stack is running: use `make test`");
         let owner = ServeSettings::from_environment(&scratch.environment()).unwrap();
-        let mut own_store = owner.store;
-        // What the test itself puts there may take its time.
-        own_store.answer_timeout = PATIENCE;
-        let store = Store::new(own_store).unwrap();
-        // With its own rights, which do not reach as far as the test's.
+        let mut test_store = owner.store;
+        // The test's own requests may take long.
+        test_store.answer_timeout = TIMEOUT;
+        let store = Store::new(test_store).unwrap();
+        // The service uses its own account, which has fewer rights than the test's.
         let mut environment = scratch.environment_of("irmgard");
         for (name, value) in more {
             environment.insert((*name).to_owned(), (*value).to_owned());
@@ -95,15 +96,15 @@ impl Web {
             .await
             .unwrap();
 
-        let (mut tokens, mut limits) = (Tokens::open_to_all(), settings.http);
-        change(Change {
+        let (mut tokens, mut limits) = (Tokens::allow_all(), settings.http);
+        overrides(Overrides {
             settings: &mut settings,
             tokens: &mut tokens,
             limits: &mut limits,
         });
         let mut registry = Registry::default();
         let (relay, tasks) = (Arc::new(Notify::new()), TaskTracker::new());
-        let parts = Parts {
+        let dependencies = ApiDependencies {
             database: Database::connect_lazily(&settings.database),
             database_timeout: settings.database_timeout,
             store: Store::new(settings.store.clone()).unwrap(),
@@ -114,7 +115,7 @@ impl Web {
             relay: Arc::clone(&relay),
             tasks: tasks.clone(),
         };
-        let router = api::router(parts, &mut registry);
+        let router = api::router(dependencies, &mut registry);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let end = CancellationToken::new();
@@ -139,16 +140,16 @@ impl Web {
     }
 
     pub async fn get(&self, path: &str) -> Answer {
-        Answer::of(self.http.get(self.url(path)).send().await.unwrap()).await
+        Answer::from_response(self.http.get(self.url(path)).send().await.unwrap()).await
     }
 
-    /// The photo as the body.
+    /// Sends the photo as the body.
     pub async fn post(&self, path: &str, photo: impl Into<reqwest::Body>) -> Answer {
         let request = self.http.post(self.url(path)).body(photo);
-        Answer::of(request.send().await.unwrap()).await
+        Answer::from_response(request.send().await.unwrap()).await
     }
 
-    /// The photo as the body, its length not told.
+    /// Sends the photo as a body of unknown length.
     pub async fn post_chunked(&self, path: &str, photo: Vec<u8>) -> Answer {
         let chunks: Vec<_> = photo
             .chunks(50_000)
@@ -158,7 +159,7 @@ impl Web {
         self.post(path, body).await
     }
 
-    /// The photo as a form's field `image`.
+    /// Sends the photo as the form field `image`.
     pub async fn post_form(&self, path: &str, photo: Vec<u8>, name: &str) -> Answer {
         let part = reqwest::multipart::Part::bytes(photo).file_name(name.to_owned());
         self.post_fields(path, reqwest::multipart::Form::new().part("image", part))
@@ -166,7 +167,7 @@ impl Web {
     }
 
     pub async fn post_fields(&self, path: &str, form: reqwest::multipart::Form) -> Answer {
-        Answer::of(
+        Answer::from_response(
             self.http
                 .post(self.url(path))
                 .multipart(form)
@@ -181,15 +182,14 @@ impl Web {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    /// Sends bytes as they are and reads the answer.
+    /// Sends raw bytes and reads the response.
     pub async fn raw(&self, request: &[u8]) -> Answer {
         let mut stream = self.connect().await;
-        // The server may answer, and close, before it has read everything.
+        // The server may respond and close before it has read everything.
         let _ = stream.write_all(request).await;
         read_answer(&mut stream).await.expect("an answer")
     }
 
-    /// Keys of all objects in the input bucket.
     pub async fn originals(&self) -> Vec<String> {
         self.keys(&self.settings.store.input_bucket).await
     }
@@ -239,17 +239,15 @@ impl Web {
         sqlx::raw_sql(sql).execute(&self.pool).await.unwrap();
     }
 
-    /// Waits until all background work is done and nothing of any photo is
-    /// left: no object, no row.
-    pub async fn nothing_left(&self) {
-        self.originals_become(0).await;
+    /// Waits for the background work, then expects that no object and no row of any photo is left.
+    pub async fn expect_nothing_left(&self) {
+        self.wait_for_originals(0).await;
         assert_eq!(self.count("photo").await, 0);
         assert_eq!(self.count("outbox").await, 0);
     }
 
-    /// Waits until the input bucket holds so many objects and nothing is
-    /// about to remove one.
-    pub async fn originals_become(&self, count: usize) {
+    /// Waits until the input bucket holds `count` objects and no background work is left.
+    pub async fn wait_for_originals(&self, count: usize) {
         eventually("the originals are as many as expected", async || {
             self.tasks.is_empty() && self.originals().await.len() == count
         })
@@ -263,16 +261,16 @@ impl Web {
     }
 }
 
-/// Waits until something holds.
+/// Waits until the condition holds.
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !holds().await {
-        assert!(began.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        assert!(began.elapsed() < TIMEOUT, "not within {TIMEOUT:?}: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// An answer, read to its end.
+/// A response with its whole body.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -281,7 +279,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub async fn of(response: reqwest::Response) -> Self {
+    pub async fn from_response(response: reqwest::Response) -> Self {
         let headers = response.headers().iter();
         Self {
             status: response.status().as_u16(),
@@ -308,9 +306,9 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {:?}", self))
     }
 
-    /// Asserts that it is a problem of this status and code.
+    /// Expects a problem with this status and code.
     #[track_caller]
-    pub fn is_problem(&self, status: u16, code: &str) {
+    pub fn expect_problem(&self, status: u16, code: &str) {
         assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
         assert_eq!(self.header("content-type"), Some("application/problem+json"));
         let problem = self.json();
@@ -334,7 +332,7 @@ impl Answer {
     }
 }
 
-/// Reads one answer; `None` if the connection ends before its header does.
+/// Reads one response; `None` if the connection ends before its header does.
 pub async fn read_answer(stream: &mut (impl AsyncRead + Unpin)) -> Option<Answer> {
     let mut bytes = Vec::new();
     let read = async {
@@ -369,17 +367,17 @@ pub async fn read_answer(stream: &mut (impl AsyncRead + Unpin)) -> Option<Answer
             }
         }
     };
-    tokio::time::timeout(PATIENCE, read)
+    tokio::time::timeout(TIMEOUT, read)
         .await
         .expect("an answer in time")
 }
 
 /// The head of a raw upload request.
-pub fn upload_head(path: &str, headers: &str) -> Vec<u8> {
+pub fn raw_upload_head(path: &str, headers: &str) -> Vec<u8> {
     format!("POST {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n").into_bytes()
 }
 
-/// All log lines so far, of all tests.
+/// The log lines of all tests so far.
 pub fn log() -> &'static Log {
     static LOG: OnceLock<Log> = OnceLock::new();
     LOG.get_or_init(|| {
@@ -398,7 +396,7 @@ pub fn log() -> &'static Log {
 pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Lines with this text.
+    /// Lines that contain this text.
     pub fn lines(&self, text: &str) -> Vec<Value> {
         let bytes = self.0.lock().unwrap();
         let all = String::from_utf8_lossy(&bytes);

@@ -1,4 +1,4 @@
-//! Commits that wait for a standby, on a server of its own that has none.
+//! Commits that wait for a standby, on a PostgreSQL server of their own that has none.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use irmgard::{
 use local::Stack;
 use sqlx::{Connection, Executor, PgConnection};
 
-use crate::place::eventually;
+use crate::fixture::eventually;
 
-/// Longer than a commit may wait before others are not begun.
+/// Longer than the time after which other writes do not begin.
 const LIMIT: Duration = Duration::from_millis(1500);
 
-/// One row, as a request writes it.
-async fn write(records: &Records) -> Result<(), RecordsError> {
+/// Writes one row as a request does.
+async fn insert_row(records: &Records) -> Result<(), RecordsError> {
     records
         .write(LIMIT, |mut connection| {
             Box::pin(async move {
@@ -36,15 +36,15 @@ async fn write(records: &Records) -> Result<(), RecordsError> {
         .await
 }
 
-/// Who a commit waits for.
-async fn wait_for(url: &str, statement: &'static str) {
+/// Changes the standbys that a commit waits for.
+async fn set_standbys(url: &str, statement: &'static str) {
     let mut connection = PgConnection::connect(url).await.unwrap();
     connection.execute(statement).await.unwrap();
     connection.execute("SELECT pg_reload_conf()").await.unwrap();
 }
 
 #[tokio::test]
-async fn commits_that_nobody_answers_leave_connections_to_read_with() {
+async fn stuck_commits_leave_connections_for_reads() {
     let stack = Stack::builder().only_ours().start().await.unwrap();
     let settings = ServeSettings::from_environment(&stack.environment()).unwrap();
     let options = settings.database.connect_options();
@@ -59,23 +59,23 @@ async fn commits_that_nobody_answers_leave_connections_to_read_with() {
     let database = Database::connect_lazily(&settings.database);
     let [reads, writes] = ["reads", "writes"].map(|name| {
         let settings = BreakerSettings {
-            rest: Duration::from_millis(10),
+            open_duration: Duration::from_millis(10),
             ..BreakerSettings::default()
         };
         Breaker::new(name, settings)
     });
     let records = Records::new(database.clone(), reads, writes, LIMIT);
-    write(&records).await.unwrap();
-    wait_for(&url, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await;
+    insert_row(&records).await.unwrap();
+    set_standbys(&url, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await;
 
-    eventually("nothing can be written", async || write(&records).await.is_err()).await;
+    eventually("writes fail", async || insert_row(&records).await.is_err()).await;
     for _ in 0..40 {
-        write(&records).await.unwrap_err();
+        insert_row(&records).await.unwrap_err();
         let _ = records.next_id().await;
         tokio::time::sleep(Duration::from_millis(15)).await;
     }
     let work = async { Ok(()) };
-    database.commits().limited(work).await.unwrap_err();
+    database.commit_guard().run_limited(work).await.unwrap_err();
     let waiting: i64 =
         sqlx::query_scalar("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
             .fetch_one(&mut watcher)
@@ -87,9 +87,13 @@ async fn commits_that_nobody_answers_leave_connections_to_read_with() {
     });
     assert_eq!(photos.await.unwrap(), 0);
 
-    wait_for(&url, "ALTER SYSTEM RESET synchronous_standby_names").await;
-    eventually("writes work again", async || write(&records).await.is_ok()).await;
-    database.commits().limited(async { Ok(()) }).await.unwrap();
+    set_standbys(&url, "ALTER SYSTEM RESET synchronous_standby_names").await;
+    eventually("writes work again", async || insert_row(&records).await.is_ok()).await;
+    database
+        .commit_guard()
+        .run_limited(async { Ok(()) })
+        .await
+        .unwrap();
     database.close().await;
     stack.stop().await.unwrap();
 }

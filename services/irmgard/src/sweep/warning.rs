@@ -1,21 +1,20 @@
-//! Warns where the sweep needs a person.
+//! Warns if the sweep needs a person.
 
 use std::time::Duration;
 
-use super::NewestRun;
+use super::LatestRun;
 use crate::reminder::Reminder;
 
-/// Warns, once an hour, of a sweep that failed, left things that it should
-/// delete, or does not run.
+/// Warns once an hour while the sweep fails, leaves objects that it should delete, or does not run.
 #[derive(Debug)]
-pub struct Watch {
-    /// How long ago the newest run may be; zero: nobody expects one.
+pub struct SweepWarning {
+    /// Maximum time since the latest run; zero: no run is expected.
     limit: Duration,
     reminder: Reminder,
 }
 
-impl Watch {
-    /// The newest run may be this long ago; zero: nobody expects one.
+impl SweepWarning {
+    /// `limit` is the maximum time since the latest run; zero: no run is expected.
     #[must_use]
     pub const fn new(limit: Duration) -> Self {
         Self {
@@ -24,14 +23,14 @@ impl Watch {
         }
     }
 
-    /// Takes the newest run.
-    pub fn saw(&mut self, run: &NewestRun) {
-        let trouble = self.trouble(run);
-        if !self.reminder.is_due(trouble.is_some()) {
+    /// Updates the latest run.
+    pub fn update(&mut self, run: &LatestRun) {
+        let problem = self.problem(run);
+        if !self.reminder.is_due(problem.is_some()) {
             return;
         }
         tracing::warn!(
-            reason = trouble,
+            reason = problem,
             count = run.deletable(),
             sweep.age_seconds = run.age_seconds,
             error = run.error,
@@ -39,7 +38,7 @@ impl Watch {
         );
     }
 
-    fn trouble(&self, run: &NewestRun) -> Option<&'static str> {
+    fn problem(&self, run: &LatestRun) -> Option<&'static str> {
         let is_overdue = !self.limit.is_zero() && run.age_seconds > self.limit.as_secs_f64();
         if run.error.is_some() {
             Some("sweep-failed")
@@ -60,9 +59,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_person_must_look_at() {
+    fn a_failed_overdue_or_incomplete_sweep_is_a_problem() {
         let day = Duration::from_secs(86_400);
-        let run = |age_seconds: f64, error: Option<&str>, left: &[(&str, i64)]| NewestRun {
+        let run = |age_seconds: f64, error: Option<&str>, left: &[(&str, i64)]| LatestRun {
             at: None,
             age_seconds,
             error: error.map(str::to_owned),
@@ -85,7 +84,7 @@ mod tests {
                 run(1.0, None, &[("unfinished-upload", 2)]),
                 Some("objects-left"),
             ),
-            // Nothing that --delete deletes, and a kind of a newer program.
+            // Kinds that --delete does not delete, and a kind of a newer program.
             (
                 day,
                 run(
@@ -96,7 +95,7 @@ mod tests {
                 None,
             ),
         ] {
-            assert_eq!(Watch::new(limit).trouble(&run), expected, "{run:?}");
+            assert_eq!(SweepWarning::new(limit).problem(&run), expected, "{run:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Compares the buckets with the rows.
+//! Compares the objects in the buckets with the rows.
 
 use std::collections::HashMap;
 
@@ -11,96 +11,96 @@ use contract::{ObjectLocation, PhotoKey, key::PREFIX};
 use super::{
     Finding, Kind,
     evidence::Evidence,
-    listing::{Listed, Pages, time},
+    listing::{ListedObject, ObjectPages, convert_time},
 };
 use crate::database::Pool;
 
-/// What a photo's row says of its objects.
-struct Known {
+/// A photo's row, as far as it concerns objects.
+struct PhotoRow {
     status: String,
     original: Option<ObjectLocation>,
     output: Option<ObjectLocation>,
 }
 
-impl Known {
-    /// Whether the anonymised photo of this row can lie at this key.
+impl PhotoRow {
+    /// Whether the anonymised photo of this row may be at this key.
     fn has_output_at(&self, location: &ObjectLocation) -> bool {
         match (&self.output, &self.original) {
             (Some(output), _) => output == location,
-            // Where the result is on its way, the row does not name it yet.
+            // The row does not name the output while the result is in transit.
             (None, Some(original)) => PhotoKey::parse(original.key()) == PhotoKey::parse(location.key()),
             (None, None) => true,
         }
     }
 }
 
-/// What a look at both buckets found.
+/// Result of comparing both buckets with the database.
 #[derive(Debug)]
-pub struct Found {
-    /// Everything that belongs to no photo, or to none any more.
+pub struct SearchResult {
+    /// Objects and uploads that belong to no photo, or no longer to one.
     pub findings: Vec<Finding>,
-    /// Whether the store can list unfinished uploads; without it there may be some that were not found.
+    /// Whether the store can list unfinished uploads. If not, findings may be missing.
     pub(super) lists_uploads: bool,
     pub(super) evidence: Evidence,
 }
 
-/// One look at both buckets.
+/// A comparison of both buckets with the database.
 #[derive(Debug)]
 pub(super) struct Search<'a> {
     pub(super) store: &'a Store,
     pub(super) pool: &'a Pool,
-    /// Only what is there since before is a finding.
+    /// Only objects older than this are findings.
     pub(super) before: DateTime<Utc>,
     /// Photos up to this id may have lost their rows.
     pub(super) lost_up_to: i64,
 }
 
 impl Search<'_> {
-    pub(super) async fn find(&self) -> anyhow::Result<Found> {
+    pub(super) async fn run(&self) -> anyhow::Result<SearchResult> {
         let settings = self.store.settings();
-        let mut found = Found {
+        let mut result = SearchResult {
             findings: Vec::new(),
             lists_uploads: true,
             evidence: Evidence::default(),
         };
-        self.originals(&settings.input_bucket, &mut found).await?;
-        self.outputs(&settings.output_bucket, &mut found).await?;
+        self.search_originals(&settings.input_bucket, &mut result).await?;
+        self.search_outputs(&settings.output_bucket, &mut result).await?;
         for bucket in [&settings.input_bucket, &settings.output_bucket] {
-            match self.unfinished_uploads(bucket).await? {
-                Some(uploads) => found.findings.extend(uploads),
-                None => found.lists_uploads = false,
+            match self.find_unfinished_uploads(bucket).await? {
+                Some(uploads) => result.findings.extend(uploads),
+                None => result.lists_uploads = false,
             }
         }
-        found.evidence.without_row.sort_unstable();
-        found.evidence.without_row.dedup();
-        Ok(found)
+        result.evidence.without_row.sort_unstable();
+        result.evidence.without_row.dedup();
+        Ok(result)
     }
 
-    async fn originals(&self, bucket: &str, found: &mut Found) -> anyhow::Result<()> {
-        let mut pages = Pages::new(self.store, bucket, PREFIX);
+    async fn search_originals(&self, bucket: &str, result: &mut SearchResult) -> anyhow::Result<()> {
+        let mut pages = ObjectPages::new(self.store, bucket, PREFIX);
         while let Some(page) = pages.next().await? {
-            let known = known(self.pool, &page).await?;
+            let rows = find_rows(self.pool, &page).await?;
             for object in page {
                 let kind = match PhotoKey::parse(object.location.key()) {
                     None => Some(Kind::ForeignKey),
                     Some(key) => {
                         let id = key.id.get();
-                        found.evidence.saw(id, &object.location);
-                        self.judge_original(&object, id, known.get(&id), &mut found.evidence)
+                        result.evidence.record_object(id, &object.location);
+                        self.classify_original(&object, id, rows.get(&id), &mut result.evidence)
                             .await?
                     }
                 };
-                found.findings.extend(self.finding(kind, &object));
+                result.findings.extend(self.to_finding(kind, &object));
             }
         }
         Ok(())
     }
 
-    async fn judge_original(
+    async fn classify_original(
         &self,
-        object: &Listed,
+        object: &ListedObject,
         id: i64,
-        photo: Option<&Known>,
+        photo: Option<&PhotoRow>,
         evidence: &mut Evidence,
     ) -> anyhow::Result<Option<Kind>> {
         let may_be_lost = id <= self.lost_up_to;
@@ -108,14 +108,14 @@ impl Search<'_> {
             if may_be_lost {
                 return Ok(Some(Kind::LostPhoto));
             }
-            // An upload that is on its way has no row yet.
+            // An upload in progress has no row yet.
             if self.is_old(object) {
                 evidence.without_row.push(id);
             }
             return Ok(Some(Kind::NoPhoto));
         };
         match &photo.original {
-            // A person has had it deleted, or it was gone: the row forgot it first.
+            // A person deleted the original, or it was found missing: the row is cleared first.
             None => return Ok(Some(Kind::NoPhoto)),
             Some(original) if *original != object.location => {
                 if may_be_lost {
@@ -136,39 +136,39 @@ impl Search<'_> {
         }
     }
 
-    async fn outputs(&self, bucket: &str, found: &mut Found) -> anyhow::Result<()> {
-        let mut pages = Pages::new(self.store, bucket, PREFIX);
+    async fn search_outputs(&self, bucket: &str, result: &mut SearchResult) -> anyhow::Result<()> {
+        let mut pages = ObjectPages::new(self.store, bucket, PREFIX);
         while let Some(page) = pages.next().await? {
-            let known = known(self.pool, &page).await?;
+            let rows = find_rows(self.pool, &page).await?;
             for object in page {
                 let key = PhotoKey::parse(object.location.key());
                 let id = key.as_ref().map(|key| key.id.get());
-                let photo = id.and_then(|id| known.get(&id));
+                let photo = id.and_then(|id| rows.get(&id));
                 if photo.is_some_and(|photo| photo.has_output_at(&object.location)) {
                     continue;
                 }
                 if let Some(id) = id {
-                    found.evidence.saw(id, &object.location);
-                    let shown = match photo {
-                        Some(_) => &mut found.evidence.id_given_twice,
-                        None => &mut found.evidence.output_without_row,
+                    result.evidence.record_object(id, &object.location);
+                    let contradiction = match photo {
+                        Some(_) => &mut result.evidence.id_given_twice,
+                        None => &mut result.evidence.output_without_row,
                     };
                     if id > self.lost_up_to {
-                        shown.get_or_insert_with(|| object.location.clone());
+                        contradiction.get_or_insert_with(|| object.location.clone());
                     }
                 }
-                found
+                result
                     .findings
-                    .extend(self.finding(Some(Kind::UnknownOutput), &object));
+                    .extend(self.to_finding(Some(Kind::UnknownOutput), &object));
             }
         }
         Ok(())
     }
 
-    /// Whether there is an object. Asked by a listing: nobody who sweeps needs
-    /// to read a photo, nor the right to a HEAD of one.
+    /// Whether an object exists. Uses a listing: the sweep needs no right to read a photo, nor to a HEAD of
+    /// one.
     async fn is_listed(&self, location: &ObjectLocation) -> anyhow::Result<bool> {
-        let mut pages = Pages::new(self.store, location.bucket(), location.key());
+        let mut pages = ObjectPages::new(self.store, location.bucket(), location.key());
         while let Some(page) = pages.next().await? {
             if page.iter().any(|object| object.location == *location) {
                 return Ok(true);
@@ -177,8 +177,8 @@ impl Search<'_> {
         Ok(false)
     }
 
-    /// `None` where the store cannot list them.
-    async fn unfinished_uploads(&self, bucket: &str) -> anyhow::Result<Option<Vec<Finding>>> {
+    /// The unfinished uploads; `None` if the store cannot list them.
+    async fn find_unfinished_uploads(&self, bucket: &str) -> anyhow::Result<Option<Vec<Finding>>> {
         let mut findings = Vec::new();
         let (mut key_marker, mut id_marker) = (None, None);
         loop {
@@ -199,7 +199,7 @@ impl Search<'_> {
             };
             for upload in page.uploads() {
                 let (Some(key), Some(id), Some(since)) =
-                    (upload.key(), upload.upload_id(), time(upload.initiated()))
+                    (upload.key(), upload.upload_id(), convert_time(upload.initiated()))
                 else {
                     continue;
                 };
@@ -222,11 +222,11 @@ impl Search<'_> {
         }
     }
 
-    fn is_old(&self, object: &Listed) -> bool {
+    fn is_old(&self, object: &ListedObject) -> bool {
         object.since < self.before
     }
 
-    fn finding(&self, kind: Option<Kind>, object: &Listed) -> Option<Finding> {
+    fn to_finding(&self, kind: Option<Kind>, object: &ListedObject) -> Option<Finding> {
         let kind = kind.filter(|_| self.is_old(object))?;
         Some(Finding {
             kind,
@@ -239,30 +239,30 @@ impl Search<'_> {
     }
 }
 
-/// The rows of the photos that these keys name, by id.
-async fn known(pool: &Pool, page: &[Listed]) -> anyhow::Result<HashMap<i64, Known>> {
+/// The rows of the photos in these keys, by id.
+async fn find_rows(pool: &Pool, page: &[ListedObject]) -> anyhow::Result<HashMap<i64, PhotoRow>> {
     let ids: Vec<i64> = page
         .iter()
         .filter_map(|object| Some(PhotoKey::parse(object.location.key())?.id.get()))
         .collect();
-    let rows: Vec<(i64, String, Option<String>, Option<String>)> =
+    let found: Vec<(i64, String, Option<String>, Option<String>)> =
         sqlx::query_as("SELECT id, status, original, output FROM photo WHERE id = ANY ($1)")
             .bind(ids)
             .fetch_all(pool)
             .await?;
-    let mut known = HashMap::new();
-    for (id, status, original, output) in rows {
+    let mut rows = HashMap::new();
+    for (id, status, original, output) in found {
         let location = |text: Option<String>| text.map(|text| text.parse()).transpose();
-        known.insert(
+        rows.insert(
             id,
-            Known {
+            PhotoRow {
                 status,
                 original: location(original).with_context(|| format!("original of photo {id}"))?,
                 output: location(output).with_context(|| format!("output of photo {id}"))?,
             },
         );
     }
-    Ok(known)
+    Ok(rows)
 }
 
 fn is_not_implemented<E>(error: &SdkError<E>) -> bool {

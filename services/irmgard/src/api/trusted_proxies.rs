@@ -1,5 +1,4 @@
-//! Who sends a request: the peer of its connection, or the client that a
-//! trusted proxy names.
+//! The client of a request: the peer of the connection, or the client that a trusted proxy names.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -9,13 +8,13 @@ use std::{
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
-/// Proxies whose `X-Forwarded-For` is believed.
+/// Proxies whose `X-Forwarded-For` is trusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
-/// The text is no list of networks.
+/// The text is not a list of networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("write addresses or networks with commas between, for example 10.0.0.0/8, fd00::/8")]
+#[error("write addresses or networks, separated by commas, for example 10.0.0.0/8, fd00::/8")]
 pub struct InvalidProxies;
 
 impl FromStr for TrustedProxies {
@@ -36,18 +35,18 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The client of a request. Each proxy adds to the end of the header whom
-    /// it spoke to; what stands before the last untrusted one can be forged.
+    /// The client of a request. Each proxy appends its peer to the header, so entries before the last
+    /// untrusted one can be forged.
     #[must_use]
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         let values = headers.get_all("x-forwarded-for").iter().rev();
-        let named = values.flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
-        for text in named {
+        let entries = values.flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
+        for text in entries {
             if !self.contain(client) {
                 break;
             }
-            let Some(address) = address(text.trim()) else {
+            let Some(address) = parse_address(text.trim()) else {
                 break;
             };
             client = address.to_canonical();
@@ -56,8 +55,8 @@ impl TrustedProxies {
     }
 }
 
-/// An address, with or without a port; one of IPv6 may stand in brackets without a port, too.
-fn address(text: &str) -> Option<IpAddr> {
+/// Parses an address, with or without a port. An IPv6 address without a port may also have brackets.
+fn parse_address(text: &str) -> Option<IpAddr> {
     let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
     let in_brackets = || {
         let address = text.strip_prefix('[')?.strip_suffix(']')?;
@@ -84,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_trusted_proxy_is_believed() {
+    fn only_a_trusted_proxy_names_the_client() {
         for (trusted, peer, forwarded, expected) in [
             ("", "10.0.0.1", &["192.0.2.7"][..], "10.0.0.1"),
             ("10.0.0.0/8", "192.0.2.9", &["192.0.2.7"], "192.0.2.9"),
@@ -109,7 +108,7 @@ mod tests {
                 &["::ffff:192.0.2.7"],
                 "192.0.2.7",
             ),
-            // What the client itself has sent comes first.
+            // Entries that the client itself sent come first.
             ("10.0.0.0/8", "10.0.0.1", &["127.0.0.1, 192.0.2.7"], "192.0.2.7"),
             ("10.0.0.0/8", "10.0.0.1", &["127.0.0.1", "192.0.2.7"], "192.0.2.7"),
             ("10.0.0.0/8", "10.0.0.1", &["192.0.2.7, 10.0.0.2"], "192.0.2.7"),
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_none_is_refused() {
+    fn a_malformed_list_is_refused() {
         for bad in [
             "",
             ",",

@@ -1,5 +1,4 @@
-//! Looks at the outbox, the pools and the servers from time to time, for
-//! metrics and for the body of the readiness probe.
+//! Periodic checks of the dependencies, for metrics and for the readiness probe's body.
 
 use std::{
     sync::{
@@ -17,39 +16,39 @@ use crate::{
     database::Database,
     metrics::Metrics,
     outbox,
-    sweep::{self, newest_run},
+    sweep::{self, latest_run},
 };
 
-/// Time between looks.
+/// How often the dependencies are checked.
 const INTERVAL: Duration = Duration::from_secs(5);
 
 const NO_ANSWER: &str = "no answer in time";
 
-/// How a server looked when it was last asked; clones share it.
+/// Result of the last check of one dependency. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Health(Arc<Mutex<Option<Seen>>>);
+pub struct Health(Arc<Mutex<Option<CheckResult>>>);
 
 #[derive(Clone, Debug)]
-struct Seen {
+struct CheckResult {
     at: Instant,
     error: Option<String>,
 }
 
 impl Health {
-    /// For the body of the readiness probe.
+    /// For the readiness probe's body.
     #[must_use]
     pub fn dependency(&self) -> Dependency {
-        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match seen {
+        let result = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match result {
             None => Dependency {
                 available: false,
-                detail: "not asked yet".to_owned(),
+                detail: "not checked yet".to_owned(),
             },
-            Some(Seen { at, error: None }) => Dependency {
+            Some(CheckResult { at, error: None }) => Dependency {
                 available: true,
                 detail: format!("answered {} s ago", at.elapsed().as_secs()),
             },
-            Some(Seen {
+            Some(CheckResult {
                 at,
                 error: Some(error),
             }) => Dependency {
@@ -59,39 +58,32 @@ impl Health {
         }
     }
 
-    /// Notes an answer or its absence.
-    pub fn saw(&self, error: Option<String>) {
-        let seen = Seen {
+    /// Records a check; `error` is `None` if the dependency answered.
+    pub fn record(&self, error: Option<String>) {
+        let result = CheckResult {
             at: Instant::now(),
             error,
         };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
     }
 }
 
-/// What is looked at.
+/// Checks PostgreSQL, the object store, the outbox and the sweep.
 #[derive(Debug)]
-pub struct Observer {
-    /// PostgreSQL.
+pub struct DependencyMonitor {
     pub database: Database,
-    /// The object store.
     pub store: Store,
-    /// Where the numbers go.
     pub metrics: Metrics,
-    /// Warns of jobs that wait too long.
-    pub outbox: Mutex<outbox::Watch>,
-    /// Warns where `irmgard sweep` needs a person.
-    pub sweep: Mutex<sweep::Watch>,
-    /// Whether there is a schema, and so an outbox. PostgreSQL logs an error for a table that is not there yet.
-    pub schema: Arc<AtomicBool>,
-    /// How PostgreSQL looked.
+    pub outbox: Mutex<outbox::AgeWarning>,
+    pub sweep: Mutex<sweep::SweepWarning>,
+    /// Whether the schema exists. PostgreSQL logs an error for a query of a missing table.
+    pub schema_exists: Arc<AtomicBool>,
     pub database_health: Health,
-    /// How the object store looked.
     pub store_health: Health,
 }
 
-impl Observer {
-    /// Looks until `end` is cancelled.
+impl DependencyMonitor {
+    /// Checks every 5 s until `end` is cancelled.
     pub async fn run(self, end: CancellationToken) {
         let mut ticks = tokio::time::interval(INTERVAL);
         loop {
@@ -111,63 +103,62 @@ impl Observer {
         self.metrics.pool("requests", self.database.requests());
         self.metrics.pool("background", self.database.background());
         self.metrics.pool("relay", self.database.relay());
-        let asked = async {
-            if self.schema.load(Ordering::Relaxed) {
+        let query = async {
+            if self.schema_exists.load(Ordering::Relaxed) {
                 return waiting_jobs(&self.database).await.map(Some);
             }
-            answers(&self.database).await.map(|()| None)
+            ping(&self.database).await.map(|()| None)
         };
-        match timeout(INTERVAL, asked).await {
-            Ok(Ok(None)) => self.database_health.saw(None),
+        match timeout(INTERVAL, query).await {
+            Ok(Ok(None)) => self.database_health.record(None),
             Ok(Ok(Some((rows, oldest)))) => {
                 self.metrics.outbox.rows.set(rows);
                 self.metrics.outbox.oldest_age_seconds.set(oldest);
                 self.outbox
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
-                    .saw(rows, oldest);
-                self.database_health.saw(None);
+                    .update(rows, oldest);
+                self.database_health.record(None);
             }
-            // The gauges keep what was last known.
-            Ok(Err(error)) => self.database_health.saw(Some(error.to_string())),
-            Err(_) => self.database_health.saw(Some(NO_ANSWER.to_owned())),
+            // The outbox gauges keep their last values.
+            Ok(Err(error)) => self.database_health.record(Some(error.to_string())),
+            Err(_) => self.database_health.record(Some(NO_ANSWER.to_owned())),
         }
     }
 
-    /// Where the database does not answer, or has no schema yet, others say so.
+    /// Errors are ignored: `check_database` reports an unavailable database.
     async fn look_at_sweep(&self) {
-        if !self.schema.load(Ordering::Relaxed) {
+        if !self.schema_exists.load(Ordering::Relaxed) {
             return;
         }
-        if let Ok(Ok(run)) = timeout(INTERVAL, newest_run(self.database.background())).await {
-            self.metrics.sweep.saw(&run);
+        if let Ok(Ok(run)) = timeout(INTERVAL, latest_run(self.database.background())).await {
+            self.metrics.sweep.record(&run);
             self.sweep
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .saw(&run);
+                .update(&run);
         }
     }
 
     async fn look_at_store(&self) {
         let bucket = &self.store.settings().input_bucket;
         let error = match timeout(INTERVAL, self.store.check_bucket(bucket)).await {
-            Ok(looked) => looked.err().map(|error| error.to_string()),
+            Ok(result) => result.err().map(|error| error.to_string()),
             Err(_) => Some(NO_ANSWER.to_owned()),
         };
-        self.store_health.saw(error);
+        self.store_health.record(error);
     }
 }
 
-/// Whether the database answers at all.
-async fn answers(database: &Database) -> Result<(), sqlx::Error> {
+async fn ping(database: &Database) -> Result<(), sqlx::Error> {
     sqlx::query("/* poll */ SELECT 1")
         .execute(database.background())
         .await
         .map(|_| ())
 }
 
-/// Number of jobs in the outbox, and age of the oldest in seconds. The
-/// statement says that it is [`crate::database::POLL`].
+/// Number of jobs in the outbox, and age of the oldest in seconds. The statement begins with
+/// [`crate::database::POLL`].
 async fn waiting_jobs(database: &Database) -> Result<(i64, f64), sqlx::Error> {
     sqlx::query_as(
         "/* poll */ SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM outbox",

@@ -1,4 +1,4 @@
-//! Deliveries that nobody has asked for yet.
+//! A buffer of received deliveries that no task has taken yet.
 
 use std::{
     collections::VecDeque,
@@ -9,27 +9,26 @@ use tokio::sync::Notify;
 
 use super::Delivery;
 
-/// At most the prefetch count of deliveries, in order of arrival.
+/// Holds at most the prefetch count of deliveries, in order of arrival.
 #[derive(Debug, Default)]
-pub(super) struct Inbox {
-    state: Mutex<State>,
+pub(super) struct DeliveryBuffer {
+    state: Mutex<BufferState>,
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct BufferState {
     deliveries: VecDeque<Delivery>,
     closed: bool,
 }
 
-impl Inbox {
-    pub(super) fn put(&self, delivery: Delivery) {
+impl DeliveryBuffer {
+    pub(super) fn push(&self, delivery: Delivery) {
         self.lock().deliveries.push_back(delivery);
         self.changed.notify_one();
     }
 
-    /// Waits for a delivery that can still be settled; `None` once the inbox
-    /// is closed and empty.
+    /// Waits for a delivery that can still be settled; `None` once the buffer is closed and empty.
     pub(super) async fn next(&self) -> Option<Delivery> {
         loop {
             {
@@ -37,14 +36,14 @@ impl Inbox {
                 while let Some(delivery) = state.deliveries.pop_front() {
                     if !delivery.is_stale() {
                         if !state.deliveries.is_empty() {
-                            // A permit covers one waiter, whatever has arrived.
+                            // A notification wakes only one waiter, however many deliveries arrived.
                             self.changed.notify_one();
                         }
                         return Some(delivery);
                     }
                 }
                 if state.closed {
-                    // The permit wakes one waiter, who wakes the next.
+                    // The notification wakes one waiter, which wakes the next.
                     self.changed.notify_one();
                     return None;
                 }
@@ -53,18 +52,18 @@ impl Inbox {
         }
     }
 
-    /// Drops what the broker has taken back.
-    pub(super) fn forget_stale(&self) {
+    /// Drops deliveries that the broker has taken back.
+    pub(super) fn drop_stale(&self) {
         self.lock().deliveries.retain(|delivery| !delivery.is_stale());
     }
 
-    /// Nothing more will arrive.
+    /// Call this when no more deliveries will arrive.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BufferState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,20 +1,19 @@
-//! Jobs that wait too long: for whoever is called, not only for a gauge that
-//! somebody may look at.
+//! Warns about jobs that wait too long in the outbox. A log line reaches the person on call; a gauge needs a
+//! viewer.
 
 use std::time::Duration;
 
 use crate::reminder::Reminder;
 
-/// Warns when the oldest job of the outbox is older than it should be, once a
-/// minute.
+/// Warns once a minute while the oldest job in the outbox is too old.
 #[derive(Debug)]
-pub struct Watch {
+pub struct AgeWarning {
     limit: Duration,
     reminder: Reminder,
 }
 
-impl Watch {
-    /// Jobs may have up to this age.
+impl AgeWarning {
+    /// `limit` is the maximum age of a job.
     #[must_use]
     pub const fn new(limit: Duration) -> Self {
         Self {
@@ -23,8 +22,8 @@ impl Watch {
         }
     }
 
-    /// Takes the number of jobs and the age of the oldest.
-    pub fn saw(&mut self, rows: i64, oldest_seconds: f64) {
+    /// Updates the number of jobs and the age of the oldest.
+    pub fn update(&mut self, rows: i64, oldest_seconds: f64) {
         if self.reminder.is_due(self.is_too_old(oldest_seconds)) {
             tracing::warn!(
                 count = rows,
@@ -45,9 +44,9 @@ mod tests {
 
     #[test]
     fn a_job_may_be_as_old_as_the_limit() {
-        let watch = Watch::new(Duration::from_secs(60));
+        let warning = AgeWarning::new(Duration::from_secs(60));
         for (seconds, too_old) in [(0.0, false), (60.0, false), (60.1, true)] {
-            assert_eq!(watch.is_too_old(seconds), too_old, "{seconds} s");
+            assert_eq!(warning.is_too_old(seconds), too_old, "{seconds} s");
         }
     }
 }

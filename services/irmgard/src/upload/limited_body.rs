@@ -1,5 +1,3 @@
-//! The bytes of a request's body.
-
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
@@ -10,10 +8,9 @@ use tokio::time::{Instant, timeout};
 
 use super::{error::UploadError, settings::UploadSettings};
 
-/// A request's body: bounded in bytes, in the time that the client may send
-/// nothing, and in how slow it may be.
+/// A request's body with limits on its size, on pauses and on the minimum rate.
 #[derive(Debug)]
-pub struct Source {
+pub struct LimitedBody {
     body: Body,
     limit: u64,
     max_photo_bytes: u64,
@@ -22,16 +19,15 @@ pub struct Source {
     pace: Pace,
 }
 
-/// What is left of a body, unread.
+/// The unread rest of a body.
 #[derive(Debug)]
-pub struct Rest {
-    /// The bytes.
+pub struct RemainingBody {
     pub body: Body,
-    /// How the client has kept up so far.
+    /// Rate of the client so far.
     pub pace: Pace,
 }
 
-impl Source {
+impl LimitedBody {
     /// Reads at most `limit` bytes.
     pub const fn new(body: Body, limit: u64, settings: &UploadSettings) -> Self {
         Self {
@@ -40,11 +36,11 @@ impl Source {
             max_photo_bytes: settings.max_bytes,
             received: 0,
             idle_timeout: settings.idle_timeout,
-            pace: Pace::new(settings.least_rate()),
+            pace: Pace::new(settings.min_rate()),
         }
     }
 
-    /// The body's length in bytes, where the request told it.
+    /// Size of the body in bytes, if the request announces it.
     pub fn length(&self) -> Option<u64> {
         self.body.size_hint().exact()
     }
@@ -56,7 +52,7 @@ impl Source {
     /// [`UploadError::Idle`], [`UploadError::TooSlow`].
     pub async fn next(&mut self) -> Result<Option<Bytes>, UploadError> {
         loop {
-            let asked = Instant::now();
+            let started = Instant::now();
             let frame =
                 timeout(self.idle_timeout, self.body.frame())
                     .await
@@ -64,14 +60,14 @@ impl Source {
                         seconds: self.idle_timeout.as_secs(),
                     })?;
             let Some(frame) = frame else { return Ok(None) };
-            // Trailers say nothing that is asked for.
-            let Ok(data) = frame.map_err(incomplete)?.into_data() else {
+            // Ignore trailers.
+            let Ok(data) = frame.map_err(incomplete_body)?.into_data() else {
                 continue;
             };
             if data.is_empty() {
                 continue;
             }
-            self.pace.moved(data.len(), asked.elapsed())?;
+            self.pace.moved(data.len(), started.elapsed())?;
             self.received += data.len() as u64;
             if self.received > self.limit {
                 return Err(UploadError::TooLarge {
@@ -83,17 +79,17 @@ impl Source {
         }
     }
 
-    /// What is left of the body.
-    pub fn into_rest(self) -> Rest {
-        Rest {
+    /// The unread rest of the body.
+    pub fn into_remaining(self) -> RemainingBody {
+        RemainingBody {
             body: self.body,
             pace: self.pace,
         }
     }
 }
 
-/// The error of a body that broke off or is not well-formed HTTP.
-pub fn incomplete(error: axum::Error) -> UploadError {
+/// The error of a body that was cut off or is malformed HTTP.
+pub fn incomplete_body(error: axum::Error) -> UploadError {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);
     while let Some(next) = cause {

@@ -1,4 +1,4 @@
-//! Around every request: its trace, its one log line, its metrics.
+//! Middleware around every request: trace, log line and metrics.
 
 use std::{net::IpAddr, time::Instant};
 
@@ -15,21 +15,20 @@ use tracing::{Instrument, Span, field::Empty};
 
 use super::{
     Api,
-    linger::Lingering,
+    linger::LingeringBody,
     metrics::ApiMetrics,
-    problem::{Code, Reported},
+    problem::{Code, LoggedProblem},
 };
 
-/// The status in metrics and logs of a request whose client went away.
+/// Status, in metrics and logs, of a request whose client disconnected.
 const CLIENT_GONE: u16 = 499;
 
-/// How a request ended well, for its log line.
+/// Outcome of a successful request, for its log line.
 #[derive(Clone, Copy, Debug)]
-pub struct Outcome(pub &'static str);
+pub struct SuccessOutcome(pub &'static str);
 
-/// The middleware.
-pub async fn observe(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let method = name(request.method());
+pub async fn log_request(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let method = method_name(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let span = tracing::info_span!(
         "request",
@@ -45,62 +44,62 @@ pub async fn observe(State(api): State<Api>, request: Request, next: Next) -> Re
     }
     let peer = request.extensions().get::<Peer>();
     let client = peer.map(|peer| api.trusted_proxies.client(peer.0, request.headers()));
-    let mut line = Line {
+    let mut log = RequestLog {
         metrics: &api.metrics,
         span: span.clone(),
         method,
         route,
         client,
-        began: Instant::now(),
-        answered: false,
+        started: Instant::now(),
+        finished: false,
     };
-    let held_back = request.headers().contains_key(header::EXPECT);
-    let request = request.map(|body| Body::new(Lingering::new(body, held_back)));
+    let waits_for_continue = request.headers().contains_key(header::EXPECT);
+    let request = request.map(|body| Body::new(LingeringBody::new(body, waits_for_continue)));
     let response = next.run(request).instrument(span).await;
-    line.answered(&response);
+    log.finish(&response);
     response
 }
 
-/// The one line about a request; also written when its client goes away and
-/// the request's future is dropped.
-struct Line<'a> {
+/// Writes the one log line of a request. If the client disconnects, the request's future is dropped, and so
+/// is this: then it writes the line on drop.
+struct RequestLog<'a> {
     metrics: &'a ApiMetrics,
     span: Span,
     method: &'static str,
     route: Option<MatchedPath>,
     client: Option<IpAddr>,
-    began: Instant,
-    answered: bool,
+    started: Instant,
+    finished: bool,
 }
 
-impl Line<'_> {
-    fn answered(&mut self, response: &Response) {
-        self.answered = true;
+impl RequestLog<'_> {
+    fn finish(&mut self, response: &Response) {
+        self.finished = true;
         let status = response.status();
-        let reported = response.extensions().get::<Reported>();
-        let outcome = match (reported, response.extensions().get::<Outcome>()) {
-            (Some(reported), _) => reported.code.as_str(),
+        let problem = response.extensions().get::<LoggedProblem>();
+        let outcome = match (problem, response.extensions().get::<SuccessOutcome>()) {
+            (Some(problem), _) => problem.code.as_str(),
             (None, Some(outcome)) => outcome.0,
             (None, None) => "ok",
         };
-        self.write(status.as_u16(), outcome, reported);
+        self.write(status.as_u16(), outcome, problem);
     }
 
-    fn write(&self, status: u16, outcome: &'static str, reported: Option<&Reported>) {
-        let duration = self.began.elapsed();
+    fn write(&self, status: u16, outcome: &'static str, problem: Option<&LoggedProblem>) {
+        let duration = self.started.elapsed();
         let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
         self.metrics.request(self.method, route, status, duration);
         let _entered = self.span.enter();
-        let code = reported.map(|reported| reported.code.as_str());
-        let error = reported.and_then(|reported| reported.cause.as_deref());
-        let reason = reported.and_then(|reported| reported.reason);
-        let measured = reported.map(|reported| reported.measured).unwrap_or_default();
-        // An address may be a person's: it is written where somebody must find the camera.
+        let code = problem.map(|problem| problem.code.as_str());
+        let error = problem.and_then(|problem| problem.cause.as_deref());
+        let reason = problem.and_then(|problem| problem.reason);
+        let violation = problem.map(|problem| problem.violation).unwrap_or_default();
+        // An address may be personal data, so it is logged only if somebody must find the camera.
         let client = self
             .client
-            .filter(|_| reported.is_some())
+            .filter(|_| problem.is_some())
             .map(tracing::field::display);
-        // The level is part of a line's metadata: one macro for each.
+        // The level is part of a line's static metadata, hence one macro call per level.
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
@@ -110,10 +109,10 @@ impl Line<'_> {
                     problem.code = code,
                     reason,
                     client.address = client,
-                    photo.size_bytes = measured.size_bytes,
-                    photo.width_pixels = measured.width,
-                    photo.height_pixels = measured.height,
-                    limit = measured.limit,
+                    photo.size_bytes = violation.size_bytes,
+                    photo.width_pixels = violation.width,
+                    photo.height_pixels = violation.height,
+                    limit = violation.limit,
                     error,
                     "request answered"
                 )
@@ -121,7 +120,7 @@ impl Line<'_> {
         }
         if status == StatusCode::INTERNAL_SERVER_ERROR.as_u16() {
             line!(error);
-        } else if status >= 500 || reported.is_some_and(is_refusal) {
+        } else if status >= 500 || problem.is_some_and(needs_operator) {
             line!(warn);
         } else {
             line!(info);
@@ -129,15 +128,14 @@ impl Line<'_> {
     }
 }
 
-/// Whether somebody may have to set a client right. One that asks whether its photo is
-/// ready needs no help.
-fn is_refusal(reported: &Reported) -> bool {
-    reported.code != Code::PhotoNotReady
+/// Whether an operator may have to fix a client. A client that polls for its image needs no help.
+fn needs_operator(problem: &LoggedProblem) -> bool {
+    problem.code != Code::PhotoNotReady
 }
 
-impl Drop for Line<'_> {
+impl Drop for RequestLog<'_> {
     fn drop(&mut self) {
-        if !self.answered {
+        if !self.finished {
             self.write(CLIENT_GONE, "client-gone", None);
         }
     }
@@ -148,8 +146,8 @@ fn trace_context(headers: &HeaderMap) -> Option<TraceContext> {
     TraceContext::parse(text("traceparent")?, text("tracestate"))
 }
 
-/// Methods that clients invent must not each become a time series.
-fn name(method: &Method) -> &'static str {
+/// Unknown methods share one name, so that clients cannot create time series.
+fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

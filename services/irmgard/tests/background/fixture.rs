@@ -1,4 +1,4 @@
-//! A place of its own for one test: migrated database, queues, buckets.
+//! A test fixture: a migrated database, queues and buckets of its own.
 
 use std::{
     process::{Output, Stdio},
@@ -16,19 +16,19 @@ use irmgard::{
     metrics::Metrics,
     outbox::Relay,
     reconcile::Reconciler,
-    results::{Applied, Inbox, ResultsConsumer, Verdict, apply},
+    results::{ResultsConsumer, Verdict, VerdictEffect, VerdictSource, apply_verdicts},
     settings::ServeSettings,
 };
 use local::Scratch;
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-/// How long a condition may take to come true on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a condition may take to become true on a busy machine.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-pub struct Place {
+pub struct Fixture {
     pub scratch: Scratch,
     pub settings: ServeSettings,
     pub database: Database,
@@ -37,22 +37,22 @@ pub struct Place {
     end: CancellationToken,
 }
 
-impl Drop for Place {
+impl Drop for Fixture {
     fn drop(&mut self) {
         self.end.cancel();
     }
 }
 
-impl Place {
-    /// Everything there, nothing running.
+impl Fixture {
+    /// A migrated database; nothing runs.
     pub async fn new() -> Self {
-        let place = Self::unmigrated().await;
-        let options = place.settings.database.connect_options();
+        let fixture = Self::without_schema().await;
+        let options = fixture.settings.database.connect_options();
         database::migrate(&options, None).await.unwrap();
-        place
+        fixture
     }
 
-    pub async fn unmigrated() -> Self {
+    pub async fn without_schema() -> Self {
         let scratch = local::scratch().await.unwrap_or_else(|error| panic!("{error}"));
         let settings = ServeSettings::from_environment(&scratch.environment()).unwrap();
         Self {
@@ -65,7 +65,7 @@ impl Place {
         }
     }
 
-    /// Ends what was started.
+    /// Stops the tasks that the test started.
     pub fn end(&self) {
         self.end.cancel();
     }
@@ -80,7 +80,7 @@ impl Place {
 
     pub async fn connected_publisher(&self) -> Publisher {
         let publisher = self.publisher();
-        tokio::time::timeout(PATIENCE, publisher.connected())
+        tokio::time::timeout(TIMEOUT, publisher.connected())
             .await
             .unwrap();
         publisher
@@ -90,11 +90,11 @@ impl Place {
         Store::new(self.settings.store.clone()).unwrap()
     }
 
-    /// A relay that runs until the test ends.
+    /// Starts a relay that runs until the test ends.
     pub fn start_relay(&self) -> JoinHandle<()> {
         let relay = Relay::new(
             self.database.relay().clone(),
-            self.database.commits().clone(),
+            self.database.commit_guard().clone(),
             self.publisher(),
             Arc::clone(&self.wake),
             self.settings.relay.clone(),
@@ -103,16 +103,16 @@ impl Place {
         tokio::spawn(relay.run(self.end.clone()))
     }
 
-    /// A consumer of verdicts that runs until the test ends.
-    pub fn start_consumer(&self, inbox: Inbox) -> JoinHandle<()> {
+    /// Starts a consumer of verdicts that runs until the test ends.
+    pub fn start_consumer(&self, inbox: VerdictSource) -> JoinHandle<()> {
         let queues = &self.settings.broker.queues;
         let queue = match inbox {
-            Inbox::Results => &queues.results,
-            Inbox::DeadLetters => &queues.dead,
+            VerdictSource::Results => &queues.results,
+            VerdictSource::DeadLetters => &queues.dead,
         };
         let results = ResultsConsumer::new(
             self.pool().clone(),
-            self.database.commits().clone(),
+            self.database.commit_guard().clone(),
             self.publisher(),
             self.settings.store.output_bucket.clone(),
             queues.parked.clone(),
@@ -126,7 +126,7 @@ impl Place {
     pub async fn reconciler(&self) -> Reconciler {
         Reconciler::new(
             self.pool().clone(),
-            self.database.commits().clone(),
+            self.database.commit_guard().clone(),
             self.connected_publisher().await,
             Arc::clone(&self.wake),
             self.settings.reconcile.clone(),
@@ -154,17 +154,17 @@ impl Place {
         ObjectLocation::new(&self.settings.store.output_bucket, Self::key(id).anonymized()).unwrap()
     }
 
-    /// A photo in `received`, with its outbox row, as an upload leaves it.
-    pub async fn received(&self) -> PhotoId {
+    /// Inserts a photo as an upload does: in `received`, with its outbox row.
+    pub async fn insert_received(&self) -> PhotoId {
         let id: i64 = sqlx::query_scalar("SELECT nextval('photo_id_seq')")
             .fetch_one(self.pool())
             .await
             .unwrap();
-        self.received_as(id).await
+        self.insert_received_with_id(id).await
     }
 
-    /// The same with an id that was drawn before.
-    pub async fn received_as(&self, id: i64) -> PhotoId {
+    /// The same, with an id that was drawn before.
+    pub async fn insert_received_with_id(&self, id: i64) -> PhotoId {
         sqlx::query(
             "WITH new AS (
                  INSERT INTO photo (id, project, name, taken_at, taken_at_source, media_type, size_bytes,
@@ -183,9 +183,9 @@ impl Place {
         id.try_into().unwrap()
     }
 
-    /// A photo in `queued`, whose job nobody has, queued this long ago.
-    pub async fn queued(&self, ago: &str) -> PhotoId {
-        let id = self.received().await;
+    /// Inserts a photo in `queued` without a job, queued this long ago.
+    pub async fn insert_queued(&self, ago: &str) -> PhotoId {
+        let id = self.insert_received().await;
         self.execute("DELETE FROM outbox WHERE photo_id = $1", id).await;
         sqlx::query("UPDATE photo SET status = 'queued', queued_at = now() - $2::interval WHERE id = $1")
             .bind(id.get())
@@ -196,9 +196,9 @@ impl Place {
         id
     }
 
-    /// A failed photo.
-    pub async fn failed(&self, reason: FailureReason) -> PhotoId {
-        let id = self.queued("0s").await;
+    /// Inserts a failed photo.
+    pub async fn insert_failed(&self, reason: FailureReason) -> PhotoId {
+        let id = self.insert_queued("0s").await;
         let outcome = Outcome::Failed {
             reason,
             detail: "for the test".to_owned(),
@@ -208,10 +208,10 @@ impl Place {
         id
     }
 
-    pub async fn apply(&self, verdicts: &[Verdict]) -> Vec<Applied> {
-        let answers = apply(self.pool(), &self.settings.store.output_bucket, verdicts).await;
-        let answers = answers.unwrap().into_iter();
-        answers.map(|answer| answer.applied).collect()
+    pub async fn apply(&self, verdicts: &[Verdict]) -> Vec<VerdictEffect> {
+        let results = apply_verdicts(self.pool(), &self.settings.store.output_bucket, verdicts).await;
+        let results = results.unwrap().into_iter();
+        results.map(|applied| applied.effect).collect()
     }
 
     pub fn anonymized(&self, id: PhotoId) -> PhotoResult {
@@ -243,7 +243,7 @@ impl Place {
             .unwrap();
     }
 
-    /// The number of objects in the input bucket of a store, the marker included.
+    /// The number of objects in a store's input bucket, the marker included.
     pub async fn bucket_size(&self, store: &Store) -> usize {
         let bucket = &store.settings().input_bucket;
         let listed = store.client().list_objects_v2().bucket(bucket).send().await;
@@ -280,10 +280,10 @@ impl Place {
             .unwrap();
     }
 
-    /// The next message in a queue, acknowledged.
-    pub async fn take(&self, queue: &str) -> Delivery {
+    /// Takes and acknowledges the next message of a queue.
+    pub async fn take_message(&self, queue: &str) -> Delivery {
         let consumer = Consumer::subscribe(self.settings.broker.clone(), queue, 1);
-        let delivery = tokio::time::timeout(PATIENCE, consumer.next())
+        let delivery = tokio::time::timeout(TIMEOUT, consumer.next())
             .await
             .unwrap_or_else(|_| panic!("no message in {queue}"))
             .unwrap();
@@ -292,8 +292,8 @@ impl Place {
         delivery
     }
 
-    /// Keeps everybody out of this test's database, or lets them in again.
-    pub async fn shut_database(&self, shut: bool) {
+    /// Closes this test's database to all connections, or opens it again.
+    pub async fn set_database_closed(&self, shut: bool) {
         let mut postgres = self.settings.database.clone();
         let name = std::mem::replace(&mut postgres.database, "postgres".to_owned());
         let other = Database::connect_lazily(&postgres);
@@ -312,13 +312,13 @@ impl Place {
         other.close().await;
     }
 
-    /// Runs the real program to its end, under the account of the desk.
-    pub async fn irmgard(&self, arguments: &[&str]) -> Output {
+    /// Runs the real program to its end, with the account of the operator shell.
+    pub async fn run_irmgard(&self, arguments: &[&str]) -> Output {
         run(arguments, &self.scratch.environment_of("desk")).await
     }
 }
 
-/// Runs the real program to its end, with this environment and no other.
+/// Runs the real program to its end, with exactly this environment.
 pub async fn run(arguments: &[&str], environment: &local::Environment) -> Output {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_irmgard"));
     command
@@ -327,7 +327,7 @@ pub async fn run(arguments: &[&str], environment: &local::Environment) -> Output
         .envs(environment)
         .stdin(Stdio::null())
         .kill_on_drop(true);
-    tokio::time::timeout(PATIENCE, command.output())
+    tokio::time::timeout(TIMEOUT, command.output())
         .await
         .unwrap_or_else(|_| panic!("irmgard {arguments:?} does not end"))
         .unwrap()
@@ -343,9 +343,9 @@ pub fn stderr(output: &Output) -> String {
 
 /// Waits until a condition holds.
 pub async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !condition().await {
-        assert!(Instant::now() < deadline, "still not true: {what}");
+        assert!(Instant::now() < deadline, "not within the time limit: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

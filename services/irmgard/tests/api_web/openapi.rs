@@ -1,31 +1,31 @@
-//! The description and the documents tell what the code does.
+//! The OpenAPI document and the tables in docs match the code.
 
 use std::{fs, path::Path};
 
-use irmgard::api::{Code, description};
+use irmgard::api::{Code, openapi_json};
 
-use super::web::Web;
+use super::fixture::WebFixture;
 
 fn project() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
 #[test]
-fn the_description_is_the_committed_one() {
+fn the_committed_openapi_document_is_current() {
     let file = project().join("docs/openapi.json");
     if std::env::var_os("UPDATE").is_some() {
-        fs::write(&file, description()).unwrap();
+        fs::write(&file, openapi_json()).unwrap();
     }
     let committed = fs::read_to_string(&file).unwrap_or_default();
     assert!(
-        committed == description(),
+        committed == openapi_json(),
         "docs/openapi.json is out of date: run this test with UPDATE=1"
     );
 }
 
 #[tokio::test]
-async fn the_description_is_served() {
-    let web = Web::start().await;
+async fn the_openapi_document_is_served() {
+    let web = WebFixture::start().await;
     let answer = web.get("/openapi.json").await;
     assert_eq!(answer.header("content-type"), Some("application/json"));
     let paths = answer.json()["paths"].clone();
@@ -52,7 +52,7 @@ fn every_code_is_documented() {
 }
 
 #[test]
-fn every_row_of_the_compatibility_table_has_its_test() {
+fn every_row_of_the_compatibility_table_names_a_test() {
     let text = fs::read_to_string(project().join("docs/compatibility.md")).unwrap();
     let rows = text
         .lines()

@@ -1,4 +1,4 @@
-//! Originals in the input bucket.
+//! Writes and removes originals in the input bucket.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -13,41 +13,40 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     error::UploadError,
-    progress::{Progress, Stall},
-    source::Rest,
-    transfer::Transfer,
+    limited_body::RemainingBody,
+    progress::{StalledBy, TransferProgress},
+    transfer::TransferBody,
 };
 use crate::{
     breaker::Permit,
     store::{ObjectStore, StoreError, classify},
 };
 
-/// Waits before the attempts to remove an object that belongs to no row;
-/// after them it is left to `irmgard sweep`.
-const REMOVAL_WAITS: [Duration; 4] = [
+/// Delays before each attempt to remove an object without a row. After the last one, `irmgard sweep` removes
+/// it.
+const CLEANUP_DELAYS: [Duration; 4] = [
     Duration::ZERO,
     Duration::from_secs(1),
     Duration::from_secs(4),
     Duration::from_secs(15),
 ];
 
-/// What the store did not answer it may still do: such an object is removed
-/// once more after this time.
-const AFTERMATH: Duration = Duration::from_secs(10);
+/// The store may still carry out a request that it did not answer. Its object is removed again after this
+/// time.
+const LATE_WRITE_DELAY: Duration = Duration::from_secs(10);
 
-/// How soon a wait is cut short when the process ends.
-const LOOK: Duration = Duration::from_millis(200);
+/// How often a delay checks whether the process is shutting down.
+const SHUTDOWN_CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Writes and removes originals.
 #[derive(Clone, Debug)]
-pub struct Originals {
+pub struct OriginalStore {
     store: ObjectStore,
     idle_timeout: Duration,
     background: TaskTracker,
 }
 
-impl Originals {
-    /// Removals run on `background`, so that nobody waits for them.
+impl OriginalStore {
+    /// Removals run on `background`.
     #[must_use]
     pub const fn new(store: ObjectStore, idle_timeout: Duration, background: TaskTracker) -> Self {
         Self {
@@ -57,12 +56,11 @@ impl Originals {
         }
     }
 
-    /// The store.
     pub const fn store(&self) -> &ObjectStore {
         &self.store
     }
 
-    /// Stores bytes that are all there.
+    /// Stores bytes that are all in memory.
     pub async fn put(
         &self,
         location: &ObjectLocation,
@@ -70,37 +68,36 @@ impl Originals {
         bytes: Vec<Bytes>,
     ) -> Result<(), UploadError> {
         let permit = self.store.breaker().permit().map_err(StoreError::from)?;
-        let progress = Arc::new(Progress::new());
-        let body = Transfer::of(bytes, Arc::clone(&progress), Arc::clone(self.store.alive()));
+        let progress = Arc::new(TransferProgress::new());
+        let body = TransferBody::from_bytes(bytes, Arc::clone(&progress), Arc::clone(self.store.liveness()));
         self.send(location, media_type, body, &progress, permit).await
     }
 
-    /// Stores a head and what the camera still sends, `length` bytes in all;
-    /// returns their SHA-256.
+    /// Stores a head and the bytes that the camera still sends, `length` bytes in all. Returns their SHA-256.
     pub async fn put_streamed(
         &self,
         location: &ObjectLocation,
         media_type: MediaType,
         head: Bytes,
-        rest: Rest,
+        remaining_body: RemainingBody,
         length: u64,
     ) -> Result<[u8; 32], UploadError> {
         let permit = self.store.breaker().permit().map_err(StoreError::from)?;
-        let progress = Arc::new(Progress::new());
-        let alive = Arc::clone(self.store.alive());
-        let body = Transfer::streamed(head, rest, length, Arc::clone(&progress), alive);
+        let progress = Arc::new(TransferProgress::new());
+        let liveness = Arc::clone(self.store.liveness());
+        let body = TransferBody::streamed(head, remaining_body, length, Arc::clone(&progress), liveness);
         self.send(location, media_type, body, &progress, permit).await?;
-        progress
-            .sha256()
-            .ok_or_else(|| UploadError::Internal("the store answered before it had all bytes".to_owned()))
+        progress.sha256().ok_or_else(|| {
+            UploadError::Internal("the store answered before it received all bytes".to_owned())
+        })
     }
 
     async fn send(
         &self,
         location: &ObjectLocation,
         media_type: MediaType,
-        body: Transfer,
-        progress: &Progress,
+        body: TransferBody,
+        progress: &TransferProgress,
         permit: Permit,
     ) -> Result<(), UploadError> {
         let request = self
@@ -112,15 +109,15 @@ impl Originals {
             .content_type(media_type.as_str())
             .content_length(i64::try_from(body.remaining()).unwrap_or(i64::MAX))
             .body(ByteStream::new(SdkBody::from_body_1_x(body)));
-        // The SDK's future is large, and would be moved with ours.
+        // Boxed: the SDK's future is large and would be moved with ours.
         let request = Box::pin(request.send());
-        self.watched(progress, permit, request).await.map(drop)
+        self.send_watched(progress, permit, request).await.map(drop)
     }
 
-    /// Waits for a request whose body is a [`Transfer`], as long as it moves.
-    pub async fn watched<T, E>(
+    /// Waits for a request whose body is a [`TransferBody`], as long as bytes move.
+    pub async fn send_watched<T, E>(
         &self,
-        progress: &Progress,
+        progress: &TransferProgress,
         permit: Permit,
         request: impl Future<Output = Result<T, SdkError<E>>>,
     ) -> Result<T, UploadError>
@@ -128,13 +125,13 @@ impl Originals {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let since = Instant::now();
-        let stall = progress.stall(self.store.alive(), self.store.timeout(), self.idle_timeout);
+        let stall = progress.wait_for_stall(self.store.liveness(), self.store.timeout(), self.idle_timeout);
         let answer = tokio::select! {
             biased;
             answer = request => answer.map_err(classify),
             stall = stall => match stall {
-                Stall::Store => Err(self.store.stalled(since.into_std())),
-                Stall::Camera => {
+                StalledBy::Store => Err(self.store.timeout_error(since.into_std())),
+                StalledBy::Camera => {
                     drop(permit);
                     return Err(UploadError::Idle { seconds: self.idle_timeout.as_secs() });
                 }
@@ -143,7 +140,7 @@ impl Originals {
         if answer.is_err()
             && let Some(failure) = progress.take_failure()
         {
-            // The store is not to blame for what the camera did not send.
+            // The camera caused the failure, so the breaker gets no report.
             drop(permit);
             return Err(failure);
         }
@@ -151,62 +148,63 @@ impl Originals {
         Ok(answer?)
     }
 
-    /// Whether there is an object. Asked by a listing, since nothing of
-    /// irmgard that serves may read an original, nor a HEAD of one.
+    /// Whether an object exists. Uses a listing: the serving process may not read an original, not even by
+    /// HEAD.
     pub async fn is_listed(&self, location: &ObjectLocation) -> Result<bool, StoreError> {
         let request = self.store.client().list_objects_v2();
         let request = request.bucket(location.bucket()).prefix(location.key());
-        match self.store.ask(request.send()).await {
+        match self.store.send(request.send()).await {
             Ok(listed) => Ok(listed
                 .contents()
                 .iter()
                 .any(|object| object.key() == Some(location.key()))),
-            // It is the bucket that is not there, which says nothing about the object.
+            // The bucket is missing, which says nothing about the object.
             Err(StoreError::NotFound) => Err(StoreError::Unavailable(format!(
-                "there is no bucket {}",
+                "bucket {} does not exist",
                 location.bucket()
             ))),
             Err(error) => Err(error),
         }
     }
 
-    /// Removes an object that belongs to no row, in the background.
+    /// Removes an object without a row, in the background.
     pub fn remove_later(&self, location: ObjectLocation) {
         let this = self.clone();
         self.background.spawn(async move { this.remove(&location).await });
     }
 
-    /// The same after a request whose outcome is unknown.
-    pub fn remove_later_and_again(&self, location: ObjectLocation) {
+    /// Removes an object after a request with an unknown outcome, in the background: now, and again after 10
+    /// s.
+    pub fn remove_later_twice(&self, location: ObjectLocation) {
         let this = self.clone();
         self.background.spawn(async move {
             this.remove(&location).await;
-            this.wait(AFTERMATH).await;
+            this.sleep(LATE_WRITE_DELAY).await;
             this.remove(&location).await;
         });
     }
 
     async fn remove(&self, location: &ObjectLocation) {
-        self.persistently(location, || {
+        self.retry_cleanup(location, || {
             let request = self.store.client().delete_object();
             request.bucket(location.bucket()).key(location.key()).send()
         })
         .await;
     }
 
-    /// A wait that ends early when the process does.
-    async fn wait(&self, time: Duration) {
+    /// Sleeps; returns early when the process shuts down.
+    async fn sleep(&self, time: Duration) {
         let end = Instant::now() + time;
         while Instant::now() < end && !self.background.is_closed() {
-            sleep_until(end.min(Instant::now() + LOOK)).await;
+            sleep_until(end.min(Instant::now() + SHUTDOWN_CHECK_INTERVAL)).await;
         }
     }
 
-    /// Gives up a multipart upload, in the background.
+    /// Aborts a multipart upload, in the background.
     pub fn abort_later(&self, location: ObjectLocation, upload: String) {
         let this = self.clone();
         self.background.spawn(async move {
-            this.persistently(&location, || {
+            this.retry_cleanup(&location, || {
                 let request = this.store.client().abort_multipart_upload();
                 let request = request.bucket(location.bucket()).key(location.key());
                 request.upload_id(&upload).send()
@@ -215,28 +213,29 @@ impl Originals {
         });
     }
 
-    /// Tries until it is done, will never be, or is left to the sweep.
-    async fn persistently<T, E, F>(&self, location: &ObjectLocation, request: impl Fn() -> F)
+    /// Sends a request until it succeeds, is refused, or has used up its attempts. `irmgard sweep` cleans up
+    /// the rest.
+    async fn retry_cleanup<T, E, F>(&self, location: &ObjectLocation, request: impl Fn() -> F)
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
         F: Future<Output = Result<T, SdkError<E>>>,
     {
         let mut error = String::new();
-        for wait in REMOVAL_WAITS {
-            self.wait(wait).await;
-            match self.store.within(self.store.timeout(), request()).await {
+        for delay in CLEANUP_DELAYS {
+            self.sleep(delay).await;
+            match self.store.send_within(self.store.timeout(), request()).await {
                 Ok(_) | Err(StoreError::NotFound) => return,
-                Err(StoreError::Refused(why)) => {
-                    error = why;
+                Err(StoreError::Refused(reason)) => {
+                    error = reason;
                     break;
                 }
-                Err(why) => error = why.to_string(),
+                Err(reason) => error = reason.to_string(),
             }
         }
         tracing::warn!(
             object.key = location.key(),
             error,
-            "an object without a row is left to the sweep"
+            "an object without a row could not be removed; `irmgard sweep` removes it later"
         );
     }
 }

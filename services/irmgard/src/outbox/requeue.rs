@@ -1,4 +1,4 @@
-//! Photos that are queued once more.
+//! Queues photos again.
 
 use std::time::Duration;
 
@@ -7,17 +7,12 @@ use sqlx::PgConnection;
 
 use crate::database::Pool;
 
-/// Puts photos back to `received`, with an outbox row each: failed ones whose
-/// original still exists as far as the row knows, and queued ones. Returns
-/// the ids of those that were; others are left as they are. An anonymised
-/// photo is never touched.
+/// Sets photos back to `received`, with an outbox row each. Applies to `queued` photos, and to `failed`
+/// photos whose row still has an original. Returns the ids of the changed photos. An anonymised photo is
+/// never changed.
 ///
-/// One statement, so that it is all or nothing with or without a transaction.
-/// The relay must be woken after the commit.
-///
-/// # Errors
-/// The database's.
-pub async fn queue_again(connection: &mut PgConnection, ids: &[i64]) -> Result<Vec<i64>, sqlx::Error> {
+/// It is one statement, so it is atomic with or without a transaction. Wake the relay after the commit.
+pub async fn requeue_photos(connection: &mut PgConnection, ids: &[i64]) -> Result<Vec<i64>, sqlx::Error> {
     sqlx::query_scalar(
         "WITH again AS (
              UPDATE photo
@@ -34,19 +29,15 @@ pub async fn queue_again(connection: &mut PgConnection, ids: &[i64]) -> Result<V
     .await
 }
 
-/// Queues again what has been `queued` for longer than `after` and whose job
-/// must be lost; at most `limit`. Returns the ids.
+/// Queues photos again that have been `queued` for longer than `after` and whose job must be lost; at most
+/// `limit`. Returns their ids.
 ///
-/// A job is lost when no message waits in the queue (`queue_is_empty`), or
-/// when photos that were queued much later have their result already: the
-/// queue is first in, first out. Waiting behind a long backlog is neither,
-/// so that a backlog never feeds itself. A photo of more than [`USUAL_PIXELS`]
-/// lets others pass and so has four times as long. The photo's new `queued_at` keeps it
-/// from coming again before `after` has passed once more.
-///
-/// # Errors
-/// The database's.
-pub async fn restore_lost(
+/// A job is lost if no message waits in the queue (`queue_is_empty`), or if photos that were queued much
+/// later already have their result: the queue is first in, first out. A photo in a long backlog meets neither
+/// condition, so a backlog does not feed itself. A photo of more than [`USUAL_PIXELS`] lets others pass and
+/// gets four times as long. The photo's new `queued_at` prevents another requeue before `after` has passed
+/// again.
+pub async fn requeue_lost(
     pool: &Pool,
     after: Duration,
     queue_is_empty: bool,
@@ -83,13 +74,9 @@ pub async fn restore_lost(
     .await
 }
 
-/// Gives photos that are `received` but have no outbox row a new one. No
-/// statement of ours leaves such a photo; a restored backup or a hand at the
-/// database can.
-///
-/// # Errors
-/// The database's.
-pub async fn heal_received(pool: &Pool, limit: i64) -> Result<Vec<i64>, sqlx::Error> {
+/// Adds the missing outbox rows of `received` photos. This program never leaves a photo without one; a
+/// restored backup or a manual change can.
+pub async fn add_missing_outbox_rows(pool: &Pool, limit: i64) -> Result<Vec<i64>, sqlx::Error> {
     sqlx::query_scalar(
         "INSERT INTO outbox (photo_id, traceparent)
          SELECT id, traceparent FROM photo

@@ -1,4 +1,4 @@
-//! Scheduled runs of `irmgard sweep`, as the web service knows them.
+//! Records of the scheduled runs of `irmgard sweep`, for the web service.
 
 use std::collections::BTreeMap;
 
@@ -7,22 +7,21 @@ use sqlx::{FromRow, types::Json};
 use super::{Finding, Kind};
 use crate::database::Pool;
 
-/// The newest scheduled run.
+/// The latest scheduled run.
 #[derive(Clone, Debug, FromRow)]
-pub struct NewestRun {
-    /// When it was, seconds since 1970; `None` where there was none.
+pub struct LatestRun {
+    /// Time of the run, seconds since 1970; `None` if there was none.
     pub at: Option<f64>,
-    /// How long that is ago, seconds; where there was none, since the
-    /// database was made.
+    /// Age of the run in seconds; without a run, the age of the database.
     pub age_seconds: f64,
-    /// Why it deleted nothing, or not everything.
+    /// Why the run deleted nothing, or not everything.
     pub error: Option<String>,
-    /// What it left, by [`Kind`].
+    /// Number of remaining objects by [`Kind`].
     pub left_over: Json<BTreeMap<String, i64>>,
 }
 
-impl NewestRun {
-    /// What it left although `--delete` deletes such things.
+impl LatestRun {
+    /// Number of remaining objects that `--delete` would delete.
     #[must_use]
     pub fn deletable(&self) -> i64 {
         let kinds = [Kind::NoPhoto, Kind::OriginalOfAnonymized, Kind::UnfinishedUpload];
@@ -33,7 +32,8 @@ impl NewestRun {
     }
 }
 
-/// Records a run. Without findings the run broke off before it had any: then what the run before left counts.
+/// Records a run. `findings` is `None` if the run failed before it had any; then the counts of the previous
+/// run stay.
 pub(super) async fn record(
     pool: &Pool,
     deletes: bool,
@@ -59,11 +59,8 @@ pub(super) async fn record(
     Ok(())
 }
 
-/// The newest run. The statement says that it is [`crate::database::POLL`].
-///
-/// # Errors
-/// The database's.
-pub async fn newest_run(pool: &Pool) -> Result<NewestRun, sqlx::Error> {
+/// The latest scheduled run. The statement begins with [`crate::database::POLL`].
+pub async fn latest_run(pool: &Pool) -> Result<LatestRun, sqlx::Error> {
     sqlx::query_as(
         "/* poll */ SELECT extract(epoch FROM run.at)::float8 AS at,
                 extract(epoch FROM now() - coalesce(run.at, installation.created_at))::float8 AS age_seconds,

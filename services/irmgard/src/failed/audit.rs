@@ -1,4 +1,4 @@
-//! Who did what to which failed photo.
+//! The audit log of `irmgard failed`.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use contract::PhotoId;
@@ -6,7 +6,6 @@ use sqlx::FromRow;
 
 use crate::database::Pool;
 
-/// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     List,
@@ -26,20 +25,19 @@ impl Action {
     }
 }
 
-/// Writes the record.
+/// Writes audit entries for one operator.
 #[derive(Debug)]
-pub(super) struct Recorder<'a> {
+pub(super) struct AuditLog<'a> {
     pool: &'a Pool,
-    who: String,
+    operator: String,
 }
 
-impl<'a> Recorder<'a> {
-    pub(super) const fn new(pool: &'a Pool, who: String) -> Self {
-        Self { pool, who }
+impl<'a> AuditLog<'a> {
+    pub(super) const fn new(pool: &'a Pool, operator: String) -> Self {
+        Self { pool, operator }
     }
 
-    /// Records a use, before it happens; one line per photo, or one without
-    /// a photo.
+    /// Records an action before it happens: one entry per photo, or one without a photo.
     pub(super) async fn record(&self, action: Action, photos: &[PhotoId]) -> Result<(), sqlx::Error> {
         let ids: Vec<Option<i64>> = if photos.is_empty() {
             vec![None]
@@ -50,7 +48,7 @@ impl<'a> Recorder<'a> {
             "INSERT INTO failed_photo_use (who, action, photo_id)
              SELECT $1, $2, id FROM unnest($3::bigint[]) AS t (id)",
         )
-        .bind(&self.who)
+        .bind(&self.operator)
         .bind(action.name())
         .bind(&ids)
         .execute(self.pool)
@@ -59,38 +57,37 @@ impl<'a> Recorder<'a> {
     }
 }
 
-/// Logs the uses that no web service has logged yet, oldest first, at most
-/// `limit`; returns how many. At least once: who is killed in between has
-/// logged some that the next one logs again.
-pub(crate) async fn log_uses(pool: &Pool, limit: i64) -> Result<usize, sqlx::Error> {
-    let uses: Vec<Use> = sqlx::query_as(
+/// Logs up to `limit` entries that no web service has logged yet, oldest first; returns how many. Entries are
+/// logged at least once: after a crash in between, the next process logs some again.
+pub(crate) async fn log_audit_entries(pool: &Pool, limit: i64) -> Result<usize, sqlx::Error> {
+    let entries: Vec<AuditEntry> = sqlx::query_as(
         "SELECT id, at, who, action, photo_id FROM failed_photo_use
           WHERE NOT logged ORDER BY id LIMIT $1",
     )
     .bind(limit)
     .fetch_all(pool)
     .await?;
-    for used in &uses {
+    for entry in &entries {
         tracing::info!(
-            event.start = %used.at.to_rfc3339_opts(SecondsFormat::Micros, true),
-            user.name = used.who,
-            action = used.action,
-            photo.id = used.photo_id,
+            event.start = %entry.at.to_rfc3339_opts(SecondsFormat::Micros, true),
+            user.name = entry.operator,
+            action = entry.action,
+            photo.id = entry.photo_id,
             "{}",
-            told(&used.action)
+            action_message(&entry.action)
         );
     }
-    if !uses.is_empty() {
-        let ids: Vec<i64> = uses.iter().map(|used| used.id).collect();
+    if !entries.is_empty() {
+        let ids: Vec<i64> = entries.iter().map(|entry| entry.id).collect();
         sqlx::query("UPDATE failed_photo_use SET logged = true WHERE id = ANY ($1)")
             .bind(ids)
             .execute(pool)
             .await?;
     }
-    Ok(uses.len())
+    Ok(entries.len())
 }
 
-fn told(action: &str) -> &'static str {
+fn action_message(action: &str) -> &'static str {
     match action {
         "list" => "the failed photos were listed",
         "export" => "the original of a failed photo was exported",
@@ -100,19 +97,18 @@ fn told(action: &str) -> &'static str {
     }
 }
 
-/// A use that was recorded.
 #[derive(Debug, FromRow)]
-struct Use {
+struct AuditEntry {
     id: i64,
     at: DateTime<Utc>,
-    who: String,
+    #[sqlx(rename = "who")]
+    operator: String,
     action: String,
     photo_id: Option<i64>,
 }
 
-/// The given name, or the account that runs the command: who became root by
-/// `sudo` is named as before.
-pub(super) fn name_of(given: Option<String>) -> String {
+/// The given name, or the account that runs the command. With `sudo`, it is the account that called `sudo`.
+pub(super) fn operator_name(given: Option<String>) -> String {
     let variable = |name| std::env::var(name).ok().filter(|name| !name.is_empty());
     given
         .or_else(|| variable("SUDO_USER"))

@@ -1,44 +1,48 @@
-//! Pages of photos and projects. Every page is found by the key after which
-//! it begins, so that the last costs no more than the first.
+//! Lists of photos and projects. Keyset pagination: the last page costs no more than the first.
 
 use chrono::{DateTime, Utc};
-use contract::ProjectName;
+use contract::{PhotoId, ProjectName};
 use serde::Serialize;
 use sqlx::{FromRow, PgConnection};
 use utoipa::ToSchema;
 
 use super::row::{Photo, Status, photo_columns};
 
-/// Which photos of a project.
+/// Finds a photo by its id.
+pub async fn find_photo(connection: &mut PgConnection, id: PhotoId) -> Result<Option<Photo>, sqlx::Error> {
+    sqlx::query_as(concat!("SELECT ", photo_columns!(), " FROM photo WHERE id = $1"))
+        .bind(id.get())
+        .fetch_optional(connection)
+        .await
+}
+
+/// Selects a page of a project's photos.
 #[derive(Clone, Debug)]
 pub struct PhotoFilter {
-    /// The project.
     pub project: String,
-    /// Only those of this status.
     pub status: Option<Status>,
-    /// Only those with a smaller id.
+    /// Only photos with a smaller id.
     pub after: Option<i64>,
-    /// At most so many.
     pub limit: i64,
 }
 
 /// Photos of a project, newest first.
-///
-/// # Errors
-/// The database's.
-pub async fn photos(connection: &mut PgConnection, filter: &PhotoFilter) -> Result<Vec<Photo>, sqlx::Error> {
-    // Two statements, so that each has the plan of its own index.
+pub async fn list_photos(
+    connection: &mut PgConnection,
+    filter: &PhotoFilter,
+) -> Result<Vec<Photo>, sqlx::Error> {
+    // Two statements, so that each uses its own index.
     let all = concat!(
         "SELECT ",
         photo_columns!(),
         " FROM photo WHERE project = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
     );
-    let of_status = concat!(
+    let with_status = concat!(
         "SELECT ",
         photo_columns!(),
         " FROM photo WHERE project = $1 AND id < $2 AND status = $4 ORDER BY id DESC LIMIT $3"
     );
-    let query = sqlx::query_as(if filter.status.is_some() { of_status } else { all })
+    let query = sqlx::query_as(if filter.status.is_some() { with_status } else { all })
         .bind(&filter.project)
         .bind(filter.after.unwrap_or(i64::MAX))
         .bind(filter.limit);
@@ -50,15 +54,15 @@ pub async fn photos(connection: &mut PgConnection, filter: &PhotoFilter) -> Resu
     .await
 }
 
-/// A photo in the list of the given API, which knows the first three fields.
+/// A photo in the list of the given API, which defines the first three fields.
 #[derive(Clone, Debug, Serialize, FromRow, ToSchema)]
 pub struct GivenImage {
     /// The photo's number.
     pub id: i64,
     /// The file name that the camera gave.
     pub name: String,
-    /// `bucket/key` at which the original was stored, whether or not it is
-    /// still there; empty once a person deleted the original of a failed photo.
+    /// `bucket/key` of the original when it was stored, whether or not it still exists. Empty once a person
+    /// deleted the original of a failed photo.
     pub storage_location: String,
     /// The timelapse project.
     pub project: String,
@@ -68,11 +72,8 @@ pub struct GivenImage {
     pub received_at: DateTime<Utc>,
 }
 
-/// Photos of all projects, or of one, in order of id.
-///
-/// # Errors
-/// The database's.
-pub async fn given_page(
+/// Photos of all projects, or of one, ordered by id.
+pub async fn list_given_images(
     connection: &mut PgConnection,
     project: Option<&str>,
     after: i64,
@@ -100,32 +101,26 @@ pub async fn given_page(
 /// A timelapse project.
 #[derive(Clone, Debug, Serialize, FromRow, ToSchema)]
 pub struct ListedProject {
-    /// Its name.
+    /// The project's name.
     pub name: String,
     /// The number of its newest photo.
     pub newest_photo: i64,
-    /// When that was received.
+    /// When its newest photo was received.
     pub newest_received_at: DateTime<Utc>,
 }
 
-/// Which projects.
+/// Selects a page of projects.
 #[derive(Clone, Debug)]
 pub struct ProjectFilter {
-    /// None but this one.
+    /// Only this project.
     pub only: Option<ProjectName>,
-    /// Only those after this name.
+    /// Only projects after this name.
     pub after: String,
-    /// At most so many.
     pub limit: i64,
 }
 
-/// Projects that have photos, by name.
-///
-/// One index probe for each project, however many photos they have.
-///
-/// # Errors
-/// The database's.
-pub async fn projects(
+/// Projects that have photos, ordered by name. Needs one index probe per project, however many photos it has.
+pub async fn list_projects(
     connection: &mut PgConnection,
     filter: &ProjectFilter,
 ) -> Result<Vec<ListedProject>, sqlx::Error> {

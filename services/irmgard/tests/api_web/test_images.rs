@@ -1,11 +1,11 @@
-//! Pictures made for tests: headers as the formats have them, then filler.
+//! Test images: valid headers of the formats, followed by filler bytes.
 
-/// A JPEG of this size in pixels and bytes, whose filler depends on `seed`.
+/// A JPEG of this size in pixels and bytes. `seed` determines the filler.
 pub fn jpeg(width: u16, height: u16, bytes: usize, seed: u8) -> Vec<u8> {
     jpeg_with(&[], width, height, bytes, seed)
 }
 
-/// A JPEG whose EXIF says when it was taken.
+/// A JPEG with a time in its EXIF data.
 pub fn jpeg_taken_at(date_time: &str, offset: Option<&str>, seed: u8) -> Vec<u8> {
     let mut app1 = b"\xFF\xE1".to_vec();
     let exif = exif(date_time, offset);
@@ -15,50 +15,50 @@ pub fn jpeg_taken_at(date_time: &str, offset: Option<&str>, seed: u8) -> Vec<u8>
 }
 
 fn jpeg_with(segments: &[u8], width: u16, height: u16, bytes: usize, seed: u8) -> Vec<u8> {
-    let mut picture = b"\xFF\xD8".to_vec();
-    picture.extend_from_slice(segments);
+    let mut image = b"\xFF\xD8".to_vec();
+    image.extend_from_slice(segments);
     // SOF0: length 17, 8 bits, height, width, 3 components.
-    picture.extend_from_slice(b"\xFF\xC0\x00\x11\x08");
-    picture.extend_from_slice(&height.to_be_bytes());
-    picture.extend_from_slice(&width.to_be_bytes());
-    picture.extend_from_slice(b"\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01");
-    let mut state = u32::from(seed) + 1;
-    while picture.len() < bytes {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        picture.extend_from_slice(&state.to_be_bytes());
+    image.extend_from_slice(b"\xFF\xC0\x00\x11\x08");
+    image.extend_from_slice(&height.to_be_bytes());
+    image.extend_from_slice(&width.to_be_bytes());
+    image.extend_from_slice(b"\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01");
+    let mut random = u32::from(seed) + 1;
+    while image.len() < bytes {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        image.extend_from_slice(&random.to_be_bytes());
     }
-    picture.truncate(bytes.max(64));
-    picture
+    image.truncate(bytes.max(64));
+    image
 }
 
-/// A PNG header that claims this size in pixels.
+/// A PNG header with this size in pixels.
 pub fn png(width: u32, height: u32) -> Vec<u8> {
-    let mut picture = b"\x89PNG\r\n\x1A\n\x00\x00\x00\x0DIHDR".to_vec();
-    picture.extend_from_slice(&width.to_be_bytes());
-    picture.extend_from_slice(&height.to_be_bytes());
-    picture.extend_from_slice(b"\x08\x02\x00\x00\x00\x00\x00\x00\x00");
-    picture.extend_from_slice(&[7; 400]);
-    picture
+    let mut image = b"\x89PNG\r\n\x1A\n\x00\x00\x00\x0DIHDR".to_vec();
+    image.extend_from_slice(&width.to_be_bytes());
+    image.extend_from_slice(&height.to_be_bytes());
+    image.extend_from_slice(b"\x08\x02\x00\x00\x00\x00\x00\x00\x00");
+    image.extend_from_slice(&[7; 400]);
+    image
 }
 
-/// A TIFF block with an Exif directory of one or two texts.
+/// A TIFF block with an Exif directory of one or two text fields.
 fn exif(date_time: &str, offset: Option<&str>) -> Vec<u8> {
     let texts: Vec<(u16, &str)> = [Some((0x9003, date_time)), offset.map(|offset| (0x9011, offset))]
         .into_iter()
         .flatten()
         .collect();
     let mut tiff = b"MM\x00\x2A\x00\x00\x00\x08".to_vec();
-    // IFD0: one entry, the Exif directory's place.
+    // IFD0 has one entry: the offset of the Exif directory.
     tiff.extend_from_slice(b"\x00\x01\x87\x69\x00\x04\x00\x00\x00\x01\x00\x00\x00\x1A\x00\x00\x00\x00");
     let count = u16::try_from(texts.len()).unwrap();
     tiff.extend_from_slice(&count.to_be_bytes());
-    let mut place = 0x1A + 2 + 12 * texts.len() + 4;
+    let mut value_offset = 0x1A + 2 + 12 * texts.len() + 4;
     for (tag, text) in &texts {
         tiff.extend_from_slice(&tag.to_be_bytes());
         tiff.extend_from_slice(b"\x00\x02");
         tiff.extend_from_slice(&u32::try_from(text.len() + 1).unwrap().to_be_bytes());
-        tiff.extend_from_slice(&u32::try_from(place).unwrap().to_be_bytes());
-        place += text.len() + 1;
+        tiff.extend_from_slice(&u32::try_from(value_offset).unwrap().to_be_bytes());
+        value_offset += text.len() + 1;
     }
     tiff.extend_from_slice(&[0; 4]);
     for (_, text) in &texts {
