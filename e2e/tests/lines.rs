@@ -147,7 +147,7 @@ async fn every_line_of_the_stack_comes_to_opensearch_once_and_soon() {
         return;
     }
     let mut stack = Stack::new();
-    let photos = local::project().join("local/photos");
+    let photos = local::project_root().join("local/photos");
     let report = stack.succeeds(&["demo", photos.to_str().unwrap()]);
     let environment = told(&report, "for a shell      set -a; .")
         .split(';')

@@ -1,4 +1,4 @@
-//! What a process was started from, to tell whether that has changed since.
+//! The fingerprint of a program's files, which shows whether they have changed since the program's start.
 
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
@@ -8,38 +8,38 @@ use serde::{Deserialize, Serialize};
 
 use super::Program;
 
-/// The executable and the sources of a program as they were: paths, sizes in bytes, times of the last change in nanoseconds.
+/// Executable and sources of a program: paths, sizes in bytes, modification times in nanoseconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Origin(Vec<(PathBuf, u64, u128)>);
+pub(super) struct Fingerprint(Vec<(PathBuf, u64, u128)>);
 
-impl Origin {
-    /// As they are now.
-    pub(super) fn of(program: &Program) -> Self {
+impl Fingerprint {
+    /// The fingerprint of the current files.
+    pub(super) fn compute(program: &Program) -> Self {
         let mut files = Vec::new();
-        add(&mut files, &program.executable);
+        add_files(&mut files, &program.executable);
         for source in &program.sources {
-            add(&mut files, source);
+            add_files(&mut files, source);
         }
         files.sort();
         Self(files)
     }
 }
 
-fn add(files: &mut Vec<(PathBuf, u64, u128)>, path: &Path) {
+fn add_files(files: &mut Vec<(PathBuf, u64, u128)>, path: &Path) {
     if let Ok(folder) = fs::read_dir(path) {
         for entry in folder.flatten() {
-            add(files, &entry.path());
+            add_files(files, &entry.path());
         }
     } else {
-        // What is away has changed when it comes.
-        let (size, changed) = fs::metadata(path)
-            .map(|data| (data.len(), changed(&data)))
+        // A missing file has size and time 0, so its creation is a change.
+        let (size, modified) = fs::metadata(path)
+            .map(|data| (data.len(), modified_nanos(&data)))
             .unwrap_or_default();
-        files.push((path.to_owned(), size, changed));
+        files.push((path.to_owned(), size, modified));
     }
 }
 
-fn changed(data: &Metadata) -> u128 {
+fn modified_nanos(data: &Metadata) -> u128 {
     let time = data.modified().ok();
     time.and_then(|time| time.duration_since(UNIX_EPOCH).ok())
         .map_or(0, |age| age.as_nanos())
@@ -51,7 +51,7 @@ mod tests {
     use crate::process::{Lifetime, Output};
 
     #[test]
-    fn a_change_of_the_executable_or_of_what_it_reads_is_seen() {
+    fn a_change_of_the_executable_or_its_sources_changes_the_fingerprint() {
         let folder = tempfile::tempdir().unwrap();
         let (executable, sources) = (folder.path().join("program"), folder.path().join("conf.d"));
         fs::write(&executable, "1").unwrap();
@@ -69,8 +69,8 @@ mod tests {
             sources: vec![sources.clone(), folder.path().join("fluent.conf")],
         };
 
-        let mut before = Origin::of(&program);
-        assert_eq!(before, Origin::of(&program));
+        let mut before = Fingerprint::compute(&program);
+        assert_eq!(before, Fingerprint::compute(&program));
         let changes: [&dyn Fn(); 4] = [
             &|| fs::write(&executable, "22").unwrap(),
             &|| fs::write(sources.join("10-tail.conf"), "22").unwrap(),
@@ -79,7 +79,7 @@ mod tests {
         ];
         for (number, change) in changes.iter().enumerate() {
             change();
-            let now = Origin::of(&program);
+            let now = Fingerprint::compute(&program);
             assert_ne!(before, now, "change {number}");
             before = now;
         }

@@ -1,4 +1,4 @@
-//! The stack that goes on when the program that started it ends.
+//! Tests of the stack that outlives the program that started it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -23,10 +23,10 @@ fn program(command: &str, directory: &Path) -> Command {
     program
 }
 
-/// Ends the stack of a test that fails half way, too.
-struct EndedInAnyCase<'d>(&'d Path);
+/// Ends the stack, also when the test fails.
+struct DownOnDrop<'d>(&'d Path);
 
-impl Drop for EndedInAnyCase<'_> {
+impl Drop for DownOnDrop<'_> {
     fn drop(&mut self) {
         let _ = program("down", self.0).status();
     }
@@ -42,25 +42,25 @@ fn local(command: &str, directory: &Path) -> Output {
     output
 }
 
-/// What `local status` shows: the processes by name.
-fn status(directory: &Path) -> BTreeMap<String, Identity> {
+/// The processes that `local status` shows, by name.
+fn running(directory: &Path) -> BTreeMap<String, Identity> {
     let output = local("status", directory);
     String::from_utf8(output.stdout)
         .unwrap()
         .lines()
         .take_while(|line| !line.is_empty())
         .filter_map(|line| line.trim().split_once("  "))
-        .filter_map(|(pid, name)| Some((name.to_owned(), Identity::of(pid.parse().ok()?)?)))
+        .filter_map(|(pid, name)| Some((name.to_owned(), Identity::from_pid(pid.parse().ok()?)?)))
         .collect()
 }
 
 #[test]
-fn what_died_comes_back_and_down_ends_exactly_what_was_started() {
+fn up_restarts_dead_processes_and_down_ends_exactly_the_started_ones() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path();
-    let _ended = EndedInAnyCase(directory);
+    let _down = DownOnDrop(directory);
     local("up", directory);
-    let first = status(directory);
+    let first = running(directory);
     let names: Vec<&str> = first.keys().map(String::as_str).collect();
     assert_eq!(names, ["PostgreSQL", "RabbitMQ", "S3 server", "epmd"]);
 
@@ -75,10 +75,10 @@ fn what_died_comes_back_and_down_ends_exactly_what_was_started() {
     assert!(environment.contains("POSTGRES_PORT="), "{environment}");
 
     first["S3 server"].signal(Signal::SIGKILL);
-    // Until then it counts as one that runs.
+    // Until it is a zombie, it counts as running.
     let deadline = Instant::now() + Duration::from_secs(20);
     while first["S3 server"].alive() {
-        assert!(Instant::now() < deadline, "the S3 server does not die");
+        assert!(Instant::now() < deadline, "the S3 server does not end");
         std::thread::sleep(Duration::from_millis(2));
     }
     let shown = local("status", directory);
@@ -96,27 +96,30 @@ fn what_died_comes_back_and_down_ends_exactly_what_was_started() {
         "{shown:?}"
     );
     assert_eq!(shown.status.code(), Some(0));
-    let second = status(directory);
+    let second = running(directory);
     assert_ne!(first["S3 server"], second["S3 server"]);
     assert_eq!(first["PostgreSQL"], second["PostgreSQL"]);
     assert_eq!(first["RabbitMQ"], second["RabbitMQ"]);
 
-    // A process that has got the pid of one that is gone.
-    let mut stranger = Command::new("sleep")
+    // A foreign process with a recorded pid, but another start time.
+    let mut foreign = Command::new("sleep")
         .arg("600")
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
     let journal = directory.join("stack.processes");
     let text = std::fs::read_to_string(&journal).unwrap();
-    std::fs::write(&journal, format!("{text}{} 1 1 PostgreSQL\n", stranger.id())).unwrap();
+    std::fs::write(&journal, format!("{text}{} 1 1 PostgreSQL\n", foreign.id())).unwrap();
 
     local("down", directory);
     assert!(second.values().all(|process| !process.alive()), "{second:?}");
-    assert!(stranger.try_wait().unwrap().is_none(), "a stranger was ended");
-    stranger.kill().unwrap();
-    stranger.wait().unwrap();
-    assert!(status(directory).is_empty());
+    assert!(
+        foreign.try_wait().unwrap().is_none(),
+        "a foreign process was ended"
+    );
+    foreign.kill().unwrap();
+    foreign.wait().unwrap();
+    assert!(running(directory).is_empty());
     let left: Vec<_> = std::fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().file_name())

@@ -1,4 +1,4 @@
-//! Where the lasting stack is kept, and what is written down about it.
+//! The persistent stack's files, and the record of its processes.
 
 use std::env;
 use std::fs::{self, File, OpenOptions};
@@ -11,24 +11,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::{ObjectStoreAccess, OpenSearchAccess, PostgresAccess, RabbitMqAccess};
 use crate::error::{Context, Error, Result};
+use crate::layout::project_root;
 use crate::process::DaemonRecord;
-use crate::runtime_library::project;
 use crate::server::ServerRecord;
 use crate::service::Service;
 
-/// Where the stack is kept, when not in the project.
+/// Overrides the directory of these files; default: `.local` of the project.
 const DIRECTORY: &str = "LOCAL_DIRECTORY";
 
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct StackFiles {
     pub data: PathBuf,
-    pub state: PathBuf,
+    pub record: PathBuf,
     pub journal: PathBuf,
     lock: PathBuf,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct State {
+pub(super) struct StackRecord {
     pub directory: PathBuf,
     pub postgres: ServerRecord<PostgresAccess>,
     pub rabbitmq: ServerRecord<RabbitMqAccess>,
@@ -36,23 +36,23 @@ pub(super) struct State {
     #[serde(default)]
     pub opensearch: Option<ServerRecord<OpenSearchAccess>>,
     pub services: Vec<(String, DaemonRecord)>,
-    #[serde(default)]
-    pub carrier: Vec<DaemonRecord>,
+    #[serde(default, rename = "carrier")]
+    pub shipper: Vec<DaemonRecord>,
 }
 
-impl Places {
-    pub fn find() -> Result<Self> {
-        let base = env::var_os(DIRECTORY).map_or_else(|| project().join(".local"), PathBuf::from);
+impl StackFiles {
+    pub fn locate() -> Result<Self> {
+        let base = env::var_os(DIRECTORY).map_or_else(|| project_root().join(".local"), PathBuf::from);
         fs::create_dir_all(&base).context(|| format!("cannot create {}", base.display()))?;
         Ok(Self {
             data: base.join("stack"),
-            state: base.join("stack.json"),
+            record: base.join("stack.json"),
             journal: base.join("stack.processes"),
             lock: base.join("stack.lock"),
         })
     }
 
-    /// Waits for nobody: two who change the stack at the same time are a mistake to be told.
+    /// Takes the lock, or fails at once when another program has it.
     pub fn lock(&self) -> Result<File> {
         let what = || format!("cannot lock {}", self.lock.display());
         let file = OpenOptions::new()
@@ -61,23 +61,24 @@ impl Places {
             .open(&self.lock)
             .context(what)?;
         file.try_lock().map_err(|error| match error {
-            fs::TryLockError::WouldBlock => {
-                Error::request("the stack is changed", "another `local` is at it")
-            }
+            fs::TryLockError::WouldBlock => Error::request(
+                "cannot change the stack",
+                "another `local` is changing it; try again when that has finished",
+            ),
             fs::TryLockError::Error(source) => Error::Io { what: what(), source },
         })?;
         Ok(file)
     }
 
-    pub fn read(&self) -> Option<State> {
-        serde_json::from_slice(&fs::read(&self.state).ok()?).ok()
+    pub fn read(&self) -> Option<StackRecord> {
+        serde_json::from_slice(&fs::read(&self.record).ok()?).ok()
     }
 
-    pub fn write(&self, state: &State) -> Result<()> {
-        let text = serde_json::to_vec_pretty(state)
-            .map_err(|error| Error::request("the stack is written down", error))?;
-        let new = self.state.with_extension("new");
-        // It holds passwords.
+    pub fn write(&self, record: &StackRecord) -> Result<()> {
+        let what = || format!("cannot write {}", self.record.display());
+        let text = serde_json::to_vec_pretty(record).map_err(|error| Error::request(what(), error))?;
+        let new = self.record.with_extension("new");
+        // The record contains passwords.
         OpenOptions::new()
             .create(true)
             .truncate(true)
@@ -85,12 +86,12 @@ impl Places {
             .mode(0o600)
             .open(&new)
             .and_then(|mut file| file.write_all(&text))
-            .and_then(|()| fs::rename(&new, &self.state))
-            .context(|| format!("cannot write {}", self.state.display()))
+            .and_then(|()| fs::rename(&new, &self.record))
+            .context(what)
     }
 }
 
-impl State {
+impl StackRecord {
     /// The processes that should run.
     pub fn daemons(&self) -> impl Iterator<Item = &DaemonRecord> {
         let opensearch = self.opensearch.iter().flat_map(ServerRecord::processes);
@@ -99,11 +100,11 @@ impl State {
             .chain(self.rabbitmq.processes())
             .chain(self.object_store.processes())
             .chain(opensearch)
-            .chain(self.services.iter().map(|(_, record)| record))
-            .chain(&self.carrier)
+            .chain(self.services.iter().map(|(_, daemon)| daemon))
+            .chain(&self.shipper)
     }
 
-    /// What listens where.
+    /// The names and addresses of servers and services.
     pub fn addresses(&self) -> Vec<(String, String)> {
         let (postgres, rabbitmq) = (&self.postgres.access, &self.rabbitmq.access);
         let mut addresses = vec![
@@ -117,8 +118,8 @@ impl State {
         if let Some(opensearch) = &self.opensearch {
             addresses.push(("OpenSearch".into(), opensearch.access.url.clone()));
         }
-        for (name, record) in &self.services {
-            let service = Service::found(record.clone());
+        for (name, daemon) in &self.services {
+            let service = Service::from_record(daemon.clone());
             if name == component::IRMGARD {
                 addresses.push((name.clone(), format!("http://{}", service.address())));
             }
@@ -131,7 +132,7 @@ impl State {
     }
 }
 
-/// The file in which a shell finds what programs are told of the stack with these files.
-pub(super) fn environment(directory: &Path) -> PathBuf {
+/// The shell file with the environment for programs that use the stack in this directory.
+pub(super) fn environment_file(directory: &Path) -> PathBuf {
     directory.join("environment")
 }

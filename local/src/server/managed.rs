@@ -1,4 +1,4 @@
-//! A server that we started: its processes, how readiness is seen, how it is ended.
+//! A server that this stack started: its processes, readiness and shutdown.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,44 +13,44 @@ use crate::access::{ObjectStoreAccess, OpenSearchAccess, PostgresAccess, RabbitM
 use crate::error::{Error, Result};
 use crate::process::{Daemon, DaemonRecord, Identity, Program, tail};
 
-/// How long a server may take to become ready. Generous: a loaded machine with two cores starts RabbitMQ in half a minute.
-const START: Duration = Duration::from_secs(180);
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a server may take to become ready. A loaded machine with two cores needs half a minute for RabbitMQ.
+const START_LIMIT: Duration = Duration::from_secs(180);
+/// How long a server may take to shut down.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(20);
 
-/// A question whose answer shows that the server works.
+/// A request that succeeds when the server is ready.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Probe {
-    /// A query.
+    /// `SELECT 1`.
     Postgres(PostgresAccess),
     /// An AMQP handshake.
     RabbitMq(RabbitMqAccess),
-    /// A list of the buckets.
+    /// `ListBuckets`.
     ObjectStore(ObjectStoreAccess),
     /// The cluster's health.
     OpenSearch(OpenSearchAccess),
 }
 
-/// What is written down about a server, so that a later program can find it again.
+/// A managed server in the record of the persistent stack.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct OwnRecord {
-    /// Its processes in the order of their start.
+pub(crate) struct ManagedServerRecord {
+    /// In the order of their start.
     pub processes: Vec<DaemonRecord>,
-    /// How readiness is seen.
     pub probe: Probe,
-    /// Its own log file, where it writes one.
+    /// The server's log file, if it writes one.
     pub log: Option<PathBuf>,
 }
 
-/// A server that we started.
+/// A server that this stack started.
 #[derive(Debug)]
-pub(crate) struct Own {
-    /// The server is the last of them; what it needs beside it comes before.
+pub(crate) struct ManagedServer {
+    /// The server is the last one. Processes that it needs come first.
     daemons: Vec<Daemon>,
     probe: Probe,
     log: Option<PathBuf>,
 }
 
-impl Own {
+impl ManagedServer {
     pub(super) fn new(programs: Vec<Program>, probe: Probe, log: Option<PathBuf>) -> Self {
         Self {
             daemons: programs.into_iter().map(Daemon::new).collect(),
@@ -59,8 +59,8 @@ impl Own {
         }
     }
 
-    pub(crate) fn found(record: OwnRecord) -> Self {
-        let daemons = record.processes.into_iter().map(Daemon::found).collect();
+    pub(crate) fn from_record(record: ManagedServerRecord) -> Self {
+        let daemons = record.processes.into_iter().map(Daemon::from_record).collect();
         Self {
             daemons,
             probe: record.probe,
@@ -68,41 +68,41 @@ impl Own {
         }
     }
 
-    pub(crate) fn record(&self) -> OwnRecord {
-        OwnRecord {
+    pub(crate) fn record(&self) -> ManagedServerRecord {
+        ManagedServerRecord {
             processes: self.daemons.iter().map(Daemon::record).collect(),
             probe: self.probe.clone(),
             log: self.log.clone(),
         }
     }
 
-    pub(crate) fn keep(&mut self) {
-        self.daemons.iter_mut().for_each(Daemon::keep);
+    pub(crate) fn detach(&mut self) {
+        self.daemons.iter_mut().for_each(Daemon::detach);
     }
 
     pub(crate) fn alive(&self) -> bool {
-        self.daemons.iter().all(Daemon::is_well)
+        self.daemons.iter().all(Daemon::is_healthy)
     }
 
     pub(crate) fn identities(&self) -> Vec<Identity> {
         self.daemons.iter().filter_map(Daemon::identity).collect()
     }
 
-    /// Starts what does not run.
+    /// Starts the processes that do not run.
     pub(crate) fn launch(&mut self) -> Result<()> {
         self.daemons.iter_mut().try_for_each(Daemon::start)
     }
 
-    /// Starts what does not run, and waits until the server is ready.
+    /// Starts the processes that do not run, and waits until the server is ready.
     pub(crate) async fn start(&mut self) -> Result<()> {
         self.launch()?;
         self.ready().await
     }
 
     pub(crate) async fn ready(&self) -> Result<()> {
-        let deadline = Instant::now() + START;
+        let deadline = Instant::now() + START_LIMIT;
         loop {
-            let reason = match timeout(Duration::from_secs(5), self.probe.ask()).await {
+            let reason = match timeout(Duration::from_secs(5), self.probe.send()).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(reason)) => reason,
                 Err(_) => "no answer within 5 s".into(),
@@ -111,9 +111,9 @@ impl Own {
                 return Err(self.not_ready(dead, "ended".into()));
             }
             if Instant::now() >= deadline {
-                let what = format!("was not ready within {START:?}: {reason}");
+                let what = format!("was not ready within {START_LIMIT:?}: {reason}");
                 return Err(self.daemons.last().map_or_else(
-                    || Error::request("start", "no process"),
+                    || Error::request("cannot start the server", "it has no process"),
                     |daemon| self.not_ready(daemon, what),
                 ));
             }
@@ -136,7 +136,7 @@ impl Own {
     }
 
     pub(crate) fn stop(&mut self) -> Result<()> {
-        // PostgreSQL's SIGINT is its fast shutdown: sessions are ended, data is written.
+        // SIGINT is PostgreSQL's fast shutdown: it ends sessions and writes all data.
         let signal = if matches!(self.probe, Probe::Postgres(_)) {
             Signal::SIGINT
         } else {
@@ -145,7 +145,7 @@ impl Own {
         self.daemons
             .iter_mut()
             .rev()
-            .try_for_each(|daemon| daemon.stop(signal, PATIENCE))
+            .try_for_each(|daemon| daemon.stop(signal, SHUTDOWN_LIMIT))
     }
 
     pub(crate) fn pause(&self) {
@@ -157,15 +157,15 @@ impl Own {
     }
 }
 
-impl Drop for Own {
+impl Drop for ManagedServer {
     fn drop(&mut self) {
-        // The server before what it needs: vectors drop from the front.
+        // From the back, because the server must end before the processes that it needs.
         while self.daemons.pop().is_some() {}
     }
 }
 
 impl Probe {
-    async fn ask(&self) -> std::result::Result<(), String> {
+    async fn send(&self) -> std::result::Result<(), String> {
         match self {
             Self::Postgres(access) => postgres::probe(access).await,
             Self::RabbitMq(access) => rabbitmq::probe(access).await,

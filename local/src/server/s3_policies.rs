@@ -1,4 +1,4 @@
-//! Who may do what in the local store: the accounts of our programs, with the policies that the manifests give them.
+//! Accounts and permissions of the local S3 store: one account for each of our programs, with the policy of the manifests.
 
 use anyhow::{Context, bail, ensure};
 use axum::http::HeaderMap;
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::error::Result;
 use crate::secret;
 
-/// The accounts beside the one that may do everything.
+/// The accounts and their policies. The owner's account has all permissions and is not in the list.
 const ACCOUNTS: [(&str, &str); 4] = [
     (
         "irmgard",
@@ -31,58 +31,60 @@ const ACCOUNTS: [(&str, &str); 4] = [
     ),
 ];
 
-/// What the access key of every store of ours begins with: it tells them from those that are given from outside.
-const OURS: &str = "local-";
+/// The prefix of the owner's access key in every local store. External stores do not have it.
+const KEY_PREFIX: &str = "local-";
 
-/// An access key for the owner of a store of ours.
-pub(crate) fn owner() -> Result<String> {
-    Ok(format!("{OURS}{}", secret::suffix()?))
+/// A new access key for the owner of a local store.
+pub(crate) fn owner_access_key() -> Result<String> {
+    Ok(format!("{KEY_PREFIX}{}", secret::suffix()?))
 }
 
-/// The access key of one of our programs' accounts beside that of the owner, with the same secret; `None` where there is no
-/// such account, as at a store from outside.
-pub(crate) fn access_key_of(owner: &str, account: &str) -> Option<String> {
-    let is_owner = owner.strip_prefix(OURS).is_some_and(|rest| !rest.contains('-'));
+/// The access key of a program's account, derived from the owner's key; the secret is the same. `None` if there is no such
+/// account, or the store is external.
+pub(crate) fn account_access_key(owner: &str, account: &str) -> Option<String> {
+    let is_owner = owner
+        .strip_prefix(KEY_PREFIX)
+        .is_some_and(|rest| !rest.contains('-'));
     let is_account = ACCOUNTS.iter().any(|(name, _)| *name == account);
     (is_owner && is_account).then(|| format!("{owner}-{account}"))
 }
 
-/// The keys of all accounts, and what each may do.
-pub(super) fn accounts(access_key: &str, secret_key: &str) -> anyhow::Result<(SimpleAuth, Rights)> {
+/// The keys and the permissions of all accounts.
+pub(super) fn accounts(access_key: &str, secret_key: &str) -> anyhow::Result<(SimpleAuth, Permissions)> {
     let mut keys = SimpleAuth::from_single(access_key, secret_key);
     let mut policies = Vec::new();
     for (account, policy) in ACCOUNTS {
-        let Some(key) = access_key_of(access_key, account) else {
+        let Some(key) = account_access_key(access_key, account) else {
             continue;
         };
         keys.register(key.clone(), secret_key.into());
         policies.push((
             key,
-            Policy::read(policy).with_context(|| format!("policy of {account}"))?,
+            Policy::parse(policy).with_context(|| format!("policy of {account}"))?,
         ));
     }
-    let rights = Rights {
+    let permissions = Permissions {
         owner: access_key.into(),
         policies,
     };
-    Ok((keys, rights))
+    Ok((keys, permissions))
 }
 
-/// Refuses what an account's policy does not allow.
-pub(super) struct Rights {
+/// Rejects operations that the account's policy does not allow.
+pub(super) struct Permissions {
     owner: String,
     policies: Vec<(String, Policy)>,
 }
 
-impl Rights {
-    fn allow(&self, access_key: &str, operation: &str, path: &S3Path, headers: &HeaderMap) -> bool {
+impl Permissions {
+    fn allows(&self, access_key: &str, operation: &str, path: &S3Path, headers: &HeaderMap) -> bool {
         if access_key == self.owner {
             return true;
         }
         let policy = self.policies.iter().find(|(key, _)| key == access_key);
-        let needed = needed(operation, path, headers);
-        policy.zip(needed).is_some_and(|((_, policy), needed)| {
-            needed
+        let required = required_actions(operation, path, headers);
+        policy.zip(required).is_some_and(|((_, policy), required)| {
+            required
                 .iter()
                 .all(|(action, resource)| policy.allows(action, resource))
         })
@@ -90,10 +92,10 @@ impl Rights {
 }
 
 #[async_trait::async_trait]
-impl S3Access for Rights {
+impl S3Access for Permissions {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
         let access_key = cx.credentials().map_or("", |given| given.access_key.as_str());
-        if self.allow(access_key, cx.s3_op().name(), cx.s3_path(), cx.headers()) {
+        if self.allows(access_key, cx.s3_op().name(), cx.s3_path(), cx.headers()) {
             Ok(())
         } else {
             Err(s3_error!(AccessDenied, "Access Denied"))
@@ -101,10 +103,14 @@ impl S3Access for Rights {
     }
 }
 
-/// What an operation needs, as actions on resources
-/// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html>); `None` for one that only the owner
-/// has any use for.
-fn needed(operation: &str, path: &S3Path, headers: &HeaderMap) -> Option<Vec<(&'static str, String)>> {
+/// The actions on resources that an operation requires
+/// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html>). `None` for operations that only
+/// the owner may use.
+fn required_actions(
+    operation: &str,
+    path: &S3Path,
+    headers: &HeaderMap,
+) -> Option<Vec<(&'static str, String)>> {
     let action = match operation {
         "GetObject" | "HeadObject" => "s3:GetObject",
         "PutObject"
@@ -124,30 +130,29 @@ fn needed(operation: &str, path: &S3Path, headers: &HeaderMap) -> Option<Vec<(&'
         S3Path::Bucket { bucket } => arn(bucket, None),
         S3Path::Object { bucket, key } => arn(bucket, Some(key)),
     };
-    let mut needed = vec![(action, resource)];
+    let mut required = vec![(action, resource)];
     if let Some(source) = headers.get("x-amz-copy-source") {
         let (bucket, key) = source.to_str().ok()?.trim_start_matches('/').split_once('/')?;
-        needed.push(("s3:GetObject", arn(bucket, Some(key))));
+        required.push(("s3:GetObject", arn(bucket, Some(key))));
     }
-    Some(needed)
+    Some(required)
 }
 
-/// The name of a bucket or an object in policies. The buckets `…-input` and `…-output`, which a test has for itself, stand for
-/// `input` and `output`.
+/// The ARN of a bucket or an object. A test's buckets `…-input` and `…-output` have the ARNs of `input` and `output`.
 fn arn(bucket: &str, key: Option<&str>) -> String {
-    let stands_for = ["input", "output"].into_iter().find(|name| {
+    let policy_name = ["input", "output"].into_iter().find(|name| {
         bucket
             .strip_suffix(name)
             .is_some_and(|before| before.ends_with('-'))
     });
-    let bucket = stands_for.unwrap_or(bucket);
+    let bucket = policy_name.unwrap_or(bucket);
     key.map_or_else(
         || format!("arn:aws:s3:::{bucket}"),
         |key| format!("arn:aws:s3:::{bucket}/{key}"),
     )
 }
 
-/// As much of the policy language as the manifests use: rights that are given.
+/// The subset of the policy language that the manifests use: `Allow` statements.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Policy {
@@ -164,7 +169,7 @@ struct Statement {
 }
 
 impl Policy {
-    fn read(text: &str) -> anyhow::Result<Self> {
+    fn parse(text: &str) -> anyhow::Result<Self> {
         let policy: Self = serde_json::from_str(text)?;
         ensure!(
             policy.version == "2012-10-17",
@@ -175,7 +180,7 @@ impl Policy {
             ensure!(statement.effect == "Allow", "unknown effect {}", statement.effect);
             for text in statement.action.iter().chain(&statement.resource) {
                 if text.trim_end_matches('*').contains(['*', '?', '$']) {
-                    bail!("{text}: only a * at the end is understood");
+                    bail!("{text}: wildcards are only supported as one * at the end");
                 }
             }
         }
@@ -183,16 +188,16 @@ impl Policy {
     }
 
     fn allows(&self, action: &str, resource: &str) -> bool {
-        let one_matches = |patterns: &[String], text: &str| {
+        let any_matches = |patterns: &[String], text: &str| {
             patterns.iter().any(|pattern| {
                 pattern
                     .strip_suffix('*')
                     .map_or(pattern == text, |start| text.starts_with(start))
             })
         };
-        self.statement
-            .iter()
-            .any(|given| one_matches(&given.action, action) && one_matches(&given.resource, resource))
+        self.statement.iter().any(|statement| {
+            any_matches(&statement.action, action) && any_matches(&statement.resource, resource)
+        })
     }
 }
 
@@ -200,9 +205,9 @@ impl Policy {
 mod tests {
     use super::*;
 
-    /// Whether an account may do it to `photos/a/1.jpg` of a bucket, or to the bucket.
-    fn may(account: &str, operation: &str, bucket: &str, from: Option<&str>) -> bool {
-        let (_, rights) = accounts("local-1", "secret").unwrap();
+    /// Whether an account may use the operation on `photos/a/1.jpg` of a bucket, or on the bucket.
+    fn is_allowed(account: &str, operation: &str, bucket: &str, from: Option<&str>) -> bool {
+        let (_, permissions) = accounts("local-1", "secret").unwrap();
         let path = if operation.starts_with("List") || operation == "HeadBucket" {
             S3Path::bucket(bucket)
         } else {
@@ -210,70 +215,73 @@ mod tests {
         };
         let copied = from.map(|from| ("x-amz-copy-source".parse().unwrap(), from.parse().unwrap()));
         let headers = HeaderMap::from_iter(copied);
-        rights.allow(&format!("local-1-{account}"), operation, &path, &headers)
+        permissions.allows(&format!("local-1-{account}"), operation, &path, &headers)
     }
 
     #[test]
-    fn the_web_service_can_store_originals_and_not_read_them() {
+    fn irmgard_may_store_originals_but_not_read_them() {
         for operation in ["PutObject", "UploadPart", "DeleteObject", "AbortMultipartUpload"] {
-            assert!(may("irmgard", operation, "input", None), "{operation}");
+            assert!(is_allowed("irmgard", operation, "input", None), "{operation}");
         }
         for operation in ["ListObjectsV2", "HeadBucket", "GetObject", "HeadObject"] {
-            assert!(may("irmgard", operation, "output", None), "{operation}");
+            assert!(is_allowed("irmgard", operation, "output", None), "{operation}");
         }
-        assert!(may("irmgard", "ListObjectsV2", "input", None));
+        assert!(is_allowed("irmgard", "ListObjectsV2", "input", None));
         for operation in [
             "GetObject",
             "HeadObject",
             "GetObjectAttributes",
             "PutBucketPolicy",
         ] {
-            assert!(!may("irmgard", operation, "input", None), "{operation}");
+            assert!(!is_allowed("irmgard", operation, "input", None), "{operation}");
         }
         let photo = Some("input/photos/a/2.jpg");
-        assert!(!may("irmgard", "CopyObject", "input", photo));
-        assert!(!may("irmgard", "PutObject", "output", None));
-        assert!(!may("nobody", "PutObject", "input", None));
+        assert!(!is_allowed("irmgard", "CopyObject", "input", photo));
+        assert!(!is_allowed("irmgard", "PutObject", "output", None));
+        assert!(!is_allowed("nobody", "PutObject", "input", None));
     }
 
     #[test]
-    fn the_sweep_can_delete_originals_and_read_none() {
+    fn sweep_may_delete_originals_but_not_read_them() {
         for operation in ["DeleteObject", "AbortMultipartUpload"] {
-            assert!(may("sweep", operation, "input", None), "{operation}");
+            assert!(is_allowed("sweep", operation, "input", None), "{operation}");
         }
         for bucket in ["input", "output"] {
-            assert!(may("sweep", "ListObjectsV2", bucket, None));
+            assert!(is_allowed("sweep", "ListObjectsV2", bucket, None));
             for operation in ["GetObject", "HeadObject", "PutObject", "CopyObject"] {
-                assert!(!may("sweep", operation, bucket, None), "{operation}");
+                assert!(!is_allowed("sweep", operation, bucket, None), "{operation}");
             }
         }
-        assert!(!may("sweep", "DeleteObject", "output", None));
+        assert!(!is_allowed("sweep", "DeleteObject", "output", None));
     }
 
     #[test]
-    fn a_tests_own_buckets_have_the_same_rules() {
-        assert!(may("irmgard", "PutObject", "scratch-1-input", None));
-        assert!(!may("irmgard", "GetObject", "scratch-1-input", None));
-        assert!(!may("irmgard", "PutObject", "my-other", None));
-        assert!(!may("irmgard", "PutObject", "myinput", None));
+    fn the_buckets_of_a_test_have_the_same_permissions() {
+        assert!(is_allowed("irmgard", "PutObject", "scratch-1-input", None));
+        assert!(!is_allowed("irmgard", "GetObject", "scratch-1-input", None));
+        assert!(!is_allowed("irmgard", "PutObject", "my-other", None));
+        assert!(!is_allowed("irmgard", "PutObject", "myinput", None));
     }
 
     #[test]
-    fn only_stores_of_ours_have_accounts() {
-        assert_eq!(access_key_of("local-1", "desk").as_deref(), Some("local-1-desk"));
-        assert_eq!(access_key_of("local-1-desk", "desk"), None);
-        assert_eq!(access_key_of("AKIA1", "desk"), None);
-        assert_eq!(access_key_of("local-1", "nobody"), None);
+    fn only_local_stores_have_accounts() {
+        assert_eq!(
+            account_access_key("local-1", "desk").as_deref(),
+            Some("local-1-desk")
+        );
+        assert_eq!(account_access_key("local-1-desk", "desk"), None);
+        assert_eq!(account_access_key("AKIA1", "desk"), None);
+        assert_eq!(account_access_key("local-1", "nobody"), None);
     }
 
     #[test]
-    fn a_policy_that_is_not_understood_is_none() {
+    fn an_unsupported_policy_is_an_error() {
         for policy in [
             r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":["s3:*"],"Resource":["*"]}]}"#,
             r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["a*b"]}]}"#,
             r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["*"],"Condition":{}}]}"#,
         ] {
-            assert!(Policy::read(policy).is_err(), "{policy}");
+            assert!(Policy::parse(policy).is_err(), "{policy}");
         }
     }
 }
