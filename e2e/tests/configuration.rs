@@ -1,5 +1,5 @@
-//! `docs/configuration.md` is what the programs read, not what somebody
-//! remembers: `UPDATE=1 cargo test -p e2e --test configuration` writes it.
+//! Checks that `docs/configuration.md` matches the variables that the programs read.
+//! `UPDATE=1 cargo test -p e2e --test configuration` writes it.
 
 use std::{fmt::Write, path::Path};
 
@@ -22,10 +22,10 @@ What is **required** is so only for the commands that use it: `irmgard migrate` 
 ";
 
 #[test]
-fn the_table_of_all_variables_is_true() {
+fn the_page_lists_all_variables() {
     let mut text = HEAD.to_owned();
     text.push_str("\n## Services\n\n| variable | read by | default | what it does |\n|---|---|---|---|\n");
-    for (variable, programs) in services() {
+    for (variable, programs) in service_variables() {
         let default = match &variable.default {
             Default::Required => "**required**".to_owned(),
             Default::Unset => "–".to_owned(),
@@ -55,21 +55,21 @@ fn the_table_of_all_variables_is_true() {
     );
 }
 
-/// Every variable with the programs that read it, namesakes together.
-fn services() -> Vec<(Variable, &'static str)> {
+/// All variables with the programs that read them. Variables with the same name are adjacent.
+fn service_variables() -> Vec<(Variable, &'static str)> {
     let mut rows: Vec<(Variable, &str)> = Vec::new();
     for (program, variables) in [
         ("irmgard", irmgard::settings::document()),
         ("anonymizer", anonymizer::settings::document()),
     ] {
         for variable in variables {
-            if let Some((_, programs)) = rows.iter_mut().find(|(known, _)| *known == variable) {
+            if let Some((_, programs)) = rows.iter_mut().find(|(listed, _)| *listed == variable) {
                 *programs = "both";
                 continue;
             }
-            let namesake = rows.iter().rposition(|(known, _)| known.name == variable.name);
+            let same_name = rows.iter().rposition(|(listed, _)| listed.name == variable.name);
             rows.insert(
-                namesake.map_or(rows.len(), |place| place + 1),
+                same_name.map_or(rows.len(), |index| index + 1),
                 (variable, program),
             );
         }
