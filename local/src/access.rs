@@ -65,8 +65,11 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn required(given: &'static str, missing: &'static str) -> Result<String> {
-    variable(missing).ok_or(Error::MissingSetting { given, missing })
+fn required(server_variable: &'static str, name: &'static str) -> Result<String> {
+    variable(name).ok_or(Error::MissingSetting {
+        server_variable,
+        missing: name,
+    })
 }
 
 fn port(name: &str, default: u16) -> Result<u16> {

@@ -51,10 +51,10 @@ pub enum Error {
         missing: String,
     },
     /// A setting of an external server is missing.
-    #[error("{given} names an external server, so {missing} must be set too")]
+    #[error("{server_variable} names an external server, so {missing} must be set too")]
     MissingSetting {
         /// The variable that names the server.
-        given: &'static str,
+        server_variable: &'static str,
         /// The variable that is not set.
         missing: &'static str,
     },

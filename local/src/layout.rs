@@ -116,14 +116,14 @@ fn remove_orphans(base: &Path) {
     }
 }
 
-/// Creates the data directory of a persistent stack: `wanted`, or one below `/var/tmp` if PostgreSQL's account cannot reach
+/// Creates the data directory of a persistent stack: `preferred`, or one below `/var/tmp` if PostgreSQL's account cannot reach
 /// that.
-pub(crate) fn persistent_directory(wanted: &Path) -> Result<PathBuf> {
-    let path = match wanted.parent() {
+pub(crate) fn persistent_directory(preferred: &Path) -> Result<PathBuf> {
+    let path = match preferred.parent() {
         Some(parent) if !is_reachable(parent) => {
             Path::new("/var/tmp").join(format!("irmgard-stack.{}", secret::suffix()?))
         }
-        _ => wanted.to_path_buf(),
+        _ => preferred.to_path_buf(),
     };
     DirBuilder::new()
         .mode(0o711)

@@ -30,7 +30,7 @@ pub struct Service {
 
 impl Service {
     /// A service that is not started yet: the program `name` in the running program's folder, with the argument `serve`. It
-    /// uses its own account of the object store.
+    /// uses the program's account of the object store.
     ///
     /// # Errors
     /// [`Error::NotBuilt`] when there is no such program.

@@ -341,11 +341,8 @@ fn unwritten_queue(data: &Path) -> Option<String> {
         let register = fs::read(system.path().join("names.dets")).unwrap_or_default();
         for queue in folders(&system.path()) {
             let name = queue.file_name();
-            let wanted = name.as_encoded_bytes();
-            if !register
-                .windows(wanted.len().max(1))
-                .any(|window| window == wanted)
-            {
+            let bytes = name.as_encoded_bytes();
+            if !register.windows(bytes.len().max(1)).any(|window| window == bytes) {
                 return Some(name.to_string_lossy().into_owned());
             }
         }

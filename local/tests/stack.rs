@@ -83,15 +83,15 @@ async fn killed_servers_restart_with_their_data_and_leave_nothing_behind() {
     let url = stack.postgres().access().url();
     let mut database = PgConnection::connect(&url).await.unwrap();
     database
-        .execute("CREATE TABLE kept AS SELECT 17 AS number")
+        .execute("CREATE TABLE survivor AS SELECT 17 AS number")
         .await
         .unwrap();
     let queue_url = stack.rabbitmq().access().url();
     let broker = open_channel(&queue_url).await;
     declare(&broker, "images").await;
-    publish(&broker, "images", b"kept").await;
+    publish(&broker, "images", b"survivor").await;
     let store = Store::new(stack.object_store().access());
-    store.put("input", "kept", b"kept").await;
+    store.put("input", "survivor", b"survivor").await;
 
     stack.queues_on_disk().await.unwrap();
     stack.postgres().kill().await.unwrap();
@@ -109,15 +109,15 @@ async fn killed_servers_restart_with_their_data_and_leave_nothing_behind() {
     let mut database = PgConnection::connect(&url).await.unwrap();
     assert_eq!(
         database
-            .fetch_one("SELECT number FROM kept")
+            .fetch_one("SELECT number FROM survivor")
             .await
             .unwrap()
             .get::<i32, _>(0),
         17
     );
     let mut broker = open_channel(&queue_url).await;
-    assert_eq!(receive(&mut broker, &queue_url, "images").await.data, b"kept");
-    assert_eq!(store.get("input", "kept").await, b"kept");
+    assert_eq!(receive(&mut broker, &queue_url, "images").await.data, b"survivor");
+    assert_eq!(store.get("input", "survivor").await, b"survivor");
 
     let identities = stack.identities().await;
     drop(stack);

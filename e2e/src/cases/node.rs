@@ -29,7 +29,7 @@ const LIST_LIMIT: Duration = Duration::from_secs(20);
 const BROKER_SHUTDOWN_LIMIT: Duration = Duration::from_secs(100);
 /// When to end a RabbitMQ node after the loss: before it detects the loss (net_ticktime, 60 s).
 const BEFORE_DETECTION: Duration = Duration::from_secs(15);
-/// How long photos may not be taken: Patroni's leadership (30 s), its look (10 s), and what a camera waits.
+/// The limit for the upload gap: Patroni's lease (30 s), its loop interval (10 s), and a camera's retry interval.
 const UPLOAD_GAP_LIMIT: Duration = Duration::from_secs(45);
 /// How long after the failover the primary's Service may still contain the dead pod.
 const STALE_ENDPOINT_LIMIT: Duration = Duration::from_secs(5);

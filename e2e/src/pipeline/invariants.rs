@@ -123,7 +123,7 @@ impl Pipeline {
                 .with_context(|| format!("an original with an invalid key: {key}"))?
                 .id;
             match photos.get(&id.get()) {
-                // The original of an upload without a 2xx. `irmgard sweep` deletes it.
+                // The original of an upload without a 2xx. `irmgard sweep` finds it.
                 None => orphans += 1,
                 Some(photo) => ensure!(
                     photo.status == "failed",

@@ -26,7 +26,7 @@ use crate::stack::{Stack, start_opensearch};
 /// How long a process may take to end.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(40);
 
-/// The project's one persistent stack: servers and, if wanted, services. Its files are in `.local` of the project.
+/// The project's one persistent stack: servers and, on request, services. Its files are in `.local` of the project.
 ///
 /// While this value exists, no other program can change the stack.
 #[derive(Debug)]
@@ -212,7 +212,7 @@ impl PersistentStack {
         let opensearch = opensearch.map_err(|reason| Error::request("cannot ship log lines", reason))?;
         let mut running = self.shipper.lock().await;
         let shipper = LogShipper::installed();
-        let wanted = shipper.daemons(self.layout(), opensearch.access())?;
+        let daemons = shipper.daemons(self.layout(), opensearch.access())?;
         let executables = |daemons: &[Daemon]| -> Vec<PathBuf> {
             daemons
                 .iter()
@@ -220,12 +220,12 @@ impl PersistentStack {
                 .collect()
         };
         let is_current =
-            executables(&running) == executables(&wanted) && running.iter().all(Daemon::is_current);
+            executables(&running) == executables(&daemons) && running.iter().all(Daemon::is_current);
         if !is_current {
             for daemon in running.iter_mut().rev() {
                 daemon.stop(Signal::SIGTERM, SHUTDOWN_LIMIT)?;
             }
-            *running = wanted;
+            *running = daemons;
             running.iter_mut().try_for_each(Daemon::start)?;
         }
         Ok(shipper)

@@ -94,7 +94,9 @@ impl Permissions {
 #[async_trait::async_trait]
 impl S3Access for Permissions {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
-        let access_key = cx.credentials().map_or("", |given| given.access_key.as_str());
+        let access_key = cx
+            .credentials()
+            .map_or("", |credentials| credentials.access_key.as_str());
         if self.allows(access_key, cx.s3_op().name(), cx.s3_path(), cx.headers()) {
             Ok(())
         } else {

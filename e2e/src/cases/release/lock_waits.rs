@@ -1,4 +1,4 @@
-//! Who lock_monitor for a lock in the database, looked at many times a second.
+//! Samples lock waits in the database ten times a second.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -14,7 +14,7 @@ use tokio::{
 /// The time between two samples.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The longest wait at a moment; zero where nobody lock_monitor.
+/// The time of each sample, and its longest wait (zero if no session waits).
 type Samples = Arc<Mutex<Vec<(Duration, Duration)>>>;
 
 /// Samples lock waits until it is dropped.
@@ -42,7 +42,7 @@ impl LockMonitor {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
-                // Advisory locks: who migrates lock_monitor for who migrates already.
+                // Advisory locks are left out: a second migration waits for the first one.
                 let longest = sqlx::query_scalar::<_, f64>(
                     "select coalesce(max(extract(epoch from clock_timestamp() - waitstart)), 0)::float8
                        from pg_locks where not granted and locktype <> 'advisory'",

@@ -108,31 +108,31 @@ async fn release_irmgard(rollout: &mut Rollout<'_>, images: &Images) -> Result<(
     );
     rollout.steady_load("0.1.0 runs").await;
 
-    let step = rollout.begin("expand: `irmgard migrate` of 0.2.0 while 0.1.0 runs");
+    let step = rollout.start_step("expand: `irmgard migrate` of 0.2.0 while 0.1.0 runs");
     rollout.migrate(&expanded).await?;
     rollout
         .require_schema("the column exists, and 0.1.0 runs", 2)
         .await?;
-    rollout.end(step).await;
+    rollout.end_step(step).await;
 
-    let step = rollout.begin("irmgard 0.1.0 → 0.2.0");
+    let step = rollout.start_step("irmgard 0.1.0 → 0.2.0");
     rollout.apply(&expanded, "web").await?;
     rollout
         .wait_for_rollout("irmgard", "web", &images.expanded)
         .await?;
-    rollout.end(step).await;
+    rollout.end_step(step).await;
 
     for (name, image) in [
         ("rollback: 0.2.0 → 0.1.0, on the new schema", &images.current),
         ("again: 0.1.0 → 0.2.0", &images.expanded),
     ] {
-        let step = rollout.begin(name);
+        let step = rollout.start_step(name);
         rollout.undo("irmgard").await?;
         rollout.wait_for_rollout("irmgard", "web", image).await?;
-        rollout.end(step).await;
+        rollout.end_step(step).await;
     }
 
-    let step = rollout.begin("bad release: 0.3.0 before the backfill, so that its migration fails");
+    let step = rollout.start_step("bad release: 0.3.0 before the backfill, so that its migration fails");
     rollout.delete_job().await?;
     rollout.apply(&contracted, "migrate").await?;
     rollout.apply(&contracted, "web").await?;
@@ -148,31 +148,31 @@ async fn release_irmgard(rollout: &mut Rollout<'_>, images: &Images) -> Result<(
     rollout
         .wait_for_rollout("irmgard", "web", &images.expanded)
         .await?;
-    rollout.end(step).await;
+    rollout.end_step(step).await;
 
-    let step = rollout.begin("migrate: backfill of the old rows, 1000 ids at a time");
+    let step = rollout.start_step("migrate: backfill of the old rows, 1000 ids at a time");
     rollout.backfill().await?;
-    rollout.end(step).await;
+    rollout.end_step(step).await;
 
-    let step = rollout.begin("contract: `make deploy` of 0.3.0, migration and pods together");
+    let step = rollout.start_step("contract: `make deploy` of 0.3.0, migration and pods together");
     rollout.harness.cluster.deploy(&contracted).await?;
     rollout
         .wait_for_rollout("irmgard", "web", &images.contracted)
         .await?;
     rollout.require_schema("the column is NOT NULL", 3).await?;
-    rollout.end(step).await;
+    rollout.end_step(step).await;
 
     for (name, image) in [
         ("rollback: 0.3.0 → 0.2.0, on the new schema", &images.expanded),
         ("again: 0.2.0 → 0.3.0", &images.contracted),
     ] {
-        let step = rollout.begin(name);
+        let step = rollout.start_step(name);
         rollout.undo("irmgard").await?;
         rollout.wait_for_rollout("irmgard", "web", image).await?;
-        rollout.end(step).await;
+        rollout.end_step(step).await;
     }
 
-    let step = rollout.begin("bad release: 0.1.0, two migrations behind");
+    let step = rollout.start_step("bad release: 0.1.0, two migrations behind");
     rollout.set_image("irmgard", &images.current).await?;
     rollout
         .require_stalled(
@@ -193,7 +193,7 @@ async fn release_irmgard(rollout: &mut Rollout<'_>, images: &Images) -> Result<(
     rollout
         .wait_for_rollout("irmgard", "web", &images.contracted)
         .await?;
-    rollout.end(step).await;
+    rollout.end_step(step).await;
     Ok(())
 }
 
@@ -203,21 +203,21 @@ async fn release_anonymizer(rollout: &mut Rollout<'_>, images: &Images) -> Resul
     let next = deployment()
         .image(&images.current, &images.contracted)
         .image(&images.worker, &images.next_worker);
-    let step = rollout.begin("anonymizer 0.1.0 → 0.2.0");
+    let step = rollout.start_step("anonymizer 0.1.0 → 0.2.0");
     rollout.apply(&next, "worker").await?;
     rollout
         .wait_for_rollout("anonymizer", "worker", &images.next_worker)
         .await?;
-    rollout.end(step).await;
+    rollout.end_step(step).await;
 
-    let step = rollout.begin("rollback: anonymizer 0.2.0 → 0.1.0");
+    let step = rollout.start_step("rollback: anonymizer 0.2.0 → 0.1.0");
     rollout.undo("anonymizer").await?;
     rollout
         .wait_for_rollout("anonymizer", "worker", &images.worker)
         .await?;
-    rollout.end(step).await;
+    rollout.end_step(step).await;
 
-    let step = rollout.begin("bad release: an anonymizer with an invalid configuration");
+    let step = rollout.start_step("bad release: an anonymizer with an invalid configuration");
     rollout.set_variable("anonymizer", "SHUTDOWN_GRACE=soon").await?;
     // The rollout stops one pod before it starts another. The second pod stays.
     rollout
@@ -233,7 +233,7 @@ async fn release_anonymizer(rollout: &mut Rollout<'_>, images: &Images) -> Resul
     rollout
         .wait_for_rollout("anonymizer", "worker", &images.worker)
         .await?;
-    rollout.end(step).await;
+    rollout.end_step(step).await;
     Ok(())
 }
 

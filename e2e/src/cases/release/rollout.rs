@@ -47,12 +47,12 @@ impl<'a> Rollout<'a> {
         self.steps
     }
 
-    pub fn begin(&self, name: &str) -> (String, Duration) {
+    pub fn start_step(&self, name: &str) -> (String, Duration) {
         print_progress(format_args!("-- {name}"));
         (name.to_owned(), self.load.now())
     }
 
-    pub async fn end(&mut self, (name, from): (String, Duration)) {
+    pub async fn end_step(&mut self, (name, from): (String, Duration)) {
         let duration = Some(self.load.now() - from);
         sleep(STEADY_LOAD).await;
         let to = self.load.now();
@@ -66,7 +66,7 @@ impl<'a> Rollout<'a> {
 
     /// Records a period without changes.
     pub async fn steady_load(&mut self, name: &str) {
-        let (name, from) = self.begin(name);
+        let (name, from) = self.start_step(name);
         sleep(2 * STEADY_LOAD).await;
         let to = self.load.now();
         self.steps.push(Step {
@@ -121,7 +121,7 @@ impl<'a> Rollout<'a> {
         self.kubectl(&["set", "env", &name, variable]).await.map(drop)
     }
 
-    /// LockMonitor until a Deployment's pods are all of this image, serve, and no other is left.
+    /// Waits until all pods of a Deployment have this image and are ready.
     pub async fn wait_for_rollout(&self, deployment: &str, component: &str, image: &str) -> Result<()> {
         let time_limit = self.harness.cluster.settings().time_limit;
         let cluster = &self.harness.cluster;
