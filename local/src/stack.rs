@@ -327,8 +327,8 @@ impl Stack {
     }
 }
 
-/// A quorum queue whose name RabbitMQ has not written yet: a directory below `NODE/quorum/NODE` of the broker's data that
-/// the register `names.dets` beside it does not contain.
+/// A quorum queue whose name RabbitMQ has not written yet. Each queue has a directory below `NODE/quorum/NODE` of the
+/// broker's data. The file `names.dets` there contains the written names.
 fn unwritten_queue(data: &Path) -> Option<String> {
     let folders = |path: &Path| {
         fs::read_dir(path)

@@ -24,8 +24,8 @@ use crate::{
 const STEADY_LOAD: Duration = Duration::from_secs(8);
 /// The limit for `rabbitmqctl list_queues`. If a node cannot answer, it waits a minute.
 const LIST_LIMIT: Duration = Duration::from_secs(20);
-/// The limit for the shutdown of a RabbitMQ node: detection of the lost node (net_ticktime, 60 to 75 s), and ten seconds for the
-/// data that it still has to send there.
+/// The limit for the shutdown of a RabbitMQ node. It must first detect the lost node (net_ticktime, 60 to 75 s). Ten more
+/// seconds are for data that it still sends there.
 const BROKER_SHUTDOWN_LIMIT: Duration = Duration::from_secs(100);
 /// When to end a RabbitMQ node after the loss: before it detects the loss (net_ticktime, 60 s).
 const BEFORE_DETECTION: Duration = Duration::from_secs(15);

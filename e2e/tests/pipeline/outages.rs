@@ -212,8 +212,8 @@ async fn a_long_outage_of_the_store_fails_no_photo() {
     pipeline.check(&NO_FAILURES).await.unwrap();
 }
 
-/// A server moves to another node after the loss of its node: all existing connections, idle and in use, are silent for ever, and
-/// new connections work.
+/// A server moves to another node after the loss of its node. Existing connections, idle and in use, are silent for ever. New
+/// connections work.
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_connections_are_replaced_by_new_ones() {
     let pipeline = Pipeline::start(Setup::default()).await.unwrap();
