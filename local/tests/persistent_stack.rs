@@ -64,13 +64,13 @@ fn up_restarts_dead_processes_and_down_ends_exactly_the_started_ones() {
     let names: Vec<&str> = first.keys().map(String::as_str).collect();
     assert_eq!(names, ["PostgreSQL", "RabbitMQ", "S3 server", "epmd"]);
 
-    let shown = String::from_utf8(local("status", directory).stdout).unwrap();
+    let output = String::from_utf8(local("status", directory).stdout).unwrap();
     for name in ["PostgreSQL", "RabbitMQ", "S3"] {
-        let address = shown.lines().find_map(|line| line.strip_prefix(name));
+        let address = output.lines().find_map(|line| line.strip_prefix(name));
         let address = address.unwrap().trim().trim_start_matches("http://");
         TcpStream::connect(address).unwrap();
     }
-    let environment = shown.split_once("set -a; . ").unwrap().1;
+    let environment = output.split_once("set -a; . ").unwrap().1;
     let environment = std::fs::read_to_string(environment.split_once(';').unwrap().0).unwrap();
     assert!(environment.contains("POSTGRES_PORT="), "{environment}");
 
@@ -81,21 +81,21 @@ fn up_restarts_dead_processes_and_down_ends_exactly_the_started_ones() {
         assert!(Instant::now() < deadline, "the S3 server does not end");
         std::thread::sleep(Duration::from_millis(2));
     }
-    let shown = local("status", directory);
-    let text = String::from_utf8(shown.stdout).unwrap();
+    let output = local("status", directory);
+    let text = String::from_utf8(output.stdout).unwrap();
     let dead = format!("dead  S3 server (was {})", first["S3 server"].pid);
     assert!(
         text.contains(&dead) && !text.contains("dead  PostgreSQL"),
         "{text}"
     );
-    assert_eq!(shown.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(1));
     local("up", directory);
-    let shown = local("status", directory);
+    let output = local("status", directory);
     assert!(
-        !String::from_utf8_lossy(&shown.stdout).contains("dead"),
-        "{shown:?}"
+        !String::from_utf8_lossy(&output.stdout).contains("dead"),
+        "{output:?}"
     );
-    assert_eq!(shown.status.code(), Some(0));
+    assert_eq!(output.status.code(), Some(0));
     let second = running(directory);
     assert_ne!(first["S3 server"], second["S3 server"]);
     assert_eq!(first["PostgreSQL"], second["PostgreSQL"]);
@@ -120,9 +120,9 @@ fn up_restarts_dead_processes_and_down_ends_exactly_the_started_ones() {
     foreign.kill().unwrap();
     foreign.wait().unwrap();
     assert!(running(directory).is_empty());
-    let left: Vec<_> = std::fs::read_dir(directory)
+    let remaining: Vec<_> = std::fs::read_dir(directory)
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
         .collect();
-    assert_eq!(left, ["stack.lock"]);
+    assert_eq!(remaining, ["stack.lock"]);
 }

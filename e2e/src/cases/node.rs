@@ -56,10 +56,10 @@ pub(super) async fn run(harness: &mut Harness) -> Result<()> {
     patroni::wait_until_healthy(&harness.cluster, time_limit).await?;
     wait_for_replicas(&harness.cluster, 3, time_limit).await?;
     require_queue_listing(harness).await?;
-    let lost = choose_node(harness, &store_node).await?;
-    let result = lose_node(harness, &endpoints, &commands, &lost).await;
+    let node = choose_node(harness, &store_node).await?;
+    let result = lose_node(harness, &endpoints, &commands, &node).await;
     // Start the node again even after an error.
-    let started = run_node_command(&commands.start, &lost).await;
+    let started = run_node_command(&commands.start, &node).await;
     let record = result?;
     started?;
     patroni::wait_until_healthy(&harness.cluster, time_limit).await?;
@@ -69,7 +69,7 @@ pub(super) async fn run(harness: &mut Harness) -> Result<()> {
     harness.report.require(
         "after the node's return: three pods of the database and three replicas of each queue",
         true,
-        &lost,
+        &node,
     );
     harness
         .report
@@ -134,20 +134,20 @@ async fn lose_node(
     harness: &mut Harness,
     endpoints: &Endpoints,
     commands: &NodeCommands,
-    lost: &str,
+    node: &str,
 ) -> Result<Record> {
     let time_limit = harness.cluster.settings().time_limit;
     let rates = Rates::with_probes(harness.cluster.settings().photos_per_second);
     let load = Load::start(&endpoints.web, "node", rates, time_limit).await?;
     sleep(STEADY_LOAD).await;
     let primary = patroni::primary(&harness.cluster).await?.name;
-    harness.step(format_args!("-- losing {lost}, with the primary {primary}"));
+    harness.step(format_args!("-- losing {node}, with the primary {primary}"));
     let (lost_at, start) = (load.now(), Instant::now());
-    run_node_command(&commands.stop, lost).await?;
+    run_node_command(&commands.stop, node).await?;
     let (broker, database) = tokio::join!(
         async {
             sleep(BEFORE_DETECTION).await;
-            restart_broker_node(&harness.cluster, lost).await
+            restart_broker_node(&harness.cluster, node).await
         },
         measure_failover(&harness.cluster, &primary, start),
     );
@@ -252,11 +252,11 @@ fn ready_pods(slices: &[Value]) -> BTreeSet<String> {
 }
 
 /// Sends SIGTERM to a node of the broker, as at the end of a pod. Returns the time until the container has restarted.
-async fn restart_broker_node(cluster: &Cluster, lost: &str) -> Result<Duration> {
+async fn restart_broker_node(cluster: &Cluster, lost_node: &str) -> Result<Duration> {
     let pods = cluster.pods("rabbitmq").await?;
     let pod = pods
         .iter()
-        .find(|pod| pod.node != lost)
+        .find(|pod| pod.node != lost_node)
         .context("RabbitMQ has no other pod")?;
     let before = restarts(cluster, pod).await?;
     let start = Instant::now();

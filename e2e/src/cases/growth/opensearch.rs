@@ -125,18 +125,18 @@ async fn fill(http: &reqwest::Client, opensearch: &str) -> Result<()> {
 }
 
 async fn count(http: &reqwest::Client, opensearch: &str) -> Result<u64> {
-    let answer = http.get(format!("{opensearch}/{STREAM}/_count")).send().await?;
-    let answer: Value = answer.error_for_status()?.json().await?;
-    answer["count"].as_u64().context("OpenSearch returned no count")
+    let response = http.get(format!("{opensearch}/{STREAM}/_count")).send().await?;
+    let response: Value = response.error_for_status()?.json().await?;
+    response["count"].as_u64().context("OpenSearch returned no count")
 }
 
 async fn health(http: &reqwest::Client, opensearch: &str) -> Result<Value> {
-    let answer = http
+    let response = http
         .get(format!("{opensearch}/_cluster/health"))
         .timeout(Duration::from_secs(3))
         .send()
         .await?;
-    Ok(answer.error_for_status()?.json().await?)
+    Ok(response.error_for_status()?.json().await?)
 }
 
 /// The longest periods of bad health.

@@ -73,7 +73,7 @@ async fn run_all(
 ) -> Result<()> {
     let mut broker = BrokerEndpoints::create(&harness.cluster, endpoints, 1).await?;
     let profiles = [LATENCY, ONE_QUEUE, MANY_QUEUES];
-    let one = throughput::measure(harness, &broker, &profiles, throughput_table).await?;
+    let one_node = throughput::measure(harness, &broker, &profiles, throughput_table).await?;
     let result = node_loss::run_trial(
         harness,
         endpoints,
@@ -92,8 +92,8 @@ async fn run_all(
         ONE_QUEUE.through_follower(),
         MANY_QUEUES,
     ];
-    let three = throughput::measure(harness, &broker, &profiles, throughput_table).await?;
-    explain_throughput(&mut harness.report, &one, &three);
+    let three_nodes = throughput::measure(harness, &broker, &profiles, throughput_table).await?;
+    explain_throughput(&mut harness.report, &one_node, &three_nodes);
     let result = node_loss::run_trial(
         harness,
         endpoints,
