@@ -1,14 +1,18 @@
-//! The whole pipeline, from the POST to the anonymised photo: tests with real
-//! servers and our real programs as processes, and demonstrations in a cluster.
+//! Tests of the whole pipeline, from the upload to the anonymised photo.
+//!
+//! - [`pipeline`] runs our programs as processes on real servers, behind fault proxies.
+//! - [`cases`] are demonstrations in a Kubernetes cluster. Each writes a report.
+
+#![allow(missing_docs, reason = "a name that says it all needs no comment")]
 
 pub mod cases;
 pub mod cluster;
+pub mod console;
 pub mod load;
 pub mod photos;
 pub mod picture;
 pub mod pipeline;
+pub mod process_usage;
 pub mod release;
 pub mod report;
-pub mod say;
 pub mod settings;
-pub mod usage;

@@ -1,4 +1,4 @@
-//! `e2e`: the demonstrations, in the cluster that `kubectl` speaks to.
+//! `e2e`: runs the demonstrations in the cluster of kubectl's current context.
 
 use std::process::ExitCode;
 
@@ -7,22 +7,24 @@ use clap::Parser;
 use e2e::{
     cases::{CASES, Case},
     cluster::{Cluster, FLUENTD, NAMESPACE},
-    say::{line, say},
+    console::{print_line, print_progress},
     settings::Settings,
 };
 
-/// Demonstrates in a cluster what Irmgard promises, and writes docs/measured/<case>.md. It deletes and makes the namespaces irmgard
-/// and irmgard-fluentd of the cluster that kubectl speaks to (KUBECONFIG, current context; another kubectl: KUBECTL).
+/// Test Irmgard in a Kubernetes cluster and write docs/measured/<case>.md.
+///
+/// Deletes and recreates the namespaces irmgard and irmgard-fluentd in the cluster of kubectl's current context (KUBECONFIG). Set
+/// KUBECTL to use another kubectl.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// The cases, in this order; all without
+    /// Cases to run, in this order [default: all]
     #[arg(value_name = "CASE")]
     cases: Vec<String>,
     /// List the cases
     #[arg(long)]
     list: bool,
-    /// Also where e2e has not made the namespaces: what is in them is deleted
+    /// Delete the namespaces even if e2e did not create them
     #[arg(long, env = "E2E_FORCE", value_parser = clap::builder::BoolishValueParser::new())]
     force: bool,
 }
@@ -33,7 +35,7 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            say(format_args!("e2e: {error:#}"));
+            print_progress(format_args!("e2e: {error:#}"));
             ExitCode::from(2)
         }
     }
@@ -42,49 +44,49 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<bool> {
     if arguments.list {
         for case in CASES {
-            line(format_args!("{:<10} {}", case.name, case.title));
+            print_line(format_args!("{:<10} {}", case.name, case.title));
         }
         return Ok(true);
     }
     let mut settings = Settings::from_environment()?;
-    let cases = chosen(&arguments.cases, &settings)?;
+    let cases = select_cases(&arguments.cases, &settings)?;
     settings.force = arguments.force;
     let cluster = Cluster::connect(settings.clone()).await?;
-    say(format_args!(
-        "cluster {}: the namespaces {NAMESPACE} and {FLUENTD} will be deleted and made anew",
+    print_progress(format_args!(
+        "cluster {}: the namespaces {NAMESPACE} and {FLUENTD} will be deleted and recreated",
         cluster.name().await?
     ));
-    cluster.claim().await?;
+    cluster.require_ownership().await?;
     drop(cluster);
     let mut failed = Vec::new();
     for case in cases {
-        if !case.play(&settings).await? {
+        if !case.execute(&settings).await? {
             failed.push(case.name);
         }
     }
     if !failed.is_empty() {
-        say(format_args!("failed: {}", failed.join(", ")));
+        print_progress(format_args!("failed: {}", failed.join(", ")));
     }
     Ok(failed.is_empty())
 }
 
-fn chosen(names: &[String], settings: &Settings) -> Result<Vec<&'static Case>> {
-    let known: Vec<_> = CASES.iter().map(|case| case.name).collect();
+fn select_cases(names: &[String], settings: &Settings) -> Result<Vec<&'static Case>> {
+    let all: Vec<_> = CASES.iter().map(|case| case.name).collect();
     let mut cases = Vec::new();
     for name in names {
         match CASES.iter().find(|case| case.name == name) {
             Some(case) => cases.push(case),
-            None => bail!("there is no case {name}; there are {}", known.join(", ")),
+            None => bail!("unknown case {name}; the cases are {}", all.join(", ")),
         }
     }
     if names.is_empty() {
-        // Not every cluster has nodes that can be stopped.
+        // The case `node` needs a cluster whose nodes can be stopped.
         cases.extend(
             CASES
                 .iter()
                 .filter(|case| case.name != "node" || settings.node.is_some()),
         );
     }
-    ensure!(!cases.is_empty(), "there are no cases");
+    ensure!(!cases.is_empty(), "no case to run");
     Ok(cases)
 }

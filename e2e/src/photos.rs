@@ -1,4 +1,4 @@
-//! Photos to be posted: the samples, and small ones that are quick to work on.
+//! Photos for uploads: the samples, and small cut-outs that are quick to anonymise.
 
 use std::{fs, path::PathBuf};
 
@@ -9,16 +9,14 @@ use crate::picture::Picture;
 
 /// A photo with people in it.
 #[derive(Clone, Debug)]
-pub struct Base {
-    /// Where it is from.
+pub struct BasePhoto {
+    /// The sample, and the position of a cut-out.
     pub name: String,
-    /// The file.
     pub file: Vec<u8>,
 }
 
-/// Cut-outs of the sample photos, small but with faces: sample, left, top,
-/// width, height.
-const CUTS: [(&str, usize, usize, usize, usize); 5] = [
+/// Cut-outs of the sample photos with faces: sample, left, top, width, height.
+const CUTOUTS: [(&str, usize, usize, usize, usize); 5] = [
     ("astronaut.png", 100, 0, 320, 320),
     (
         "Solvay_conference_1927_Version2_2126x1463.jpg",
@@ -50,12 +48,12 @@ const CUTS: [(&str, usize, usize, usize, usize); 5] = [
     ),
 ];
 
-/// The sample photos of the repository, by name.
+/// The sample photos of the repository, sorted by name.
 ///
 /// # Errors
 /// When they cannot be read.
-pub fn samples() -> Result<Vec<Base>> {
-    let folder = folder();
+pub fn sample_photos() -> Result<Vec<BasePhoto>> {
+    let folder = sample_folder();
     let mut samples = Vec::new();
     for entry in fs::read_dir(&folder).with_context(|| format!("no sample photos in {}", folder.display()))? {
         let path = entry?.path();
@@ -67,7 +65,7 @@ pub fn samples() -> Result<Vec<Base>> {
                 .to_string_lossy()
                 .into_owned();
             let file = fs::read(&path)?;
-            samples.push(Base { name, file });
+            samples.push(BasePhoto { name, file });
         }
     }
     ensure!(!samples.is_empty(), "no sample photos in {}", folder.display());
@@ -79,25 +77,27 @@ pub fn samples() -> Result<Vec<Base>> {
 ///
 /// # Errors
 /// When the samples cannot be read.
-pub fn small() -> Result<Vec<Base>> {
-    CUTS.iter()
+pub fn cutouts() -> Result<Vec<BasePhoto>> {
+    CUTOUTS
+        .iter()
         .map(|&(sample, left, top, width, height)| {
-            let file = fs::read(folder().join(sample)).with_context(|| format!("no sample {sample}"))?;
-            let cut = Picture::decode(&file)?.cut(left, top, width, height);
-            Ok(Base {
+            let file =
+                fs::read(sample_folder().join(sample)).with_context(|| format!("no sample {sample}"))?;
+            let cutout = Picture::decode(&file)?.crop(left, top, width, height);
+            Ok(BasePhoto {
                 name: format!("{sample} at {left},{top}"),
-                file: encode(&cut)?,
+                file: encode(&cutout)?,
             })
         })
         .collect()
 }
 
-/// The JPEG with a comment, so that the same picture makes many files.
+/// Adds a comment to a JPEG, so that one picture gives many different files.
 ///
 /// # Panics
-/// When it is no JPEG; that is a mistake in the test.
+/// When the file is not a JPEG, which is a mistake in the test.
 #[must_use]
-pub fn numbered(jpeg: &[u8], number: u64) -> Vec<u8> {
+pub fn with_comment(jpeg: &[u8], number: u64) -> Vec<u8> {
     let comment = format!("photo {number:012}");
     let (start, rest) = jpeg.split_at(2);
     assert_eq!(start, [0xff, 0xd8], "a JPEG");
@@ -105,7 +105,7 @@ pub fn numbered(jpeg: &[u8], number: u64) -> Vec<u8> {
     [start, &[0xff, 0xfe], &length, comment.as_bytes(), rest].concat()
 }
 
-fn folder() -> PathBuf {
+fn sample_folder() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../local/photos"))
 }
 

@@ -1,23 +1,21 @@
-//! Decoded pictures, compared: was what had to be hidden replaced?
+//! Decoded pictures, and a check that detected people and faces are obscured.
 
 use anyhow::{Context, Result};
 use contract::Detection;
 use turbojpeg::PixelFormat;
 
-/// Pixels, three bytes each.
+/// A decoded picture.
 #[derive(Clone, Debug)]
 pub struct Picture {
-    /// Pixels in a row.
     pub width: usize,
-    /// Rows.
     pub height: usize,
-    /// Row after row, red, green, blue.
+    /// Row by row; red, green and blue of each pixel.
     pub rgb: Vec<u8>,
 }
 
-/// A part of a picture, in pixels.
+/// A rectangle in pixels.
 #[derive(Clone, Copy, Debug)]
-struct Part {
+struct Rectangle {
     left: usize,
     top: usize,
     right: usize,
@@ -28,7 +26,7 @@ impl Picture {
     /// Decodes JPEG, PNG or WebP.
     ///
     /// # Errors
-    /// When it is none of them, or damaged.
+    /// When the file has another format or is damaged.
     pub fn decode(file: &[u8]) -> Result<Self> {
         if file.starts_with(&[0xff, 0xd8]) {
             let image = turbojpeg::decompress(file, PixelFormat::RGB)?;
@@ -48,12 +46,12 @@ impl Picture {
         })
     }
 
-    /// A part of the picture.
+    /// A rectangle of the picture.
     ///
     /// # Panics
-    /// When it is not inside; that is a mistake in the test.
+    /// When it is not inside the picture, which is a mistake in the test.
     #[must_use]
-    pub fn cut(&self, left: usize, top: usize, width: usize, height: usize) -> Self {
+    pub fn crop(&self, left: usize, top: usize, width: usize, height: usize) -> Self {
         let rgb = (top..top + height)
             .flat_map(|y| {
                 let start = (y * self.width + left) * 3;
@@ -64,25 +62,24 @@ impl Picture {
         Self { width, height, rgb }
     }
 
-    /// Detections whose pixels are still those of the original, or close to
-    /// them: in a box that was replaced, the fine structure is gone.
+    /// The detections whose pixels are not obscured: obscuring removes the fine structure of the original.
     #[must_use]
     pub fn unobscured<'a>(&self, original: &Self, detections: &'a [Detection]) -> Vec<&'a Detection> {
         detections
             .iter()
             .filter(|detection| {
-                let part = self.part(detection);
-                let before = original.roughness(part);
-                // Where there was no structure, there is none to be lost.
-                before > 1.0 && self.roughness(part) > before * 0.5
+                let rectangle = self.rectangle(detection);
+                let before = original.roughness(rectangle);
+                // A smooth area has no structure to lose.
+                before > 1.0 && self.roughness(rectangle) > before * 0.5
             })
             .collect()
     }
 
-    fn part(&self, detection: &Detection) -> Part {
+    fn rectangle(&self, detection: &Detection) -> Rectangle {
         let clamp = |value: f64, end: usize| (value.max(0.0) as usize).min(end);
         let (x, y) = (f64::from(detection.x), f64::from(detection.y));
-        Part {
+        Rectangle {
             left: clamp(x, self.width),
             top: clamp(y, self.height),
             right: clamp(x + f64::from(detection.width), self.width),
@@ -90,12 +87,12 @@ impl Picture {
         }
     }
 
-    /// Mean difference of a pixel's green to the mean of its neighbours'.
-    fn roughness(&self, part: Part) -> f64 {
+    /// The mean difference of a pixel's green value to the mean of its four neighbours.
+    fn roughness(&self, rectangle: Rectangle) -> f64 {
         let green = |x: usize, y: usize| f64::from(self.rgb[(y * self.width + x) * 3 + 1]);
         let (mut sum, mut count) = (0.0, 0.0);
-        for y in part.top.max(1)..part.bottom.min(self.height.saturating_sub(1)) {
-            for x in part.left.max(1)..part.right.min(self.width.saturating_sub(1)) {
+        for y in rectangle.top.max(1)..rectangle.bottom.min(self.height.saturating_sub(1)) {
+            for x in rectangle.left.max(1)..rectangle.right.min(self.width.saturating_sub(1)) {
                 let around = green(x - 1, y) + green(x + 1, y) + green(x, y - 1) + green(x, y + 1);
                 sum += (green(x, y) - around / 4.0).abs();
                 count += 1.0;

@@ -1,4 +1,4 @@
-//! The next releases of irmgard, made from the tree as it is by the patches of `e2e/release`.
+//! The next releases of irmgard, built from the last commit and the patches in `e2e/release`.
 
 use std::{
     fs,
@@ -8,28 +8,26 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::say::say;
+use crate::console::print_progress;
 
-/// A release after the present one.
+/// A future release.
 #[derive(Clone, Copy, Debug)]
 pub struct Release {
-    /// The tag of its images.
     pub version: &'static str,
-    /// What makes it, in `e2e/release`, in this order.
+    /// Files in `e2e/release`, in the order of their application.
     pub patches: &'static [&'static str],
-    /// Images of it that are used.
     images: &'static [&'static str],
 }
 
-/// A column is added, and written; nothing needs it yet.
+/// Adds a column and writes it. Nothing requires it yet.
 pub const EXPANDED: Release = Release {
     version: "0.2.0-e2e",
     patches: &["expand.patch"],
-    // The worker's is the present one by another name: a release without any change of its own.
+    // The worker has no change: this release only gives its image a new tag.
     images: &["irmgard", "anonymizer"],
 };
 
-/// Every row must have it.
+/// Makes the column NOT NULL.
 pub const CONTRACTED: Release = Release {
     version: "0.3.0-e2e",
     patches: &["expand.patch", "contract.patch"],
@@ -37,33 +35,33 @@ pub const CONTRACTED: Release = Release {
 };
 
 impl Release {
-    /// Builds its images by `manifests/build-images` of a copy of the last commit, which is removed when they are there.
+    /// Builds the images with `manifests/build-images` from a patched copy of the last commit, and removes the copy.
     ///
     /// # Errors
-    /// When a patch does not fit any more, or an image cannot be built; with the end of what was said.
+    /// When a patch does not apply or an image cannot be built; with the end of the output.
     pub fn build(self, project: &Path) -> Result<()> {
         let trees = project.join(".local/e2e/trees");
         fs::create_dir_all(&trees).with_context(|| trees.display().to_string())?;
         let trees = trees.canonicalize()?;
         let tree = trees.join(self.version);
-        say(format_args!(
+        print_progress(format_args!(
             "building {} of {} (its output: {}.log)",
             self.images.join(", "),
             self.version,
             tree.display()
         ));
-        copy(project, &tree)?;
+        copy_head(project, &tree)?;
         self.patch(project, &tree)?;
-        retag(&tree, self.version)?;
+        set_image_tags(&tree, self.version)?;
         let log = trees.join(format!("{}.log", self.version));
         let output = fs::File::create(&log)?;
-        let status = alone(Command::new(tree.join("manifests/build-images")), &tree)?
+        let status = isolated(Command::new(tree.join("manifests/build-images")), &tree)?
             .args(self.images)
             .stderr(output.try_clone()?)
             .stdout(output)
             .status()?;
-        let said = fs::read_to_string(&log).unwrap_or_default();
-        let lines: Vec<_> = said.lines().collect();
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        let lines: Vec<_> = text.lines().collect();
         ensure!(
             status.success(),
             "manifests/build-images of {}: {}",
@@ -74,32 +72,32 @@ impl Release {
         Ok(())
     }
 
-    /// Changes a copy of the project, or of a part that has all that is changed, to this release.
+    /// Patches a copy of the project. The copy may contain only the changed folders.
     ///
     /// # Errors
-    /// When a patch does not fit any more.
+    /// When a patch does not apply.
     pub fn patch(self, project: &Path, tree: &Path) -> Result<()> {
         for patch in self.patches {
             let file = project.join("e2e/release").join(patch).canonicalize()?;
-            let mut git = alone(Command::new("git"), tree)?;
+            let mut git = isolated(Command::new("git"), tree)?;
             git.current_dir(tree).arg("apply").arg(&file);
             run(&mut git).with_context(|| {
-                format!("e2e/release/{patch} does not fit the sources any more: make it anew (e2e/release/README.md)")
+                format!("e2e/release/{patch} does not apply to the sources any more: update it (e2e/release/README.md)")
             })?;
         }
         Ok(())
     }
 
-    /// What an image of it is called, when the present one is called so.
+    /// The name of this release's image, from the name of the current one.
     #[must_use]
-    pub fn image(self, present: &str) -> String {
-        let name = present.rsplit_once(':').map_or(present, |(name, _)| name);
+    pub fn image(self, current: &str) -> String {
+        let name = current.rsplit_once(':').map_or(current, |(name, _)| name);
         format!("{name}:{}", self.version)
     }
 }
 
-/// The tree of the last commit.
-fn copy(project: &Path, tree: &Path) -> Result<()> {
+/// Copies the tree of the last commit.
+fn copy_head(project: &Path, tree: &Path) -> Result<()> {
     let archive: PathBuf = tree.with_extension("tar");
     if tree.exists() {
         fs::remove_dir_all(tree)?;
@@ -107,7 +105,7 @@ fn copy(project: &Path, tree: &Path) -> Result<()> {
     fs::create_dir_all(tree)?;
     run(Command::new("git")
         .current_dir(project)
-        // The rights that a checkout has: where they differ, layers of an image are made anew.
+        // The file modes of a checkout. Other modes would invalidate cached image layers.
         .args(["-c", "tar.umask=user", "archive", "--output"])
         .arg(&archive)
         .arg("HEAD"))?;
@@ -115,26 +113,26 @@ fn copy(project: &Path, tree: &Path) -> Result<()> {
     Ok(fs::remove_file(&archive)?)
 }
 
-/// Ours are called by another version there.
-fn retag(tree: &Path, version: &str) -> Result<()> {
+/// Gives our images this tag.
+fn set_image_tags(tree: &Path, version: &str) -> Result<()> {
     let path = tree.join("manifests/images/kustomization.yaml");
     let text = fs::read_to_string(&path)?;
-    let present = format!("newTag: {}\n", env!("CARGO_PKG_VERSION"));
-    ensure!(text.contains(&present), "{}: no {present}", path.display());
+    let current = format!("newTag: {}\n", env!("CARGO_PKG_VERSION"));
+    ensure!(text.contains(&current), "{}: no {current}", path.display());
     Ok(fs::write(
         path,
-        text.replace(&present, &format!("newTag: {version}\n")),
+        text.replace(&current, &format!("newTag: {version}\n")),
     )?)
 }
 
-/// A command for which the tree is no part of the project: git would take the patch's paths for the project's own.
-fn alone(mut command: Command, tree: &Path) -> Result<Command> {
+/// Hides the project's repository from a command in the copy. Otherwise git would resolve the patch's paths in the project.
+fn isolated(mut command: Command, tree: &Path) -> Result<Command> {
     let tree = tree.canonicalize()?;
     command
         .env("GIT_CEILING_DIRECTORIES", tree.parent().unwrap_or(&tree))
         .env_remove("GIT_DIR")
         .env_remove("GIT_WORK_TREE")
-        // Programs that are built already are those of the present release.
+        // Programs that are already built belong to the current release.
         .env_remove("IMAGE_FROM");
     Ok(command)
 }
@@ -142,7 +140,7 @@ fn alone(mut command: Command, tree: &Path) -> Result<Command> {
 fn run(command: &mut Command) -> Result<()> {
     let output = command
         .output()
-        .with_context(|| format!("{:?} cannot be started", command.get_program()))?;
+        .with_context(|| format!("cannot start {:?}", command.get_program()))?;
     ensure!(
         output.status.success(),
         "{:?}: {}",
@@ -158,10 +156,10 @@ mod tests {
 
     use super::*;
 
-    /// What the patches change.
+    /// The folders that the patches change.
     const FOLDERS: [&str; 2] = ["services/irmgard/migrations", "services/irmgard/src/photo"];
 
-    fn patched(release: Release) -> TempDir {
+    fn patched_copy(release: Release) -> TempDir {
         let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let tree = tempfile::tempdir().unwrap();
         for folder in FOLDERS {
@@ -176,8 +174,8 @@ mod tests {
         tree
     }
 
-    /// Versions of the migrations, ascending.
-    fn versions(tree: &Path) -> Vec<u32> {
+    /// The versions of the migrations, ascending.
+    fn migration_versions(tree: &Path) -> Vec<u32> {
         let mut versions: Vec<u32> = fs::read_dir(tree.join(FOLDERS[0]))
             .unwrap()
             .map(|entry| {
@@ -190,12 +188,12 @@ mod tests {
     }
 
     #[test]
-    fn each_release_is_one_migration_ahead_of_the_one_before() {
-        let present = versions(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    fn each_release_adds_one_migration() {
+        let current = migration_versions(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
         for (release, ahead) in [(EXPANDED, 1), (CONTRACTED, 2)] {
-            let tree = patched(release);
-            let versions = versions(tree.path());
-            assert_eq!(versions.len(), present.len() + ahead, "{}", release.version);
+            let tree = patched_copy(release);
+            let versions = migration_versions(tree.path());
+            assert_eq!(versions.len(), current.len() + ahead, "{}", release.version);
             assert!(
                 versions.windows(2).all(|pair| pair[1] == pair[0] + 1),
                 "{versions:?}"
@@ -204,11 +202,11 @@ mod tests {
     }
 
     #[test]
-    fn the_program_that_is_patched_is_rust_and_writes_the_column() {
-        let tree = patched(EXPANDED);
+    fn the_patched_program_is_valid_rust_and_writes_the_column() {
+        let tree = patched_copy(EXPANDED);
         let path = tree.path().join(FOLDERS[1]).join("insert.rs");
         assert!(fs::read_to_string(&path).unwrap().contains("received_by"));
-        // It can be read as Rust: rustfmt fails on what cannot.
+        // rustfmt fails on invalid Rust.
         let output = Command::new("rustfmt")
             .args(["--edition", "2024", "--emit", "stdout"])
             .arg(&path)

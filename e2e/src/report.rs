@@ -1,21 +1,21 @@
-//! The report of a case: Markdown, written anew by each run.
+//! The Markdown report of a case. Each run overwrites it.
 
 use std::{fmt::Display, fs, path::Path};
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 
-use crate::say::say;
+use crate::console::print_progress;
 
-/// What must hold, and whether it did.
+/// A requirement, and whether it is met.
 #[derive(Clone, Debug)]
-struct Demand {
+struct Requirement {
     what: String,
     met: bool,
-    seen: String,
+    observed: String,
 }
 
-/// A part of the report, between its head and its end.
+/// A block of the report's body.
 #[derive(Clone, Debug)]
 enum Block {
     Text(String),
@@ -25,47 +25,48 @@ enum Block {
     },
 }
 
-/// A table that rows can still be added to.
+/// A handle for [`Report::row`].
 #[derive(Clone, Copy, Debug)]
 pub struct Table(usize);
 
-/// A case's report while it is being made.
+/// The report of a case.
 #[derive(Clone, Debug)]
 pub struct Report {
     title: String,
     command: String,
-    began: DateTime<Utc>,
-    /// What the machine and what runs on it is: name, value.
-    machine: Vec<(String, String)>,
+    start: DateTime<Utc>,
+    /// Facts about cluster and machine: name, value.
+    environment: Vec<(String, String)>,
     body: Vec<Block>,
-    demands: Vec<Demand>,
-    limits: Vec<String>,
-    broken: Option<String>,
+    requirements: Vec<Requirement>,
+    limitations: Vec<String>,
+    /// Why the case ended early.
+    aborted: Option<String>,
 }
 
 impl Report {
-    /// An empty one of a run that begins now.
+    /// An empty report of a run that starts now.
     #[must_use]
     pub fn new(title: &str, command: &str) -> Self {
         Self {
             title: title.to_owned(),
             command: command.to_owned(),
-            began: Utc::now(),
-            machine: Vec::new(),
+            start: Utc::now(),
+            environment: Vec::new(),
             body: Vec::new(),
-            demands: Vec::new(),
-            limits: Vec::new(),
-            broken: None,
+            requirements: Vec::new(),
+            limitations: Vec::new(),
+            aborted: None,
         }
     }
 
-    /// Adds a fact about where it ran; the same name again replaces it.
-    pub fn machine(&mut self, name: &str, value: impl Display) {
-        self.machine.retain(|(known, _)| known != name);
-        self.machine.push((name.to_owned(), value.to_string()));
+    /// Adds a fact about the environment. A fact with the same name is replaced.
+    pub fn environment(&mut self, name: &str, value: impl Display) {
+        self.environment.retain(|(existing, _)| existing != name);
+        self.environment.push((name.to_owned(), value.to_string()));
     }
 
-    /// Begins a section.
+    /// Starts a section.
     pub fn section(&mut self, title: &str) {
         self.body.push(Block::Text(format!("## {title}")));
     }
@@ -75,7 +76,7 @@ impl Report {
         self.body.push(Block::Text(text.to_string()));
     }
 
-    /// Adds a table. Rows that come later are added with [`Self::row`], so that a case that breaks off tells what it has measured.
+    /// Adds a table. [`Self::row`] adds further rows, so that the report of an aborted case contains its measurements so far.
     pub fn table(&mut self, header: &[&str], rows: &[Vec<String>]) -> Table {
         self.body.push(Block::Table {
             header: header.iter().map(ToString::to_string).collect(),
@@ -91,51 +92,55 @@ impl Report {
         }
     }
 
-    /// Notes whether something holds that must hold, and says it.
-    pub fn demand(&mut self, what: impl Display, met: bool, seen: impl Display) {
-        let (what, seen) = (what.to_string(), seen.to_string());
-        say(format_args!(
-            "{} {what}: {seen}",
+    /// Records and prints whether a requirement is met, with the observed value.
+    pub fn require(&mut self, what: impl Display, met: bool, observed: impl Display) {
+        let (what, observed) = (what.to_string(), observed.to_string());
+        print_progress(format_args!(
+            "{} {what}: {observed}",
             if met { "ok  " } else { "FAIL" }
         ));
-        self.demands.push(Demand { what, met, seen });
+        self.requirements.push(Requirement { what, met, observed });
     }
 
-    /// Adds something that this machine cannot show.
-    pub fn cannot_show(&mut self, what: impl Display) {
-        self.limits.push(what.to_string());
+    /// Adds something that this run does not show.
+    pub fn limitation(&mut self, what: impl Display) {
+        self.limitations.push(what.to_string());
     }
 
-    /// Notes why the case did not come to its end.
-    pub fn broke_off(&mut self, why: impl Display) {
-        self.broken = Some(why.to_string());
+    /// Records why the case ended early.
+    pub fn abort(&mut self, reason: impl Display) {
+        self.aborted = Some(reason.to_string());
     }
 
-    /// Whether the case came to its end, and all that must hold did.
+    /// Whether the case completed and all requirements are met.
     #[must_use]
     pub fn passed(&self) -> bool {
-        self.broken.is_none() && self.demands.iter().all(|demand| demand.met)
+        self.aborted.is_none() && self.requirements.iter().all(|requirement| requirement.met)
     }
 
-    /// How many demands were not met, of how many.
+    /// The number of unmet requirements, and of all.
     #[must_use]
     pub fn unmet(&self) -> (usize, usize) {
-        let unmet = self.demands.iter().filter(|demand| !demand.met).count();
-        (unmet, self.demands.len())
+        let unmet = self
+            .requirements
+            .iter()
+            .filter(|requirement| !requirement.met)
+            .count();
+        (unmet, self.requirements.len())
     }
 
-    /// The whole report.
+    /// The report as Markdown.
     #[must_use]
     pub fn markdown(&self) -> String {
         let mut text = format!("# {}\n\n", self.title);
-        let outcome = match (&self.broken, self.unmet()) {
-            (Some(why), _) => format!("**Broken off**: {}", one_line(why)),
-            (None, (0, all)) => format!("Passed: all {all} demands were met."),
-            (None, (unmet, all)) => format!("**Failed**: {unmet} of {all} demands were not met."),
+        let result = match (&self.aborted, self.unmet()) {
+            (Some(reason), _) => format!("**Aborted**: {}", one_line(reason)),
+            (None, (0, all)) => format!("Passed: all {all} requirements are met."),
+            (None, (unmet, all)) => format!("**Failed**: {unmet} of {all} requirements are not met."),
         };
         text.push_str(&format!(
-            "{outcome} {} UTC, `{}`. This file is written by the run.\n",
-            self.began.format("%Y-%m-%d %H:%M"),
+            "{result} {} UTC, `{}`. The run writes this file.\n",
+            self.start.format("%Y-%m-%d %H:%M"),
             self.command
         ));
         for block in &self.body {
@@ -145,37 +150,44 @@ impl Report {
             };
             text.push_str(&format!("\n{block}"));
         }
-        if !self.demands.is_empty() {
+        if !self.requirements.is_empty() {
             let rows: Vec<_> = self
-                .demands
+                .requirements
                 .iter()
-                .map(|demand| {
-                    let met = if demand.met { "yes" } else { "**no**" };
-                    vec![demand.what.clone(), met.to_owned(), demand.seen.clone()]
+                .map(|requirement| {
+                    let met = if requirement.met { "yes" } else { "**no**" };
+                    vec![
+                        requirement.what.clone(),
+                        met.to_owned(),
+                        requirement.observed.clone(),
+                    ]
                 })
                 .collect();
-            text.push_str("\n## What had to hold\n\n");
-            text.push_str(&table(&["demand", "met", "seen"].map(str::to_owned), &rows));
+            text.push_str("\n## Requirements\n\n");
+            text.push_str(&table(
+                &["requirement", "met", "observed"].map(str::to_owned),
+                &rows,
+            ));
         }
-        if !self.limits.is_empty() {
+        if !self.limitations.is_empty() {
             text.push_str("\n## What this does not show\n\n");
-            for limit in &self.limits {
-                text.push_str(&format!("- {}\n", one_line(limit)));
+            for limitation in &self.limitations {
+                text.push_str(&format!("- {}\n", one_line(limitation)));
             }
         }
-        if !self.machine.is_empty() {
+        if !self.environment.is_empty() {
             let rows: Vec<_> = self
-                .machine
+                .environment
                 .iter()
                 .map(|(name, value)| vec![name.clone(), value.clone()])
                 .collect();
-            text.push_str("\n## Where\n\n");
+            text.push_str("\n## Environment\n\n");
             text.push_str(&table(&["what", ""].map(str::to_owned), &rows));
         }
         text
     }
 
-    /// Writes it to `<folder>/<name>.md`.
+    /// Writes the report to `<folder>/<name>.md`.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -183,8 +195,8 @@ impl Report {
         let path = folder.join(format!("{name}.md"));
         fs::create_dir_all(folder)
             .and_then(|()| fs::write(&path, self.markdown()))
-            .with_context(|| format!("the report {} cannot be written", path.display()))?;
-        say(format_args!("report: {}", path.display()));
+            .with_context(|| format!("cannot write the report {}", path.display()))?;
+        print_progress(format_args!("report: {}", path.display()));
         Ok(())
     }
 }
@@ -213,16 +225,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_demand_that_is_not_met_fails_the_case() {
+    fn an_unmet_requirement_fails_the_case() {
         let mut report = Report::new("Case", "make e2e");
-        report.demand("photos lost: 0", true, "0 of 12");
+        report.require("photos lost: 0", true, "0 of 12");
         assert!(report.passed());
-        assert!(report.markdown().contains("Passed: all 1 demands were met."));
-        report.demand("no failed request", false, "503: 2 | none: 1");
+        assert!(report.markdown().contains("Passed: all 1 requirements are met."));
+        report.require("no failed request", false, "503: 2 | none: 1");
         assert!(!report.passed());
         let text = report.markdown();
         assert!(
-            text.contains("**Failed**: 1 of 2 demands were not met."),
+            text.contains("**Failed**: 1 of 2 requirements are not met."),
             "{text}"
         );
         assert!(
@@ -232,15 +244,15 @@ mod tests {
     }
 
     #[test]
-    fn a_case_that_did_not_end_has_not_passed() {
+    fn an_aborted_case_has_not_passed() {
         let mut report = Report::new("Case", "make e2e");
-        report.broke_off("postgres:\n  not ready");
+        report.abort("postgres:\n  not ready");
         assert!(!report.passed());
-        assert!(report.markdown().contains("**Broken off**: postgres: not ready"));
+        assert!(report.markdown().contains("**Aborted**: postgres: not ready"));
     }
 
     #[test]
-    fn rows_that_come_later_stand_in_their_table() {
+    fn later_rows_are_added_to_their_table() {
         let mut report = Report::new("Case", "make e2e");
         report.section("First");
         let first = report.table(&["a"], &[vec!["1".to_owned()]]);
@@ -254,10 +266,10 @@ mod tests {
     }
 
     #[test]
-    fn what_a_machine_is_told_twice_stands_once() {
+    fn a_fact_with_the_same_name_is_replaced() {
         let mut report = Report::new("Case", "make e2e");
-        report.machine("images", "a");
-        report.machine("images", "b");
+        report.environment("images", "a");
+        report.environment("images", "b");
         let text = report.markdown();
         assert!(
             text.contains("| images | b |") && !text.contains("| images | a |"),

@@ -1,10 +1,10 @@
-//! What the environment says about a demonstration.
+//! Settings of the demonstrations, from the environment.
 
 use std::{collections::BTreeMap, env, time::Duration};
 
 use anyhow::{Context, Result, bail};
 
-/// Third-party images, as the manifests call them, and the variable that names another one.
+/// Third-party images by their names in the manifests, each with the variable that names a replacement.
 pub const IMAGES: [(&str, &str); 5] = [
     ("dashboards", "E2E_IMAGE_DASHBOARDS"),
     ("fluentd", "E2E_IMAGE_FLUENTD"),
@@ -13,46 +13,43 @@ pub const IMAGES: [(&str, &str); 5] = [
     ("opensearch", "E2E_IMAGE_OPENSEARCH"),
 ];
 
-/// Settings of a run.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Images in place of the manifests', by the name there.
+    /// Replacement images by their names in the manifests.
     pub images: BTreeMap<&'static str, String>,
-    /// Where the ports of the nodes are reached, if not at the first node's address.
+    /// The address for node ports; default: the first node's InternalIP.
     pub host: Option<String>,
-    /// Whether namespaces that are not ours may be changed and deleted.
+    /// Whether namespaces that e2e did not create may be deleted.
     pub force: bool,
-    /// New photos in a second, where a case does not say.
+    /// New photos per second, unless a case sets another rate.
     pub photos_per_second: f64,
-    /// How long a workload may need to become ready, and photos to be anonymised.
-    pub patience: Duration,
-    /// Whether the images of the next releases are in the cluster already.
-    pub built: bool,
-    /// Which parts of a case are run: all, where none is named.
-    pub only: Vec<String>,
-    /// The commands that end a node as if its power were cut, and that bring it back; each is given the node's name.
+    /// How long workloads may take to become ready, and photos to be anonymised.
+    pub time_limit: Duration,
+    /// Whether the cluster has the images of the next releases already.
+    pub release_built: bool,
+    /// The parts of a case to run; all if empty.
+    pub parts: Vec<String>,
+    /// The commands that cut a node's power and restore it.
     pub node: Option<NodeCommands>,
 }
 
-/// How a node is lost and comes back.
+/// Commands that get the node's name as their last argument.
 #[derive(Clone, Debug)]
 pub struct NodeCommands {
-    /// Ends it.
     pub stop: String,
-    /// Brings it back.
     pub start: String,
 }
 
 impl Settings {
-    /// Reads `E2E_…`.
+    /// Reads the variables `E2E_…`.
     ///
     /// # Errors
-    /// When a value cannot be understood.
+    /// When a value is not valid.
     pub fn from_environment() -> Result<Self> {
-        Self::from(|name| env::var(name).ok().filter(|value| !value.is_empty()))
+        Self::parse(|name| env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
-    fn from(get: impl Fn(&str) -> Option<String>) -> Result<Self> {
+    fn parse(get: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let number = |name: &str, default: f64| -> Result<f64> {
             let Some(text) = get(name) else {
                 return Ok(default);
@@ -68,7 +65,7 @@ impl Settings {
         let node = match (get("E2E_NODE_STOP"), get("E2E_NODE_START")) {
             (Some(stop), Some(start)) => Some(NodeCommands { stop, start }),
             (None, None) => None,
-            _ => bail!("E2E_NODE_STOP and E2E_NODE_START: one is set, and both are needed"),
+            _ => bail!("only one of E2E_NODE_STOP and E2E_NODE_START is set; set both"),
         };
         Ok(Self {
             node,
@@ -79,32 +76,32 @@ impl Settings {
             host: get("E2E_HOST"),
             force: false,
             photos_per_second: number("E2E_PHOTOS_PER_SECOND", 1.0)?,
-            patience: Duration::from_secs_f64(number("E2E_PATIENCE_SECONDS", 600.0)?),
-            built: get("E2E_RELEASE_BUILT").is_some_and(|value| value != "0"),
-            only: get("E2E_ONLY")
+            time_limit: Duration::from_secs_f64(number("E2E_PATIENCE_SECONDS", 600.0)?),
+            release_built: get("E2E_RELEASE_BUILT").is_some_and(|value| value != "0"),
+            parts: get("E2E_ONLY")
                 .map(|list| list.split(',').map(|name| name.trim().to_owned()).collect())
                 .unwrap_or_default(),
         })
     }
 
-    /// Whether a part of a case is to be run.
+    /// Whether to run this part of a case.
     #[must_use]
-    pub fn wants(&self, part: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|wanted| wanted == part)
+    pub fn includes(&self, part: &str) -> bool {
+        self.parts.is_empty() || self.parts.iter().any(|name| name == part)
     }
 
-    /// The command that runs a case with those settings that change what is in its report.
+    /// The command that runs a case with the same parts.
     #[must_use]
     pub fn command(&self, case: &str) -> String {
-        let parts = if self.only.is_empty() {
+        let parts = if self.parts.is_empty() {
             String::new()
         } else {
-            format!("E2E_ONLY={} ", self.only.join(","))
+            format!("E2E_ONLY={} ", self.parts.join(","))
         };
         format!("{parts}make e2e CASE={case}")
     }
 
-    /// Whether log lines are brought to OpenSearch.
+    /// Whether Fluentd ships log lines to OpenSearch.
     #[must_use]
     pub fn with_fluentd(&self) -> bool {
         self.images.contains_key("fluentd")
@@ -116,9 +113,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mistakes_name_the_variable() {
+    fn errors_name_the_variable() {
         let read = |name: &'static str, value: &'static str| {
-            Settings::from(move |asked| (asked == name).then(|| value.to_owned()))
+            Settings::parse(move |variable| (variable == name).then(|| value.to_owned()))
         };
         let error = read("E2E_PHOTOS_PER_SECOND", "many").unwrap_err();
         assert!(
@@ -128,7 +125,7 @@ mod tests {
         assert!(read("E2E_PATIENCE_SECONDS", "0").is_err());
         assert!(read("E2E_NODE_STOP", "stop").is_err());
         let settings = read("E2E_ONLY", "postgres, minio").unwrap();
-        assert!(settings.wants("minio") && !settings.wants("fluentd"));
+        assert!(settings.includes("minio") && !settings.includes("fluentd"));
         assert_eq!(
             settings.command("healing"),
             "E2E_ONLY=postgres,minio make e2e CASE=healing"

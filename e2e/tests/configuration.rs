@@ -1,5 +1,5 @@
-//! `docs/configuration.md` is what the programs read, not what somebody
-//! remembers: `UPDATE=1 cargo test -p e2e --test configuration` writes it.
+//! Checks that `docs/configuration.md` matches the variables that the programs read.
+//! `UPDATE=1 cargo test -p e2e --test configuration` writes it.
 
 use std::{fmt::Write, path::Path};
 
@@ -8,24 +8,23 @@ use chassis::settings::{Variable, documentation::Default};
 const HEAD: &str = "\
 # Configuration
 
-Every setting is an environment variable. This page is made from the programs' own reading of them, and a test keeps it
-true.
+Every setting is an environment variable. A test generates this page from the code that parses them.
 
-- Each variable `NAME` can also be given as `NAME_FILE`, the path of a file that holds the value, as a mounted secret is;
-  `TOKENS_FILE` is such a path itself. An empty value counts as not set.
-- A program that finds mistakes tells all of them at once, by name and without any value, and ends with exit code 2.
+- For each variable `NAME`, `NAME_FILE` can name a file with the value, such as a mounted secret. `TOKENS_FILE` is always a
+  path. An empty value counts as not set.
+- A program reports all invalid settings at once, by name and without their values, and exits with code 2.
 - No credential has a default.
-- Sizes are written `64MiB` or as a plain number of bytes, durations `500ms`, `30s`, `15m`, `24h`, `7d`.
+- Formats: sizes `64MiB` or a number of bytes; durations `500ms`, `30s`, `15m`, `24h`, `7d`.
 
-What is **required** is so only for the commands that use it: `irmgard migrate` reads the variables of PostgreSQL alone,
-`irmgard sweep`, `irmgard bind` and `irmgard failed` those of PostgreSQL and of the object store, `anonymizer file` none of a server.
+A variable is **required** only by the commands that use it. `irmgard migrate` reads only PostgreSQL's variables. `irmgard
+sweep`, `irmgard bind` and `irmgard failed` read those of PostgreSQL and the object store. `anonymizer file` needs no server.
 ";
 
 #[test]
-fn the_table_of_all_variables_is_true() {
+fn the_page_lists_all_variables() {
     let mut text = HEAD.to_owned();
     text.push_str("\n## Services\n\n| variable | read by | default | what it does |\n|---|---|---|---|\n");
-    for (variable, programs) in services() {
+    for (variable, programs) in service_variables() {
         let default = match &variable.default {
             Default::Required => "**required**".to_owned(),
             Default::Unset => "–".to_owned(),
@@ -35,8 +34,8 @@ fn the_table_of_all_variables_is_true() {
         writeln!(text, "| `{}` | {programs} | {default} | {about} |", variable.name).unwrap();
     }
     text.push_str(
-        "\n## Log lines and traces\n\nRead by every program; but `anonymizer file` writes no log \
-                   lines: it\ntells what became of each photo, as text or with `--json`.\n\n",
+        "\n## Log lines and traces\n\nEvery program reads these variables. `anonymizer file` writes no log lines; it prints the \
+         result of each photo, as text or with\n`--json`.\n\n",
     );
     text.push_str("| variable | default | what it does |\n|---|---|---|\n");
     for variable in telemetry::VARIABLES {
@@ -55,21 +54,21 @@ fn the_table_of_all_variables_is_true() {
     );
 }
 
-/// Every variable with the programs that read it, namesakes together.
-fn services() -> Vec<(Variable, &'static str)> {
+/// All variables with the programs that read them. Variables with the same name are adjacent.
+fn service_variables() -> Vec<(Variable, &'static str)> {
     let mut rows: Vec<(Variable, &str)> = Vec::new();
     for (program, variables) in [
         ("irmgard", irmgard::settings::document()),
         ("anonymizer", anonymizer::settings::document()),
     ] {
         for variable in variables {
-            if let Some((_, programs)) = rows.iter_mut().find(|(known, _)| *known == variable) {
+            if let Some((_, programs)) = rows.iter_mut().find(|(listed, _)| *listed == variable) {
                 *programs = "both";
                 continue;
             }
-            let namesake = rows.iter().rposition(|(known, _)| known.name == variable.name);
+            let same_name = rows.iter().rposition(|(listed, _)| listed.name == variable.name);
             rows.insert(
-                namesake.map_or(rows.len(), |place| place + 1),
+                same_name.map_or(rows.len(), |index| index + 1),
                 (variable, program),
             );
         }

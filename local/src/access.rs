@@ -1,4 +1,4 @@
-//! Where a server is and how one is let in, and the environment that says so to our programs.
+//! Addresses and credentials of servers, and the environment variables that pass them to our programs.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -6,68 +6,58 @@ use std::env;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::server::access_key_of;
+use crate::layout::project_root;
+use crate::server::account_access_key;
 
 /// Environment variables by name.
 pub type Environment = BTreeMap<String, String>;
 
-/// PostgreSQL: address, account, database.
+/// Address, account and database of PostgreSQL.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PostgresAccess {
-    /// Host name or address.
     pub host: String,
-    /// TCP port.
     pub port: u16,
-    /// Role that may create databases.
+    /// A role that may create databases.
     pub username: String,
-    /// Its password.
     pub password: String,
-    /// The database.
     pub database: String,
 }
 
-/// RabbitMQ: address, account, virtual host.
+/// Address, account and virtual host of RabbitMQ.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RabbitMqAccess {
-    /// Host name or address.
     pub host: String,
     /// AMQP port.
     pub port: u16,
-    /// User name.
     pub username: String,
-    /// Its password.
     pub password: String,
-    /// Virtual host.
     pub vhost: String,
-    /// Address of the management API (`http://host:port`), where there is one.
+    /// URL of the management API (`http://host:port`), if it is available.
     pub management: Option<String>,
 }
 
-/// An S3 store: address, keys, buckets.
+/// Address, keys and buckets of an S3 store.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ObjectStoreAccess {
-    /// Base URL.
+    /// The base URL.
     pub endpoint: String,
-    /// Access key.
     pub access_key_id: String,
-    /// Secret key.
     pub secret_access_key: String,
-    /// Region that signatures name.
+    /// The region for request signatures.
     pub region: String,
-    /// Bucket of the originals.
+    /// The bucket for the originals.
     pub input_bucket: String,
-    /// Bucket of the anonymised photos.
+    /// The bucket for the anonymised photos.
     pub output_bucket: String,
 }
 
-/// OpenSearch: address and account.
+/// Address and account of OpenSearch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OpenSearchAccess {
-    /// Base URL.
+    /// The base URL.
     pub url: String,
-    /// User name, where one is needed.
+    /// `None` without authentication.
     pub username: Option<String>,
-    /// Its password.
     pub password: Option<String>,
 }
 
@@ -75,53 +65,59 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn needed(given: &'static str, missing: &'static str) -> Result<String> {
-    variable(missing).ok_or(Error::Incomplete { given, missing })
-}
-
-fn number(name: &str, default: u16) -> Result<u16> {
-    variable(name).map_or(Ok(default), |text| {
-        text.parse()
-            .map_err(|_| Error::request(format!("{name} is read"), "not a port number"))
+fn required(server_variable: &'static str, name: &'static str) -> Result<String> {
+    variable(name).ok_or(Error::MissingSetting {
+        server_variable,
+        missing: name,
     })
 }
 
-/// Names of the servers that an enclosing `local exec` started for its command, in a variable of this name. They are the
-/// command's to use but not "given from outside".
+fn port(name: &str, default: u16) -> Result<u16> {
+    variable(name).map_or(Ok(default), |text| {
+        text.parse().map_err(|_| {
+            Error::request(
+                format!("cannot read {name}"),
+                format!("{text:?} is not a port number"),
+            )
+        })
+    })
+}
+
+/// The variable with the servers that an enclosing `local exec` started. Those servers are not external.
 pub(crate) const STARTED: &str = "LOCAL_STACK_STARTED";
 
-pub(crate) fn started_by_us(server: &str) -> bool {
+pub(crate) fn started_by_enclosing_stack(server: &str) -> bool {
     variable(STARTED).is_some_and(|names| names.split(',').any(|name| name == server))
 }
 
 impl PostgresAccess {
-    /// The server that the environment names, if it names one.
+    /// The server that the environment names, if any.
     ///
     /// # Errors
-    /// [`Error::Incomplete`] without credentials.
+    /// [`Error::MissingSetting`] without credentials.
     pub fn from_environment() -> Result<Option<Self>> {
         let Some(host) = variable("POSTGRES_HOST") else {
             return Ok(None);
         };
         Ok(Some(Self {
             host,
-            port: number("POSTGRES_PORT", 5432)?,
-            username: needed("POSTGRES_HOST", "POSTGRES_USERNAME")?,
-            password: needed("POSTGRES_HOST", "POSTGRES_PASSWORD")?,
+            port: port("POSTGRES_PORT", 5432)?,
+            username: required("POSTGRES_HOST", "POSTGRES_USERNAME")?,
+            password: required("POSTGRES_HOST", "POSTGRES_PASSWORD")?,
             database: variable("POSTGRES_DATABASE").unwrap_or_else(|| "irmgard".into()),
         }))
     }
 
-    /// As [`Self::from_environment`], but not a server that an enclosing `local exec` started.
-    pub(crate) fn from_outside() -> Result<Option<Self>> {
-        if started_by_us("postgres") {
+    /// As [`Self::from_environment`], but `None` for a server that an enclosing `local exec` started.
+    pub(crate) fn external_from_environment() -> Result<Option<Self>> {
+        if started_by_enclosing_stack("postgres") {
             Ok(None)
         } else {
             Self::from_environment()
         }
     }
 
-    /// `postgres://` URL of the database.
+    /// The `postgres://` URL of the database.
     #[must_use]
     pub fn url(&self) -> String {
         let Self {
@@ -145,33 +141,33 @@ impl PostgresAccess {
 }
 
 impl RabbitMqAccess {
-    /// The server that the environment names, if it names one.
+    /// The server that the environment names, if any.
     ///
     /// # Errors
-    /// [`Error::Incomplete`] without credentials.
+    /// [`Error::MissingSetting`] without credentials.
     pub fn from_environment() -> Result<Option<Self>> {
         let Some(host) = variable("RABBITMQ_HOST") else {
             return Ok(None);
         };
         Ok(Some(Self {
             host,
-            port: number("RABBITMQ_PORT", 5672)?,
-            username: needed("RABBITMQ_HOST", "RABBITMQ_USERNAME")?,
-            password: needed("RABBITMQ_HOST", "RABBITMQ_PASSWORD")?,
+            port: port("RABBITMQ_PORT", 5672)?,
+            username: required("RABBITMQ_HOST", "RABBITMQ_USERNAME")?,
+            password: required("RABBITMQ_HOST", "RABBITMQ_PASSWORD")?,
             vhost: variable("RABBITMQ_VHOST").unwrap_or_else(|| "/".into()),
             management: variable("RABBITMQ_MANAGEMENT"),
         }))
     }
 
-    pub(crate) fn from_outside() -> Result<Option<Self>> {
-        if started_by_us("rabbitmq") {
+    pub(crate) fn external_from_environment() -> Result<Option<Self>> {
+        if started_by_enclosing_stack("rabbitmq") {
             Ok(None)
         } else {
             Self::from_environment()
         }
     }
 
-    /// `amqp://` URL of the virtual host, whose name is percent-encoded as the AMQP URI rules want.
+    /// The `amqp://` URL of the virtual host, whose name is percent-encoded (AMQP URI specification).
     #[must_use]
     pub fn url(&self) -> String {
         let Self {
@@ -202,26 +198,26 @@ impl RabbitMqAccess {
 }
 
 impl ObjectStoreAccess {
-    /// The server that the environment names, if it names one.
+    /// The server that the environment names, if any.
     ///
     /// # Errors
-    /// [`Error::Incomplete`] without credentials.
+    /// [`Error::MissingSetting`] without credentials.
     pub fn from_environment() -> Result<Option<Self>> {
         let Some(endpoint) = variable("OBJECT_STORE_ENDPOINT") else {
             return Ok(None);
         };
         Ok(Some(Self {
             endpoint,
-            access_key_id: needed("OBJECT_STORE_ENDPOINT", "OBJECT_STORE_ACCESS_KEY_ID")?,
-            secret_access_key: needed("OBJECT_STORE_ENDPOINT", "OBJECT_STORE_SECRET_ACCESS_KEY")?,
+            access_key_id: required("OBJECT_STORE_ENDPOINT", "OBJECT_STORE_ACCESS_KEY_ID")?,
+            secret_access_key: required("OBJECT_STORE_ENDPOINT", "OBJECT_STORE_SECRET_ACCESS_KEY")?,
             region: variable("OBJECT_STORE_REGION").unwrap_or_else(|| "us-east-1".into()),
             input_bucket: variable("OBJECT_STORE_INPUT_BUCKET").unwrap_or_else(|| "input".into()),
             output_bucket: variable("OBJECT_STORE_OUTPUT_BUCKET").unwrap_or_else(|| "output".into()),
         }))
     }
 
-    pub(crate) fn from_outside() -> Result<Option<Self>> {
-        if started_by_us("object-store") {
+    pub(crate) fn external_from_environment() -> Result<Option<Self>> {
+        if started_by_enclosing_stack("object-store") {
             Ok(None)
         } else {
             Self::from_environment()
@@ -239,18 +235,18 @@ impl ObjectStoreAccess {
     }
 }
 
-/// Changes an environment to the account of one of our programs (`irmgard`, `anonymizer`, `desk`, `sweep`) at the object store, which
-/// may do there what the manifests allow it in a cluster. A store that is given from outside is used as it is.
-pub fn under_account(environment: &mut Environment, account: &str) {
+/// Switches an environment to the object store account of one of our programs (`irmgard`, `anonymizer`, `desk`, `sweep`). The
+/// account has the permissions of the manifests. Does nothing for an external store.
+pub fn use_account(environment: &mut Environment, account: &str) {
     if let Some(access_key) = environment.get_mut("OBJECT_STORE_ACCESS_KEY_ID")
-        && let Some(of_account) = access_key_of(access_key, account)
+        && let Some(account_key) = account_access_key(access_key, account)
     {
-        *access_key = of_account;
+        *access_key = account_key;
     }
 }
 
 impl OpenSearchAccess {
-    /// The server that the environment names, if it names one.
+    /// The server that the environment names, if any.
     #[must_use]
     pub fn from_environment() -> Option<Self> {
         Some(Self {
@@ -260,8 +256,8 @@ impl OpenSearchAccess {
         })
     }
 
-    pub(crate) fn from_outside() -> Option<Self> {
-        if started_by_us("opensearch") {
+    pub(crate) fn external_from_environment() -> Option<Self> {
+        if started_by_enclosing_stack("opensearch") {
             None
         } else {
             Self::from_environment()
@@ -281,7 +277,24 @@ impl OpenSearchAccess {
     }
 }
 
-/// Percent-encodes everything but RFC 3986's unreserved characters.
+/// Names the ONNX Runtime library to the detector.
+const ONNX_RUNTIME_VARIABLE: &str = "ORT_DYLIB_PATH";
+
+/// The library that `local/install` puts into the project.
+const ONNX_RUNTIME_FILE: &str = ".local/onnxruntime/libonnxruntime.so.1.31.1";
+
+/// Passes `ORT_DYLIB_PATH` on. If it is not set, passes the installed library, if any.
+pub(crate) fn write_onnx_runtime(environment: &mut Environment) {
+    let path = variable(ONNX_RUNTIME_VARIABLE).or_else(|| {
+        let path = project_root().join(ONNX_RUNTIME_FILE);
+        path.is_file().then(|| path.display().to_string())
+    });
+    if let Some(path) = path {
+        environment.insert(ONNX_RUNTIME_VARIABLE.into(), path);
+    }
+}
+
+/// Percent-encodes everything except the unreserved characters of RFC 3986.
 pub(crate) fn percent_encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {

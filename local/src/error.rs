@@ -1,112 +1,85 @@
-//! What can go wrong between wanting a server and having it.
+//! The errors of the local stack.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// An error of the local stack. Its text says what to do about it where something can be done.
+/// An error of the local stack. Its text says what to do about it, where that is possible.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A program of the operating system's is not installed.
+    /// A program of the operating system is missing.
     #[error(
-        "{program} is not on this machine: install the Debian package {package} (`apt-get install {package}`), or run `make setup`"
+        "{program} is not installed: install the Debian package {package} (`apt-get install {package}`), or run `make setup`"
     )]
     MissingProgram {
-        /// What was looked for.
         program: String,
-        /// The Debian package that holds it.
+        /// The Debian package that contains it.
         package: &'static str,
     },
-    /// One of the project's own programs has not been built.
+    /// A program of this project has not been built.
     #[error("the program {program} is not built (looked in {}): run `{command}`", .looked_in.display())]
     NotBuilt {
-        /// The binary's name.
         program: String,
-        /// Where it was looked for.
         looked_in: PathBuf,
         /// The command that builds it.
         command: String,
     },
-    /// OpenSearch could be there, and is not.
+    /// This machine can run OpenSearch, but it is not installed.
     #[error("OpenSearch is not installed (looked in {}): run `make setup`, or `local/install`", .looked_in.display())]
-    NotInstalled {
-        /// Where it was looked for.
-        looked_in: PathBuf,
-    },
+    NotInstalled { looked_in: PathBuf },
     /// A process ended, or was not ready in time.
     #[error("{server} {what}\n--- the end of its log ---\n{log}")]
     NotReady {
-        /// Which process.
         server: String,
-        /// What was seen instead of readiness.
+        /// What happened instead.
         what: String,
-        /// The last lines that it wrote.
+        /// The last lines of its log.
         log: String,
     },
-    /// Somebody else's server is not ours to stop.
-    #[error("{server} was given from outside (by the environment) and is not ours to {action}")]
-    NotOurs {
-        /// Which server.
+    /// This action needs a server that this stack started.
+    #[error("cannot {action} {server}: it is an external server, named by the environment")]
+    ExternalServer {
         server: &'static str,
-        /// What was asked for.
         action: &'static str,
     },
-    /// No stack in the environment.
+    /// The environment names no stack.
     #[error(
         "no local stack in the environment ({missing} is not set): run the tests with `make test`, or with `cargo run -p local -- exec -- cargo test`"
     )]
     NoStack {
-        /// The variable that is missing.
+        /// The variable that is not set.
         missing: String,
     },
-    /// A server that was given from outside lacks a setting.
-    #[error("{given} names a server from outside, so {missing} must be set too")]
-    Incomplete {
+    /// A setting of an external server is missing.
+    #[error("{server_variable} names an external server, so {missing} must be set too")]
+    MissingSetting {
         /// The variable that names the server.
-        given: &'static str,
-        /// The variable that is missing.
+        server_variable: &'static str,
+        /// The variable that is not set.
         missing: &'static str,
     },
-    /// A process did not go away.
-    #[error("{process} (pid {pid}) still lives {after:?} after SIGKILL")]
-    Immortal {
-        /// Which process.
+    /// A process did not end.
+    #[error("{process} (pid {pid}) still runs {after:?} after SIGKILL")]
+    StillRunning {
         process: String,
-        /// Its process id.
         pid: i32,
-        /// How long was waited.
         after: Duration,
     },
     /// A command that prepares a server failed.
     #[error("{command} failed: {output}")]
-    Command {
-        /// The command's name.
-        command: String,
-        /// What it wrote.
-        output: String,
-    },
+    Command { command: String, output: String },
     /// A request to a server failed.
     #[error("{what}: {reason}")]
-    Request {
-        /// What was asked of which server.
-        what: String,
-        /// Why it failed.
-        reason: String,
-    },
+    Request { what: String, reason: String },
     /// A file or process operation failed.
     #[error("{what}: {source}")]
-    Io {
-        /// What was tried.
-        what: String,
-        /// The operating system's answer.
-        source: std::io::Error,
-    },
+    Io { what: String, source: std::io::Error },
 }
 
 /// The result of an operation on the local stack.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// As `Display`: tests show errors through `unwrap`, and what to do about one must be read there too.
+/// Same text as `Display`: tests show errors through `unwrap`, and need the advice in the text.
 impl std::fmt::Debug for Error {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Display::fmt(self, formatter)

@@ -1,4 +1,4 @@
-//! Fluentd with the project's own configuration, as a process.
+//! Fluentd with the project's configuration, as a process.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -6,41 +6,42 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::access::OpenSearchAccess;
+use crate::layout::project_root;
 use crate::process::{Lifetime, Output, Program};
-use crate::runtime_library::project;
 
-/// Names the executable, where it is not on PATH.
-pub const VARIABLE: &str = "FLUENTD";
+/// Names the executable; default: `fluentd` on PATH.
+pub const EXECUTABLE_VARIABLE: &str = "FLUENTD";
 
-/// The executable: `FLUENTD`, or `fluentd` on PATH. None where there is none.
+/// The executable: `FLUENTD`, or `fluentd` on PATH, if any.
 #[must_use]
 pub fn executable() -> Option<PathBuf> {
     let on_path = || {
         let path = env::var_os("PATH")?;
-        let mut found = env::split_paths(&path).map(|directory| directory.join("fluentd"));
-        found.find(|candidate| candidate.is_file())
+        let mut candidates = env::split_paths(&path).map(|directory| directory.join("fluentd"));
+        candidates.find(|candidate| candidate.is_file())
     };
-    env::var_os(VARIABLE).map(PathBuf::from).or_else(on_path)
+    env::var_os(EXECUTABLE_VARIABLE)
+        .map(PathBuf::from)
+        .or_else(on_path)
 }
 
-/// What one Fluentd reads, and with whom it talks.
+/// Input, files and servers of a Fluentd process.
 #[derive(Clone, Debug)]
 pub struct Settings<'s> {
-    /// The folder of the pods' logs, or a pattern of such.
+    /// The folder of the pods' logs, or a glob pattern.
     pub pods: &'s Path,
-    /// Files that it does not read.
+    /// Glob patterns of files that it does not read.
     pub exclude: &'s [String],
-    /// Where it keeps positions, buffer and dead letters.
+    /// The folder for positions, buffer and dead letters.
     pub state: &'s Path,
-    /// `host:port` of the API server, or of what tells of pods in its place.
+    /// The Kubernetes API server, or a stand-in.
     pub api: SocketAddr,
-    /// Where the lines go.
     pub opensearch: &'s OpenSearchAccess,
-    /// Where its metrics are.
+    /// The address of its metrics.
     pub metrics: SocketAddr,
 }
 
-/// How it is started.
+/// The program with these settings.
 #[must_use]
 pub fn program(executable: PathBuf, settings: &Settings<'_>, output: Output, lifetime: Lifetime) -> Program {
     let Settings {
@@ -82,12 +83,12 @@ pub fn program(executable: PathBuf, settings: &Settings<'_>, output: Output, lif
             environment.insert(name.to_owned(), value.clone());
         }
     }
-    let own = |path: &str| project().join("fluentd").join(path);
-    let argument = |path: &str| own(path).display().to_string();
+    let config = |path: &str| project_root().join("fluentd").join(path);
+    let argument = |path: &str| config(path).display().to_string();
     Program {
         name: "Fluentd".to_owned(),
         executable,
-        // As in the image: one process, which is started again from outside.
+        // One process as in the image; Kubernetes or `local up` restarts it.
         arguments: vec![
             "--no-supervisor".to_owned(),
             "-c".to_owned(),
@@ -100,6 +101,6 @@ pub fn program(executable: PathBuf, settings: &Settings<'_>, output: Output, lif
         output,
         account: None,
         lifetime,
-        sources: ["fluent.conf", "conf.d", "plugins"].map(own).into(),
+        sources: ["fluent.conf", "conf.d", "plugins"].map(config).into(),
     }
 }

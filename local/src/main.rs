@@ -1,4 +1,4 @@
-//! `local`: the local stack from the command line.
+//! `local`: runs the local stack from the command line.
 
 mod command;
 
@@ -11,8 +11,8 @@ async fn main() -> ExitCode {
     match command::Arguments::parse().run().await {
         Ok(code) => code,
         Err(error) => {
-            command::complain(&error);
-            ExitCode::from(command::FAILED)
+            command::print_error(&error);
+            ExitCode::from(command::STACK_FAILED)
         }
     }
 }

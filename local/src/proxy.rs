@@ -1,4 +1,4 @@
-//! A TCP proxy that stands before a server and plays its outages.
+//! A TCP fault proxy: stands before a server and simulates its outages.
 
 use std::{
     io,
@@ -20,50 +20,47 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::ports;
 
-/// What the proxy does with bytes and connections.
+/// How the proxy treats bytes and connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behaviour {
-    /// Passes everything on.
+    /// Forwards everything.
     Pass,
-    /// Nobody listens, and open connections are reset.
+    /// Resets open connections and refuses new ones.
     Refuse,
-    /// Connections are accepted and stay open; no byte moves. What was sent
-    /// meanwhile arrives once it ends.
+    /// Accepts connections and keeps them open, but forwards no bytes. They arrive when the stall ends.
     Stall,
-    /// At most 16 KiB move in each direction per this time.
+    /// Forwards at most 16 KiB in each direction per this duration.
     Slow(Duration),
-    /// Passes everything on until the client has sent these bytes; then that connection ends, before the
-    /// server's answer to them.
+    /// Forwards everything until the client sends these bytes. Then it resets that connection before the server's answer.
     CutAfter(&'static [u8]),
-    /// Passes everything on until the client has sent these bytes; what it sends later on that connection gets lost.
+    /// Forwards everything until the client sends these bytes. Later bytes of the client on that connection are lost.
     SilentAfter(&'static [u8]),
 }
 
 const CHUNK: usize = 16 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct State {
+struct Control {
     behaviour: Behaviour,
-    /// Raised to reset every connection that is open.
+    /// An increase resets all open connections.
     cuts: u64,
-    /// Raised to make every connection that is open silent for ever.
+    /// An increase makes all open connections silent for ever.
     strands: u64,
 }
 
-/// A proxy on a port of its own; it ends when it is dropped.
+/// A proxy on a free port. It ends when it is dropped.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
-    state: watch::Sender<State>,
-    /// Whether the port is open, as the behaviour wants it.
+    control: watch::Sender<Control>,
+    /// Whether the port is open.
     listening: watch::Receiver<bool>,
     accepted: Arc<AtomicU64>,
     _end: DropGuard,
 }
 
 impl Proxy {
-    /// Listens on a free local port and passes connections on to `server`
-    /// (`host:port`).
+    /// Listens on a free local port and forwards connections to `server` (`host:port`).
     ///
     /// # Errors
     /// When no port is free.
@@ -71,7 +68,7 @@ impl Proxy {
         let port = ports::free().map_err(io::Error::other)?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
-        let state = watch::Sender::new(State {
+        let control = watch::Sender::new(Control {
             behaviour: Behaviour::Pass,
             cuts: 0,
             strands: 0,
@@ -79,25 +76,25 @@ impl Proxy {
         let (listens, listening) = watch::channel(true);
         let end = CancellationToken::new();
         let accepted = Arc::<AtomicU64>::default();
-        let door = Door {
+        let acceptor = Acceptor {
             accepted: Arc::clone(&accepted),
             address,
             server,
-            state: state.subscribe(),
+            control: control.subscribe(),
             listens,
             end: end.clone(),
         };
-        tokio::spawn(door.keep(listener));
+        tokio::spawn(acceptor.run(listener));
         Ok(Self {
             address,
-            state,
+            control,
             listening,
             accepted,
             _end: end.drop_guard(),
         })
     }
 
-    /// Where to connect to.
+    /// The address for clients.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
@@ -109,53 +106,52 @@ impl Proxy {
         self.accepted.load(Ordering::Relaxed)
     }
 
-    /// Behaves so from now on; returns once the port is open or shut as that
-    /// demands.
+    /// Changes the behaviour. Returns when the port is open or closed accordingly.
     pub async fn behave(&self, behaviour: Behaviour) {
-        self.state.send_modify(|state| {
-            state.behaviour = behaviour;
+        self.control.send_modify(|control| {
+            control.behaviour = behaviour;
             if behaviour == Behaviour::Refuse {
-                state.cuts += 1;
+                control.cuts += 1;
             }
         });
         let open = behaviour != Behaviour::Refuse;
-        // An error would mean that the proxy has ended, and then nobody listens.
+        // An error means that the proxy has ended.
         let _ = self.listening.clone().wait_for(|now| *now == open).await;
     }
 
-    /// Passes everything on again.
+    /// Forwards everything again.
     pub async fn restore(&self) {
         self.behave(Behaviour::Pass).await;
     }
 
-    /// Resets every open connection, once.
+    /// Resets all open connections.
     pub fn cut(&self) {
-        self.state.send_modify(|state| state.cuts += 1);
+        self.control.send_modify(|control| control.cuts += 1);
     }
 
-    /// Makes every open connection silent for ever, without closing it, and passes new ones on: a server whose node
-    /// was lost, and that runs on another one now.
+    /// Makes all open connections silent for ever without closing them, and forwards new ones. This simulates a server whose
+    /// node was lost and that now runs on another node.
     pub async fn strand(&self) {
-        self.state.send_modify(|state| state.strands += 1);
+        self.control.send_modify(|control| control.strands += 1);
         self.restore().await;
     }
 }
 
-/// The accepting side.
-struct Door {
+/// Accepts connections.
+struct Acceptor {
     accepted: Arc<AtomicU64>,
     address: SocketAddr,
     server: String,
-    state: watch::Receiver<State>,
+    control: watch::Receiver<Control>,
     listens: watch::Sender<bool>,
     end: CancellationToken,
 }
 
-impl Door {
-    async fn keep(mut self, first: TcpListener) {
+impl Acceptor {
+    async fn run(mut self, first: TcpListener) {
         let mut listener = Some(first);
         loop {
-            let refuse = self.state.borrow_and_update().behaviour == Behaviour::Refuse;
+            let refuse = self.control.borrow_and_update().behaviour == Behaviour::Refuse;
             if refuse {
                 listener = None;
             } else if listener.is_none() {
@@ -169,22 +165,22 @@ impl Door {
             tokio::select! {
                 accepted = accept(listener.as_ref()) => {
                     if let Ok((client, _)) = accepted {
-                        self.open(client);
+                        self.forward(client);
                     }
                 }
-                changed = self.state.changed() => if changed.is_err() { break },
+                changed = self.control.changed() => if changed.is_err() { break },
                 () = self.end.cancelled() => break,
             }
         }
         self.listens.send_replace(false);
     }
 
-    fn open(&self, client: TcpStream) {
+    fn forward(&self, client: TcpStream) {
         self.accepted.fetch_add(1, Ordering::Relaxed);
-        let (server, state, end) = (self.server.clone(), self.state.clone(), self.end.clone());
+        let (server, control, end) = (self.server.clone(), self.control.clone(), self.end.clone());
         tokio::spawn(async move {
             tokio::select! {
-                _ = carry(client, &server, state) => {}
+                _ = relay(client, &server, control) => {}
                 () = end.cancelled() => {}
             }
         });
@@ -198,63 +194,66 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
     }
 }
 
-async fn carry(client: TcpStream, server: &str, mut state: watch::Receiver<State>) -> io::Result<()> {
-    // A cut is a reset, not a polite end.
+async fn relay(client: TcpStream, server: &str, mut control: watch::Receiver<Control>) -> io::Result<()> {
+    // Zero linger turns a close into a reset.
     client.set_zero_linger()?;
-    let State { cuts, strands, .. } = *state.borrow_and_update();
-    let mut cut = state.clone();
-    let carried = async {
-        passes(&mut state, strands).await;
+    let Control { cuts, strands, .. } = *control.borrow_and_update();
+    let mut cut = control.clone();
+    let relayed = async {
+        wait_until_allowed(&mut control, strands).await;
         let server = TcpStream::connect(server).await?;
         client.set_nodelay(true)?;
         server.set_nodelay(true)?;
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
         tokio::try_join!(
-            pump(from_client, to_server, state.clone(), strands, true),
-            pump(from_server, to_client, state.clone(), strands, false),
+            pump(from_client, to_server, control.clone(), strands, true),
+            pump(from_server, to_client, control.clone(), strands, false),
         )
     };
     tokio::select! {
-        result = carried => result.map(drop),
-        _ = cut.wait_for(|state| state.cuts != cuts) => Ok(()),
+        result = relayed => result.map(drop),
+        _ = cut.wait_for(|control| control.cuts != cuts) => Ok(()),
     }
 }
 
 async fn pump(
     mut from: tcp::OwnedReadHalf,
     mut to: tcp::OwnedWriteHalf,
-    mut state: watch::Receiver<State>,
+    mut control: watch::Receiver<Control>,
     strands: u64,
     from_client: bool,
 ) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK];
     loop {
         let read = from.read(&mut chunk).await?;
-        passes(&mut state, strands).await;
+        wait_until_allowed(&mut control, strands).await;
         if read == 0 {
             return to.shutdown().await;
         }
-        let behaviour = state.borrow().behaviour;
+        let behaviour = control.borrow().behaviour;
         if let Behaviour::Slow(pause) = behaviour {
             sleep(pause).await;
         }
         let bytes = &chunk[..read];
         to.write_all(bytes).await?;
-        let sent = |word: &[u8]| from_client && bytes.windows(word.len()).any(|window| window == word);
+        let sent =
+            |trigger: &[u8]| from_client && bytes.windows(trigger.len()).any(|window| window == trigger);
         match behaviour {
-            Behaviour::CutAfter(word) if sent(word) => return Err(io::ErrorKind::ConnectionReset.into()),
-            Behaviour::SilentAfter(word) if sent(word) => return std::future::pending().await,
+            Behaviour::CutAfter(trigger) if sent(trigger) => {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+            Behaviour::SilentAfter(trigger) if sent(trigger) => return std::future::pending().await,
             _ => {}
         }
     }
 }
 
-/// Waits until bytes of this connection may move.
-async fn passes(state: &mut watch::Receiver<State>, strands: u64) {
-    let may = |state: &State| state.strands == strands && state.behaviour != Behaviour::Stall;
-    // An error would mean that the proxy ends, and the connection with it.
-    let _ = state.wait_for(may).await;
+/// Waits until this connection may forward bytes.
+async fn wait_until_allowed(control: &mut watch::Receiver<Control>, strands: u64) {
+    let is_allowed = |control: &Control| control.strands == strands && control.behaviour != Behaviour::Stall;
+    // An error means that the proxy ends, and this connection too.
+    let _ = control.wait_for(is_allowed).await;
 }
 
 #[cfg(test)]
@@ -263,7 +262,7 @@ mod tests {
 
     use super::*;
 
-    async fn echo() -> String {
+    async fn start_echo_server() -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         tokio::spawn(async move {
@@ -277,63 +276,70 @@ mod tests {
         address
     }
 
-    async fn ask(stream: &mut TcpStream) -> io::Result<u8> {
+    async fn exchange(stream: &mut TcpStream) -> io::Result<u8> {
         stream.write_all(b"x").await?;
         stream.read_u8().await
     }
 
     #[tokio::test]
-    async fn it_plays_every_outage() {
-        let proxy = Proxy::start(echo().await).await.unwrap();
+    async fn it_simulates_every_outage() {
+        let proxy = Proxy::start(start_echo_server().await).await.unwrap();
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
-        assert_eq!(ask(&mut stream).await.unwrap(), b'x');
+        assert_eq!(exchange(&mut stream).await.unwrap(), b'x');
 
         proxy.cut();
-        assert!(ask(&mut stream).await.is_err(), "cut");
+        assert!(exchange(&mut stream).await.is_err(), "cut");
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(
-            ask(&mut stream).await.unwrap(),
+            exchange(&mut stream).await.unwrap(),
             b'x',
             "a new connection after a cut"
         );
         assert_eq!(proxy.accepted(), 2);
 
         proxy.behave(Behaviour::Stall).await;
-        let waiting = timeout(Duration::from_millis(200), ask(&mut stream)).await;
+        let waiting = timeout(Duration::from_millis(200), exchange(&mut stream)).await;
         assert!(waiting.is_err(), "stalled");
         let mut late = TcpStream::connect(proxy.address()).await.unwrap();
         late.write_all(b"y").await.unwrap();
         proxy.restore().await;
-        assert_eq!(stream.read_u8().await.unwrap(), b'x', "held, not lost");
-        assert_eq!(late.read_u8().await.unwrap(), b'y', "held, not lost");
+        assert_eq!(stream.read_u8().await.unwrap(), b'x', "delayed, not lost");
+        assert_eq!(late.read_u8().await.unwrap(), b'y', "delayed, not lost");
 
         proxy.behave(Behaviour::Refuse).await;
-        assert!(ask(&mut stream).await.is_err(), "reset");
+        assert!(exchange(&mut stream).await.is_err(), "reset");
         let refused = TcpStream::connect(proxy.address()).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
         proxy.restore().await;
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
-        assert_eq!(ask(&mut stream).await.unwrap(), b'x', "open again");
+        assert_eq!(exchange(&mut stream).await.unwrap(), b'x', "open again");
 
         proxy.behave(Behaviour::Slow(Duration::from_millis(100))).await;
-        let began = Instant::now();
-        assert_eq!(ask(&mut stream).await.unwrap(), b'x');
-        assert!(began.elapsed() >= Duration::from_millis(200), "there and back");
+        let start = Instant::now();
+        assert_eq!(exchange(&mut stream).await.unwrap(), b'x');
+        assert!(
+            start.elapsed() >= Duration::from_millis(200),
+            "once in each direction"
+        );
 
         proxy.strand().await;
         let mut fresh = TcpStream::connect(proxy.address()).await.unwrap();
-        assert_eq!(ask(&mut fresh).await.unwrap(), b'x', "a new connection passes");
-        let waiting = timeout(Duration::from_millis(200), ask(&mut stream)).await;
-        assert!(waiting.is_err(), "the old one is silent, and open");
+        assert_eq!(
+            exchange(&mut fresh).await.unwrap(),
+            b'x',
+            "a new connection passes"
+        );
+        let waiting = timeout(Duration::from_millis(200), exchange(&mut stream)).await;
+        assert!(waiting.is_err(), "the old connection is open but silent");
 
         proxy.behave(Behaviour::SilentAfter(b"x")).await;
-        assert_eq!(ask(&mut fresh).await.unwrap(), b'x', "answered still");
-        let waiting = timeout(Duration::from_millis(200), ask(&mut fresh)).await;
-        assert!(waiting.is_err(), "silent then");
+        assert_eq!(exchange(&mut fresh).await.unwrap(), b'x', "still answered");
+        let waiting = timeout(Duration::from_millis(200), exchange(&mut fresh)).await;
+        assert!(waiting.is_err(), "silent after that");
 
         let mut fresh = TcpStream::connect(proxy.address()).await.unwrap();
         proxy.behave(Behaviour::CutAfter(b"last")).await;
-        assert_eq!(ask(&mut fresh).await.unwrap(), b'x');
+        assert_eq!(exchange(&mut fresh).await.unwrap(), b'x');
         fresh.write_all(b"the last").await.unwrap();
         let mut rest = Vec::new();
         // An error is a reset.

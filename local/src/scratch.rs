@@ -1,4 +1,4 @@
-//! A place of its own for each test, inside one running stack.
+//! Isolated resources for each test inside one running stack.
 
 use std::thread;
 use std::time::Duration;
@@ -7,32 +7,30 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::access::{
-    Environment, ObjectStoreAccess, PostgresAccess, RabbitMqAccess, percent_encoded, under_account,
+    Environment, ObjectStoreAccess, PostgresAccess, RabbitMqAccess, percent_encoded, use_account,
+    write_onnx_runtime,
 };
 use crate::error::{Error, Result};
+use crate::secret;
 use crate::server::{create_buckets, create_database, drop_database, management, policies};
-use crate::{runtime_library, secret};
 
-/// A fresh database, a fresh virtual host (or queue names of its own) and two fresh buckets.
+/// A fresh database, a fresh virtual host (or unique queue names) and two fresh buckets.
 ///
-/// Dropping it removes database and virtual host. The buckets stay until the stack ends.
+/// Dropping this value removes the database and the virtual host. The buckets stay until the stack ends.
 #[derive(Debug)]
 pub struct Scratch {
-    /// PostgreSQL, with the fresh database.
     pub postgres: PostgresAccess,
-    /// RabbitMQ, with the fresh virtual host.
     pub rabbitmq: RabbitMqAccess,
-    /// The store, with the fresh buckets.
     pub object_store: ObjectStoreAccess,
-    /// The job queue's name: the default one in a virtual host of its own, else a unique one.
+    /// The job queue: the default name in a fresh virtual host, or a unique name.
     pub queue: String,
     maintenance: PostgresAccess,
 }
 
-/// Creates a place of its own in the stack that the environment names.
+/// Creates a fresh database, virtual host and buckets in the stack that the environment names.
 ///
 /// # Errors
-/// [`Error::NoStack`] when the environment names none.
+/// [`Error::NoStack`] when the environment names no stack.
 pub async fn scratch() -> Result<Scratch> {
     let missing = |name: &str| Error::NoStack { missing: name.into() };
     let maintenance = PostgresAccess::from_environment()?.ok_or_else(|| missing("POSTGRES_HOST"))?;
@@ -96,7 +94,7 @@ async fn create_vhost(access: &RabbitMqAccess) -> Result<()> {
 }
 
 impl Scratch {
-    /// The environment with which our programs use this place.
+    /// The environment that makes our programs use these resources.
     #[must_use]
     pub fn environment(&self) -> Environment {
         let mut environment = Environment::new();
@@ -104,17 +102,15 @@ impl Scratch {
         self.rabbitmq.write(&mut environment);
         self.object_store.write(&mut environment);
         environment.insert("RABBITMQ_QUEUE".into(), self.queue.clone());
-        if let Some(path) = runtime_library::path() {
-            environment.insert(runtime_library::VARIABLE.into(), path);
-        }
+        write_onnx_runtime(&mut environment);
         environment
     }
 
-    /// The same for one of our programs, under its own account at the object store (see [`under_account`]).
+    /// As [`Self::environment`], with the object store account of one of our programs (see [`use_account`]).
     #[must_use]
     pub fn environment_of(&self, account: &str) -> Environment {
         let mut environment = self.environment();
-        under_account(&mut environment, account);
+        use_account(&mut environment, account);
         environment
     }
 }
@@ -124,14 +120,14 @@ impl Drop for Scratch {
         let (maintenance, rabbitmq) = (self.maintenance.clone(), self.rabbitmq.clone());
         let database = self.postgres.database.clone();
         let removal = async move {
-            // Left-overs are harmless: the stack's end removes them too.
+            // Errors are harmless: the end of the stack removes the rest.
             let _ = drop_database(&maintenance, &database).await;
             if rabbitmq.management.is_some() {
                 let vhost = percent_encoded(&rabbitmq.vhost);
                 let _ = management(&rabbitmq, Method::DELETE, &format!("/api/vhosts/{vhost}"), None).await;
             }
         };
-        // Not on the caller's runtime, which may be ending, and not longer than a test can wait.
+        // The caller's runtime may be shutting down, so this needs another one. The limit keeps tests short.
         let worker = thread::spawn(move || {
             if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 runtime

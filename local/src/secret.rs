@@ -18,12 +18,12 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A password: 128 random bits, lower-case hexadecimal, so that it needs no quoting anywhere.
+/// A password: 128 random bits in lower-case hexadecimal, which needs no quoting.
 pub(crate) fn password() -> Result<String> {
     Ok(hex(&bytes::<16>()?))
 }
 
-/// A name's random part: 40 bits.
+/// The random part of a name: 40 bits in hexadecimal.
 pub(crate) fn suffix() -> Result<String> {
     Ok(hex(&bytes::<5>()?))
 }

@@ -1,4 +1,4 @@
-//! One of the project's own programs as a process.
+//! `irmgard` or `anonymizer` as a process.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -8,35 +8,36 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tokio::time::{Instant, sleep};
 
-use crate::access::{Environment, under_account};
-use crate::directory::Temporary;
+use crate::access::{Environment, use_account};
 use crate::error::{Error, Result};
+use crate::layout::TempDirectory;
 use crate::ports;
-use crate::process::{Daemon, DaemonRecord, Identity, Lifetime, Output, Program, program as built};
+use crate::process::{Daemon, DaemonRecord, Identity, Lifetime, Output, Program, program as built_program};
 
-const START: Duration = Duration::from_secs(60);
+/// How long a service may take to become ready.
+const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// `irmgard` or `anonymizer`, with ports of its own and its log in a file.
+/// `irmgard` or `anonymizer` on free ports, with its log in a file.
 ///
-/// It is ended when this value is dropped or this process ends.
+/// The process ends when this value is dropped or this process ends.
 #[derive(Debug)]
 pub struct Service {
     daemon: Daemon,
     listen: String,
     admin: String,
-    _temporary: Option<Temporary>,
+    _temporary: Option<TempDirectory>,
 }
 
 impl Service {
-    /// A service that does not run yet: the program `name`, found beside the running program, with the one argument `serve`, and
-    /// at an object store of ours under its own account.
+    /// A service that is not started yet: the program `name` in the running program's folder, with the argument `serve`. It
+    /// uses the program's account of the object store.
     ///
     /// # Errors
     /// [`Error::NotBuilt`] when there is no such program.
     pub fn new(name: &str, environment: &Environment) -> Result<Self> {
-        let temporary = Temporary::new()?;
+        let temporary = TempDirectory::new()?;
         let output = Output::File(temporary.path().join(format!("{name}.log")));
-        Self::at(
+        Self::build(
             name,
             environment,
             output,
@@ -45,35 +46,35 @@ impl Service {
         )
     }
 
-    pub(crate) fn at(
+    pub(crate) fn build(
         name: &str,
         environment: &Environment,
         output: Output,
         lifetime: Lifetime,
-        temporary: Option<Temporary>,
+        temporary: Option<TempDirectory>,
     ) -> Result<Self> {
         let listen = format!("127.0.0.1:{}", ports::free()?);
         let admin = format!("127.0.0.1:{}", ports::free()?);
-        let mut all = BTreeMap::from([
+        let mut variables = BTreeMap::from([
             ("LISTEN".into(), listen.clone()),
             ("ADMIN_LISTEN".into(), admin.clone()),
             ("LOG_FORMAT".into(), "json".into()),
         ]);
-        // What a developer sets for one run reaches the programs too.
+        // Debug settings of a developer.
         for name in ["RUST_LOG", "RUST_BACKTRACE", "FAILPOINTS"] {
             if let Ok(value) = env::var(name) {
-                all.insert(name.into(), value);
+                variables.insert(name.into(), value);
             }
         }
-        all.extend(environment.clone());
-        under_account(&mut all, name);
-        let listen = all.get("LISTEN").cloned().unwrap_or_default();
-        let admin = all.get("ADMIN_LISTEN").cloned().unwrap_or_default();
+        variables.extend(environment.clone());
+        use_account(&mut variables, name);
+        let listen = variables.get("LISTEN").cloned().unwrap_or_default();
+        let admin = variables.get("ADMIN_LISTEN").cloned().unwrap_or_default();
         let program = Program {
             name: name.into(),
-            executable: built(name)?,
+            executable: built_program(name)?,
             arguments: vec!["serve".into()],
-            environment: all,
+            environment: variables,
             directory: env::temp_dir(),
             output,
             account: None,
@@ -88,32 +89,32 @@ impl Service {
         })
     }
 
-    pub(crate) fn found(record: DaemonRecord) -> Self {
+    pub(crate) fn from_record(record: DaemonRecord) -> Self {
         let variable = |name: &str| record.program.environment.get(name).cloned().unwrap_or_default();
         Self {
             listen: variable("LISTEN"),
             admin: variable("ADMIN_LISTEN"),
-            daemon: Daemon::found(record),
+            daemon: Daemon::from_record(record),
             _temporary: None,
         }
     }
 
-    /// Lets it outlive this program, and says how a later one finds it.
-    pub(crate) fn keep(&mut self) -> DaemonRecord {
-        self.daemon.keep();
+    /// Lets the process outlive this program. Returns the record for [`Self::from_record`].
+    pub(crate) fn detach(&mut self) -> DaemonRecord {
+        self.daemon.detach();
         self.daemon.record()
     }
 
-    /// Sees that it runs, as built last, with these settings: one that does is left alone.
-    pub(crate) async fn renew(&mut self, environment: &Environment) -> Result<()> {
+    /// Starts the service, or restarts it if its program or these settings have changed.
+    pub(crate) async fn ensure_current(&mut self, environment: &Environment) -> Result<()> {
         let program = self.daemon.program_mut();
-        program.executable = built(&program.name)?;
-        let mut told = program.environment.clone();
-        told.extend(environment.clone());
-        under_account(&mut told, &program.name);
-        let is_told = told == program.environment;
-        program.environment = told;
-        if !(is_told && self.daemon.is_current()) {
+        program.executable = built_program(&program.name)?;
+        let mut variables = program.environment.clone();
+        variables.extend(environment.clone());
+        use_account(&mut variables, &program.name);
+        let is_unchanged = variables == program.environment;
+        program.environment = variables;
+        if !(is_unchanged && self.daemon.is_current()) {
             self.stop(Duration::from_secs(40))?;
         }
         self.start().await
@@ -139,7 +140,7 @@ impl Service {
         self.daemon.program_mut().environment.remove(name);
     }
 
-    /// Starts it and waits until `/readyz` answers 200.
+    /// Starts the process and waits until `/readyz` answers 200.
     ///
     /// # Errors
     /// [`Error::NotReady`], with the end of its log.
@@ -148,7 +149,7 @@ impl Service {
         self.ready().await
     }
 
-    /// Starts it and does not wait.
+    /// Starts the process without waiting.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -159,19 +160,19 @@ impl Service {
     /// Waits until `/readyz` answers 200.
     ///
     /// # Errors
-    /// [`Error::NotReady`] when it ends or a minute passes.
+    /// [`Error::NotReady`] when the process ends or is not ready within a minute.
     pub async fn ready(&mut self) -> Result<()> {
         let client = reqwest::Client::builder()
             .no_proxy()
             .timeout(Duration::from_secs(2))
             .build()
-            .map_err(|error| Error::request("an HTTP client is built", error))?;
+            .map_err(|error| Error::request("cannot build an HTTP client", error))?;
         let url = format!("http://{}/readyz", self.admin);
-        let deadline = Instant::now() + START;
+        let deadline = Instant::now() + START_LIMIT;
         loop {
-            let seen = match client.get(&url).send().await {
-                Ok(answer) if answer.status().is_success() => return Ok(()),
-                Ok(answer) => answer.status().to_string(),
+            let problem = match client.get(&url).send().await {
+                Ok(response) if response.status().is_success() => return Ok(()),
+                Ok(response) => response.status().to_string(),
                 Err(error) => error.to_string(),
             };
             if !self.alive() {
@@ -182,7 +183,7 @@ impl Service {
                 return Err(self.not_ready(status));
             }
             if Instant::now() >= deadline {
-                return Err(self.not_ready(format!("was not ready within {START:?}: {seen}")));
+                return Err(self.not_ready(format!("was not ready within {START_LIMIT:?}: {problem}")));
             }
             sleep(Duration::from_millis(20)).await;
         }
@@ -196,100 +197,98 @@ impl Service {
         }
     }
 
-    /// Waits until it has ended by itself, and returns its exit status.
+    /// Waits until the process has ended by itself, and returns its exit status.
     ///
     /// # Errors
-    /// [`Error::NotReady`] when it still runs after `patience`.
-    pub async fn ended(&mut self, patience: Duration) -> Result<std::process::ExitStatus> {
-        let deadline = Instant::now() + patience;
+    /// [`Error::NotReady`] when it still runs after `limit`.
+    pub async fn ended(&mut self, limit: Duration) -> Result<std::process::ExitStatus> {
+        let deadline = Instant::now() + limit;
         loop {
             if let Some(status) = self.daemon.exit_status() {
                 return Ok(status);
             }
             if Instant::now() >= deadline {
-                return Err(self.not_ready(format!("still runs after {patience:?}")));
+                return Err(self.not_ready(format!("still runs after {limit:?}")));
             }
             sleep(Duration::from_millis(10)).await;
         }
     }
 
-    /// Ends it at once (`SIGKILL`), with the processes that it has started.
+    /// Kills the process and its descendants (`SIGKILL`).
     ///
     /// # Errors
-    /// When it does not go away.
+    /// When a process does not end.
     pub fn kill(&mut self) -> Result<()> {
         self.daemon.kill()
     }
 
-    /// Asks it to end (`SIGTERM`), waits, and ends it by force after `patience`.
+    /// Sends `SIGTERM`, waits, and kills the process after `limit`.
     ///
     /// # Errors
-    /// When it does not go away.
-    pub fn stop(&mut self, patience: Duration) -> Result<()> {
-        self.daemon.stop(Signal::SIGTERM, patience)
+    /// When it does not end.
+    pub fn stop(&mut self, limit: Duration) -> Result<()> {
+        self.daemon.stop(Signal::SIGTERM, limit)
     }
 
-    /// Asks it to end (`SIGTERM`) and does not wait.
+    /// Sends `SIGTERM` without waiting.
     pub fn terminate(&self) {
         self.daemon.signal(Signal::SIGTERM);
     }
 
-    /// Halts it (`SIGSTOP`).
+    /// Stops the process with `SIGSTOP`.
     pub fn pause(&self) {
         self.daemon.pause();
     }
 
-    /// Lets it go on after [`Self::pause`].
+    /// Continues the process after [`Self::pause`].
     pub fn resume(&self) {
         self.daemon.resume();
     }
 
-    /// Kills it if it runs, and starts it again on the same ports.
+    /// Kills the process if it runs, and starts it again on the same ports.
     ///
     /// # Errors
-    /// [`Error::NotReady`] when it does not come back.
+    /// [`Error::NotReady`] when it does not become ready again.
     pub async fn restart(&mut self) -> Result<()> {
         self.kill()?;
         self.start().await
     }
 
-    /// Whether it runs.
     #[must_use]
     pub fn alive(&self) -> bool {
         self.daemon.alive()
     }
 
-    /// Which process it is.
     #[must_use]
     pub fn identity(&self) -> Option<Identity> {
         self.daemon.identity()
     }
 
-    /// `host:port` of its own interface (irmgard's API).
+    /// `host:port` of the API (irmgard).
     #[must_use]
     pub fn address(&self) -> &str {
         &self.listen
     }
 
-    /// `host:port` of its admin interface.
+    /// `host:port` of the admin interface.
     #[must_use]
     pub fn admin_address(&self) -> &str {
         &self.admin
     }
 
-    /// The file with everything that it has written; in the lasting stack the folder of its container's log.
+    /// The file with its output; in the persistent stack the folder of its container's log.
     #[must_use]
     pub fn log_path(&self) -> &Path {
         self.daemon.program().output.path()
     }
 
-    /// Its log so far.
+    /// The log so far.
     #[must_use]
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&self.daemon.program().output.read()).into_owned()
     }
 
-    /// The lines of its log that are JSON objects.
+    /// The log lines that are JSON objects.
     #[must_use]
     pub fn log_lines(&self) -> Vec<serde_json::Value> {
         self.log()

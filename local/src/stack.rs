@@ -1,4 +1,4 @@
-//! The servers together.
+//! All servers of a stack.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,147 +8,148 @@ use tokio::time::{Duration, Instant, sleep};
 use tokio::try_join;
 
 use crate::access::{self, Environment, ObjectStoreAccess, OpenSearchAccess, PostgresAccess, RabbitMqAccess};
-use crate::directory::Temporary;
 use crate::error::{Error, Result};
+use crate::layout::{Layout, TempDirectory};
 use crate::node::Node;
-use crate::opensearch::MISSING;
 use crate::process::Identity;
-use crate::runtime_library;
 use crate::server::{
-    Server, launch_opensearch, opensearch_installed, start_object_store, start_postgres, start_rabbitmq,
-    use_object_store, use_postgres, use_rabbitmq,
+    Server, check_object_store, check_postgres, check_rabbitmq, find_opensearch, launch_opensearch,
+    start_object_store, start_postgres, start_rabbitmq,
 };
-use crate::site::Site;
+use crate::test_support::OPENSEARCH_MISSING;
 
-/// PostgreSQL, RabbitMQ and an S3 store, ready to be used; OpenSearch too, where it is wanted.
+/// PostgreSQL, RabbitMQ and an S3 store, ready for use; on request OpenSearch too.
 ///
-/// Each is a process of its own with private files, a free port and random credentials. Dropping the value ends what it has
-/// started and removes the files; so does the end of the process, however it comes. A server that the environment names
-/// (`POSTGRES_HOST`, `RABBITMQ_HOST`, `OBJECT_STORE_ENDPOINT`, `LOGQ_OPENSEARCH_URL`, with their credentials) is used instead of a started one.
+/// Each server is a process with private files, a free port and random credentials. The servers end and their files
+/// disappear when this value is dropped, or when this process ends in any way. If the environment names a server
+/// (`POSTGRES_HOST`, `RABBITMQ_HOST`, `OBJECT_STORE_ENDPOINT`, `LOGQ_OPENSEARCH_URL`, with credentials), that external server
+/// is used and none is started.
 #[derive(Debug)]
 pub struct Stack {
     pub(crate) postgres: Server<PostgresAccess>,
     pub(crate) rabbitmq: Server<RabbitMqAccess>,
     pub(crate) object_store: Server<ObjectStoreAccess>,
-    /// Where it was asked for: the server, or why there is none.
-    pub(crate) opensearch: Option<Search>,
+    /// `None` unless requested.
+    pub(crate) opensearch: Option<OpenSearchResult>,
     pub(crate) directory: PathBuf,
-    // Last: the files go after the processes that have them open.
-    pub(crate) _temporary: Option<Temporary>,
+    // Dropped last, after the processes that have the files open.
+    pub(crate) _temporary: Option<TempDirectory>,
 }
 
-/// OpenSearch, or why the machine cannot have it.
-pub(crate) type Search = std::result::Result<Server<OpenSearchAccess>, String>;
+/// OpenSearch, or why this machine cannot run it.
+pub(crate) type OpenSearchResult = std::result::Result<Server<OpenSearchAccess>, String>;
 
-/// How a stack is to be.
+/// The settings of a new stack.
 #[derive(Debug, Default)]
 pub struct Builder {
     only_ours: bool,
     opensearch: bool,
-    lasting: Option<(PathBuf, PathBuf, Arc<Node>)>,
+    persistent: Option<(PathBuf, PathBuf, Arc<Node>)>,
 }
 
 impl Builder {
-    /// Starts all its servers, whatever the environment names.
+    /// Starts all servers, even if the environment names external ones.
     #[must_use]
     pub fn only_ours(mut self) -> Self {
         self.only_ours = true;
         self
     }
 
-    /// Starts OpenSearch too, where the machine can have it. Nobody waits for it here, for it takes half a minute:
-    /// [`Stack::opensearch`] and [`Server::ready`](crate::Server::ready) are for who uses it.
+    /// Starts OpenSearch too, if this machine can run it. [`Self::start`] does not wait for it, because it needs half a minute.
+    /// Use [`Stack::opensearch`] and [`Server::ready`](crate::Server::ready) before the first request.
     #[must_use]
     pub fn with_opensearch(mut self) -> Self {
         self.opensearch = true;
         self
     }
 
-    /// Keeps the files in this directory, and lists the processes in this journal, so that they can outlive this one. What they
-    /// print is kept as on a node.
-    pub(crate) fn lasting(mut self, directory: PathBuf, journal: PathBuf, node: Arc<Node>) -> Self {
-        self.lasting = Some((directory, journal, node));
+    /// Lets the servers outlive this process: files in this directory, processes in this journal, output as pods of this node.
+    pub(crate) fn persistent(mut self, directory: PathBuf, journal: PathBuf, node: Arc<Node>) -> Self {
+        self.persistent = Some((directory, journal, node));
         self
     }
 
-    /// Starts the servers, all at the same time, and waits until each is ready.
+    /// Starts the servers in parallel and waits until each is ready.
     ///
     /// # Errors
-    /// A missing program, a server that does not become ready; what was started is ended again.
+    /// When a program is missing or a server does not become ready. Then the started servers end.
     pub async fn start(self) -> Result<Stack> {
-        let outside = !self.only_ours;
-        let postgres = if outside {
-            PostgresAccess::from_outside()?
+        let allow_external = !self.only_ours;
+        let postgres = if allow_external {
+            PostgresAccess::external_from_environment()?
         } else {
             None
         };
-        let rabbitmq = if outside {
-            RabbitMqAccess::from_outside()?
+        let rabbitmq = if allow_external {
+            RabbitMqAccess::external_from_environment()?
         } else {
             None
         };
-        let object_store = if outside {
-            ObjectStoreAccess::from_outside()?
+        let object_store = if allow_external {
+            ObjectStoreAccess::external_from_environment()?
         } else {
             None
         };
 
-        let temporary = if self.lasting.is_none() {
-            Some(Temporary::new()?)
+        let temporary = if self.persistent.is_none() {
+            Some(TempDirectory::new()?)
         } else {
             None
         };
-        let directory = match (&self.lasting, &temporary) {
+        let directory = match (&self.persistent, &temporary) {
             (Some((directory, ..)), _) => directory.clone(),
             (None, Some(temporary)) => temporary.path().into(),
             (None, None) => PathBuf::new(),
         };
-        let site = Site {
+        let layout = Layout {
             directory: &directory,
-            lasting: self
-                .lasting
+            persistent: self
+                .persistent
                 .as_ref()
                 .map(|(_, journal, node)| (journal.as_path(), &**node)),
         };
         let opensearch = if !self.opensearch {
             None
-        } else if let Some(access) = outside.then(OpenSearchAccess::from_outside).flatten() {
-            Some(Ok(Server::given("opensearch", access)))
+        } else if let Some(access) = allow_external
+            .then(OpenSearchAccess::external_from_environment)
+            .flatten()
+        {
+            Some(Ok(Server::external("opensearch", access)))
         } else {
-            Some(start_opensearch(site)?)
+            Some(start_opensearch(layout)?)
         };
         let (postgres, rabbitmq, object_store) = try_join!(
             async {
                 Ok(match postgres {
                     Some(access) => {
-                        use_postgres(&access).await?;
-                        Server::given("postgres", access)
+                        check_postgres(&access).await?;
+                        Server::external("postgres", access)
                     }
-                    None => start_postgres(site)
+                    None => start_postgres(layout)
                         .await
-                        .map(|(access, own)| Server::ours("postgres", access, own))?,
+                        .map(|(access, server)| Server::managed("postgres", access, server))?,
                 })
             },
             async {
                 Ok(match rabbitmq {
                     Some(access) => {
-                        use_rabbitmq(&access).await?;
-                        Server::given("rabbitmq", access)
+                        check_rabbitmq(&access).await?;
+                        Server::external("rabbitmq", access)
                     }
-                    None => start_rabbitmq(site)
+                    None => start_rabbitmq(layout)
                         .await
-                        .map(|(access, own)| Server::ours("rabbitmq", access, own))?,
+                        .map(|(access, server)| Server::managed("rabbitmq", access, server))?,
                 })
             },
             async {
                 Ok(match object_store {
                     Some(access) => {
-                        use_object_store(&access).await?;
-                        Server::given("object-store", access)
+                        check_object_store(&access).await?;
+                        Server::external("object-store", access)
                     }
-                    None => start_object_store(site)
+                    None => start_object_store(layout)
                         .await
-                        .map(|(access, own)| Server::ours("object-store", access, own))?,
+                        .map(|(access, server)| Server::managed("object-store", access, server))?,
                 })
             },
         )?;
@@ -163,55 +164,51 @@ impl Builder {
     }
 }
 
-/// Starts OpenSearch, or says why the machine cannot have it.
-pub(crate) fn start_opensearch(site: Site<'_>) -> Result<Search> {
-    match opensearch_installed()? {
+/// Starts OpenSearch, or returns why this machine cannot run it.
+pub(crate) fn start_opensearch(layout: Layout<'_>) -> Result<OpenSearchResult> {
+    match find_opensearch()? {
         Ok(installed) => {
-            let (access, own) = launch_opensearch(&installed, site)?;
-            Ok(Ok(Server::ours("opensearch", access, own)))
+            let (access, server) = launch_opensearch(&installed, layout)?;
+            Ok(Ok(Server::managed("opensearch", access, server)))
         }
         Err(unavailable) => Ok(Err(unavailable.0)),
     }
 }
 
 impl Stack {
-    /// How a stack is to be.
     #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// PostgreSQL.
     #[must_use]
     pub fn postgres(&self) -> &Server<PostgresAccess> {
         &self.postgres
     }
 
-    /// RabbitMQ.
     #[must_use]
     pub fn rabbitmq(&self) -> &Server<RabbitMqAccess> {
         &self.rabbitmq
     }
 
-    /// The S3 store.
     #[must_use]
     pub fn object_store(&self) -> &Server<ObjectStoreAccess> {
         &self.object_store
     }
 
-    /// OpenSearch, perhaps not ready yet.
+    /// OpenSearch, possibly not ready yet.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The reason why there is none.
     pub fn opensearch(&self) -> std::result::Result<&Server<OpenSearchAccess>, &str> {
         match &self.opensearch {
             Some(Ok(server)) => Ok(server),
             Some(Err(reason)) => Err(reason),
-            None => Err("OpenSearch was not asked for"),
+            None => Err("OpenSearch was not requested"),
         }
     }
 
-    /// Where the stack keeps its files.
+    /// The directory of the stack's files.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -228,27 +225,28 @@ impl Stack {
         all
     }
 
-    /// PostgreSQL's log (JSON lines), when the server is ours. In the lasting stack it is its pod's.
+    /// PostgreSQL's log file (JSON lines). `None` for an external server, and in the persistent stack, where the log is its pod's.
     #[must_use]
     pub fn postgres_log(&self) -> Option<PathBuf> {
-        (self.postgres.is_ours() && self._temporary.is_some())
+        (self.postgres.is_managed() && self._temporary.is_some())
             .then(|| self.directory.join("postgres/log/postgresql.json"))
     }
 
-    /// RabbitMQ's log (JSON lines), when the server is ours. In the lasting stack it is its pod's.
+    /// RabbitMQ's log file (JSON lines). `None` for an external server, and in the persistent stack, where the log is its pod's.
     #[must_use]
     pub fn rabbitmq_log(&self) -> Option<PathBuf> {
-        (self.rabbitmq.is_ours() && self._temporary.is_some())
+        (self.rabbitmq.is_managed() && self._temporary.is_some())
             .then(|| self.directory.join("rabbitmq/log/rabbitmq.log"))
     }
 
-    /// Waits until RabbitMQ, when it is ours, has the names of all its quorum queues on disk. It writes them up to a second after a
-    /// declaration was answered, and a queue whose broker is killed earlier comes back without a leader, for good.
+    /// Waits until RabbitMQ has written the names of all its quorum queues to disk. It writes them up to a second after it
+    /// has confirmed a declaration. A broker that is killed earlier loses the queue's leader for good.
+    /// Returns at once for an external server.
     ///
     /// # Errors
-    /// [`Error::Request`] when they are not there after half a minute.
+    /// [`Error::Request`] when a name is not written within half a minute.
     pub async fn queues_on_disk(&self) -> Result<()> {
-        if !self.rabbitmq.is_ours() {
+        if !self.rabbitmq.is_managed() {
             return Ok(());
         }
         let deadline = Instant::now() + Duration::from_secs(30);
@@ -258,15 +256,15 @@ impl Stack {
             };
             if Instant::now() >= deadline {
                 return Err(Error::request(
-                    "RabbitMQ writes its queues' names",
-                    format!("{missing} is not written"),
+                    "RabbitMQ did not write its queue names within 30 s",
+                    format!("{missing} is missing"),
                 ));
             }
             sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// The environment with which our programs use this stack.
+    /// The environment that makes our programs use this stack.
     #[must_use]
     pub fn environment(&self) -> Environment {
         let mut environment = Environment::new();
@@ -276,77 +274,52 @@ impl Stack {
         if let Ok(opensearch) = self.opensearch() {
             opensearch.access().write(&mut environment);
         }
-        if let Some(path) = runtime_library::path() {
-            environment.insert(runtime_library::VARIABLE.into(), path);
-        }
+        access::write_onnx_runtime(&mut environment);
         environment
     }
 
-    /// What a command inside this stack is told beside [`Self::environment`]: which servers are not "given from outside", and
-    /// where the servers' logs are.
+    /// Further variables for a command inside this stack: the servers that this stack started, and the servers' log files.
     #[must_use]
-    pub fn note_for_children(&self) -> Environment {
+    pub fn child_environment(&self) -> Environment {
         let started: Vec<&str> = [
-            (self.postgres.is_ours(), self.postgres.name()),
-            (self.rabbitmq.is_ours(), self.rabbitmq.name()),
-            (self.object_store.is_ours(), self.object_store.name()),
-            (self.opensearch().is_ok_and(Server::is_ours), "opensearch"),
+            (self.postgres.is_managed(), self.postgres.name()),
+            (self.rabbitmq.is_managed(), self.rabbitmq.name()),
+            (self.object_store.is_managed(), self.object_store.name()),
+            (self.opensearch().is_ok_and(Server::is_managed), "opensearch"),
         ]
         .into_iter()
-        .filter_map(|(ours, name)| ours.then_some(name))
+        .filter_map(|(is_managed, name)| is_managed.then_some(name))
         .collect();
-        let mut note = Environment::from([(access::STARTED.into(), started.join(","))]);
+        let mut environment = Environment::from([(access::STARTED.into(), started.join(","))]);
         for (name, path) in [
             ("LOCAL_POSTGRES_LOG", self.postgres_log()),
             ("LOCAL_RABBITMQ_LOG", self.rabbitmq_log()),
         ] {
             if let Some(path) = path {
-                note.insert(name.into(), path.display().to_string());
+                environment.insert(name.into(), path.display().to_string());
             }
         }
         if let Some(Err(reason)) = &self.opensearch {
-            note.insert(MISSING.into(), reason.clone());
+            environment.insert(OPENSEARCH_MISSING.into(), reason.clone());
         }
-        note
+        environment
     }
 
-    /// Ends what it has started, in good order. Dropping does the same in haste.
+    /// Shuts the started servers down in order. Dropping the stack kills them instead.
     ///
     /// # Errors
-    /// When a process does not go away.
+    /// When a process does not end.
     pub async fn stop(self) -> Result<()> {
+        let opensearch = match self.opensearch() {
+            Ok(opensearch) => opensearch.stop_if_managed().await,
+            Err(_) => Ok(()),
+        };
+        // An error does not keep the other servers running.
         for stopped in [
-            async {
-                match self.opensearch() {
-                    Ok(opensearch) if opensearch.is_ours() => opensearch.stop().await,
-                    _ => Ok(()),
-                }
-            }
-            .await,
-            async {
-                if self.object_store.is_ours() {
-                    self.object_store.stop().await
-                } else {
-                    Ok(())
-                }
-            }
-            .await,
-            async {
-                if self.rabbitmq.is_ours() {
-                    self.rabbitmq.stop().await
-                } else {
-                    Ok(())
-                }
-            }
-            .await,
-            async {
-                if self.postgres.is_ours() {
-                    self.postgres.stop().await
-                } else {
-                    Ok(())
-                }
-            }
-            .await,
+            opensearch,
+            self.object_store.stop_if_managed().await,
+            self.rabbitmq.stop_if_managed().await,
+            self.postgres.stop_if_managed().await,
         ] {
             stopped?;
         }
@@ -354,8 +327,8 @@ impl Stack {
     }
 }
 
-/// The directory of a quorum queue that the register of its Raft system does not name yet: below `NODE/quorum/NODE` of the
-/// broker's data, where `names.dets` is the register.
+/// A quorum queue whose name RabbitMQ has not written yet. Each queue has a directory below `NODE/quorum/NODE` of the
+/// broker's data. The file `names.dets` there contains the written names.
 fn unwritten_queue(data: &Path) -> Option<String> {
     let folders = |path: &Path| {
         fs::read_dir(path)
@@ -368,11 +341,8 @@ fn unwritten_queue(data: &Path) -> Option<String> {
         let register = fs::read(system.path().join("names.dets")).unwrap_or_default();
         for queue in folders(&system.path()) {
             let name = queue.file_name();
-            let wanted = name.as_encoded_bytes();
-            if !register
-                .windows(wanted.len().max(1))
-                .any(|window| window == wanted)
-            {
+            let bytes = name.as_encoded_bytes();
+            if !register.windows(bytes.len().max(1)).any(|window| window == bytes) {
                 return Some(name.to_string_lossy().into_owned());
             }
         }

@@ -1,4 +1,4 @@
-//! The program `local`, as one types it.
+//! Tests of the command line of `local`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -15,8 +15,8 @@ fn local(arguments: &[&str]) -> Command {
     command
 }
 
-/// As outside of every stack.
-fn local_alone(arguments: &[&str]) -> Command {
+/// `local` without a server in the environment.
+fn local_without_servers(arguments: &[&str]) -> Command {
     let mut command = local(arguments);
     for name in ["POSTGRES_HOST", "RABBITMQ_HOST", "OBJECT_STORE_ENDPOINT"] {
         command.env_remove(name);
@@ -33,29 +33,29 @@ fn run(command: &mut Command) -> Output {
 }
 
 #[test]
-fn exec_passes_the_exit_code_on() {
+fn exec_returns_the_exit_code_of_the_command() {
     let output = run(&mut local(&["exec", "--", "sh", "-c", "exit 7"]));
     assert_eq!(output.status.code(), Some(7), "{}", text(&output.stderr));
 }
 
 #[test]
-fn exec_uses_the_servers_that_it_is_given() {
-    // The stack of the test run, as if it were somebody else's.
-    let given = std::env::var("POSTGRES_PORT").expect("run with `make test`");
+fn exec_uses_external_servers() {
+    // The servers of the test run, as external servers.
+    let postgres_port = std::env::var("POSTGRES_PORT").expect("run with `make test`");
     let script = "echo $POSTGRES_PORT $RABBITMQ_PORT $OBJECT_STORE_ENDPOINT";
     let output = run(local(&["exec", "--", "sh", "-c", script]).env_remove("LOCAL_STACK_STARTED"));
-    let wanted = format!(
-        "{given} {} {}\n",
+    let expected = format!(
+        "{postgres_port} {} {}\n",
         std::env::var("RABBITMQ_PORT").unwrap(),
         std::env::var("OBJECT_STORE_ENDPOINT").unwrap()
     );
-    assert_eq!(text(&output.stdout), wanted, "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), expected, "{}", text(&output.stderr));
 }
 
 #[test]
 fn a_missing_server_is_named_with_its_package() {
-    let output =
-        run(local_alone(&["exec", "--", "true"]).env("LOCAL_RABBITMQ_SERVER", "/nowhere/rabbitmq-server"));
+    let output = run(local_without_servers(&["exec", "--", "true"])
+        .env("LOCAL_RABBITMQ_SERVER", "/nowhere/rabbitmq-server"));
     assert_eq!(output.status.code(), Some(70));
     assert!(
         text(&output.stderr).contains("apt-get install rabbitmq-server"),
@@ -63,7 +63,7 @@ fn a_missing_server_is_named_with_its_package() {
         text(&output.stderr)
     );
 
-    let output = run(local_alone(&["exec", "--", "true"]).env("LOCAL_POSTGRES_BIN", "/nowhere"));
+    let output = run(local_without_servers(&["exec", "--", "true"]).env("LOCAL_POSTGRES_BIN", "/nowhere"));
     assert_eq!(output.status.code(), Some(70));
     assert!(
         text(&output.stderr).contains("apt-get install postgresql"),
@@ -78,7 +78,7 @@ fn a_server_that_cannot_start_shows_the_end_of_its_log() {
     let broken = folder.path().join("rabbitmq-server");
     std::fs::write(&broken, "#!/bin/sh\necho the disk is on fire\nexit 1\n").unwrap();
     std::fs::set_permissions(&broken, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let output = run(local_alone(&["exec", "--", "true"]).env("LOCAL_RABBITMQ_SERVER", &broken));
+    let output = run(local_without_servers(&["exec", "--", "true"]).env("LOCAL_RABBITMQ_SERVER", &broken));
     assert_eq!(output.status.code(), Some(70));
     assert!(
         text(&output.stderr).contains("the disk is on fire"),
@@ -89,7 +89,7 @@ fn a_server_that_cannot_start_shows_the_end_of_its_log() {
 
 #[test]
 fn servers_do_not_outlive_a_killed_parent() {
-    let mut exec = local_alone(&["exec", "--", "sh", "-c", "echo $$; exec sleep 600"])
+    let mut exec = local_without_servers(&["exec", "--", "sh", "-c", "echo $$; exec sleep 600"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -97,21 +97,21 @@ fn servers_do_not_outlive_a_killed_parent() {
     BufReader::new(exec.stdout.take().unwrap())
         .read_line(&mut line)
         .unwrap();
-    let sleeping = Identity::of(line.trim().parse().unwrap()).unwrap();
-    let parent = Identity::of(exec.id().try_into().unwrap()).unwrap();
-    let family: Vec<Identity> = parent
+    let command = Identity::from_pid(line.trim().parse().unwrap()).unwrap();
+    let parent = Identity::from_pid(exec.id().try_into().unwrap()).unwrap();
+    let servers: Vec<Identity> = parent
         .descendants()
         .into_iter()
-        .filter(|process| *process != sleeping)
+        .filter(|process| *process != command)
         .collect();
-    assert!(family.len() >= 4, "{family:?}");
+    assert!(servers.len() >= 4, "{servers:?}");
 
     parent.signal(Signal::SIGKILL);
     exec.wait().unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
-    while family.iter().any(Identity::alive) {
-        assert!(Instant::now() < deadline, "still alive: {family:?}");
+    while servers.iter().any(Identity::alive) {
+        assert!(Instant::now() < deadline, "still alive: {servers:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
-    sleeping.signal(Signal::SIGKILL);
+    command.signal(Signal::SIGKILL);
 }

@@ -1,4 +1,4 @@
-//! OpenSearch, which a stack has where it is asked for and the machine can have it.
+//! Tests of OpenSearch in a stack, which starts only on request and where the machine can run it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -7,9 +7,9 @@ mod support;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use support::{listens, processes};
+use support::{all_pids, listening_addresses};
 
-/// With the run's other servers as if they were somebody else's, so that none is started.
+/// `local exec` with the servers of the test run as external servers, so that it starts none of them.
 fn exec(script: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
     command
@@ -28,16 +28,16 @@ fn run(command: &mut Command) -> Output {
 }
 
 #[tokio::test]
-async fn the_one_of_the_run_answers_and_is_used_by_who_is_given_it() {
+async fn the_opensearch_of_the_test_run_answers_and_exec_uses_it_as_external() {
     let Some(access) = local::opensearch("OpenSearch in the local stack").await.unwrap() else {
         return;
     };
-    let hello = reqwest::get(&access.url).await.unwrap().text().await.unwrap();
-    assert!(hello.contains("\"distribution\" : \"opensearch\""), "{hello}");
-    if local::opensearch_is_ours("that no other machine can reach OpenSearch") {
+    let info = reqwest::get(&access.url).await.unwrap().text().await.unwrap();
+    assert!(info.contains("\"distribution\" : \"opensearch\""), "{info}");
+    if local::opensearch_is_ours("OpenSearch listens only on loopback addresses") {
         let port: u16 = access.url.rsplit_once(':').unwrap().1.parse().unwrap();
-        let addresses: Vec<_> = processes()
-            .map(listens)
+        let addresses: Vec<_> = all_pids()
+            .map(listening_addresses)
             .filter(|addresses| addresses.iter().any(|address| address.port() == port))
             .flatten()
             .collect();
@@ -57,7 +57,7 @@ async fn the_one_of_the_run_answers_and_is_used_by_who_is_given_it() {
 }
 
 #[test]
-fn a_machine_that_cannot_have_one_is_told_and_goes_without() {
+fn without_a_jdk_exec_prints_the_reason_and_runs_without_opensearch() {
     let script = "echo \"$LOGQ_OPENSEARCH_URL|$LOCAL_OPENSEARCH_MISSING\"";
     let output = run(exec(script)
         .env_remove("LOGQ_OPENSEARCH_URL")
@@ -72,8 +72,8 @@ fn a_machine_that_cannot_have_one_is_told_and_goes_without() {
 }
 
 #[tokio::test]
-async fn one_that_could_be_there_and_is_not_is_an_error() {
-    if local::opensearch("what is said of an OpenSearch that is not installed")
+async fn a_missing_installation_is_an_error() {
+    if local::opensearch("the error for an OpenSearch that is not installed")
         .await
         .unwrap()
         .is_none()
@@ -91,7 +91,7 @@ async fn one_that_could_be_there_and_is_not_is_an_error() {
     );
 }
 
-fn lasting(arguments: &[&str], directory: &Path) -> Output {
+fn local(arguments: &[&str], directory: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_local"))
         .args(arguments)
         .env("LOCAL_DIRECTORY", directory)
@@ -101,24 +101,28 @@ fn lasting(arguments: &[&str], directory: &Path) -> Output {
         .unwrap()
 }
 
-/// Ends the stack of a test that fails half way, too.
-struct EndedInAnyCase<'d>(&'d Path);
+/// Ends the stack, also when the test fails.
+struct DownOnDrop<'d>(&'d Path);
 
-impl Drop for EndedInAnyCase<'_> {
+impl Drop for DownOnDrop<'_> {
     fn drop(&mut self) {
-        let _ = lasting(&["down"], self.0);
+        let _ = local(&["down"], self.0);
     }
 }
 
 #[tokio::test]
-async fn a_lasting_one_has_templates_and_streams_and_goes_with_the_stack() {
-    if local::opensearch("a lasting OpenSearch").await.unwrap().is_none() {
+async fn in_the_persistent_stack_it_gets_templates_and_streams_and_ends_with_the_stack() {
+    if local::opensearch("OpenSearch in the persistent stack")
+        .await
+        .unwrap()
+        .is_none()
+    {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path();
-    let _ended = EndedInAnyCase(directory);
-    let up = lasting(&["up", "--with", "opensearch"], directory);
+    let _down = DownOnDrop(directory);
+    let up = local(&["up", "--with", "opensearch"], directory);
     assert!(up.status.success(), "{}", text(&up.stderr));
     let out = text(&up.stdout);
     let url = out
@@ -130,12 +134,12 @@ async fn a_lasting_one_has_templates_and_streams_and_goes_with_the_stack() {
         .unwrap();
     assert!(
         streams.text().await.unwrap().contains("irmgard-logs"),
-        "no stream of our template"
+        "no data stream of our template"
     );
-    let status = text(&lasting(&["status"], directory).stdout);
+    let status = text(&local(&["status"], directory).stdout);
     let shipped = status.contains("logq import") || status.contains("Fluentd");
     assert!(status.contains("OpenSearch") && shipped, "{status}");
-    let down = text(&lasting(&["down"], directory).stdout);
+    let down = text(&local(&["down"], directory).stdout);
     assert!(down.contains("ended OpenSearch"), "{down}");
     assert!(reqwest::get(url).await.is_err());
 }

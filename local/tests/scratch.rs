@@ -1,9 +1,9 @@
-//! A test's own place inside one running stack.
+//! Tests of the isolated resources inside one running stack.
 
 use local::scratch;
 
 #[tokio::test]
-async fn two_scratch_places_share_nothing() {
+async fn two_scratches_share_nothing() {
     let one = scratch().await.unwrap();
     let two = scratch().await.unwrap();
     assert_ne!(one.postgres.database, two.postgres.database);
@@ -23,11 +23,11 @@ async fn two_scratch_places_share_nothing() {
     }
 }
 
-/// The test above, run where no stack is.
+/// Runs the test above without a stack.
 #[test]
-fn without_a_stack_the_error_says_how_to_get_one() {
+fn without_a_stack_the_error_says_how_to_start_one() {
     let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "two_scratch_places_share_nothing", "--nocapture"])
+        .args(["--exact", "two_scratches_share_nothing", "--nocapture"])
         .env_remove("POSTGRES_HOST")
         .output()
         .unwrap();

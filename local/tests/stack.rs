@@ -1,4 +1,4 @@
-//! Stacks that are started, hurt and ended.
+//! Tests of stacks whose servers are killed, paused and restarted.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -11,10 +11,10 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use local::Stack;
 use sqlx::{Connection as _, Executor, PgConnection, Row};
-use support::{Store, families, listens, processes_about};
+use support::{Store, listening_addresses, processes_with, with_descendants};
 use tokio::time::{Duration, Instant, sleep, timeout};
 
-async fn channel(url: &str) -> Channel {
+async fn open_channel(url: &str) -> Channel {
     let connection = Connection::connect(url, ConnectionProperties::default())
         .await
         .unwrap();
@@ -56,42 +56,42 @@ async fn publish(channel: &Channel, queue: &str, body: &[u8]) {
     assert!(confirmation.is_ack());
 }
 
-/// Takes a message, waiting for one. A quorum queue that has just come back chooses its leader first, and until then
-/// RabbitMQ answers a basic.get with an error that closes the connection.
-async fn take(channel: &mut Channel, url: &str, queue: &str) -> lapin::message::Delivery {
+/// Waits for a message. After a restart, a quorum queue elects a leader first. Until then RabbitMQ answers `basic.get` with an
+/// error that closes the connection.
+async fn receive(channel: &mut Channel, url: &str, queue: &str) -> lapin::message::Delivery {
     let deadline = Instant::now() + Duration::from_secs(120);
     loop {
         match channel.basic_get(queue.into(), BasicGetOptions::default()).await {
             Ok(Some(message)) => return message.delivery,
             Ok(None) => sleep(Duration::from_millis(20)).await,
-            Err(_) => *channel = self::channel(url).await,
+            Err(_) => *channel = open_channel(url).await,
         }
         assert!(Instant::now() < deadline, "no message in {queue}");
     }
 }
 
 #[tokio::test]
-async fn servers_that_are_killed_come_back_with_their_data_and_nothing_stays_behind() {
+async fn killed_servers_restart_with_their_data_and_leave_nothing_behind() {
     let stack = Stack::builder().only_ours().start().await.unwrap();
     let directory = stack.directory().to_owned();
     assert!(
-        processes_about(&directory).len() >= 3,
-        "the search for processes finds nothing"
+        processes_with(&directory).len() >= 3,
+        "processes_with must find the servers"
     );
     let identities = stack.identities().await;
 
     let url = stack.postgres().access().url();
     let mut database = PgConnection::connect(&url).await.unwrap();
     database
-        .execute("CREATE TABLE kept AS SELECT 17 AS number")
+        .execute("CREATE TABLE survivor AS SELECT 17 AS number")
         .await
         .unwrap();
     let queue_url = stack.rabbitmq().access().url();
-    let broker = channel(&queue_url).await;
+    let broker = open_channel(&queue_url).await;
     declare(&broker, "images").await;
-    publish(&broker, "images", b"kept").await;
-    let store = Store::of(stack.object_store().access());
-    store.put("input", "kept", b"kept").await;
+    publish(&broker, "images", b"survivor").await;
+    let store = Store::new(stack.object_store().access());
+    store.put("input", "survivor", b"survivor").await;
 
     stack.queues_on_disk().await.unwrap();
     stack.postgres().kill().await.unwrap();
@@ -109,50 +109,50 @@ async fn servers_that_are_killed_come_back_with_their_data_and_nothing_stays_beh
     let mut database = PgConnection::connect(&url).await.unwrap();
     assert_eq!(
         database
-            .fetch_one("SELECT number FROM kept")
+            .fetch_one("SELECT number FROM survivor")
             .await
             .unwrap()
             .get::<i32, _>(0),
         17
     );
-    let mut broker = channel(&queue_url).await;
-    assert_eq!(take(&mut broker, &queue_url, "images").await.data, b"kept");
-    assert_eq!(store.get("input", "kept").await, b"kept");
+    let mut broker = open_channel(&queue_url).await;
+    assert_eq!(receive(&mut broker, &queue_url, "images").await.data, b"survivor");
+    assert_eq!(store.get("input", "survivor").await, b"survivor");
 
     let identities = stack.identities().await;
     drop(stack);
     assert!(identities.iter().all(|process| !process.alive()));
-    assert_eq!(processes_about(&directory), Vec::<String>::new());
+    assert_eq!(processes_with(&directory), Vec::<String>::new());
     assert!(!directory.exists());
 }
 
 #[tokio::test]
-async fn no_other_machine_can_reach_a_server() {
+async fn servers_listen_only_on_loopback_addresses() {
     let stack = Stack::builder().only_ours().start().await.unwrap();
     let identities = stack.identities().await;
-    let mut seen = 0;
-    for pid in families(identities.iter().map(|process| process.pid)) {
-        for address in listens(pid) {
-            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            assert!(address.ip().is_loopback(), "{address} of {line}");
-            seen += 1;
+    let mut sockets = 0;
+    for pid in with_descendants(identities.iter().map(|process| process.pid)) {
+        for address in listening_addresses(pid) {
+            let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let command = String::from_utf8_lossy(&command).replace('\0', " ");
+            assert!(address.ip().is_loopback(), "{address} of {command}");
+            sockets += 1;
         }
     }
-    // PostgreSQL, S3, epmd; RabbitMQ with AMQP, management and Erlang's own.
-    assert!(seen >= 6, "{seen} sockets were found");
+    // PostgreSQL, S3, epmd; RabbitMQ with AMQP, management and Erlang's distribution port.
+    assert!(sockets >= 6, "only {sockets} sockets");
     stack.stop().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_server_that_is_halted_answers_again_later() {
+async fn a_paused_server_answers_after_resume() {
     let stack = Stack::builder().only_ours().start().await.unwrap();
     let mut database = PgConnection::connect(&stack.postgres().access().url())
         .await
         .unwrap();
     stack.postgres().pause().await.unwrap();
-    let patience = Duration::from_millis(500);
-    assert!(timeout(patience, database.execute("SELECT 1")).await.is_err());
+    let limit = Duration::from_millis(500);
+    assert!(timeout(limit, database.execute("SELECT 1")).await.is_err());
     stack.postgres().resume().await.unwrap();
     let mut database = PgConnection::connect(&stack.postgres().access().url())
         .await
@@ -164,18 +164,18 @@ async fn a_server_that_is_halted_answers_again_later() {
 }
 
 #[tokio::test]
-async fn a_job_that_is_given_back_too_often_lands_among_the_dead() {
-    let place = local::scratch().await.unwrap();
-    let queues = contract::queues::Queues::of(&place.queue);
-    let url = place.rabbitmq.url();
-    let mut broker = channel(&url).await;
+async fn a_job_returned_too_often_goes_to_the_dead_letter_queue() {
+    let scratch = local::scratch().await.unwrap();
+    let queues = contract::queues::Queues::of(&scratch.queue);
+    let url = scratch.rabbitmq.url();
+    let mut broker = open_channel(&url).await;
     for queue in queues.all() {
         declare(&broker, queue).await;
     }
     publish(&broker, &queues.jobs, b"deadly").await;
-    // The limit is 20 deliveries after the first one.
+    // The delivery limit is 20 redeliveries.
     for _ in 0..=20 {
-        let message = take(&mut broker, &url, &queues.jobs).await;
+        let message = receive(&mut broker, &url, &queues.jobs).await;
         message
             .nack(BasicNackOptions {
                 requeue: true,
@@ -184,7 +184,7 @@ async fn a_job_that_is_given_back_too_often_lands_among_the_dead() {
             .await
             .unwrap();
     }
-    let dead = take(&mut broker, &url, &queues.dead).await;
+    let dead = receive(&mut broker, &url, &queues.dead).await;
     assert_eq!(dead.data, b"deadly");
     assert!(
         broker
@@ -196,17 +196,17 @@ async fn a_job_that_is_given_back_too_often_lands_among_the_dead() {
 }
 
 #[tokio::test]
-async fn a_result_can_be_given_back_as_often_as_an_outage_lasts() {
-    let place = local::scratch().await.unwrap();
-    let queues = contract::queues::Queues::of(&place.queue);
-    let url = place.rabbitmq.url();
-    let mut broker = channel(&url).await;
+async fn a_result_can_be_returned_any_number_of_times() {
+    let scratch = local::scratch().await.unwrap();
+    let queues = contract::queues::Queues::of(&scratch.queue);
+    let url = scratch.rabbitmq.url();
+    let mut broker = open_channel(&url).await;
     for queue in queues.all() {
         declare(&broker, queue).await;
     }
     publish(&broker, &queues.results, b"a verdict").await;
     for _ in 0..60 {
-        let message = take(&mut broker, &url, &queues.results).await;
+        let message = receive(&mut broker, &url, &queues.results).await;
         message
             .nack(BasicNackOptions {
                 requeue: true,
@@ -215,5 +215,8 @@ async fn a_result_can_be_given_back_as_often_as_an_outage_lasts() {
             .await
             .unwrap();
     }
-    assert_eq!(take(&mut broker, &url, &queues.results).await.data, b"a verdict");
+    assert_eq!(
+        receive(&mut broker, &url, &queues.results).await.data,
+        b"a verdict"
+    );
 }

@@ -1,4 +1,4 @@
-//! Cameras that post photos as fast as they are answered.
+//! A closed load: each camera uploads the next photo after the answer to the previous one.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -13,19 +13,19 @@ use reqwest::{
 
 use crate::service::Service;
 
-/// How a photo is posted.
+/// The format of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Way {
+pub enum UploadFormat {
     /// `POST /projects/{project}/photos`, the photo as the body.
     Body,
     /// The same without `Content-Length`.
     Chunked,
-    /// `POST /`, the photo in the multipart field `image`: the given API.
+    /// `POST /`, the photo in the multipart field `image`: the original API.
     Form,
 }
 
-impl Way {
-    /// The way as it stands in the table.
+impl UploadFormat {
+    /// The name in the table.
     pub fn label(self) -> &'static str {
         match self {
             Self::Body => "body",
@@ -35,19 +35,19 @@ impl Way {
     }
 }
 
-/// What is posted, and how often.
+/// The photo, the number of cameras and uploads, and the time limit.
 pub struct Load {
     photo: Vec<u8>,
     form: Vec<u8>,
     cameras: usize,
     requests: usize,
-    longest: Duration,
+    max_duration: Duration,
 }
 
-/// The figures of one run.
+/// The results of one run.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Run {
-    /// Photos answered with success per second.
+    /// Accepted photos per second.
     pub per_second: f64,
     /// Median latency, milliseconds.
     pub p50_ms: f64,
@@ -57,22 +57,21 @@ pub struct Run {
     pub cpu_ms: f64,
     /// Peak resident memory of the service, MiB.
     pub peak_mib: f64,
-    /// Photos that the figures are taken from.
+    /// The number of accepted photos.
     pub photos: usize,
-    /// Photos answered 503, as when a server stalls on a busy machine.
+    /// Uploads answered with 503, for example when a server stalls on a busy machine.
     pub refused: usize,
 }
 
-/// How long a camera rests that was told to come again.
-const REST: Duration = Duration::from_millis(100);
+/// The pause of a camera after a 503.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 const BOUNDARY: &str = "irmgard-bench-7d1b0f4e9c";
 
 impl Load {
-    /// Photos of `photo_bytes`, posted `requests` times by `cameras` at once,
-    /// for at most `longest`.
-    pub fn new(photo_bytes: usize, cameras: usize, requests: usize, longest: Duration) -> Result<Self> {
-        let photo = photo_of(photo_bytes)?;
+    /// `requests` uploads of `photo_bytes` each by `cameras` concurrent cameras, for at most `max_duration`.
+    pub fn new(photo_bytes: usize, cameras: usize, requests: usize, max_duration: Duration) -> Result<Self> {
+        let photo = photo_of_size(photo_bytes)?;
         let mut form = format!(
             "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"image\"; filename=\"bench.jpg\"\r\n\
              content-type: image/jpeg\r\n\r\n"
@@ -85,11 +84,11 @@ impl Load {
             form,
             cameras,
             requests,
-            longest,
+            max_duration,
         })
     }
 
-    /// The same, with just enough requests to warm up.
+    /// The same load with two uploads per camera.
     pub fn warm_up(&self) -> Self {
         let requests = self.cameras * 2;
         Self {
@@ -100,32 +99,33 @@ impl Load {
         }
     }
 
-    /// Posts, and measures the service meanwhile.
-    pub async fn run(&self, way: Way, service: &Service) -> Result<Run> {
+    /// Uploads the photos and measures the service.
+    pub async fn run(&self, format: UploadFormat, service: &Service) -> Result<Run> {
         let client = Client::builder().pool_max_idle_per_host(self.cameras).build()?;
-        let body = bytes::Bytes::copy_from_slice(match way {
-            Way::Body | Way::Chunked => &self.photo,
-            Way::Form => &self.form,
+        let body = bytes::Bytes::copy_from_slice(match format {
+            UploadFormat::Body | UploadFormat::Chunked => &self.photo,
+            UploadFormat::Form => &self.form,
         });
-        let (given_out, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        service.pid.reset_peak()?;
-        let cpu_before = service.pid.cpu_seconds()?;
+        let (started, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        service.process.reset_peak()?;
+        let cpu_before = service.process.cpu_seconds()?;
         let start = Instant::now();
         let camera = async || -> Result<Vec<f64>> {
             let mut latencies = Vec::new();
-            while given_out.fetch_add(1, Ordering::Relaxed) < self.requests && start.elapsed() < self.longest
+            while started.fetch_add(1, Ordering::Relaxed) < self.requests
+                && start.elapsed() < self.max_duration
             {
-                let sent = Instant::now();
-                let answer = client.execute(request(way, service, body.clone())?).await?;
-                let status = answer.status();
-                let text = answer.text().await?;
+                let upload_start = Instant::now();
+                let response = client.execute(request(format, service, body.clone())?).await?;
+                let status = response.status();
+                let text = response.text().await?;
                 if status == StatusCode::SERVICE_UNAVAILABLE {
                     refused.fetch_add(1, Ordering::Relaxed);
-                    tokio::time::sleep(REST).await;
+                    tokio::time::sleep(RETRY_INTERVAL).await;
                     continue;
                 }
                 ensure!(status.is_success(), "{} answered {status}: {text}", service.name);
-                latencies.push(sent.elapsed().as_secs_f64() * 1_000.0);
+                latencies.push(upload_start.elapsed().as_secs_f64() * 1_000.0);
             }
             Ok(latencies)
         };
@@ -136,28 +136,28 @@ impl Load {
             .collect();
         let seconds = start.elapsed().as_secs_f64();
         latencies.sort_by(f64::total_cmp);
-        ensure!(!latencies.is_empty(), "{} took no photo", service.name);
+        ensure!(!latencies.is_empty(), "{} accepted no photo", service.name);
         let photos = latencies.len();
         Ok(Run {
             per_second: photos as f64 / seconds,
             p50_ms: percentile(&latencies, 0.50),
             p99_ms: percentile(&latencies, 0.99),
-            cpu_ms: (service.pid.cpu_seconds()? - cpu_before) * 1_000.0 / photos as f64,
-            peak_mib: service.pid.peak_mib()?,
+            cpu_ms: (service.process.cpu_seconds()? - cpu_before) * 1_000.0 / photos as f64,
+            peak_mib: service.process.peak_mib()?,
             photos,
             refused: refused.into_inner(),
         })
     }
 }
 
-fn request(way: Way, service: &Service, body: bytes::Bytes) -> Result<Request> {
-    let (path, media_type) = match way {
-        Way::Body | Way::Chunked => ("/projects/bench/photos", "image/jpeg".to_owned()),
-        Way::Form => ("/", format!("multipart/form-data; boundary={BOUNDARY}")),
+fn request(format: UploadFormat, service: &Service, body: bytes::Bytes) -> Result<Request> {
+    let (path, media_type) = match format {
+        UploadFormat::Body | UploadFormat::Chunked => ("/projects/bench/photos", "image/jpeg".to_owned()),
+        UploadFormat::Form => ("/", format!("multipart/form-data; boundary={BOUNDARY}")),
     };
     let mut request = Request::new(reqwest::Method::POST, format!("{}{path}", service.url).parse()?);
     request.headers_mut().insert(CONTENT_TYPE, media_type.parse()?);
-    *request.body_mut() = Some(if way == Way::Chunked {
+    *request.body_mut() = Some(if format == UploadFormat::Chunked {
         let whole = futures::stream::once(async { Ok::<_, std::convert::Infallible>(body) });
         Body::wrap_stream(whole)
     } else {
@@ -167,15 +167,14 @@ fn request(way: Way, service: &Service, body: bytes::Bytes) -> Result<Request> {
     Ok(request)
 }
 
-/// Nearest rank; `sorted` is not empty.
+/// A percentile by nearest rank. `sorted` must not be empty.
 fn percentile(sorted: &[f64], share: f64) -> f64 {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted[rank.clamp(1, sorted.len()) - 1]
 }
 
-/// A file with the header of a real photograph and bytes that do not compress
-/// behind it: the web service looks at no more than the header.
-fn photo_of(bytes: usize) -> Result<Vec<u8>> {
+/// A file with the header of a real photo and incompressible bytes. The web service checks only the header.
+fn photo_of_size(bytes: usize) -> Result<Vec<u8>> {
     let sample = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../local/photos/Solvay_conference_1927_Version2_2126x1463.jpg");
     let mut photo = std::fs::read(&sample).with_context(|| format!("cannot read {}", sample.display()))?;

@@ -1,30 +1,27 @@
-//! How fast irmgard takes photos, and what that costs it: requests per second,
-//! p50 and p99, CPU per request and peak memory, by photo size and number of
-//! cameras that post at once.
+//! Benchmark of irmgard's uploads by photo size and number of cameras: photos per second, p50 and p99, CPU time per photo, and
+//! peak memory.
 //!
-//! Run by `make bench` (`local exec -- cargo bench -p e2e --bench uploads`)
-//! against real PostgreSQL, RabbitMQ and S3. With `BASELINE_URL` and
-//! `BASELINE_PID` the same photos go to a second service that speaks the given
-//! API (`POST /`, multipart field `image`), in turns with ours, so that the two
-//! can be compared on a machine whose speed drifts.
-#![expect(clippy::print_stdout, reason = "the table is what this program is for")]
+//! `make bench` runs it (`local exec -- cargo bench -p e2e --bench uploads`) with real PostgreSQL, RabbitMQ and S3. With
+//! `BASELINE_URL` and `BASELINE_PID` it uploads the same photos to a second service with the original API (`POST /`, multipart
+//! field `image`). It alternates between both services, because the speed of the machine may drift.
+#![expect(clippy::print_stdout, reason = "the benchmark prints a table")]
 
 mod load;
 mod report;
 mod service;
-mod statements;
+mod statement_log;
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 
 use crate::{
-    load::{Load, Way},
-    report::{Cell, Report},
+    load::{Load, UploadFormat},
+    report::{Report, RowKey},
     service::Service,
 };
 
-/// One combination that is measured.
+/// A measured combination of photo size and cameras.
 struct Case {
     label: &'static str,
     photo_bytes: usize,
@@ -33,15 +30,19 @@ struct Case {
 }
 
 impl Case {
-    /// Who is sent what: the given API is all that the baseline speaks.
-    fn ways<'a>(&self, ours: &'a Service, baseline: Option<&'a Service>) -> Vec<(Way, &'a Service)> {
-        let mut ways = vec![(Way::Body, ours), (Way::Form, ours)];
-        // A body of unknown length goes in parts once it is larger than one.
+    /// The formats and services to measure. The baseline only has the original API.
+    fn targets<'a>(
+        &self,
+        ours: &'a Service,
+        baseline: Option<&'a Service>,
+    ) -> Vec<(UploadFormat, &'a Service)> {
+        let mut targets = vec![(UploadFormat::Body, ours), (UploadFormat::Form, ours)];
+        // irmgard stores a larger body of unknown length as a multipart upload.
         if self.photo_bytes > 8 * MB {
-            ways.push((Way::Chunked, ours));
+            targets.push((UploadFormat::Chunked, ours));
         }
-        ways.extend(baseline.map(|baseline| (Way::Form, baseline)));
-        ways
+        targets.extend(baseline.map(|baseline| (UploadFormat::Form, baseline)));
+        targets
     }
 }
 
@@ -75,8 +76,8 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// What the figures depend on most.
-fn machine() -> String {
+/// CPU and load of this machine.
+fn machine_description() -> String {
     let cores = std::thread::available_parallelism().map_or(0, NonZeroUsize::get);
     let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpus
@@ -88,28 +89,28 @@ fn machine() -> String {
     format!("{cores} cores of {model}; load {load} before the first run")
 }
 
-/// One run of a cell ends after this time, whatever it has counted by then.
-const LONGEST_RUN: Duration = Duration::from_secs(20);
+/// The time limit of one run.
+const MAX_RUN_DURATION: Duration = Duration::from_secs(20);
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let rounds: usize = match std::env::var("ROUNDS") {
         Ok(text) => text
             .parse::<NonZeroUsize>()
-            .context("ROUNDS is a number from 1")?
+            .context("ROUNDS must be a number from 1")?
             .get(),
         Err(_) => 3,
     };
-    // As it stands in the table: "100 KB", "3 MB", "10 MB".
+    // A label of the table: "100 KB", "3 MB" or "10 MB".
     let only = std::env::var("PHOTO_SIZE").ok();
     let ours = Service::start_irmgard().await?;
     let baseline = Service::baseline()?;
 
-    println!("{}", machine());
-    println!("{}", statements::stop_logging().await?);
+    println!("{}", machine_description());
+    println!("{}", statement_log::disable().await?);
     match &baseline {
-        Some(baseline) => println!("compared with {}, in turns", baseline.url),
-        None => println!("compared with nothing: BASELINE_URL and BASELINE_PID are not set"),
+        Some(baseline) => println!("compared with {}, alternating", baseline.url),
+        None => println!("no comparison: BASELINE_URL and BASELINE_PID are not set"),
     }
 
     let mut report = Report::default();
@@ -117,19 +118,19 @@ async fn main() -> Result<()> {
         .into_iter()
         .filter(|case| only.as_deref().is_none_or(|only| only == case.label))
     {
-        let load = Load::new(case.photo_bytes, case.cameras, case.requests, LONGEST_RUN)?;
-        let ways = case.ways(&ours, baseline.as_ref());
-        // A pass that is not counted: connections, pages, the allocator.
-        for (way, service) in &ways {
-            load.warm_up().run(*way, service).await?;
+        let load = Load::new(case.photo_bytes, case.cameras, case.requests, MAX_RUN_DURATION)?;
+        let targets = case.targets(&ours, baseline.as_ref());
+        // A warm-up for connections, page cache and allocator.
+        for (format, service) in &targets {
+            load.warm_up().run(*format, service).await?;
         }
         for _ in 0..rounds {
-            for (way, service) in &ways {
-                let run = load.run(*way, service).await?;
-                report.add(Cell::key(&service.name, *way, case.label, case.cameras), run);
+            for (format, service) in &targets {
+                let run = load.run(*format, service).await?;
+                report.add(RowKey::new(&service.name, *format, case.label, case.cameras), run);
             }
         }
-        ours.forget_photos().await?;
+        ours.delete_photos().await?;
         report.print_case(case.label, case.cameras);
         report.print_comparison(case.label, case.cameras, (&ours, baseline.as_ref()));
     }

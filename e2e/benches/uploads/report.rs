@@ -6,27 +6,26 @@ use anyhow::Result;
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 
 use crate::{
-    load::{Run, Way},
+    load::{Run, UploadFormat},
     service::Service,
 };
 
-/// What a row of the table is about.
+/// The key of a table row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cell {
+pub struct RowKey {
     size: String,
     cameras: usize,
     service: String,
-    way: Way,
+    format: UploadFormat,
 }
 
-impl Cell {
-    /// The row of a service, a way to post, a photo size and a number of cameras.
-    pub fn key(service: &str, way: Way, size: &str, cameras: usize) -> Self {
+impl RowKey {
+    pub fn new(service: &str, format: UploadFormat, size: &str, cameras: usize) -> Self {
         Self {
             size: size.to_owned(),
             cameras,
             service: service.to_owned(),
-            way,
+            format,
         }
     }
 }
@@ -34,13 +33,13 @@ impl Cell {
 /// All runs so far.
 #[derive(Default)]
 pub struct Report {
-    runs: BTreeMap<Cell, Vec<Run>>,
+    runs: BTreeMap<RowKey, Vec<Run>>,
 }
 
 impl Report {
     /// Adds one run.
-    pub fn add(&mut self, cell: Cell, run: Run) {
-        self.runs.entry(cell).or_default().push(run);
+    pub fn add(&mut self, key: RowKey, run: Run) {
+        self.runs.entry(key).or_default().push(run);
     }
 
     /// Prints the rows of one case.
@@ -49,9 +48,9 @@ impl Report {
         table.load_style(UTF8_FULL_CONDENSED);
         table.set_header([
             "photo",
-            "at once",
+            "cameras",
             "service",
-            "posted as",
+            "format",
             "photos/s",
             "p50 ms",
             "p99 ms",
@@ -59,17 +58,17 @@ impl Report {
             "peak MiB",
             "503",
         ]);
-        for (cell, runs) in self
+        for (key, runs) in self
             .runs
             .iter()
-            .filter(|(c, _)| c.size == size && c.cameras == cameras)
+            .filter(|(key, _)| key.size == size && key.cameras == cameras)
         {
             let median = medians(runs);
             table.add_row([
-                cell.size.clone(),
-                cell.cameras.to_string(),
-                cell.service.clone(),
-                cell.way.label().to_owned(),
+                key.size.clone(),
+                key.cameras.to_string(),
+                key.service.clone(),
+                key.format.label().to_owned(),
                 format!("{:.0}", median.per_second),
                 format!("{:.1}", median.p50_ms),
                 format!("{:.1}", median.p99_ms),
@@ -81,7 +80,7 @@ impl Report {
         println!("{table}");
     }
 
-    /// Prints what the given API costs beside the baseline, where there is one.
+    /// Prints the comparison of the original API with the baseline, if any.
     pub fn print_comparison(
         &self,
         size: &str,
@@ -89,15 +88,15 @@ impl Report {
         (ours, baseline): (&Service, Option<&Service>),
     ) {
         let median = |service: &Service| {
-            let cell = Cell::key(&service.name, Way::Form, size, cameras);
-            self.runs.get(&cell).map(|runs| medians(runs))
+            let key = RowKey::new(&service.name, UploadFormat::Form, size, cameras);
+            self.runs.get(&key).map(|runs| medians(runs))
         };
-        if let Some((ours, theirs)) = median(ours).zip(baseline.and_then(median)) {
+        if let Some((ours, baseline)) = median(ours).zip(baseline.and_then(median)) {
             println!(
                 "form: {:.2} times the baseline's photos/s, {:.2} times its CPU, {:.2} times its memory\n",
-                ours.per_second / theirs.per_second,
-                ours.cpu_ms / theirs.cpu_ms,
-                ours.peak_mib / theirs.peak_mib,
+                ours.per_second / baseline.per_second,
+                ours.cpu_ms / baseline.cpu_ms,
+                ours.peak_mib / baseline.peak_mib,
             );
         }
     }
@@ -107,10 +106,10 @@ impl Report {
         let cells: Vec<_> = self
             .runs
             .iter()
-            .map(|(cell, runs)| {
+            .map(|(key, runs)| {
                 serde_json::json!({
-                    "photo": cell.size, "at_once": cell.cameras, "service": cell.service,
-                    "posted_as": cell.way.label(), "median": medians(runs), "runs": runs,
+                    "photo": key.size, "at_once": key.cameras, "service": key.service,
+                    "posted_as": key.format.label(), "median": medians(runs), "runs": runs,
                 })
             })
             .collect();
@@ -122,13 +121,12 @@ impl Report {
     }
 }
 
-/// Figure by figure; peak memory is the highest and refusals are the sum, not
-/// the median.
+/// The medians of all values, except: the maximum of peak memory, and the sums of photos and refusals.
 fn medians(runs: &[Run]) -> Run {
-    let median = |figure: fn(&Run) -> f64| {
-        let mut figures: Vec<f64> = runs.iter().map(figure).collect();
-        figures.sort_by(f64::total_cmp);
-        figures[figures.len() / 2]
+    let median = |value: fn(&Run) -> f64| {
+        let mut values: Vec<f64> = runs.iter().map(value).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
     };
     Run {
         per_second: median(|r| r.per_second),

@@ -1,4 +1,4 @@
-//! The services that are measured.
+//! The measured services.
 
 use std::{
     env,
@@ -14,40 +14,38 @@ use futures::{TryStreamExt, stream};
 use irmgard::settings::ToolSettings;
 use local::Scratch;
 
-use e2e::usage::Pid;
+use e2e::process_usage::MeasuredProcess;
 
-/// Objects that are deleted at a time.
-const DELETIONS: usize = 16;
+/// Concurrent deletions of objects.
+const CONCURRENT_DELETIONS: usize = 16;
 
 /// A running web service.
 pub struct Service {
-    /// Its name in the table.
+    /// The name in the table.
     pub name: String,
-    /// Where it listens.
     pub url: String,
-    /// Its process.
-    pub pid: Pid,
-    own: Option<Own>,
+    pub process: MeasuredProcess,
+    managed: Option<ManagedService>,
 }
 
-/// What this program has started, and ends.
-struct Own {
-    process: Child,
-    /// Dropped, its database is gone.
-    servers: Scratch,
+/// A service that this benchmark has started.
+struct ManagedService {
+    child: Child,
+    /// Its database is deleted when this is dropped.
+    scratch: Scratch,
 }
 
 impl Service {
-    /// Starts irmgard, as released, on the servers of the local stack.
+    /// Starts the release build of irmgard on the servers of the local stack.
     pub async fn start_irmgard() -> Result<Self> {
         let program = release_program("irmgard")?;
-        let servers = local::scratch().await?;
+        let scratch = local::scratch().await?;
         let (port, admin_port) = (free_port()?, free_port()?);
         let command = |argument: &str| {
             let mut command = Command::new(&program);
             command
                 .arg(argument)
-                .envs(servers.environment())
+                .envs(scratch.environment())
                 .env("LISTEN", format!("127.0.0.1:{port}"))
                 .env("ADMIN_LISTEN", format!("127.0.0.1:{admin_port}"))
                 .env("RUST_LOG", "info")
@@ -60,17 +58,14 @@ impl Service {
         let service = Self {
             name: "irmgard".to_owned(),
             url: format!("http://127.0.0.1:{port}"),
-            pid: Pid(child.id()),
-            own: Some(Own {
-                process: child,
-                servers,
-            }),
+            process: MeasuredProcess(child.id()),
+            managed: Some(ManagedService { child, scratch }),
         };
         let deadline = Instant::now() + Duration::from_secs(20);
         let ready = format!("http://127.0.0.1:{admin_port}/readyz");
         while !reqwest::get(&ready)
             .await
-            .is_ok_and(|answer| answer.status().is_success())
+            .is_ok_and(|response| response.status().is_success())
         {
             ensure!(Instant::now() < deadline, "irmgard was not ready within 20 s");
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -78,13 +73,12 @@ impl Service {
         Ok(service)
     }
 
-    /// Removes the photos that were posted so far: those of a whole run would
-    /// fill a disk.
-    pub async fn forget_photos(&self) -> Result<()> {
-        let Some(Own { servers, .. }) = &self.own else {
+    /// Deletes all uploaded photos, because those of a whole run would fill a disk.
+    pub async fn delete_photos(&self) -> Result<()> {
+        let Some(ManagedService { scratch, .. }) = &self.managed else {
             return Ok(());
         };
-        let settings = ToolSettings::from_environment(&servers.environment())?.store;
+        let settings = ToolSettings::from_environment(&scratch.environment())?.store;
         let bucket = settings.input_bucket.clone();
         let store = Store::new(settings)?;
         let client = store.client();
@@ -93,7 +87,7 @@ impl Service {
             let page = page?;
             let keys = page.contents().iter().filter_map(|object| object.key());
             stream::iter(keys.map(Ok))
-                .try_for_each_concurrent(DELETIONS, async |key| {
+                .try_for_each_concurrent(CONCURRENT_DELETIONS, async |key| {
                     let request = client.delete_object().bucket(&bucket).key(key);
                     request.send().await.map(drop)
                 })
@@ -102,28 +96,28 @@ impl Service {
         Ok(())
     }
 
-    /// The service to compare with, where the environment names one.
+    /// The service for comparison, if the environment names one.
     pub fn baseline() -> Result<Option<Self>> {
         let (url, pid) = match (env::var("BASELINE_URL"), env::var("BASELINE_PID")) {
             (Ok(url), Ok(pid)) => (url, pid),
             (Err(_), Err(_)) => return Ok(None),
-            _ => bail!("BASELINE_URL and BASELINE_PID go together"),
+            _ => bail!("set both BASELINE_URL and BASELINE_PID, or none"),
         };
-        let pid = Pid(pid.parse().context("BASELINE_PID is a process id")?);
+        let pid = MeasuredProcess(pid.parse().context("BASELINE_PID must be a process id")?);
         Ok(Some(Self {
             name: "baseline".to_owned(),
             url: url.trim_end_matches('/').to_owned(),
-            pid,
-            own: None,
+            process: pid,
+            managed: None,
         }))
     }
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
-        if let Some(Own { process, .. }) = &mut self.own {
-            let _ = process.kill();
-            let _ = process.wait();
+        if let Some(ManagedService { child, .. }) = &mut self.managed {
+            let _ = child.kill();
+            let _ = child.wait();
         }
     }
 }
@@ -132,7 +126,7 @@ fn release_program(name: &str) -> Result<PathBuf> {
     let program = env::current_exe()?
         .ancestors()
         .find(|folder| folder.ends_with("release"))
-        .context("the benchmark runs from target/release")?
+        .context("the benchmark must run from target/release")?
         .join(name);
     ensure!(
         program.exists(),

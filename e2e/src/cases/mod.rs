@@ -1,19 +1,18 @@
-//! The demonstrations, one a file.
+//! The demonstrations, one file or folder each.
 
-mod check;
+mod availability;
 mod database;
 mod growth;
 mod healing;
-mod held;
-mod ledger;
 mod node;
 mod patroni;
+mod photo_check;
 mod pipeline;
 mod queue;
 mod rabbitmq;
 mod release;
 mod scaling;
-mod witness;
+mod upload_probe;
 mod works;
 
 use std::{future::Future, pin::Pin};
@@ -24,21 +23,19 @@ use tokio::signal::{
     unix::{SignalKind, signal},
 };
 
-pub use self::check::{Verdict, check};
+pub use self::photo_check::{PhotoCheck, check_photos};
 use crate::{
-    cluster::{Cluster, Places, Seen, until},
+    cluster::{Cluster, Condition, Endpoints, wait_until},
+    console::print_progress,
     load::{Summary, seconds},
     report::Report,
-    say::say,
     settings::Settings,
 };
 
-/// A case while it runs.
+/// The cluster under test, and the report of the running case.
 #[derive(Debug)]
-pub struct Stage {
-    /// The cluster.
+pub struct Harness {
     pub cluster: Cluster,
-    /// What will be written.
     pub report: Report,
 }
 
@@ -46,159 +43,168 @@ type Running<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 
 /// A demonstration.
 pub struct Case {
-    /// What it is called.
     pub name: &'static str,
     /// The report's title.
     pub title: &'static str,
-    /// Runs it. An error means that it could not go on; what must hold is noted in the report.
-    pub run: for<'a> fn(&'a mut Stage) -> Running<'a>,
+    /// An error means that the case could not continue. Unmet requirements are in the report instead.
+    pub run: for<'a> fn(&'a mut Harness) -> Running<'a>,
 }
 
-/// All of them, in the order in which they are run.
+/// All cases, in the order of their execution.
 pub const CASES: &[Case] = &[
     Case {
         name: "works",
         title: "It works: from an empty cluster to a blurred photo",
-        run: |stage| Box::pin(works::run(stage)),
+        run: |harness| Box::pin(works::run(harness)),
     },
     Case {
         name: "scaling",
-        title: "Scaling: more pods and fewer, under load",
-        run: |stage| Box::pin(scaling::run(stage)),
+        title: "Scaling: more and fewer pods under load",
+        run: |harness| Box::pin(scaling::run(harness)),
     },
     Case {
         name: "healing",
-        title: "Self-healing: pods go, under load",
-        run: |stage| Box::pin(healing::run(stage)),
+        title: "Self-healing: pods are deleted under load",
+        run: |harness| Box::pin(healing::run(harness)),
     },
     Case {
         name: "database",
-        title: "The database is away, with one pod and with three",
-        run: |stage| Box::pin(database::run(stage)),
+        title: "The database fails, with one pod and with three",
+        run: |harness| Box::pin(database::run(harness)),
     },
     Case {
         name: "queue",
-        title: "The queue on one node and on three: speed, and the loss of nodes",
-        run: |stage| Box::pin(queue::run(stage)),
+        title: "The queue on one node and on three: throughput, and the loss of nodes",
+        run: |harness| Box::pin(queue::run(harness)),
     },
     Case {
         name: "node",
         title: "A node is lost",
-        run: |stage| Box::pin(node::run(stage)),
+        run: |harness| Box::pin(node::run(harness)),
     },
     Case {
         name: "growth",
-        title: "PostgreSQL, RabbitMQ and OpenSearch grow from one pod to three, in place",
-        run: |stage| Box::pin(growth::run(stage)),
+        title: "PostgreSQL, RabbitMQ and OpenSearch grow from one pod to three in place",
+        run: |harness| Box::pin(growth::run(harness)),
     },
     Case {
         name: "pipeline",
         title: "The pipeline's outage tests with the cluster's servers",
-        run: |stage| Box::pin(pipeline::run(stage)),
+        run: |harness| Box::pin(pipeline::run(harness)),
     },
     Case {
         name: "release",
-        title: "Releases: a migration under load, and the way back",
-        run: |stage| Box::pin(release::run(stage)),
+        title: "Releases: a migration under load, and rollbacks",
+        run: |harness| Box::pin(release::run(harness)),
     },
 ];
 
 impl Case {
-    /// Runs it and writes its report; whether it came to its end and all that must hold did.
+    /// Runs the case and writes its report. Returns whether it passed.
     ///
     /// # Errors
-    /// When the cluster cannot be reached or may not be changed, or the report cannot be written.
-    pub async fn play(&self, settings: &Settings) -> Result<bool> {
-        say(format_args!("== {}: {}", self.name, self.title));
+    /// When the cluster cannot be reached or must not be changed, or the report cannot be written.
+    pub async fn execute(&self, settings: &Settings) -> Result<bool> {
+        print_progress(format_args!("== {}: {}", self.name, self.title));
         let cluster = Cluster::connect(settings.clone()).await?;
-        cluster.claim().await?;
+        cluster.require_ownership().await?;
         let report = Report::new(self.title, &settings.command(self.name));
-        let mut stage = Stage { cluster, report };
-        let ended = tokio::select! {
-            ended = (self.run)(&mut stage) => ended,
-            // What was measured until then is written.
-            () = interrupted() => Err(anyhow!("it was interrupted")),
+        let mut harness = Harness { cluster, report };
+        let result = tokio::select! {
+            result = (self.run)(&mut harness) => result,
+            // The report then has the measurements so far.
+            () = wait_for_interrupt() => Err(anyhow!("interrupted")),
         };
-        if let Err(error) = ended {
-            say(format_args!("FAIL {} broke off: {error:#}", self.name));
-            // Where the project lies on this machine says nothing to others.
-            let home = format!("{}/", stage.cluster.project().display());
-            stage.report.broke_off(format!("{error:#}").replace(&home, ""));
+        if let Err(error) = result {
+            print_progress(format_args!("FAIL {} aborted: {error:#}", self.name));
+            // The report must not contain paths of this machine.
+            let project = format!("{}/", harness.cluster.project().display());
+            harness.report.abort(format!("{error:#}").replace(&project, ""));
         }
-        let described = stage.describe().await;
-        let folder = stage.cluster.project().join("docs/measured");
-        stage.report.write(&folder, self.name)?;
+        let described = harness.add_environment().await;
+        let folder = harness.cluster.project().join("docs/measured");
+        harness.report.write(&folder, self.name)?;
         described?;
-        let (unmet, all) = stage.report.unmet();
-        say(format_args!(
-            "== {}: {} ({} of {all} demands met)",
+        let (unmet, all) = harness.report.unmet();
+        print_progress(format_args!(
+            "== {}: {} ({} of {all} requirements met)",
             self.name,
-            if stage.report.passed() { "passed" } else { "FAILED" },
+            if harness.report.passed() {
+                "passed"
+            } else {
+                "FAILED"
+            },
             all - unmet,
         ));
-        Ok(stage.report.passed())
+        Ok(harness.report.passed())
     }
 }
 
-/// Until Ctrl-C or SIGTERM.
-async fn interrupted() {
-    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
+/// Waits for Ctrl-C or SIGTERM.
+async fn wait_for_interrupt() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return std::future::pending().await;
     };
     tokio::select! {
         _ = ctrl_c() => {}
-        _ = terminated.recv() => {}
+        _ = terminate.recv() => {}
     }
 }
 
-impl Stage {
-    /// Says what is done now.
+impl Harness {
+    /// Prints the current step.
     pub fn step(&self, what: impl std::fmt::Display) {
-        say(what);
+        print_progress(what);
     }
 
-    /// Demands that a part came to its end: that one breaks off is no reason not to look at the others.
-    fn part(&mut self, name: &str, ended: Result<()>) {
-        if let Err(error) = ended {
-            self.report.demand(
-                format_args!("{name}: it comes to its end"),
+    /// Records an error of a part as an unmet requirement, so that the other parts still run.
+    fn require_completion(&mut self, name: &str, result: Result<()>) {
+        if let Err(error) = result {
+            self.report.require(
+                format_args!("{name}: completes"),
                 false,
                 format_args!("{error:#}"),
             );
         }
     }
 
-    /// Stops the workers until so many photos wait for them: how many.
-    async fn backlog(&self, places: &Places, least: u32) -> Result<u32> {
-        let patience = self.cluster.settings().patience;
-        self.step(format_args!("no worker until {least} photos wait"));
+    /// Stops the workers until at least `min` jobs wait. Returns the number of jobs.
+    async fn build_backlog(&self, endpoints: &Endpoints, min: u32) -> Result<u32> {
+        let time_limit = self.cluster.settings().time_limit;
+        self.step(format_args!("stopping the workers until {min} jobs wait"));
         self.cluster.scale("deployment/anonymizer", 0).await?;
-        until("no worker is there, and photos wait", patience, async || {
+        wait_until("no worker runs, and jobs wait", time_limit, async || {
             let workers = self.cluster.pods("anonymizer").await?;
-            let waiting = places.queues().await?.get("images").copied().unwrap_or_default();
-            Ok(if workers.is_empty() && waiting >= least {
-                Seen::Yes(waiting)
+            let waiting = endpoints
+                .queue_lengths()
+                .await?
+                .get("images")
+                .copied()
+                .unwrap_or_default();
+            Ok(if workers.is_empty() && waiting >= min {
+                Condition::Met(waiting)
             } else {
-                Seen::NotYet(format!("{} workers, {waiting} wait", workers.len()))
+                Condition::Unmet(format!("{} workers, {waiting} jobs wait", workers.len()))
             })
         })
         .await
     }
 
-    /// Where it ran, into the report.
-    async fn describe(&mut self) -> Result<()> {
+    /// Adds facts about the cluster to the report.
+    async fn add_environment(&mut self) -> Result<()> {
         let nodes = self.cluster.nodes().await?;
-        self.report.machine("nodes", nodes.len());
+        self.report.environment("nodes", nodes.len());
         if let Some(node) = nodes.first() {
             let (capacity, info) = (&node["status"]["capacity"], &node["status"]["nodeInfo"]);
             let text = |value: &serde_json::Value| value.as_str().unwrap_or("?").to_owned();
-            self.report.machine("cores of a node", text(&capacity["cpu"]));
+            self.report.environment("cores per node", text(&capacity["cpu"]));
             self.report
-                .machine("memory of a node", gibibytes(&text(&capacity["memory"])));
-            self.report.machine("kernel", text(&info["kernelVersion"]));
-            self.report.machine("Kubernetes", text(&info["kubeletVersion"]));
+                .environment("memory per node", gibibytes(&text(&capacity["memory"])));
+            self.report.environment("kernel", text(&info["kernelVersion"]));
             self.report
-                .machine("containers", text(&info["containerRuntimeVersion"]));
+                .environment("Kubernetes", text(&info["kubeletVersion"]));
+            self.report
+                .environment("container runtime", text(&info["containerRuntimeVersion"]));
         }
         let mut images: Vec<_> = self
             .cluster
@@ -209,19 +215,18 @@ impl Stage {
             .collect();
         images.sort_unstable();
         images.dedup();
-        self.report.machine("images", images.join(", "));
-        self.report.machine("log lines", self.cluster.lines().name());
+        self.report.environment("images", images.join(", "));
+        self.report
+            .environment("log lines", self.cluster.log_source().name());
         Ok(())
     }
 }
 
-/// The columns of [`row`].
-const REQUESTS: [&str; 8] = [
-    "requests", "number", "failed", "late", "p50", "p95", "p99", "longest",
-];
+/// The columns of [`request_row`].
+const REQUEST_HEADER: [&str; 8] = ["requests", "number", "failed", "late", "p50", "p95", "p99", "max"];
 
-/// A row of a table of requests.
-fn row(name: &str, summary: &Summary) -> Vec<String> {
+/// A table row about requests.
+fn request_row(name: &str, summary: &Summary) -> Vec<String> {
     let mut row = vec![
         name.to_owned(),
         summary.requests.to_string(),
@@ -232,7 +237,7 @@ fn row(name: &str, summary: &Summary) -> Vec<String> {
     row
 }
 
-/// Kubernetes gives memory in Ki.
+/// Converts Kubernetes' memory quantity from Ki to GiB.
 fn gibibytes(quantity: &str) -> String {
     match quantity
         .strip_suffix("Ki")
@@ -248,13 +253,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_told_in_gibibytes() {
+    fn memory_is_converted_to_gibibytes() {
         assert_eq!(gibibytes("24576000Ki"), "23.4 GiB");
         assert_eq!(gibibytes("24G"), "24G");
     }
 
     #[test]
-    fn every_case_has_a_name_of_its_own() {
+    fn case_names_are_unique() {
         let mut names: Vec<_> = CASES.iter().map(|case| case.name).collect();
         names.sort_unstable();
         names.dedup();

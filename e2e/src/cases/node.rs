@@ -1,4 +1,5 @@
-//! A node of three loses its power: how long no photo is taken, where the database's Service leads, how the broker's other nodes end.
+//! One of three nodes loses its power: the upload gap, the failover of the database's Service, and the shutdown of the broker's
+//! other nodes.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -10,226 +11,236 @@ use tokio::{
 };
 
 use super::{
-    Stage, check, ledger, patroni,
-    rabbitmq::{copies, inside},
+    Harness, availability, check_photos, patroni,
+    rabbitmq::{exec, wait_for_replicas},
 };
 use crate::{
-    cluster::{Cluster, Deployment, NAMESPACE, Places, Pod, Seen, until},
-    load::{Load, Pace, Record, seconds},
+    cluster::{Cluster, Condition, Deployment, Endpoints, NAMESPACE, Pod, wait_until},
+    load::{Load, Rates, Record, seconds},
     settings::NodeCommands,
 };
 
-/// How long the load runs before and after.
-const CALM: Duration = Duration::from_secs(8);
-/// What `rabbitmqctl list_queues` may need where every node answers it. Where one cannot, it waits a minute.
-const LISTED: Duration = Duration::from_secs(20);
-/// How long a node of the broker may need to end: until it takes the other one for lost (net_ticktime, 60 to 75 s), and ten seconds more
-/// for what it has still to send there.
-const ENDED: Duration = Duration::from_secs(100);
-/// When the broker's node is ended, after the loss: before the others know of it (net_ticktime, 60 s).
-const UNKNOWN: Duration = Duration::from_secs(15);
-/// How long photos may not be taken: Patroni's lease (30 s), its look (10 s), and what a camera waits.
-const TAKEN: Duration = Duration::from_secs(45);
-/// How long after the failover the Service of the primary may lead to a dead pod.
-const LEADS_ASTRAY: Duration = Duration::from_secs(5);
+/// How long the load runs before the loss.
+const STEADY_LOAD: Duration = Duration::from_secs(8);
+/// The limit for `rabbitmqctl list_queues`. If a node cannot answer, it waits a minute.
+const LIST_LIMIT: Duration = Duration::from_secs(20);
+/// The limit for the shutdown of a RabbitMQ node. It must first detect the lost node (net_ticktime, 60 to 75 s). Ten more
+/// seconds are for data that it still sends there.
+const BROKER_SHUTDOWN_LIMIT: Duration = Duration::from_secs(100);
+/// When to end a RabbitMQ node after the loss: before it detects the loss (net_ticktime, 60 s).
+const BEFORE_DETECTION: Duration = Duration::from_secs(15);
+/// The limit for the upload gap: Patroni's lease (30 s), its loop interval (10 s), and a camera's retry interval.
+const UPLOAD_GAP_LIMIT: Duration = Duration::from_secs(45);
+/// How long after the failover the primary's Service may still contain the dead pod.
+const STALE_ENDPOINT_LIMIT: Duration = Duration::from_secs(5);
 
-pub(super) async fn run(stage: &mut Stage) -> Result<()> {
-    let commands = stage.cluster.settings().node.clone();
+pub(super) async fn run(harness: &mut Harness) -> Result<()> {
+    let commands = harness.cluster.settings().node.clone();
     let commands = commands.context(
-        "E2E_NODE_STOP and E2E_NODE_START are not set: the commands that end a node and bring it back, each given its name",
+        "E2E_NODE_STOP and E2E_NODE_START are not set: set them to commands that stop and start a node, which get the node's name",
     )?;
-    let nodes = stage.cluster.nodes().await?.len();
-    ensure!(nodes >= 3, "the cluster has {nodes} nodes, and this wants three");
+    let nodes = harness.cluster.nodes().await?.len();
+    ensure!(
+        nodes >= 3,
+        "the cluster has {nodes} nodes, but this case needs three"
+    );
     let deployment = Deployment::new("node")
         .with("postgres-three")
         .with("rabbitmq-three")
         .replicas("irmgard", 3)
         .replicas("anonymizer", 2);
-    stage.cluster.deploy(&deployment).await?;
-    let spared = store_node(stage).await?;
-    let places = stage.cluster.places().await?;
-    let patience = stage.cluster.settings().patience;
-    patroni::whole(&stage.cluster, patience).await?;
-    copies(&stage.cluster, 3, patience).await?;
-    listed(stage).await?;
-    let lost = victim(stage, &spared).await?;
-    let ended = lose(stage, &places, &commands, &lost).await;
-    // Also where it broke off: what is there is somebody's cluster.
-    let back = command(&commands.start, &lost).await;
-    let record = ended?;
-    back?;
-    patroni::whole(&stage.cluster, patience).await?;
-    copies(&stage.cluster, 3, patience).await?;
-    // Now that all pods can be asked for their lines again.
-    check(stage, &places, &record, "a node is lost").await?;
-    stage.report.demand(
-        "the node comes back: three pods of the database and three copies of each queue",
+    harness.cluster.deploy(&deployment).await?;
+    let store_node = use_store_node(harness).await?;
+    let endpoints = harness.cluster.endpoints().await?;
+    let time_limit = harness.cluster.settings().time_limit;
+    patroni::wait_until_healthy(&harness.cluster, time_limit).await?;
+    wait_for_replicas(&harness.cluster, 3, time_limit).await?;
+    require_queue_listing(harness).await?;
+    let node = choose_node(harness, &store_node).await?;
+    let result = lose_node(harness, &endpoints, &commands, &node).await;
+    // Start the node again even after an error.
+    let started = run_node_command(&commands.start, &node).await;
+    let record = result?;
+    started?;
+    patroni::wait_until_healthy(&harness.cluster, time_limit).await?;
+    wait_for_replicas(&harness.cluster, 3, time_limit).await?;
+    // All pods can return their log lines again.
+    check_photos(harness, &endpoints, &record, "node lost").await?;
+    harness.report.require(
+        "after the node's return: three pods of the database and three replicas of each queue",
         true,
-        &lost,
+        &node,
     );
-    stage
+    harness
         .report
-        .cannot_show("The loss of the object store's node: there is one pod, and its volume is there.");
+        .limitation("The loss of the object store's node: it has one pod, whose volume is on that node.");
     Ok(())
 }
 
-/// Each node of the broker sends rabbitmqctl what it lists, and policies must let it.
-async fn listed(stage: &mut Stage) -> Result<()> {
+/// Requires that `rabbitmqctl` can list the queues on each node: network policies must allow the nodes' answers.
+async fn require_queue_listing(harness: &mut Harness) -> Result<()> {
     for pod in 0..3 {
-        let began = Instant::now();
+        let start = Instant::now();
         let words = ["rabbitmqctl", "--quiet", "list_queues", "name", "messages"];
-        let listed = inside(&stage.cluster, pod, &words).await;
-        let took = began.elapsed();
-        stage.report.demand(
+        let listed = exec(&harness.cluster, pod, &words).await;
+        let duration = start.elapsed();
+        harness.report.require(
             format_args!(
                 "rabbitmqctl lists the queues on rabbitmq-{pod} within {} s",
-                LISTED.as_secs()
+                LIST_LIMIT.as_secs()
             ),
-            listed.is_ok() && took < LISTED,
+            listed.is_ok() && duration < LIST_LIMIT,
             match listed {
-                Ok(_) => seconds(took),
-                Err(error) => format!("{}: {error:#}", seconds(took)),
+                Ok(_) => seconds(duration),
+                Err(error) => format!("{}: {error:#}", seconds(duration)),
             },
         );
     }
     Ok(())
 }
 
-/// The node that is to go: that of the primary, which is moved first where it is beside the object store.
-async fn victim(stage: &Stage, spared: &str) -> Result<String> {
-    let cluster = &stage.cluster;
+/// The node to lose: the primary's. If the object store is there too, moves the primary first.
+async fn choose_node(harness: &Harness, store_node: &str) -> Result<String> {
+    let cluster = &harness.cluster;
     let primary = patroni::primary(cluster).await?;
-    if primary.node != spared {
+    if primary.node != store_node {
         return Ok(primary.node);
     }
     patroni::patronictl(cluster, &primary.name, &["switchover", "--force"]).await?;
-    let patience = cluster.settings().patience;
-    until("the primary has moved", patience, async || {
+    let time_limit = cluster.settings().time_limit;
+    wait_until("the primary has moved", time_limit, async || {
         let now = patroni::primary(cluster).await?;
-        Ok(if now.node == spared {
-            Seen::NotYet(format!("{} is primary", now.name))
+        Ok(if now.node == store_node {
+            Condition::Unmet(format!("{} is primary", now.name))
         } else {
-            Seen::Yes(())
+            Condition::Met(())
         })
     })
     .await?;
-    patroni::whole(cluster, patience).await?;
+    patroni::wait_until_healthy(cluster, time_limit).await?;
     Ok(patroni::primary(cluster).await?.node)
 }
 
-/// The node of the object store: it stays, and the cluster is reached by it.
-async fn store_node(stage: &mut Stage) -> Result<String> {
-    let pods = stage.cluster.pods("object-store").await?;
+/// The node of the object store, which is not lost. Uses its node ports from now on.
+async fn use_store_node(harness: &mut Harness) -> Result<String> {
+    let pods = harness.cluster.pods("object-store").await?;
     let store = pods.into_iter().find(|pod| pod.component == "store");
-    let name = store.context("there is no pod of the object store")?.node;
-    stage.cluster.reach_by(&name).await?;
+    let name = store.context("the object store has no pod")?.node;
+    harness.cluster.use_node(&name).await?;
     Ok(name)
 }
 
-async fn lose(stage: &mut Stage, places: &Places, commands: &NodeCommands, lost: &str) -> Result<Record> {
-    let patience = stage.cluster.settings().patience;
-    let pace = Pace::watching(stage.cluster.settings().photos_per_second);
-    let load = Load::start(&places.web, "node", pace, patience).await?;
-    sleep(CALM).await;
-    let primary = patroni::primary(&stage.cluster).await?.name;
-    stage.step(format_args!("-- {lost} is lost, with the primary {primary}"));
-    let (gone, began) = (load.now(), Instant::now());
-    command(&commands.stop, lost).await?;
+async fn lose_node(
+    harness: &mut Harness,
+    endpoints: &Endpoints,
+    commands: &NodeCommands,
+    node: &str,
+) -> Result<Record> {
+    let time_limit = harness.cluster.settings().time_limit;
+    let rates = Rates::with_probes(harness.cluster.settings().photos_per_second);
+    let load = Load::start(&endpoints.web, "node", rates, time_limit).await?;
+    sleep(STEADY_LOAD).await;
+    let primary = patroni::primary(&harness.cluster).await?.name;
+    harness.step(format_args!("-- losing {node}, with the primary {primary}"));
+    let (lost_at, start) = (load.now(), Instant::now());
+    run_node_command(&commands.stop, node).await?;
     let (broker, database) = tokio::join!(
         async {
-            sleep(UNKNOWN).await;
-            end_broker(&stage.cluster, lost).await
+            sleep(BEFORE_DETECTION).await;
+            restart_broker_node(&harness.cluster, node).await
         },
-        failover(&stage.cluster, &primary, began),
+        measure_failover(&harness.cluster, &primary, start),
     );
     let (broker, database) = (broker?, database?);
-    let ready = began.elapsed();
-    // Until Kubernetes has found the node out.
+    let ready = start.elapsed();
+    // Until Kubernetes marks the node as lost.
     sleep(Duration::from_secs(30)).await;
     let record = load.stop().await;
-    let away = ledger::nothing_new(&record, gone);
+    let gap = availability::longest_upload_gap(&record, lost_at);
 
-    let report = &mut stage.report;
-    report.section("A node is lost");
+    let report = &mut harness.report;
+    report.section("Node lost");
     report.text(format_args!(
-        "With it go the primary of the database, a node of the broker, and pods of the programs. Its network is cut first, so its peers get no \
-         packet. {}",
-        ledger::LEGEND
+        "The node runs the primary of the database, a node of the broker, and pods of our programs. Its network is cut first, so its peers \
+         receive no packet. {}",
+        availability::LEGEND
     ));
     report.table(
-        &ledger::HEADER,
-        &[ledger::row("a node is lost", &record, gone, ready)],
+        &availability::HEADER,
+        &[availability::row("node lost", &record, lost_at, ready)],
     );
     report.table(
         &[
-            "another primary after",
-            "its Service leads to it alone after",
-            "RabbitMQ ends after",
+            "new primary after",
+            "Service contains only the new primary after",
+            "RabbitMQ node shut down after",
         ],
         &[vec![
-            seconds(database.moved),
-            seconds(database.alone),
+            seconds(database.new_primary),
+            seconds(database.service_updated),
             seconds(broker),
         ]],
     );
-    report.demand(
-        format_args!("new photos are taken again within {} s", TAKEN.as_secs()),
-        away <= TAKEN,
-        format_args!("none for {}", seconds(away)),
-    );
-    let astray = database.alone.saturating_sub(database.moved);
-    report.demand(
-        "the Service of the primary leads to no dead pod once there is another primary",
-        astray <= LEADS_ASTRAY,
-        format_args!("{} after it", seconds(astray)),
-    );
-    report.demand(
+    report.require(
         format_args!(
-            "a node of RabbitMQ ends within {} s while another is gone without a word",
-            ENDED.as_secs()
+            "new photos are accepted again within {} s",
+            UPLOAD_GAP_LIMIT.as_secs()
         ),
-        broker <= ENDED,
+        gap <= UPLOAD_GAP_LIMIT,
+        format_args!("none for {}", seconds(gap)),
+    );
+    let stale = database.service_updated.saturating_sub(database.new_primary);
+    report.require(
+        "the primary's Service contains no dead pod after the failover",
+        stale <= STALE_ENDPOINT_LIMIT,
+        format_args!("{} after it", seconds(stale)),
+    );
+    report.require(
+        format_args!(
+            "a RabbitMQ node shuts down within {} s while another node is lost",
+            BROKER_SHUTDOWN_LIMIT.as_secs()
+        ),
+        broker <= BROKER_SHUTDOWN_LIMIT,
         seconds(broker),
     );
     Ok(record)
 }
 
-/// What the loss of the primary's node did; since then.
+/// Times since the loss of the primary's node.
 struct Failover {
-    /// Another pod is primary.
-    moved: Duration,
-    /// The Service leads to it alone.
-    alone: Duration,
+    new_primary: Duration,
+    /// Until the Service contains only the new primary.
+    service_updated: Duration,
 }
 
-async fn failover(cluster: &Cluster, old: &str, began: Instant) -> Result<Failover> {
-    let patience = Duration::from_secs(180);
+async fn measure_failover(cluster: &Cluster, old: &str, start: Instant) -> Result<Failover> {
+    let time_limit = Duration::from_secs(180);
     let path = format!(
         "/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices?labelSelector=kubernetes.io%2Fservice-name%3Dpostgres"
     );
-    let mut moved = None;
-    until(
-        "the Service of the primary leads to another pod alone",
-        patience,
+    let mut new_primary = None;
+    wait_until(
+        "the primary's Service contains only another pod",
+        time_limit,
         async || {
-            let behind = ready_pods(&cluster.api().list(&path).await?);
-            let others = behind.iter().any(|pod| pod != old);
-            if others && moved.is_none() {
-                moved = Some(began.elapsed());
+            let ready = ready_pods(&cluster.api().list(&path).await?);
+            let has_other = ready.iter().any(|pod| pod != old);
+            if has_other && new_primary.is_none() {
+                new_primary = Some(start.elapsed());
             }
-            Ok(match moved {
-                Some(moved) if others && !behind.contains(old) => Seen::Yes(Failover {
-                    moved,
-                    alone: began.elapsed(),
+            Ok(match new_primary {
+                Some(new_primary) if has_other && !ready.contains(old) => Condition::Met(Failover {
+                    new_primary,
+                    service_updated: start.elapsed(),
                 }),
-                _ => Seen::NotYet(format!("{behind:?}")),
+                _ => Condition::Unmet(format!("{ready:?}")),
             })
         },
     )
     .await
 }
 
-/// The pods that slices of endpoints lead to.
+/// The ready pods in endpoint slices.
 fn ready_pods(slices: &[Value]) -> BTreeSet<String> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     slices
@@ -240,50 +251,52 @@ fn ready_pods(slices: &[Value]) -> BTreeSet<String> {
         .collect()
 }
 
-/// Ends a node of the broker as a pod's end does, and says how long it needs until Kubernetes has started it anew.
-async fn end_broker(cluster: &Cluster, lost: &str) -> Result<Duration> {
+/// Sends SIGTERM to a node of the broker, as at the end of a pod. Returns the time until the container has restarted.
+async fn restart_broker_node(cluster: &Cluster, lost_node: &str) -> Result<Duration> {
     let pods = cluster.pods("rabbitmq").await?;
     let pod = pods
         .iter()
-        .find(|pod| pod.node != lost)
-        .context("no pod of RabbitMQ is left")?;
+        .find(|pod| pod.node != lost_node)
+        .context("RabbitMQ has no other pod")?;
     let before = restarts(cluster, pod).await?;
-    let began = Instant::now();
+    let start = Instant::now();
     let words = ["sh", "-c", "kill -s TERM 1"];
-    cluster.inside(&pod.name, "rabbitmq", &words, None).await?;
+    cluster.exec(&pod.name, "rabbitmq", &words, None).await?;
     let what = format!("{} ends", pod.name);
-    until(&what, Duration::from_secs(300), async || {
+    wait_until(&what, Duration::from_secs(300), async || {
         let now = restarts(cluster, pod).await?;
         Ok(if now > before {
-            Seen::Yes(())
+            Condition::Met(())
         } else {
-            Seen::NotYet("it runs".to_owned())
+            Condition::Unmet("it still runs".to_owned())
         })
     })
     .await?;
-    Ok(began.elapsed())
+    Ok(start.elapsed())
 }
 
-/// How often a pod's program has ended.
+/// The number of times a pod's container has ended.
 async fn restarts(cluster: &Cluster, pod: &Pod) -> Result<u64> {
     let path = format!("/api/v1/namespaces/{}/pods/{}", pod.namespace, pod.name);
-    let object = cluster.api().get(&path).await?.context("the pod is gone")?;
+    let object = cluster
+        .api()
+        .get(&path)
+        .await?
+        .context("the pod does not exist")?;
     let status = &object["status"]["containerStatuses"][0];
     let ended = u64::from(!status["state"]["terminated"].is_null());
     Ok(status["restartCount"].as_u64().unwrap_or_default() + ended)
 }
 
-async fn command(command: &str, node: &str) -> Result<()> {
+async fn run_node_command(command: &str, node: &str) -> Result<()> {
     let mut words = command.split_whitespace();
-    let program = words
-        .next()
-        .context("a command of E2E_NODE_STOP or E2E_NODE_START is empty")?;
+    let program = words.next().context("E2E_NODE_STOP or E2E_NODE_START is empty")?;
     let output = Command::new(program)
         .args(words)
         .arg(node)
         .output()
         .await
-        .with_context(|| format!("{program} cannot be started"))?;
+        .with_context(|| format!("cannot start {program}"))?;
     ensure!(
         output.status.success(),
         "{command} {node}: {}",
@@ -299,7 +312,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_leads_to_the_pods_that_are_ready() {
+    fn ready_pods_are_found_in_endpoint_slices() {
         let slices = [json!({ "endpoints": [
             { "conditions": { "ready": true }, "targetRef": { "name": "postgres-0" } },
             { "conditions": { "ready": false }, "targetRef": { "name": "postgres-1" } },

@@ -1,38 +1,38 @@
-//! The database's pods, as Patroni and PostgreSQL tell of them.
+//! The state of the database's pods, from Patroni and PostgreSQL.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::cluster::{Cluster, NAMESPACE, Pod, Seen, until};
+use crate::cluster::{Cluster, Condition, NAMESPACE, Pod, wait_until};
 
 const CONFIGURATION: &str = "/etc/irmgard/patroni.yml";
 
-/// What Patroni keeps in the Kubernetes API: one look costs nothing.
+/// Leader and standbys, from Patroni's annotations in the Kubernetes API.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lease {
-    /// The pod that is primary, or was last.
+pub struct Leadership {
+    /// The current or last primary.
     pub leader: String,
-    /// The standbys that every commit waits for.
+    /// The synchronous standbys.
     pub standbys: Vec<String>,
 }
 
-impl Lease {
-    /// As it is now.
+impl Leadership {
+    /// Reads the current annotations.
     ///
     /// # Errors
-    /// When the API does not answer, or there has not been a primary yet.
-    pub async fn of(cluster: &Cluster) -> Result<Self> {
+    /// When the API does not answer.
+    pub async fn read(cluster: &Cluster) -> Result<Self> {
         let leader = annotations(cluster, "postgres-leader").await?;
         let standbys = annotations(cluster, "postgres-sync").await?;
-        Ok(Self::from(&leader, &standbys))
+        Ok(Self::parse(&leader, &standbys))
     }
 
-    fn from(leader: &Value, sync: &Value) -> Self {
+    fn parse(leader: &Value, sync: &Value) -> Self {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let leader = text(&leader["leader"]);
-        // What an earlier primary has written is no promise of this one.
+        // The annotation of an earlier primary says nothing about this one.
         let standbys = if text(&sync["leader"]) == leader {
             text(&sync["sync_standby"])
         } else {
@@ -65,30 +65,30 @@ pub async fn pods(cluster: &Cluster) -> Result<Vec<Pod>> {
     Ok(pods)
 }
 
-/// The pod that is primary and serves.
+/// The pod that is primary and ready.
 ///
 /// # Errors
 /// When there is none.
 pub async fn primary(cluster: &Cluster) -> Result<Pod> {
     let pods = pods(cluster).await?;
     pods.into_iter()
-        .find(|pod| pod.role.as_deref() == Some("primary") && pod.ready && !pod.ending)
-        .context("no pod of the database is primary and serves")
+        .find(|pod| pod.role.as_deref() == Some("primary") && pod.ready && !pod.terminating)
+        .context("no pod of the database is primary and ready")
 }
 
-/// What a program prints in a pod of the database.
+/// Runs a program in a pod of the database and returns its output.
 ///
 /// # Errors
-/// When it fails; with what it said.
-pub async fn inside(cluster: &Cluster, pod: &str, words: &[&str]) -> Result<String> {
-    cluster.inside(pod, "postgres", words, None).await
+/// When it fails; with its standard error.
+pub async fn exec(cluster: &Cluster, pod: &str, program: &[&str]) -> Result<String> {
+    cluster.exec(pod, "postgres", program, None).await
 }
 
-/// Runs statements in a pod, as the superuser; ends with the first that fails.
+/// Runs statements in a pod as the superuser, until the first that fails.
 ///
 /// # Errors
-/// What the server said.
-pub async fn script(cluster: &Cluster, pod: &str, database: &str, statements: &str) -> Result<()> {
+/// The server's error.
+pub async fn run_script(cluster: &Cluster, pod: &str, database: &str, statements: &str) -> Result<()> {
     let database = format!("--dbname={database}");
     let words = [
         "psql",
@@ -100,15 +100,15 @@ pub async fn script(cluster: &Cluster, pod: &str, database: &str, statements: &s
         &database,
         "--file=-",
     ];
-    let said = cluster.inside(pod, "postgres", &words, Some(statements)).await;
-    said.map(drop)
+    let output = cluster.exec(pod, "postgres", &words, Some(statements)).await;
+    output.map(drop)
 }
 
-/// Rows of a query in a pod, asked there as the superuser.
+/// Runs a query in a pod as the superuser, and returns the rows.
 ///
 /// # Errors
-/// When the server refuses, or is not there.
-pub async fn rows(cluster: &Cluster, pod: &str, query: &str) -> Result<Vec<Vec<String>>> {
+/// When the server rejects the query, or does not answer.
+pub async fn query(cluster: &Cluster, pod: &str, sql: &str) -> Result<Vec<Vec<String>>> {
     let words = [
         "psql",
         "--no-psqlrc",
@@ -119,9 +119,9 @@ pub async fn rows(cluster: &Cluster, pod: &str, query: &str) -> Result<Vec<Vec<S
         "--field-separator=|",
         "--dbname=irmgard",
         "--command",
-        query,
+        sql,
     ];
-    let text = inside(cluster, pod, &words).await?;
+    let text = exec(cluster, pod, &words).await?;
     Ok(text
         .lines()
         .filter(|line| !line.is_empty())
@@ -129,32 +129,32 @@ pub async fn rows(cluster: &Cluster, pod: &str, query: &str) -> Result<Vec<Vec<S
         .collect())
 }
 
-/// `patronictl` in a pod, with the password that changing something needs.
+/// Runs `patronictl` in a pod, with the password for changes.
 ///
 /// # Errors
-/// When it refuses; with what it said.
-pub async fn patronictl(cluster: &Cluster, pod: &str, words: &[&str]) -> Result<String> {
-    let mut all = vec!["irmgard-postgres", "patronictl", "-c", CONFIGURATION];
-    all.extend(words);
-    inside(cluster, pod, &all).await
+/// When it fails; with its standard error.
+pub async fn patronictl(cluster: &Cluster, pod: &str, arguments: &[&str]) -> Result<String> {
+    let mut command = vec!["irmgard-postgres", "patronictl", "-c", CONFIGURATION];
+    command.extend(arguments);
+    exec(cluster, pod, &command).await
 }
 
 /// The columns of [`standbys`].
-pub const STANDBYS: [&str; 6] = [
+pub const STANDBY_HEADER: [&str; 6] = [
     "standby",
     "state",
-    "commits wait",
+    "synchronous",
     "bytes behind",
-    "written",
-    "replayed",
+    "write lag",
+    "replay lag",
 ];
 
-/// The standbys of a primary: a row each. The last two: how long ago that was sent what it has written, and replayed.
+/// A table row for each standby of a primary.
 ///
 /// # Errors
-/// When the primary does not say.
+/// When the primary does not answer.
 pub async fn standbys(cluster: &Cluster, primary: &str) -> Result<Vec<Vec<String>>> {
-    rows(
+    query(
         cluster,
         primary,
         "select application_name, state, sync_state,
@@ -166,40 +166,42 @@ pub async fn standbys(cluster: &Cluster, primary: &str) -> Result<Vec<Vec<String
     .await
 }
 
-/// Waits until three pods serve, two standbys stream, and commits wait for one: the primary's name.
+/// Waits until three pods are ready, two standbys stream, and one of them is synchronous. Returns the primary's name.
 ///
 /// # Errors
-/// When it is not so in time.
-pub async fn whole(cluster: &Cluster, patience: Duration) -> Result<String> {
-    cluster.ready("statefulset", "postgres", patience).await?;
-    until(
-        "two standbys stream, commits wait for one",
-        patience,
+/// When that is not so after the time limit.
+pub async fn wait_until_healthy(cluster: &Cluster, time_limit: Duration) -> Result<String> {
+    cluster
+        .wait_until_ready("statefulset", "postgres", time_limit)
+        .await?;
+    wait_until(
+        "two standbys stream, and one is synchronous",
+        time_limit,
         async || {
             let primary = primary(cluster).await?.name;
-            let lease = Lease::of(cluster).await?;
-            if lease.leader != primary || lease.standbys.is_empty() {
-                return Ok(Seen::NotYet(format!("{lease:?}")));
+            let leadership = Leadership::read(cluster).await?;
+            if leadership.leader != primary || leadership.standbys.is_empty() {
+                return Ok(Condition::Unmet(format!("{leadership:?}")));
             }
             let rows = standbys(cluster, &primary).await?;
             let streaming = rows
                 .iter()
                 .filter(|row| row.get(1).is_some_and(|state| state == "streaming"));
             Ok(if streaming.count() == 2 {
-                Seen::Yes(primary)
+                Condition::Met(primary)
             } else {
-                Seen::NotYet(format!("{rows:?}"))
+                Condition::Unmet(format!("{rows:?}"))
             })
         },
     )
     .await
 }
 
-/// What a pod's Patroni has said that has one of these words in it, without doubles.
+/// Patroni's log messages in a pod that contain one of these words, without duplicates.
 ///
 /// # Errors
-/// When there is no such pod.
-pub async fn said(cluster: &Cluster, pod: &str, words: &[&str]) -> Result<Vec<String>> {
+/// When the pod does not exist.
+pub async fn log_messages(cluster: &Cluster, pod: &str, words: &[&str]) -> Result<Vec<String>> {
     let arguments = [
         "logs",
         "--namespace",
@@ -210,50 +212,51 @@ pub async fn said(cluster: &Cluster, pod: &str, words: &[&str]) -> Result<Vec<St
         "--tail=2000",
     ];
     let text = cluster.kubectl().run(&arguments).await?;
-    Ok(messages(&text, words))
+    Ok(matching_messages(&text, words))
 }
 
-fn messages(text: &str, words: &[&str]) -> Vec<String> {
+fn matching_messages(text: &str, words: &[&str]) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for line in text.lines() {
         let Ok(line) = serde_json::from_str::<Value>(line) else {
             continue;
         };
-        // PostgreSQL's own lines have a timestamp, Patroni's a time and a module.
+        // Only Patroni's lines have a module.
         let message = line["message"].as_str().unwrap_or_default();
-        // A whole page.
-        let page = message.starts_with("pg_controldata");
-        let wanted = !page && !line["module"].is_null() && words.iter().any(|word| message.contains(word));
-        if wanted && !found.iter().any(|known| known == message) {
+        // The output of pg_controldata is too long for the report.
+        let is_controldata = message.starts_with("pg_controldata");
+        let matches =
+            !is_controldata && !line["module"].is_null() && words.iter().any(|word| message.contains(word));
+        if matches && !found.iter().any(|earlier| earlier == message) {
             found.push(message.to_owned());
         }
     }
     found
 }
 
-/// Compares a ledger, ids with the SHA-256 of their photo, with the rows of a project on a pod: how many rows there are, which ids have no
-/// row, and which have another photo's.
+/// Compares photos (id and SHA-256) with the rows of a project on a pod. Returns the number of rows, and the ids without a matching
+/// row.
 ///
 /// # Errors
 /// When the server does not answer.
-pub async fn against_rows<'a>(
+pub async fn missing_rows<'a>(
     cluster: &Cluster,
     pod: &str,
     project: &str,
-    ledger: impl Iterator<Item = (i64, &'a str)>,
+    photos: impl Iterator<Item = (i64, &'a str)>,
 ) -> Result<(usize, Vec<i64>)> {
     ensure!(
         project.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'),
-        "{project} is no project of ours"
+        "{project} is not a valid project name"
     );
-    let query = format!("select id, encode(sha256, 'hex') from photo where project = '{project}'");
-    let rows = rows(cluster, pod, &query).await?;
-    let known: std::collections::BTreeMap<&str, &str> = rows
+    let sql = format!("select id, encode(sha256, 'hex') from photo where project = '{project}'");
+    let rows = query(cluster, pod, &sql).await?;
+    let stored: std::collections::BTreeMap<&str, &str> = rows
         .iter()
         .filter_map(|row| Some((row.first()?.as_str(), row.get(1)?.as_str())))
         .collect();
-    let missing = ledger
-        .filter(|(id, sha256)| known.get(id.to_string().as_str()) != Some(sha256))
+    let missing = photos
+        .filter(|(id, sha256)| stored.get(id.to_string().as_str()) != Some(sha256))
         .map(|(id, _)| id)
         .collect();
     Ok((rows.len(), missing))
@@ -266,22 +269,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_earlier_primarys_standbys_do_not_count() {
+    fn the_standbys_of_an_earlier_primary_do_not_count() {
         let leader = json!({ "leader": "postgres-1" });
         let sync = json!({ "leader": "postgres-1", "sync_standby": "postgres-0,postgres-2" });
-        assert_eq!(Lease::from(&leader, &sync).standbys, ["postgres-0", "postgres-2"]);
+        assert_eq!(
+            Leadership::parse(&leader, &sync).standbys,
+            ["postgres-0", "postgres-2"]
+        );
         let sync = json!({ "leader": "postgres-0", "sync_standby": "postgres-1" });
-        assert!(Lease::from(&leader, &sync).standbys.is_empty());
-        assert_eq!(Lease::from(&Value::Null, &Value::Null), Lease::default());
+        assert!(Leadership::parse(&leader, &sync).standbys.is_empty());
+        assert_eq!(
+            Leadership::parse(&Value::Null, &Value::Null),
+            Leadership::default()
+        );
     }
 
     #[test]
-    fn only_patronis_own_lines_are_found_and_once() {
+    fn only_patronis_messages_match_and_each_once() {
         let text = "{\"timestamp\":\"x\",\"message\":\"pg_rewind\"}\nno JSON\n\
                     {\"time\":\"x\",\"module\":\"rewind\",\"message\":\"running pg_rewind from postgres-1\"}\n\
                     {\"time\":\"y\",\"module\":\"rewind\",\"message\":\"running pg_rewind from postgres-1\"}\n\
                     {\"time\":\"y\",\"module\":\"x\",\"message\":\"pg_controldata:\\n rewind\"}\n\
                     {\"time\":\"y\",\"module\":\"ha\",\"message\":\"Lock owner: postgres-1\"}\n";
-        assert_eq!(messages(text, &["rewind"]), ["running pg_rewind from postgres-1"]);
+        assert_eq!(
+            matching_messages(text, &["rewind"]),
+            ["running pg_rewind from postgres-1"]
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! The pipeline's tests, with programs on this machine and the servers of the cluster: PostgreSQL, RabbitMQ and the object store.
+//! Runs the pipeline's tests with programs on this machine, and PostgreSQL, RabbitMQ and object store of the cluster.
 
 use std::{path::Path, process::Stdio, time::Duration};
 
@@ -9,35 +9,35 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Stage, patroni};
+use super::{Harness, patroni};
 use crate::{
     cluster::{Cluster, Deployment, NAMESPACE},
+    console::print_line,
     load::seconds,
-    say::line,
 };
 
-/// The role that the tests use: nobody else may make databases from outside.
+/// The role of the tests. irmgard's roles may not create databases.
 const ROLE: &str = "e2e";
 /// How long all tests may take.
-const PATIENCE: Duration = Duration::from_secs(45 * 60);
+const TIME_LIMIT: Duration = Duration::from_secs(45 * 60);
 
-pub(super) async fn run(stage: &mut Stage) -> Result<()> {
-    // The pods of the programs would only take the machine's cores from the tests.
+pub(super) async fn run(harness: &mut Harness) -> Result<()> {
+    // The pods of our programs would take CPU time from the tests.
     let deployment = Deployment::new("one");
-    stage.cluster.deploy(&deployment).await?;
+    harness.cluster.deploy(&deployment).await?;
     for program in ["irmgard", "anonymizer"] {
-        stage.cluster.scale(&format!("deployment/{program}"), 0).await?;
+        harness.cluster.scale(&format!("deployment/{program}"), 0).await?;
     }
-    let versions = let_in(stage).await?;
-    let variables = variables(&stage.cluster).await?;
-    build(stage.cluster.project()).await?;
+    let versions = create_role(harness).await?;
+    let variables = server_environment(&harness.cluster).await?;
+    build(harness.cluster.project()).await?;
     let folder = tempfile::tempdir()?;
     let log = folder.path().join("postgres.log");
-    let _log = follow(&stage.cluster, &log)?;
-    let began = Instant::now();
-    let (passed, said) = test(stage, &variables, &log).await?;
-    let took = began.elapsed();
-    let results: Vec<_> = said
+    let _log_process = follow_postgres_log(&harness.cluster, &log)?;
+    let start = Instant::now();
+    let (passed, output) = run_tests(harness, &variables, &log).await?;
+    let duration = start.elapsed();
+    let results: Vec<_> = output
         .lines()
         .filter(|line| line.starts_with("test ") && line.contains(" ... "))
         .map(|line| {
@@ -48,35 +48,37 @@ pub(super) async fn run(stage: &mut Stage) -> Result<()> {
             vec![name.to_owned(), result.to_owned()]
         })
         .collect();
-    let report = &mut stage.report;
+    let report = &mut harness.report;
     report.text(format_args!(
-        "`cargo test -p e2e --test pipeline`, with the variables of local/README.md, *Other servers*: irmgard and the anonymizer are processes \
-         of this machine, the servers are the cluster's, by ports of a node, each behind a proxy that cuts, refuses, stalls and slows. {versions}. \
-         Before it a role was made that may make databases (`{ROLE}`) and let in from outside in pg_hba.conf, until Patroni writes that anew: \
-         the image's own rules let in nobody but irmgard's roles, to irmgard's database. In {}.",
-        seconds(took)
+        "`cargo test -p e2e --test pipeline`, with the variables of local/README.md, *Other servers*. irmgard and the anonymizer run on \
+         this machine. The servers are the cluster's, reached through node ports, each behind a fault proxy that cuts, refuses, stalls and \
+         slows. {versions}. The run first creates a role that may create databases (`{ROLE}`) and allows it in pg_hba.conf, until Patroni \
+         writes that file again: the image's own rules allow only irmgard's roles. Duration: {}.",
+        seconds(duration)
     ));
     report.table(&["test", "result"], &results);
-    let not: Vec<_> = said
+    let not_tested: Vec<_> = output
         .lines()
         .filter_map(|line| line.split_once("not tested: ").map(|(_, what)| what))
         .collect();
-    for what in not {
-        report.cannot_show(format_args!("Not tested: {what}"));
+    for what in not_tested {
+        report.limitation(format_args!("Not tested: {what}"));
     }
-    let summary = said.lines().find(|line| line.starts_with("test result:"));
-    report.demand(
+    let summary = output.lines().find(|line| line.starts_with("test result:"));
+    report.require(
         "the pipeline's tests pass with the cluster's servers",
         passed && !results.is_empty(),
-        summary.unwrap_or("they did not come to their end"),
+        summary.unwrap_or("the tests did not complete"),
     );
     Ok(())
 }
 
-/// Makes a role for the tests, and lets it in. Which servers these are.
-async fn let_in(stage: &Stage) -> Result<String> {
-    let (cluster, patience) = (&stage.cluster, stage.cluster.settings().patience);
-    cluster.ready("statefulset", "postgres", patience).await?;
+/// Creates a role for the tests and allows it in pg_hba.conf. Returns the versions of the servers.
+async fn create_role(harness: &Harness) -> Result<String> {
+    let (cluster, time_limit) = (&harness.cluster, harness.cluster.settings().time_limit);
+    cluster
+        .wait_until_ready("statefulset", "postgres", time_limit)
+        .await?;
     let primary = patroni::primary(cluster).await?.name;
     let password = password(cluster).await?;
     let statement = format!(
@@ -84,11 +86,11 @@ async fn let_in(stage: &Stage) -> Result<String> {
          select 'create role {ROLE}' where not exists (select from pg_roles where rolname = '{ROLE}') \\gexec\n\
          alter role {ROLE} login createdb password '{password}';\n"
     );
-    patroni::script(cluster, &primary, "postgres", &statement).await?;
+    patroni::run_script(cluster, &primary, "postgres", &statement).await?;
     let rule = format!("1i host all {ROLE} all scram-sha-256");
     let file = "/var/lib/postgresql/data/pgdata/pg_hba.conf";
-    patroni::inside(cluster, &primary, &["sed", "-i", &rule, file]).await?;
-    let version = patroni::rows(
+    patroni::exec(cluster, &primary, &["sed", "-i", &rule, file]).await?;
+    let version = patroni::query(
         cluster,
         &primary,
         "select pg_reload_conf(), current_setting('server_version')",
@@ -100,24 +102,24 @@ async fn let_in(stage: &Stage) -> Result<String> {
         .cloned()
         .unwrap_or_default();
     let words = ["rabbitmqctl", "--quiet", "version"];
-    let rabbitmq = cluster.inside("rabbitmq-0", "rabbitmq", &words, None).await?;
+    let rabbitmq = cluster.exec("rabbitmq-0", "rabbitmq", &words, None).await?;
     Ok(format!("PostgreSQL {postgres}, RabbitMQ {}", rabbitmq.trim()))
 }
 
-/// The role's password: nobody's else, and none that must be kept.
+/// The role's password, derived from a secret, so that nothing needs to store it.
 async fn password(cluster: &Cluster) -> Result<String> {
     let (secrets, _) = cluster.secrets().await?;
     let text = format!("{ROLE} {}", secrets.get("postgres-runtime")?);
     Ok(hex::encode(Sha256::digest(text)))
 }
 
-/// Where the servers are, for the tests.
-async fn variables(cluster: &Cluster) -> Result<Vec<(&'static str, String)>> {
+/// The environment that makes the tests use the cluster's servers.
+async fn server_environment(cluster: &Cluster) -> Result<Vec<(&'static str, String)>> {
     let (secrets, _) = cluster.secrets().await?;
-    let postgres = cluster.outside("postgres-outside").await?;
-    let rabbitmq = cluster.outside("rabbitmq-outside").await?;
-    let management = cluster.outside("rabbitmq-management-outside").await?;
-    let store = cluster.outside("minio-outside").await?;
+    let postgres = cluster.node_port("postgres-outside").await?;
+    let rabbitmq = cluster.node_port("rabbitmq-outside").await?;
+    let management = cluster.node_port("rabbitmq-management-outside").await?;
+    let store = cluster.node_port("minio-outside").await?;
     let url = |(host, port): (String, u16)| format!("http://{host}:{port}");
     Ok(vec![
         ("POSTGRES_HOST", postgres.0),
@@ -139,7 +141,7 @@ async fn variables(cluster: &Cluster) -> Result<Vec<(&'static str, String)>> {
     ])
 }
 
-/// The programs with their failpoints, as e2e/README.md says, and the tests.
+/// Builds the programs with their failpoints (e2e/README.md), and the tests.
 async fn build(project: &Path) -> Result<()> {
     let programs = [
         "build",
@@ -161,14 +163,14 @@ async fn build(project: &Path) -> Result<()> {
             .current_dir(project)
             .kill_on_drop(true)
             .status();
-        let status = status.await.context("cargo cannot be started")?;
+        let status = status.await.context("cannot start cargo")?;
         ensure!(status.success(), "cargo {}: {status}", arguments.join(" "));
     }
     Ok(())
 }
 
-/// PostgreSQL's lines into a file, for the tests that look into its log.
-fn follow(cluster: &Cluster, file: &Path) -> Result<Child> {
+/// Copies PostgreSQL's log lines into a file, for tests that read its log.
+fn follow_postgres_log(cluster: &Cluster, file: &Path) -> Result<Child> {
     let arguments = [
         "logs",
         "--follow",
@@ -181,14 +183,18 @@ fn follow(cluster: &Cluster, file: &Path) -> Result<Child> {
     ];
     let mut command = cluster.kubectl().command(&arguments);
     command.stdout(std::fs::File::create(file)?).stderr(Stdio::null());
-    command.spawn().context("kubectl logs cannot be started")
+    command.spawn().context("cannot start kubectl logs")
 }
 
-/// Runs the tests: whether all passed, and what they said.
-async fn test(stage: &Stage, variables: &[(&'static str, String)], log: &Path) -> Result<(bool, String)> {
-    let project = stage.cluster.project();
+/// Runs the tests. Returns whether all passed, and their output.
+async fn run_tests(
+    harness: &Harness,
+    variables: &[(&'static str, String)],
+    log: &Path,
+) -> Result<(bool, String)> {
+    let project = harness.cluster.project();
     let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| project.join("target"), Into::into);
-    stage.step("cargo test -p e2e --test pipeline");
+    harness.step("cargo test -p e2e --test pipeline");
     let run = Command::new(folder.join("debug/local"))
         .args(["exec", "--", "cargo", "test", "-p", "e2e", "--test", "pipeline"])
         .current_dir(project)
@@ -197,12 +203,12 @@ async fn test(stage: &Stage, variables: &[(&'static str, String)], log: &Path) -
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = timeout(PATIENCE, run)
+    let output = timeout(TIME_LIMIT, run)
         .await
-        .with_context(|| format!("the tests: no end after {PATIENCE:?}"))?
-        .context("target/debug/local cannot be started")?;
+        .with_context(|| format!("the tests still run after {TIME_LIMIT:?}"))?
+        .context("cannot start target/debug/local")?;
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
-    text.lines().for_each(line);
+    text.lines().for_each(print_line);
     Ok((output.status.success(), text))
 }

@@ -1,53 +1,55 @@
-//! The broker's nodes and queues, as RabbitMQ's own programs tell of them in a pod.
+//! The state of the broker's nodes, queues and connections, from `rabbitmqctl` in a pod.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::cluster::{Cluster, NAMESPACE, Pod, Seen, until};
+use crate::cluster::{Cluster, Condition, NAMESPACE, Pod, wait_until};
 
-/// Waits until every queue has so many copies, and all of them are there.
+/// Waits until every queue has `count` replicas and all are online.
 ///
 /// # Errors
-/// When they are not in time.
-pub async fn copies(cluster: &Cluster, count: usize, patience: Duration) -> Result<()> {
-    until(&format!("every queue has {count} copies"), patience, async || {
-        let queues = queues(cluster).await?;
-        ensure!(!queues.is_empty(), "there are no queues");
-        let fewer: Vec<_> = queues
-            .iter()
-            .filter(|queue| queue.members != count || queue.online != count)
-            .map(|queue| format!("{} has {}, {} there", queue.name, queue.members, queue.online))
-            .collect();
-        Ok(if fewer.is_empty() {
-            Seen::Yes(())
-        } else {
-            Seen::NotYet(fewer.join(", "))
-        })
-    })
+/// When that is not so after the time limit.
+pub async fn wait_for_replicas(cluster: &Cluster, count: usize, time_limit: Duration) -> Result<()> {
+    wait_until(
+        &format!("every queue has {count} online replicas"),
+        time_limit,
+        async || {
+            let queues = queues(cluster).await?;
+            ensure!(!queues.is_empty(), "there are no queues");
+            let fewer: Vec<_> = queues
+                .iter()
+                .filter(|queue| queue.members != count || queue.online != count)
+                .map(|queue| format!("{} has {}, {} online", queue.name, queue.members, queue.online))
+                .collect();
+            Ok(if fewer.is_empty() {
+                Condition::Met(())
+            } else {
+                Condition::Unmet(fewer.join(", "))
+            })
+        },
+    )
     .await
 }
 
-/// A queue, as the broker tells of it.
+/// The state of a queue.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Queue {
-    /// Its name.
     pub name: String,
-    /// Messages in it.
     pub messages: u64,
-    /// The pod whose copy leads.
+    /// The pod of the leader.
     pub leader: String,
-    /// How many copies it has.
+    /// The number of replicas.
     pub members: usize,
-    /// How many of them are there.
+    /// The number of online replicas.
     pub online: usize,
 }
 
-/// All queues, by name.
+/// All queues, sorted by name.
 ///
 /// # Errors
-/// When no answer comes from the first pod.
+/// When `rabbitmqctl` fails on the first pod.
 pub async fn queues(cluster: &Cluster) -> Result<Vec<Queue>> {
     let words = [
         "rabbitmqctl",
@@ -61,11 +63,12 @@ pub async fn queues(cluster: &Cluster) -> Result<Vec<Queue>> {
         "members",
         "online",
     ];
-    parse(&inside(cluster, 0, &words).await?)
+    parse_queues(&exec(cluster, 0, &words).await?)
 }
 
-fn parse(text: &str) -> Result<Vec<Queue>> {
-    let list: Vec<Value> = serde_json::from_str(text).context("rabbitmqctl list_queues printed no JSON")?;
+fn parse_queues(text: &str) -> Result<Vec<Queue>> {
+    let list: Vec<Value> =
+        serde_json::from_str(text).context("the output of rabbitmqctl list_queues is not JSON")?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let count = |value: &Value| value.as_array().map_or(0, Vec::len);
     let mut queues: Vec<_> = list
@@ -73,7 +76,7 @@ fn parse(text: &str) -> Result<Vec<Queue>> {
         .map(|queue| Queue {
             name: text(&queue["name"]),
             messages: queue["messages"].as_u64().unwrap_or_default(),
-            leader: pod_of(&text(&queue["leader"])),
+            leader: pod_of_node(&text(&queue["leader"])),
             members: count(&queue["members"]),
             online: count(&queue["online"]),
         })
@@ -82,32 +85,32 @@ fn parse(text: &str) -> Result<Vec<Queue>> {
     Ok(queues)
 }
 
-/// What a program prints in a pod of the broker.
+/// Runs a program in a pod of the broker and returns its output.
 ///
 /// # Errors
-/// When it fails; with what it said.
-pub async fn inside(cluster: &Cluster, pod: usize, words: &[&str]) -> Result<String> {
+/// When it fails; with its standard error.
+pub async fn exec(cluster: &Cluster, pod: usize, program: &[&str]) -> Result<String> {
     cluster
-        .inside(&format!("rabbitmq-{pod}"), "rabbitmq", words, None)
+        .exec(&format!("rabbitmq-{pod}"), "rabbitmq", program, None)
         .await
 }
 
-/// The node of a pod.
+/// The RabbitMQ node name of a pod.
 #[must_use]
-pub fn name(pod: usize) -> String {
+pub fn node_name(pod: usize) -> String {
     format!("rabbit@rabbitmq-{pod}.rabbitmq-nodes.{NAMESPACE}")
 }
 
-/// The pod of a node: `rabbitmq-1` of `rabbit@rabbitmq-1.rabbitmq-nodes.irmgard`.
-fn pod_of(node: &str) -> String {
+/// The pod of a node: `rabbitmq-1` for `rabbit@rabbitmq-1.rabbitmq-nodes.irmgard`.
+fn pod_of_node(node: &str) -> String {
     let host = node.trim_start_matches("rabbit@");
     host.split('.').next().unwrap_or_default().to_owned()
 }
 
-/// Which pod each connection leads to, by the name that its client gave it.
+/// The pod of each connection, by the connection name that the client set.
 ///
 /// # Errors
-/// When no answer comes from the first pod.
+/// When `rabbitmqctl` fails on the first pod.
 pub async fn connections(cluster: &Cluster) -> Result<BTreeMap<String, String>> {
     let words = [
         "rabbitmqctl",
@@ -118,25 +121,25 @@ pub async fn connections(cluster: &Cluster) -> Result<BTreeMap<String, String>> 
         "name",
         "client_properties",
     ];
-    let text = inside(cluster, 0, &words).await?;
+    let text = exec(cluster, 0, &words).await?;
     parse_connections(&text, &cluster.pods("rabbitmq").await?)
 }
 
 fn parse_connections(text: &str, pods: &[Pod]) -> Result<BTreeMap<String, String>> {
     let list: Vec<Value> =
-        serde_json::from_str(text).context("rabbitmqctl list_connections printed no JSON")?;
-    let known = |connection: &Value| {
+        serde_json::from_str(text).context("the output of rabbitmqctl list_connections is not JSON")?;
+    let name_and_pod = |connection: &Value| {
         let properties = connection["client_properties"].as_array()?;
-        let given = properties
+        let client_name = properties
             .iter()
             .find(|property| property[0] == "connection_name")?;
         // `10.0.0.1:40000 -> 10.0.0.2:5672`
         let (_, to) = connection["name"].as_str()?.split_once(" -> ")?;
         let (ip, _) = to.rsplit_once(':')?;
         let pod = pods.iter().find(|pod| pod.ip == ip)?;
-        Some((given[2].as_str()?.to_owned(), pod.name.clone()))
+        Some((client_name[2].as_str()?.to_owned(), pod.name.clone()))
     };
-    Ok(list.iter().filter_map(known).collect())
+    Ok(list.iter().filter_map(name_and_pod).collect())
 }
 
 #[cfg(test)]
@@ -144,12 +147,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queues_are_read_with_their_copies() {
+    fn queues_are_parsed_with_their_replicas() {
         let text = r#"[
             {"name":"images.dead","messages":0,"leader":"rabbit@rabbitmq-0.x","members":["a"],"online":["a"]}
             ,{"name":"images","messages":7,"leader":"rabbit@rabbitmq-1.rabbitmq-nodes.irmgard","members":["a","b","c"],"online":["a","b"]}
         ]"#;
-        let queues = parse(text).unwrap();
+        let queues = parse_queues(text).unwrap();
         let images = Queue {
             name: "images".to_owned(),
             messages: 7,
@@ -158,11 +161,11 @@ mod tests {
             online: 2,
         };
         assert_eq!((&queues[0], queues.len()), (&images, 2));
-        assert!(parse("no").is_err());
+        assert!(parse_queues("no").is_err());
     }
 
     #[test]
-    fn connections_are_known_by_the_name_that_their_client_gave() {
+    fn connections_are_identified_by_the_clients_name() {
         let pod = Pod::from(&serde_json::json!({
             "metadata": { "name": "rabbitmq-2" },
             "status": { "podIP": "10.0.0.2" },

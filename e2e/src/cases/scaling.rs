@@ -1,4 +1,4 @@
-//! irmgard from two pods to five and back, the anonymizer from one to two and four, under a load that keeps it busy.
+//! Scales irmgard from two pods to five and back, and the anonymizer from one to two and four, under a load that keeps it busy.
 
 use std::time::Duration;
 
@@ -6,59 +6,62 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use tokio::time::sleep;
 
-use super::{Stage, Verdict, check};
+use super::{Harness, PhotoCheck, check_photos};
 use crate::{
-    cluster::{Deployment, Seen, until},
-    load::{Kind, Load, Pace, Record, Summary, seconds},
+    cluster::{Condition, Deployment, wait_until},
+    load::{Load, Rates, Record, RequestKind, Summary, seconds},
 };
 
-/// How long each number of pods is looked at.
-const LOOKED_AT: Duration = Duration::from_secs(60);
+/// How long each number of pods is measured.
+const PHASE_DURATION: Duration = Duration::from_secs(60);
 
-/// What a worker may use of a core: so little that four of them are less than the machine.
+/// A worker's CPU limit. It is so low that four workers use less than one core.
 const WORKER_CPU: &str = "200m";
 
-/// How much more photos twice as many workers must do, at the least.
-const GAIN: f64 = 1.3;
+/// The minimum increase of throughput with twice as many workers.
+const MIN_GAIN: f64 = 1.3;
 
-/// A part of the load with a number of pods.
+/// A period with a constant number of pods.
 struct Phase {
     name: String,
     from: Duration,
     to: Duration,
 }
 
-pub(super) async fn run(stage: &mut Stage) -> Result<()> {
+pub(super) async fn run(harness: &mut Harness) -> Result<()> {
     let deployment = Deployment::new("one")
         .replicas("irmgard", 2)
         .replicas("anonymizer", 1)
         .cpu_limit("anonymizer", WORKER_CPU);
-    stage.cluster.deploy(&deployment).await?;
-    let places = stage.cluster.places().await?;
-    // More than four workers do, so that none is ever idle.
-    let photos = 2.0 * stage.cluster.settings().photos_per_second;
-    let patience = stage.cluster.settings().patience;
-    let load = Load::start(&places.web, "scaling", Pace::watching(photos), patience).await?;
+    harness.cluster.deploy(&deployment).await?;
+    let endpoints = harness.cluster.endpoints().await?;
+    // More than four workers can anonymise, so that none is idle.
+    let photos = 2.0 * harness.cluster.settings().photos_per_second;
+    let time_limit = harness.cluster.settings().time_limit;
+    let load = Load::start(&endpoints.web, "scaling", Rates::with_probes(photos), time_limit).await?;
 
     let mut phases = Vec::new();
-    phases.push(look(stage, &load, "anonymizer 1, irmgard 2").await);
+    phases.push(measure_phase(harness, &load, "anonymizer 1, irmgard 2").await);
     for count in [2, 4] {
-        scale(stage, "anonymizer", count).await?;
-        phases.push(look(stage, &load, &format!("anonymizer {count}, irmgard 2")).await);
+        scale(harness, "anonymizer", count).await?;
+        phases.push(measure_phase(harness, &load, &format!("anonymizer {count}, irmgard 2")).await);
     }
     for count in [5, 2] {
-        scale(stage, "irmgard", count).await?;
-        phases.push(look(stage, &load, &format!("anonymizer 4, irmgard {count}")).await);
+        scale(harness, "irmgard", count).await?;
+        phases.push(measure_phase(harness, &load, &format!("anonymizer 4, irmgard {count}")).await);
     }
     let record = load.stop().await;
-    let verdict = check(stage, &places, &record, "under load").await?;
-    tell(stage, photos, &phases, &record, &verdict)
+    let photo_check = check_photos(harness, &endpoints, &record, "under load").await?;
+    write_report(harness, photos, &phases, &record, &photo_check)
 }
 
-async fn look(stage: &Stage, load: &Load, name: &str) -> Phase {
-    stage.step(format_args!("looking at {name} for {} s", LOOKED_AT.as_secs()));
+async fn measure_phase(harness: &Harness, load: &Load, name: &str) -> Phase {
+    harness.step(format_args!(
+        "measuring {name} for {} s",
+        PHASE_DURATION.as_secs()
+    ));
     let from = load.now();
-    sleep(LOOKED_AT).await;
+    sleep(PHASE_DURATION).await;
     Phase {
         name: name.to_owned(),
         from,
@@ -66,34 +69,47 @@ async fn look(stage: &Stage, load: &Load, name: &str) -> Phase {
     }
 }
 
-/// Until there are so many pods, and none that is ending.
-async fn scale(stage: &Stage, deployment: &str, count: u32) -> Result<()> {
-    stage.step(format_args!("scaling {deployment} to {count}"));
-    let patience = stage.cluster.settings().patience;
-    stage
+/// Scales a Deployment and waits until it has exactly this number of pods.
+async fn scale(harness: &Harness, deployment: &str, count: u32) -> Result<()> {
+    harness.step(format_args!("scaling {deployment} to {count}"));
+    let time_limit = harness.cluster.settings().time_limit;
+    harness
         .cluster
         .scale(&format!("deployment/{deployment}"), count)
         .await?;
-    stage.cluster.ready("deployment", deployment, patience).await?;
+    harness
+        .cluster
+        .wait_until_ready("deployment", deployment, time_limit)
+        .await?;
     let component = if deployment == "irmgard" { "web" } else { "worker" };
-    until(&format!("{deployment} has {count} pods"), patience, async || {
-        let mut pods = stage.cluster.pods(deployment).await?;
-        pods.retain(|pod| pod.component == component);
-        Ok(if pods.len() == count as usize {
-            Seen::Yes(())
-        } else {
-            Seen::NotYet(format!("{} pods", pods.len()))
-        })
-    })
+    wait_until(
+        &format!("{deployment} has {count} pods"),
+        time_limit,
+        async || {
+            let mut pods = harness.cluster.pods(deployment).await?;
+            pods.retain(|pod| pod.component == component);
+            Ok(if pods.len() == count as usize {
+                Condition::Met(())
+            } else {
+                Condition::Unmet(format!("{} pods", pods.len()))
+            })
+        },
+    )
     .await
 }
 
-fn tell(stage: &mut Stage, photos: f64, phases: &[Phase], record: &Record, verdict: &Verdict) -> Result<()> {
-    let finished = finished(record, verdict)?;
+fn write_report(
+    harness: &mut Harness,
+    photos: f64,
+    phases: &[Phase],
+    record: &Record,
+    photo_check: &PhotoCheck,
+) -> Result<()> {
+    let finish_times = finish_times(record, photo_check)?;
     let rate = |phase: &Phase| {
-        let count = finished
+        let count = finish_times
             .iter()
-            .filter(|&moment| (phase.from..phase.to).contains(moment))
+            .filter(|&time| (phase.from..phase.to).contains(time))
             .count();
         count as f64 / (phase.to - phase.from).as_secs_f64()
     };
@@ -101,7 +117,7 @@ fn tell(stage: &mut Stage, photos: f64, phases: &[Phase], record: &Record, verdi
         .iter()
         .map(|phase| {
             let attempts = record.between(phase.from, phase.to);
-            let writes = Summary::of(Kind::Write, &attempts);
+            let writes = Summary::new(RequestKind::Write, &attempts);
             vec![
                 phase.name.clone(),
                 format!("{:.2}", rate(phase)),
@@ -116,70 +132,69 @@ fn tell(stage: &mut Stage, photos: f64, phases: &[Phase], record: &Record, verdi
             ]
         })
         .collect();
-    let report = &mut stage.report;
+    let report = &mut harness.report;
     report.section("Throughput");
     report.text(format_args!(
-        "{photos} new photos a second all the time, and as many questions and repeats as in every case. What the workers do not \
-         manage waits in the queue. Each worker may use {WORKER_CPU} of a core."
+        "{photos} new photos per second throughout, with the usual rates of other requests. Photos beyond the workers' throughput wait in \
+         the queue. Each worker has a CPU limit of {WORKER_CPU}."
     ));
     report.table(
         &[
             "pods",
             "photos anonymised/s",
-            "posts/s",
+            "uploads/s",
             "p50",
             "p95",
             "p99",
-            "posts that failed",
+            "failed uploads",
         ],
         &rows,
     );
     for pair in phases[..3].windows(2) {
         let gain = rate(&pair[1]) / rate(&pair[0]).max(f64::MIN_POSITIVE);
-        report.demand(
+        report.require(
             format_args!(
-                "{} does at least {GAIN} times as much as {}",
+                "{} anonymises at least {MIN_GAIN} times as many photos as {}",
                 pair[1].name, pair[0].name
             ),
-            gain >= GAIN,
+            gain >= MIN_GAIN,
             format_args!("{gain:.2} times"),
         );
     }
-    report.section("All requests, also while pods came and went");
-    let rows: Vec<_> = Kind::ALL
+    report.section("All requests, including during the scaling");
+    let rows: Vec<_> = RequestKind::ALL
         .iter()
-        .map(|kind| super::row(kind.name(), &Summary::of(*kind, &record.attempts)))
+        .map(|kind| super::request_row(kind.name(), &Summary::new(*kind, &record.attempts)))
         .collect();
-    report.table(&super::REQUESTS, &rows);
-    let failed: usize = Kind::ALL
+    report.table(&super::REQUEST_HEADER, &rows);
+    let failed: usize = RequestKind::ALL
         .iter()
-        .map(|kind| Summary::of(*kind, &record.attempts).failures())
+        .map(|kind| Summary::new(*kind, &record.attempts).failures())
         .sum();
-    report.demand(
-        "no request fails while pods come and go",
+    report.require(
+        "no request fails during the scaling",
         failed == 0,
         format_args!("{failed} of {}", record.attempts.len()),
     );
-    report.cannot_show(
-        "How far it scales: all pods share the cores of this one node, with the data services, the cluster's own programs and the \
-         load itself. The worker's limit is set so low that four of \
-         them are less than a core; once all cores are at work, a further pod adds nothing.",
+    report.limitation(
+        "The limit of scaling: all pods share the cores of one node with the data services, the cluster's own programs and the load. The \
+         worker's CPU limit is so low that four workers use less than one core. When all cores are busy, another pod adds nothing.",
     );
-    report.cannot_show(
-        "Scaling by the load itself (components/autoscaling): it needs a metrics server. `kubectl scale` does what the autoscaler \
-         does when it has decided.",
+    report.limitation(
+        "Autoscaling (components/autoscaling): it needs a metrics server. `kubectl scale` does the same as the autoscaler after its \
+         decision.",
     );
     Ok(())
 }
 
-/// When each photo was anonymised, since the load began. The database's clock and ours must agree.
-fn finished(record: &Record, verdict: &Verdict) -> Result<Vec<Duration>> {
-    let mut moments = Vec::new();
-    for photo in verdict.photos.values() {
+/// The finish time of each photo, since the start of the load. Needs the same clock in the database and here.
+fn finish_times(record: &Record, photo_check: &PhotoCheck) -> Result<Vec<Duration>> {
+    let mut times = Vec::new();
+    for photo in photo_check.photos.values() {
         if let Some(text) = photo["finished_at"].as_str() {
             let at: DateTime<Utc> = text.parse().context("a photo's finished_at")?;
-            moments.push((at - record.began).to_std().unwrap_or_default());
+            times.push((at - record.start).to_std().unwrap_or_default());
         }
     }
-    Ok(moments)
+    Ok(times)
 }

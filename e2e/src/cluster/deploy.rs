@@ -1,4 +1,4 @@
-//! Bringing a deployment into the cluster, and how long that takes.
+//! Deploys to the cluster, and measures how long the workloads take to become ready.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -15,11 +15,11 @@ use tokio::{
 };
 
 use super::{Cluster, Deployment, FLUENTD, NAMESPACE, Workload};
-use crate::{load::seconds, say::say};
+use crate::{console::print_progress, load::seconds};
 
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Kinds of workloads, and where the API has them.
+/// Kinds of workloads, and their API groups.
 const KINDS: [(&str, &str); 4] = [
     ("deployment", "apps/v1"),
     ("statefulset", "apps/v1"),
@@ -27,58 +27,58 @@ const KINDS: [(&str, &str); 4] = [
     ("job", "batch/v1"),
 ];
 
-/// After how long each workload was ready, since `kubectl apply`; no workloads where it was applied over itself.
+/// The time from `kubectl apply` until each workload was ready. Empty if the same deployment was already running.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     /// By kind and name.
     pub workloads: BTreeMap<String, Duration>,
-    /// All of them, and the Jobs through.
+    /// Until all workloads were ready and all Jobs complete.
     pub all: Duration,
 }
 
 impl Cluster {
-    /// Brings a deployment into the cluster and waits until all of it is ready. What another one has left there is deleted first.
+    /// Deploys, and waits until everything is ready. Deletes another deployment first.
     ///
     /// # Errors
-    /// When something does not become ready in time; with the end of what `manifests/deploy` said.
+    /// When a workload is not ready after the time limit; with the end of `manifests/deploy`'s output.
     pub async fn deploy(&self, deployment: &Deployment) -> Result<Readiness> {
-        self.claim().await?;
+        self.require_ownership().await?;
         let (_, digest) = self.secrets().await?;
-        let folder = self.write(deployment).await?;
-        let stood = self.stands(deployment.name(), &digest).await?;
-        if !stood {
-            say("emptying the cluster of what was there");
-            self.empty().await?;
+        let folder = self.write_kustomization(deployment).await?;
+        let was_deployed = self.is_deployed(deployment.name(), &digest).await?;
+        if !was_deployed {
+            print_progress("deleting the previous deployment");
+            self.delete_namespaces().await?;
         }
-        say(format_args!("applying {}", deployment.name()));
+        print_progress(format_args!("applying {}", deployment.name()));
         let log = folder.join("deploy.log");
         let output = File::create(&log)?;
-        let began = Instant::now();
+        let start = Instant::now();
         let mut run = Command::new(self.project.join("manifests/deploy"))
             .arg(&folder)
-            .env("DEPLOY_TIMEOUT", self.settings.patience.as_secs().to_string())
-            // What is there is e2e's own, and growth goes back to one pod.
+            .env("DEPLOY_TIMEOUT", self.settings.time_limit.as_secs().to_string())
+            // The case `growth` scales back to one pod.
             .env("DEPLOY_SHRINK", "1")
             .stdin(Stdio::null())
             .stderr(output.try_clone()?)
             .stdout(output)
             .kill_on_drop(true)
             .spawn()
-            .context("manifests/deploy cannot be started")?;
+            .context("cannot start manifests/deploy")?;
         let mut readiness = Readiness::default();
         let status = loop {
             if let Some(status) = run.try_wait()? {
                 break status;
             }
-            // The API may be slow while everything starts: the next look will see it.
-            if !stood && let Ok(workloads) = self.workloads().await {
-                readiness.note(&workloads, began.elapsed());
+            // An error is ignored: the API may be slow while everything starts.
+            if !was_deployed && let Ok(workloads) = self.workloads().await {
+                readiness.record(&workloads, start.elapsed());
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         };
-        readiness.all = began.elapsed();
-        let said = tokio::fs::read_to_string(&log).await.unwrap_or_default();
-        let tail: Vec<_> = said.lines().rev().take(15).collect();
+        readiness.all = start.elapsed();
+        let output = tokio::fs::read_to_string(&log).await.unwrap_or_default();
+        let tail: Vec<_> = output.lines().rev().take(15).collect();
         let tail: Vec<_> = tail.into_iter().rev().collect();
         ensure!(
             status.success(),
@@ -86,29 +86,29 @@ impl Cluster {
             folder.display(),
             tail.join("\n")
         );
-        if !stood {
-            readiness.note(&self.workloads().await?, began.elapsed());
+        if !was_deployed {
+            readiness.record(&self.workloads().await?, start.elapsed());
         }
-        say(format_args!("all ready after {}", seconds(readiness.all)));
+        print_progress(format_args!("all ready after {}", seconds(readiness.all)));
         Ok(readiness)
     }
 
-    /// Applies only those objects of a deployment that have this label `app.kubernetes.io/component`, with the settings and passwords
-    /// that they may name. Does not wait.
+    /// Applies only the objects of a deployment with this label `app.kubernetes.io/component`, and the configuration. Does not
+    /// wait.
     ///
     /// # Errors
     /// When kubectl fails.
     pub async fn apply_only(&self, deployment: &Deployment, component: &str) -> Result<()> {
-        let folder = self.write(deployment).await?.display().to_string();
+        let folder = self.write_kustomization(deployment).await?.display().to_string();
         let label = format!("app.kubernetes.io/component in ({component},configuration)");
         let arguments = ["apply", "--kustomize", &folder, "--selector", &label];
         self.kubectl.run(&arguments).await.map(drop)
     }
 
-    async fn write(&self, deployment: &Deployment) -> Result<PathBuf> {
+    async fn write_kustomization(&self, deployment: &Deployment) -> Result<PathBuf> {
         let (_, digest) = self.secrets().await?;
-        let deployment = self.without_what_has_no_image(deployment);
-        deployment.write(&self.project, &self.images().await?, &digest)
+        let deployment = self.without_missing_images(deployment);
+        deployment.write(&self.project, &self.replacement_images().await?, &digest)
     }
 
     /// All workloads of the installation.
@@ -127,8 +127,8 @@ impl Cluster {
         Ok(workloads)
     }
 
-    /// Fluentd and Dashboards are for clusters that have their images.
-    fn without_what_has_no_image(&self, deployment: &Deployment) -> Deployment {
+    /// Leaves Fluentd and Dashboards out if the settings do not name their images.
+    fn without_missing_images(&self, deployment: &Deployment) -> Deployment {
         let mut deployment = deployment.clone();
         for (image, component) in [
             ("fluentd", "without-fluentd"),
@@ -141,46 +141,49 @@ impl Cluster {
         deployment
     }
 
-    /// Images in place of the manifests': its full name, and the other.
-    async fn images(&self) -> Result<Vec<(String, String)>> {
+    /// Replacement images: the full name in the manifests, and the replacement.
+    async fn replacement_images(&self) -> Result<Vec<(String, String)>> {
         let mut images = Vec::new();
-        for (image, wanted) in &self.settings.images {
-            images.push((self.image(image).await?, wanted.clone()));
+        for (image, replacement) in &self.settings.images {
+            images.push((self.image(image).await?, replacement.clone()));
         }
         Ok(images)
     }
 
-    /// What the manifests call an image: `irmgard/irmgard:0.1.0` for `irmgard`.
+    /// The full name of an image in the manifests: `irmgard/irmgard:0.1.0` for `irmgard`.
     ///
     /// # Errors
-    /// When they have none of that name.
+    /// When the manifests have no such image.
     pub async fn image(&self, name: &str) -> Result<String> {
         let output = Command::new(self.project.join("manifests/build-images"))
             .args(["--name", name])
             .output()
             .await?;
-        let known = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let full_name = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         ensure!(
-            !known.is_empty(),
+            !full_name.is_empty(),
             "manifests/images/kustomization.yaml does not name {name}"
         );
-        Ok(known)
+        Ok(full_name)
     }
 }
 
 impl Readiness {
-    /// Notes what is ready for the first time; what wants no pod is left out.
-    fn note(&mut self, workloads: &[Workload], after: Duration) {
-        for workload in workloads.iter().filter(|one| one.wanted > 0 && one.is_ready()) {
+    /// Records workloads that are ready for the first time. Leaves out workloads without pods.
+    fn record(&mut self, workloads: &[Workload], after: Duration) {
+        for workload in workloads
+            .iter()
+            .filter(|workload| workload.desired > 0 && workload.is_ready())
+        {
             let name = format!("{}/{}", workload.kind, workload.name);
-            if let Entry::Vacant(place) = self.workloads.entry(name) {
-                say(format_args!("{} after {}", place.key(), seconds(after)));
-                place.insert(after);
+            if let Entry::Vacant(entry) = self.workloads.entry(name) {
+                print_progress(format_args!("{} after {}", entry.key(), seconds(after)));
+                entry.insert(after);
             }
         }
     }
 
-    /// Rows of a table, the first that was ready first.
+    /// Table rows in the order of readiness.
     #[must_use]
     pub fn rows(&self) -> Vec<Vec<String>> {
         let mut sorted: Vec<_> = self.workloads.iter().collect();
@@ -189,7 +192,10 @@ impl Readiness {
             .into_iter()
             .map(|(name, after)| vec![name.clone(), seconds(*after)])
             .collect();
-        rows.push(vec!["all, and the Jobs through".to_owned(), seconds(self.all)]);
+        rows.push(vec![
+            "all workloads ready, all Jobs complete".to_owned(),
+            seconds(self.all),
+        ]);
         rows
     }
 }

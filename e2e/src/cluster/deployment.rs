@@ -1,4 +1,4 @@
-//! What is brought into the cluster: the overlay e2e, with or without this and that.
+//! A variant of the overlay `e2e`, as a kustomization.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::MADE_BY;
 
-/// A variant of the overlay e2e.
+/// A variant of the overlay `e2e`.
 #[derive(Clone, Debug)]
 pub struct Deployment {
     name: String,
@@ -22,8 +22,8 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// The overlay as it is, with one replica of each data service. Deployments of one name can be applied over each other;
-    /// before one of another name the namespaces are deleted.
+    /// The unchanged overlay, with one replica of each data service. Deployments with the same name are applied over each other.
+    /// Before a deployment with another name, the namespaces are deleted.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self {
@@ -35,34 +35,33 @@ impl Deployment {
         }
     }
 
-    /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// With a component of `manifests/components`.
+    /// Adds a component of `manifests/components`.
     #[must_use]
     pub fn with(mut self, component: &str) -> Self {
         self.components.push(component.to_owned());
         self
     }
 
-    /// With so many replicas of a workload.
+    /// Sets the replicas of a workload.
     #[must_use]
     pub fn replicas(mut self, workload: &str, count: u32) -> Self {
         self.replicas.insert(workload.to_owned(), count);
         self
     }
 
-    /// With another image, `name:tag`, in place of one that is called so.
+    /// Replaces an image by another (`name:tag`).
     #[must_use]
-    pub fn image(mut self, known: &str, wanted: &str) -> Self {
-        self.images.push((known.to_owned(), wanted.to_owned()));
+    pub fn image(mut self, image: &str, replacement: &str) -> Self {
+        self.images.push((image.to_owned(), replacement.to_owned()));
         self
     }
 
-    /// With another limit on the CPU of each pod of a Deployment: `200m`.
+    /// Sets the CPU limit of each pod of a Deployment, for example `200m`.
     #[must_use]
     pub fn cpu_limit(self, deployment: &str, limit: &str) -> Self {
         self.patch(
@@ -72,7 +71,7 @@ impl Deployment {
         )
     }
 
-    /// With a JSON patch of an object.
+    /// Adds a JSON patch for an object.
     #[must_use]
     pub fn patch(mut self, kind: &str, name: &str, operations: &Value) -> Self {
         self.patches.push(json!({
@@ -82,23 +81,23 @@ impl Deployment {
         self
     }
 
-    /// With nodes of OpenSearch that look for each other, as the base's do: the overlay's single node does not.
+    /// Uses the base's settings of OpenSearch, whose nodes discover each other. The overlay has a single node.
     ///
     /// # Errors
     /// When the base's settings cannot be read.
     pub fn opensearch_cluster(self, project: &Path) -> Result<Self> {
         let file = project.join("manifests/base/opensearch/opensearch.yml");
         let settings = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-        // As in the overlay: the disk is one that others fill as well.
+        // As in the overlay: the disk is shared, so its fill level says nothing.
         let value = format!("{settings}cluster.routing.allocation.disk.threshold_enabled: false\n");
         let operations = json!([{ "op": "replace", "path": "/data/opensearch.yml", "value": value }]);
         Ok(self.patch("ConfigMap", "opensearch", &operations))
     }
 
-    /// The kustomization, in the part of YAML that is JSON. `manifests` is the way there from its folder; images are pairs of the
-    /// manifests' name and one in its place; secrets distinguishes passwords.
+    /// The kustomization as JSON, which is valid YAML. `manifests` is the relative path of the manifests; `images` are pairs of an
+    /// image and its replacement; `secrets` is the digest of the passwords.
     fn kustomization(&self, manifests: &str, images: &[(String, String)], secrets: &str) -> Value {
-        let marks = json!({
+        let namespace = json!({
             "apiVersion": "v1",
             "kind": "Namespace",
             "metadata": {
@@ -108,7 +107,7 @@ impl Deployment {
             },
         });
         let mut patches = self.patches.clone();
-        patches.push(json!({ "target": { "kind": "Namespace" }, "patch": marks.to_string() }));
+        patches.push(json!({ "target": { "kind": "Namespace" }, "patch": namespace.to_string() }));
         let components: Vec<_> = self
             .components
             .iter()
@@ -122,9 +121,9 @@ impl Deployment {
         let images: Vec<_> = images
             .iter()
             .chain(&self.images)
-            .map(|(known, wanted)| {
-                let (name, tag) = split(wanted);
-                json!({ "name": split(known).0, "newName": name, "newTag": tag })
+            .map(|(image, replacement)| {
+                let (name, tag) = split_tag(replacement);
+                json!({ "name": split_tag(image).0, "newName": name, "newTag": tag })
             })
             .collect();
         json!({
@@ -138,32 +137,32 @@ impl Deployment {
         })
     }
 
-    /// Writes it to a folder of its own in `.local/e2e`, and returns the folder.
+    /// Writes the kustomization to `.local/e2e/<name>`, and returns that folder.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, project: &Path, images: &[(String, String)], secrets: &str) -> Result<PathBuf> {
         let folder = project.join(".local/e2e").join(&self.name);
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        // kustomize takes no absolute paths, and follows links first.
+        // kustomize accepts no absolute paths, and resolves links first.
         let folder = folder.canonicalize()?;
-        let manifests = relative(&folder, &project.join("manifests").canonicalize()?);
+        let manifests = relative_path(&folder, &project.join("manifests").canonicalize()?);
         let text = serde_json::to_string_pretty(&self.kustomization(&manifests, images, secrets))?;
         fs::write(folder.join("kustomization.yaml"), text)?;
         Ok(folder)
     }
 }
 
-/// Name and tag of an image; without one `latest` is meant.
-fn split(image: &str) -> (&str, &str) {
+/// Name and tag of an image; the default tag is `latest`.
+fn split_tag(image: &str) -> (&str, &str) {
     match image.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => (name, tag),
         _ => (image, "latest"),
     }
 }
 
-/// The way from a folder to another; both absolute.
-fn relative(from: &Path, to: &Path) -> String {
+/// The relative path from one absolute folder to another.
+fn relative_path(from: &Path, to: &Path) -> String {
     let (from, to): (Vec<_>, Vec<_>) = (from.components().collect(), to.components().collect());
     let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
     let up = from[common..].iter().map(|_| "..".to_owned());
@@ -178,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_says_what_is_wanted() {
+    fn the_kustomization_contains_all_changes() {
         let deployment = Deployment::new("postgres-three")
             .with("postgres-three")
             .replicas("irmgard", 3)
@@ -188,32 +187,36 @@ mod tests {
             "quay.io/minio/minio:1".to_owned(),
             "localhost:5000/store".to_owned(),
         )];
-        let made = deployment.kustomization("../../../manifests", &images, "abc");
-        assert_eq!(made["resources"][0], "../../../manifests/overlays/e2e");
+        let kustomization = deployment.kustomization("../../../manifests", &images, "abc");
+        assert_eq!(kustomization["resources"][0], "../../../manifests/overlays/e2e");
         assert_eq!(
-            made["components"][0],
+            kustomization["components"][0],
             "../../../manifests/components/postgres-three"
         );
-        assert_eq!(made["replicas"][0], json!({ "name": "irmgard", "count": 3 }));
         assert_eq!(
-            made["images"][0],
+            kustomization["replicas"][0],
+            json!({ "name": "irmgard", "count": 3 })
+        );
+        assert_eq!(
+            kustomization["images"][0],
             json!({ "name": "quay.io/minio/minio", "newName": "localhost:5000/store", "newTag": "latest" })
         );
         assert_eq!(
-            made["images"][1],
+            kustomization["images"][1],
             json!({ "name": "irmgard/irmgard", "newName": "irmgard/irmgard", "newTag": "2" })
         );
-        assert_eq!(made["patches"][0]["target"]["name"], "^anonymizer$");
-        let marks: Value = serde_json::from_str(made["patches"][1]["patch"].as_str().unwrap()).unwrap();
-        assert_eq!(marks["metadata"]["labels"][MADE_BY], "e2e");
+        assert_eq!(kustomization["patches"][0]["target"]["name"], "^anonymizer$");
+        let namespace: Value =
+            serde_json::from_str(kustomization["patches"][1]["patch"].as_str().unwrap()).unwrap();
+        assert_eq!(namespace["metadata"]["labels"][MADE_BY], "e2e");
     }
 
     #[test]
-    fn ways_between_folders() {
-        let way = |from, to| relative(Path::new(from), Path::new(to));
-        assert_eq!(way("/a/.local/e2e/one", "/a/manifests"), "../../../manifests");
+    fn relative_paths_between_folders() {
+        let path = |from, to| relative_path(Path::new(from), Path::new(to));
+        assert_eq!(path("/a/.local/e2e/one", "/a/manifests"), "../../../manifests");
         assert_eq!(
-            way("/b/.local/e2e/one", "/a/manifests"),
+            path("/b/.local/e2e/one", "/a/manifests"),
             "../../../../a/manifests"
         );
     }

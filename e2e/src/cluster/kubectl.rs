@@ -1,4 +1,4 @@
-//! The command `kubectl`, and the Kubernetes API through it.
+//! Runs `kubectl`, and uses the Kubernetes API through `kubectl proxy`.
 
 use std::{env, path::Path, process::Stdio, time::Duration};
 
@@ -12,16 +12,15 @@ use tokio::{
 };
 
 /// How long a command may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIME_LIMIT: Duration = Duration::from_secs(120);
 
-/// `kubectl`, or what the variable KUBECTL says. Cluster and context are those that it takes itself.
+/// `kubectl`, or the command in KUBECTL. It uses its own current context.
 #[derive(Clone, Debug)]
 pub struct Kubectl {
     words: Vec<String>,
 }
 
 impl Kubectl {
-    /// As the environment says.
     #[must_use]
     pub fn from_environment() -> Self {
         let text = env::var("KUBECTL").unwrap_or_default();
@@ -32,16 +31,16 @@ impl Kubectl {
         Self { words }
     }
 
-    /// The program, where it needs no arguments of its own.
+    /// The program, if the command has no further arguments.
     #[must_use]
-    pub fn alone(&self) -> Option<&str> {
+    pub fn single_program(&self) -> Option<&str> {
         match self.words.as_slice() {
             [program] => Some(program),
             _ => None,
         }
     }
 
-    /// A command that ends with us.
+    /// A command that is killed when it is dropped.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.words[0]);
@@ -53,20 +52,20 @@ impl Kubectl {
         command
     }
 
-    /// What a command prints.
+    /// Runs a command and returns its standard output.
     ///
     /// # Errors
-    /// When it fails or takes too long; with what it said.
+    /// When it fails (with its standard error) or takes more than 120 s.
     pub async fn run(&self, arguments: &[&str]) -> Result<String> {
-        self.feed(arguments, None).await
+        self.run_with_input(arguments, None).await
     }
 
-    /// The same, with something on its standard input.
+    /// As [`Self::run`], with this standard input.
     ///
     /// # Errors
-    /// When it fails or takes too long; with what it said.
-    pub async fn feed(&self, arguments: &[&str], input: Option<&str>) -> Result<String> {
-        let shown = || format!("{} {}", self.words.join(" "), arguments.join(" "));
+    /// As [`Self::run`].
+    pub async fn run_with_input(&self, arguments: &[&str], input: Option<&str>) -> Result<String> {
+        let command_line = || format!("{} {}", self.words.join(" "), arguments.join(" "));
         let mut command = self.command(arguments);
         if input.is_some() {
             command.stdin(Stdio::piped());
@@ -77,31 +76,31 @@ impl Kubectl {
             .spawn()
             .with_context(|| {
                 format!(
-                    "{} cannot be started: install kubectl, or name it in KUBECTL",
+                    "cannot start {}: install kubectl, or name it in KUBECTL",
                     self.words[0]
                 )
             })?;
-        let ended = async {
+        let finished = async {
             if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
                 pipe.write_all(input.as_bytes()).await?;
             }
             child.wait_with_output().await
         };
-        let output = timeout(PATIENCE, ended)
+        let output = timeout(TIME_LIMIT, finished)
             .await
-            .with_context(|| format!("{}: no end after {PATIENCE:?}", shown()))??;
+            .with_context(|| format!("{}: still runs after {TIME_LIMIT:?}", command_line()))??;
         ensure!(
             output.status.success(),
             "{}: {}",
-            shown(),
+            command_line(),
             String::from_utf8_lossy(&output.stderr).trim()
         );
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 }
 
-/// The Kubernetes API: `kubectl proxy` on a socket that is ours alone. One that stays is much cheaper than a kubectl for each
-/// look, on a machine whose cores are being measured.
+/// The Kubernetes API, through one `kubectl proxy` on a private socket. This costs much less CPU time than one kubectl for each
+/// request, which matters on a machine that is being measured.
 #[derive(Debug)]
 pub struct Api {
     http: reqwest::Client,
@@ -122,8 +121,8 @@ impl Api {
             .command(&["proxy", &argument])
             .stdout(Stdio::null())
             .spawn()
-            .context("kubectl cannot be started: install it, or name it in KUBECTL")?;
-        listening(&socket).await?;
+            .context("cannot start kubectl: install it, or name it in KUBECTL")?;
+        wait_for_socket(&socket).await?;
         let http = reqwest::Client::builder()
             .no_proxy()
             .unix_socket(socket)
@@ -138,10 +137,10 @@ impl Api {
         Ok(api)
     }
 
-    /// What is at a path; None where nothing is.
+    /// The object at a path; `None` for 404.
     ///
     /// # Errors
-    /// When the API does not answer, or refuses.
+    /// When the API does not answer, or answers with another error.
     pub async fn get(&self, path: &str) -> Result<Option<Value>> {
         let response = self.http.get(format!("http://localhost{path}")).send().await?;
         let status = response.status();
@@ -158,22 +157,22 @@ impl Api {
     /// The items of a list.
     ///
     /// # Errors
-    /// When the API does not answer, or refuses.
+    /// As [`Self::get`].
     pub async fn list(&self, path: &str) -> Result<Vec<Value>> {
         match self.get(path).await?.map(|mut list| list["items"].take()) {
             Some(Value::Array(items)) => Ok(items),
             Some(Value::Null) | None => Ok(Vec::new()),
-            Some(other) => bail!("GET {path}: no list, but {other}"),
+            Some(other) => bail!("GET {path}: not a list: {other}"),
         }
     }
 }
 
-async fn listening(socket: &Path) -> Result<()> {
+async fn wait_for_socket(socket: &Path) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(20);
     while tokio::net::UnixStream::connect(socket).await.is_err() {
         ensure!(
             Instant::now() < deadline,
-            "kubectl proxy does not start: is the cluster there? Try `kubectl get nodes`"
+            "kubectl proxy did not start within 20 s: check the cluster with `kubectl get nodes`"
         );
         sleep(Duration::from_millis(20)).await;
     }

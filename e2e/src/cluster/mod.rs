@@ -1,11 +1,12 @@
-//! A cluster, through `kubectl`: what is brought there, what is done to it, how its services are reached from outside.
+//! The cluster under test: deploys to it, changes it, and reaches its services from outside. Uses `kubectl`.
 
 mod deploy;
 mod deployment;
-mod ground;
+mod endpoints;
+mod held_pods;
 mod kubectl;
-mod lines;
-mod places;
+mod namespace;
+mod photo_lines;
 mod wait;
 mod workload;
 
@@ -17,51 +18,51 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-pub(crate) use self::lines::at;
+pub(crate) use self::photo_lines::field;
 pub use self::{
     deploy::Readiness,
     deployment::Deployment,
+    endpoints::{Endpoints, Secrets},
     kubectl::{Api, Kubectl},
-    lines::{Lines, PhotoLines},
-    places::{Places, Secrets},
-    wait::{Seen, until},
+    photo_lines::{LogSource, PhotoLines},
+    wait::{Condition, wait_until},
     workload::{Pod, Workload},
 };
 use crate::settings::Settings;
 
-/// Where everything runs.
+/// The namespace of everything except Fluentd.
 pub const NAMESPACE: &str = "irmgard";
-/// Where Fluentd runs.
+/// The namespace of Fluentd.
 pub const FLUENTD: &str = "irmgard-fluentd";
 
-/// The label of namespaces that e2e has made and may delete.
+/// The label of namespaces that e2e created and may delete.
 const MADE_BY: &str = "irmgard.dev/made-by";
-/// Their annotation with the deployment's name.
+/// The annotation of a namespace with the deployment's name.
 const DEPLOYMENT: &str = "irmgard.dev/e2e-deployment";
-/// Their annotation with a digest of the passwords.
+/// The annotation of a namespace with a digest of the passwords.
 const SECRETS: &str = "irmgard.dev/e2e-secrets";
 
-/// How a pod is made to go.
+/// How a pod is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deletion {
-    /// It is asked to end, and has its time for that.
-    Plain,
-    /// `--grace-period=0 --force`: it is killed, and the API forgets it at once.
+    /// With its grace period.
+    Graceful,
+    /// With `--grace-period=0 --force`: the API forgets the pod at once, and the kubelet kills it.
     Forced,
 }
 
 impl Deletion {
-    /// For people.
+    /// The name in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Plain => "deleted",
+            Self::Graceful => "deleted",
             Self::Forced => "killed",
         }
     }
 }
 
-/// A cluster.
+/// The cluster under test.
 #[derive(Debug)]
 pub struct Cluster {
     kubectl: Kubectl,
@@ -71,7 +72,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// The cluster that kubectl speaks to.
+    /// Connects to the cluster of kubectl's current context.
     ///
     /// # Errors
     /// When it does not answer.
@@ -85,23 +86,20 @@ impl Cluster {
             settings,
             project: project
                 .canonicalize()
-                .with_context(|| format!("the project's folder {} is gone", project.display()))?,
+                .with_context(|| format!("the project's folder {} does not exist", project.display()))?,
         })
     }
 
-    /// The command.
     #[must_use]
     pub const fn kubectl(&self) -> &Kubectl {
         &self.kubectl
     }
 
-    /// The Kubernetes API.
     #[must_use]
     pub const fn api(&self) -> &Api {
         &self.api
     }
 
-    /// The settings of the run.
     #[must_use]
     pub const fn settings(&self) -> &Settings {
         &self.settings
@@ -113,10 +111,10 @@ impl Cluster {
         &self.project
     }
 
-    /// Which cluster it is: context and server, for people.
+    /// Context and server of the cluster, for messages.
     ///
     /// # Errors
-    /// When kubectl cannot say.
+    /// When kubectl fails.
     pub async fn name(&self) -> Result<String> {
         let format = "jsonpath={.current-context} at {.clusters[0].cluster.server}";
         let name = self
@@ -126,7 +124,7 @@ impl Cluster {
         Ok(name.trim().to_owned())
     }
 
-    /// The nodes.
+    /// The nodes of the cluster.
     ///
     /// # Errors
     /// When the API does not answer.
@@ -134,7 +132,7 @@ impl Cluster {
         self.api.list("/api/v1/nodes").await
     }
 
-    /// The pods with this label `app.kubernetes.io/name`, of Jobs too, by name.
+    /// The pods with this label `app.kubernetes.io/name`, sorted by name. Includes the pods of Jobs.
     ///
     /// # Errors
     /// When the API does not answer.
@@ -165,7 +163,7 @@ impl Cluster {
         Ok(pods)
     }
 
-    /// A workload, `deployment/irmgard`; None where there is none.
+    /// A workload by kind (`deployment`) and name (`irmgard`), if it exists.
     ///
     /// # Errors
     /// When the API does not answer.
@@ -176,22 +174,22 @@ impl Cluster {
         Ok(object.map(|object| Workload::from(kind, &object)))
     }
 
-    /// Waits until a workload has all its pods, and all serve.
+    /// Waits until all pods of a workload are ready.
     ///
     /// # Errors
-    /// When they do not in time.
-    pub async fn ready(&self, kind: &'static str, name: &str, patience: Duration) -> Result<()> {
-        until(&format!("{kind}/{name} is ready"), patience, async || {
+    /// When they are not ready after the time limit.
+    pub async fn wait_until_ready(&self, kind: &'static str, name: &str, time_limit: Duration) -> Result<()> {
+        wait_until(&format!("{kind}/{name} is ready"), time_limit, async || {
             Ok(match self.workload(kind, name).await? {
-                Some(workload) if workload.is_ready() => Seen::Yes(()),
-                Some(workload) => Seen::NotYet(workload.to_string()),
-                None => Seen::NotYet("there is none".to_owned()),
+                Some(workload) if workload.is_ready() => Condition::Met(()),
+                Some(workload) => Condition::Unmet(workload.to_string()),
+                None => Condition::Unmet("it does not exist".to_owned()),
             })
         })
         .await
     }
 
-    /// Changes how many pods a workload has, as `deployment/irmgard`. Does not wait.
+    /// Scales a workload such as `deployment/irmgard`. Does not wait.
     ///
     /// # Errors
     /// When kubectl fails.
@@ -201,15 +199,15 @@ impl Cluster {
         self.kubectl.run(&arguments).await.map(drop)
     }
 
-    /// What a program prints that is run in a pod's container, with something on its standard input where that is given.
+    /// Runs a program in a pod's container, optionally with standard input. Returns its standard output.
     ///
     /// # Errors
-    /// When it fails; with what it said.
-    pub async fn inside(
+    /// When it fails; with its standard error.
+    pub async fn exec(
         &self,
         pod: &str,
         container: &str,
-        words: &[&str],
+        program: &[&str],
         input: Option<&str>,
     ) -> Result<String> {
         let mut arguments = vec!["exec", "--namespace", NAMESPACE, pod, "--container", container];
@@ -217,8 +215,8 @@ impl Cluster {
             arguments.push("--stdin");
         }
         arguments.push("--");
-        arguments.extend(words);
-        self.kubectl.feed(&arguments, input).await
+        arguments.extend(program);
+        self.kubectl.run_with_input(&arguments, input).await
     }
 
     /// Deletes a pod. Does not wait.

@@ -1,41 +1,44 @@
-//! Waiting for a condition.
+//! Waits for conditions.
 
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use tokio::time::{Instant, sleep};
 
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What a look at a condition found.
+/// The result of one check of a condition.
 #[derive(Debug)]
-pub enum Seen<T> {
-    /// It holds.
-    Yes(T),
-    /// It does not yet; what was seen instead.
-    NotYet(String),
+pub enum Condition<T> {
+    Met(T),
+    /// What the check observed instead.
+    Unmet(String),
 }
 
-/// Looks five times a second until a condition holds. That a look fails is no reason to stop: what is looked at may be away.
+/// Checks a condition five times a second until it is met. An error of `check` does not end the wait, because the server may
+/// be unavailable.
 ///
 /// # Errors
-/// When it does not hold after `patience`; with what was seen last.
-pub async fn until<T>(
+/// When the condition is not met after `time_limit`; with the last observation.
+pub async fn wait_until<T>(
     what: &str,
-    patience: Duration,
-    mut look: impl AsyncFnMut() -> Result<Seen<T>>,
+    time_limit: Duration,
+    mut check: impl AsyncFnMut() -> Result<Condition<T>>,
 ) -> Result<T> {
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + time_limit;
     loop {
-        let last = match look().await {
-            Ok(Seen::Yes(value)) => return Ok(value),
-            Ok(Seen::NotYet(seen)) => seen,
+        let last = match check().await {
+            Ok(Condition::Met(value)) => return Ok(value),
+            Ok(Condition::Unmet(observed)) => observed,
             Err(error) => format!("{error:#}"),
         };
         if Instant::now() >= deadline {
-            bail!("{what}: not after {} s; last seen: {last}", patience.as_secs());
+            bail!(
+                "{what}: not after {} s; last observed: {last}",
+                time_limit.as_secs()
+            );
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -44,20 +47,20 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn it_goes_on_after_failures_and_tells_what_it_saw_last() {
-        let mut looks = 0;
-        let found = until("pods", Duration::from_secs(5), async || {
-            looks += 1;
-            match looks {
-                1 => bail!("the API is away"),
-                2 => Ok(Seen::NotYet("1 of 2".to_owned())),
-                _ => Ok(Seen::Yes(looks)),
+    async fn it_continues_after_errors_and_reports_the_last_observation() {
+        let mut checks = 0;
+        let met = wait_until("pods", Duration::from_secs(5), async || {
+            checks += 1;
+            match checks {
+                1 => bail!("the API is unavailable"),
+                2 => Ok(Condition::Unmet("1 of 2".to_owned())),
+                _ => Ok(Condition::Met(checks)),
             }
         });
-        assert_eq!(found.await.unwrap(), 3);
+        assert_eq!(met.await.unwrap(), 3);
 
-        let never = until::<()>("pods", Duration::from_millis(300), async || bail!("refused"));
+        let never = wait_until::<()>("pods", Duration::from_millis(300), async || bail!("refused"));
         let error = never.await.unwrap_err().to_string();
-        assert_eq!(error, "pods: not after 0 s; last seen: refused");
+        assert_eq!(error, "pods: not after 0 s; last observed: refused");
     }
 }

@@ -1,49 +1,49 @@
-//! Workloads and pods, as the API tells of them.
+//! Workloads and pods, from the API's objects.
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// A Deployment, StatefulSet, DaemonSet or Job, and how far it is.
+/// A Deployment, StatefulSet, DaemonSet or Job with its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
-    /// Its kind, in lower case.
+    /// In lower case.
     pub kind: &'static str,
-    /// Its name.
     pub name: String,
-    /// Pods that it wants.
-    pub wanted: u64,
-    /// Pods of its present form that serve.
+    /// The desired number of pods.
+    pub desired: u64,
+    /// Ready pods of the current revision.
     pub ready: u64,
-    /// Whether nothing of an earlier form is left, and its controller has seen the present one.
-    pub settled: bool,
+    /// Whether its controller has observed the current revision, and no pod of an earlier one is left.
+    pub up_to_date: bool,
 }
 
 impl Workload {
-    /// From the API's object.
     #[must_use]
     pub fn from(kind: &'static str, object: &Value) -> Self {
         let status = &object["status"];
         let count = |name: &str| status[name].as_u64().unwrap_or(0);
-        let spec = object["spec"]["replicas"].as_u64().unwrap_or(1);
-        let seen = status["observedGeneration"].as_u64() >= object["metadata"]["generation"].as_u64();
-        let (wanted, ready, settled) = match kind {
+        let replicas = object["spec"]["replicas"].as_u64().unwrap_or(1);
+        let observed = status["observedGeneration"].as_u64() >= object["metadata"]["generation"].as_u64();
+        let (desired, ready, up_to_date) = match kind {
             "deployment" => (
-                spec,
+                replicas,
                 count("availableReplicas").min(count("updatedReplicas")),
-                seen && count("replicas") == spec && count("updatedReplicas") == spec,
+                observed && count("replicas") == replicas && count("updatedReplicas") == replicas,
             ),
             "statefulset" => (
-                spec,
+                replicas,
                 count("readyReplicas").min(count("updatedReplicas")),
-                seen && count("replicas") == spec && status["currentRevision"] == status["updateRevision"],
+                observed
+                    && count("replicas") == replicas
+                    && status["currentRevision"] == status["updateRevision"],
             ),
             "daemonset" => {
-                let wanted = count("desiredNumberScheduled");
+                let desired = count("desiredNumberScheduled");
                 (
-                    wanted,
+                    desired,
                     count("numberAvailable").min(count("updatedNumberScheduled")),
-                    seen && wanted > 0,
+                    observed && desired > 0,
                 )
             }
             _ => (1, count("succeeded"), true),
@@ -51,54 +51,52 @@ impl Workload {
         Self {
             kind,
             name: object["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
-            wanted,
+            desired,
             ready,
-            settled,
+            up_to_date,
         }
     }
 
-    /// Whether all that it wants serves, or a Job is through.
+    /// Whether all desired pods are ready, or a Job is complete.
     #[must_use]
     pub const fn is_ready(&self) -> bool {
-        self.settled && self.ready >= self.wanted
+        self.up_to_date && self.ready >= self.desired
     }
 }
 
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{} {} of {}", self.kind, self.name, self.ready, self.wanted)
+        write!(
+            f,
+            "{}/{} {} of {}",
+            self.kind, self.name, self.ready, self.desired
+        )
     }
 }
 
-/// A pod.
+/// A pod with its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pod {
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
-    /// It is another one where this is.
+    /// Distinguishes the pod from a replacement with the same name.
     pub uid: String,
-    /// Its address.
     pub ip: String,
-    /// The node where it is.
     pub node: String,
-    /// Whether it serves.
     pub ready: bool,
     /// Whether it is being deleted.
-    pub ending: bool,
-    /// Its label `app.kubernetes.io/component`: pods of Jobs have another one than those of the service.
+    pub terminating: bool,
+    /// The label `app.kubernetes.io/component`. Pods of Jobs and of the service have different ones.
     pub component: String,
-    /// Patroni's role, where it has one.
+    /// Patroni's role, if any.
     pub role: Option<String>,
-    /// Its containers' images.
+    /// The images of its containers.
     pub images: Vec<String>,
-    /// The ports that its containers name.
+    /// The ports that its containers declare.
     pub ports: Vec<u64>,
 }
 
 impl Pod {
-    /// From the API's object.
     #[must_use]
     pub fn from(object: &Value) -> Self {
         let metadata = &object["metadata"];
@@ -113,7 +111,7 @@ impl Pod {
             ready: list(&object["status"]["conditions"])
                 .iter()
                 .any(|condition| condition["type"] == "Ready" && condition["status"] == "True"),
-            ending: !metadata["deletionTimestamp"].is_null(),
+            terminating: !metadata["deletionTimestamp"].is_null(),
             component: text(&metadata["labels"]["app.kubernetes.io/component"]),
             role: metadata["labels"]["role"].as_str().map(ToOwned::to_owned),
             images: list(&object["spec"]["containers"])
@@ -146,11 +144,14 @@ mod tests {
         object["status"]["replicas"] = json!(2);
         assert!(Workload::from("deployment", &object).is_ready());
         object["metadata"]["generation"] = json!(3);
-        assert!(!Workload::from("deployment", &object).is_ready(), "not seen yet");
+        assert!(
+            !Workload::from("deployment", &object).is_ready(),
+            "not observed yet"
+        );
     }
 
     #[test]
-    fn what_has_no_status_yet_is_not_ready() {
+    fn a_workload_without_status_is_not_ready() {
         let object = json!({ "metadata": { "name": "x", "generation": 1 }, "spec": { "replicas": 1 } });
         for kind in ["deployment", "statefulset", "daemonset", "job"] {
             assert!(!Workload::from(kind, &object).is_ready(), "{kind}");
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_workload_that_wants_nobody_is_ready() {
+    fn a_workload_with_zero_replicas_is_ready() {
         let object = json!({
             "metadata": { "name": "desk", "generation": 1 },
             "spec": { "replicas": 0 },
@@ -168,13 +169,13 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_tells_whether_it_serves_and_ends() {
+    fn a_pods_status_is_parsed() {
         let pod = Pod::from(&json!({
             "metadata": { "name": "postgres-0", "deletionTimestamp": "2026-01-01T00:00:00Z", "labels": { "role": "primary" } },
             "status": { "podIP": "10.0.0.1", "conditions": [{ "type": "Ready", "status": "True" }] },
             "spec": { "containers": [{ "image": "postgres:17" }] },
         }));
-        assert!(pod.ready && pod.ending);
+        assert!(pod.ready && pod.terminating);
         assert_eq!(
             (pod.role.as_deref(), pod.images.as_slice()),
             (Some("primary"), &["postgres:17".to_owned()][..])

@@ -1,4 +1,4 @@
-//! The service's API, as a camera and a person outside use it.
+//! A client of the web service: camera and viewer.
 
 use std::time::Duration;
 
@@ -7,44 +7,41 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::{Outcome, Shot, Web};
+use super::{AttemptResult, Shot, WebEndpoint};
 
-/// Beyond it, a request is given up.
-const ATTEMPT: Duration = Duration::from_secs(10);
-/// Beyond it, a connection.
-const CONNECT: Duration = Duration::from_secs(3);
-const LOOK: Duration = Duration::from_millis(200);
+/// How long a request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection attempt may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What a post was answered.
+/// The response to an upload.
 #[derive(Clone, Copy, Debug)]
-pub struct Posted {
-    /// How it ended.
-    pub outcome: Outcome,
-    /// The photo's id after a 2xx.
+pub struct PostResponse {
+    pub result: AttemptResult,
+    /// The photo's id, if the status is 2xx.
     pub id: Option<i64>,
-    /// When to come again.
+    /// From the header `Retry-After`.
     pub retry_after: Option<Duration>,
 }
 
-/// Uses the service; photos go to one project.
+/// A client of the web service. It uploads photos to one project.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
-    web: Web,
+    web: WebEndpoint,
     project: String,
 }
 
 impl Client {
-    /// Of this service, with its tokens.
-    ///
     /// # Errors
-    /// When no HTTP client can be made.
-    pub fn new(web: &Web, project: &str) -> Result<Self> {
+    /// When the HTTP client cannot be built.
+    pub fn new(web: &WebEndpoint, project: &str) -> Result<Self> {
         let http = reqwest::Client::builder()
             .no_proxy()
-            .timeout(ATTEMPT)
-            .connect_timeout(CONNECT)
-            // As cameras, which come once in minutes: a connection that is kept would stay with one pod.
+            .timeout(REQUEST_TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            // Cameras connect once in some minutes. A kept connection would always lead to the same pod.
             .pool_max_idle_per_host(0)
             .build()?;
         Ok(Self {
@@ -54,14 +51,14 @@ impl Client {
         })
     }
 
-    /// Where its photos go.
+    /// The project of its photos.
     #[must_use]
     pub fn project(&self) -> &str {
         &self.project
     }
 
-    /// One attempt to post a photo. With its key a photo that is known is answered before anything is stored.
-    pub async fn post(&self, shot: &Shot, with_key: bool) -> Posted {
+    /// Uploads a photo once. With the idempotency key, the service answers for a known photo before it stores anything.
+    pub async fn post(&self, shot: &Shot, with_key: bool) -> PostResponse {
         let path = format!("/projects/{}/photos?taken_at={}", self.project, shot.taken_at());
         let request = self
             .web
@@ -73,8 +70,8 @@ impl Client {
         } else {
             request
         };
-        let failed = |error: &reqwest::Error| Posted {
-            outcome: Outcome::from(error),
+        let failed = |error: &reqwest::Error| PostResponse {
+            result: AttemptResult::from(error),
             id: None,
             retry_after: None,
         };
@@ -82,34 +79,34 @@ impl Client {
             Ok(response) => response,
             Err(error) => return failed(&error),
         };
-        let outcome = Outcome::Status(response.status().as_u16());
+        let result = AttemptResult::Status(response.status().as_u16());
         let retry_after = response
             .headers()
             .get("retry-after")
             .and_then(|value| value.to_str().ok()?.parse().ok())
             .map(Duration::from_secs);
         match response.json::<Value>().await {
-            Ok(photo) => Posted {
-                outcome,
-                id: outcome.is_success().then(|| photo["id"].as_i64()).flatten(),
+            Ok(photo) => PostResponse {
+                result,
+                id: result.is_success().then(|| photo["id"].as_i64()).flatten(),
                 retry_after,
             },
-            // A promise that did not arrive whole is none.
-            Err(error) if outcome.is_success() => failed(&error),
-            Err(_) => Posted {
-                outcome,
+            // An incomplete confirmation does not count.
+            Err(error) if result.is_success() => failed(&error),
+            Err(_) => PostResponse {
+                result,
                 id: None,
                 retry_after,
             },
         }
     }
 
-    /// Posts a photo until it is answered with 2xx.
+    /// Uploads a photo repeatedly until the service answers 2xx.
     ///
     /// # Errors
-    /// When it is not within `patience`.
-    pub async fn deliver(&self, shot: &Shot, patience: Duration) -> Result<i64> {
-        let deadline = Instant::now() + patience;
+    /// When it does not within `time_limit`.
+    pub async fn deliver(&self, shot: &Shot, time_limit: Duration) -> Result<i64> {
+        let deadline = Instant::now() + time_limit;
         loop {
             let posted = self.post(shot, true).await;
             if let Some(id) = posted.id {
@@ -117,56 +114,56 @@ impl Client {
             }
             ensure!(
                 Instant::now() < deadline,
-                "{}: a photo was not accepted within {patience:?}: {}",
+                "{}: a photo was not accepted within {time_limit:?}: {}",
                 self.web,
-                posted.outcome.name()
+                posted.result.name()
             );
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// A GET, and the body of a 2xx.
-    pub async fn get(&self, path: &str) -> (Outcome, Option<Bytes>) {
+    /// Sends a GET request. Returns the body if the status is 2xx.
+    pub async fn get(&self, path: &str) -> (AttemptResult, Option<Bytes>) {
         match self.web.get(&self.http, path).send().await {
-            Err(error) => (Outcome::from(&error), None),
+            Err(error) => (AttemptResult::from(&error), None),
             Ok(response) => {
-                let outcome = Outcome::Status(response.status().as_u16());
+                let result = AttemptResult::Status(response.status().as_u16());
                 match response.bytes().await {
-                    Ok(body) => (outcome, outcome.is_success().then_some(body)),
-                    Err(error) => (Outcome::from(&error), None),
+                    Ok(body) => (result, result.is_success().then_some(body)),
+                    Err(error) => (AttemptResult::from(&error), None),
                 }
             }
         }
     }
 
-    /// The JSON of a path.
+    /// Gets JSON.
     ///
     /// # Errors
-    /// When it is not answered with 2xx and JSON.
+    /// When the answer is not 2xx with JSON.
     pub async fn json(&self, path: &str) -> Result<Value> {
-        let (outcome, body) = self.get(path).await;
-        let body = body.with_context(|| format!("GET {path}: {}", outcome.name()))?;
-        serde_json::from_slice(&body).with_context(|| format!("GET {path}: no JSON"))
+        let (result, body) = self.get(path).await;
+        let body = body.with_context(|| format!("GET {path}: {}", result.name()))?;
+        serde_json::from_slice(&body).with_context(|| format!("GET {path}: the answer is not JSON"))
     }
 
     /// Waits until a photo is anonymised, and returns it.
     ///
     /// # Errors
-    /// When it has failed, or is not anonymised within `patience`.
-    pub async fn anonymized(&self, id: i64, patience: Duration) -> Result<Value> {
-        let deadline = Instant::now() + patience;
+    /// When it has failed, or is not anonymised within `time_limit`.
+    pub async fn wait_for_anonymized(&self, id: i64, time_limit: Duration) -> Result<Value> {
+        let deadline = Instant::now() + time_limit;
         loop {
-            let seen = self.json(&format!("/photos/{id}")).await;
-            match &seen {
-                Ok(photo) if photo["status"] == "anonymized" => return seen,
-                Ok(photo) if photo["status"] == "failed" => bail!("photo {id} has failed: {photo}"),
+            let photo = self.json(&format!("/photos/{id}")).await;
+            match &photo {
+                Ok(object) if object["status"] == "anonymized" => return photo,
+                Ok(object) if object["status"] == "failed" => bail!("photo {id} has failed: {object}"),
                 _ => {}
             }
             ensure!(
                 Instant::now() < deadline,
-                "photo {id} is not anonymised after {patience:?}: {seen:?}"
+                "photo {id} is not anonymised after {time_limit:?}: {photo:?}"
             );
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -181,7 +178,7 @@ impl Client {
             let mut page = self.json(&path).await?;
             match page["photos"].take() {
                 Value::Array(some) => photos.extend(some),
-                other => bail!("GET {path}: no photos, but {other}"),
+                other => bail!("GET {path}: no photos: {other}"),
             }
             match page["next"].as_str() {
                 Some(next) => next.clone_into(&mut path),

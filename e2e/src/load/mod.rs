@@ -1,11 +1,11 @@
-//! Cameras and people that use the service from outside, at a constant pace:
-//! who is not answered does not slow the others down.
+//! An open load from outside the cluster: uploads, status requests and images at constant rates. A slow answer delays no other
+//! request.
 
-mod attempt;
 mod client;
-mod service;
+mod request;
 mod shots;
-mod web;
+mod summary;
+mod web_endpoint;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -18,165 +18,161 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
-    attempt::{Attempt, Kind, Outcome},
-    client::{Client, Posted},
-    service::{IN_TIME, Outage, Summary, outages, over_time, percentile, seconds},
-    shots::{Acknowledged, Answers, Shot},
-    web::Web,
+    client::{Client, PostResponse},
+    request::{Attempt, AttemptResult, RequestKind},
+    shots::{AcknowledgedPhoto, Acknowledgements, Shot},
+    summary::{ANSWER_LIMIT, Outage, Summary, outages, percentile, seconds},
+    web_endpoint::WebEndpoint,
 };
-use crate::photos::{self, Base};
+use crate::photos::{self, BasePhoto};
 
-/// A camera comes again after so long, unless it was told another time.
-const AGAIN: Duration = Duration::from_millis(500);
+/// The time until a camera retries, without `Retry-After`.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// It waits no longer than this, whatever it was told.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// The limit for `Retry-After`.
+const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Requests in a second.
+/// Requests per second.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
-    /// New photos; a camera comes again with one until it is answered with 2xx.
+pub struct Rates {
+    /// New photos. A camera repeats each upload until the answer is 2xx.
     pub photos: f64,
-    /// Photos that are known, posted again: writes without work for the anonymizer.
+    /// Repeated uploads of known photos: writes without work for the anonymizer.
     pub repeats: f64,
-    /// Questions for a photo's state.
-    pub states: f64,
-    /// Images that are fetched.
+    /// Requests for a photo's status.
+    pub statuses: f64,
+    /// Requests for an image.
     pub images: f64,
 }
 
-impl Pace {
-    /// So many photos in a second, and enough of the rest to see for how long a service is away: a quarter of a second and less.
+impl Rates {
+    /// This rate of new photos, and enough other requests to measure outages with a resolution of 0.25 s.
     #[must_use]
-    pub const fn watching(photos: f64) -> Self {
+    pub const fn with_probes(photos: f64) -> Self {
         Self {
             photos,
             repeats: 4.0,
-            states: 5.0,
+            statuses: 5.0,
             images: 5.0,
         }
     }
 }
 
-/// What a load did and saw.
+/// All requests and acknowledgements of a load.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// The project of its photos: one of its own.
+    /// The project of its photos. No other load uses it.
     pub project: String,
-    /// When it began.
-    pub began: DateTime<Utc>,
-    /// When the last camera was done, since then.
-    pub lasted: Duration,
-    /// All requests.
+    pub start: DateTime<Utc>,
+    /// Until the last camera was done.
+    pub duration: Duration,
     pub attempts: Vec<Attempt>,
-    /// What was answered for the photos.
-    pub answers: Answers,
+    pub acknowledgements: Acknowledgements,
 }
 
 impl Record {
-    /// The requests that began in a part of the time.
+    /// The requests that started in a time range.
     #[must_use]
     pub fn between(&self, from: Duration, to: Duration) -> Vec<Attempt> {
         self.attempts
             .iter()
             .copied()
-            .filter(|attempt| (from..to).contains(&attempt.began))
+            .filter(|attempt| (from..to).contains(&attempt.start))
             .collect()
     }
 }
 
 struct Shared {
     client: Client,
-    bases: Vec<Base>,
-    began: Instant,
-    noted: Mutex<(Vec<Attempt>, Answers)>,
-    /// Photos that may be posted again and asked for: they are known.
-    known: Mutex<Vec<(i64, Shot)>>,
-    /// A photo that is anonymised.
-    shown: i64,
-    patience: Duration,
+    bases: Vec<BasePhoto>,
+    start: Instant,
+    observations: Mutex<(Vec<Attempt>, Acknowledgements)>,
+    /// Accepted photos, for repeated uploads and status requests.
+    accepted: Mutex<Vec<(i64, Shot)>>,
+    /// The id of an anonymised photo.
+    anonymized: i64,
+    time_limit: Duration,
     end: CancellationToken,
 }
 
-/// A load that runs. Dropping it ends it.
+/// A running load. Dropping it ends the load.
 pub struct Load {
     shared: Arc<Shared>,
-    began: DateTime<Utc>,
+    start: DateTime<Utc>,
     tasks: TaskTracker,
 }
 
 impl Load {
-    /// Begins to post photos to this service, into a project of its own whose name begins with
-    /// `name`, once one photo is through.
+    /// Starts the load after a first photo is anonymised. The photos go to a new project whose name contains `name`.
     ///
     /// # Errors
-    /// When a first photo is not anonymised within `patience`, which is also how long a camera comes again with a photo.
-    pub async fn start(web: &Web, name: &str, pace: Pace, patience: Duration) -> Result<Self> {
+    /// When the first photo is not anonymised within `time_limit`. Cameras also retry an upload for at most `time_limit`.
+    pub async fn start(web: &WebEndpoint, name: &str, rates: Rates, time_limit: Duration) -> Result<Self> {
         let project = format!("e2e-{name}-{}", Utc::now().timestamp());
         let client = Client::new(web, &project)?;
-        let bases = photos::small()?;
+        let bases = photos::cutouts()?;
         let first = Shot::new(&bases, 0);
-        let id = client.deliver(&first, patience).await?;
-        client.anonymized(id, patience).await?;
-        let began = Utc::now();
+        let id = client.deliver(&first, time_limit).await?;
+        client.wait_for_anonymized(id, time_limit).await?;
+        let start = Utc::now();
         let shared = Arc::new(Shared {
             client,
             bases,
-            began: Instant::now(),
-            noted: Mutex::default(),
-            known: Mutex::new(vec![(id, first.clone())]),
-            shown: id,
-            patience,
+            start: Instant::now(),
+            observations: Mutex::default(),
+            accepted: Mutex::new(vec![(id, first.clone())]),
+            anonymized: id,
+            time_limit,
             end: CancellationToken::new(),
         });
-        shared.noted().1.acknowledge(id, &first, Duration::ZERO);
+        shared.observations().1.acknowledge(id, &first, Duration::ZERO);
         let load = Self {
             shared,
-            began,
+            start,
             tasks: TaskTracker::new(),
         };
-        load.at(pace.photos, |shared, turn| shared.photograph(turn + 1));
-        load.at(pace.repeats, Shared::repeat);
-        load.at(pace.states, Shared::ask);
-        load.at(pace.images, |shared, _| shared.fetch());
+        load.spawn_at_rate(rates.photos, |shared, turn| shared.upload_new_photo(turn + 1));
+        load.spawn_at_rate(rates.repeats, Shared::upload_known_photo);
+        load.spawn_at_rate(rates.statuses, Shared::get_status);
+        load.spawn_at_rate(rates.images, |shared, _| shared.get_image());
         Ok(load)
     }
 
-    /// Time since it began.
+    /// The time since the start.
     #[must_use]
     pub fn now(&self) -> Duration {
-        self.shared.began.elapsed()
+        self.shared.start.elapsed()
     }
 
-    /// All requests until now.
+    /// All requests so far.
     #[must_use]
     pub fn attempts(&self) -> Vec<Attempt> {
-        self.shared.noted().0.clone()
+        self.shared.observations().0.clone()
     }
 
-    /// Ids of the photos that were answered with 2xx until now.
+    /// The number of photos that were answered with 2xx so far.
     #[must_use]
     pub fn acknowledged(&self) -> usize {
-        self.shared.noted().1.acknowledged().len()
+        self.shared.observations().1.acknowledged().len()
     }
 
-    /// Takes no new photos; returns when every camera is rid of its photo, or has lost patience.
+    /// Starts no new uploads. Returns when every camera has delivered its photo or given up.
     pub async fn stop(self) -> Record {
         self.shared.end.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-        let (attempts, answers) = self.shared.noted().clone();
+        let (attempts, acknowledgements) = self.shared.observations().clone();
         Record {
             project: self.shared.client.project().to_owned(),
-            began: self.began,
-            lasted: self.now(),
+            start: self.start,
+            duration: self.now(),
             attempts,
-            answers,
+            acknowledgements,
         }
     }
 
-    /// Does something so many times in a second, without waiting for its end.
-    fn at<F>(&self, per_second: f64, act: impl Fn(Arc<Shared>, u64) -> F + Send + 'static)
+    /// Spawns a task at a constant rate, without waiting for the earlier ones.
+    fn spawn_at_rate<F>(&self, per_second: f64, task: impl Fn(Arc<Shared>, u64) -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -186,14 +182,14 @@ impl Load {
         let (shared, tasks) = (Arc::clone(&self.shared), self.tasks.clone());
         self.tasks.spawn(async move {
             let mut ticks = interval(Duration::from_secs_f64(1.0 / per_second));
-            // The pace is kept also where this machine was busy for a while.
+            // Keeps the rate after this machine was busy.
             ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
             for turn in 0.. {
                 tokio::select! {
                     _ = ticks.tick() => {}
                     () = shared.end.cancelled() => break,
                 }
-                tasks.spawn(act(Arc::clone(&shared), turn));
+                tasks.spawn(task(Arc::clone(&shared), turn));
             }
         });
     }
@@ -206,89 +202,97 @@ impl Drop for Load {
 }
 
 impl Shared {
-    fn noted(&self) -> MutexGuard<'_, (Vec<Attempt>, Answers)> {
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    fn observations(&self) -> MutexGuard<'_, (Vec<Attempt>, Acknowledgements)> {
+        self.observations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn known(&self) -> MutexGuard<'_, Vec<(i64, Shot)>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn accepted(&self) -> MutexGuard<'_, Vec<(i64, Shot)>> {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A camera with one photo, until it is rid of it.
-    async fn photograph(self: Arc<Self>, number: u64) {
+    /// Uploads a new photo until it is accepted, refused, or the time limit ends.
+    async fn upload_new_photo(self: Arc<Self>, number: u64) {
         let shot = Shot::new(&self.bases, number);
-        let delivered = timeout(self.patience, async {
+        let delivered = timeout(self.time_limit, async {
             loop {
                 let posted = self.post(&shot, true).await;
-                match (posted.id, posted.outcome) {
+                match (posted.id, posted.result) {
                     (Some(id), _) => {
-                        self.known().push((id, shot.clone()));
+                        self.accepted().push((id, shot.clone()));
                         break;
                     }
-                    (None, Outcome::Status(status @ 400..500)) if status != 408 && status != 429 => {
-                        self.noted().1.refuse(shot.number, status);
+                    (None, AttemptResult::Status(status @ 400..500)) if status != 408 && status != 429 => {
+                        self.observations().1.refuse(shot.number, status);
                         break;
                     }
-                    _ => sleep(posted.retry_after.unwrap_or(AGAIN).min(LONGEST_WAIT)).await,
+                    _ => {
+                        sleep(
+                            posted
+                                .retry_after
+                                .unwrap_or(RETRY_INTERVAL)
+                                .min(MAX_RETRY_INTERVAL),
+                        )
+                        .await
+                    }
                 }
             }
         });
         if delivered.await.is_err() {
-            self.noted().1.give_up(number);
+            self.observations().1.give_up(number);
         }
     }
 
-    /// A photo that is known once more. Without its key, which would be answered before anything is stored.
-    async fn repeat(self: Arc<Self>, turn: u64) {
-        let shot = self.one_of_known(turn).map(|(_, shot)| shot);
+    /// Uploads a known photo again. Without its idempotency key, because the service would then answer before it stores anything.
+    async fn upload_known_photo(self: Arc<Self>, turn: u64) {
+        let shot = self.accepted_photo(turn).map(|(_, shot)| shot);
         if let Some(shot) = shot {
             self.post(&shot, false).await;
         }
     }
 
-    async fn post(&self, shot: &Shot, with_key: bool) -> Posted {
-        let began = self.began.elapsed();
+    async fn post(&self, shot: &Shot, with_key: bool) -> PostResponse {
+        let start = self.start.elapsed();
         let posted = self.client.post(shot, with_key).await;
-        let ended = self.began.elapsed();
-        let mut noted = self.noted();
-        noted.0.push(Attempt {
-            kind: Kind::Write,
-            began,
-            took: ended - began,
-            outcome: posted.outcome,
+        let end = self.start.elapsed();
+        let mut observations = self.observations();
+        observations.0.push(Attempt {
+            kind: RequestKind::Write,
+            start,
+            duration: end - start,
+            result: posted.result,
         });
         if let Some(id) = posted.id {
-            noted.1.acknowledge(id, shot, ended);
+            observations.1.acknowledge(id, shot, end);
         }
-        drop(noted);
+        drop(observations);
         posted
     }
 
-    async fn ask(self: Arc<Self>, turn: u64) {
-        if let Some((id, _)) = self.one_of_known(turn) {
-            self.read(Kind::Status, &format!("/photos/{id}")).await;
+    async fn get_status(self: Arc<Self>, turn: u64) {
+        if let Some((id, _)) = self.accepted_photo(turn) {
+            self.get(RequestKind::Status, &format!("/photos/{id}")).await;
         }
     }
 
-    async fn fetch(self: Arc<Self>) {
-        self.read(Kind::Image, &format!("/photos/{}/image", self.shown))
+    async fn get_image(self: Arc<Self>) {
+        self.get(RequestKind::Image, &format!("/photos/{}/image", self.anonymized))
             .await;
     }
 
-    async fn read(&self, kind: Kind, path: &str) {
-        let began = self.began.elapsed();
-        let (outcome, _) = self.client.get(path).await;
-        self.noted().0.push(Attempt {
+    async fn get(&self, kind: RequestKind, path: &str) {
+        let start = self.start.elapsed();
+        let (result, _) = self.client.get(path).await;
+        self.observations().0.push(Attempt {
             kind,
-            began,
-            took: self.began.elapsed() - began,
-            outcome,
+            start,
+            duration: self.start.elapsed() - start,
+            result,
         });
     }
 
-    fn one_of_known(&self, turn: u64) -> Option<(i64, Shot)> {
-        let known = self.known();
-        let place = usize::try_from(turn).unwrap_or(0) % known.len().max(1);
-        known.get(place).cloned()
+    fn accepted_photo(&self, turn: u64) -> Option<(i64, Shot)> {
+        let accepted = self.accepted();
+        let index = usize::try_from(turn).unwrap_or(0) % accepted.len().max(1);
+        accepted.get(index).cloned()
     }
 }

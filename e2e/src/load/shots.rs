@@ -1,4 +1,4 @@
-//! The photos of a load, and what was answered for them.
+//! The photos of a load, and their acknowledgements.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,30 +9,29 @@ use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, TimeDelta};
 use sha2::{Digest, Sha256};
 
-use crate::photos::{Base, numbered};
+use crate::photos::{BasePhoto, with_comment};
 
-/// A photo that a camera has taken.
+/// A photo for an upload.
 #[derive(Clone, Debug)]
 pub struct Shot {
     /// Distinguishes the photos of a load.
     pub number: u64,
-    /// The file; no other shot has the same bytes.
+    /// The file. No other shot has the same bytes.
     pub file: Bytes,
 }
 
 impl Shot {
-    /// The photo with this number, of one of these pictures in turn.
+    /// The photo with this number, made from one of these pictures.
     #[must_use]
-    pub fn new(bases: &[Base], number: u64) -> Self {
+    pub fn new(bases: &[BasePhoto], number: u64) -> Self {
         let base = usize::try_from(number).unwrap_or(0) % bases.len();
         Self {
             number,
-            file: numbered(&bases[base].file, number).into(),
+            file: with_comment(&bases[base].file, number).into(),
         }
     }
 
-    /// When it was taken, RFC 3339: a second after the one before. With the bytes it makes attempts with the same photo one
-    /// photo.
+    /// The time of the photo (RFC 3339), one second after the previous one. Together with the bytes it identifies the photo.
     #[must_use]
     pub fn taken_at(&self) -> String {
         let seconds = TimeDelta::seconds(i64::try_from(self.number).unwrap_or(0));
@@ -46,72 +45,72 @@ impl Shot {
     }
 }
 
-/// What was answered for the photos of a load.
+/// The service's answers to the uploads of a load.
 #[derive(Clone, Debug, Default)]
-pub struct Answers {
-    /// The photos that were answered with 2xx, by the ids that were answered.
-    acknowledged: BTreeMap<i64, Acknowledged>,
-    /// All ids that were ever answered for a shot.
+pub struct Acknowledgements {
+    /// Photos answered with 2xx, by id.
+    acknowledged: BTreeMap<i64, AcknowledgedPhoto>,
+    /// All ids that the service returned for each shot.
     ids: BTreeMap<u64, BTreeSet<i64>>,
-    /// Shots that were refused for good: number, status.
+    /// Shots with a permanent refusal: number, status.
     refused: Vec<(u64, u16)>,
-    /// Shots that no answer came for as long as the camera was patient.
+    /// Shots without a 2xx before the time limit.
     given_up: Vec<u64>,
 }
 
-/// A photo that was answered with 2xx.
+/// A photo answered with 2xx.
 #[derive(Clone, Debug)]
-pub struct Acknowledged {
-    /// Which shot.
+pub struct AcknowledgedPhoto {
+    /// The number of the shot.
     pub number: u64,
-    /// SHA-256 of its file, hexadecimal.
+    /// SHA-256 of the file, hexadecimal.
     pub sha256: String,
-    /// When, since the load began.
+    /// The time of the answer, since the start of the load.
     pub at: Duration,
 }
 
-impl Answers {
-    /// Notes that a shot was answered with this id.
+impl Acknowledgements {
+    /// Records an acknowledgement with this id.
     pub fn acknowledge(&mut self, id: i64, shot: &Shot, at: Duration) {
         self.ids.entry(shot.number).or_default().insert(id);
-        self.acknowledged.entry(id).or_insert_with(|| Acknowledged {
+        self.acknowledged.entry(id).or_insert_with(|| AcknowledgedPhoto {
             number: shot.number,
             sha256: shot.sha256(),
             at,
         });
     }
 
-    /// Notes that a shot was refused for good.
+    /// Records a permanent refusal.
     pub fn refuse(&mut self, number: u64, status: u16) {
         self.refused.push((number, status));
     }
 
-    /// Notes that a camera gave up.
+    /// Records that a camera has given up.
     pub fn give_up(&mut self, number: u64) {
         self.given_up.push(number);
     }
 
-    /// What was answered with 2xx, by id.
+    /// The photos answered with 2xx, by id.
     #[must_use]
-    pub const fn acknowledged(&self) -> &BTreeMap<i64, Acknowledged> {
+    pub const fn acknowledged(&self) -> &BTreeMap<i64, AcknowledgedPhoto> {
         &self.acknowledged
     }
 
-    /// Shots that were answered with different ids, or share one.
+    /// The number of shots with several ids, or with the id of another shot.
     #[must_use]
-    pub fn twice(&self) -> usize {
-        let more: usize = self.ids.values().map(|ids| ids.len() - 1).sum();
+    pub fn duplicates(&self) -> usize {
+        let extra_ids: usize = self.ids.values().map(|ids| ids.len() - 1).sum();
         let pairs: usize = self.ids.values().map(BTreeSet::len).sum();
-        more + (pairs - self.acknowledged.len())
+        extra_ids + (pairs - self.acknowledged.len())
     }
 
-    /// Shots that were never answered with 2xx.
+    /// The number of shots without a 2xx.
     #[must_use]
     pub fn unanswered(&self) -> usize {
         self.refused.len() + self.given_up.len()
     }
 
-    /// Shots that were refused, for people.
+    /// The permanent refusals, for reports.
     #[must_use]
     pub fn refusals(&self) -> String {
         let refused: Vec<_> = self
@@ -142,15 +141,21 @@ mod tests {
     }
 
     #[test]
-    fn a_photo_with_two_ids_and_an_id_of_two_photos_are_seen() {
-        let mut answers = Answers::default();
-        answers.acknowledge(7, &shot(1), Duration::ZERO);
-        answers.acknowledge(7, &shot(1), Duration::ZERO);
-        answers.acknowledge(8, &shot(2), Duration::ZERO);
-        assert_eq!((answers.twice(), answers.acknowledged().len()), (0, 2));
-        answers.acknowledge(9, &shot(1), Duration::ZERO);
-        assert_eq!(answers.twice(), 1);
-        answers.acknowledge(8, &shot(3), Duration::ZERO);
-        assert_eq!(answers.twice(), 2);
+    fn two_ids_for_a_photo_and_two_photos_with_an_id_are_duplicates() {
+        let mut acknowledgements = Acknowledgements::default();
+        acknowledgements.acknowledge(7, &shot(1), Duration::ZERO);
+        acknowledgements.acknowledge(7, &shot(1), Duration::ZERO);
+        acknowledgements.acknowledge(8, &shot(2), Duration::ZERO);
+        assert_eq!(
+            (
+                acknowledgements.duplicates(),
+                acknowledgements.acknowledged().len()
+            ),
+            (0, 2)
+        );
+        acknowledgements.acknowledge(9, &shot(1), Duration::ZERO);
+        assert_eq!(acknowledgements.duplicates(), 1);
+        acknowledgements.acknowledge(8, &shot(3), Duration::ZERO);
+        assert_eq!(acknowledgements.duplicates(), 2);
     }
 }

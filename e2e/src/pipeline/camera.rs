@@ -1,4 +1,4 @@
-//! A camera: it posts, comes again as it was told to, and remembers.
+//! A camera: uploads photos, retries, and records all answers in the ledger.
 
 use std::{
     sync::{
@@ -14,28 +14,25 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::{Answered, Ledger};
-use crate::photos::{Base, numbered};
+use super::{AcceptedPhoto, Ledger};
+use crate::photos::{BasePhoto, with_comment};
 
-/// Beyond it, a camera gives an attempt up.
-const ATTEMPT: Duration = Duration::from_secs(15);
+/// How long one upload may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A photo that a camera has taken.
+/// A photo for an upload.
 #[derive(Clone, Debug)]
 pub struct Shot {
-    /// Which base picture.
+    /// The index of the base picture.
     pub base: usize,
     /// Distinguishes photos of the same picture.
     pub number: u64,
-    /// The timelapse project.
     pub project: String,
-    /// The file.
     pub file: Bytes,
 }
 
 impl Shot {
-    /// When it was taken: a second after the one before. It makes attempts
-    /// with the same photo one photo.
+    /// The time of the photo, one second after the previous one. It identifies the photo in repeated uploads.
     #[must_use]
     pub fn taken_at(&self) -> String {
         let (hours, rest) = (self.number / 3600 % 24, self.number % 3600);
@@ -43,20 +40,19 @@ impl Shot {
     }
 }
 
-/// An answer to one attempt.
+/// The response to one upload.
 #[derive(Clone, Debug)]
-pub struct Answer {
-    /// HTTP status; `None` when there was no answer.
+pub struct UploadResponse {
+    /// The HTTP status; `None` without an answer.
     pub status: Option<u16>,
-    /// Whether it says when to come again.
+    /// Whether it has the header `Retry-After`.
     pub retry_after: bool,
-    /// How long the attempt took.
-    pub took: Duration,
-    /// The photo's number after a 2xx.
+    pub duration: Duration,
+    /// The photo's id, if the status is 2xx.
     pub id: Option<i64>,
 }
 
-/// Posts photos to any of several irmgards; clones share the ledger.
+/// Uploads photos to several irmgard processes in turn. Clones share the ledger.
 #[derive(Clone, Debug)]
 pub struct Camera {
     client: reqwest::Client,
@@ -69,7 +65,10 @@ pub struct Camera {
 impl Camera {
     pub(super) fn new(addresses: impl Iterator<Item = String>) -> Result<Self> {
         Ok(Self {
-            client: reqwest::Client::builder().no_proxy().timeout(ATTEMPT).build()?,
+            client: reqwest::Client::builder()
+                .no_proxy()
+                .timeout(REQUEST_TIMEOUT)
+                .build()?,
             addresses: Arc::new(addresses.collect()),
             next_address: Arc::default(),
             next_number: Arc::default(),
@@ -77,28 +76,28 @@ impl Camera {
         })
     }
 
-    /// The next photo, of one of these pictures in turn.
+    /// The next photo, made from one of these pictures.
     #[must_use]
-    pub fn shoot(&self, bases: &[Base]) -> Shot {
+    pub fn shoot(&self, bases: &[BasePhoto]) -> Shot {
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         let base = usize::try_from(number).unwrap_or(0) % bases.len();
         Shot {
             base,
             number,
             project: format!("site-{}", number % 3),
-            file: numbered(&bases[base].file, number).into(),
+            file: with_comment(&bases[base].file, number).into(),
         }
     }
 
-    /// One attempt.
-    pub async fn post(&self, shot: &Shot) -> Answer {
+    /// Uploads a photo once.
+    pub async fn post(&self, shot: &Shot) -> UploadResponse {
         let trace_id = format!(
             "{:032x}",
             0xe2e0_0000_0000_0000_0000_0000_u128 + u128::from(shot.number)
         );
         self.ledger
-            .posted(hex::encode(Sha256::digest(&shot.file)), shot.base);
-        let began = Instant::now();
+            .record_upload(hex::encode(Sha256::digest(&shot.file)), shot.base);
+        let start = Instant::now();
         let sent = self
             .client
             .post(format!(
@@ -112,49 +111,49 @@ impl Camera {
             .body(shot.file.clone())
             .send()
             .await;
-        let mut answer = Answer {
+        let mut result = UploadResponse {
             status: None,
             retry_after: false,
-            took: Duration::ZERO,
+            duration: Duration::ZERO,
             id: None,
         };
         if let Ok(response) = sent {
-            answer.status = Some(response.status().as_u16());
-            answer.retry_after = response.headers().contains_key("retry-after");
+            result.status = Some(response.status().as_u16());
+            result.retry_after = response.headers().contains_key("retry-after");
             let accepted = response.status().is_success();
             let body: Option<Value> = response.json().await.ok();
             if accepted {
-                answer.id = body.and_then(|photo| photo["id"].as_i64());
+                result.id = body.and_then(|photo| photo["id"].as_i64());
             }
         }
-        answer.took = began.elapsed();
-        match answer.id {
-            Some(id) => self.ledger.answered(Answered {
+        result.duration = start.elapsed();
+        match result.id {
+            Some(id) => self.ledger.record_acceptance(AcceptedPhoto {
                 id,
                 number: shot.number,
                 trace_id,
             }),
-            None => self.ledger.unanswered(),
+            None => self.ledger.record_failure(),
         }
-        answer
+        result
     }
 
-    /// Attempts until one is answered with 2xx.
+    /// Uploads a photo repeatedly until the answer is 2xx.
     ///
     /// # Errors
-    /// When none was within `patience`, or the photo was refused.
-    pub async fn deliver(&self, shot: &Shot, patience: Duration) -> Result<i64> {
-        let deadline = Instant::now() + patience;
+    /// When none is within `time_limit`, or the photo is refused.
+    pub async fn deliver(&self, shot: &Shot, time_limit: Duration) -> Result<i64> {
+        let deadline = Instant::now() + time_limit;
         loop {
-            let answer = self.post(shot).await;
-            match (answer.id, answer.status) {
+            let response = self.post(shot).await;
+            match (response.id, response.status) {
                 (Some(id), _) => return Ok(id),
                 (None, Some(status @ 400..500)) if status != 408 && status != 429 => {
                     bail!("photo {} was refused with {status}", shot.number)
                 }
                 _ if Instant::now() >= deadline => {
                     bail!(
-                        "photo {} was not accepted within {patience:?}: {answer:?}",
+                        "photo {} was not accepted within {time_limit:?}: {response:?}",
                         shot.number
                     )
                 }
@@ -163,19 +162,18 @@ impl Camera {
         }
     }
 
-    /// What was posted and answered.
     #[must_use]
     pub const fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
-    /// An HTTP client that uses no proxy of the environment.
+    /// An HTTP client that ignores the environment's proxy.
     #[must_use]
     pub const fn client(&self) -> &reqwest::Client {
         &self.client
     }
 
-    /// `http://host:port` of one irmgard after the other.
+    /// `http://host:port` of the irmgard processes in turn.
     #[must_use]
     pub fn address(&self) -> String {
         let next = self.next_address.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What must hold after everything that was done to a pipeline.
+//! The invariants of a pipeline, checked after every test.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,9 +10,9 @@ use contract::{Detection, ObjectLocation, PhotoKey};
 use sqlx::{Row, types::Json};
 use tokio::time::{Instant, sleep};
 
-use super::{PATIENCE, Pipeline, references};
+use super::{Pipeline, TIME_LIMIT, references};
 
-/// A photo as the database knows it.
+/// A row of the table `photo`.
 struct Photo {
     id: i64,
     project: String,
@@ -25,26 +25,23 @@ struct Photo {
 }
 
 impl Pipeline {
-    /// Waits until no photo is on its way, and checks that
-    /// - every photo that was answered with 2xx is anonymised, but those in
-    ///   `failed`, which have failed;
-    /// - no photo is there twice, and none that was never posted;
+    /// Waits until no photo is in work, and checks that
+    /// - every photo answered with 2xx is anonymised, except those in `failed`, which have failed;
+    /// - no photo is stored twice, and none that was never uploaded;
     /// - no original of an anonymised photo is left;
-    /// - what lies in the output bucket is the photos' outputs, one each, and
-    ///   each is exactly what the undisturbed pipeline makes of that picture;
-    /// - no message is left in any queue.
+    /// - the output bucket contains exactly one output for each photo, identical to the reference output;
+    /// - all queues are empty.
     ///
     /// # Errors
-    /// What does not hold.
+    /// The first invariant that does not hold.
     pub async fn check(&self, failed: &BTreeSet<i64>) -> Result<()> {
-        self.settled(PATIENCE).await?;
+        self.wait_until_idle(TIME_LIMIT).await?;
         let photos = self.photos().await?;
         self.check_photos(&photos, failed)?;
-        // A photo's original goes after its verdict has been told, and may go
-        // much later, when the worker that told it has died.
-        let deadline = Instant::now() + PATIENCE;
+        // The worker deletes an original after it has sent the result. If it dies in between, the deletion comes much later.
+        let deadline = Instant::now() + TIME_LIMIT;
         while let Err(error) = self.check_originals(&photos).await {
-            ensure!(Instant::now() < deadline, "{error:#}\n{}", self.tails());
+            ensure!(Instant::now() < deadline, "{error:#}\n{}", self.recent_warnings());
             sleep(Duration::from_millis(100)).await;
         }
         self.check_outputs(&photos).await?;
@@ -79,11 +76,11 @@ impl Pipeline {
     }
 
     fn check_photos(&self, photos: &BTreeMap<i64, Photo>, failed: &BTreeSet<i64>) -> Result<()> {
-        let answered = self.ledger().all();
-        for id in answered.keys() {
+        let accepted = self.ledger().accepted();
+        for id in accepted.keys() {
             ensure!(
                 photos.contains_key(id),
-                "photo {id} was answered for and is forgotten"
+                "photo {id} was accepted but is not in the database"
             );
         }
         for photo in photos.values() {
@@ -98,22 +95,22 @@ impl Pipeline {
                 photo.id,
                 photo.status,
                 photo.failure,
-                self.tails()
+                self.recent_warnings()
             );
         }
-        let mut seen = BTreeSet::new();
+        let mut unique = BTreeSet::new();
         for photo in photos.values() {
             ensure!(
-                seen.insert((&photo.project, &photo.sha256)),
-                "photo {} is there twice",
+                unique.insert((&photo.project, &photo.sha256)),
+                "photo {} is stored twice",
                 photo.id
             );
         }
-        let unknown = photos.len() - answered.len();
-        let attempts = self.ledger().unanswered_attempts();
+        let unacknowledged = photos.len() - accepted.len();
+        let attempts = self.ledger().failed_attempts();
         ensure!(
-            unknown <= attempts,
-            "{unknown} photos more than were answered for, after {attempts} attempts without an answer"
+            unacknowledged <= attempts,
+            "{unacknowledged} more photos than acknowledgements, after {attempts} attempts without a 2xx"
         );
         Ok(())
     }
@@ -123,28 +120,28 @@ impl Pipeline {
         let mut orphans = 0;
         for key in self.keys(bucket).await? {
             let id = PhotoKey::parse(&key)
-                .with_context(|| format!("a strange original: {key}"))?
+                .with_context(|| format!("an original with an invalid key: {key}"))?
                 .id;
             match photos.get(&id.get()) {
-                // An upload that was never answered for: `irmgard sweep` finds it.
+                // The original of an upload without a 2xx. `irmgard sweep` finds it.
                 None => orphans += 1,
                 Some(photo) => ensure!(
                     photo.status == "failed",
-                    "the original of photo {id} is left, although the photo is {}",
+                    "the original of photo {id} still exists, although the photo is {}",
                     photo.status
                 ),
             }
         }
-        let attempts = self.ledger().unanswered_attempts();
+        let attempts = self.ledger().failed_attempts();
         ensure!(
             orphans <= attempts,
-            "{orphans} originals of no photo, after {attempts} attempts without an answer"
+            "{orphans} originals without a photo, after {attempts} attempts without a 2xx"
         );
         for photo in photos.values().filter(|photo| photo.status == "failed") {
             let original: ObjectLocation = photo.original.as_deref().context("no original")?.parse()?;
             ensure!(
                 self.store.exists(&original).await?,
-                "the original of the failed photo {} is gone",
+                "the original of the failed photo {} does not exist",
                 photo.id
             );
         }
@@ -159,40 +156,40 @@ impl Pipeline {
             let location: ObjectLocation = photo.output.as_deref().context("no output")?.parse()?;
             ensure!(
                 location.bucket() == bucket && outputs.remove(location.key()),
-                "the output of photo {} is not there: {location}",
+                "the output of photo {} does not exist: {location}",
                 photo.id
             );
-            let base = self.ledger().base_of(&photo.sha256);
-            let base = base.with_context(|| format!("photo {} was never posted", photo.id))?;
+            let base = self.ledger().base_index(&photo.sha256);
+            let base = base.with_context(|| format!("photo {} was never uploaded", photo.id))?;
             let output = self.store.get(&location, 64 << 20).await?;
             ensure!(
                 output == references[base].output,
-                "the output of photo {} is not what is made of picture {base}",
+                "the output of photo {} differs from the reference of picture {base}",
                 photo.id
             );
-            // Unknown where a worker died between output and result.
+            // A worker that died between output and result leaves no detections.
             if let Some(detections) = &photo.detections {
                 ensure!(
                     *detections == references[base].detections,
-                    "the detections of photo {} are not those of picture {base}",
+                    "the detections of photo {} differ from the reference of picture {base}",
                     photo.id
                 );
             }
         }
-        ensure!(outputs.is_empty(), "outputs of no photo: {outputs:?}");
+        ensure!(outputs.is_empty(), "outputs without a photo: {outputs:?}");
         Ok(())
     }
 
     async fn check_queues(&self) -> Result<()> {
         self.publisher.connected().await;
         for queue in self.queues().all() {
-            let deadline = Instant::now() + PATIENCE;
+            let deadline = Instant::now() + TIME_LIMIT;
             loop {
-                let waiting = self.publisher.messages_ready(queue).await;
-                if waiting == Ok(0) {
+                let ready = self.publisher.messages_ready(queue).await;
+                if ready == Ok(0) {
                     break;
                 }
-                ensure!(Instant::now() < deadline, "messages left in {queue}: {waiting:?}");
+                ensure!(Instant::now() < deadline, "messages left in {queue}: {ready:?}");
                 sleep(Duration::from_millis(100)).await;
             }
         }
@@ -213,7 +210,7 @@ impl Pipeline {
             .send();
         let mut keys = Vec::new();
         while let Some(page) = pages.next().await {
-            let page = page.context("a bucket is listed")?;
+            let page = page.context("cannot list a bucket")?;
             keys.extend(
                 page.contents()
                     .iter()

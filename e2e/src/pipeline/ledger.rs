@@ -1,63 +1,62 @@
-//! What was posted, and what irmgard has answered for.
+//! A ledger of all uploads and acknowledgements, for comparison with the database.
 
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// A photo that was answered with 2xx.
+/// A photo answered with 2xx.
 #[derive(Clone, Debug)]
-pub struct Answered {
-    /// Its number.
+pub struct AcceptedPhoto {
     pub id: i64,
-    /// Which photo it is, by the number in its file.
+    /// The number in its file.
     pub number: u64,
-    /// The trace that it was posted with.
+    /// The trace id of its upload.
     pub trace_id: String,
 }
 
-/// Posts and answers; clones share it.
+/// All uploads and acknowledgements. Clones share the ledger.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    answered: BTreeMap<i64, Answered>,
-    /// Which base picture a file is of, by its SHA-256 in hexadecimal.
-    posted: HashMap<String, usize>,
-    /// Attempts that were answered with no 2xx, or not at all.
-    unanswered: usize,
+    accepted: BTreeMap<i64, AcceptedPhoto>,
+    /// The index of the base picture, by the file's SHA-256 in hexadecimal.
+    uploaded: HashMap<String, usize>,
+    /// Attempts without a 2xx.
+    failed_attempts: usize,
 }
 
 impl Ledger {
-    pub(super) fn posted(&self, sha256: String, base: usize) {
-        self.lock().posted.insert(sha256, base);
+    pub(super) fn record_upload(&self, sha256: String, base: usize) {
+        self.lock().uploaded.insert(sha256, base);
     }
 
-    pub(super) fn answered(&self, answered: Answered) {
-        self.lock().answered.insert(answered.id, answered);
+    pub(super) fn record_acceptance(&self, photo: AcceptedPhoto) {
+        self.lock().accepted.insert(photo.id, photo);
     }
 
-    pub(super) fn unanswered(&self) {
-        self.lock().unanswered += 1;
+    pub(super) fn record_failure(&self) {
+        self.lock().failed_attempts += 1;
     }
 
-    /// All photos that were answered with 2xx, by number.
+    /// All photos answered with 2xx, by id.
     #[must_use]
-    pub fn all(&self) -> BTreeMap<i64, Answered> {
-        self.lock().answered.clone()
+    pub fn accepted(&self) -> BTreeMap<i64, AcceptedPhoto> {
+        self.lock().accepted.clone()
     }
 
-    /// Attempts that were answered with no 2xx, or not at all.
+    /// The number of attempts without a 2xx. They may have stored a photo all the same.
     #[must_use]
-    pub fn unanswered_attempts(&self) -> usize {
-        self.lock().unanswered
+    pub fn failed_attempts(&self) -> usize {
+        self.lock().failed_attempts
     }
 
-    /// Which base picture the file with this SHA-256 shows.
+    /// The index of the base picture of the file with this SHA-256.
     #[must_use]
-    pub fn base_of(&self, sha256: &str) -> Option<usize> {
-        self.lock().posted.get(sha256).copied()
+    pub fn base_index(&self, sha256: &str) -> Option<usize> {
+        self.lock().uploaded.get(sha256).copied()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

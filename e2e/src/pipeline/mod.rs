@@ -1,11 +1,10 @@
-//! The whole pipeline: servers, proxies before them, our programs, a camera
-//! that keeps a ledger, and the invariants.
+//! The whole pipeline on this machine: servers, fault proxies, our programs, a camera with a ledger, and the invariants.
 
 mod camera;
 mod invariants;
 mod ledger;
-mod place;
-mod reference;
+mod references;
+mod servers;
 
 use std::{process::Stdio, time::Duration};
 
@@ -19,17 +18,16 @@ use contract::queues::Queues;
 use local::{Environment, Service};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 
-pub use camera::{Answer, Camera, Shot};
-pub use ledger::{Answered, Ledger};
-pub use place::{Place, Proxies};
-pub use reference::{Reference, references};
+pub use camera::{Camera, Shot, UploadResponse};
+pub use ledger::{AcceptedPhoto, Ledger};
+pub use references::{Reference, references};
+pub use servers::{Proxies, TestServers};
 
-/// Long enough for a busy machine; a test waits for a condition, not for this.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+/// The limit for every wait: long enough for a busy machine.
+pub const TIME_LIMIT: Duration = Duration::from_secs(120);
 
-/// Our programs' settings that make a test quicker: what has died is noticed
-/// sooner. What an outage does to a photo stays as delivered.
-const QUICKER: [(&str, &str); 5] = [
+/// Shorter timeouts of our programs, so that they notice dead servers sooner. How an outage affects a photo does not change.
+const FAST_SETTINGS: [(&str, &str); 5] = [
     ("RABBITMQ_HEARTBEAT", "3s"),
     ("RABBITMQ_PUBLISH_TIMEOUT", "3s"),
     ("RABBITMQ_CONNECT_TIMEOUT", "3s"),
@@ -37,14 +35,14 @@ const QUICKER: [(&str, &str); 5] = [
     ("CONCURRENCY", "2"),
 ];
 
-/// How many processes, and what they are told beside where the servers are.
+/// The number of processes, and further settings.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Number of irmgard processes.
+    /// The number of irmgard processes.
     pub irmgards: usize,
-    /// Number of anonymizer processes.
+    /// The number of anonymizer processes.
     pub workers: usize,
-    /// More variables for both programs.
+    /// Further variables for both programs.
     pub settings: Environment,
 }
 
@@ -59,7 +57,7 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// With one more variable for both programs.
+    /// Adds a variable for both programs.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.settings.insert(name.to_owned(), value.to_owned());
@@ -67,58 +65,55 @@ impl Setup {
     }
 }
 
-/// A pipeline. Dropping it ends its processes.
+/// A running pipeline. Dropping it ends the processes.
 pub struct Pipeline {
-    /// irmgard processes.
     pub irmgards: Vec<Service>,
-    /// anonymizer processes.
+    /// The anonymizer processes.
     pub workers: Vec<Service>,
-    /// What our programs reach the servers through.
+    /// The proxies between our programs and the servers.
     pub proxies: Proxies,
-    /// PostgreSQL, directly.
+    /// PostgreSQL, without the proxy.
     pub database: PgPool,
-    /// The object store, directly.
+    /// The object store, without the proxy.
     pub store: Store,
-    /// RabbitMQ, directly.
+    /// RabbitMQ, without the proxy.
     pub broker: BrokerSettings,
-    /// Publishes directly.
+    /// Publishes without the proxy.
     pub publisher: Publisher,
     camera: Camera,
-    // Last: the servers go after what uses them.
-    /// Where it all happens.
-    pub place: Place,
+    // Dropped last, after the users of the servers.
+    pub servers: TestServers,
 }
 
 impl Pipeline {
-    /// Starts everything in a place of its own inside the running stack.
+    /// Starts a pipeline on isolated resources of the running stack.
     ///
     /// # Errors
     /// When something does not start.
     pub async fn start(setup: Setup) -> Result<Self> {
-        let pipeline = Self::prepare(Place::scratch().await?, setup).await?;
-        pipeline.started().await
+        let pipeline = Self::prepare(TestServers::scratch().await?, setup).await?;
+        pipeline.start_services().await
     }
 
-    /// Starts everything on servers that may be killed, where [`Place::own`]
-    /// finds such.
+    /// Starts a pipeline on servers that may be killed, if [`TestServers::dedicated`] can start them.
     ///
     /// # Errors
     /// When something does not start.
-    pub async fn start_on_own_servers(setup: Setup) -> Result<Self> {
-        let pipeline = Self::prepare(Place::own().await?, setup).await?;
-        pipeline.started().await
+    pub async fn start_on_dedicated_servers(setup: Setup) -> Result<Self> {
+        let pipeline = Self::prepare(TestServers::dedicated().await?, setup).await?;
+        pipeline.start_services().await
     }
 
-    /// Everything but our running programs.
+    /// Prepares a pipeline without starting our programs.
     ///
     /// # Errors
     /// When something does not start.
-    pub async fn prepare(place: Place, setup: Setup) -> Result<Self> {
-        let direct = place.environment();
-        let proxies = Proxies::before(&direct).await?;
+    pub async fn prepare(servers: TestServers, setup: Setup) -> Result<Self> {
+        let direct = servers.environment();
+        let proxies = Proxies::start(&direct).await?;
         let mut environment = proxies.environment(&direct)?;
         environment.extend(
-            QUICKER
+            FAST_SETTINGS
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
         );
@@ -143,18 +138,18 @@ impl Pipeline {
             proxies,
             database: PgPoolOptions::new()
                 .max_connections(4)
-                .connect(&place.postgres_url())
+                .connect(&servers.postgres_url())
                 .await
                 .context("PostgreSQL")?,
             store: Store::new(store)?,
             publisher: Publisher::start(broker.clone()),
             broker,
             camera,
-            place,
+            servers,
         })
     }
 
-    async fn started(mut self) -> Result<Self> {
+    async fn start_services(mut self) -> Result<Self> {
         for service in self.irmgards.iter_mut().chain(&mut self.workers) {
             service.spawn()?;
         }
@@ -164,67 +159,66 @@ impl Pipeline {
         Ok(self)
     }
 
-    /// A camera that posts to this pipeline; clones share its ledger.
+    /// A camera for this pipeline. All cameras share one ledger.
     #[must_use]
     pub fn camera(&self) -> Camera {
         self.camera.clone()
     }
 
-    /// What was posted and answered.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         self.camera.ledger()
     }
 
-    /// The queues' names.
     #[must_use]
     pub const fn queues(&self) -> &Queues {
         &self.broker.queues
     }
 
-    /// Waits until no photo is on its way.
+    /// Waits until no photo is in work.
     ///
     /// # Errors
-    /// When some still are after `patience`.
-    pub async fn settled(&self, patience: Duration) -> Result<()> {
-        let on_their_way = "select count(*) from photo where status in ('received', 'queued')";
-        self.until(on_their_way, 0, patience).await
+    /// When some still are after `time_limit`.
+    pub async fn wait_until_idle(&self, time_limit: Duration) -> Result<()> {
+        let in_work = "select count(*) from photo where status in ('received', 'queued')";
+        self.wait_for_count(in_work, 0, time_limit).await
     }
 
-    /// Waits until at least so many photos are anonymised.
+    /// Waits until at least `count` photos are anonymised.
     ///
     /// # Errors
-    /// When there are fewer after `patience`.
-    pub async fn anonymized(&self, count: i64, patience: Duration) -> Result<()> {
-        let short = format!("select greatest(0, {count} - count(*)) from photo where status = 'anonymized'");
-        self.until(&short, 0, patience).await
+    /// When there are fewer after `time_limit`.
+    pub async fn wait_for_anonymized(&self, count: i64, time_limit: Duration) -> Result<()> {
+        let missing =
+            format!("select greatest(0, {count} - count(*)) from photo where status = 'anonymized'");
+        self.wait_for_count(&missing, 0, time_limit).await
     }
 
-    /// Waits until a count is what it must be.
+    /// Waits until a query returns the expected count.
     ///
     /// # Errors
-    /// When it is not after `patience`.
-    pub async fn until(&self, query: &str, expected: i64, patience: Duration) -> Result<()> {
-        let deadline = tokio::time::Instant::now() + patience;
+    /// When it does not within `time_limit`.
+    pub async fn wait_for_count(&self, query: &str, expected: i64, time_limit: Duration) -> Result<()> {
+        let deadline = tokio::time::Instant::now() + time_limit;
         loop {
-            let seen: Result<i64, _> = sqlx::query_scalar(sqlx::AssertSqlSafe(query.to_owned()))
+            let count: Result<i64, _> = sqlx::query_scalar(sqlx::AssertSqlSafe(query.to_owned()))
                 .fetch_one(&self.database)
                 .await;
-            match seen {
-                Ok(seen) if seen == expected => return Ok(()),
-                seen => ensure!(
+            match count {
+                Ok(count) if count == expected => return Ok(()),
+                count => ensure!(
                     tokio::time::Instant::now() < deadline,
-                    "{query}: {seen:?} instead of {expected} after {patience:?}\n{}",
-                    self.tails()
+                    "{query}: {count:?} instead of {expected} after {time_limit:?}\n{}",
+                    self.recent_warnings()
                 ),
             }
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
     }
 
-    /// The last warnings of all our programs, for a failure's message.
+    /// The last warnings of all our programs, for the message of a failed test.
     #[must_use]
-    pub fn tails(&self) -> String {
+    pub fn recent_warnings(&self) -> String {
         let services = self.irmgards.iter().chain(&self.workers);
         let tail = |service: &Service| {
             let log = service.log();
@@ -253,13 +247,13 @@ async fn migrate(environment: &Environment) -> Result<()> {
     Ok(())
 }
 
-/// One of our programs, beside the running test.
+/// The path of one of our programs, in the folder of the running program or one folder up.
 ///
 /// # Errors
 /// When it is not built.
 pub fn program(name: &str) -> Result<std::path::PathBuf> {
-    let here = std::env::current_exe()?;
-    let path = here
+    let executable = std::env::current_exe()?;
+    let path = executable
         .ancestors()
         .skip(1)
         .take(2)

@@ -1,18 +1,18 @@
-//! `kill -9` at every step of our programs, then a successor.
+//! Kills our programs at every failpoint, and restarts them.
 
 use std::{collections::BTreeSet, os::unix::process::ExitStatusExt};
 
 use bytes::Bytes;
 use chassis::broker::Message;
-use e2e::pipeline::{PATIENCE, Pipeline, Setup, references};
+use e2e::pipeline::{Pipeline, Setup, TIME_LIMIT, references};
 use local::Service;
 use local::proxy::Behaviour;
 
-use crate::{NONE, take};
+use crate::{NO_FAILURES, receive};
 
 const SIGABRT: i32 = 6;
 
-const STEPS_OF_IRMGARD: [&str; 8] = [
+const IRMGARD_FAILPOINTS: [&str; 8] = [
     "irmgard::after-put",
     "irmgard::after-insert",
     "irmgard::after-commit",
@@ -23,7 +23,7 @@ const STEPS_OF_IRMGARD: [&str; 8] = [
     "irmgard::result-after-update",
 ];
 
-const STEPS_OF_THE_WORKER: [&str; 8] = [
+const ANONYMIZER_FAILPOINTS: [&str; 8] = [
     "anonymizer::after-receive",
     "anonymizer::after-get",
     "anonymizer::while-anonymizing",
@@ -34,107 +34,106 @@ const STEPS_OF_THE_WORKER: [&str; 8] = [
     "anonymizer::before-ack",
 ];
 
-/// Starts the program so that it ends at a step.
-async fn arm(service: &mut Service, step: &str) {
-    service.kill().expect("killed");
-    service.set("FAILPOINTS", &format!("{step}=return"));
-    service.start().await.expect("started");
+/// Restarts the program with an active failpoint.
+async fn activate_failpoint(service: &mut Service, failpoint: &str) {
+    service.kill().expect("cannot kill the program");
+    service.set("FAILPOINTS", &format!("{failpoint}=return"));
+    service.start().await.expect("cannot start the program");
 }
 
-/// Waits until it has ended there, and starts it as it should be.
-async fn succeed(service: &mut Service, step: &str) {
-    let status = service.ended(PATIENCE).await.unwrap_or_else(|error| {
-        panic!("it did not end at {step}; is it built with --features …/failpoints?\n{error}")
+/// Waits until the program has ended at the failpoint, and restarts it without.
+async fn restart_after_failpoint(service: &mut Service, failpoint: &str) {
+    let status = service.ended(TIME_LIMIT).await.unwrap_or_else(|error| {
+        panic!("it did not end at {failpoint}: build it with --features …/failpoints\n{error}")
     });
-    assert_eq!(status.signal(), Some(SIGABRT), "{step}: {status}");
+    assert_eq!(status.signal(), Some(SIGABRT), "{failpoint}: {status}");
     service.unset("FAILPOINTS");
-    service.start().await.expect("started");
+    service.start().await.expect("cannot start the program");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn irmgard_dies_at_every_step() {
+async fn photos_survive_irmgards_death_at_every_failpoint() {
     let mut pipeline = Pipeline::start(Setup::default()).await.unwrap();
     let (bases, _) = references().await.unwrap();
     let camera = pipeline.camera();
-    for step in STEPS_OF_IRMGARD {
-        arm(&mut pipeline.irmgards[0], step).await;
-        let (posting, shot) = (camera.clone(), camera.shoot(bases));
-        let posted = tokio::spawn(async move { posting.deliver(&shot, PATIENCE).await });
-        succeed(&mut pipeline.irmgards[0], step).await;
-        posted
+    for failpoint in IRMGARD_FAILPOINTS {
+        activate_failpoint(&mut pipeline.irmgards[0], failpoint).await;
+        let (uploader, shot) = (camera.clone(), camera.shoot(bases));
+        let upload = tokio::spawn(async move { uploader.deliver(&shot, TIME_LIMIT).await });
+        restart_after_failpoint(&mut pipeline.irmgards[0], failpoint).await;
+        upload
             .await
             .unwrap()
-            .unwrap_or_else(|error| panic!("{step}: {error:#}"));
+            .unwrap_or_else(|error| panic!("{failpoint}: {error:#}"));
         pipeline
-            .settled(PATIENCE)
+            .wait_until_idle(TIME_LIMIT)
             .await
-            .unwrap_or_else(|error| panic!("{step}: {error:#}"));
+            .unwrap_or_else(|error| panic!("{failpoint}: {error:#}"));
     }
-    pipeline.check(&NONE).await.unwrap();
-    assert_eq!(pipeline.ledger().all().len(), STEPS_OF_IRMGARD.len());
+    pipeline.check(&NO_FAILURES).await.unwrap();
+    assert_eq!(pipeline.ledger().accepted().len(), IRMGARD_FAILPOINTS.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_worker_dies_at_every_step() {
+async fn photos_survive_the_workers_death_at_every_failpoint() {
     let mut pipeline = Pipeline::start(Setup::default()).await.unwrap();
     let (bases, _) = references().await.unwrap();
     let camera = pipeline.camera();
-    for step in STEPS_OF_THE_WORKER {
-        arm(&mut pipeline.workers[0], step).await;
-        camera.deliver(&camera.shoot(bases), PATIENCE).await.unwrap();
-        succeed(&mut pipeline.workers[0], step).await;
+    for failpoint in ANONYMIZER_FAILPOINTS {
+        activate_failpoint(&mut pipeline.workers[0], failpoint).await;
+        camera.deliver(&camera.shoot(bases), TIME_LIMIT).await.unwrap();
+        restart_after_failpoint(&mut pipeline.workers[0], failpoint).await;
         pipeline
-            .settled(PATIENCE)
+            .wait_until_idle(TIME_LIMIT)
             .await
-            .unwrap_or_else(|error| panic!("{step}: {error:#}"));
+            .unwrap_or_else(|error| panic!("{failpoint}: {error:#}"));
     }
-    pipeline.check(&NONE).await.unwrap();
+    pipeline.check(&NO_FAILURES).await.unwrap();
 }
 
-/// The steps that only a bad photo, a bad message or an outage leads to.
+/// Failpoints that need a damaged photo, an invalid message or an outage.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_worker_dies_at_the_rarer_steps() {
+async fn photos_survive_the_workers_death_at_the_rare_failpoints() {
     let setup = Setup::default().with("HOLD_LIMIT", "2s");
     let mut pipeline = Pipeline::start(setup).await.unwrap();
     let (bases, _) = references().await.unwrap();
     let camera = pipeline.camera();
 
-    let step = "anonymizer::after-failed";
-    arm(&mut pipeline.workers[0], step).await;
+    let failpoint = "anonymizer::after-failed";
+    activate_failpoint(&mut pipeline.workers[0], failpoint).await;
     let mut damaged = camera.shoot(bases);
     damaged.file = Bytes::copy_from_slice(&damaged.file[..damaged.file.len() / 2]);
-    let damaged = camera.deliver(&damaged, PATIENCE).await.unwrap();
-    succeed(&mut pipeline.workers[0], step).await;
-    pipeline.settled(PATIENCE).await.unwrap();
+    let damaged = camera.deliver(&damaged, TIME_LIMIT).await.unwrap();
+    restart_after_failpoint(&mut pipeline.workers[0], failpoint).await;
+    pipeline.wait_until_idle(TIME_LIMIT).await.unwrap();
 
-    let step = "anonymizer::after-park";
-    arm(&mut pipeline.workers[0], step).await;
+    let failpoint = "anonymizer::after-park";
+    activate_failpoint(&mut pipeline.workers[0], failpoint).await;
     pipeline.publisher.connected().await;
-    let strange = Message::new("strange");
+    let invalid = Message::new("invalid");
     pipeline
         .publisher
-        .publish(&pipeline.queues().jobs, &strange)
+        .publish(&pipeline.queues().jobs, &invalid)
         .await
         .unwrap();
-    succeed(&mut pipeline.workers[0], step).await;
-    // Once for each time that it was parked: the first worker died before
-    // the ack.
+    restart_after_failpoint(&mut pipeline.workers[0], failpoint).await;
+    // It is parked twice, because the first worker died before the acknowledgement.
     for _ in 0..2 {
         assert_eq!(
-            take(&pipeline, &pipeline.queues().parked).await.body,
-            strange.body
+            receive(&pipeline, &pipeline.queues().parked).await.body,
+            invalid.body
         );
     }
 
-    let step = "anonymizer::after-republish";
-    arm(&mut pipeline.workers[0], step).await;
-    camera.deliver(&camera.shoot(bases), PATIENCE).await.unwrap();
-    pipeline.settled(PATIENCE).await.unwrap();
+    let failpoint = "anonymizer::after-republish";
+    activate_failpoint(&mut pipeline.workers[0], failpoint).await;
+    camera.deliver(&camera.shoot(bases), TIME_LIMIT).await.unwrap();
+    pipeline.wait_until_idle(TIME_LIMIT).await.unwrap();
     pipeline.workers[0].kill().unwrap();
-    camera.deliver(&camera.shoot(bases), PATIENCE).await.unwrap();
+    camera.deliver(&camera.shoot(bases), TIME_LIMIT).await.unwrap();
     pipeline.proxies.object_store.behave(Behaviour::Refuse).await;
     pipeline.workers[0].start().await.unwrap();
-    succeed(&mut pipeline.workers[0], step).await;
+    restart_after_failpoint(&mut pipeline.workers[0], failpoint).await;
     pipeline.proxies.object_store.restore().await;
 
     pipeline.check(&BTreeSet::from([damaged])).await.unwrap();

@@ -1,18 +1,18 @@
-//! The load of the demonstrations, against a service that is away for a while.
+//! Tests the load of the demonstrations with a service that is down for a while.
 
 use std::time::Duration;
 
 use e2e::{
-    load::{Client, Kind, Load, Outcome, Pace, Summary, Web},
-    pipeline::{PATIENCE, Pipeline, Setup},
+    load::{AttemptResult, Client, Load, Rates, RequestKind, Summary, WebEndpoint},
+    pipeline::{Pipeline, Setup, TIME_LIMIT},
 };
 use tokio::time::{Instant, sleep};
 
-/// How long the service is away at the least.
-const AWAY: Duration = Duration::from_secs(2);
+/// The minimum duration of the outage.
+const OUTAGE: Duration = Duration::from_secs(2);
 
-async fn acknowledged(load: &Load, count: usize) {
-    let deadline = Instant::now() + PATIENCE;
+async fn wait_for_acknowledged(load: &Load, count: usize) {
+    let deadline = Instant::now() + TIME_LIMIT;
     while load.acknowledged() < count {
         assert!(
             Instant::now() < deadline,
@@ -24,56 +24,67 @@ async fn acknowledged(load: &Load, count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_load_sees_the_outage_that_there_was_and_loses_no_photo() {
+async fn a_load_measures_the_outage_and_loses_no_photo() {
     let mut pipeline = Pipeline::start(Setup::default()).await.unwrap();
-    let web = Web::without_tokens(&format!("http://{}", pipeline.irmgards[0].address()));
-    let pace = Pace {
+    let web = WebEndpoint::without_tokens(&format!("http://{}", pipeline.irmgards[0].address()));
+    let rates = Rates {
         photos: 2.0,
         repeats: 5.0,
-        states: 5.0,
+        statuses: 5.0,
         images: 5.0,
     };
-    let load = Load::start(&web, "load", pace, PATIENCE).await.unwrap();
-    acknowledged(&load, 3).await;
+    let load = Load::start(&web, "load", rates, TIME_LIMIT).await.unwrap();
+    wait_for_acknowledged(&load, 3).await;
 
     let from = load.now();
     pipeline.irmgards[0].kill().unwrap();
-    sleep(AWAY).await;
+    sleep(OUTAGE).await;
     pipeline.irmgards[0].start().await.unwrap();
-    let known = load.acknowledged();
-    acknowledged(&load, known + 3).await;
+    let before = load.acknowledged();
+    wait_for_acknowledged(&load, before + 3).await;
     let record = load.stop().await;
 
-    for kind in Kind::ALL {
-        let summary = Summary::of(kind, &record.attempts);
-        // A request each fifth of a second. How much longer it is, is the machine's, which others use too.
-        let least = AWAY - Duration::from_millis(500);
+    for kind in RequestKind::ALL {
+        let summary = Summary::new(kind, &record.attempts);
+        // There is a request every 0.2 s. A busy machine makes the outage longer.
+        let min = OUTAGE - Duration::from_millis(500);
         assert!(
-            summary.longest >= least,
-            "{kind:?}: {:?}, and it was away for {AWAY:?}",
-            summary.longest
+            summary.longest_outage >= min,
+            "{kind:?}: {:?} instead of {OUTAGE:?}",
+            summary.longest_outage
         );
         assert!(summary.failures() > 0, "{kind:?}");
     }
     let early: Vec<_> = record
         .attempts
         .iter()
-        .filter(|attempt| attempt.ended() < from && !attempt.outcome.is_success())
+        .filter(|attempt| attempt.end() < from && !attempt.result.is_success())
         .collect();
-    assert!(early.is_empty(), "before it went away: {early:?}");
-    assert_eq!((record.answers.unanswered(), record.answers.twice()), (0, 0));
+    assert!(early.is_empty(), "failures before the outage: {early:?}");
+    assert_eq!(
+        (
+            record.acknowledgements.unanswered(),
+            record.acknowledgements.duplicates()
+        ),
+        (0, 0)
+    );
 
-    // A known photo is known also without its key.
+    // The service recognises a known photo without its idempotency key.
     let client = Client::new(&web, &record.project).unwrap();
-    let bases = e2e::photos::small().unwrap();
+    let bases = e2e::photos::cutouts().unwrap();
     let shot = e2e::load::Shot::new(&bases, 1);
     let again = client.post(&shot, false).await;
-    assert_eq!(again.outcome, Outcome::Status(200), "{again:?}");
-    assert!(record.answers.acknowledged().contains_key(&again.id.unwrap()));
+    assert_eq!(again.result, AttemptResult::Status(200), "{again:?}");
+    assert!(
+        record
+            .acknowledgements
+            .acknowledged()
+            .contains_key(&again.id.unwrap())
+    );
 
-    pipeline.settled(PATIENCE).await.unwrap();
+    pipeline.wait_until_idle(TIME_LIMIT).await.unwrap();
     let photos = client.photos().await.unwrap();
-    assert_eq!(photos.len(), record.answers.acknowledged().len());
+    assert_eq!(photos.len(), record.acknowledgements.acknowledged().len());
     assert!(
         photos.iter().all(|photo| photo["status"] == "anonymized"),
         "{photos:?}"

@@ -1,17 +1,17 @@
-//! Messages that belong to no photo, in both directions.
+//! Invalid and forged messages in both directions.
 
 use chassis::broker::Message;
 use contract::{
     Class, Detection, Outcome, PhotoId, PhotoResult,
     headers::{MAX_MESSAGE_BYTES, X_PARKED_REASON},
 };
-use e2e::pipeline::{PATIENCE, Pipeline, Setup, references};
+use e2e::pipeline::{Pipeline, Setup, TIME_LIMIT, references};
 use imaging::MAX_DETECTIONS;
 
-use crate::{NONE, take};
+use crate::{NO_FAILURES, receive};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strange_messages_are_parked_and_stop_nobody() {
+async fn invalid_messages_are_parked_and_block_nothing() {
     let pipeline = Pipeline::start(Setup::default()).await.unwrap();
     let (bases, _) = references().await.unwrap();
     let camera = pipeline.camera();
@@ -22,7 +22,7 @@ async fn strange_messages_are_parked_and_stop_nobody() {
     );
     let queues = pipeline.queues().clone();
     for queue in [&queues.jobs, &queues.results] {
-        for strange in [
+        for invalid in [
             r#"{"version":99,"id":1}"#,
             r#"{"version":"one","id":1}"#,
             "[]",
@@ -32,25 +32,25 @@ async fn strange_messages_are_parked_and_stop_nobody() {
             r#"{"version":1}"#,
             &oversized,
         ] {
-            let message = Message::new(strange).with_id("strange");
+            let message = Message::new(invalid).with_id("invalid");
             pipeline.publisher.publish(queue, &message).await.unwrap();
-            let parked = take(&pipeline, &queues.parked).await;
-            assert_eq!(parked.body, strange.as_bytes(), "what is parked is what came");
+            let parked = receive(&pipeline, &queues.parked).await;
+            assert_eq!(parked.body, invalid.as_bytes(), "the parked message is unchanged");
             let reason = parked.header_text(X_PARKED_REASON);
             assert!(
                 reason.is_some_and(|reason| !reason.is_empty()),
-                "a reason for {strange:.40}"
+                "no reason for {invalid:.40}"
             );
         }
-        camera.deliver(&camera.shoot(bases), PATIENCE).await.unwrap();
-        pipeline.settled(PATIENCE).await.unwrap();
+        camera.deliver(&camera.shoot(bases), TIME_LIMIT).await.unwrap();
+        pipeline.wait_until_idle(TIME_LIMIT).await.unwrap();
     }
-    pipeline.check(&NONE).await.unwrap();
+    pipeline.check(&NO_FAILURES).await.unwrap();
 }
 
-/// Otherwise a photo of a crowd would never get its verdict.
+/// Otherwise a photo of a crowd would never get its result.
 #[test]
-fn the_longest_result_is_read() {
+fn the_longest_result_fits_into_a_message() {
     let detection = Detection {
         class: Class::Motorcycle,
         score: 0.123_456_79,
@@ -75,30 +75,33 @@ fn the_longest_result_is_read() {
     assert!(bytes <= MAX_MESSAGE_BYTES, "{bytes} of {MAX_MESSAGE_BYTES} bytes");
 }
 
-/// Whoever can write to the queue must not get at other photos.
+/// A forged job must not change other photos.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forged_job_touches_nothing_else() {
+async fn a_forged_job_changes_no_other_photo() {
     let mut pipeline = Pipeline::start(Setup::default()).await.unwrap();
     let (bases, _) = references().await.unwrap();
     let camera = pipeline.camera();
-    let done = camera.deliver(&camera.shoot(bases), PATIENCE).await.unwrap();
-    pipeline.settled(PATIENCE).await.unwrap();
+    let done = camera.deliver(&camera.shoot(bases), TIME_LIMIT).await.unwrap();
+    pipeline.wait_until_idle(TIME_LIMIT).await.unwrap();
     pipeline.workers[0].kill().unwrap();
-    let waiting = camera.deliver(&camera.shoot(bases), PATIENCE).await.unwrap();
-    let place = |column: &'static str, id: i64| {
+    let waiting = camera.deliver(&camera.shoot(bases), TIME_LIMIT).await.unwrap();
+    let location = |column: &'static str, id: i64| {
         let database = pipeline.database.clone();
         async move {
             let query = format!("select {column} from photo where id = $1");
-            let place: String = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+            let location: String = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
                 .bind(id)
                 .fetch_one(&database)
                 .await
                 .unwrap();
-            place
+            location
         }
     };
-    let (victim, original) = (place("output", done).await, place("original", waiting).await);
-    // The original of one photo over the output of another.
+    let (victim, original) = (
+        location("output", done).await,
+        location("original", waiting).await,
+    );
+    // Writes the original of one photo over the output of another.
     let forged = serde_json::json!({
         "version": 1, "id": done, "name": "x.jpg", "project": "site-0",
         "storage_location": original.trim_start_matches("s3://"), "uri": original, "output": victim,
@@ -110,7 +113,6 @@ async fn a_forged_job_touches_nothing_else() {
         .await
         .unwrap();
     pipeline.workers[0].start().await.unwrap();
-    // Both photos come out as they should: the forged verdict on a photo that
-    // is done changes nothing.
-    pipeline.check(&NONE).await.unwrap();
+    // Both photos get their own results: the forged result for a finished photo changes nothing.
+    pipeline.check(&NO_FAILURES).await.unwrap();
 }

@@ -1,22 +1,22 @@
-//! Each server cut, refused, stalled and slow, while photos are posted.
+//! Outages of each server during uploads: cut, refused, stalled and slow connections.
 
 use std::time::Duration;
 
-use e2e::pipeline::{Answer, PATIENCE, Pipeline, Setup, references};
+use e2e::pipeline::{Pipeline, Setup, TIME_LIMIT, UploadResponse, references};
 use futures::future::join_all;
 use local::proxy::{Behaviour, Proxy};
 use tokio::time::{Instant, sleep};
 
-use crate::NONE;
+use crate::NO_FAILURES;
 
-/// What is said about an outage of PostgreSQL and the store: 503 within it.
-const ANSWER: Duration = Duration::from_secs(2);
-/// The same once the breaker is open.
-const ANSWER_OPEN: Duration = Duration::from_millis(100);
-/// Room for a machine that has other things to do.
-const BUSY: Duration = Duration::from_millis(1500);
-/// Work goes on within this after an outage.
-const GOES_ON: Duration = Duration::from_secs(10);
+/// The documented limit for a 503 during an outage of PostgreSQL or the store.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+/// The limit for a 503 when the circuit breaker is open.
+const OPEN_BREAKER_LIMIT: Duration = Duration::from_millis(100);
+/// Additional time for a busy machine.
+const TOLERANCE: Duration = Duration::from_millis(1500);
+/// The documented limit for the recovery after an outage.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(10);
 
 const OUTAGES: [(&str, Option<Behaviour>); 4] = [
     ("cut", None),
@@ -25,13 +25,13 @@ const OUTAGES: [(&str, Option<Behaviour>); 4] = [
     ("slow", Some(Behaviour::Slow(Duration::from_millis(40)))),
 ];
 
-/// Posts while the outage lasts; a cut is repeated.
-async fn post_during(pipeline: &Pipeline, proxy: &Proxy, outage: Option<Behaviour>) -> Vec<Answer> {
-    let (bases, _) = references().await.expect("references");
+/// Uploads photos during an outage. Repeats a cut before each round.
+async fn upload_during(pipeline: &Pipeline, proxy: &Proxy, outage: Option<Behaviour>) -> Vec<UploadResponse> {
+    let (bases, _) = references().await.expect("cannot compute the references");
     if let Some(behaviour) = outage {
         proxy.behave(behaviour).await;
     }
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for _ in 0..4 {
         if outage.is_none() {
             proxy.cut();
@@ -44,34 +44,33 @@ async fn post_during(pipeline: &Pipeline, proxy: &Proxy, outage: Option<Behaviou
                 camera.post(&shot).await
             }
         });
-        answers.extend(join_all(round).await);
+        responses.extend(join_all(round).await);
         sleep(Duration::from_millis(300)).await;
     }
-    answers
+    responses
 }
 
-/// Restores the server and demands that photos get through again soon, both
-/// the new one and those that were on their way.
-async fn restore(pipeline: &Pipeline, proxy: &Proxy, what: &str) {
+/// Restores the server and requires that new and waiting photos are processed soon.
+async fn restore_and_recover(pipeline: &Pipeline, proxy: &Proxy, what: &str) {
     proxy.restore().await;
-    let began = Instant::now();
-    let (bases, _) = references().await.expect("references");
+    let start = Instant::now();
+    let (bases, _) = references().await.expect("cannot compute the references");
     let camera = pipeline.camera();
     camera
-        .deliver(&camera.shoot(bases), PATIENCE)
+        .deliver(&camera.shoot(bases), TIME_LIMIT)
         .await
-        .unwrap_or_else(|error| panic!("{what}: {error:#}\n{}", pipeline.tails()));
-    let accepted = began.elapsed();
+        .unwrap_or_else(|error| panic!("{what}: {error:#}\n{}", pipeline.recent_warnings()));
+    let accepted = start.elapsed();
     pipeline
-        .settled(PATIENCE)
+        .wait_until_idle(TIME_LIMIT)
         .await
         .unwrap_or_else(|error| panic!("{what}: {error:#}"));
     println!(
         "{what}: accepted again after {accepted:?}, all done after {:?}",
-        began.elapsed()
+        start.elapsed()
     );
     assert!(
-        accepted < GOES_ON + BUSY,
+        accepted < RECOVERY_LIMIT + TOLERANCE,
         "{what}: accepted again after {accepted:?}"
     );
 }
@@ -81,34 +80,39 @@ async fn without_rabbitmq_uploads_are_accepted_and_published_later() {
     let pipeline = Pipeline::start(Setup::default()).await.unwrap();
     for (name, outage) in OUTAGES {
         let proxy = &pipeline.proxies.rabbitmq;
-        for answer in post_during(&pipeline, proxy, outage).await {
-            assert_eq!(answer.status, Some(202), "RabbitMQ {name}: {answer:?}");
-            assert!(answer.took < ANSWER + BUSY, "RabbitMQ {name}: {answer:?}");
+        for response in upload_during(&pipeline, proxy, outage).await {
+            assert_eq!(response.status, Some(202), "RabbitMQ {name}: {response:?}");
+            assert!(
+                response.duration < ANSWER_LIMIT + TOLERANCE,
+                "RabbitMQ {name}: {response:?}"
+            );
         }
-        restore(&pipeline, proxy, &format!("RabbitMQ {name}")).await;
+        restore_and_recover(&pipeline, proxy, &format!("RabbitMQ {name}")).await;
     }
-    pipeline.check(&NONE).await.unwrap();
+    pipeline.check(&NO_FAILURES).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_postgresql_uploads_are_told_to_come_again() {
+async fn without_postgresql_uploads_get_503_with_retry_after() {
     let pipeline = Pipeline::start(Setup::default()).await.unwrap();
     for (name, outage) in OUTAGES {
-        outage_of_what_uploads_need(&pipeline, "PostgreSQL", &pipeline.proxies.postgres, name, outage).await;
+        check_outage_of_required_server(&pipeline, "PostgreSQL", &pipeline.proxies.postgres, name, outage)
+            .await;
     }
-    pipeline.check(&NONE).await.unwrap();
+    pipeline.check(&NO_FAILURES).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_store_uploads_are_told_to_come_again() {
+async fn without_the_store_uploads_get_503_with_retry_after() {
     let pipeline = Pipeline::start(Setup::default()).await.unwrap();
     for (name, outage) in OUTAGES {
-        outage_of_what_uploads_need(&pipeline, "store", &pipeline.proxies.object_store, name, outage).await;
+        check_outage_of_required_server(&pipeline, "store", &pipeline.proxies.object_store, name, outage)
+            .await;
     }
-    pipeline.check(&NONE).await.unwrap();
+    pipeline.check(&NO_FAILURES).await.unwrap();
 }
 
-async fn outage_of_what_uploads_need(
+async fn check_outage_of_required_server(
     pipeline: &Pipeline,
     server: &str,
     proxy: &Proxy,
@@ -116,57 +120,59 @@ async fn outage_of_what_uploads_need(
     outage: Option<Behaviour>,
 ) {
     let what = format!("{server} {name}");
-    let answers = post_during(pipeline, proxy, outage).await;
-    for answer in &answers {
-        match answer.status {
+    let responses = upload_during(pipeline, proxy, outage).await;
+    for response in &responses {
+        match response.status {
             Some(202) => {}
-            Some(503) => assert!(answer.retry_after, "{what}: {answer:?}"),
-            _ => panic!("{what}: {answer:?}\n{}", pipeline.tails()),
+            Some(503) => assert!(response.retry_after, "{what}: {response:?}"),
+            _ => panic!("{what}: {response:?}\n{}", pipeline.recent_warnings()),
         }
-        assert!(answer.took < ANSWER + BUSY, "{what}: {answer:?}");
+        assert!(
+            response.duration < ANSWER_LIMIT + TOLERANCE,
+            "{what}: {response:?}"
+        );
     }
     if matches!(outage, Some(Behaviour::Refuse | Behaviour::Stall)) {
         assert!(
-            answers.iter().all(|answer| answer.status == Some(503)),
-            "{what}: {answers:?}"
+            responses.iter().all(|response| response.status == Some(503)),
+            "{what}: {responses:?}"
         );
-        answers_at_once(pipeline, &what).await;
+        require_fast_answers(pipeline, &what).await;
         let ready = pipeline
             .camera()
             .client()
             .get(format!("http://{}/readyz", pipeline.irmgards[0].admin_address()))
             .send()
             .await
-            .expect("the admin port answers");
+            .expect("the admin port does not answer");
         assert_eq!(
             ready.status(),
             200,
-            "{what}: an outage takes no pod out of service"
+            "{what}: an outage must not fail the readiness probe"
         );
     }
-    restore(pipeline, proxy, &what).await;
+    restore_and_recover(pipeline, proxy, &what).await;
 }
 
-/// With the breaker open, all answers but those of the requests that try the
-/// server again come at once.
-async fn answers_at_once(pipeline: &Pipeline, what: &str) {
-    let (bases, _) = references().await.expect("references");
+/// With an open circuit breaker, answers come at once, except to requests that test the server again.
+async fn require_fast_answers(pipeline: &Pipeline, what: &str) {
+    let (bases, _) = references().await.expect("cannot compute the references");
     let camera = pipeline.camera();
-    let mut took = Vec::new();
+    let mut durations = Vec::new();
     for _ in 0..12 {
-        let answer = camera.post(&camera.shoot(bases)).await;
-        assert_eq!(answer.status, Some(503), "{what}: {answer:?}");
-        took.push(answer.took);
+        let response = camera.post(&camera.shoot(bases)).await;
+        assert_eq!(response.status, Some(503), "{what}: {response:?}");
+        durations.push(response.duration);
         sleep(Duration::from_millis(50)).await;
     }
-    took.sort();
-    assert!(took[6] < ANSWER_OPEN, "{what}: {took:?}");
+    durations.sort();
+    assert!(durations[6] < OPEN_BREAKER_LIMIT, "{what}: {durations:?}");
 }
 
-/// The worker holds what it has, gives it back in time, and goes on.
+/// The worker holds its jobs, returns them in time, and continues after the outage.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_is_away_for_a_while_fails_no_photo() {
-    // As with the delivered ten minutes and an outage of half an hour.
+async fn a_long_outage_of_the_store_fails_no_photo() {
+    // The same ratio as the default of ten minutes to an outage of half an hour.
     let setup = Setup::default().with("HOLD_LIMIT", "5s");
     let mut pipeline = Pipeline::start(setup).await.unwrap();
     let (bases, _) = references().await.unwrap();
@@ -174,45 +180,44 @@ async fn a_store_that_is_away_for_a_while_fails_no_photo() {
         pipeline.workers[0].kill().unwrap();
         let camera = pipeline.camera();
         for _ in 0..6 {
-            camera.deliver(&camera.shoot(bases), PATIENCE).await.unwrap();
+            camera.deliver(&camera.shoot(bases), TIME_LIMIT).await.unwrap();
         }
-        let done = i64::try_from(pipeline.ledger().all().len()).unwrap();
+        let done = i64::try_from(pipeline.ledger().accepted().len()).unwrap();
         pipeline
-            .until(
+            .wait_for_count(
                 "select count(*) from photo where status = 'received'",
                 0,
-                PATIENCE,
+                TIME_LIMIT,
             )
             .await
             .unwrap();
         pipeline.proxies.object_store.behave(behaviour).await;
         pipeline.workers[0].start().await.unwrap();
-        // Not a wait for something: the outage has to last for several times
-        // the limit.
+        // The outage must last several times the limit.
         sleep(Duration::from_secs(18)).await;
         pipeline.proxies.object_store.restore().await;
-        let began = Instant::now();
-        pipeline.anonymized(done - 5, PATIENCE).await.unwrap();
-        let first = began.elapsed();
-        pipeline.settled(PATIENCE).await.unwrap();
+        let start = Instant::now();
+        pipeline.wait_for_anonymized(done - 5, TIME_LIMIT).await.unwrap();
+        let first = start.elapsed();
+        pipeline.wait_until_idle(TIME_LIMIT).await.unwrap();
         println!(
             "a store that {name}: first photo after {first:?}, all after {:?}",
-            began.elapsed()
+            start.elapsed()
         );
         assert!(
-            first < GOES_ON + BUSY,
-            "a store that {name}: work went on after {first:?}"
+            first < RECOVERY_LIMIT + TOLERANCE,
+            "a store that {name}: the first photo came after {first:?}"
         );
     }
-    pipeline.check(&NONE).await.unwrap();
+    pipeline.check(&NO_FAILURES).await.unwrap();
 }
 
-/// A server's node is lost and another one takes its place: what our programs hold is silent for ever, new connections
-/// work. Every connection of both programs, idle and in use.
+/// A server moves to another node after the loss of its node. Existing connections, idle and in use, are silent for ever. New
+/// connections work.
 #[tokio::test(flavor = "multi_thread")]
-async fn servers_that_became_silent_are_left_for_their_successors() {
+async fn silent_connections_are_replaced_by_new_ones() {
     let pipeline = Pipeline::start(Setup::default()).await.unwrap();
-    let (bases, _) = references().await.expect("references");
+    let (bases, _) = references().await.expect("cannot compute the references");
     let camera = pipeline.camera();
     let proxies = [
         ("PostgreSQL", &pipeline.proxies.postgres),
@@ -220,18 +225,18 @@ async fn servers_that_became_silent_are_left_for_their_successors() {
         ("store", &pipeline.proxies.object_store),
     ];
     for (name, proxy) in proxies {
-        camera.deliver(&camera.shoot(bases), PATIENCE).await.unwrap();
-        pipeline.settled(PATIENCE).await.unwrap();
+        camera.deliver(&camera.shoot(bases), TIME_LIMIT).await.unwrap();
+        pipeline.wait_until_idle(TIME_LIMIT).await.unwrap();
         proxy.strand().await;
-        restore(&pipeline, proxy, &format!("{name} silent, connections idle")).await;
+        restore_and_recover(&pipeline, proxy, &format!("{name} silent, connections idle")).await;
 
-        post_during(&pipeline, proxy, Some(Behaviour::Stall)).await;
+        upload_during(&pipeline, proxy, Some(Behaviour::Stall)).await;
         proxy.strand().await;
-        restore(&pipeline, proxy, &format!("{name} silent, connections in use")).await;
+        restore_and_recover(&pipeline, proxy, &format!("{name} silent, connections in use")).await;
     }
     for (_, proxy) in proxies {
         proxy.strand().await;
     }
-    restore(&pipeline, &pipeline.proxies.postgres, "all silent at once").await;
-    pipeline.check(&NONE).await.unwrap();
+    restore_and_recover(&pipeline, &pipeline.proxies.postgres, "all silent at once").await;
+    pipeline.check(&NO_FAILURES).await.unwrap();
 }

@@ -1,5 +1,4 @@
-//! Hundreds of photos while our programs and the servers are killed, in an
-//! order that a seed determines.
+//! Hundreds of uploads while our programs and the servers are killed in a random order, determined by a seed.
 
 use std::{
     env,
@@ -7,18 +6,18 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use e2e::pipeline::{PATIENCE, Pipeline, Place, Setup, references};
+use e2e::pipeline::{Pipeline, Setup, TIME_LIMIT, TestServers, references};
 use local::proxy::Behaviour;
 use tokio::time::{Instant, sleep};
 
-use crate::NONE;
+use crate::NO_FAILURES;
 
 const PHOTOS: usize = 300;
 const CAMERAS: usize = 6;
-/// A camera gives up after this; none may have to.
-const CAMERA_PATIENCE: Duration = Duration::from_secs(300);
+/// How long a camera retries. No camera may exceed it.
+const CAMERA_TIME_LIMIT: Duration = Duration::from_secs(300);
 
-/// SplitMix64: small, and the same everywhere.
+/// SplitMix64, a small and portable random generator.
 struct Random(u64);
 
 impl Random {
@@ -34,8 +33,8 @@ impl Random {
         usize::try_from(self.next() % end as u64).unwrap_or(0)
     }
 
-    fn millis(&mut self, least: usize, most: usize) -> Duration {
-        Duration::from_millis((least + self.below(most - least)) as u64)
+    fn millis(&mut self, min: usize, max: usize) -> Duration {
+        Duration::from_millis((min + self.below(max - min)) as u64)
     }
 }
 
@@ -56,16 +55,16 @@ async fn hundreds_of_photos_survive_random_kills() {
     }
     .with("CONCURRENCY", "1");
     let (bases, _) = references().await.unwrap();
-    let mut pipeline = Pipeline::start_on_own_servers(setup).await.unwrap();
-    let began = Instant::now();
+    let mut pipeline = Pipeline::start_on_dedicated_servers(setup).await.unwrap();
+    let start = Instant::now();
 
-    let posted = std::sync::Arc::new(AtomicUsize::new(0));
+    let uploads = std::sync::Arc::new(AtomicUsize::new(0));
     let cameras: Vec<_> = (0..CAMERAS)
         .map(|_| {
-            let (camera, posted) = (pipeline.camera(), posted.clone());
+            let (camera, uploads) = (pipeline.camera(), uploads.clone());
             tokio::spawn(async move {
-                while posted.fetch_add(1, Ordering::Relaxed) < PHOTOS {
-                    camera.deliver(&camera.shoot(bases), CAMERA_PATIENCE).await?;
+                while uploads.fetch_add(1, Ordering::Relaxed) < PHOTOS {
+                    camera.deliver(&camera.shoot(bases), CAMERA_TIME_LIMIT).await?;
                 }
                 anyhow::Ok(())
             })
@@ -74,62 +73,64 @@ async fn hundreds_of_photos_survive_random_kills() {
 
     let mut random = Random(seed);
     let mut events = Vec::new();
-    // Photos are quick and outages slow: there must be enough of both.
+    // At least 14 events, even if all photos are uploaded before.
     while events.len() < 14 || cameras.iter().any(|camera| !camera.is_finished()) {
         sleep(random.millis(100, 1200)).await;
-        let event = disturb(&mut pipeline, &mut random).await;
-        println!("SEED={seed} {:6.1} s: {event}", began.elapsed().as_secs_f64());
+        let event = inject_failure(&mut pipeline, &mut random).await;
+        println!("SEED={seed} {:6.1} s: {event}", start.elapsed().as_secs_f64());
         events.push(event);
-        assert!(began.elapsed() < CAMERA_PATIENCE, "the photos are not accepted");
+        assert!(
+            start.elapsed() < CAMERA_TIME_LIMIT,
+            "the photos were not accepted in time"
+        );
     }
     for camera in cameras {
         camera.await.unwrap().unwrap();
     }
     pipeline.proxies.restore().await;
     println!(
-        "SEED={seed} {:6.1} s: all are accepted",
-        began.elapsed().as_secs_f64()
+        "SEED={seed} {:6.1} s: all accepted",
+        start.elapsed().as_secs_f64()
     );
-    pipeline.settled(PATIENCE * 2).await.unwrap();
-    println!(
-        "SEED={seed} {:6.1} s: all are done",
-        began.elapsed().as_secs_f64()
-    );
-    pipeline
-        .check(&NONE)
-        .await
-        .unwrap_or_else(|error| panic!("SEED={seed}: {error:#}\nafter {events:#?}\n{}", pipeline.tails()));
-    assert!(pipeline.ledger().all().len() >= PHOTOS);
+    pipeline.wait_until_idle(TIME_LIMIT * 2).await.unwrap();
+    println!("SEED={seed} {:6.1} s: all done", start.elapsed().as_secs_f64());
+    pipeline.check(&NO_FAILURES).await.unwrap_or_else(|error| {
+        panic!(
+            "SEED={seed}: {error:#}\nafter {events:#?}\n{}",
+            pipeline.recent_warnings()
+        )
+    });
+    assert!(pipeline.ledger().accepted().len() >= PHOTOS);
 }
 
-/// One thing that goes wrong, and its end.
-async fn disturb(pipeline: &mut Pipeline, random: &mut Random) -> String {
-    let which = random.below(2);
+/// Injects a random failure, ends it, and describes it.
+async fn inject_failure(pipeline: &mut Pipeline, random: &mut Random) -> String {
+    let index = random.below(2);
     let pause = random.millis(0, 1500);
     match random.below(12) {
         0..2 => {
-            pipeline.irmgards[which].kill().unwrap();
+            pipeline.irmgards[index].kill().unwrap();
             sleep(pause).await;
-            pipeline.irmgards[which].start().await.unwrap();
-            format!("irmgard {which} killed, back after {pause:?}")
+            pipeline.irmgards[index].start().await.unwrap();
+            format!("irmgard {index} killed, restarted after {pause:?}")
         }
         2..4 => {
-            pipeline.workers[which].kill().unwrap();
+            pipeline.workers[index].kill().unwrap();
             sleep(pause).await;
-            pipeline.workers[which].start().await.unwrap();
-            format!("worker {which} killed, back after {pause:?}")
+            pipeline.workers[index].start().await.unwrap();
+            format!("worker {index} killed, restarted after {pause:?}")
         }
         4 => {
-            pipeline.workers[which].terminate();
-            pipeline.workers[which].ended(PATIENCE).await.unwrap();
-            pipeline.workers[which].start().await.unwrap();
-            format!("worker {which} asked to end")
+            pipeline.workers[index].terminate();
+            pipeline.workers[index].ended(TIME_LIMIT).await.unwrap();
+            pipeline.workers[index].start().await.unwrap();
+            format!("worker {index} terminated")
         }
         5 => {
-            pipeline.irmgards[which].terminate();
-            pipeline.irmgards[which].ended(PATIENCE).await.unwrap();
-            pipeline.irmgards[which].start().await.unwrap();
-            format!("irmgard {which} asked to end")
+            pipeline.irmgards[index].terminate();
+            pipeline.irmgards[index].ended(TIME_LIMIT).await.unwrap();
+            pipeline.irmgards[index].start().await.unwrap();
+            format!("irmgard {index} terminated")
         }
         6 => kill_server(pipeline, 0, pause).await,
         7 => kill_server(pipeline, 1, pause).await,
@@ -152,14 +153,14 @@ async fn disturb(pipeline: &mut Pipeline, random: &mut Random) -> String {
     }
 }
 
-/// Kills a server; one that is not ours is out of reach for a while instead.
+/// Kills and restarts a server. An external server becomes unreachable instead.
 async fn kill_server(pipeline: &Pipeline, server: usize, pause: Duration) -> String {
     let (name, proxy) = pipeline.proxies.all()[server];
-    let Place::Own(stack) = &pipeline.place else {
+    let TestServers::Dedicated(stack) = &pipeline.servers else {
         proxy.behave(Behaviour::Refuse).await;
         sleep(pause).await;
         proxy.restore().await;
-        return format!("{name} out of reach for {pause:?}");
+        return format!("{name} unreachable for {pause:?}");
     };
     macro_rules! kill {
         ($server:expr) => {{
@@ -173,5 +174,5 @@ async fn kill_server(pipeline: &Pipeline, server: usize, pause: Duration) -> Str
         "rabbitmq" => kill!(stack.rabbitmq()),
         _ => kill!(stack.object_store()),
     }
-    format!("{name} killed, back after {pause:?}")
+    format!("{name} killed, restarted after {pause:?}")
 }

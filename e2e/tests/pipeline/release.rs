@@ -1,4 +1,4 @@
-//! The migrations and the statements of the releases that the case `release` makes, on a real PostgreSQL.
+//! Tests the migrations and statements of the future releases of the case `release` on a real PostgreSQL.
 
 use std::{fs, path::Path};
 
@@ -10,14 +10,14 @@ use tempfile::TempDir;
 const MIGRATIONS: &str = "services/irmgard/migrations";
 const INSERT: &str = "services/irmgard/src/photo/insert.rs";
 
-fn project() -> std::path::PathBuf {
+fn project_root() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn patched(release: Release) -> TempDir {
+fn patched_copy(release: Release) -> TempDir {
     let tree = tempfile::tempdir().unwrap();
     fs::create_dir_all(tree.path().join(MIGRATIONS)).unwrap();
-    for entry in fs::read_dir(project().join(MIGRATIONS)).unwrap() {
+    for entry in fs::read_dir(project_root().join(MIGRATIONS)).unwrap() {
         let path = entry.unwrap().path();
         fs::copy(
             &path,
@@ -27,8 +27,8 @@ fn patched(release: Release) -> TempDir {
     }
     let target = tree.path().join(INSERT);
     fs::create_dir_all(target.parent().unwrap()).unwrap();
-    fs::copy(project().join(INSERT), &target).unwrap();
-    release.patch(&project(), tree.path()).unwrap();
+    fs::copy(project_root().join(INSERT), &target).unwrap();
+    release.patch(&project_root(), tree.path()).unwrap();
     tree
 }
 
@@ -37,17 +37,17 @@ async fn migrate(tree: &Path, connection: &mut PgConnection) -> Result<(), sqlx:
     migrator.run_direct(None, connection, false).await
 }
 
-/// The statement that a program writes a photo with.
-fn insert(tree: &Path) -> String {
+/// The insert statement of a release.
+fn insert_statement(tree: &Path) -> String {
     let text = fs::read_to_string(tree.join(INSERT)).unwrap();
     let begin = text.find("WITH new AS").unwrap();
     let end = begin + text[begin..].find("\",").unwrap();
     text[begin..end].replace("\\\n", "\n")
 }
 
-/// Writes a photo as a program does.
-async fn photo(tree: &Path, connection: &mut PgConnection, id: i64) -> Result<(), sqlx::Error> {
-    sqlx::query(AssertSqlSafe(insert(tree)))
+/// Inserts a photo with a release's statement.
+async fn insert_photo(tree: &Path, connection: &mut PgConnection, id: i64) -> Result<(), sqlx::Error> {
+    sqlx::query(AssertSqlSafe(insert_statement(tree)))
         .bind(id)
         .bind("site")
         .bind("photo.jpg")
@@ -70,33 +70,33 @@ async fn photo(tree: &Path, connection: &mut PgConnection, id: i64) -> Result<()
 }
 
 #[tokio::test]
-async fn expand_fill_and_contract() {
+async fn expand_backfill_and_contract() {
     let scratch = local::scratch().await.unwrap();
     let settings = ServeSettings::from_environment(&scratch.environment()).unwrap();
     let mut connection = PgConnection::connect_with(&settings.database.connect_options())
         .await
         .unwrap();
-    let (expanded, contracted) = (patched(EXPANDED), patched(CONTRACTED));
-    let present = project();
+    let (expanded, contracted) = (patched_copy(EXPANDED), patched_copy(CONTRACTED));
+    let current = project_root();
 
     migrate(expanded.path(), &mut connection).await.unwrap();
-    photo(&present, &mut connection, 1)
+    insert_photo(&current, &mut connection, 1)
         .await
-        .expect("the version before serves on");
-    photo(expanded.path(), &mut connection, 2).await.unwrap();
+        .expect("the previous version no longer works");
+    insert_photo(expanded.path(), &mut connection, 2).await.unwrap();
 
-    // Nothing is changed while a row has no value.
+    // The migration fails without changes while a row has no value.
     let error = migrate(contracted.path(), &mut connection).await.unwrap_err();
     assert!(
         format!("{error:?}").contains("run the backfill first"),
         "{error:?}"
     );
-    photo(&present, &mut connection, 3)
+    insert_photo(&current, &mut connection, 3)
         .await
-        .expect("no constraint was left behind");
+        .expect("the failed migration left a constraint");
 
-    // As psql does: one statement at a time. The role is the cluster's.
-    let backfill = fs::read_to_string(project().join("e2e/release/backfill.sql")).unwrap();
+    // Without the line that sets the cluster's role.
+    let backfill = fs::read_to_string(project_root().join("e2e/release/backfill.sql")).unwrap();
     let (role, backfill) = backfill.split_once("SET ROLE irmgard_migrate;").unwrap();
     assert!(role.lines().all(|line| line.starts_with("--")));
     connection
@@ -108,19 +108,19 @@ async fn expand_fill_and_contract() {
         .await
         .unwrap();
     assert_eq!([&values[0], &values[2]], ["unknown"; 2]);
-    assert_ne!(values[1], "unknown", "who is known stays");
+    assert_ne!(values[1], "unknown", "existing values must not change");
 
     migrate(contracted.path(), &mut connection).await.unwrap();
-    let left: i64 =
+    let constraints: i64 =
         sqlx::query_scalar("select count(*) from pg_constraint where conname = 'photo_received_by'")
             .fetch_one(&mut connection)
             .await
             .unwrap();
-    assert_eq!(left, 0);
-    photo(expanded.path(), &mut connection, 4)
+    assert_eq!(constraints, 0);
+    insert_photo(expanded.path(), &mut connection, 4)
         .await
-        .expect("the version before serves on");
-    photo(contracted.path(), &mut connection, 5).await.unwrap();
-    let error = photo(&present, &mut connection, 6).await.unwrap_err();
+        .expect("the previous version no longer works");
+    insert_photo(contracted.path(), &mut connection, 5).await.unwrap();
+    let error = insert_photo(&current, &mut connection, 6).await.unwrap_err();
     assert!(error.to_string().contains("received_by"), "{error}");
 }

@@ -1,23 +1,23 @@
-//! Every sample photo, undisturbed.
+//! Every sample photo through an undisturbed pipeline.
 
 use std::{fs, time::Duration};
 
 use contract::Detection;
 use e2e::{
-    photos::samples,
+    photos::sample_photos,
     picture::Picture,
-    pipeline::{PATIENCE, Pipeline, Setup},
+    pipeline::{Pipeline, Setup, TIME_LIMIT},
 };
 use reqwest::multipart::{Form, Part};
 use serde_json::Value;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_sample_comes_out_anonymised_under_one_trace() {
+async fn every_sample_is_anonymised_with_one_trace_id() {
     let pipeline = Pipeline::start(Setup::default()).await.unwrap();
     let camera = pipeline.camera();
     let base = camera.address();
-    let mut posted = Vec::new();
-    for (number, sample) in samples().unwrap().into_iter().enumerate() {
+    let mut uploads = Vec::new();
+    for (number, sample) in sample_photos().unwrap().into_iter().enumerate() {
         for as_form in [false, true] {
             let trace_id = format!("{:032x}", 0xabc0 + 2 * number + usize::from(as_form));
             let request = camera
@@ -35,12 +35,12 @@ async fn every_sample_comes_out_anonymised_under_one_trace() {
             let location = response.headers()["location"].to_str().unwrap().to_owned();
             let photo: Value = response.json().await.unwrap();
             assert_eq!(photo["trace_id"], trace_id);
-            posted.push((sample.clone(), location, photo["id"].as_i64().unwrap(), trace_id));
+            uploads.push((sample.clone(), location, photo["id"].as_i64().unwrap(), trace_id));
         }
     }
-    pipeline.settled(PATIENCE).await.unwrap();
+    pipeline.wait_until_idle(TIME_LIMIT).await.unwrap();
 
-    for (sample, location, id, trace_id) in &posted {
+    for (sample, location, id, trace_id) in &uploads {
         let url = format!("{base}{location}");
         let photo: Value = camera
             .client()
@@ -53,7 +53,7 @@ async fn every_sample_comes_out_anonymised_under_one_trace() {
             .unwrap();
         assert_eq!(photo["status"], "anonymized", "{}: {photo}", sample.name);
         let detections: Vec<Detection> = serde_json::from_value(photo["detections"].clone()).unwrap();
-        assert!(!detections.is_empty(), "nothing was found in {}", sample.name);
+        assert!(!detections.is_empty(), "no detections in {}", sample.name);
 
         let image = camera.client().get(format!("{url}/image")).send().await.unwrap();
         assert_eq!(image.status(), 200);
@@ -65,49 +65,46 @@ async fn every_sample_comes_out_anonymised_under_one_trace() {
             Picture::decode(&image).unwrap(),
         );
         assert_eq!((before.width, before.height), (after.width, after.height));
-        let seen = after.unobscured(&before, &detections);
-        assert!(seen.is_empty(), "still to be seen in {}: {seen:?}", sample.name);
+        let visible = after.unobscured(&before, &detections);
+        assert!(visible.is_empty(), "not obscured in {}: {visible:?}", sample.name);
 
         assert_traced(&pipeline, *id, trace_id).await;
     }
-    // A file's name may be a person's.
+    // Logs must not contain file names, which may be personal data.
     for service in pipeline.irmgards.iter().chain(&pipeline.workers) {
         let log = service.log();
-        for (sample, ..) in &posted {
+        for (sample, ..) in &uploads {
             assert!(!log.contains(&sample.name), "{} in a log", sample.name);
         }
     }
     let settings = pipeline.store.settings();
-    // An original goes after the verdict has been told.
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    // Originals are deleted after the result.
+    let deadline = tokio::time::Instant::now() + TIME_LIMIT;
     loop {
-        let left = pipeline.keys(&settings.input_bucket).await.unwrap();
-        if left.is_empty() {
+        let remaining = pipeline.keys(&settings.input_bucket).await.unwrap();
+        if remaining.is_empty() {
             break;
         }
         assert!(
             tokio::time::Instant::now() < deadline,
-            "originals are left: {left:?}"
+            "originals are left: {remaining:?}"
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(
         pipeline.keys(&settings.output_bucket).await.unwrap().len(),
-        posted.len()
+        uploads.len()
     );
 }
 
-/// Only what is needed to show the picture: JFIF, ICC profile, tables, pixels.
+/// Requires that a JPEG contains only JFIF, ICC profile, tables and pixels.
 fn assert_no_metadata(jpeg: &[u8]) {
-    assert!(
-        jpeg.ends_with(&[0xff, 0xd9]),
-        "nothing after the end of the picture"
-    );
-    let mut at = 2;
-    while jpeg[at + 1] != 0xda {
+    assert!(jpeg.ends_with(&[0xff, 0xd9]), "data after the end of the picture");
+    let mut offset = 2;
+    while jpeg[offset + 1] != 0xda {
         let (marker, length) = (
-            jpeg[at + 1],
-            usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]])),
+            jpeg[offset + 1],
+            usize::from(u16::from_be_bytes([jpeg[offset + 2], jpeg[offset + 3]])),
         );
         let application = (0xe0..=0xef).contains(&marker);
         assert!(
@@ -116,41 +113,43 @@ fn assert_no_metadata(jpeg: &[u8]) {
             marker - 0xe0
         );
         assert_ne!(marker, 0xfe, "a comment");
-        at += 2 + length;
+        offset += 2 + length;
     }
 }
 
-/// The trace of the POST is in the log lines of irmgard, of the worker, and
-/// of PostgreSQL, COMMIT among them.
+/// Requires the upload's trace id in the log lines of irmgard, the worker and PostgreSQL, including COMMIT.
 async fn assert_traced(pipeline: &Pipeline, id: i64, trace_id: &str) {
-    let of_photo = |lines: &[Value]| {
+    let count_lines = |lines: &[Value]| {
         lines
             .iter()
             .filter(|line| line["photo"]["id"] == id && line["trace_id"] == trace_id)
             .count()
     };
     assert!(
-        of_photo(&pipeline.irmgards[0].log_lines()) > 0,
-        "irmgard's lines of photo {id}"
+        count_lines(&pipeline.irmgards[0].log_lines()) > 0,
+        "irmgard has no lines for photo {id}"
     );
     assert!(
-        of_photo(&pipeline.workers[0].log_lines()) > 0,
-        "the worker's lines of photo {id}"
+        count_lines(&pipeline.workers[0].log_lines()) > 0,
+        "the worker has no lines for photo {id}"
     );
-    let strange = pipeline.workers[0]
+    let other_trace = pipeline.workers[0]
         .log_lines()
         .iter()
         .filter(|line| line["photo"]["id"] == id && line["trace_id"] != trace_id)
         .count();
-    assert_eq!(strange, 0, "the worker's lines of photo {id} under another trace");
+    assert_eq!(
+        other_trace, 0,
+        "the worker has lines for photo {id} with another trace"
+    );
 
-    let Some(log) = pipeline.place.postgres_log() else {
+    let Some(log) = pipeline.servers.postgres_log() else {
         return;
     };
     let name = format!("irmgard {trace_id}");
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = tokio::time::Instant::now() + TIME_LIMIT;
     loop {
-        let text = fs::read_to_string(&log).expect("PostgreSQL's log");
+        let text = fs::read_to_string(&log).expect("cannot read PostgreSQL's log");
         let statements: Vec<String> = text
             .lines()
             .filter(|line| line.contains(&name))
@@ -164,7 +163,7 @@ async fn assert_traced(pipeline: &Pipeline, id: i64, trace_id: &str) {
         }
         assert!(
             tokio::time::Instant::now() < deadline,
-            "PostgreSQL's lines of photo {id} under {name}: {statements:?}"
+            "missing lines of PostgreSQL for photo {id} with {name}: {statements:?}"
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

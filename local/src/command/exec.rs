@@ -1,4 +1,4 @@
-//! `local exec`: a command inside a stack.
+//! `local exec`: runs a command inside a temporary stack.
 
 use std::env;
 use std::ffi::OsString;
@@ -12,11 +12,11 @@ use nix::unistd::Pid;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::complain;
+use super::print_error;
 
 /// Starts a stack, runs the command, ends the stack, and returns the command's exit code.
 pub async fn run(command: &[OsString], with_opensearch: bool) -> anyhow::Result<ExitCode> {
-    // From here on a signal ends the command first, so the stack is always tidied up.
+    // From here on a signal ends the command first, so the stack always shuts down.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -33,12 +33,12 @@ pub async fn run(command: &[OsString], with_opensearch: bool) -> anyhow::Result<
         _ = hangup.recv() => return Ok(ExitCode::from(129)),
     };
     if with_opensearch && let Err(reason) = stack.opensearch() {
-        complain(&reason);
+        print_error(&reason);
     }
     let mut child = Command::new(program)
         .args(arguments)
         .envs(stack.environment())
-        .envs(stack.note_for_children())
+        .envs(stack.child_environment())
         .env("LOCAL_PROGRAM", env::current_exe()?)
         .spawn()
         .with_context(|| format!("cannot run {}", program.display()))?;
@@ -46,9 +46,9 @@ pub async fn run(command: &[OsString], with_opensearch: bool) -> anyhow::Result<
         .id()
         .and_then(|pid| i32::try_from(pid).ok())
         .map(Pid::from_raw);
-    let pass_on = |signal| {
+    let forward_signal = |signal| {
         if let Some(pid) = pid {
-            // It may have ended meanwhile, which is what was wanted.
+            // An error means that the command has ended.
             let _ = kill(pid, signal);
         }
     };
@@ -57,17 +57,17 @@ pub async fn run(command: &[OsString], with_opensearch: bool) -> anyhow::Result<
             status = child.wait() => break status?,
             // The terminal sends Ctrl-C to the command itself.
             _ = interrupt.recv() => {}
-            _ = terminate.recv() => pass_on(Signal::SIGTERM),
-            _ = hangup.recv() => pass_on(Signal::SIGHUP),
+            _ = terminate.recv() => forward_signal(Signal::SIGTERM),
+            _ = hangup.recv() => forward_signal(Signal::SIGHUP),
         }
     };
-    // The files are temporary, so haste is as good as order; nothing of the stack outlives this.
+    // Dropping kills the servers at once. That is safe: their files are temporary.
     drop(stack);
-    Ok(code(status))
+    Ok(exit_code(status))
 }
 
-/// The exit code as a shell tells it: 128 and the signal's number for a command that a signal ended.
-fn code(status: ExitStatus) -> ExitCode {
+/// The exit code as in a shell: 128 plus the signal's number when a signal ended the command.
+fn exit_code(status: ExitStatus) -> ExitCode {
     let number = status
         .code()
         .or_else(|| status.signal().map(|signal| 128 + signal))

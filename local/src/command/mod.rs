@@ -1,8 +1,8 @@
-//! The commands.
+//! The command line of `local`.
 
 mod demo;
 mod exec;
-mod lasting;
+mod stack;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -13,10 +13,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use local::log_writer::{self, Limits, Stream};
 
-/// The exit code when the stack itself, not a command in it, failed.
-pub const FAILED: u8 = 70;
+/// The exit code when the stack itself fails, not the command in it.
+pub const STACK_FAILED: u8 = 70;
 
-/// Real servers for tests, demonstration and benchmarks, as plain processes.
+/// Real servers as plain processes, for tests, the demonstration and benchmarks.
 #[derive(Debug, Parser)]
 #[command(name = "local", version)]
 pub struct Arguments {
@@ -26,72 +26,73 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a command with a stack of its own; the stack ends with the command, whose exit code is passed on.
+    /// Run a command inside a temporary stack, and exit with its code.
     ///
-    /// Servers that the environment names (POSTGRES_HOST, RABBITMQ_HOST, OBJECT_STORE_ENDPOINT, with their credentials) are used
-    /// instead of started ones.
+    /// If the environment names a server (POSTGRES_HOST, RABBITMQ_HOST, OBJECT_STORE_ENDPOINT, with credentials), that server is
+    /// used and none is started.
     ///
-    /// OpenSearch takes half a minute to start, so it is there only if asked for, and nobody waits for it but who uses it.
+    /// OpenSearch needs half a minute to start. The command does not wait for it.
     Exec {
-        /// Another server beside PostgreSQL, RabbitMQ and the S3 store.
+        /// Server to start besides PostgreSQL, RabbitMQ and the S3 store.
         #[arg(long)]
-        with: Option<Beside>,
-        /// The command and its arguments.
+        with: Option<OptionalServer>,
+        /// Command and arguments.
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
     },
-    /// Anonymise the photos of a folder on the lasting stack, which is started where needed and left running.
+    /// Anonymise a folder of photos on the persistent stack, and leave the stack running.
     Demo {
         /// Folder with photos.
         photos: PathBuf,
     },
-    /// Start the lasting stack's servers, or what of them has died.
+    /// Start the persistent stack, or restart its dead processes.
     Up {
-        /// Another server beside PostgreSQL, RabbitMQ and the S3 store.
+        /// Server to start besides PostgreSQL, RabbitMQ and the S3 store.
         #[arg(long)]
-        with: Option<Beside>,
+        with: Option<OptionalServer>,
     },
-    /// End the lasting stack: exactly the processes that were started, and its files.
+    /// End the persistent stack and remove its files.
     Down,
-    /// Show the lasting stack's processes.
+    /// Show the persistent stack's processes and addresses.
     Status,
-    /// Write what a program prints as the kubelet keeps it (started by the stack itself; standard input is the program's output,
-    /// standard output is read and is its errors).
+    /// Write a program's output in the kubelet's log format (internal).
+    ///
+    /// It reads the program's standard output from standard input, and the program's standard error from standard output.
     #[command(hide = true)]
     LogWriter {
-        /// The container's folder.
+        /// Log folder of the container.
         #[arg(long)]
         directory: PathBuf,
-        /// A pipe with a name that is its output too.
+        /// Named pipe with more standard output.
         #[arg(long)]
         stdout_fifo: Vec<PathBuf>,
-        /// A pipe with a name that is its errors too.
+        /// Named pipe with more standard error.
         #[arg(long)]
         stderr_fifo: Vec<PathBuf>,
-        /// Bytes after which a file is renamed.
+        /// Size at which a file is rotated, in bytes.
         #[arg(long, default_value_t = Limits::default().bytes)]
         bytes: u64,
-        /// Files that are kept.
+        /// Number of files to keep.
         #[arg(long, default_value_t = Limits::default().files)]
         files: usize,
     },
-    /// Tell Fluentd of pods in the place of the Kubernetes API server (started by the stack itself).
+    /// Serve the list of pods to Fluentd, like the Kubernetes API server (internal).
     #[command(hide = true)]
     Metadata {
         /// Address to listen on.
         #[arg(long)]
         listen: SocketAddr,
-        /// The list of pods.
+        /// File with the list of pods.
         #[arg(long)]
         pods: PathBuf,
     },
-    /// Serve S3 out of a directory (started by the stack itself; keys from the environment).
+    /// Serve S3 from a directory (internal).
     #[command(hide = true)]
     S3Server {
         /// Address to listen on.
         #[arg(long)]
         listen: SocketAddr,
-        /// Directory of the objects.
+        /// Directory with the objects.
         #[arg(long)]
         root: PathBuf,
         /// Access key.
@@ -103,22 +104,22 @@ enum Command {
     },
 }
 
-/// A server that is started where it is asked for.
+/// A server that starts only on request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Beside {
-    /// The store of the log lines; `LOGQ_OPENSEARCH_URL` names one from outside.
+pub enum OptionalServer {
+    /// Log store; `LOGQ_OPENSEARCH_URL` names an external one.
     Opensearch,
 }
 
 impl Arguments {
-    /// Does what was asked.
+    /// Runs the command.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Exec { with, command } => exec::run(&command, with.is_some()).await,
             Command::Demo { photos } => demo::run(&photos).await,
-            Command::Up { with } => lasting::up(with.is_some()).await,
-            Command::Down => lasting::down(),
-            Command::Status => lasting::status(),
+            Command::Up { with } => stack::up(with.is_some()).await,
+            Command::Down => stack::down(),
+            Command::Status => stack::status(),
             Command::LogWriter {
                 directory,
                 stdout_fifo,
@@ -150,13 +151,13 @@ impl Arguments {
     }
 }
 
-/// Tells a person, on standard error.
-pub fn complain(message: &dyn std::fmt::Display) {
-    // There is nobody left to tell when standard error is closed.
+/// Prints an error to standard error.
+pub fn print_error(message: &dyn std::fmt::Display) {
+    // A closed standard error is ignored.
     let _ = writeln!(io::stderr(), "local: {message:#}");
 }
 
-/// A line on standard output. A reader that has left wants no more lines.
-fn say(line: &dyn std::fmt::Display) {
+/// Prints a line to standard output. A closed standard output is ignored.
+fn print_line(line: &dyn std::fmt::Display) {
     let _ = writeln!(io::stdout(), "{line}");
 }

@@ -1,5 +1,5 @@
-//! Writes what a program prints as the kubelet and containerd keep it: `local log-writer`, one process for each program, at the
-//! other end of its pipes. It ends by itself when the program and all that it has started have closed them.
+//! `local log-writer`: reads a program's output from pipes and writes it in the log format of kubelet and containerd. There is
+//! one process for each program. It ends when the program and its descendants have closed the pipes.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -17,21 +17,21 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 
-/// Bytes of one part of a line, as containerd writes it.
+/// Longer lines are split into parts of this size, as containerd does.
 const PART_BYTES: usize = 16 * 1024;
 
-/// How many of a container's starts are kept.
-const STARTS: u32 = 5;
+/// Log files of this many container starts are kept.
+const KEPT_STARTS: u32 = 5;
 
-/// Between two looks at a pipe with a name that nobody has opened.
-const UNOPENED: Duration = Duration::from_millis(50);
+/// How often to check a named pipe that has no writer.
+const FIFO_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The kubelet's `containerLogMaxSize` and `containerLogMaxFiles`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Bytes after which a file is renamed and another begun.
+    /// Size at which a file is rotated.
     pub bytes: u64,
-    /// Files of one start, the one that is written to included.
+    /// Files of one start, the current file included.
     pub files: usize,
 }
 
@@ -44,12 +44,10 @@ impl Default for Limits {
     }
 }
 
-/// Where a program wrote a line.
+/// The output stream of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
-    /// Standard output.
     Stdout,
-    /// Standard error.
     Stderr,
 }
 
@@ -62,41 +60,40 @@ impl Stream {
     }
 }
 
-/// One container's log.
+/// The log files of one container.
 #[derive(Debug)]
-pub struct Log {
+pub struct LogFiles {
     directory: PathBuf,
     limits: Limits,
-    /// How often the container was started before.
+    /// Number of earlier starts of the container.
     start: u32,
     file: File,
     size: u64,
-    /// The last line's time, nanoseconds since 1970. No two lines have the same: by it a line is told from another with the same
-    /// bytes.
-    clock: i64,
-    /// When a file was renamed last, seconds since 1970.
-    rotated: i64,
-    /// Lines that could not be written since the last one that was.
+    /// Time of the last line, nanoseconds since 1970. It is unique, so that lines with the same text stay distinct.
+    last_time: i64,
+    /// Time of the last rotation, seconds since 1970.
+    last_rotation: i64,
+    /// Lines that could not be written since the last successful write.
     lost: u64,
-    /// Whether the file ends within a line that could not be written whole.
+    /// Whether the file ends with an incomplete line.
     torn: bool,
 }
 
-impl Log {
-    /// Begins the next file of a container: `0.log`, `1.log` after a restart.
+impl LogFiles {
+    /// Creates the next file of a container: `0.log`, or `1.log` after a restart.
     ///
     /// # Errors
-    /// The system's.
-    pub fn begin(directory: &Path, limits: Limits) -> io::Result<Self> {
+    /// The operating system's.
+    pub fn create(directory: &Path, limits: Limits) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
         let mut starts = BTreeSet::new();
         for entry in fs::read_dir(directory)? {
-            starts.extend(start_of(&entry?.path()));
+            starts.extend(start_number(&entry?.path()));
         }
         let start = starts.last().map_or(0, |last| last + 1);
         for entry in fs::read_dir(directory)? {
             let path = entry?.path();
-            if start_of(&path).is_some_and(|old| old + STARTS <= start) {
+            if start_number(&path).is_some_and(|old| old + KEPT_STARTS <= start) {
                 fs::remove_file(path)?;
             }
         }
@@ -106,32 +103,32 @@ impl Log {
             limits,
             start,
             size: 0,
-            clock: 0,
-            rotated: 0,
+            last_time: 0,
+            last_rotation: 0,
             lost: 0,
             torn: false,
         })
     }
 
-    /// Writes lines and parts of lines. What cannot be written is counted and left out, as containerd does: the program must
-    /// not stand still because a disk is full. The count is written as soon as that is possible again.
+    /// Writes lines and parts of lines; true marks a part. Like containerd, it drops and counts lines that cannot be written:
+    /// a full disk must not block the program. It writes the count with the next successful write.
     pub fn write(&mut self, stream: Stream, lines: &[(&[u8], bool)]) {
         let mut text = Vec::with_capacity(lines.iter().map(|(line, _)| line.len() + 48).sum());
         if self.torn {
             text.push(b'\n');
         }
         if self.lost > 0 {
-            let told = format!("log-writer: {} lines could not be written", self.lost);
-            self.line(&mut text, Stream::Stderr, told.as_bytes(), false);
+            let notice = format!("log-writer: {} lines could not be written", self.lost);
+            self.push_entry(&mut text, Stream::Stderr, notice.as_bytes(), false);
         }
         for (line, partial) in lines {
-            self.line(&mut text, stream, line, *partial);
+            self.push_entry(&mut text, stream, line, *partial);
         }
         match self.append(&text) {
             Ok(()) => (self.lost, self.torn) = (0, false),
             Err(error) => {
                 if self.lost == 0 {
-                    complain(&self.directory, &error);
+                    print_write_error(&self.directory, &error);
                 }
                 self.lost += lines.len() as u64;
             }
@@ -139,17 +136,17 @@ impl Log {
         if self.size >= self.limits.bytes
             && let Err(error) = self.rotate()
         {
-            complain(&self.directory, &error);
-            // Not with every line.
+            print_write_error(&self.directory, &error);
+            // Delays the next attempt.
             self.size = self.limits.bytes / 2;
         }
     }
 
     /// Adds `<time> <stream> <P|F> <content>`.
-    fn line(&mut self, text: &mut Vec<u8>, stream: Stream, content: &[u8], partial: bool) {
+    fn push_entry(&mut self, text: &mut Vec<u8>, stream: Stream, content: &[u8], partial: bool) {
         let now = Utc::now().timestamp_nanos_opt().unwrap_or_default();
-        self.clock = now.max(self.clock + 1);
-        let time = DateTime::from_timestamp_nanos(self.clock).to_rfc3339_opts(SecondsFormat::Nanos, true);
+        self.last_time = now.max(self.last_time + 1);
+        let time = DateTime::from_timestamp_nanos(self.last_time).to_rfc3339_opts(SecondsFormat::Nanos, true);
         let tag = if partial { 'P' } else { 'F' };
         text.extend_from_slice(format!("{time} {} {tag} ", stream.name()).as_bytes());
         text.extend_from_slice(content);
@@ -157,17 +154,17 @@ impl Log {
     }
 
     fn append(&mut self, text: &[u8]) -> io::Result<()> {
-        let mut left = text;
-        while !left.is_empty() {
-            match self.file.write(left) {
+        let mut rest = text;
+        while !rest.is_empty() {
+            match self.file.write(rest) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     self.size += written as u64;
-                    left = left.get(written..).unwrap_or_default();
+                    rest = rest.get(written..).unwrap_or_default();
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
-                    let written = text.len() - left.len();
+                    let written = text.len() - rest.len();
                     if let Some(last) = written.checked_sub(1) {
                         self.torn = text.get(last) != Some(&b'\n');
                     }
@@ -178,11 +175,11 @@ impl Log {
         Ok(())
     }
 
-    /// Renames the file to `0.log.YYYYmmdd-HHMMSS`, begins another, and removes the oldest.
+    /// Renames the file to `0.log.YYYYmmdd-HHMMSS`, creates a new one, and removes the oldest.
     fn rotate(&mut self) -> io::Result<()> {
-        // Two within a second must not have one name.
-        self.rotated = Utc::now().timestamp().max(self.rotated + 1);
-        let stamp = DateTime::from_timestamp(self.rotated, 0)
+        // Two rotations within a second need different names.
+        self.last_rotation = Utc::now().timestamp().max(self.last_rotation + 1);
+        let stamp = DateTime::from_timestamp(self.last_rotation, 0)
             .unwrap_or_default()
             .format("%Y%m%d-%H%M%S");
         let name = format!("{}.log", self.start);
@@ -193,28 +190,28 @@ impl Log {
         let mut rotated = BTreeSet::new();
         for entry in fs::read_dir(&self.directory)? {
             let path = entry?.path();
-            let is_one = path.file_name().is_some_and(|file| {
+            let is_rotated = path.file_name().is_some_and(|file| {
                 file.to_string_lossy()
                     .strip_prefix(&name)
                     .is_some_and(|rest| rest.len() > 1)
             });
-            if is_one {
+            if is_rotated {
                 rotated.insert(path);
             }
         }
-        let most = self.limits.files.saturating_sub(1);
-        for path in rotated.iter().take(rotated.len().saturating_sub(most)) {
+        let max_rotated = self.limits.files.saturating_sub(1);
+        for path in rotated.iter().take(rotated.len().saturating_sub(max_rotated)) {
             fs::remove_file(path)?;
         }
         Ok(())
     }
 }
 
-fn complain(directory: &Path, error: &io::Error) {
-    // Where this is not heard either, the count in the log itself is what is left.
+fn print_write_error(directory: &Path, error: &io::Error) {
+    // If this fails too, the log still gets the count of lost lines.
     let _ = writeln!(
         io::stderr(),
-        "log-writer: {}: {error}; lines are left out until it is over",
+        "log-writer: {}: {error}; lines are dropped until writing works again",
         directory.display()
     );
 }
@@ -227,46 +224,47 @@ fn open(directory: &Path, start: u32) -> io::Result<File> {
         .open(directory.join(format!("{start}.log")))
 }
 
-/// The number before `.log`.
-fn start_of(path: &Path) -> Option<u32> {
+/// The number before `.log` in the file name.
+fn start_number(path: &Path) -> Option<u32> {
     let name = path.file_name()?.to_str()?;
     let (start, rest) = name.split_once('.')?;
     rest.starts_with("log").then(|| start.parse().ok()).flatten()
 }
 
-/// Writes the container's log from standard input, which is the program's standard output, from this process's standard output,
-/// which is a pipe to be *read* and is the program's standard error, and from pipes with names, until all are closed.
+/// Writes the container's log until all inputs are closed. The program's standard output arrives at this process's standard
+/// input. The program's standard error arrives at this process's standard *output*, which is the read end of a pipe. More
+/// output arrives at named pipes.
 ///
 /// # Errors
-/// The system's, before anything is read.
+/// The operating system's, before the first read.
 pub fn run(directory: &Path, limits: Limits, fifos: &[(Stream, PathBuf)]) -> io::Result<()> {
-    let log = Arc::new(Mutex::new(Log::begin(directory, limits)?));
-    let over = Arc::new(AtomicBool::new(false));
-    let named: Vec<_> = fifos
+    let log = Arc::new(Mutex::new(LogFiles::create(directory, limits)?));
+    let program_ended = Arc::new(AtomicBool::new(false));
+    let fifo_threads: Vec<_> = fifos
         .iter()
         .map(|(stream, path)| {
-            let fifo = Fifo::open(path, Arc::clone(&over))?;
+            let fifo = Fifo::open(path, Arc::clone(&program_ended))?;
             let (stream, log) = (*stream, Arc::clone(&log));
-            Ok(thread::spawn(move || copy(fifo, stream, &log)))
+            Ok(thread::spawn(move || copy_lines(fifo, stream, &log)))
         })
         .collect::<io::Result<_>>()?;
-    let errors = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    let other = Arc::clone(&log);
-    let errors = thread::spawn(move || copy(errors, Stream::Stderr, &other));
-    let output = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    copy(output, Stream::Stdout, &log);
+    let stderr = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let stderr_log = Arc::clone(&log);
+    let stderr_thread = thread::spawn(move || copy_lines(stderr, Stream::Stderr, &stderr_log));
+    let stdout = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    copy_lines(stdout, Stream::Stdout, &log);
     // A thread that panicked has nothing more to write.
-    let _ = errors.join();
-    over.store(true, Ordering::Relaxed);
-    for thread in named {
+    let _ = stderr_thread.join();
+    program_ended.store(true, Ordering::Relaxed);
+    for thread in fifo_threads {
         let _ = thread.join();
     }
     Ok(())
 }
 
-/// Copies lines until the end.
-fn copy(mut input: impl Read, stream: Stream, log: &Mutex<Log>) {
-    let mut held: Vec<u8> = Vec::new();
+/// Copies lines until the end of the input.
+fn copy_lines(mut input: impl Read, stream: Stream, log: &Mutex<LogFiles>) {
+    let mut pending: Vec<u8> = Vec::new();
     let mut buffer = vec![0; 4 * PART_BYTES];
     let write = |lines: &[(&[u8], bool)]| {
         if !lines.is_empty() {
@@ -282,18 +280,18 @@ fn copy(mut input: impl Read, stream: Stream, log: &Mutex<Log>) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(_) => break,
         };
-        held.extend_from_slice(buffer.get(..read).unwrap_or_default());
-        let (lines, used) = lines(&held);
+        pending.extend_from_slice(buffer.get(..read).unwrap_or_default());
+        let (lines, used) = split_lines(&pending);
         write(&lines);
-        held.drain(..used);
+        pending.drain(..used);
     }
-    if !held.is_empty() {
-        write(&[(&held, false)]);
+    if !pending.is_empty() {
+        write(&[(&pending, false)]);
     }
 }
 
-/// Whole lines and parts of long ones, with how many bytes they are.
-fn lines(bytes: &[u8]) -> (Vec<(&[u8], bool)>, usize) {
+/// Splits bytes into complete lines and parts of long lines (true), and returns the number of bytes used.
+fn split_lines(bytes: &[u8]) -> (Vec<(&[u8], bool)>, usize) {
     let mut lines = Vec::new();
     let mut used = 0;
     loop {
@@ -311,34 +309,34 @@ fn lines(bytes: &[u8]) -> (Vec<(&[u8], bool)>, usize) {
     }
 }
 
-/// A pipe with a name, whose writers come and go until all is over.
+/// A named pipe. Its writers may open and close it several times until the program ends.
 struct Fifo {
     file: File,
-    over: Arc<AtomicBool>,
+    program_ended: Arc<AtomicBool>,
 }
 
 impl Fifo {
-    fn open(path: &Path, over: Arc<AtomicBool>) -> io::Result<Self> {
+    fn open(path: &Path, program_ended: Arc<AtomicBool>) -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
             .custom_flags(OFlag::O_NONBLOCK.bits())
             .open(path)?;
-        Ok(Self { file, over })
+        Ok(Self { file, program_ended })
     }
 }
 
 impl Read for Fifo {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            // Asked before reading, so that what was written before the end is read.
-            let over = self.over.load(Ordering::Relaxed);
+            // Loaded before the read, so that the last bytes before the end are still read.
+            let program_ended = self.program_ended.load(Ordering::Relaxed);
             match self.file.read(buffer) {
-                // Nobody has it open.
-                Ok(0) if over => return Ok(0),
-                Ok(0) => thread::sleep(UNOPENED),
+                // No writer has the pipe open.
+                Ok(0) if program_ended => return Ok(0),
+                Ok(0) => thread::sleep(FIFO_POLL_INTERVAL),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    let mut wanted = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
-                    poll(&mut wanted, PollTimeout::from(500_u16))?;
+                    let mut descriptors = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
+                    poll(&mut descriptors, PollTimeout::from(500_u16))?;
                 }
                 read => return read,
             }
@@ -346,7 +344,7 @@ impl Read for Fifo {
     }
 }
 
-/// Makes a pipe with a name for a program that insists on writing to a file; one that is there is used again.
+/// Creates a named pipe for a program that can only log to a file. An existing pipe is used again.
 pub(crate) fn make_fifo(path: &Path) -> io::Result<()> {
     match nix::unistd::mkfifo(path, nix::sys::stat::Mode::from_bits_truncate(0o600)) {
         Ok(()) | Err(nix::errno::Errno::EEXIST) => Ok(()),
@@ -354,16 +352,16 @@ pub(crate) fn make_fifo(path: &Path) -> io::Result<()> {
     }
 }
 
-/// What a container has printed in its latest start: its lines without what stands before each.
-pub(crate) fn printed(directory: &Path) -> Vec<u8> {
+/// The output of a container since its latest start: its lines without the log's prefixes.
+pub(crate) fn read_output(directory: &Path) -> Vec<u8> {
     let mut files: Vec<(u32, bool, PathBuf)> = fs::read_dir(directory)
         .into_iter()
         .flatten()
         .flatten()
         .filter_map(|entry| {
             let path = entry.path();
-            let written = path.extension().is_some_and(|extension| extension == "log");
-            Some((start_of(&path)?, written, path))
+            let is_current = path.extension().is_some_and(|extension| extension == "log");
+            Some((start_number(&path)?, is_current, path))
         })
         .collect();
     files.sort();

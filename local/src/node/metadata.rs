@@ -1,4 +1,4 @@
-//! What Fluentd asks the Kubernetes API server for, answered from a list of pods: the pods, and nothing else.
+//! Stand-in for the Kubernetes API server: serves a list of pods to Fluentd, and nothing else.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,93 +18,95 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The pods that are known.
+/// The pods that the server returns.
 #[derive(Debug, Default)]
 pub struct Pods {
     file: Option<PathBuf>,
-    held: Mutex<Held>,
+    table: Mutex<PodTable>,
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct PodTable {
     /// By namespace and name.
     pods: BTreeMap<(String, String), Value>,
-    /// When the file was written that was read last.
-    written: Option<SystemTime>,
-    asked_for: usize,
+    /// The file's modification time at the last read.
+    modified: Option<SystemTime>,
+    /// Requests for a single pod.
+    requests: usize,
 }
 
 impl Pods {
-    /// Those of a `PodList`, as `kubectl get pods -A -o json` prints it. The file is read again when it has changed.
+    /// The pods of a `PodList` file, as `kubectl get pods -A -o json` prints it. The server reads the file again when it
+    /// changes.
     ///
     /// # Errors
-    /// When the file is not that.
+    /// When the file is not a `PodList`.
     pub fn of_file(file: &Path) -> anyhow::Result<Self> {
         let pods = Self {
-            held: Mutex::new(Held {
-                written: written(file),
-                pods: read(file)?,
-                asked_for: 0,
+            table: Mutex::new(PodTable {
+                modified: modified(file),
+                pods: read_pods(file)?,
+                requests: 0,
             }),
             file: Some(file.to_owned()),
         };
         Ok(pods)
     }
 
-    /// Makes a pod known, or replaces it.
+    /// Adds or replaces a pod.
     pub fn add(&self, pod: Value) {
-        self.lock().pods.insert(name_of(&pod), pod);
+        self.lock().pods.insert(namespace_and_name(&pod), pod);
     }
 
-    /// How often a single pod was asked for.
+    /// The number of requests for a single pod.
     #[must_use]
     pub fn asked_for(&self) -> usize {
-        self.lock().asked_for
+        self.lock().requests
     }
 
-    fn lock(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, PodTable> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A file that is being written stays as it was read before.
-    fn now(&self) -> MutexGuard<'_, Held> {
-        let mut held = self.lock();
-        let Some(file) = &self.file else { return held };
-        let now = written(file);
-        if now != held.written
-            && let Ok(pods) = read(file)
+    /// The table, after a new read if the file has changed. While the file is incomplete, the old pods stay.
+    fn refresh(&self) -> MutexGuard<'_, PodTable> {
+        let mut table = self.lock();
+        let Some(file) = &self.file else { return table };
+        let now = modified(file);
+        if now != table.modified
+            && let Ok(pods) = read_pods(file)
         {
-            held.pods.extend(pods);
-            held.written = now;
+            table.pods.extend(pods);
+            table.modified = now;
         }
-        held
+        table
     }
 }
 
-fn written(file: &Path) -> Option<SystemTime> {
+fn modified(file: &Path) -> Option<SystemTime> {
     fs::metadata(file).and_then(|data| data.modified()).ok()
 }
 
-fn read(file: &Path) -> anyhow::Result<BTreeMap<(String, String), Value>> {
-    let what = || format!("{}: no list of pods", file.display());
+fn read_pods(file: &Path) -> anyhow::Result<BTreeMap<(String, String), Value>> {
+    let what = || format!("{} is not a list of pods", file.display());
     let list: Value = serde_json::from_slice(&fs::read(file).with_context(what)?).with_context(what)?;
     let pods = list["items"].as_array().with_context(what)?.iter();
-    Ok(pods.map(|pod| (name_of(pod), pod.clone())).collect())
+    Ok(pods.map(|pod| (namespace_and_name(pod), pod.clone())).collect())
 }
 
-fn name_of(pod: &Value) -> (String, String) {
+fn namespace_and_name(pod: &Value) -> (String, String) {
     let text = |name: &str| pod["metadata"][name].as_str().unwrap_or_default().to_owned();
     (text("namespace"), text("name"))
 }
 
-/// The part of the API that tells of pods.
+/// The part of the API for pods.
 pub fn routes(pods: Arc<Pods>) -> Router {
     let versions = || async { Json(json!({"kind": "APIVersions", "versions": ["v1"]})) };
     Router::new()
         .route("/api", get(versions))
         .route("/api/v1", get(resources))
-        .route("/api/v1/pods", get(all))
-        .route("/api/v1/namespaces/{namespace}/pods/{pod}", get(one))
+        .route("/api/v1/pods", get(list_pods))
+        .route("/api/v1/namespaces/{namespace}/pods/{pod}", get(get_pod))
         .with_state(pods)
 }
 
@@ -116,20 +118,20 @@ async fn resources() -> Json<Value> {
     }))
 }
 
-/// All pods; a watch stays open and tells nothing.
-async fn all(State(pods): State<Arc<Pods>>, Query(query): Query<BTreeMap<String, String>>) -> Response {
+/// All pods. A watch stays open without events.
+async fn list_pods(State(pods): State<Arc<Pods>>, Query(query): Query<BTreeMap<String, String>>) -> Response {
     if query.contains_key("watch") {
         return Body::from_stream(futures::stream::pending::<std::io::Result<Vec<u8>>>()).into_response();
     }
-    let items: Vec<Value> = pods.now().pods.values().cloned().collect();
+    let items: Vec<Value> = pods.refresh().pods.values().cloned().collect();
     Json(json!({"kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items}))
         .into_response()
 }
 
-async fn one(State(pods): State<Arc<Pods>>, Segments(name): Segments<(String, String)>) -> Response {
-    let mut held = pods.now();
-    held.asked_for += 1;
-    match held.pods.get(&name) {
+async fn get_pod(State(pods): State<Arc<Pods>>, Segments(name): Segments<(String, String)>) -> Response {
+    let mut table = pods.refresh();
+    table.requests += 1;
+    match table.pods.get(&name) {
         Some(pod) => Json(pod.clone()).into_response(),
         None => {
             let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404, "message": "not found"});
@@ -138,10 +140,10 @@ async fn one(State(pods): State<Arc<Pods>>, Segments(name): Segments<(String, St
     }
 }
 
-/// Answers until SIGTERM or SIGINT: `local metadata`.
+/// `local metadata`: serves until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When the address cannot be had, or the file is no list of pods.
+/// When the address cannot be used, or the file is not a list of pods.
 pub async fn serve(listen: SocketAddr, file: &Path) -> anyhow::Result<()> {
     let pods = Arc::new(Pods::of_file(file)?);
     let listener = TcpListener::bind(listen)

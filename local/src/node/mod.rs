@@ -1,6 +1,5 @@
-//! The lasting stack as a node of a Kubernetes cluster, as far as logs go: each process is the container of a pod, its output lies
-//! in `pods/<namespace>_<pod>_<uid>/<container>/0.log` as the kubelet keeps it, and `pods.json` beside that is what
-//! `kubectl get pods -A -o json` would print.
+//! Gives the persistent stack the logs of a Kubernetes node. Each process is the container of a pod, with its output in
+//! `pods/<namespace>_<pod>_<uid>/<container>/0.log`. `pods.json` has the format of `kubectl get pods -A -o json`.
 
 pub mod log_writer;
 pub mod metadata;
@@ -17,20 +16,20 @@ use serde_json::{Value, json};
 use self::log_writer::Limits;
 use crate::access::Environment;
 use crate::error::{Context, Error, Result};
-use crate::process::{Container, Output};
+use crate::process::{ContainerLog, Output};
 use crate::secret;
 
 const NAMESPACE: &str = "irmgard";
 const NODE: &str = "local";
 const INSTANCE: &str = "local";
 const PART_OF: &str = "irmgard";
-const PODS: &str = "pods.json";
+const POD_LIST: &str = "pods.json";
 
-/// Other limits for log files than the kubelet's.
+/// Override the kubelet's limits for log files.
 const FILE_BYTES: &str = "LOCAL_LOG_FILE_BYTES";
 const FILES: &str = "LOCAL_LOG_FILES";
 
-/// What a component's pod is called, its role within the system, and the components that it uses.
+/// The pod of a component, with its role and the components that it uses.
 struct Pod {
     component: &'static str,
     role: &'static str,
@@ -53,7 +52,7 @@ const fn pod(
     }
 }
 
-const KNOWN: [Pod; 8] = [
+const PODS: [Pod; 8] = [
     pod(component::IRMGARD, "web", &[DATABASE, QUEUE, STORE]),
     pod(component::ANONYMIZER, "worker", &[QUEUE, STORE]),
     pod(component::POSTGRES, "database", &[]),
@@ -65,11 +64,10 @@ const KNOWN: [Pod; 8] = [
 ];
 
 impl Pod {
-    fn of(component: &str) -> Result<&'static Self> {
-        KNOWN
-            .iter()
+    fn for_component(component: &str) -> Result<&'static Self> {
+        PODS.iter()
             .find(|pod| pod.component == component)
-            .ok_or_else(|| Error::request("a pod is named", format!("no component {component}")))
+            .ok_or_else(|| Error::request("cannot find a pod", format!("there is no component {component}")))
     }
 
     fn name(&self) -> String {
@@ -83,7 +81,7 @@ impl Pod {
             (label::PART_OF, PART_OF),
             (label::INSTANCE, INSTANCE),
         ]);
-        // Of other programs it is not known here which version is started.
+        // The versions of other programs are unknown here.
         if [component::IRMGARD, component::ANONYMIZER, component::LOGQ].contains(&self.component) {
             labels.insert(label::VERSION, env!("CARGO_PKG_VERSION"));
         }
@@ -91,7 +89,7 @@ impl Pod {
         labels
     }
 
-    /// As the API server tells it.
+    /// The Kubernetes object.
     fn object(&self, uid: &str) -> Value {
         json!({
             "apiVersion": "v1", "kind": "Pod",
@@ -102,46 +100,50 @@ impl Pod {
     }
 }
 
-fn limits() -> Result<Limits> {
-    let usual = Limits::default();
-    let number = |name: &str, usual: u64| match env::var(name) {
+fn limits_from_environment() -> Result<Limits> {
+    let default = Limits::default();
+    let number = |name: &str, default: u64| match env::var(name) {
         Ok(text) if !text.is_empty() => {
             text.parse::<u64>()
                 .ok()
                 .filter(|number| *number > 0)
                 .ok_or_else(|| {
-                    Error::request(format!("{name} is read"), format!("{text:?} is no number from 1"))
+                    Error::request(
+                        format!("cannot read {name}"),
+                        format!("{text:?} is not a number from 1"),
+                    )
                 })
         }
-        _ => Ok(usual),
+        _ => Ok(default),
     };
     Ok(Limits {
-        bytes: number(FILE_BYTES, usual.bytes)?,
-        files: usize::try_from(number(FILES, usual.files as u64)?).unwrap_or(usize::MAX),
+        bytes: number(FILE_BYTES, default.bytes)?,
+        files: usize::try_from(number(FILES, default.files as u64)?).unwrap_or(usize::MAX),
     })
 }
 
-/// The pods of one stack. A pod is in the list from when it is first asked for.
+/// The pods of one stack. A pod enters the list at its first use.
 #[derive(Debug)]
 pub(crate) struct Node {
     directory: PathBuf,
-    /// Uids by component: the same for as long as the stack lasts.
+    /// Pod uids by component. They stay the same for the life of the stack.
     uids: Mutex<BTreeMap<String, String>>,
 }
 
 impl Node {
-    /// The node whose files are in this directory; a new one where there is none.
-    pub(crate) fn at(directory: &Path) -> Result<Self> {
+    /// Opens the node in this directory, or creates it.
+    pub(crate) fn open(directory: &Path) -> Result<Self> {
         let node = Self {
             directory: directory.to_owned(),
             uids: Mutex::default(),
         };
-        fs::create_dir_all(node.pods()).context(|| format!("cannot create {}", node.pods().display()))?;
-        let known = fs::read(node.list()).ok();
-        let known: Value = known
+        fs::create_dir_all(node.pods_directory())
+            .context(|| format!("cannot create {}", node.pods_directory().display()))?;
+        let list = fs::read(node.pod_list()).ok();
+        let list: Value = list
             .and_then(|text| serde_json::from_slice(&text).ok())
             .unwrap_or_default();
-        let items = known["items"].as_array().into_iter().flatten();
+        let items = list["items"].as_array().into_iter().flatten();
         let uids = items.filter_map(|item| {
             let component = item.pointer("/metadata/labels")?.get(label::NAME)?.as_str()?;
             let uid = item.pointer("/metadata/uid")?.as_str()?;
@@ -152,31 +154,31 @@ impl Node {
     }
 
     /// The folder of all pods' logs.
-    pub(crate) fn pods(&self) -> PathBuf {
+    pub(crate) fn pods_directory(&self) -> PathBuf {
         self.directory.join("pods")
     }
 
-    /// The list of pods.
-    pub(crate) fn list(&self) -> PathBuf {
-        self.directory.join(PODS)
+    /// The file with the list of pods.
+    pub(crate) fn pod_list(&self) -> PathBuf {
+        self.directory.join(POD_LIST)
     }
 
-    /// Where a component's output goes.
+    /// The container log of a component.
     pub(crate) fn output(&self, component: &str) -> Result<Output> {
-        let pod = Pod::of(component)?;
+        let pod = Pod::for_component(component)?;
         let uid = self.uid(pod)?;
         let pod = format!("{NAMESPACE}_{}_{uid}", pod.name());
-        Ok(Output::Container(Container {
-            directory: self.pods().join(pod).join(component),
+        Ok(Output::Container(ContainerLog {
+            directory: self.pods_directory().join(pod).join(component),
             fifos: Vec::new(),
-            limits: limits()?,
-            complaints: self.directory.join("log-writer.out"),
+            limits: limits_from_environment()?,
+            writer_errors: self.directory.join("log-writer.out"),
         }))
     }
 
-    /// What the downward API tells a component's program.
+    /// The downward API's variables for a component.
     pub(crate) fn environment(&self, component: &str) -> Result<Environment> {
-        let pod = Pod::of(component)?;
+        let pod = Pod::for_component(component)?;
         let labels: Vec<String> = pod
             .labels()
             .into_iter()
@@ -200,22 +202,22 @@ impl Node {
         }
         let uid = secret::uuid()?;
         uids.insert(pod.component.into(), uid.clone());
-        self.write(&uids)?;
+        self.write_pod_list(&uids)?;
         Ok(uid)
     }
 
-    /// Before the first line of a pod is written, so that nobody reads a line of a pod that is not known.
-    fn write(&self, uids: &BTreeMap<String, String>) -> Result<()> {
-        let items: Vec<Value> = KNOWN
+    /// Writes the list of pods. This happens before the first log line of a pod, so that readers always find the pod.
+    fn write_pod_list(&self, uids: &BTreeMap<String, String>) -> Result<()> {
+        let items: Vec<Value> = PODS
             .iter()
             .filter_map(|pod| Some(pod.object(uids.get(pod.component)?)))
             .collect();
         let list = json!({ "apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": items });
         let text = format!("{list:#}\n");
-        let new = self.list().with_extension("new");
+        let new = self.pod_list().with_extension("new");
         fs::write(&new, text)
-            .and_then(|()| fs::rename(&new, self.list()))
-            .context(|| format!("cannot write {}", self.list().display()))
+            .and_then(|()| fs::rename(&new, self.pod_list()))
+            .context(|| format!("cannot write {}", self.pod_list().display()))
     }
 }
 
@@ -224,33 +226,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pod_keeps_its_uid_and_says_whom_it_uses() {
+    fn a_pod_keeps_its_uid_and_labels_the_components_it_uses() {
         let folder = tempfile::tempdir().unwrap();
         let uid = |node: &Node| node.environment("irmgard").unwrap()[environment::POD_UID].clone();
-        let node = Node::at(folder.path()).unwrap();
+        let node = Node::open(folder.path()).unwrap();
         let first = uid(&node);
         assert_eq!(uid(&node), first);
-        assert_eq!(uid(&Node::at(folder.path()).unwrap()), first);
+        assert_eq!(uid(&Node::open(folder.path()).unwrap()), first);
 
-        let list: Value = serde_json::from_slice(&fs::read(node.list()).unwrap()).unwrap();
+        let list: Value = serde_json::from_slice(&fs::read(node.pod_list()).unwrap()).unwrap();
         let items = list["items"].as_array().unwrap();
-        assert_eq!(items.len(), 1, "only pods that there are");
+        assert_eq!(items.len(), 1, "only pods in use");
         let labels = &items[0]["metadata"]["labels"];
         assert_eq!(labels[label::USES_DATABASE], "postgres");
         assert_eq!(items[0]["metadata"]["uid"], first);
         let Output::Container(container) = node.output("irmgard").unwrap() else {
             panic!("no container");
         };
-        let place = format!("pods/irmgard_irmgard-0_{first}/irmgard");
-        assert!(container.directory.ends_with(&place), "{container:?}");
+        let directory = format!("pods/irmgard_irmgard-0_{first}/irmgard");
+        assert!(container.directory.ends_with(&directory), "{container:?}");
     }
 
     #[test]
     fn every_component_has_a_pod() {
         for component in component::ALL {
-            let labels = Pod::of(component).unwrap().labels();
+            let labels = Pod::for_component(component).unwrap().labels();
             assert_eq!(labels[label::NAME], component);
         }
-        assert!(Pod::of("else").is_err());
+        assert!(Pod::for_component("else").is_err());
     }
 }

@@ -6,122 +6,118 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
-use super::{Identity, Lifetime, Program, journal, origin::Origin, spawner};
+use super::{Identity, Lifetime, Program, fingerprint::Fingerprint, journal, spawner};
 use crate::error::{Context, Result};
 
 /// A process that can be started, ended in several ways, and started again.
 ///
-/// It is ended when this value is dropped, unless it was [kept](Self::keep).
+/// The process ends when this value is dropped, unless it is [detached](Self::detach).
 #[derive(Debug)]
 pub struct Daemon {
     program: Program,
-    /// What it was started from.
-    origin: Origin,
+    /// The program's files at the start of the process.
+    fingerprint: Fingerprint,
     identity: Option<Identity>,
     child: Option<Child>,
-    /// What writes its log, where that is a process of its own.
-    writer: Option<Writer>,
-    kept: bool,
+    /// The process that writes its container log, if any.
+    log_writer: Option<LogWriter>,
+    detached: bool,
 }
 
 #[derive(Debug)]
-struct Writer {
+struct LogWriter {
     identity: Option<Identity>,
     child: Option<Child>,
 }
 
-/// What is written down about a process, so that a later program can find it again.
+/// A process in the record of the persistent stack.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct DaemonRecord {
-    /// How it is started.
     pub program: Program,
-    #[serde(default)]
-    origin: Origin,
-    /// Which process it is.
+    #[serde(default, rename = "origin")]
+    fingerprint: Fingerprint,
     pub identity: Option<Identity>,
-    /// Which process writes its log.
-    pub writer: Option<Identity>,
+    #[serde(rename = "writer")]
+    log_writer: Option<Identity>,
 }
 
 impl Daemon {
-    /// A process that does not run yet.
+    /// A process that is not started yet.
     #[must_use]
     pub fn new(program: Program) -> Self {
         Self {
             program,
-            origin: Origin::default(),
+            fingerprint: Fingerprint::default(),
             identity: None,
             child: None,
-            writer: None,
-            kept: false,
+            log_writer: None,
+            detached: false,
         }
     }
 
-    /// A process that was started by an earlier program, and goes on when this one ends.
-    pub(crate) fn found(record: DaemonRecord) -> Self {
+    /// A process that an earlier program started and detached.
+    pub(crate) fn from_record(record: DaemonRecord) -> Self {
         Self {
             program: record.program,
-            origin: record.origin,
+            fingerprint: record.fingerprint,
             identity: record.identity,
             child: None,
-            writer: record.writer.map(|identity| Writer {
+            log_writer: record.log_writer.map(|identity| LogWriter {
                 identity: Some(identity),
                 child: None,
             }),
-            kept: true,
+            detached: true,
         }
     }
 
-    /// How a later program finds it.
+    /// The record for [`Self::from_record`].
     pub(crate) fn record(&self) -> DaemonRecord {
         DaemonRecord {
             program: self.program.clone(),
-            origin: self.origin.clone(),
+            fingerprint: self.fingerprint.clone(),
             identity: self.identity,
-            writer: self.writer.as_ref().and_then(|writer| writer.identity),
+            log_writer: self.log_writer.as_ref().and_then(|writer| writer.identity),
         }
     }
 
-    /// Lets it go on when this value is dropped.
-    pub fn keep(&mut self) {
-        self.kept = true;
+    /// Lets the process run on when this value is dropped.
+    pub fn detach(&mut self) {
+        self.detached = true;
     }
 
-    /// How it is started.
     #[must_use]
     pub fn program(&self) -> &Program {
         &self.program
     }
 
-    /// How it is started, to be changed before the next start.
+    /// The program, for changes before the next start.
     pub fn program_mut(&mut self) -> &mut Program {
         &mut self.program
     }
 
-    /// Which process it is, if it was started.
+    /// The process, if it was started.
     #[must_use]
     pub fn identity(&self) -> Option<Identity> {
         self.identity
     }
 
-    /// Whether it runs.
     #[must_use]
     pub fn alive(&self) -> bool {
         self.identity.is_some_and(|identity| identity.alive())
     }
 
-    /// Whether it runs, and what it writes is kept.
-    pub(crate) fn is_well(&self) -> bool {
-        let heard = |writer: &Writer| writer.identity.is_some_and(|identity| identity.alive());
-        self.alive() && self.writer.as_ref().is_none_or(heard)
+    /// Whether the process and its log writer run.
+    pub(crate) fn is_healthy(&self) -> bool {
+        let runs = |writer: &LogWriter| writer.identity.is_some_and(|identity| identity.alive());
+        self.alive() && self.log_writer.as_ref().is_none_or(runs)
     }
 
-    /// Whether it [is well](Self::is_well), and its executable and sources are those that it was started from.
+    /// Whether the process is [healthy](Self::is_healthy), and its executable and sources have not changed since its start.
     pub(crate) fn is_current(&self) -> bool {
-        self.is_well() && self.origin == Origin::of(&self.program)
+        self.is_healthy() && self.fingerprint == Fingerprint::compute(&self.program)
     }
 
-    /// Starts it, unless it runs.
+    /// Starts the process, unless it runs.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -130,13 +126,13 @@ impl Daemon {
             return Ok(());
         }
         self.reap();
-        self.origin = Origin::of(&self.program);
-        let (command, writer) = self.program.command()?;
-        self.writer = match writer {
-            Some(writer) => {
-                let name = format!("{}{}", journal::WRITER, self.program.name);
-                let (identity, child) = self.spawn(writer, &name)?;
-                Some(Writer {
+        self.fingerprint = Fingerprint::compute(&self.program);
+        let (command, log_writer) = self.program.command()?;
+        self.log_writer = match log_writer {
+            Some(log_writer) => {
+                let name = format!("{}{}", journal::LOG_WRITER_PREFIX, self.program.name);
+                let (identity, child) = self.spawn(log_writer, &name)?;
+                Some(LogWriter {
                     identity,
                     child: Some(child),
                 })
@@ -149,83 +145,82 @@ impl Daemon {
         Ok(())
     }
 
-    /// Starts a process, which is listed at once where it outlives this one.
+    /// Starts a process. If it outlives this one, adds it to the journal at once.
     fn spawn(&self, command: Command, name: &str) -> Result<(Option<Identity>, Child)> {
         let child = spawner::spawn(command)
             .context(|| format!("cannot start {}", self.program.executable.display()))?;
-        let identity = Identity::of(i32::try_from(child.id()).unwrap_or_default());
+        let identity = Identity::from_pid(i32::try_from(child.id()).unwrap_or_default());
         if let (Lifetime::Detached(journal), Some(identity)) = (&self.program.lifetime, identity) {
             journal::add(journal, &identity, name)?;
         }
         Ok((identity, child))
     }
 
-    /// Sends a signal to it alone.
+    /// Sends a signal to the process, not to its descendants.
     pub fn signal(&self, signal: Signal) {
         if let Some(identity) = self.identity {
             identity.signal(signal);
         }
     }
 
-    /// Halts it and everything it has started (`SIGSTOP`): connections stay open and nothing answers.
+    /// Stops the process and its descendants with `SIGSTOP`: connections stay open, but nothing answers.
     pub fn pause(&self) {
         if let Some(identity) = self.identity {
-            identity.signal_family(Signal::SIGSTOP);
+            identity.signal_tree(Signal::SIGSTOP);
         }
     }
 
-    /// Lets it go on after [`Self::pause`].
+    /// Continues the process after [`Self::pause`].
     pub fn resume(&self) {
         if let Some(identity) = self.identity {
-            identity.signal_family(Signal::SIGCONT);
+            identity.signal_tree(Signal::SIGCONT);
         }
     }
 
-    /// Ends it and everything it has started at once (`SIGKILL`) and waits until all are gone.
+    /// Kills the process and its descendants (`SIGKILL`) and waits until all have ended.
     ///
     /// # Errors
-    /// [`Error::Immortal`](crate::Error::Immortal) when a process does not go away.
+    /// [`Error::StillRunning`](crate::Error::StillRunning) when a process does not end.
     pub fn kill(&mut self) -> Result<()> {
         if let Some(identity) = self.identity {
-            identity.kill(&self.program.name)?;
+            identity.kill_tree(&self.program.name)?;
         }
         self.reap();
         Ok(())
     }
 
-    /// Asks it to end, waits, and ends it by force when it has not after `patience`.
+    /// Sends `signal`, waits, and kills the process after `limit`.
     ///
     /// # Errors
-    /// [`Error::Immortal`](crate::Error::Immortal) when even force does not help.
-    pub fn stop(&mut self, signal: Signal, patience: Duration) -> Result<()> {
+    /// [`Error::StillRunning`](crate::Error::StillRunning) when it does not end after that.
+    pub fn stop(&mut self, signal: Signal, limit: Duration) -> Result<()> {
         if let Some(identity) = self.identity {
-            identity.end(&self.program.name, signal, patience)?;
+            identity.end(&self.program.name, signal, limit)?;
         }
         self.reap();
         Ok(())
     }
 
-    /// The exit status, once it has ended by itself and was started by this program.
+    /// The exit status, if this program started the process and it has ended by itself.
     pub fn exit_status(&mut self) -> Option<std::process::ExitStatus> {
         self.child.as_mut()?.try_wait().ok().flatten()
     }
 
-    /// The last lines that it wrote to its standard output and error.
+    /// The last 30 lines of its standard output and error.
     #[must_use]
     pub fn tail(&self) -> String {
         tail(&self.program.output.read())
     }
 
-    /// Takes the exit status of an ended child, so that no zombie stays.
-    /// Waits for what has been ended: a process whose first thread is a zombie keeps its ports until its last thread is gone.
+    /// Waits for the ended child and its log writer. Without it the zombie would keep its ports until its last thread ends.
     fn reap(&mut self) {
         if let Some(child) = &mut self.child
             && child.wait().is_ok()
         {
             self.child = None;
         }
-        // All that has been printed is written then.
-        if let Some(writer) = &mut self.writer
+        // After this, the container log is complete.
+        if let Some(writer) = &mut self.log_writer
             && let Some(child) = &mut writer.child
             && child.wait().is_ok()
         {
@@ -236,12 +231,12 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        if self.kept {
+        if self.detached {
             return;
         }
-        // A failure here has nobody to go to, and the process's parent-death signal is the net below.
+        // A failure cannot be reported from here. The parent-death signal ends the process in that case.
         let _ = match &self.program.lifetime {
-            // The program asks for this signal because it tidies up on it.
+            // The program cleans up on this signal.
             Lifetime::WithParent(signal) if signal == "QUIT" => {
                 self.stop(Signal::SIGQUIT, Duration::from_secs(5))
             }
@@ -251,7 +246,7 @@ impl Drop for Daemon {
     }
 }
 
-/// The last thirty lines of a log, with bytes that are no UTF-8 replaced.
+/// The last 30 lines of a log. Invalid UTF-8 is replaced.
 pub(crate) fn tail(log: &[u8]) -> String {
     let text = String::from_utf8_lossy(&log[log.len().saturating_sub(16 * 1024)..]).into_owned();
     let lines: Vec<&str> = text.lines().collect();

@@ -1,4 +1,4 @@
-//! Which process is meant: a pid alone is reused by the kernel, a pid with its start time is not.
+//! The identity of a process: its pid and start time. The kernel reuses a pid alone.
 
 use std::fs;
 use std::sync::OnceLock;
@@ -7,19 +7,18 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-/// A process, told apart from a later one with the same pid.
+/// A process, distinct from a later one with the same pid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// The process id.
     pub pid: i32,
-    /// Start time in clock ticks since the machine's start (field 22 of `/proc/PID/stat`, proc(5)).
+    /// Start time in clock ticks since boot (field 22 of `/proc/PID/stat`, proc(5)).
     pub started: u64,
-    /// The machine's start that this counts from: the first half of its boot id.
+    /// The first half of the boot id: the boot from which `started` counts.
     pub boot: u64,
 }
 
-/// The first half of the id that the kernel gives itself at each start of the machine.
-fn boot() -> u64 {
+/// The first half of the kernel's boot id, which changes at every boot.
+fn current_boot() -> u64 {
     static BOOT: OnceLock<u64> = OnceLock::new();
     *BOOT.get_or_init(|| {
         let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -34,8 +33,8 @@ struct Stat {
     started: u64,
 }
 
-/// Reads `/proc/PID/stat`. The second field, the program's name in parentheses, may hold spaces and parentheses.
-fn stat(pid: i32) -> Option<Stat> {
+/// Reads `/proc/PID/stat`. The second field, the name in parentheses, may contain spaces and parentheses.
+fn read_stat(pid: i32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = text
         .get(text.rfind(')')? + 1..)?
@@ -51,44 +50,44 @@ fn stat(pid: i32) -> Option<Stat> {
 impl Identity {
     /// The process that has this pid now.
     #[must_use]
-    pub fn of(pid: i32) -> Option<Self> {
+    pub fn from_pid(pid: i32) -> Option<Self> {
         Some(Self {
             pid,
-            started: stat(pid)?.started,
-            boot: boot(),
+            started: read_stat(pid)?.started,
+            boot: current_boot(),
         })
     }
 
-    /// Whether it still runs. One that has ended and was not waited for does not.
+    /// Whether the process still runs. A zombie does not count.
     #[must_use]
     pub fn alive(&self) -> bool {
-        self.boot == boot()
-            && stat(self.pid)
+        self.boot == current_boot()
+            && read_stat(self.pid)
                 .is_some_and(|stat| stat.started == self.started && !matches!(stat.state, 'Z' | 'X'))
     }
 
-    /// Sends a signal, unless the process is gone.
+    /// Sends a signal, unless the process has ended.
     pub fn signal(&self, signal: Signal) {
         if self.alive() {
-            // The process may end between the check and here, which is as good as a signal delivered.
+            // An error means that the process has just ended.
             let _ = kill(Pid::from_raw(self.pid), signal);
         }
     }
 
-    /// Its children, their children, and so on.
+    /// All descendants: children, their children, and so on.
     #[must_use]
     pub fn descendants(&self) -> Vec<Self> {
         let all: Vec<(i32, i32, u64)> = fs::read_dir("/proc")
             .into_iter()
             .flatten()
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
-            .filter_map(|pid| stat(pid).map(|stat| (pid, stat.parent, stat.started)))
+            .filter_map(|pid| read_stat(pid).map(|stat| (pid, stat.parent, stat.started)))
             .collect();
-        let mut found = Vec::new();
+        let mut descendants = Vec::new();
         let mut parents = vec![self.pid];
         while let Some(parent) = parents.pop() {
-            for (pid, _, started) in all.iter().filter(|(_, of, _)| *of == parent) {
-                found.push(Self {
+            for (pid, _, started) in all.iter().filter(|(_, its_parent, _)| *its_parent == parent) {
+                descendants.push(Self {
                     pid: *pid,
                     started: *started,
                     boot: self.boot,
@@ -96,6 +95,6 @@ impl Identity {
                 parents.push(*pid);
             }
         }
-        found
+        descendants
     }
 }

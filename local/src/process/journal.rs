@@ -1,5 +1,5 @@
-//! The list of detached processes: one line each, written as soon as it is started, so that whatever happens to the program that
-//! started it, it can be found and ended.
+//! The journal of detached processes: one line for each, written at its start. With it, a later program can find and end the
+//! processes even if the program that started them was killed.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -9,10 +9,9 @@ use std::path::Path;
 use super::Identity;
 use crate::error::{Context, Result};
 
-/// What the names of those processes begin with that write what another one prints. They end by themselves after it.
-pub(crate) const WRITER: &str = "logs of ";
+/// The name prefix of log writers. A log writer ends by itself after the process whose output it writes.
+pub(crate) const LOG_WRITER_PREFIX: &str = "logs of ";
 
-/// Adds a process.
 pub(super) fn add(journal: &Path, identity: &Identity, name: &str) -> Result<()> {
     OpenOptions::new()
         .create(true)
@@ -27,7 +26,7 @@ pub(super) fn add(journal: &Path, identity: &Identity, name: &str) -> Result<()>
         .context(|| format!("cannot write {}", journal.display()))
 }
 
-/// The processes of the list that still run, with their names, in the order of their start.
+/// The processes that still run, with their names, in the order of their start.
 pub(crate) fn alive(journal: &Path) -> Vec<(Identity, String)> {
     let text = fs::read_to_string(journal).unwrap_or_default();
     text.lines()

@@ -1,18 +1,18 @@
-//! Processes: how one is started, watched and ended.
+//! Starts, supervises and ends processes.
 
 mod daemon;
-mod ending;
+mod fingerprint;
 mod identity;
 pub(crate) mod journal;
-mod origin;
 mod output;
 mod program;
 mod spawner;
+mod termination;
 
 pub use daemon::Daemon;
 pub(crate) use daemon::{DaemonRecord, tail};
 pub use identity::Identity;
-pub(crate) use output::Container;
+pub(crate) use output::ContainerLog;
 pub use output::Output;
 pub use program::{Account, Lifetime, Program, program};
-pub(crate) use program::{find_on_path, local};
+pub(crate) use program::{find_on_path, local_program};

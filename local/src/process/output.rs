@@ -1,35 +1,34 @@
-//! Where a program's standard output and error go.
+//! The destination of a program's standard output and error.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::node::log_writer::{Limits, Stream, printed};
+use crate::node::log_writer::{Limits, Stream, read_output};
 
-/// Where a program's standard output and error go.
+/// The destination of a program's standard output and error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Output {
     /// Both are appended to this file.
     File(PathBuf),
-    /// They are kept as the kubelet keeps a container's log.
-    Container(Container),
+    /// A container log in the kubelet's format.
+    Container(ContainerLog),
 }
 
-/// The log of a container: a process of its own writes it.
+/// The log of a container. A separate process writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Container {
-    /// Where its files are.
+pub struct ContainerLog {
     pub directory: PathBuf,
-    /// Pipes with names that the program writes to, too: whether to standard error, and where.
+    /// Named pipes with more output of the program. True: the pipe counts as standard error.
     pub(crate) fifos: Vec<(bool, PathBuf)>,
-    /// How large a file may become, and how many are kept.
     pub(crate) limits: Limits,
-    /// What is told of lines that cannot be written.
-    pub(crate) complaints: PathBuf,
+    /// The file for errors of the log writer.
+    #[serde(rename = "complaints")]
+    pub(crate) writer_errors: PathBuf,
 }
 
-impl Container {
+impl ContainerLog {
     pub(super) fn arguments(&self) -> Vec<String> {
         let mut arguments = vec![
             "log-writer".to_owned(),
@@ -38,8 +37,12 @@ impl Container {
             format!("--bytes={}", self.limits.bytes),
             format!("--files={}", self.limits.files),
         ];
-        for (errors, path) in &self.fifos {
-            let stream = if *errors { Stream::Stderr } else { Stream::Stdout };
+        for (is_stderr, path) in &self.fifos {
+            let stream = if *is_stderr {
+                Stream::Stderr
+            } else {
+                Stream::Stdout
+            };
             arguments.push(format!("--{}-fifo={}", stream.name(), path.display()));
         }
         arguments
@@ -47,7 +50,7 @@ impl Container {
 }
 
 impl Output {
-    /// The file, or the folder of the files.
+    /// The file, or the folder of the container log.
     #[must_use]
     pub fn path(&self) -> &Path {
         match self {
@@ -56,12 +59,12 @@ impl Output {
         }
     }
 
-    /// What was written so far, without what a log adds to it. Nothing where it cannot be read.
+    /// The output so far, without the prefixes of the container log. Empty if it cannot be read.
     #[must_use]
     pub fn read(&self) -> Vec<u8> {
         match self {
             Self::File(path) => fs::read(path).unwrap_or_default(),
-            Self::Container(container) => printed(&container.directory),
+            Self::Container(container) => read_output(&container.directory),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is started and how, as a value that can be written to a file and started again later.
+//! A program with everything that is needed to start it. The value can be stored in a file.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -14,67 +14,59 @@ use serde::{Deserialize, Serialize};
 use super::Output;
 use crate::error::{Context, Error, Result};
 
-/// How long a process lives when its parent ends.
+/// Whether a process outlives its parent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lifetime {
-    /// It gets this signal (`KILL`, `QUIT`) when the parent ends, however that happens.
+    /// The kernel sends it this signal (`KILL`, `QUIT`) when the parent ends in any way.
     WithParent(String),
-    /// It goes on, in a session of its own. Its identity is added to this file as soon as it is started.
+    /// It runs on in its own session. Its identity is added to this journal at its start.
     Detached(PathBuf),
 }
 
-/// The operating system's account that a process runs as.
+/// The operating system account of a process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// The account's name.
     pub name: String,
-    /// Its user id.
     pub user: u32,
-    /// Its group id.
     pub group: u32,
 }
 
-/// A program with everything that is needed to start it. Its environment is exactly `environment` and PATH: nothing of the
-/// caller's settings reaches a server.
+/// A program with everything that is needed to start it. It gets exactly `environment` and PATH, and no other variable of
+/// the caller.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Program {
-    /// What it is called in messages.
+    /// The name in messages.
     pub name: String,
-    /// The executable.
     pub executable: PathBuf,
-    /// Its arguments.
     pub arguments: Vec<String>,
-    /// Its environment.
     pub environment: BTreeMap<String, String>,
-    /// Its working directory.
+    /// The working directory.
     pub directory: PathBuf,
-    /// Where its standard output and error go.
     pub output: Output,
-    /// Another account than ours, when we are root and the program refuses root.
+    /// Another account, if this process is root and the program does not run as root.
     pub account: Option<Account>,
-    /// What happens to it when we end.
     pub lifetime: Lifetime,
-    /// Files and folders beside the executable that it reads at its start.
+    /// Files and folders, besides the executable, that it reads at its start.
     #[serde(default)]
     pub sources: Vec<PathBuf>,
 }
 
 impl Program {
-    /// The command that becomes this program, and the one that writes its log where that takes one. The pid stays the same through
-    /// the wrappers, which `exec`.
+    /// The command that starts this program, and the log writer's command if the output is a container log. All wrappers
+    /// `exec`, so the pid stays the same.
     pub(super) fn command(&self) -> Result<(Command, Option<Command>)> {
         let mut wrapped: Vec<String> = Vec::new();
-        let mut own_group = false;
+        let mut new_process_group = false;
         match &self.lifetime {
             Lifetime::WithParent(signal) => {
-                own_group = true;
+                new_process_group = true;
                 wrapped.extend([
                     tool("setpriv", "util-linux")?,
                     "--pdeathsig".into(),
                     signal.clone(),
                 ]);
             }
-            // setsid(1) forks when it leads a process group, so it must not be given one here.
+            // setsid(1) forks if it leads a process group, so it must not get one here.
             Lifetime::Detached(_) => wrapped.push(tool("setsid", "util-linux")?),
         }
         if let Some(account) = &self.account {
@@ -85,11 +77,11 @@ impl Program {
             wrapped.push(format!("--regid={}", account.group));
             wrapped.push("--init-groups".into());
         }
-        let (output, errors, writer) = self.outputs()?;
+        let (stdout, stderr, log_writer) = self.open_output()?;
 
         let (first, rest) = wrapped
             .split_first()
-            .ok_or_else(|| Error::request("start", "no wrapper"))?;
+            .ok_or_else(|| Error::request("cannot start a program", "it has no wrapper"))?;
         let mut command = Command::new(first);
         command
             .args(rest)
@@ -103,41 +95,41 @@ impl Program {
             .envs(&self.environment)
             .current_dir(&self.directory)
             .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(errors);
-        if own_group {
-            // Ctrl-C in a terminal reaches the command that uses the stack, not the stack under it.
+            .stdout(stdout)
+            .stderr(stderr);
+        if new_process_group {
+            // Ctrl-C in a terminal must reach only the command inside the stack, not the servers.
             command.process_group(0);
         }
-        Ok((command, writer))
+        Ok((command, log_writer))
     }
 
-    /// Standard output and error, and the command that writes what comes of them.
-    fn outputs(&self) -> Result<(Stdio, Stdio, Option<Command>)> {
+    /// Standard output and error, and the command of the log writer.
+    fn open_output(&self) -> Result<(Stdio, Stdio, Option<Command>)> {
         let container = match &self.output {
             Output::File(path) => {
-                let log = appended(path)?;
-                let errors = log.try_clone().context(|| "cannot share a log file".into())?;
-                return Ok((log.into(), errors.into(), None));
+                let log = open_append(path)?;
+                let stderr = log.try_clone().context(|| "cannot share a log file".into())?;
+                return Ok((log.into(), stderr.into(), None));
             }
             Output::Container(container) => container,
         };
-        let pipe = || io::pipe().context(|| "cannot have a pipe".into());
-        let ((output, out), (errors, err)) = (pipe()?, pipe()?);
-        // It goes on when this process ends, and ends when the program has closed its pipes.
-        let mut writer = Command::new(tool("setsid", "util-linux")?);
-        writer
-            .arg(local()?)
+        let pipe = || io::pipe().context(|| "cannot create a pipe".into());
+        let ((stdout_reader, stdout), (stderr_reader, stderr)) = (pipe()?, pipe()?);
+        // The log writer outlives this process. It ends when the program has closed its pipes.
+        let mut log_writer = Command::new(tool("setsid", "util-linux")?);
+        log_writer
+            .arg(local_program()?)
             .args(container.arguments())
             .env_clear()
-            .stdin(output)
-            .stdout(errors)
-            .stderr(appended(&container.complaints)?);
-        Ok((out.into(), err.into(), Some(writer)))
+            .stdin(stdout_reader)
+            .stdout(stderr_reader)
+            .stderr(open_append(&container.writer_errors)?);
+        Ok((stdout.into(), stderr.into(), Some(log_writer)))
     }
 }
 
-fn appended(path: &Path) -> Result<File> {
+fn open_append(path: &Path) -> Result<File> {
     OpenOptions::new()
         .create(true)
         .append(true)
@@ -146,11 +138,11 @@ fn appended(path: &Path) -> Result<File> {
         .context(|| format!("cannot write {}", path.display()))
 }
 
-/// Where `local exec` says its own program is, for tests of crates whose build does not include it.
+/// Set by `local exec`: the path of `local`, for tests of crates whose build does not include it.
 const LOCAL_PROGRAM: &str = "LOCAL_PROGRAM";
 
 /// The program `local`.
-pub(crate) fn local() -> Result<PathBuf> {
+pub(crate) fn local_program() -> Result<PathBuf> {
     match env::var_os(LOCAL_PROGRAM) {
         Some(path) => Ok(path.into()),
         None => program("local"),
@@ -166,7 +158,7 @@ fn tool(name: &str, package: &'static str) -> Result<String> {
         })
 }
 
-/// The first executable of this name on PATH or where Debian puts what only root has on PATH.
+/// The first file with this name on PATH, or in Debian's directories that only root has on PATH.
 pub(crate) fn find_on_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
@@ -175,13 +167,13 @@ pub(crate) fn find_on_path(name: &str) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
-/// A program of this workspace: beside the running one, or one folder up from a test's.
+/// A program of this workspace: in the running program's folder, or for a test one folder up.
 ///
 /// # Errors
-/// [`Error::NotBuilt`] when it is not there.
+/// [`Error::NotBuilt`] when it does not exist.
 pub fn program(name: &str) -> Result<PathBuf> {
-    let here = env::current_exe().context(|| "cannot tell where this program is".into())?;
-    let folder = here.parent().unwrap_or(Path::new("/"));
+    let executable = env::current_exe().context(|| "cannot find the path of this program".into())?;
+    let folder = executable.parent().unwrap_or(Path::new("/"));
     let folder = if folder.ends_with("deps") {
         folder.parent().unwrap_or(folder)
     } else {

@@ -1,7 +1,7 @@
-//! Starts children from one thread that lives as long as this process.
+//! Starts child processes from one thread that lives as long as this process.
 //!
-//! A child's parent-death signal (`PR_SET_PDEATHSIG`) is sent when the *thread* that started it ends, see prctl(2); the threads
-//! of a test runner or of an async runtime end earlier than the process.
+//! The kernel sends a child's parent-death signal (`PR_SET_PDEATHSIG`) when the *thread* that started it ends, see prctl(2).
+//! Threads of a test runner or of an async runtime end earlier than the process.
 
 use std::io;
 use std::process::{Child, Command};
@@ -9,30 +9,33 @@ use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 
-struct Order {
+struct SpawnRequest {
     command: Command,
-    answer: SyncSender<io::Result<Child>>,
+    result: SyncSender<io::Result<Child>>,
 }
 
-static ORDERS: OnceLock<Mutex<Sender<Order>>> = OnceLock::new();
+static REQUESTS: OnceLock<Mutex<Sender<SpawnRequest>>> = OnceLock::new();
 
-/// Starts the command from the long-lived thread.
+/// Starts the command in the long-lived thread.
 pub(super) fn spawn(command: Command) -> io::Result<Child> {
-    let orders = ORDERS.get_or_init(|| {
-        let (sender, receiver) = channel::<Order>();
+    let requests = REQUESTS.get_or_init(|| {
+        let (sender, receiver) = channel::<SpawnRequest>();
         thread::spawn(move || {
-            for mut order in receiver {
-                // Whoever ordered has an answer to wait for, or is gone together with its wish.
-                let _ = order.answer.send(order.command.spawn());
+            for mut request in receiver {
+                // An error means that the caller no longer waits.
+                let _ = request.result.send(request.command.spawn());
             }
         });
         Mutex::new(sender)
     });
-    let (answer, result) = sync_channel(1);
-    orders
+    let (sender, result) = sync_channel(1);
+    requests
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .send(Order { command, answer })
+        .send(SpawnRequest {
+            command,
+            result: sender,
+        })
         .map_err(|_| io::Error::other("the thread that starts processes has ended"))?;
     result
         .recv()

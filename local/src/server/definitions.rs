@@ -1,4 +1,4 @@
-//! The broker's policies, out of the file that the cluster loads too.
+//! The broker's policies, from the definitions file that the cluster loads too.
 
 use serde_json::{Value, json};
 
@@ -7,24 +7,28 @@ use crate::error::{Error, Result};
 
 const DEFINITIONS: &str = include_str!("../../../services/rabbitmq/definitions.json");
 
-/// The job queue's name that the file speaks of.
-const NAME: &str = "images";
+/// The job queue's name in the file.
+const JOB_QUEUE: &str = "images";
 
-/// The policies for queues that go with the job queue `jobs`, each an object of `name`, `pattern`, `apply-to`, `priority`,
-/// `definition`.
+/// The policies for the job queue `jobs` and its related queues. Each is an object of `name`, `pattern`, `apply-to`,
+/// `priority` and `definition`.
 ///
 /// # Errors
-/// When the file is not what it should be.
+/// When the file is not valid.
 pub(crate) fn policies(jobs: &str) -> Result<Vec<Value>> {
-    let definitions = read()?;
+    let definitions = parse_definitions()?;
     let mut policies = definitions["policies"].as_array().cloned().unwrap_or_default();
     for policy in &mut policies {
-        rename(
+        replace_prefix(
             &mut policy["pattern"],
-            &format!("^{NAME}"),
-            &format!("^{}", escaped(jobs)),
+            &format!("^{JOB_QUEUE}"),
+            &format!("^{}", regex_escape(jobs)),
         );
-        rename(&mut policy["definition"]["dead-letter-routing-key"], NAME, jobs);
+        replace_prefix(
+            &mut policy["definition"]["dead-letter-routing-key"],
+            JOB_QUEUE,
+            jobs,
+        );
         if policy["definition"]["dead-letter-routing-key"].is_null()
             && let Some(definition) = policy["definition"].as_object_mut()
         {
@@ -34,8 +38,8 @@ pub(crate) fn policies(jobs: &str) -> Result<Vec<Value>> {
     Ok(policies)
 }
 
-/// A name as a regular expression that matches it alone.
-fn escaped(name: &str) -> String {
+/// A regular expression that matches exactly this name.
+fn regex_escape(name: &str) -> String {
     name.chars()
         .flat_map(|c| {
             (!c.is_alphanumeric() && c != '_' && c != '-')
@@ -46,7 +50,7 @@ fn escaped(name: &str) -> String {
         .collect()
 }
 
-fn rename(value: &mut Value, from: &str, to: &str) {
+fn replace_prefix(value: &mut Value, from: &str, to: &str) {
     let renamed = value
         .as_str()
         .and_then(|text| text.strip_prefix(from))
@@ -56,14 +60,14 @@ fn rename(value: &mut Value, from: &str, to: &str) {
     }
 }
 
-fn read() -> Result<Value> {
+fn parse_definitions() -> Result<Value> {
     serde_json::from_str(DEFINITIONS)
-        .map_err(|error| Error::request("services/rabbitmq/definitions.json is read", error))
+        .map_err(|error| Error::request("cannot parse services/rabbitmq/definitions.json", error))
 }
 
-/// The file as a private server loads it: with the one user who may do everything.
+/// The definitions for a private server: with one user that has all permissions.
 pub(super) fn with_user(access: &RabbitMqAccess) -> Result<Value> {
-    let mut definitions = read()?;
+    let mut definitions = parse_definitions()?;
     definitions["users"] = json!([{
         "name": access.username, "password": access.password, "tags": "administrator", "limits": {},
     }]);
@@ -78,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn policies_follow_the_job_queue() {
+    fn policies_use_the_job_queues_name() {
         let policies = policies("a.b").unwrap();
         let texts: Vec<&str> = policies
             .iter()
@@ -94,11 +98,11 @@ mod tests {
     }
 
     #[test]
-    fn the_names_are_those_of_the_contract() {
+    fn policies_match_the_queues_of_the_contract() {
         let queues = contract::queues::Queues::default();
         let policies = policies(&queues.jobs).unwrap();
         for (policy, queue) in policies.iter().zip(queues.all()) {
-            assert_eq!(policy["pattern"], format!("^{}$", escaped(queue)));
+            assert_eq!(policy["pattern"], format!("^{}$", regex_escape(queue)));
         }
         assert_eq!(policies[0]["definition"]["dead-letter-routing-key"], queues.dead);
     }

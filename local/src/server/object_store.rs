@@ -1,4 +1,4 @@
-//! A private S3 store: this crate's own `local s3-server` as a process.
+//! A private S3 store: the process `local s3-server`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -10,24 +10,24 @@ use aws_sdk_s3::error::DisplayErrorContext;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use schema::component;
 
-use super::own::{Own, Probe};
-use super::s3_rights::owner;
+use super::managed::{ManagedServer, Probe};
+use super::s3_policies::owner_access_key;
 use crate::access::ObjectStoreAccess;
 use crate::error::{Context, Error, Result};
-use crate::process::{Program, local};
-use crate::site::Site;
+use crate::layout::Layout;
+use crate::process::{Program, local_program};
 use crate::{ports, secret};
 
 /// Starts a store, and creates the buckets `input` and `output`.
-pub(crate) async fn start(site: Site<'_>) -> Result<(ObjectStoreAccess, Own)> {
-    let root = site.directory.join("object-store");
+pub(crate) async fn start(layout: Layout<'_>) -> Result<(ObjectStoreAccess, ManagedServer)> {
+    let root = layout.directory.join("object-store");
     fs::create_dir_all(&root).context(|| format!("cannot create {}", root.display()))?;
     fs::set_permissions(&root, Permissions::from_mode(0o700))
-        .context(|| "cannot close a directory".into())?;
+        .context(|| "cannot set the permissions of a directory".into())?;
     let listen = format!("127.0.0.1:{}", ports::free()?);
     let access = ObjectStoreAccess {
         endpoint: format!("http://{listen}"),
-        access_key_id: owner()?,
+        access_key_id: owner_access_key()?,
         secret_access_key: secret::password()?,
         region: "us-east-1".into(),
         input_bucket: "input".into(),
@@ -35,7 +35,7 @@ pub(crate) async fn start(site: Site<'_>) -> Result<(ObjectStoreAccess, Own)> {
     };
     let program = Program {
         name: "S3 server".into(),
-        executable: local()?,
+        executable: local_program()?,
         arguments: vec![
             "s3-server".into(),
             "--listen".into(),
@@ -51,15 +51,15 @@ pub(crate) async fn start(site: Site<'_>) -> Result<(ObjectStoreAccess, Own)> {
             ),
         ]),
         directory: root,
-        output: site.output(component::OBJECT_STORE, "object-store.out")?,
+        output: layout.output(component::OBJECT_STORE, "object-store.out")?,
         account: None,
-        lifetime: site.lifetime("KILL"),
+        lifetime: layout.lifetime("KILL"),
         sources: Vec::new(),
     };
-    let mut own = Own::new(vec![program], Probe::ObjectStore(access.clone()), None);
-    own.start().await?;
+    let mut server = ManagedServer::new(vec![program], Probe::ObjectStore(access.clone()), None);
+    server.start().await?;
     create_buckets(&access).await?;
-    Ok((access, own))
+    Ok((access, server))
 }
 
 fn client(access: &ObjectStoreAccess) -> Client {
@@ -86,23 +86,23 @@ fn client(access: &ObjectStoreAccess) -> Client {
 }
 
 pub(super) async fn probe(access: &ObjectStoreAccess) -> std::result::Result<(), String> {
-    let answer = client(access).list_buckets().send().await;
-    answer
+    let response = client(access).list_buckets().send().await;
+    response
         .map(drop)
         .map_err(|error| DisplayErrorContext(error).to_string())
 }
 
-/// Creates the two buckets; one that is there already is as good.
+/// Creates the two buckets, unless they exist.
 pub(crate) async fn create_buckets(access: &ObjectStoreAccess) -> Result<()> {
     let client = client(access);
     for bucket in [&access.input_bucket, &access.output_bucket] {
         if let Err(error) = client.create_bucket().bucket(bucket).send().await {
-            let there = error.as_service_error().is_some_and(|error| {
+            let exists = error.as_service_error().is_some_and(|error| {
                 error.is_bucket_already_owned_by_you() || error.is_bucket_already_exists()
             });
-            if !there {
+            if !exists {
                 return Err(Error::request(
-                    format!("bucket {bucket} is created"),
+                    format!("cannot create bucket {bucket}"),
                     DisplayErrorContext(error),
                 ));
             }

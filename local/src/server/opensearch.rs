@@ -1,4 +1,4 @@
-//! A private OpenSearch: the server and its core modules, which `local/install` has fetched from Maven Central.
+//! A private OpenSearch: the server and its core modules, which `local/install` fetches from Maven Central.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -10,72 +10,70 @@ use std::time::Duration;
 use nix::unistd::{Uid, User};
 use schema::component;
 
-use super::own::{Own, Probe};
+use super::managed::{ManagedServer, Probe};
 use crate::access::OpenSearchAccess;
-use crate::directory;
 use crate::error::{Context, Error, Result};
+use crate::layout::{Layout, is_reachable, project_root};
 use crate::ports;
 use crate::process::{Account, Program, find_on_path};
-use crate::runtime_library::project;
-use crate::site::Site;
 
-/// Where `local/install` puts it, within the project.
-const HOME: &str = ".local/opensearch/3.6.0";
+/// Where `local/install` puts OpenSearch in the project.
+const INSTALLED_HOME: &str = ".local/opensearch/3.6.0";
 
-/// Another installation's directory.
+/// Names the directory of another installation.
 const HOME_VARIABLE: &str = "LOCAL_OPENSEARCH_HOME";
 
-/// This JDK and no other, where it is set.
+/// Names the JDK. No other JDK is used then.
 const JAVA_VARIABLE: &str = "LOCAL_JAVA_HOME";
 
-/// OpenSearch 3.x runs on nothing older.
-const JAVA: u32 = 21;
+/// OpenSearch 3.x needs at least this JDK version.
+const MIN_JAVA: u32 = 21;
 
-/// Enough for a developer's lines: 750 MB are resident then.
+/// Enough for a developer's log lines. The resident size is then 750 MB.
 const HEAP: &str = "512m";
 
-/// What OpenSearch is started from.
+/// An installed OpenSearch and its JDK.
 #[derive(Debug)]
-pub(crate) struct Installed {
+pub(crate) struct Installation {
     home: PathBuf,
     java: PathBuf,
 }
 
-/// Why there is no OpenSearch on this machine, where that is nobody's mistake.
+/// Why this machine cannot run OpenSearch. This is not an error.
 #[derive(Debug)]
 pub(crate) struct Unavailable(pub String);
 
-/// Looks for server and JDK.
+/// Finds the server and a JDK.
 ///
 /// # Errors
-/// [`Error::MissingProgram`] when the machine has all that is needed to install it, and it is not installed.
-pub(crate) fn installed() -> Result<std::result::Result<Installed, Unavailable>> {
-    let Some(java) = java() else {
+/// [`Error::NotInstalled`] when the machine could run OpenSearch and it is not installation.
+pub(crate) fn find() -> Result<std::result::Result<Installation, Unavailable>> {
+    let Some(java) = find_java() else {
         return Ok(Err(Unavailable(format!(
-            "OpenSearch cannot run on this machine: there is no JDK {JAVA} or newer (in {JAVA_VARIABLE}, JAVA_HOME, /usr/lib/jvm)"
+            "OpenSearch cannot run on this machine: there is no JDK {MIN_JAVA} or newer (in {JAVA_VARIABLE}, JAVA_HOME, /usr/lib/jvm)"
         ))));
     };
-    let home = env::var_os(HOME_VARIABLE).map_or_else(|| project().join(HOME), PathBuf::from);
+    let home = env::var_os(HOME_VARIABLE).map_or_else(|| project_root().join(INSTALLED_HOME), PathBuf::from);
     if !home.join("bin/opensearch").is_file() {
         return if find_on_path("mvn").is_some() || env::var_os(HOME_VARIABLE).is_some() {
             Err(Error::NotInstalled { looked_in: home })
         } else {
             Ok(Err(Unavailable(
-                "OpenSearch is not on this machine: without Maven (mvn) it is not fetched".into(),
+                "OpenSearch is not installed: `local/install` needs Maven (mvn) to fetch it".into(),
             )))
         };
     }
-    if !directory::reachable(&home) {
+    if !is_reachable(&home) {
         return Ok(Err(Unavailable(format!(
-            "OpenSearch refuses root, and the account that it would run as cannot reach {}",
+            "OpenSearch cannot run as root, and the account `nobody` cannot reach {}",
             home.display()
         ))));
     }
-    Ok(Ok(Installed { home, java }))
+    Ok(Ok(Installation { home, java }))
 }
 
-/// The JDK that is named, else the newest under `/usr/lib/jvm`. Which version one is stands in its file `release`.
-fn java() -> Option<PathBuf> {
+/// The JDK that the environment names, or the newest one under `/usr/lib/jvm`. The file `release` of a JDK has its version.
+fn find_java() -> Option<PathBuf> {
     let version = |home: &Path| -> Option<u32> {
         let release = fs::read_to_string(home.join("release")).ok()?;
         let text = release
@@ -83,7 +81,7 @@ fn java() -> Option<PathBuf> {
             .find_map(|line| line.strip_prefix("JAVA_VERSION="))?;
         let digits = text.trim_matches('"');
         let major = digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
-        (major >= JAVA && home.join("bin/java").is_file()).then_some(major)
+        (major >= MIN_JAVA && home.join("bin/java").is_file()).then_some(major)
     };
     if let Some(home) = env::var_os(JAVA_VARIABLE).map(PathBuf::from) {
         return version(&home).map(|_| home);
@@ -102,7 +100,7 @@ fn java() -> Option<PathBuf> {
     found.pop().map(|(_, home)| home)
 }
 
-/// OpenSearch refuses root; `nobody` is on every Debian, and its data are in a directory that nobody else can read.
+/// OpenSearch does not run as root. The account `nobody` exists on every Debian; other accounts cannot read its data directory.
 fn account() -> Result<Option<Account>> {
     if !Uid::effective().is_root() {
         return Ok(None);
@@ -110,7 +108,7 @@ fn account() -> Result<Option<Account>> {
     let user = User::from_name("nobody")
         .ok()
         .flatten()
-        .ok_or_else(|| Error::request("OpenSearch is started", "there is no account `nobody`"))?;
+        .ok_or_else(|| Error::request("cannot start OpenSearch", "there is no account `nobody`"))?;
     Ok(Some(Account {
         name: user.name,
         user: user.uid.as_raw(),
@@ -118,22 +116,25 @@ fn account() -> Result<Option<Account>> {
     }))
 }
 
-/// Starts a node, and does not wait: it takes half a minute until it answers.
-pub(crate) fn launch(installed: &Installed, site: Site<'_>) -> Result<(OpenSearchAccess, Own)> {
-    let home = site.directory.join("opensearch");
+/// Starts a node without waiting. It needs half a minute until it answers.
+pub(crate) fn launch(
+    installation: &Installation,
+    layout: Layout<'_>,
+) -> Result<(OpenSearchAccess, ManagedServer)> {
+    let home = layout.directory.join("opensearch");
     let account = account()?;
-    let own = |path: &Path, mode: u32| {
+    let set_owner = |path: &Path, mode: u32| {
         fs::set_permissions(path, Permissions::from_mode(mode))
             .and_then(|()| match &account {
                 Some(account) => chown(path, Some(account.user), Some(account.group)),
                 None => Ok(()),
             })
-            .context(|| format!("cannot give {} away", path.display()))
+            .context(|| format!("cannot change the owner of {}", path.display()))
     };
     for folder in ["", "config", "data", "logs", "tmp"] {
         let path = home.join(folder);
         fs::create_dir_all(&path).context(|| format!("cannot create {}", path.display()))?;
-        own(&path, 0o700)?;
+        set_owner(&path, 0o700)?;
     }
     let port = ports::free()?;
     let access = OpenSearchAccess {
@@ -141,9 +142,9 @@ pub(crate) fn launch(installed: &Installed, site: Site<'_>) -> Result<(OpenSearc
         username: None,
         password: None,
     };
-    let options_of_the_distribution = installed.home.join("config/jvm.options");
-    let options = fs::read_to_string(&options_of_the_distribution)
-        .context(|| format!("cannot read {}", options_of_the_distribution.display()))?;
+    let distribution_options_path = installation.home.join("config/jvm.options");
+    let options = fs::read_to_string(&distribution_options_path)
+        .context(|| format!("cannot read {}", distribution_options_path.display()))?;
     for (name, text) in [
         ("opensearch.yml", settings(&home, port, ports::free()?)),
         ("jvm.options", java_options(&options, &home)),
@@ -151,33 +152,34 @@ pub(crate) fn launch(installed: &Installed, site: Site<'_>) -> Result<(OpenSearc
     ] {
         let path = home.join("config").join(name);
         fs::write(&path, text).context(|| format!("cannot write {}", path.display()))?;
-        own(&path, 0o600)?;
+        set_owner(&path, 0o600)?;
     }
 
     let path = |path: &Path| path.display().to_string();
     let program = Program {
         name: "OpenSearch".into(),
-        executable: installed.home.join("bin/opensearch"),
+        executable: installation.home.join("bin/opensearch"),
         arguments: Vec::new(),
         environment: BTreeMap::from([
-            ("OPENSEARCH_JAVA_HOME".into(), path(&installed.java)),
-            ("JAVA_HOME".into(), path(&installed.java)),
+            ("OPENSEARCH_JAVA_HOME".into(), path(&installation.java)),
+            ("JAVA_HOME".into(), path(&installation.java)),
             ("OPENSEARCH_PATH_CONF".into(), path(&home.join("config"))),
             ("OPENSEARCH_TMPDIR".into(), path(&home.join("tmp"))),
             ("LC_ALL".into(), "C.UTF-8".into()),
         ]),
         directory: home,
-        output: site.output(component::OPENSEARCH, "opensearch.out")?,
+        output: layout.output(component::OPENSEARCH, "opensearch.out")?,
         account,
-        lifetime: site.lifetime("KILL"),
+        lifetime: layout.lifetime("KILL"),
         sources: Vec::new(),
     };
-    let mut own = Own::new(vec![program], Probe::OpenSearch(access.clone()), None);
-    own.launch()?;
-    Ok((access, own))
+    let mut server = ManagedServer::new(vec![program], Probe::OpenSearch(access.clone()), None);
+    server.launch()?;
+    Ok((access, server))
 }
 
-/// A machine that may not raise `vm.max_map_count` has no memory for mapped files, and a developer's disk is often nearly full.
+/// Memory mapping is off, since `vm.max_map_count` may be too low. The disk threshold is off, since a developer's disk is
+/// often nearly full.
 fn settings(home: &Path, port: u16, transport: u16) -> String {
     format!(
         "cluster.name: irmgard-local
@@ -195,7 +197,7 @@ cluster.routing.allocation.disk.threshold_enabled: false
     )
 }
 
-/// The distribution's options with our heap, with files of ours in place of relative ones, and without a log of collections.
+/// The distribution's options with our heap size and error file, and without garbage collection logs.
 fn java_options(distribution: &str, home: &Path) -> String {
     let mut options: String = distribution
         .lines()
@@ -213,7 +215,7 @@ fn java_options(distribution: &str, home: &Path) -> String {
                 "GCLogFile",
             ]
             .iter()
-            .any(|ours| line.contains(ours))
+            .any(|option| line.contains(option))
         })
         .flat_map(|line| [line, "\n"])
         .collect();
@@ -224,7 +226,7 @@ fn java_options(distribution: &str, home: &Path) -> String {
     options
 }
 
-/// Everything on standard output, in the form of the distribution.
+/// Logs everything to standard output, in the distribution's format.
 const LOGGING: &str = "status = error
 appender.console.type = Console
 appender.console.name = console
@@ -240,16 +242,16 @@ pub(crate) async fn probe(access: &OpenSearchAccess) -> std::result::Result<(), 
         .timeout(Duration::from_secs(5))
         .build()
         .map_err(|error| error.to_string())?;
-    // Once it answers this it has a manager, and its indices can be used.
+    // A successful answer means that the cluster has a manager and its indices are usable.
     let mut request = client.get(format!("{}/_cluster/health", access.url));
     if let Some(username) = &access.username {
         request = request.basic_auth(username, access.password.as_deref());
     }
-    let answer = request.send().await.map_err(|error| error.to_string())?;
-    if answer.status().is_success() {
+    let response = request.send().await.map_err(|error| error.to_string())?;
+    if response.status().is_success() {
         Ok(())
     } else {
-        Err(answer.status().to_string())
+        Err(response.status().to_string())
     }
 }
 
@@ -258,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_of_the_distribution_stay_but_for_heap_and_files() {
+    fn java_options_replace_only_heap_and_files() {
         let distribution = "# heap\n-Xms1g\n-Xmx1g\n11-:-XX:+UseG1GC\n-XX:HeapDumpPath=data\n9-:-Xlog:gc*:file=logs/gc.log\n";
         let options = java_options(distribution, Path::new("/x"));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! A private PostgreSQL out of Debian's package.
+//! A private PostgreSQL from Debian's package.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -12,32 +12,32 @@ use schema::component;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 
-use super::own::{Own, Probe};
+use super::managed::{ManagedServer, Probe};
 use crate::access::PostgresAccess;
 use crate::error::{Context, Error, Result};
+use crate::layout::Layout;
 use crate::node::log_writer::make_fifo;
 use crate::process::{Account, Output, Program, find_on_path};
-use crate::site::Site;
 use crate::{ports, secret};
 
-/// Where another version's programs are, when not the newest under `/usr/lib/postgresql` is wanted.
-const PROGRAMS: &str = "LOCAL_POSTGRES_BIN";
+/// Names the directory of another version's programs; default: the newest under `/usr/lib/postgresql`.
+const PROGRAMS_VARIABLE: &str = "LOCAL_POSTGRES_BIN";
 
-/// The name of the file with lines of JSON: that of the other file, with this ending in place of `.log`.
-const LOG: &str = "postgresql.json";
+/// PostgreSQL derives this name from the plain log's name.
+const JSON_LOG: &str = "postgresql.json";
 const PLAIN_LOG: &str = "postgresql.log";
 
-/// Starts a server with a new data directory, which its account must be able to reach.
-pub(crate) async fn start(site: Site<'_>) -> Result<(PostgresAccess, Own)> {
-    let programs = programs()?;
+/// Starts a server with a new data directory. The server's account must be able to reach the directory.
+pub(crate) async fn start(layout: Layout<'_>) -> Result<(PostgresAccess, ManagedServer)> {
+    let programs = find_programs()?;
     let account = account()?;
-    let home = site.directory.join("postgres");
+    let home = layout.directory.join("postgres");
     fs::create_dir_all(&home).context(|| format!("cannot create {}", home.display()))?;
     fs::set_permissions(&home, Permissions::from_mode(0o700))
-        .context(|| "cannot close a directory".into())?;
+        .context(|| "cannot set the permissions of a directory".into())?;
     if let Some(account) = &account {
         chown(&home, Some(account.user), Some(account.group))
-            .context(|| "cannot give a directory away".into())?;
+            .context(|| "cannot change the owner of a directory".into())?;
     }
     let access = PostgresAccess {
         host: "127.0.0.1".into(),
@@ -54,9 +54,9 @@ pub(crate) async fn start(site: Site<'_>) -> Result<(PostgresAccess, Own)> {
     fs::write(&file, settings).context(|| format!("cannot write {}", file.display()))?;
 
     let log = home.join("log");
-    let mut output = site.output(component::POSTGRES, "postgres.out")?;
+    let mut output = layout.output(component::POSTGRES, "postgres.out")?;
     if let Output::Container(container) = &mut output {
-        container.fifos = pipes(&log, account.as_ref())?;
+        container.fifos = make_log_fifos(&log, account.as_ref())?;
     }
     let program = Program {
         name: "PostgreSQL".into(),
@@ -66,28 +66,28 @@ pub(crate) async fn start(site: Site<'_>) -> Result<(PostgresAccess, Own)> {
         directory: home.clone(),
         output,
         account,
-        lifetime: site.lifetime("QUIT"),
+        lifetime: layout.lifetime("QUIT"),
         sources: Vec::new(),
     };
     let maintenance = PostgresAccess {
         database: "postgres".into(),
         ..access.clone()
     };
-    let mut own = Own::new(
+    let mut server = ManagedServer::new(
         vec![program],
         Probe::Postgres(maintenance.clone()),
-        site.own_log(log.join(LOG)),
+        layout.log_file(log.join(JSON_LOG)),
     );
-    own.start().await?;
+    server.start().await?;
     create_database(&maintenance, &access.database).await?;
-    Ok((access, own))
+    Ok((access, server))
 }
 
-/// PostgreSQL writes JSON only to a file, and what is none to another beside it. In a pod they are pipes that lead to the
+/// PostgreSQL writes JSON lines only to a file, and other lines to a second file. In a pod both are named pipes to the
 /// container's output.
-fn pipes(log: &Path, account: Option<&Account>) -> Result<Vec<(bool, PathBuf)>> {
-    let what = || format!("cannot make pipes in {}", log.display());
-    let own = |path: &Path, mode| {
+fn make_log_fifos(log: &Path, account: Option<&Account>) -> Result<Vec<(bool, PathBuf)>> {
+    let what = || format!("cannot make named pipes in {}", log.display());
+    let set_owner = |path: &Path, mode| {
         fs::set_permissions(path, Permissions::from_mode(mode))?;
         match account {
             Some(account) => chown(path, Some(account.user), Some(account.group)),
@@ -95,22 +95,24 @@ fn pipes(log: &Path, account: Option<&Account>) -> Result<Vec<(bool, PathBuf)>> 
         }
     };
     fs::create_dir_all(log)
-        .and_then(|()| own(log, 0o700))
+        .and_then(|()| set_owner(log, 0o700))
         .context(what)?;
-    [(false, LOG), (true, PLAIN_LOG)]
+    [(false, JSON_LOG), (true, PLAIN_LOG)]
         .into_iter()
-        .map(|(errors, name)| {
+        .map(|(is_stderr, name)| {
             let path = log.join(name);
-            make_fifo(&path).and_then(|()| own(&path, 0o600)).context(what)?;
-            Ok((errors, path))
+            make_fifo(&path)
+                .and_then(|()| set_owner(&path, 0o600))
+                .context(what)?;
+            Ok((is_stderr, path))
         })
         .collect()
 }
 
-/// What is logged, and in what form: the cluster's PostgreSQL reads this file too.
+/// Log settings. The cluster's PostgreSQL reads this file too.
 const LOGGING: &str = include_str!("../../../services/postgres/logging.conf");
 
-/// Everything that is durable stays durable; the rest is small, private and talkative.
+/// Small memory, no Unix socket, verbose logs. The durability settings keep their defaults.
 fn settings(home: &Path, port: u16) -> String {
     let log = home.join("log");
     format!(
@@ -128,12 +130,12 @@ log_file_mode = 0644
     )
 }
 
-fn programs() -> Result<PathBuf> {
+fn find_programs() -> Result<PathBuf> {
     let missing = || Error::MissingProgram {
         program: "PostgreSQL (initdb)".into(),
         package: "postgresql",
     };
-    if let Some(directory) = env::var_os(PROGRAMS) {
+    if let Some(directory) = env::var_os(PROGRAMS_VARIABLE) {
         let directory = PathBuf::from(directory);
         return if directory.join("initdb").is_file() {
             Ok(directory)
@@ -154,7 +156,7 @@ fn programs() -> Result<PathBuf> {
     versions.pop().map(|(_, programs)| programs).ok_or_else(missing)
 }
 
-/// PostgreSQL refuses root; Debian's package brings an account for it.
+/// PostgreSQL does not run as root. Debian's package creates an account for it.
 fn account() -> Result<Option<Account>> {
     if !Uid::effective().is_root() {
         return Ok(None);
@@ -185,7 +187,7 @@ async fn initialise(
     let mut command = match account {
         Some(account) => {
             chown(&password_file, Some(account.user), Some(account.group))
-                .context(|| "cannot give a file away".into())?;
+                .context(|| "cannot change the owner of a file".into())?;
             let setpriv = find_on_path("setpriv").ok_or(Error::MissingProgram {
                 program: "setpriv".into(),
                 package: "util-linux",
@@ -242,23 +244,23 @@ async fn connect(access: &PostgresAccess) -> std::result::Result<PgConnection, s
 }
 
 pub(super) async fn probe(access: &PostgresAccess) -> std::result::Result<(), String> {
-    let work = async {
+    let request = async {
         let mut connection = connect(access).await?;
         connection.execute("SELECT 1").await?;
         connection.close().await
     };
-    work.await.map_err(|error: sqlx::Error| error.to_string())
+    request.await.map_err(|error: sqlx::Error| error.to_string())
 }
 
-/// Sees that a server from outside answers and has the database, which is created where it is missing.
-pub(crate) async fn use_given(access: &PostgresAccess) -> Result<()> {
+/// Checks that an external server answers, and creates its database if it is missing.
+pub(crate) async fn check_external(access: &PostgresAccess) -> Result<()> {
     match connect(access).await {
         Ok(connection) => {
-            // Whether the goodbye arrives makes no difference.
+            // An error here is harmless.
             let _ = connection.close().await;
             Ok(())
         }
-        // 3D000: invalid_catalog_name, PostgreSQL's appendix A.
+        // 3D000: invalid_catalog_name (PostgreSQL, appendix A).
         Err(error)
             if error
                 .as_database_error()
@@ -271,23 +273,23 @@ pub(crate) async fn use_given(access: &PostgresAccess) -> Result<()> {
             create_database(&maintenance, &access.database).await
         }
         Err(error) => Err(Error::request(
-            format!("PostgreSQL at {}:{} is asked", access.host, access.port),
+            format!("cannot use PostgreSQL at {}:{}", access.host, access.port),
             error,
         )),
     }
 }
 
-/// Creates a database, through the one that `access` names. The name is one of ours: letters, digits, underscores.
+/// Creates a database over a connection to the one in `access`. The name has only letters, digits and underscores.
 pub(crate) async fn create_database(access: &PostgresAccess, name: &str) -> Result<()> {
-    statement(access, format!("CREATE DATABASE \"{name}\"")).await
+    execute(access, format!("CREATE DATABASE \"{name}\"")).await
 }
 
-/// Removes a database with the sessions in it.
+/// Removes a database and ends its sessions.
 pub(crate) async fn drop_database(access: &PostgresAccess, name: &str) -> Result<()> {
-    statement(access, format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)")).await
+    execute(access, format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)")).await
 }
 
-async fn statement(access: &PostgresAccess, sql: String) -> Result<()> {
+async fn execute(access: &PostgresAccess, sql: String) -> Result<()> {
     let failed = |error: sqlx::Error| Error::request(sql.clone(), error);
     let mut connection = connect(access).await.map_err(failed)?;
     connection

@@ -1,4 +1,4 @@
-//! A private RabbitMQ out of Debian's package.
+//! A private RabbitMQ from Debian's package.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -13,22 +13,22 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::definitions;
-use super::own::{Own, Probe};
+use super::managed::{ManagedServer, Probe};
 use crate::access::{Environment, RabbitMqAccess};
 use crate::error::{Context, Error, Result};
+use crate::layout::Layout;
 use crate::process::{Output, Program, find_on_path};
-use crate::site::Site;
 use crate::{ports, secret};
 
-/// Debian's own wrapper in PATH wants root and the system's directories; this is what it wraps.
-const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+/// The script behind Debian's wrapper in PATH. The wrapper needs root and the system's directories.
+const DEBIAN_SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
-/// Another version's `rabbitmq-server` script, when Debian's is not wanted.
-const PROGRAM: &str = "LOCAL_RABBITMQ_SERVER";
+/// Names another `rabbitmq-server` script; default: Debian's.
+const SERVER_VARIABLE: &str = "LOCAL_RABBITMQ_SERVER";
 
 /// Starts a node.
-pub(crate) async fn start(site: Site<'_>) -> Result<(RabbitMqAccess, Own)> {
-    let server = env::var_os(PROGRAM).map_or_else(|| PathBuf::from(SERVER), PathBuf::from);
+pub(crate) async fn start(layout: Layout<'_>) -> Result<(RabbitMqAccess, ManagedServer)> {
+    let server = env::var_os(SERVER_VARIABLE).map_or_else(|| PathBuf::from(DEBIAN_SERVER), PathBuf::from);
     let missing = |program: String| Error::MissingProgram {
         program,
         package: "rabbitmq-server",
@@ -37,10 +37,10 @@ pub(crate) async fn start(site: Site<'_>) -> Result<(RabbitMqAccess, Own)> {
         return Err(missing(server.display().to_string()));
     }
     let epmd = find_on_path("epmd").ok_or_else(|| missing("epmd".into()))?;
-    let home = site.directory.join("rabbitmq");
+    let home = layout.directory.join("rabbitmq");
     fs::create_dir_all(&home).context(|| format!("cannot create {}", home.display()))?;
     fs::set_permissions(&home, Permissions::from_mode(0o700))
-        .context(|| "cannot close a directory".into())?;
+        .context(|| "cannot set the permissions of a directory".into())?;
 
     let management = ports::free()?;
     let access = RabbitMqAccess {
@@ -58,13 +58,13 @@ pub(crate) async fn start(site: Site<'_>) -> Result<(RabbitMqAccess, Own)> {
     write("definitions.json", &definitions::with_user(&access)?.to_string())?;
     write(
         "rabbitmq.conf",
-        &settings(&home, access.port, management, site.is_node()),
+        &settings(&home, access.port, management, layout.logs_to_stdout()),
     )?;
     write("enabled_plugins", "[rabbitmq_management].\n")?;
     write("rabbitmq-env.conf", "")?;
 
     let environment = environment(&home)?;
-    let lifetime = site.lifetime("KILL");
+    let lifetime = layout.lifetime("KILL");
     let epmd_port = environment.get("ERL_EPMD_PORT").cloned().unwrap_or_default();
     let program = |name: &str, executable, arguments, output| Program {
         name: name.into(),
@@ -82,29 +82,27 @@ pub(crate) async fn start(site: Site<'_>) -> Result<(RabbitMqAccess, Own)> {
             "epmd",
             epmd,
             vec!["-port".into(), epmd_port, "-address".into(), "127.0.0.1".into()],
-            Output::File(site.directory.join("epmd.out")),
+            Output::File(layout.directory.join("epmd.out")),
         ),
         program(
             "RabbitMQ",
             server,
             Vec::new(),
-            site.output(component::RABBITMQ, "rabbitmq.out")?,
+            layout.output(component::RABBITMQ, "rabbitmq.out")?,
         ),
     ];
-    let mut own = Own::new(
+    let mut server = ManagedServer::new(
         programs,
         Probe::RabbitMq(access.clone()),
-        site.own_log(home.join("log/rabbitmq.log")),
+        layout.log_file(home.join("log/rabbitmq.log")),
     );
-    own.start().await?;
-    Ok((access, own))
+    server.start().await?;
+    Ok((access, server))
 }
 
-/// `consumer_timeout` is the default of all versions so far, said so that no version changes it.
-///
-/// In a pod the log goes to standard output.
-fn settings(home: &Path, port: u16, management: u16, is_node: bool) -> String {
-    let log = if is_node {
+/// `consumer_timeout` is today's default, fixed here against changes in later versions.
+fn settings(home: &Path, port: u16, management: u16, logs_to_stdout: bool) -> String {
+    let log = if logs_to_stdout {
         "log.file = false
 log.console = true
 log.console.level = info
@@ -128,8 +126,8 @@ disk_free_limit.absolute = 50MB
     )
 }
 
-/// Nothing of the system's configuration, and all ports and files of its own. `RUNNING_UNDER_SYSTEMD` makes the script become
-/// the Erlang machine instead of waiting for it, so that the pid we know is the server's.
+/// Uses private ports and files, and nothing of the system's configuration. With `RUNNING_UNDER_SYSTEMD` the script execs
+/// the Erlang machine, so the pid of the script is the pid of the server.
 fn environment(home: &Path) -> Result<Environment> {
     let path = |name: &str| home.join(name).display().to_string();
     Ok(BTreeMap::from([
@@ -151,8 +149,8 @@ fn environment(home: &Path) -> Result<Environment> {
         ("ERL_EPMD_PORT".into(), ports::free()?.to_string()),
         ("ERL_EPMD_ADDRESS".into(), "127.0.0.1".into()),
         ("ERL_CRASH_DUMP".into(), path("erl_crash.dump")),
-        // No busy waiting: the machine is shared with what is measured on it. Erlang's own port listens on every address
-        // by default.
+        // No busy waiting, because it would disturb measurements on this machine. Erlang's distribution port listens on all
+        // addresses by default.
         (
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS".into(),
             "+sbwt none +sbwtdcpu none +sbwtdio none -start_epmd false \
@@ -179,19 +177,19 @@ pub(super) async fn probe(access: &RabbitMqAccess) -> std::result::Result<(), St
     Ok(())
 }
 
-/// Sees that a server from outside answers.
-pub(crate) async fn use_given(access: &RabbitMqAccess) -> Result<()> {
-    let what = || format!("RabbitMQ at {}:{} is asked", access.host, access.port);
+/// Checks that an external server answers.
+pub(crate) async fn check_external(access: &RabbitMqAccess) -> Result<()> {
+    let what = || format!("cannot use RabbitMQ at {}:{}", access.host, access.port);
     timeout(Duration::from_secs(20), probe(access))
         .await
         .unwrap_or_else(|_| Err("no answer within 20 s".into()))
         .map_err(|error| Error::request(what(), error))
 }
 
-/// A request to the management API; `path` is encoded by the caller.
+/// Sends a request to the management API. The caller must percent-encode `path`. A 404 for DELETE counts as success.
 ///
 /// # Errors
-/// When there is no such API, or it does not answer with success.
+/// When the API is not available or does not answer with success.
 pub(crate) async fn management(
     access: &RabbitMqAccess,
     method: Method,
@@ -214,17 +212,17 @@ pub(crate) async fn management(
     if let Some(body) = body {
         request = request.json(body);
     }
-    let answer = request
+    let response = request
         .send()
         .await
         .map_err(|error| Error::request(what(), error))?;
-    let status = answer.status();
-    let bytes = answer
+    let status = response.status();
+    let bytes = response
         .bytes()
         .await
         .map_err(|error| Error::request(what(), error))?;
-    let gone = method == Method::DELETE && status == StatusCode::NOT_FOUND;
-    if !status.is_success() && !gone {
+    let already_deleted = method == Method::DELETE && status == StatusCode::NOT_FOUND;
+    if !status.is_success() && !already_deleted {
         return Err(Error::request(
             what(),
             format!("{status} {}", String::from_utf8_lossy(&bytes)),

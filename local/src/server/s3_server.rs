@@ -1,4 +1,4 @@
-//! The embedded S3 server: objects are files below a directory.
+//! The embedded S3 server: stores objects as files below a directory.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,9 +12,10 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Duration, timeout};
 
-use super::s3_rights::accounts;
+use super::s3_policies::accounts;
 
-/// Serves S3 until SIGTERM or SIGINT. The given keys may do everything; the accounts beside them what our programs may.
+/// Serves S3 until SIGTERM or SIGINT. These keys belong to the owner, who has all permissions. Our programs' accounts have the
+/// permissions of their policies.
 ///
 /// # Errors
 /// When the address or the directory cannot be used.
@@ -28,9 +29,9 @@ pub async fn serve(
         .map_err(|error| anyhow::anyhow!("{error:?}"))
         .with_context(|| format!("cannot use {}", root.display()))?;
     let mut builder = S3ServiceBuilder::new(files);
-    let (keys, rights) = accounts(access_key, secret_key)?;
+    let (keys, permissions) = accounts(access_key, secret_key)?;
     builder.set_auth(keys);
-    builder.set_access(rights);
+    builder.set_access(permissions);
     let service = builder.build();
 
     let listener = TcpListener::bind(listen)
@@ -44,20 +45,20 @@ pub async fn serve(
         let socket = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((socket, _)) => socket,
-                // Out of file descriptors, or a client that left: the next one may have more luck.
+                // No file descriptor is free, or the client has gone: try the next one.
                 Err(_) => { tokio::time::sleep(Duration::from_millis(10)).await; continue }
             },
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         };
-        // Small answers must not wait for the client's delayed acknowledgement.
+        // Without Nagle's algorithm, small responses do not wait for the client's delayed acknowledgement.
         let _ = socket.set_nodelay(true);
         let connection = server
             .serve_connection(TokioIo::new(socket), service.clone())
             .into_owned();
         let connection = connections.watch(connection);
         tokio::spawn(async move {
-            // An error here is a client that broke off, which is its own affair.
+            // An error means that the client closed the connection.
             let _ = connection.await;
         });
     }

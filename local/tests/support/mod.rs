@@ -1,6 +1,6 @@
-//! What the tests look with.
+//! Helpers for the tests: an S3 client, and facts about processes from `/proc`.
 
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, reason = "each test file uses only some helpers")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,11 +12,11 @@ use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::primitives::ByteStream;
 use local::ObjectStoreAccess;
 
-/// An S3 client as the tests need it.
+/// An S3 client.
 pub struct Store(Client);
 
 impl Store {
-    pub fn of(access: &ObjectStoreAccess) -> Self {
+    pub fn new(access: &ObjectStoreAccess) -> Self {
         let credentials = Credentials::new(
             &access.access_key_id,
             &access.secret_access_key,
@@ -54,51 +54,51 @@ impl Store {
     }
 }
 
-/// The command lines of processes that name this directory. A zombie has none.
-pub fn processes_about(directory: &Path) -> Vec<String> {
-    let wanted = directory.display().to_string();
+/// The command lines that contain this directory. Zombies have no command line.
+pub fn processes_with(directory: &Path) -> Vec<String> {
+    let directory = directory.display().to_string();
     fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| {
-            let line = fs::read(entry.ok()?.path().join("cmdline")).ok()?;
-            let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            line.contains(&wanted).then_some(line)
+            let command = fs::read(entry.ok()?.path().join("cmdline")).ok()?;
+            let command = String::from_utf8_lossy(&command).replace('\0', " ");
+            command.contains(&directory).then_some(command)
         })
         .collect()
 }
 
-/// The ids of all processes.
-pub fn processes() -> impl Iterator<Item = i32> {
+/// The pids of all processes.
+pub fn all_pids() -> impl Iterator<Item = i32> {
     let entries = fs::read_dir("/proc").unwrap();
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-/// The processes with these ids and their descendants.
-pub fn families(pids: impl IntoIterator<Item = i32>) -> BTreeSet<i32> {
-    let mut family: BTreeSet<i32> = pids.into_iter().collect();
-    let parents: Vec<(i32, i32)> = processes()
+/// These processes and their descendants.
+pub fn with_descendants(pids: impl IntoIterator<Item = i32>) -> BTreeSet<i32> {
+    let mut found: BTreeSet<i32> = pids.into_iter().collect();
+    let parents: Vec<(i32, i32)> = all_pids()
         .filter_map(|pid| {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            // After the name in parentheses: the state, then the parent (proc(5)).
+            // After the name in parentheses come state and parent (proc(5)).
             let parent = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?;
             Some((pid, parent.parse().ok()?))
         })
         .collect();
     loop {
-        let before = family.len();
+        let before = found.len();
         for (pid, parent) in &parents {
-            if family.contains(parent) {
-                family.insert(*pid);
+            if found.contains(parent) {
+                found.insert(*pid);
             }
         }
-        if family.len() == before {
-            return family;
+        if found.len() == before {
+            return found;
         }
     }
 }
 
-/// Where a process listens by TCP.
-pub fn listens(pid: i32) -> BTreeSet<SocketAddr> {
+/// The TCP addresses on which a process listens.
+pub fn listening_addresses(pid: i32) -> BTreeSet<SocketAddr> {
     let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else {
         return BTreeSet::new();
     };
@@ -113,15 +113,15 @@ pub fn listens(pid: i32) -> BTreeSet<SocketAddr> {
             Some(inode)
         })
         .collect();
-    listening()
+    listening_sockets()
         .into_iter()
         .filter(|(inode, _)| sockets.contains(inode))
         .map(|(_, address)| address)
         .collect()
 }
 
-/// All TCP sockets that listen, by inode: proc_net_tcp(5).
-pub fn listening() -> Vec<(String, SocketAddr)> {
+/// All listening TCP sockets by inode (proc_net_tcp(5)).
+pub fn listening_sockets() -> Vec<(String, SocketAddr)> {
     const LISTEN: &str = "0A";
     ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
@@ -131,7 +131,7 @@ pub fn listening() -> Vec<(String, SocketAddr)> {
                 .lines()
                 .filter_map(|line| {
                     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-                    let address = address(fields.get(1)?)?;
+                    let address = parse_address(fields.get(1)?)?;
                     (*fields.get(3)? == LISTEN).then_some(((*fields.get(9)?).to_owned(), address))
                 })
                 .collect::<Vec<_>>()
@@ -139,12 +139,12 @@ pub fn listening() -> Vec<(String, SocketAddr)> {
         .collect()
 }
 
-/// `0100007F:1538`: the address as words in the machine's byte order, the port as a number.
-fn address(text: &str) -> Option<SocketAddr> {
+/// Parses `0100007F:1538`: the address as words in the machine's byte order, and the port.
+fn parse_address(text: &str) -> Option<SocketAddr> {
     let (host, port) = text.split_once(':')?;
     let words: Vec<u8> = (0..host.len())
         .step_by(8)
-        .filter_map(|at| u32::from_str_radix(host.get(at..at + 8)?, 16).ok())
+        .filter_map(|start| u32::from_str_radix(host.get(start..start + 8)?, 16).ok())
         .flat_map(u32::to_ne_bytes)
         .collect();
     let host = match words.len() {

@@ -1,41 +1,44 @@
-//! The database is away: with one pod, for moments and for longer; with three pods, one of which goes, or two.
+//! Outages of the database: with one pod, short and long; with three pods, the loss of one or two.
 
-mod one;
-mod three;
+mod one_pod;
+mod three_pods;
 
 use anyhow::Result;
 
-use super::Stage;
-use crate::cluster::{Seen, until};
+use super::Harness;
+use crate::cluster::{Condition, wait_until};
 
-/// Both numbers of pods.
-pub(super) async fn run(stage: &mut Stage) -> Result<()> {
-    if stage.cluster.settings().wants("one") {
-        let ended = one::run(stage).await;
-        stage.part("one pod", ended);
+pub(super) async fn run(harness: &mut Harness) -> Result<()> {
+    if harness.cluster.settings().includes("one") {
+        let result = one_pod::run(harness).await;
+        harness.require_completion("one pod", result);
     }
-    if stage.cluster.settings().wants("three") {
-        let ended = three::run(stage).await;
-        stage.part("three pods", ended);
+    if harness.cluster.settings().includes("three") {
+        let result = three_pods::run(harness).await;
+        harness.require_completion("three pods", result);
     }
-    stage.report.cannot_show(
-        "The loss of a node or a zone: all pods are on one node, whose kernel closes the connections of a pod that was killed. What comes \
-         closest: the object of the killed pod is held in the API, as that of a lost node is, and no other is made in its place.",
+    harness.report.limitation(
+        "The loss of a node or a zone: all pods are on one node, whose kernel closes the connections of a killed pod. The closest \
+         simulation: e2e holds the object of the killed pod in the API, as for a lost node, so that no replacement starts.",
     );
     Ok(())
 }
 
-/// Changes how many pods of the database there are, and waits until those that must go are gone.
-async fn scale(stage: &Stage, count: u32) -> Result<()> {
-    stage.cluster.scale("statefulset/postgres", count).await?;
-    let patience = stage.cluster.settings().patience;
-    until("pods of the database are gone", patience, async || {
-        let pods = super::patroni::pods(&stage.cluster).await?;
-        Ok(if pods.len() <= count as usize {
-            Seen::Yes(())
-        } else {
-            Seen::NotYet(format!("{} pods", pods.len()))
-        })
-    })
+/// Scales the database, and waits until the surplus pods are deleted.
+async fn scale(harness: &Harness, count: u32) -> Result<()> {
+    harness.cluster.scale("statefulset/postgres", count).await?;
+    let time_limit = harness.cluster.settings().time_limit;
+    wait_until(
+        "surplus pods of the database are deleted",
+        time_limit,
+        async || {
+            let pods = super::patroni::pods(&harness.cluster).await?;
+            Ok(if pods.len() <= count as usize {
+                Condition::Met(())
+            } else {
+                Condition::Unmet(format!("{} pods", pods.len()))
+            })
+        },
+    )
     .await
 }

@@ -1,20 +1,21 @@
-//! PostgreSQL and RabbitMQ from one pod to three in place, with data and under load, and back; OpenSearch to three.
+//! Grows PostgreSQL and RabbitMQ from one pod to three in place, with data and under load, and shrinks them again. Grows OpenSearch
+//! to three pods.
 
-mod broker;
-mod database;
-mod search;
+mod opensearch;
+mod postgres;
+mod rabbitmq;
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::Stage;
-use crate::cluster::{Cluster, Deployment, NAMESPACE, Places};
+use super::Harness;
+use crate::cluster::{Cluster, Deployment, Endpoints, NAMESPACE};
 
 /// How long the load runs before and after each change.
-const CALM: Duration = Duration::from_secs(10);
+const STEADY_LOAD: Duration = Duration::from_secs(10);
 
-/// What is brought over itself again and again, so that it grows.
+/// The deployment with these components. All variants have one name, so that each is applied over the previous one.
 fn deployment(components: &[&str]) -> Deployment {
     components
         .iter()
@@ -23,41 +24,41 @@ fn deployment(components: &[&str]) -> Deployment {
         })
 }
 
-pub(super) async fn run(stage: &mut Stage) -> Result<()> {
+pub(super) async fn run(harness: &mut Harness) -> Result<()> {
     if ["postgres", "rabbitmq"]
         .iter()
-        .any(|part| stage.cluster.settings().wants(part))
+        .any(|part| harness.cluster.settings().includes(part))
     {
-        // From one pod each, also where this has run before.
-        stage.cluster.empty().await?;
-        stage.cluster.deploy(&deployment(&[])).await?;
-        let places = stage.cluster.places().await?;
-        services(stage, &places).await;
+        // Starts with one pod each, even after an earlier run.
+        harness.cluster.delete_namespaces().await?;
+        harness.cluster.deploy(&deployment(&[])).await?;
+        let endpoints = harness.cluster.endpoints().await?;
+        grow_services(harness, &endpoints).await;
     }
-    if stage.cluster.settings().wants("opensearch") {
-        let ended = search::run(stage).await;
-        stage.part("OpenSearch", ended);
+    if harness.cluster.settings().includes("opensearch") {
+        let result = opensearch::run(harness).await;
+        harness.require_completion("OpenSearch", result);
     }
-    stage.report.cannot_show(
-        "Copies on other nodes and zones: all pods, and the directories of their volumes, are on one node. With several the pods spread over \
-         them by the manifests' constraints; the steps are the same.",
+    harness.report.limitation(
+        "Replicas on other nodes and zones: all pods and volumes are on one node. With several nodes, the manifests' constraints spread the \
+         pods; the steps are the same.",
     );
     Ok(())
 }
 
-async fn services(stage: &mut Stage, places: &Places) {
-    if stage.cluster.settings().wants("postgres") {
-        let ended = database::run(stage, places).await;
-        stage.part("PostgreSQL", ended);
+async fn grow_services(harness: &mut Harness, endpoints: &Endpoints) {
+    if harness.cluster.settings().includes("postgres") {
+        let result = postgres::run(harness, endpoints).await;
+        harness.require_completion("PostgreSQL", result);
     }
-    if stage.cluster.settings().wants("rabbitmq") {
-        let ended = broker::run(stage, places).await;
-        stage.part("RabbitMQ", ended);
+    if harness.cluster.settings().includes("rabbitmq") {
+        let result = rabbitmq::run(harness, endpoints).await;
+        harness.require_completion("RabbitMQ", result);
     }
 }
 
-/// The claims of a workload's pods: name, size, state.
-async fn claims(cluster: &Cluster, workload: &str) -> Result<Vec<String>> {
+/// The volume claims of a workload's pods: name, size, phase.
+async fn volume_claims(cluster: &Cluster, workload: &str) -> Result<Vec<String>> {
     let path = format!("/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims");
     let items = cluster.api().list(&path).await?;
     let mut claims: Vec<_> = items
@@ -74,8 +75,8 @@ async fn claims(cluster: &Cluster, workload: &str) -> Result<Vec<String>> {
     Ok(claims)
 }
 
-/// Deletes the claims of pods that are gone for good: what is on them is of a cluster that knows them no more.
-async fn drop_claims(cluster: &Cluster, workload: &str) -> Result<()> {
+/// Deletes the volume claims of removed pods. Their data belongs to a cluster that no longer has these members.
+async fn delete_claims(cluster: &Cluster, workload: &str) -> Result<()> {
     let (one, two) = (format!("data-{workload}-1"), format!("data-{workload}-2"));
     let arguments = [
         "delete",
@@ -88,5 +89,7 @@ async fn drop_claims(cluster: &Cluster, workload: &str) -> Result<()> {
         "--timeout=60s",
     ];
     let deleted = cluster.kubectl().run(&arguments).await;
-    deleted.map(drop).context("the volumes of pods that are gone")
+    deleted
+        .map(drop)
+        .context("cannot delete the volumes of removed pods")
 }

@@ -1,7 +1,7 @@
-//! Pods go while photos come in, with one pod of a kind and with three: for how long there is no service, and what is lost.
+//! Deletes pods of each component under load, with one pod and with three. Measures outages and checks that nothing is lost.
 
-mod connections;
-mod patient;
+mod sessions;
+mod target;
 
 use std::time::Duration;
 
@@ -9,160 +9,173 @@ use anyhow::{Result, bail};
 use tokio::time::{Instant, sleep};
 
 use self::{
-    connections::Connections,
-    patient::{PATIENTS, Patient},
+    sessions::Sessions,
+    target::{TARGETS, Target},
 };
-use super::{Stage, check};
+use super::{Harness, check_photos};
 use crate::{
-    cluster::{Cluster, Deletion, Deployment, Places, Pod, Seen, until},
-    load::{Kind, Load, Pace, Record, Summary, seconds},
+    cluster::{Cluster, Condition, Deletion, Deployment, Endpoints, Pod, wait_until},
+    load::{Load, Rates, Record, RequestKind, Summary, seconds},
     report::Table,
 };
 
-/// How long the load runs before the pod goes, and after all are there again.
-const CALM: Duration = Duration::from_secs(10);
+/// How long the load runs before the deletion, and after the recovery.
+const STEADY_LOAD: Duration = Duration::from_secs(10);
 
 /// The tables of the report.
 #[derive(Clone, Copy, Debug)]
 struct Tables {
     outages: Table,
-    connections: Table,
+    sessions: Table,
     latencies: Table,
 }
 
-/// Why there cannot be three of a component here, if there cannot. It must run with one.
+/// Why this cluster cannot run three pods of a component, if so. The component must run with one pod.
 ///
 /// # Errors
-/// When its pod does not say.
-pub(super) async fn hindrance(cluster: &Cluster, name: &str) -> Result<Option<String>> {
-    match PATIENTS.iter().find(|patient| patient.name == name) {
-        Some(patient) => patient.hindrance(cluster).await,
+/// When the check in its pod fails.
+pub(super) async fn blocker(cluster: &Cluster, name: &str) -> Result<Option<String>> {
+    match TARGETS.iter().find(|target| target.name == name) {
+        Some(target) => target.blocker(cluster).await,
         None => Ok(None),
     }
 }
 
-pub(super) async fn run(stage: &mut Stage) -> Result<()> {
-    let tables = Tables::begin(stage);
-    cannot_show(stage);
-    play(stage, tables).await
+pub(super) async fn run(harness: &mut Harness) -> Result<()> {
+    let tables = Tables::add_to_report(harness);
+    add_limitations(harness);
+    run_all(harness, tables).await
 }
 
-/// One of each; three of what keeps nothing; three of one data service after the other.
-async fn play(stage: &mut Stage, tables: Tables) -> Result<()> {
+/// Tests one pod of each component, three pods of the stateless ones, and three pods of each data service in turn.
+async fn run_all(harness: &mut Harness, tables: Tables) -> Result<()> {
     let stateless = |count| {
         Deployment::new("one")
             .replicas("irmgard", count)
             .replicas("anonymizer", count)
     };
-    let all = PATIENTS
+    let all = TARGETS
         .iter()
-        .filter(|patient| !patient.needs_fluentd || stage.cluster.settings().with_fluentd());
+        .filter(|target| !target.needs_fluentd || harness.cluster.settings().with_fluentd());
     let all: Vec<_> = all
-        .filter(|patient| stage.cluster.settings().wants(patient.name))
+        .filter(|target| harness.cluster.settings().includes(target.name))
         .collect();
-    series(stage, &stateless(1), &all, 1, tables).await?;
-    let keepless: Vec<_> = all
+    run_series(harness, &stateless(1), &all, 1, tables).await?;
+    let stateless_targets: Vec<_> = all
         .iter()
         .copied()
-        .filter(|patient| patient.three == Some(""))
+        .filter(|target| target.three == Some(""))
         .collect();
-    series(stage, &stateless(3), &keepless, 3, tables).await?;
-    for patient in all {
-        if let Some(component) = patient.three.filter(|component| !component.is_empty()) {
-            if let Some(reason) = patient.hindrance(&stage.cluster).await? {
-                let reason = format!("{} with three pods: {reason}.", patient.name);
-                stage.step(format_args!("not tried: {reason}"));
-                stage.report.cannot_show(reason);
+    run_series(harness, &stateless(3), &stateless_targets, 3, tables).await?;
+    for target in all {
+        if let Some(component) = target.three.filter(|component| !component.is_empty()) {
+            if let Some(reason) = target.blocker(&harness.cluster).await? {
+                let reason = format!("{} with three pods: {reason}.", target.name);
+                harness.step(format_args!("not tested: {reason}"));
+                harness.report.limitation(reason);
                 continue;
             }
             let mut deployment = Deployment::new(component).with(component);
-            if patient.name == "opensearch" {
-                deployment = deployment.opensearch_cluster(stage.cluster.project())?;
+            if target.name == "opensearch" {
+                deployment = deployment.opensearch_cluster(harness.cluster.project())?;
             }
-            series(stage, &deployment, &[patient], 3, tables).await?;
+            run_series(harness, &deployment, &[target], 3, tables).await?;
         }
     }
     Ok(())
 }
 
-async fn series(
-    stage: &mut Stage,
+async fn run_series(
+    harness: &mut Harness,
     deployment: &Deployment,
-    patients: &[&Patient],
+    targets: &[&Target],
     count: usize,
     tables: Tables,
 ) -> Result<()> {
-    if patients.is_empty() {
+    if targets.is_empty() {
         return Ok(());
     }
-    stage.cluster.deploy(deployment).await?;
-    let places = stage.cluster.places().await?;
-    for patient in patients {
-        for how in [Deletion::Plain, Deletion::Forced] {
-            let what = what(patient, count, how);
-            let tried = trial(stage, &places, patient, &what, how, tables).await;
-            // The others are worth to be seen all the same.
-            if let Err(error) = tried {
-                stage
+    harness.cluster.deploy(deployment).await?;
+    let endpoints = harness.cluster.endpoints().await?;
+    for target in targets {
+        for how in [Deletion::Graceful, Deletion::Forced] {
+            let what = describe(target, count, how);
+            let result = run_trial(harness, &endpoints, target, &what, how, tables).await;
+            // The other trials still run.
+            if let Err(error) = result {
+                harness
                     .report
-                    .demand(format_args!("{what}: it heals"), false, format_args!("{error:#}"));
-                // What is broken must not be the next one's fault.
-                stage.cluster.empty().await?;
-                stage.cluster.deploy(deployment).await?;
+                    .require(format_args!("{what}: recovers"), false, format_args!("{error:#}"));
+                // The next trial needs a healthy deployment.
+                harness.cluster.delete_namespaces().await?;
+                harness.cluster.deploy(deployment).await?;
             }
         }
     }
     Ok(())
 }
 
-fn what(patient: &Patient, count: usize, how: Deletion) -> String {
+fn describe(target: &Target, count: usize, how: Deletion) -> String {
     let plural = if count == 1 { "" } else { "s" };
-    format!("{}, {count} pod{plural}, {}", patient.name, how.name())
+    format!("{}, {count} pod{plural}, {}", target.name, how.name())
 }
 
-/// One pod goes.
-async fn trial(
-    stage: &mut Stage,
-    places: &Places,
-    patient: &Patient,
+/// Deletes one pod under load.
+async fn run_trial(
+    harness: &mut Harness,
+    endpoints: &Endpoints,
+    target: &Target,
     what: &str,
     how: Deletion,
     tables: Tables,
 ) -> Result<()> {
-    let patience = stage.cluster.settings().patience;
-    stage.step(format_args!("-- {what}"));
-    stage
+    let time_limit = harness.cluster.settings().time_limit;
+    harness.step(format_args!("-- {what}"));
+    harness
         .cluster
-        .ready(patient.kind, patient.workload, patience)
+        .wait_until_ready(target.kind, target.workload, time_limit)
         .await?;
-    let victim = patient.victim(&stage.cluster, places).await?;
-    let pace = Pace::watching(stage.cluster.settings().photos_per_second);
-    let load = Load::start(&places.web, &format!("healing-{}", patient.name), pace, patience).await?;
-    sleep(CALM).await;
+    let killed = target.choose_pod(&harness.cluster, endpoints).await?;
+    let rates = Rates::with_probes(harness.cluster.settings().photos_per_second);
+    let load = Load::start(
+        &endpoints.web,
+        &format!("healing-{}", target.name),
+        rates,
+        time_limit,
+    )
+    .await?;
+    sleep(STEADY_LOAD).await;
 
-    let of_database = patient.name == "irmgard";
-    let before = if of_database {
-        Some(Connections::of(&places.database, &victim.ip).await?)
+    let is_irmgard = target.name == "irmgard";
+    let before = if is_irmgard {
+        Some(Sessions::read(&endpoints.database, &killed.ip).await?)
     } else {
         None
     };
-    stage.step(format_args!("{} is {}", victim.name, how.name()));
-    let (gone, began) = (load.now(), Instant::now());
-    stage.cluster.delete(&victim, how).await?;
+    harness.step(format_args!("{} is {}", killed.name, how.name()));
+    let (deleted_at, start) = (load.now(), Instant::now());
+    harness.cluster.delete(&killed, how).await?;
     if let Some(before) = before {
-        let row = connections::row(places, what, &victim, before, began).await?;
-        stage.report.row(tables.connections, row);
+        let row = sessions::row(endpoints, what, &killed, before, start).await?;
+        harness.report.row(tables.sessions, row);
     }
-    healed(stage, patient, &victim).await?;
-    let ready = began.elapsed();
-    stage.step(format_args!("all pods are ready again after {}", seconds(ready)));
-    sleep(CALM).await;
+    wait_until_replaced(harness, target, &killed).await?;
+    let ready = start.elapsed();
+    harness.step(format_args!("all pods are ready again after {}", seconds(ready)));
+    sleep(STEADY_LOAD).await;
     let record = load.stop().await;
-    let verdict = check(stage, places, &record, what).await?;
-    tables.note(stage, what, &record, gone, ready, verdict.lines_missing);
-    let failed = failures(&record, gone);
-    if of_database && how == Deletion::Plain {
-        stage.report.demand(
+    let photo_check = check_photos(harness, endpoints, &record, what).await?;
+    tables.add_rows(
+        harness,
+        what,
+        &record,
+        deleted_at,
+        ready,
+        photo_check.lines_missing,
+    );
+    let failed = count_failures(&record, deleted_at);
+    if is_irmgard && how == Deletion::Graceful {
+        harness.report.require(
             format_args!("{what}: no request fails"),
             failed == 0,
             format_args!("{failed} failed"),
@@ -171,123 +184,127 @@ async fn trial(
     Ok(())
 }
 
-fn failures(record: &Record, since: Duration) -> usize {
+fn count_failures(record: &Record, since: Duration) -> usize {
     let attempts = record.between(since, Duration::MAX);
-    Kind::ALL
+    RequestKind::ALL
         .iter()
-        .map(|kind| Summary::of(*kind, &attempts).failures())
+        .map(|kind| Summary::new(*kind, &attempts).failures())
         .sum()
 }
 
-/// Until the pod is gone and as many others serve as should. The pods themselves are asked: what a workload says of them is older.
-async fn healed(stage: &Stage, patient: &Patient, victim: &Pod) -> Result<()> {
-    let patience = stage.cluster.settings().patience;
-    let wanted = match stage.cluster.workload(patient.kind, patient.workload).await? {
-        Some(workload) => workload.wanted,
-        None => bail!("there is no {}/{}", patient.kind, patient.workload),
+/// Waits until the pod is deleted and the desired number of others is ready. Reads the pods, because a workload's status is
+/// older.
+async fn wait_until_replaced(harness: &Harness, target: &Target, killed: &Pod) -> Result<()> {
+    let time_limit = harness.cluster.settings().time_limit;
+    let desired = match harness.cluster.workload(target.kind, target.workload).await? {
+        Some(workload) => workload.desired,
+        None => bail!("{}/{} does not exist", target.kind, target.workload),
     };
-    until(&format!("{} is replaced", victim.name), patience, async || {
-        let pods = stage.cluster.pods(patient.label).await?;
-        let there = pods.iter().any(|pod| pod.uid == victim.uid);
-        let serving = pods.iter().filter(|pod| patient.serves(pod)).count() as u64;
-        Ok(if !there && serving >= wanted {
-            Seen::Yes(())
+    wait_until(&format!("{} is replaced", killed.name), time_limit, async || {
+        let pods = harness.cluster.pods(target.label).await?;
+        let exists = pods.iter().any(|pod| pod.uid == killed.uid);
+        let ready = pods.iter().filter(|pod| target.has_ready_pod(pod)).count() as u64;
+        Ok(if !exists && ready >= desired {
+            Condition::Met(())
         } else {
-            let old = if there { ", the old one is still there" } else { "" };
-            Seen::NotYet(format!("{serving} of {wanted} serve{old}"))
+            let old = if exists { ", the old pod still exists" } else { "" };
+            Condition::Unmet(format!("{ready} of {desired} ready{old}"))
         })
     })
     .await
 }
 
 impl Tables {
-    /// With their headings, and without rows.
-    fn begin(stage: &mut Stage) -> Self {
-        let pace = Pace::watching(stage.cluster.settings().photos_per_second);
-        let report = &mut stage.report;
-        report.section("Time without service");
+    /// Adds the headings and empty tables.
+    fn add_to_report(harness: &mut Harness) -> Self {
+        let rates = Rates::with_probes(harness.cluster.settings().photos_per_second);
+        let report = &mut harness.report;
+        report.section("Outages");
         report.text(format_args!(
-            "From outside, by a port of the node, each request with a connection of its own: {} new photos and {} known ones posted, \
-             {} questions for a photo's state, {} images fetched in a second. \"2.1 s / 3.0 s\": the longest time without service, and \
-             all together; from the beginning of the first request that was not served to the answer of the first one that was. An \
-             answer after more than 3 s counts as none. *deleted*: `kubectl delete pod`; *killed*: with `--grace-period=0 --force`: \
-             the API forgets the pod at once, and the kubelet, which gives two seconds at the least, kills it then. What a camera is \
-             not answered it posts again, until it is.",
-            pace.photos, pace.repeats, pace.states, pace.images
+            "Requests per second from outside, through a node port, each on a new connection: {} uploads of new photos, {} repeated uploads, {} \
+             status requests, {} images. \"2.1 s / 3.0 s\": the longest outage, and the sum of all outages. An outage lasts from the start of \
+             the first request that is not served until the answer to the first that is. An answer after more than 3 s counts as not served. \
+             *deleted*: `kubectl delete pod`. *killed*: with `--grace-period=0 --force`; the API forgets the pod at once, and the kubelet \
+             kills it after at least two seconds. A camera repeats an upload until the answer is 2xx.",
+            rates.photos, rates.repeats, rates.statuses, rates.images
         ));
-        let outages = report.table(&OUTAGES, &[]);
-        report.section("What the end of an irmgard pod means for the database");
+        let outages = report.table(&OUTAGE_HEADER, &[]);
+        report.section("Database sessions of a deleted irmgard pod");
         report.text(
-            "The pod's sessions in `pg_stat_activity` (by its address), before it went, right after, and when the last one was gone. \
-             When a process is killed, the kernel of its node closes its connections; the server sees that at once, or when it next \
-             writes to one, rolls back what was open and frees its locks.",
+            "The pod's sessions in `pg_stat_activity` (by its address) before the deletion, right after it, and the time until the last one ended. \
+             When a process is killed, the kernel of its node closes its connections. The server notices that at once, or at its next write; \
+             then it rolls open transactions back and releases their locks.",
         );
-        let connections = report.table(&connections::HEADER, &[]);
-        report.section("Posts before and after");
-        let latencies = report.table(&super::REQUESTS, &[]);
+        let sessions = report.table(&sessions::HEADER, &[]);
+        report.section("Uploads before and after");
+        let latencies = report.table(&super::REQUEST_HEADER, &[]);
         Self {
             outages,
-            connections,
+            sessions,
             latencies,
         }
     }
 
-    fn note(
+    fn add_rows(
         self,
-        stage: &mut Stage,
+        harness: &mut Harness,
         what: &str,
         record: &Record,
-        gone: Duration,
+        deleted_at: Duration,
         ready: Duration,
         missing: Option<usize>,
     ) {
-        let attempts = record.between(gone, Duration::MAX);
-        let [writes, states, images] = Kind::ALL.map(|kind| Summary::of(kind, &attempts));
-        let away = |summary: &Summary| format!("{} / {}", seconds(summary.longest), seconds(summary.total));
+        let attempts = record.between(deleted_at, Duration::MAX);
+        let [writes, statuses, images] = RequestKind::ALL.map(|kind| Summary::new(kind, &attempts));
+        let outage = |summary: &Summary| {
+            format!(
+                "{} / {}",
+                seconds(summary.longest_outage),
+                seconds(summary.total_outage)
+            )
+        };
         let row = vec![
             what.to_owned(),
             seconds(ready),
-            away(&writes),
-            away(&states),
-            away(&images),
+            outage(&writes),
+            outage(&statuses),
+            outage(&images),
             writes.failures_by_kind(),
-            states.failures_by_kind(),
+            statuses.failures_by_kind(),
             images.failures_by_kind(),
             missing.map_or("not counted".to_owned(), |missing| missing.to_string()),
         ];
-        stage.report.row(self.outages, row);
-        let calm = record.between(Duration::ZERO, gone);
-        for (when, attempts) in [("before", &calm), ("after", &attempts)] {
+        harness.report.row(self.outages, row);
+        let before = record.between(Duration::ZERO, deleted_at);
+        for (when, attempts) in [("before", &before), ("after", &attempts)] {
             let name = format!("{what}: {when}");
-            let row = super::row(&name, &Summary::of(Kind::Write, attempts));
-            stage.report.row(self.latencies, row);
+            let row = super::request_row(&name, &Summary::new(RequestKind::Write, attempts));
+            harness.report.row(self.latencies, row);
         }
     }
 }
 
 /// The columns of the first table.
-const OUTAGES: [&str; 9] = [
-    "what went",
+const OUTAGE_HEADER: [&str; 9] = [
+    "pod",
     "all pods ready again",
-    "no posts",
-    "no states",
+    "no uploads",
+    "no statuses",
     "no images",
-    "failed posts",
-    "failed states",
+    "failed uploads",
+    "failed statuses",
     "failed images",
     "log lines lost",
 ];
 
-fn cannot_show(stage: &mut Stage) {
-    stage.report.cannot_show(
-        "The loss of a node or a zone: all pods are on one node. Its kernel closes the connections of a pod that was killed. A lost \
-         node closes none, and its peers wait for their own limits (keep-alive, heartbeats, timeouts). The case `node` shows that on \
-         three nodes.",
+fn add_limitations(harness: &mut Harness) {
+    harness.report.limitation(
+        "The loss of a node or a zone: all pods are on one node, whose kernel closes the connections of a killed pod. A lost node closes \
+         none, and its peers wait for their own limits (keep-alive, heartbeats, timeouts). The case `node` shows that on three nodes.",
     );
-    if !stage.cluster.settings().with_fluentd() {
-        stage.report.cannot_show(
-            "Log lines: there is no Fluentd in this deployment, and lines of pods that are deleted go with them. With \
-             E2E_IMAGE_FLUENTD they are counted.",
+    if !harness.cluster.settings().with_fluentd() {
+        harness.report.limitation(
+            "Log lines: this deployment has no Fluentd, so the lines of deleted pods are lost. With E2E_IMAGE_FLUENTD they are counted.",
         );
     }
 }

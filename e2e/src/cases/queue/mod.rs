@@ -1,10 +1,10 @@
-//! The queue on one node of the broker and on three: how fast it is, and what the loss of nodes does.
+//! The queue on one node of the broker and on three: throughput, and the loss of nodes.
 
-mod doors;
-mod loss;
-mod losses;
-mod notes;
-mod speed;
+mod broker_endpoints;
+mod loss_report;
+mod message_log;
+mod node_loss;
+mod throughput;
 mod traffic;
 
 use std::time::Duration;
@@ -13,24 +13,24 @@ use anyhow::{Context, Result};
 use tokio::time::{Instant, sleep};
 
 use self::{
-    doors::Doors,
-    loss::Blow,
-    losses::Losses,
-    speed::{Figures, LATENCY, MANY_QUEUES, ONE_QUEUE, millis},
+    broker_endpoints::BrokerEndpoints,
+    loss_report::LossReport,
+    node_loss::BrokerFailure,
+    throughput::{LATENCY, MANY_QUEUES, Measurement, ONE_QUEUE, millis},
 };
-use super::{Stage, check, ledger, rabbitmq};
+use super::{Harness, availability, check_photos, rabbitmq};
 use crate::{
-    cluster::{Deployment, Lines, Places, Seen, until},
-    load::{Load, Pace, seconds},
+    cluster::{Condition, Deployment, Endpoints, LogSource, wait_until},
+    load::{Load, Rates, seconds},
     report::{Report, Table},
 };
 
-/// How long cameras post before the nodes go and after.
-const CALM: Duration = Duration::from_secs(5);
-/// For how long cameras may not be rid of a new photo while the broker has no quorum.
-const NOT_TAKEN: Duration = Duration::from_secs(5);
-/// What does not run while the broker is measured: the cores are few.
-const OTHERS: [&str; 3] = [
+/// How long cameras upload before and after the loss.
+const STEADY_LOAD: Duration = Duration::from_secs(5);
+/// The limit for the gap between new photos while the broker has no quorum.
+const UPLOAD_GAP_LIMIT: Duration = Duration::from_secs(5);
+/// Workloads that are stopped during the measurements, because there are few cores.
+const STOPPED_WORKLOADS: [&str; 3] = [
     "deployment/irmgard",
     "deployment/anonymizer",
     "statefulset/opensearch",
@@ -42,165 +42,191 @@ fn deployment() -> Deployment {
         .replicas("anonymizer", 0)
 }
 
-pub(super) async fn run(stage: &mut Stage) -> Result<()> {
-    // From one node, also where this has run before.
-    stage.cluster.empty().await?;
-    stage.cluster.deploy(&deployment()).await?;
-    let places = stage.cluster.places().await?;
-    alone(stage).await?;
-    cannot_show(stage);
-    let speeds = begin(stage)?;
-    let (mut losses, mut cameras) = (Losses::default(), Vec::new());
-    let played = play(stage, &places, speeds, &mut losses, &mut cameras).await;
-    losses.tell(&mut stage.report);
-    tell(&mut stage.report, &cameras);
-    played
+pub(super) async fn run(harness: &mut Harness) -> Result<()> {
+    // Starts with one node, even after an earlier run.
+    harness.cluster.delete_namespaces().await?;
+    harness.cluster.deploy(&deployment()).await?;
+    let endpoints = harness.cluster.endpoints().await?;
+    stop_other_workloads(harness).await?;
+    add_limitations(harness);
+    let throughput_table = add_throughput_table(harness)?;
+    let (mut loss_report, mut camera_rows) = (LossReport::default(), Vec::new());
+    let result = run_all(
+        harness,
+        &endpoints,
+        throughput_table,
+        &mut loss_report,
+        &mut camera_rows,
+    )
+    .await;
+    loss_report.write(&mut harness.report);
+    write_camera_table(&mut harness.report, &camera_rows);
+    result
 }
 
-async fn play(
-    stage: &mut Stage,
-    places: &Places,
-    speeds: Table,
-    losses: &mut Losses,
-    cameras: &mut Vec<Vec<String>>,
+async fn run_all(
+    harness: &mut Harness,
+    endpoints: &Endpoints,
+    throughput_table: Table,
+    loss_report: &mut LossReport,
+    camera_rows: &mut Vec<Vec<String>>,
 ) -> Result<()> {
-    let mut doors = Doors::open(&stage.cluster, places, 1).await?;
-    let settings = [LATENCY, ONE_QUEUE, MANY_QUEUES];
-    let one = speed::measure(stage, &doors, &settings, speeds).await?;
-    let lost = loss::trial(stage, places, &mut doors, Blow::Only, losses).await;
-    stage.part(Blow::Only.name(), lost.map(drop));
+    let mut broker = BrokerEndpoints::create(&harness.cluster, endpoints, 1).await?;
+    let profiles = [LATENCY, ONE_QUEUE, MANY_QUEUES];
+    let one_node = throughput::measure(harness, &broker, &profiles, throughput_table).await?;
+    let result = node_loss::run_trial(
+        harness,
+        endpoints,
+        &mut broker,
+        BrokerFailure::OnlyNode,
+        loss_report,
+    )
+    .await;
+    harness.require_completion(BrokerFailure::OnlyNode.name(), result.map(drop));
 
-    let mut doors = grow(stage, places).await?;
-    let settings = [
+    let mut broker = grow(harness, endpoints).await?;
+    let profiles = [
         LATENCY,
-        LATENCY.by_a_follower(),
+        LATENCY.through_follower(),
         ONE_QUEUE,
-        ONE_QUEUE.by_a_follower(),
+        ONE_QUEUE.through_follower(),
         MANY_QUEUES,
     ];
-    let three = speed::measure(stage, &doors, &settings, speeds).await?;
-    explain(&mut stage.report, &one, &three);
-    let lost = loss::trial(stage, places, &mut doors, Blow::One, losses).await;
-    stage.part(Blow::One.name(), lost.map(drop));
-    watched(stage, places, &mut doors, losses, cameras).await
+    let three_nodes = throughput::measure(harness, &broker, &profiles, throughput_table).await?;
+    explain_throughput(&mut harness.report, &one_node, &three_nodes);
+    let result = node_loss::run_trial(
+        harness,
+        endpoints,
+        &mut broker,
+        BrokerFailure::OneOfThree,
+        loss_report,
+    )
+    .await;
+    harness.require_completion(BrokerFailure::OneOfThree.name(), result.map(drop));
+    lose_two_nodes_under_load(harness, endpoints, &mut broker, loss_report, camera_rows).await
 }
 
-/// Stops what is not measured.
-async fn alone(stage: &Stage) -> Result<()> {
-    for workload in OTHERS {
-        stage.cluster.scale(workload, 0).await?;
+/// Stops the workloads that are not measured.
+async fn stop_other_workloads(harness: &Harness) -> Result<()> {
+    for workload in STOPPED_WORKLOADS {
+        harness.cluster.scale(workload, 0).await?;
     }
-    let patience = stage.cluster.settings().patience;
-    until("what is not measured is gone", patience, async || {
-        let mut left = Vec::new();
+    let time_limit = harness.cluster.settings().time_limit;
+    wait_until("the other workloads have stopped", time_limit, async || {
+        let mut remaining = Vec::new();
         for component in ["irmgard", "anonymizer", "opensearch"] {
-            let pods = stage.cluster.pods(component).await?;
-            // Those of Jobs are through.
-            let service = pods.into_iter().filter(|pod| pod.ready || pod.ending);
-            left.extend(service.map(|pod| pod.name));
+            let pods = harness.cluster.pods(component).await?;
+            // Pods of completed Jobs are not ready.
+            let service = pods.into_iter().filter(|pod| pod.ready || pod.terminating);
+            remaining.extend(service.map(|pod| pod.name));
         }
-        Ok(if left.is_empty() {
-            Seen::Yes(())
+        Ok(if remaining.is_empty() {
+            Condition::Met(())
         } else {
-            Seen::NotYet(left.join(", "))
+            Condition::Unmet(remaining.join(", "))
         })
     })
     .await
 }
 
-/// From one node to three, in place, and queues that have a copy on each from the beginning.
-async fn grow(stage: &Stage, places: &Places) -> Result<Doors> {
-    let patience = stage.cluster.settings().patience;
-    stage.step("-- three nodes");
+/// Grows the broker to three nodes in place, and creates queues with replicas on all of them.
+async fn grow(harness: &Harness, endpoints: &Endpoints) -> Result<BrokerEndpoints> {
+    let time_limit = harness.cluster.settings().time_limit;
+    harness.step("-- three nodes");
     let three = deployment().with("rabbitmq-three");
-    stage.cluster.apply_only(&three, "broker").await?;
-    stage.cluster.ready("statefulset", "rabbitmq", patience).await?;
-    let doors = Doors::open(&stage.cluster, places, 3).await?;
-    // The others get theirs meanwhile, which must not be measured.
-    rabbitmq::copies(&stage.cluster, 3, patience).await?;
-    Ok(doors)
+    harness.cluster.apply_only(&three, "broker").await?;
+    harness
+        .cluster
+        .wait_until_ready("statefulset", "rabbitmq", time_limit)
+        .await?;
+    let broker = BrokerEndpoints::create(&harness.cluster, endpoints, 3).await?;
+    // The replication of other queues must not disturb the measurement.
+    rabbitmq::wait_for_replicas(&harness.cluster, 3, time_limit).await?;
+    Ok(broker)
 }
 
-/// Two of three nodes go while cameras post photos.
-async fn watched(
-    stage: &mut Stage,
-    places: &Places,
-    doors: &mut Doors,
-    losses: &mut Losses,
-    cameras: &mut Vec<Vec<String>>,
+/// Kills two of three nodes while cameras upload photos.
+async fn lose_two_nodes_under_load(
+    harness: &mut Harness,
+    endpoints: &Endpoints,
+    broker: &mut BrokerEndpoints,
+    loss_report: &mut LossReport,
+    camera_rows: &mut Vec<Vec<String>>,
 ) -> Result<()> {
-    let patience = stage.cluster.settings().patience;
-    stage.step("irmgard and a worker, for what a camera sees");
-    let with_lines = matches!(stage.cluster.lines(), Lines::OpenSearch);
-    for workload in OTHERS {
-        let (kind, name) = workload.split_once('/').context("kind and name")?;
+    let time_limit = harness.cluster.settings().time_limit;
+    harness.step("starting irmgard and a worker");
+    let with_lines = matches!(harness.cluster.log_source(), LogSource::OpenSearch);
+    for workload in STOPPED_WORKLOADS {
+        let (kind, name) = workload
+            .split_once('/')
+            .context("a workload needs kind and name")?;
         if name != "opensearch" || with_lines {
-            stage.cluster.scale(workload, 1).await?;
-            stage.cluster.ready(kind, name, patience).await?;
+            harness.cluster.scale(workload, 1).await?;
+            harness.cluster.wait_until_ready(kind, name, time_limit).await?;
         }
     }
-    rabbitmq::copies(&stage.cluster, 3, patience).await?;
-    let pace = Pace::watching(stage.cluster.settings().photos_per_second);
-    let load = Load::start(&places.web, "queue", pace, patience).await?;
-    let began = Instant::now() - load.now();
-    sleep(CALM).await;
-    let blow = Blow::Two;
-    let lost = loss::trial(stage, places, doors, blow, losses).await;
-    sleep(CALM).await;
+    rabbitmq::wait_for_replicas(&harness.cluster, 3, time_limit).await?;
+    let rates = Rates::with_probes(harness.cluster.settings().photos_per_second);
+    let load = Load::start(&endpoints.web, "queue", rates, time_limit).await?;
+    let start = Instant::now() - load.now();
+    sleep(STEADY_LOAD).await;
+    let failure = BrokerFailure::TwoOfThree;
+    let result = node_loss::run_trial(harness, endpoints, broker, failure, loss_report).await;
+    sleep(STEADY_LOAD).await;
     let record = load.stop().await;
-    let moments = lost.context(blow.name())?;
-    let what = format!("{}, seen by cameras", blow.name());
-    check(stage, places, &record, &what).await?;
-    let (gone, freed) = (moments.gone - began, moments.freed - began);
-    let away = ledger::nothing_new(&record, gone);
+    let times = result.context(failure.name())?;
+    let what = format!("{}, with cameras", failure.name());
+    check_photos(harness, endpoints, &record, &what).await?;
+    let (killed_at, released_at) = (times.killed_at - start, times.released_at - start);
+    let gap = availability::longest_upload_gap(&record, killed_at);
     let meanwhile = record
-        .answers
+        .acknowledgements
         .acknowledged()
         .values()
-        .filter(|known| (gone..freed).contains(&known.at))
+        .filter(|photo| (killed_at..released_at).contains(&photo.at))
         .count();
-    stage.report.demand(
+    harness.report.require(
         format_args!(
-            "{what}: new photos are taken all the time, none later than {} s after another",
-            NOT_TAKEN.as_secs()
+            "{what}: new photos are accepted throughout, with gaps of at most {} s",
+            UPLOAD_GAP_LIMIT.as_secs()
         ),
-        meanwhile > 0 && away <= NOT_TAKEN,
-        format_args!("{meanwhile} taken meanwhile, none for {} at most", seconds(away)),
+        meanwhile > 0 && gap <= UPLOAD_GAP_LIMIT,
+        format_args!("{meanwhile} accepted meanwhile, longest gap {}", seconds(gap)),
     );
-    let mut row = ledger::row(&what, &record, gone, moments.whole - moments.gone);
-    row.push(moments.outbox.map_or("?".to_owned(), |jobs| jobs.to_string()));
-    cameras.push(row);
+    let mut row = availability::row(&what, &record, killed_at, times.restored_at - times.killed_at);
+    row.push(times.outbox.map_or("?".to_owned(), |jobs| jobs.to_string()));
+    camera_rows.push(row);
     Ok(())
 }
 
-fn begin(stage: &mut Stage) -> Result<Table> {
-    let size = traffic::size()?;
-    let report = &mut stage.report;
-    report.section("Messages in a second, and how long each is on its way");
+fn add_throughput_table(harness: &mut Harness) -> Result<Table> {
+    let size = traffic::body_size()?;
+    let report = &mut harness.report;
+    report.section("Throughput and latency");
     report.text(format_args!(
-        "Durable quorum queues as `images` is one, without its policies (delivery limit, dead letters), persistent messages of {size} bytes as irmgard writes a job, its publisher with \
-         confirms and its consumer (prefetch {}), each delivery acknowledged by itself and at once. *1 queue, 64*: so many messages are published and \
-         not confirmed, at any time, and 64 is what irmgard has at most. Each queue has two connections of its own, to the node whose copy \
-         leads, or to another. Each setting for 10 s after 2 s, three times in turns with the others; medians, least and most in \
-         parentheses. Nothing else runs but PostgreSQL, MinIO and Fluentd, with nothing to do: irmgard, the anonymizer and OpenSearch are \
-         scaled to none. *Cores* is what the pods of all nodes used together, each limited to one; and this program, which publishes and \
-         consumes on the same machine. *The queue grows*: one consumer takes less than is published, so the time until a message is delivered \
-         says only for how long it has grown.",
+        "Durable quorum queues like `images`, without its policies (delivery limit, dead letters). Persistent messages of {size} bytes, like \
+         irmgard's jobs. A publisher with confirms, and a consumer (prefetch {}) that acknowledges each delivery at once. *1 queue, 64*: \
+         at any time 64 messages are published and not confirmed, which is irmgard's maximum. Each queue has two connections, to its leader or \
+         to another node. Each measurement takes 10 s after a warm-up of 2 s; three rounds in turns. The table has medians, with minimum \
+         and maximum in parentheses. irmgard, the anonymizer and OpenSearch are scaled to zero; PostgreSQL, MinIO and Fluentd are idle. \
+         *Cores*: the CPU use of all pods of the broker, each limited to one core, and of this program, which publishes and consumes on the \
+         same machine. *The queue grows*: the consumer is slower than the publisher, so the delivery latency only shows how long the queue has \
+         grown.",
         traffic::PREFETCH
     ));
-    Ok(report.table(&speed::HEADER, &[]))
+    Ok(report.table(&throughput::HEADER, &[]))
 }
 
-/// Does 3 raise the throughput? As it was measured, and why.
-fn explain(report: &mut Report, one: &[Figures], three: &[Figures]) {
+/// Answers from the measurements whether three nodes raise the throughput, and explains why.
+fn explain_throughput(report: &mut Report, one: &[Measurement], three: &[Measurement]) {
     let ([latency, single, many], [latency_of_3, _, single_of_3, _, many_of_3]) = (one, three) else {
         return;
     };
     report.section("Do three nodes raise the throughput?");
     report.text(format_args!(
-        "{} One queue confirms {:.0} messages in a second on one node and {:.0} on three ({}); six queues, whose leaders are spread over \
-         the nodes, {:.0} and {:.0} ({}). A message alone is confirmed after {} on one node (p50) and after {} on three. The broker uses \
-         {} ms of a core for a message of one queue on one node, and {} ms on three.",
+        "{} One queue confirms {:.0} messages per second on one node and {:.0} on three ({}). Six queues, with leaders on all nodes, confirm \
+         {:.0} and {:.0} ({}). A single message is confirmed after {} on one node (p50) and after {} on three. The broker uses {} ms of \
+         CPU time for a message of one queue on one node, and {} ms on three.",
         answer(single, single_of_3, many, many_of_3),
         single.confirmed,
         single_of_3.confirmed,
@@ -208,32 +234,37 @@ fn explain(report: &mut Report, one: &[Figures], three: &[Figures]) {
         many.confirmed,
         many_of_3.confirmed,
         percent(many, many_of_3),
-        millis(latency.until_confirmed[0]),
-        millis(latency_of_3.until_confirmed[0]),
-        cost(single),
-        cost(single_of_3),
+        millis(latency.confirm_latency[0]),
+        millis(latency_of_3.confirm_latency[0]),
+        cpu_millis_per_message(single),
+        cpu_millis_per_message(single_of_3),
     ));
     report.text(
-        "Why: a quorum queue is a Raft log. One copy leads it and puts all its messages in order, however many nodes there are; each message \
-         is sent to the other two, and each of the three writes it to its disk and syncs. It is confirmed when two have it, so a confirm \
-         waits for the network and a second disk. Three nodes do three times the work for the same message: they are there so that one may \
-         be lost, not for speed. More queues have more leaders, and on three machines with their own cores and disks their leaders \
-         share the work, though still every message is written by all three. Here the nodes share the cores and the disk of one machine \
-         with the programs that measure, and the columns *cores* say how much of them each has. What irmgard needs is far below all of it: a job and a result for each photo.",
+        "The reason: a quorum queue is a Raft log. Its leader orders all messages, regardless of the number of nodes. It sends each message to \
+         the two followers, and all three write it to disk and sync. A message is confirmed when two nodes have it, so a confirm waits for the \
+         network and a second disk. Three nodes do three times the work for each message: their purpose is the tolerance of a loss, not \
+         throughput. On three machines, the leaders of several queues share the work, although all three still write every message. Here the \
+         nodes share the cores and the disk of one machine with the measuring program; the columns *cores* show their shares. irmgard needs far \
+         less: one job and one result for each photo.",
     );
 }
 
-fn answer(single: &Figures, single_of_3: &Figures, many: &Figures, many_of_3: &Figures) -> &'static str {
-    let rises = |one: &Figures, three: &Figures| three.confirmed > one.confirmed * 1.1;
+fn answer(
+    single: &Measurement,
+    single_of_3: &Measurement,
+    many: &Measurement,
+    many_of_3: &Measurement,
+) -> &'static str {
+    let rises = |one: &Measurement, three: &Measurement| three.confirmed > one.confirmed * 1.1;
     match (rises(single, single_of_3), rises(many, many_of_3)) {
         (false, false) => "No.",
-        (false, true) => "Not of one queue, but of several.",
-        (true, false) => "Of one queue here, against what Raft lets expect; not of several.",
-        (true, true) => "Here they do.",
+        (false, true) => "Not for one queue, but for several.",
+        (true, false) => "For one queue here, contrary to what Raft implies; not for several.",
+        (true, true) => "Yes, in this environment.",
     }
 }
 
-fn percent(one: &Figures, three: &Figures) -> String {
+fn percent(one: &Measurement, three: &Measurement) -> String {
     if one.confirmed > 0.0 {
         format!("{:.0} %", three.confirmed / one.confirmed * 100.0)
     } else {
@@ -241,36 +272,36 @@ fn percent(one: &Figures, three: &Figures) -> String {
     }
 }
 
-/// Milliseconds of a core for a message.
-fn cost(figures: &Figures) -> String {
-    let cost = figures.cost();
-    cost.map_or("–".to_owned(), |seconds| format!("{:.2}", seconds * 1_000.0))
+/// The broker's CPU milliseconds per message.
+fn cpu_millis_per_message(measurement: &Measurement) -> String {
+    let seconds = measurement.cpu_seconds_per_message();
+    seconds.map_or("–".to_owned(), |seconds| format!("{:.2}", seconds * 1_000.0))
 }
 
-fn tell(report: &mut Report, cameras: &[Vec<String>]) {
-    report.section("What cameras see while the broker has no quorum");
+fn write_camera_table(report: &mut Report, camera_rows: &[Vec<String>]) {
+    report.section("Uploads while the broker has no quorum");
     report.text(format_args!(
-        "irmgard and one worker run again, cameras post photos, and two of three nodes are lost: the same blow as above. A photo is taken with \
-         a row in the outbox; what waits there is published when the broker takes messages again. {}",
-        ledger::LEGEND
+        "irmgard and one worker run again, cameras upload photos, and two of three nodes are lost, as above. irmgard accepts a photo with a row in \
+         the outbox, and publishes the job when the broker accepts messages again. {}",
+        availability::LEGEND
     ));
-    let mut header = ledger::HEADER.to_vec();
-    header.push("jobs in the outbox, at last");
-    report.table(&header, cameras);
+    let mut header = availability::HEADER.to_vec();
+    header.push("jobs in the outbox at the end");
+    report.table(&header, camera_rows);
 }
 
-fn cannot_show(stage: &mut Stage) {
-    let report = &mut stage.report;
-    report.cannot_show(
-        "The loss of a machine or a zone: all pods are on one node, whose kernel closes the connections of a pod that was killed. A lost \
-         machine closes none: the other nodes notice within some seconds that a leader is silent, clients after two heartbeats (10 s). \
-         The case `node` shows that on three nodes.",
+fn add_limitations(harness: &mut Harness) {
+    let report = &mut harness.report;
+    report.limitation(
+        "The loss of a machine or a zone: all pods are on one node, whose kernel closes the connections of a killed pod. A lost machine closes \
+         none: the other nodes detect a silent leader within some seconds, clients after two heartbeats (10 s). The case `node` shows that \
+         on three nodes.",
     );
-    report.cannot_show(
-        "A partition of the network, in which both sides live: it cannot be made between pods of one node without rights on it. What is \
-         left alone by a loss does here what the smaller part of a partition does.",
+    report.limitation(
+        "A network partition with two live sides: between pods of one node it needs permissions on that node. The node that remains after a loss \
+         behaves like the minority of a partition.",
     );
-    report.cannot_show(
+    report.limitation(
         "The throughput of three machines: the nodes share two cores and one disk, with the programs that publish and consume.",
     );
 }
@@ -280,23 +311,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_is_what_was_measured() {
-        let figures = |confirmed| Figures {
+    fn the_answer_follows_from_the_measurements() {
+        let measurement = |confirmed| Measurement {
             confirmed,
             delivered: confirmed,
-            broker: 0.5,
-            ..Figures::default()
+            broker_cores: 0.5,
+            ..Measurement::default()
         };
-        let (slow, fast) = (figures(100.0), figures(200.0));
+        let (slow, fast) = (measurement(100.0), measurement(200.0));
         assert_eq!(answer(&fast, &slow, &fast, &slow), "No.");
         assert_eq!(
             answer(&fast, &slow, &slow, &fast),
-            "Not of one queue, but of several."
+            "Not for one queue, but for several."
         );
         assert_eq!(
-            (percent(&slow, &fast).as_str(), cost(&slow).as_str()),
+            (
+                percent(&slow, &fast).as_str(),
+                cpu_millis_per_message(&slow).as_str()
+            ),
             ("200 %", "5.00")
         );
-        assert_eq!(percent(&Figures::default(), &slow), "–");
+        assert_eq!(percent(&Measurement::default(), &slow), "–");
     }
 }

@@ -1,4 +1,4 @@
-//! Publishers and consumers as the programs have them: irmgard's publisher with confirms, the worker's consumer, a job's message.
+//! Publishers and consumers with messages like those of our programs: a publisher with confirms, a consumer, and a job's message.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,35 +12,35 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::notes::{Notebook, Notes};
-use crate::cluster::{Seen, until};
+use super::message_log::{MessageLog, MessageRecords};
+use crate::cluster::{Condition, wait_until};
 
-/// Deliveries that a consumer has unsettled at most: as many as irmgard's consumer of results.
+/// The maximum of unacknowledged deliveries, as in irmgard's consumer of results.
 pub const PREFETCH: u16 = 256;
-/// How long publishers and consumers may need to connect.
-const CONNECTED: Duration = Duration::from_secs(60);
-/// How long what was confirmed may need to be delivered, after the last message.
-const DELIVERED: Duration = Duration::from_secs(60);
-/// What was refused is followed by another message after so long.
-const AGAIN: Duration = Duration::from_millis(100);
+/// How long publishers and consumers may take to connect.
+const CONNECT_LIMIT: Duration = Duration::from_secs(60);
+/// How long the delivery of confirmed messages may take after the last one.
+const DELIVERY_LIMIT: Duration = Duration::from_secs(60);
+/// The pause after a publish error.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// As long as that of a job.
+/// A trace id with the length of a job's.
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// A queue, and where it is spoken to.
+/// A queue, and the connections to it.
 #[derive(Clone, Debug)]
-pub struct Lane {
-    /// Its name.
+pub struct Route {
+    /// The queue's name.
     pub queue: String,
-    /// The broker for the publisher, which declares this queue too.
+    /// The publisher's connection. The publisher declares the queue too.
     pub publisher: BrokerSettings,
-    /// And for the consumer.
+    /// The consumer's connection.
     pub consumer: BrokerSettings,
 }
 
-/// Messages that come and go. Dropping it cuts the connections.
+/// Running publishers and consumers. Dropping it cuts the connections.
 pub struct Traffic {
-    book: Arc<Notebook>,
+    log: Arc<MessageLog>,
     publishing: CancellationToken,
     tasks: TaskTracker,
     publishers: Vec<Publisher>,
@@ -48,116 +48,120 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Begins to publish and to consume, once all are connected. On each lane so many messages are published at once, each followed
-    /// by the next after a pause.
+    /// Starts to publish and consume when all connections are open. Each route has `concurrency` publishing tasks, with a pause after
+    /// each message.
     ///
     /// # Errors
-    /// When the broker is not reached.
-    pub async fn start(lanes: &[Lane], at_once: usize, pause: Duration) -> Result<Self> {
+    /// When the broker cannot be reached.
+    pub async fn start(routes: &[Route], concurrency: usize, pause: Duration) -> Result<Self> {
         let mut traffic = Self {
-            book: Arc::default(),
+            log: Arc::default(),
             publishing: CancellationToken::new(),
             tasks: TaskTracker::new(),
             publishers: Vec::new(),
             consumers: Vec::new(),
         };
-        // What an earlier run has left in the queue has another name.
+        // Distinguishes the messages of an earlier run in the queue.
         let run = Utc::now().timestamp_micros();
-        let body = Arc::new(body()?);
-        for lane in lanes {
-            let publisher = Publisher::start(lane.publisher.clone());
-            timeout(CONNECTED, publisher.connected())
+        let body = Arc::new(job_body()?);
+        for route in routes {
+            let publisher = Publisher::start(route.publisher.clone());
+            timeout(CONNECT_LIMIT, publisher.connected())
                 .await
-                .with_context(|| refused(lane, publisher.state().last_error))?;
-            let consumer = Consumer::subscribe(lane.consumer.clone(), &lane.queue, PREFETCH);
-            timeout(CONNECTED, consumer.connected())
+                .with_context(|| connection_error(route, publisher.state().last_error))?;
+            let consumer = Consumer::subscribe(route.consumer.clone(), &route.queue, PREFETCH);
+            timeout(CONNECT_LIMIT, consumer.connected())
                 .await
-                .with_context(|| refused(lane, consumer.state().last_error))?;
+                .with_context(|| connection_error(route, consumer.state().last_error))?;
             traffic.consume(consumer, run);
             traffic.publishers.push(publisher);
         }
-        for (place, lane) in lanes.iter().enumerate() {
-            for _ in 0..at_once {
-                traffic.publish(place, &lane.queue, run, &body, pause);
+        for (index, route) in routes.iter().enumerate() {
+            for _ in 0..concurrency {
+                traffic.publish(index, &route.queue, run, &body, pause);
             }
         }
         Ok(traffic)
     }
 
-    /// Time since it began.
+    /// The time since the start.
     #[must_use]
     pub fn now(&self) -> Duration {
-        self.book.now()
+        self.log.now()
     }
 
-    /// What was noted until now.
+    /// The messages so far.
     #[must_use]
-    pub fn notes(&self) -> Notes {
-        self.book.all()
+    pub fn messages(&self) -> MessageRecords {
+        self.log.snapshot()
     }
 
-    /// Publishes no more; returns what became of all messages once those that were confirmed are delivered, or patience is lost.
-    pub async fn stop(self) -> Notes {
+    /// Stops publishing. Returns all messages when the confirmed ones are delivered, or after a limit of 60 s.
+    pub async fn stop(self) -> MessageRecords {
         self.publishing.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-        // What is missing in the end is counted by whoever reads the notes.
-        let _ = until("what was confirmed is delivered", DELIVERED, async || {
-            Ok(match self.book.missing() {
-                0 => Seen::Yes(()),
-                missing => Seen::NotYet(format!("{missing} are missing")),
-            })
-        })
+        // An error means that messages are missing. The caller counts them.
+        let _ = wait_until(
+            "all confirmed messages are delivered",
+            DELIVERY_LIMIT,
+            async || {
+                Ok(match self.log.missing() {
+                    0 => Condition::Met(()),
+                    missing => Condition::Unmet(format!("{missing} are missing")),
+                })
+            },
+        )
         .await;
         for publisher in self.publishers {
             publisher.close().await;
         }
         for (consumer, task) in self.consumers {
             consumer.cancel();
-            // An error means that it broke, which the notes show.
+            // An error means a panic; the messages then show missing deliveries.
             let _ = task.await;
             if let Some(consumer) = Arc::into_inner(consumer) {
                 consumer.close().await;
             }
         }
-        self.book.all()
+        self.log.snapshot()
     }
 
     fn consume(&mut self, consumer: Consumer, run: i64) {
         let consumer = Arc::new(consumer);
-        let (from, book) = (Arc::clone(&consumer), Arc::clone(&self.book));
+        let (deliveries, log) = (Arc::clone(&consumer), Arc::clone(&self.log));
         let task = tokio::spawn(async move {
-            while let Some(delivery) = from.next().await {
-                if let Some(number) = number(delivery.message_id().as_deref(), run) {
-                    book.deliver(number);
+            while let Some(delivery) = deliveries.next().await {
+                if let Some(number) = message_number(delivery.message_id().as_deref(), run) {
+                    log.record_delivery(number);
                 }
-                // One that is stale comes again.
+                // After an error the broker delivers the message again.
                 let _ = delivery.ack().await;
             }
         });
         self.consumers.push((consumer, task));
     }
 
-    fn publish(&self, lane: usize, queue: &str, run: i64, body: &Arc<Vec<u8>>, pause: Duration) {
-        let (publisher, queue) = (self.publishers[lane].clone(), queue.to_owned());
+    fn publish(&self, route: usize, queue: &str, run: i64, body: &Arc<Vec<u8>>, pause: Duration) {
+        let (publisher, queue) = (self.publishers[route].clone(), queue.to_owned());
         let body = Arc::clone(body);
-        let (book, end) = (Arc::clone(&self.book), self.publishing.clone());
+        let (log, end) = (Arc::clone(&self.log), self.publishing.clone());
         self.tasks.spawn(async move {
             while !end.is_cancelled() {
-                let number = book.send(lane);
+                let number = log.record_publish(route);
                 let message = Message::new(body.to_vec())
                     .with_id(format_args!("{run}-{number}"))
                     .with_header(TRACEPARENT, TRACE);
                 match publisher.publish(&queue, &message).await {
                     Ok(()) => {
-                        book.confirm(number);
+                        log.record_confirm(number);
                         if !pause.is_zero() {
                             sleep(pause).await;
                         }
                     }
                     Err(error) => {
-                        book.refuse(error.to_string());
-                        sleep(AGAIN).await;
+                        log.record_error(error.to_string());
+                        sleep(RETRY_INTERVAL).await;
                     }
                 }
             }
@@ -165,19 +169,19 @@ impl Traffic {
     }
 }
 
-fn refused(lane: &Lane, error: Option<String>) -> String {
+fn connection_error(route: &Route, error: Option<String>) -> String {
     let error = error.unwrap_or_else(|| "no answer".to_owned());
-    format!("{} is not reached: {error}", lane.queue)
+    format!("cannot reach {}: {error}", route.queue)
 }
 
-/// The number of a message of a run.
-fn number(id: Option<&str>, run: i64) -> Option<usize> {
-    let (of, number) = id?.split_once('-')?;
-    (of.parse() == Ok(run)).then(|| number.parse().ok())?
+/// The number of a message, if it belongs to this run.
+fn message_number(id: Option<&str>, run: i64) -> Option<usize> {
+    let (message_run, number) = id?.split_once('-')?;
+    (message_run.parse() == Ok(run)).then(|| number.parse().ok())?
 }
 
-/// A job as irmgard writes it.
-fn body() -> Result<Vec<u8>> {
+/// A job message like irmgard's.
+fn job_body() -> Result<Vec<u8>> {
     let key = "photos/e2e-queue/2026-01-31/1234567";
     let uri = ObjectLocation::new("input", format!("{key}.jpg"))?;
     let job = Job {
@@ -192,12 +196,12 @@ fn body() -> Result<Vec<u8>> {
     Ok(job.encode()?)
 }
 
-/// How long a message's body is, in bytes.
+/// The size of a message's body in bytes.
 ///
 /// # Errors
-/// Never, for a job that can be written.
-pub fn size() -> Result<usize> {
-    Ok(body()?.len())
+/// When the job cannot be encoded.
+pub fn body_size() -> Result<usize> {
+    Ok(job_body()?.len())
 }
 
 #[cfg(test)]
@@ -205,16 +209,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_of_other_runs_are_not_ours() {
-        assert_eq!(number(Some("17-3"), 17), Some(3));
-        assert_eq!(number(Some("16-3"), 17), None);
-        assert_eq!(number(Some("3"), 17), None);
-        assert_eq!(number(None, 17), None);
+    fn messages_of_other_runs_have_no_number() {
+        assert_eq!(message_number(Some("17-3"), 17), Some(3));
+        assert_eq!(message_number(Some("16-3"), 17), None);
+        assert_eq!(message_number(Some("3"), 17), None);
+        assert_eq!(message_number(None, 17), None);
     }
 
     #[test]
     fn the_body_is_a_job() {
-        assert!(contract::JobMessage::decode(&body().unwrap()).is_ok());
-        assert!(size().unwrap() > 200);
+        assert!(contract::JobMessage::decode(&job_body().unwrap()).is_ok());
+        assert!(body_size().unwrap() > 200);
     }
 }

@@ -1,7 +1,7 @@
-//! Releases under load: a migration in three steps (expand, migrate, contract), the way back, and releases that are bad.
+//! Releases under load: a migration in three steps (expand, migrate, contract), rollbacks, and bad releases.
 
-mod play;
-mod waits;
+mod lock_waits;
+mod rollout;
 
 use std::time::Duration;
 
@@ -10,342 +10,366 @@ use sqlx::PgPool;
 use tokio::time::Instant;
 
 use self::{
-    play::{Play, Step},
-    waits::{LOOK, Waited, Waits},
+    lock_waits::{LockMonitor, LockWaits, POLL_INTERVAL},
+    rollout::{Rollout, Step},
 };
-use super::{Stage, check};
+use super::{Harness, check_photos};
 use crate::{
-    cluster::{Deployment, Lines, Places, at},
-    load::{Kind, Load, Pace, Record, Summary, seconds},
+    cluster::{Deployment, Endpoints, LogSource, field},
+    console::print_progress,
+    load::{Load, Rates, Record, RequestKind, Summary, seconds},
     release::{CONTRACTED, EXPANDED},
-    say::say,
 };
 
-/// Photos from before, so that reading all rows takes its time.
-const BEFORE: i64 = 100_000;
-/// After so long without progress a release has failed.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// The number of old photos, so that reading all rows takes some time.
+const OLD_PHOTOS: i64 = 100_000;
+/// A release without progress for this long has failed.
+const PROGRESS_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Images of this release and the next ones.
+/// The images of the current and the next releases.
 struct Images {
-    present: String,
+    current: String,
     expanded: String,
     contracted: String,
     worker: String,
     next_worker: String,
 }
 
-pub(super) async fn run(stage: &mut Stage) -> Result<()> {
-    let present = stage.cluster.image("irmgard").await?;
-    let worker = stage.cluster.image("anonymizer").await?;
+pub(super) async fn run(harness: &mut Harness) -> Result<()> {
+    let current = harness.cluster.image("irmgard").await?;
+    let worker = harness.cluster.image("anonymizer").await?;
     let images = Images {
-        expanded: EXPANDED.image(&present),
-        contracted: CONTRACTED.image(&present),
+        expanded: EXPANDED.image(&current),
+        contracted: CONTRACTED.image(&current),
         next_worker: EXPANDED.image(&worker),
-        present,
+        current,
         worker,
     };
-    if !stage.cluster.settings().built {
-        let project = stage.cluster.project().to_owned();
+    if !harness.cluster.settings().release_built {
+        let project = harness.cluster.project().to_owned();
         tokio::task::spawn_blocking(move || {
             EXPANDED.build(&project)?;
             CONTRACTED.build(&project)
         })
         .await??;
     }
-    // What an earlier run left has a schema that this release refuses.
-    stage.cluster.empty().await?;
-    stage.cluster.deploy(&first()).await?;
-    let places = stage.cluster.places().await?;
-    fill(&places.database).await?;
+    // This release rejects the schema that an earlier run has left.
+    harness.cluster.delete_namespaces().await?;
+    harness.cluster.deploy(&first_deployment()).await?;
+    let endpoints = harness.cluster.endpoints().await?;
+    insert_old_photos(&endpoints.database).await?;
 
-    let patience = stage.cluster.settings().patience;
-    let pace = Pace::watching(stage.cluster.settings().photos_per_second);
-    let load = Load::start(&places.web, "release", pace, patience).await?;
+    let time_limit = harness.cluster.settings().time_limit;
+    let rates = Rates::with_probes(harness.cluster.settings().photos_per_second);
+    let load = Load::start(&endpoints.web, "release", rates, time_limit).await?;
     let zero = Instant::now()
         .checked_sub(load.now())
         .unwrap_or_else(Instant::now);
-    let waits = Waits::start(places.database.clone(), zero);
-    let mut play = Play::new(stage, &places, &load);
-    let played = async {
-        web(&mut play, &images).await?;
-        worker_release(&mut play, &images).await
+    let lock_monitor = LockMonitor::start(endpoints.database.clone(), zero);
+    let mut rollout = Rollout::new(harness, &endpoints, &load);
+    let result = async {
+        release_irmgard(&mut rollout, &images).await?;
+        release_anonymizer(&mut rollout, &images).await
     }
     .await;
-    let steps = play.into_steps();
+    let steps = rollout.into_steps();
     let record = load.stop().await;
-    tell(stage, &steps, &record, &waits);
-    drop(waits);
-    played?;
-    check(stage, &places, &record, "through all releases").await?;
-    rows(stage, &places.database).await?;
-    lines(stage, &places, &record).await
+    write_report(harness, &steps, &record, &lock_monitor);
+    drop(lock_monitor);
+    result?;
+    check_photos(harness, &endpoints, &record, "through all releases").await?;
+    require_column_values(harness, &endpoints.database).await?;
+    report_redeliveries(harness, &endpoints, &record).await
 }
 
-/// The overlay with two of each. On an empty cluster all wait for the database, so that it has the time that the manifests give.
-fn first() -> Deployment {
+/// The overlay with two replicas of each program. It keeps the manifests' progress deadline, because on an empty cluster all
+/// programs wait for the database.
+fn first_deployment() -> Deployment {
     Deployment::new("release")
         .replicas("irmgard", 2)
         .replicas("anonymizer", 2)
 }
 
-/// The same with little patience for a release that does not come.
+/// The same with a short progress deadline, so that a bad release fails soon.
 fn deployment() -> Deployment {
     let operations = serde_json::json!([
-        { "op": "replace", "path": "/spec/progressDeadlineSeconds", "value": DEADLINE.as_secs() },
+        { "op": "replace", "path": "/spec/progressDeadlineSeconds", "value": PROGRESS_DEADLINE.as_secs() },
     ]);
-    first()
+    first_deployment()
         .patch("Deployment", "irmgard", &operations)
         .patch("Deployment", "anonymizer", &operations)
 }
 
-/// Expand, migrate, contract; after each step but the last the one before it can serve.
-async fn web(play: &mut Play<'_>, images: &Images) -> Result<()> {
+/// Releases irmgard in the steps expand, migrate, contract. After each step except the last, the previous release still works.
+async fn release_irmgard(rollout: &mut Rollout<'_>, images: &Images) -> Result<()> {
     let (expanded, contracted) = (
-        deployment().image(&images.present, &images.expanded),
-        deployment().image(&images.present, &images.contracted),
+        deployment().image(&images.current, &images.expanded),
+        deployment().image(&images.current, &images.contracted),
     );
-    play.calm("0.1.0 serves").await;
+    rollout.steady_load("0.1.0 runs").await;
 
-    let step = play.begin("expand: `irmgard migrate` of 0.2.0 while 0.1.0 serves");
-    play.migrate(&expanded).await?;
-    play.demand_schema("the column is there, and 0.1.0 serves", 2)
+    let step = rollout.start_step("expand: `irmgard migrate` of 0.2.0 while 0.1.0 runs");
+    rollout.migrate(&expanded).await?;
+    rollout
+        .require_schema("the column exists, and 0.1.0 runs", 2)
         .await?;
-    play.end(step).await;
+    rollout.end_step(step).await;
 
-    let step = play.begin("irmgard 0.1.0 → 0.2.0");
-    play.apply(&expanded, "web").await?;
-    play.rolled("irmgard", "web", &images.expanded).await?;
-    play.end(step).await;
+    let step = rollout.start_step("irmgard 0.1.0 → 0.2.0");
+    rollout.apply(&expanded, "web").await?;
+    rollout
+        .wait_for_rollout("irmgard", "web", &images.expanded)
+        .await?;
+    rollout.end_step(step).await;
 
     for (name, image) in [
-        ("back: 0.2.0 → 0.1.0, on the new schema", &images.present),
-        ("forth: 0.1.0 → 0.2.0", &images.expanded),
+        ("rollback: 0.2.0 → 0.1.0, on the new schema", &images.current),
+        ("again: 0.1.0 → 0.2.0", &images.expanded),
     ] {
-        let step = play.begin(name);
-        play.undo("irmgard").await?;
-        play.rolled("irmgard", "web", image).await?;
-        play.end(step).await;
+        let step = rollout.start_step(name);
+        rollout.undo("irmgard").await?;
+        rollout.wait_for_rollout("irmgard", "web", image).await?;
+        rollout.end_step(step).await;
     }
 
-    let step = play.begin("bad: 0.3.0 before the rows were filled, so that its migration fails");
-    play.forget_job().await?;
-    play.apply(&contracted, "migrate").await?;
-    play.apply(&contracted, "web").await?;
-    play.stops("irmgard", "web", &images.expanded, 2, "0.3.0 without its schema")
+    let step = rollout.start_step("bad release: 0.3.0 before the backfill, so that its migration fails");
+    rollout.delete_job().await?;
+    rollout.apply(&contracted, "migrate").await?;
+    rollout.apply(&contracted, "web").await?;
+    rollout
+        .require_stalled("irmgard", "web", &images.expanded, 2, "0.3.0 without its schema")
         .await?;
-    play.demand_schema("the migration that failed changed nothing", 2)
+    rollout
+        .require_schema("the failed migration changed nothing", 2)
         .await?;
-    // Or it tries again until the rows are filled, and succeeds then.
-    play.forget_job().await?;
-    play.undo("irmgard").await?;
-    play.rolled("irmgard", "web", &images.expanded).await?;
-    play.end(step).await;
+    // Otherwise the Job would retry and succeed after the backfill.
+    rollout.delete_job().await?;
+    rollout.undo("irmgard").await?;
+    rollout
+        .wait_for_rollout("irmgard", "web", &images.expanded)
+        .await?;
+    rollout.end_step(step).await;
 
-    let step = play.begin("migrate: the rows from before get a value, 1000 ids at a time");
-    play.backfill().await?;
-    play.end(step).await;
+    let step = rollout.start_step("migrate: backfill of the old rows, 1000 ids at a time");
+    rollout.backfill().await?;
+    rollout.end_step(step).await;
 
-    let step = play.begin("contract: `make deploy` of 0.3.0, migration and pods at once");
-    play.stage.cluster.deploy(&contracted).await?;
-    play.rolled("irmgard", "web", &images.contracted).await?;
-    play.demand_schema("every row must have a value now", 3).await?;
-    play.end(step).await;
+    let step = rollout.start_step("contract: `make deploy` of 0.3.0, migration and pods together");
+    rollout.harness.cluster.deploy(&contracted).await?;
+    rollout
+        .wait_for_rollout("irmgard", "web", &images.contracted)
+        .await?;
+    rollout.require_schema("the column is NOT NULL", 3).await?;
+    rollout.end_step(step).await;
 
     for (name, image) in [
-        ("back: 0.3.0 → 0.2.0, on the new schema", &images.expanded),
-        ("forth: 0.2.0 → 0.3.0", &images.contracted),
+        ("rollback: 0.3.0 → 0.2.0, on the new schema", &images.expanded),
+        ("again: 0.2.0 → 0.3.0", &images.contracted),
     ] {
-        let step = play.begin(name);
-        play.undo("irmgard").await?;
-        play.rolled("irmgard", "web", image).await?;
-        play.end(step).await;
+        let step = rollout.start_step(name);
+        rollout.undo("irmgard").await?;
+        rollout.wait_for_rollout("irmgard", "web", image).await?;
+        rollout.end_step(step).await;
     }
 
-    let step = play.begin("bad: 0.1.0, two migrations behind");
-    play.set_image("irmgard", &images.present).await?;
-    play.stops(
-        "irmgard",
-        "web",
-        &images.contracted,
-        2,
-        "0.1.0 on the contracted schema",
-    )
-    .await?;
-    let codes = play.exit_codes("irmgard", &images.present).await?;
-    play.stage.report.demand(
-        "0.1.0 says that the schema is too new, and ends with 3",
+    let step = rollout.start_step("bad release: 0.1.0, two migrations behind");
+    rollout.set_image("irmgard", &images.current).await?;
+    rollout
+        .require_stalled(
+            "irmgard",
+            "web",
+            &images.contracted,
+            2,
+            "0.1.0 on the contracted schema",
+        )
+        .await?;
+    let codes = rollout.exit_codes("irmgard", &images.current).await?;
+    rollout.harness.report.require(
+        "0.1.0 rejects the newer schema with exit code 3",
         !codes.is_empty() && codes.iter().all(|code| *code == 3),
         format_args!("exit codes {codes:?}"),
     );
-    play.undo("irmgard").await?;
-    play.rolled("irmgard", "web", &images.contracted).await?;
-    play.end(step).await;
+    rollout.undo("irmgard").await?;
+    rollout
+        .wait_for_rollout("irmgard", "web", &images.contracted)
+        .await?;
+    rollout.end_step(step).await;
     Ok(())
 }
 
-/// The worker's releases change no schema; what they must not do is to lose jobs.
-async fn worker_release(play: &mut Play<'_>, images: &Images) -> Result<()> {
-    // 0.3.0 of irmgard has no worker of its own.
+/// Releases the anonymizer. Its releases change no schema, but must not lose jobs.
+async fn release_anonymizer(rollout: &mut Rollout<'_>, images: &Images) -> Result<()> {
+    // irmgard 0.3.0 has no new worker image.
     let next = deployment()
-        .image(&images.present, &images.contracted)
+        .image(&images.current, &images.contracted)
         .image(&images.worker, &images.next_worker);
-    let step = play.begin("anonymizer 0.1.0 → 0.2.0");
-    play.apply(&next, "worker").await?;
-    play.rolled("anonymizer", "worker", &images.next_worker).await?;
-    play.end(step).await;
+    let step = rollout.start_step("anonymizer 0.1.0 → 0.2.0");
+    rollout.apply(&next, "worker").await?;
+    rollout
+        .wait_for_rollout("anonymizer", "worker", &images.next_worker)
+        .await?;
+    rollout.end_step(step).await;
 
-    let step = play.begin("back: anonymizer 0.2.0 → 0.1.0");
-    play.undo("anonymizer").await?;
-    play.rolled("anonymizer", "worker", &images.worker).await?;
-    play.end(step).await;
+    let step = rollout.start_step("rollback: anonymizer 0.2.0 → 0.1.0");
+    rollout.undo("anonymizer").await?;
+    rollout
+        .wait_for_rollout("anonymizer", "worker", &images.worker)
+        .await?;
+    rollout.end_step(step).await;
 
-    let step = play.begin("bad: an anonymizer whose configuration is wrong");
-    play.set_variable("anonymizer", "SHUTDOWN_GRACE=soon").await?;
-    // One goes before one comes: the other goes on.
-    play.stops(
-        "anonymizer",
-        "worker",
-        &images.worker,
-        1,
-        "a worker that does not start",
-    )
-    .await?;
-    play.undo("anonymizer").await?;
-    play.rolled("anonymizer", "worker", &images.worker).await?;
-    play.end(step).await;
+    let step = rollout.start_step("bad release: an anonymizer with an invalid configuration");
+    rollout.set_variable("anonymizer", "SHUTDOWN_GRACE=soon").await?;
+    // The rollout stops one pod before it starts another. The second pod stays.
+    rollout
+        .require_stalled(
+            "anonymizer",
+            "worker",
+            &images.worker,
+            1,
+            "a worker that does not start",
+        )
+        .await?;
+    rollout.undo("anonymizer").await?;
+    rollout
+        .wait_for_rollout("anonymizer", "worker", &images.worker)
+        .await?;
+    rollout.end_step(step).await;
     Ok(())
 }
 
-/// Photos that were taken long ago.
-async fn fill(database: &PgPool) -> Result<()> {
-    say(format_args!("{BEFORE} photos from before"));
+/// Inserts old photos, as from before the migration.
+async fn insert_old_photos(database: &PgPool) -> Result<()> {
+    print_progress(format_args!("inserting {OLD_PHOTOS} old photos"));
     sqlx::query(
         "insert into photo (project, name, status, taken_at, taken_at_source, media_type, size_bytes, width, height, sha256, output)
          select 'e2e-before', 'photo ' || n, 'anonymized', timestamptz '2020-01-01Z' + n * interval '1 s', 'client', 'image/jpeg',
                 1000, 640, 480, sha256(n::text::bytea), 's3://output/none/' || n
            from generate_series(1, $1) as n",
     )
-    .bind(BEFORE)
+    .bind(OLD_PHOTOS)
     .execute(database)
     .await
-    .context("photos from before")?;
+    .context("cannot insert old photos")?;
     Ok(())
 }
 
-fn tell(stage: &mut Stage, steps: &[Step], record: &Record, waits: &Waits) {
+fn write_report(harness: &mut Harness, steps: &[Step], record: &Record, lock_monitor: &LockMonitor) {
     let mut rows = Vec::new();
     for step in steps {
         let attempts = record.between(step.from, step.to);
-        let failed: usize = Kind::ALL
+        let failed: usize = RequestKind::ALL
             .iter()
-            .map(|kind| Summary::of(*kind, &attempts).failures())
+            .map(|kind| Summary::new(*kind, &attempts).failures())
             .sum();
-        let writes = Summary::of(Kind::Write, &attempts);
-        let Waited { with, looks, longest } = waits.between(step.from, step.to);
+        let writes = Summary::new(RequestKind::Write, &attempts);
+        let LockWaits {
+            with_wait,
+            samples,
+            longest,
+        } = lock_monitor.between(step.from, step.to);
         rows.push(vec![
             step.name.clone(),
-            step.took.map_or("–".to_owned(), seconds),
+            step.duration.map_or("–".to_owned(), seconds),
             attempts.len().to_string(),
             failed.to_string(),
             seconds(writes.percentile(50.0)),
             seconds(writes.percentile(99.0)),
             seconds(writes.percentile(100.0)),
-            format!("{with} of {looks}"),
+            format!("{with_wait} of {samples}"),
             seconds(longest),
         ]);
     }
-    let report = &mut stage.report;
+    let report = &mut harness.report;
     report.section("Steps");
     report.text(format_args!(
-        "One load from the first step to the last, from outside. 0.1.0 is the tree as it is. 0.2.0 adds the column `photo.received_by` \
-         and writes it, 0.3.0 makes it NOT NULL (e2e/release). Two pods each; the table has {BEFORE} rows from before. A step ends \
-         when no pod of the other version is left; its requests are counted until some seconds later. A release has failed after {} \
-         s without progress (the manifests say 180 and 300). Lock waits: `pg_locks` every {} ms, how often anybody waited, and for \
-         how long at most.",
-        DEADLINE.as_secs(),
-        LOOK.as_millis()
+        "One load from outside runs through all steps. 0.1.0 is the last commit. 0.2.0 adds the column `photo.received_by` and writes it; \
+         0.3.0 makes it NOT NULL (e2e/release). Each program has two pods; the table has {OLD_PHOTOS} old rows. A step ends when no pod of \
+         the other version is left; its requests are counted until some seconds later. A release has failed after {} s without progress \
+         (180 and 300 s in the manifests). Lock waits: samples of `pg_locks` every {} ms.",
+        PROGRESS_DEADLINE.as_secs(),
+        POLL_INTERVAL.as_millis()
     ));
     report.table(
         &[
             "step",
-            "took",
+            "duration",
             "requests",
             "failed",
-            "posts p50",
+            "uploads p50",
             "p99",
-            "longest",
-            "looks with a lock wait",
+            "max",
+            "samples with a lock wait",
             "longest lock wait",
         ],
         &rows,
     );
     report.section("All requests");
-    let rows: Vec<_> = Kind::ALL
+    let rows: Vec<_> = RequestKind::ALL
         .iter()
-        .map(|kind| super::row(kind.name(), &Summary::of(*kind, &record.attempts)))
+        .map(|kind| super::request_row(kind.name(), &Summary::new(*kind, &record.attempts)))
         .collect();
-    report.table(&super::REQUESTS, &rows);
-    let failed: Vec<_> = Kind::ALL
+    report.table(&super::REQUEST_HEADER, &rows);
+    let failed: Vec<_> = RequestKind::ALL
         .iter()
-        .map(|kind| Summary::of(*kind, &record.attempts))
+        .map(|kind| Summary::new(*kind, &record.attempts))
         .collect();
     let count: usize = failed.iter().map(Summary::failures).sum();
     let kinds: Vec<_> = failed.iter().map(Summary::failures_by_kind).collect();
-    report.demand(
-        "no request fails, in none of these steps",
+    report.require(
+        "no request fails in any step",
         count == 0,
         format_args!("{count} of {} ({})", record.attempts.len(), kinds.join("; ")),
     );
-    report.cannot_show(
-        "A table of millions of rows: reading all of it for VALIDATE and filling the rows grow with it, and hold no lock that others \
-         wait for; the two short locks do not grow.",
+    report.limitation(
+        "A table of millions of rows: VALIDATE and the backfill take longer with it, but hold no lock that blocks other sessions. The two \
+         short locks do not take longer.",
     );
-    report.cannot_show(
-        "A release while a transaction stays open for minutes: the migration's lock_timeout of 2 s ends its wait, and the Job tries \
-         again.",
+    report.limitation(
+        "A release during a transaction of several minutes: the migration's lock_timeout of 2 s ends its wait, and the Job retries.",
     );
 }
 
-/// What the rows say in the end.
-async fn rows(stage: &mut Stage, database: &PgPool) -> Result<()> {
-    let (nothing, unknown, instances): (i64, i64, i64) = sqlx::query_as(
+/// Requires that every row has a value in the new column, and reports the migrations' times.
+async fn require_column_values(harness: &mut Harness, database: &PgPool) -> Result<()> {
+    let (missing, unknown, instances): (i64, i64, i64) = sqlx::query_as(
         "select count(*) filter (where received_by is null), count(*) filter (where received_by = 'unknown'),
                 count(distinct received_by) filter (where received_by <> 'unknown')
            from photo",
     )
     .fetch_one(database)
     .await?;
-    stage.report.demand(
-        "every photo says who took it; those of 0.1.0 that it is not known",
-        nothing == 0 && unknown >= BEFORE && instances > 0,
-        format_args!("{nothing} say nothing, {unknown} unknown, the others by {instances} pods"),
+    harness.report.require(
+        "every photo has a value in received_by; photos of 0.1.0 have `unknown`",
+        missing == 0 && unknown >= OLD_PHOTOS && instances > 0,
+        format_args!("{missing} without a value, {unknown} unknown, the others from {instances} pods"),
     );
-    let times: Vec<(i64, i64)> =
+    let migrations: Vec<(i64, i64)> =
         sqlx::query_as("select version, execution_time from _sqlx_migrations order by version")
             .fetch_all(database)
             .await?;
-    let times: Vec<_> = times
+    let times: Vec<_> = migrations
         .into_iter()
         .map(|(version, nanoseconds)| {
-            let took = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0));
-            vec![version.to_string(), seconds(took)]
+            let duration = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0));
+            vec![version.to_string(), seconds(duration)]
         })
         .collect();
-    stage.report.section("The migrations' own time");
-    stage.report.table(&["migration", "its statements took"], &times);
+    harness.report.section("Duration of the migrations");
+    harness
+        .report
+        .table(&["migration", "duration of its statements"], &times);
     Ok(())
 }
 
-/// How often a job was delivered more than once, and a photo was worked on again.
-async fn lines(stage: &mut Stage, places: &Places, record: &Record) -> Result<()> {
-    if stage.cluster.lines() == Lines::Pods {
-        stage
+/// Reports how many jobs were delivered again, and how many photos were processed twice.
+async fn report_redeliveries(harness: &mut Harness, endpoints: &Endpoints, record: &Record) -> Result<()> {
+    if harness.cluster.log_source() == LogSource::Pods {
+        harness
             .report
-            .cannot_show("How many jobs were given back and delivered again: the lines of pods that ended are gone without Fluentd.");
+            .limitation("The number of redelivered jobs: without Fluentd, the lines of ended pods are lost.");
         return Ok(());
     }
-    let since = record.began.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    let since = record.start.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let options = [
         "--component=anonymizer",
         "--field=photo.id exists",
@@ -353,26 +377,27 @@ async fn lines(stage: &mut Stage, places: &Places, record: &Record) -> Result<()
         since.as_str(),
         "--output=jsonl",
     ];
-    let shown = stage.cluster.logq(places, &options).await?;
-    let (mut again, mut twice, mut done) = (0, 0, std::collections::BTreeSet::new());
-    for line in shown.lines() {
-        let line: serde_json::Value = serde_json::from_str(line).context("a line of logq is no JSON")?;
-        let text = at(&line, "message").and_then(serde_json::Value::as_str);
+    let output = harness.cluster.logq(endpoints, &options).await?;
+    let (mut redelivered, mut repeated, mut photos) = (0, 0, std::collections::BTreeSet::new());
+    for line in output.lines() {
+        let line: serde_json::Value =
+            serde_json::from_str(line).context("a line of logq's output is not JSON")?;
+        let message = field(&line, "message").and_then(serde_json::Value::as_str);
         if !matches!(
-            text,
+            message,
             Some("anonymised a photo" | "the photo had been anonymised already")
         ) {
             continue;
         }
-        let before = at(&line, "messaging.delivery_count").and_then(serde_json::Value::as_u64);
-        again += usize::from(before.is_some_and(|before| before > 0));
-        twice += usize::from(!done.insert(at(&line, "photo.id").and_then(serde_json::Value::as_i64)));
+        let deliveries = field(&line, "messaging.delivery_count").and_then(serde_json::Value::as_u64);
+        redelivered += usize::from(deliveries.is_some_and(|count| count > 0));
+        repeated += usize::from(!photos.insert(field(&line, "photo.id").and_then(serde_json::Value::as_i64)));
     }
-    stage.report.section("Jobs");
-    stage.report.text(format_args!(
-        "{} photos were worked on, by their log lines; {again} jobs had been delivered before to a worker that ended, and {twice} \
-         photos were done or answered a second time, which changes nothing: the result is the same.",
-        done.len()
+    harness.report.section("Jobs");
+    harness.report.text(format_args!(
+        "The log lines show {} processed photos. {redelivered} jobs had been delivered before to a worker that ended. {repeated} photos were \
+         processed a second time, with the same result.",
+        photos.len()
     ));
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! An empty cluster, one `apply`, photos in, blurred photos out, and the lines of the service and of its database.
+//! From an empty cluster to a blurred photo: one deployment, uploads, images, and the log lines of irmgard and its database.
 
-mod start;
+mod startup;
 
 use std::collections::BTreeSet;
 
@@ -10,71 +10,71 @@ use contract::Detection;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::Stage;
+use super::Harness;
 use crate::{
-    cluster::{Deployment, NAMESPACE, Places, Seen, until},
-    load::{Client, Outcome, Shot, Web, seconds},
-    photos::{self, Base},
+    cluster::{Condition, Deployment, Endpoints, NAMESPACE, wait_until},
+    load::{AttemptResult, Client, Shot, WebEndpoint, seconds},
+    photos::{self, BasePhoto},
     picture::Picture,
 };
 
-pub(super) async fn run(stage: &mut Stage) -> Result<()> {
-    stage.step("deleting the namespaces");
-    stage.cluster.empty().await?;
+pub(super) async fn run(harness: &mut Harness) -> Result<()> {
+    harness.step("deleting the namespaces");
+    harness.cluster.delete_namespaces().await?;
     let deployment = Deployment::new("one");
-    let readiness = stage.cluster.deploy(&deployment).await?;
-    stage.report.section("From apply to ready");
-    stage.report.text(
-        "Seconds after `kubectl apply` began, on a cluster that had nothing but the images. Nothing starts in order: what misses \
-         a server waits for it.",
+    let readiness = harness.cluster.deploy(&deployment).await?;
+    harness.report.section("From apply to ready");
+    harness.report.text(
+        "Seconds since `kubectl apply`, on a cluster that has only the images. All pods start at the same time and wait for the servers that they \
+         need.",
     );
-    stage
+    harness
         .report
         .table(&["workload", "ready after"], &readiness.rows());
-    let load = stage
+    let load = harness
         .cluster
-        .inside("postgres-0", "postgres", &["cat", "/proc/loadavg"], None)
+        .exec("postgres-0", "postgres", &["cat", "/proc/loadavg"], None)
         .await?;
-    stage.report.text(format_args!(
-        "How busy the node was: {} processes wanted a core in the last minute (load average, when all was ready).",
+    harness.report.text(format_args!(
+        "Load average of the node over the last minute, when all was ready: {}.",
         load.split_whitespace().next().unwrap_or("?")
     ));
-    ports(stage).await?;
+    check_ports(harness).await?;
 
-    let places = stage.cluster.places().await?;
+    let endpoints = harness.cluster.endpoints().await?;
     let project = format!("works-{}", chrono::Utc::now().timestamp());
-    let client = Client::new(&places.web, &project)?;
-    closed(stage, &places.web, &project).await?;
+    let client = Client::new(&endpoints.web, &project)?;
+    check_tokens(harness, &endpoints.web, &project).await?;
     let mut rows = Vec::new();
-    for (number, sample) in photos::samples()?.into_iter().enumerate() {
-        rows.push(one(stage, &client, number as u64, sample).await?);
+    for (number, sample) in photos::sample_photos()?.into_iter().enumerate() {
+        rows.push(process_sample(harness, &client, number as u64, sample).await?);
     }
-    stage.report.section("Photos");
-    stage.report.table(
+    harness.report.section("Photos");
+    harness.report.table(
         &[
             "photo",
             "accepted after",
             "anonymised after",
-            "found",
+            "detections",
             "original, bytes",
             "image, bytes",
         ],
         &rows,
     );
-    lines(stage, &places).await?;
-    start::programs(stage).await?;
-    markers(stage, &places, &deployment).await?;
-    stage.report.cannot_show(
-        "How long images take to be pulled: on this cluster they are loaded before. Nor the start on several nodes.",
+    check_log_lines(harness, &endpoints).await?;
+    startup::measure_programs(harness).await?;
+    check_delete_markers(harness, &endpoints, &deployment).await?;
+    harness.report.limitation(
+        "The time to pull images, which this cluster has already, and the start on several nodes.",
     );
     Ok(())
 }
 
-/// Every port on which a pod listens for others is one that its manifest names: network policies are held to those.
-async fn ports(stage: &mut Stage) -> Result<()> {
-    let mut unnamed = Vec::new();
-    let mut seen = 0;
-    for path in [
+/// Requires that pods listen only on the ports in their manifests, because network policies use those.
+async fn check_ports(harness: &mut Harness) -> Result<()> {
+    let mut undeclared = Vec::new();
+    let mut ports = 0;
+    for component in [
         "irmgard",
         "anonymizer",
         "postgres",
@@ -82,45 +82,44 @@ async fn ports(stage: &mut Stage) -> Result<()> {
         "object-store",
         "opensearch",
     ] {
-        for pod in stage
+        for pod in harness
             .cluster
-            .pods(path)
+            .pods(component)
             .await?
             .iter()
-            .filter(|pod| pod.ready && !pod.ending)
+            .filter(|pod| pod.ready && !pod.terminating)
         {
-            let words = ["cat", "/proc/net/tcp", "/proc/net/tcp6"];
+            let program = ["cat", "/proc/net/tcp", "/proc/net/tcp6"];
             let arguments = [
                 &["exec", "--namespace", &pod.namespace, &pod.name, "--"][..],
-                &words,
+                &program,
             ]
             .concat();
-            let sockets = stage.cluster.kubectl().run(&arguments).await?;
-            for port in listening(&sockets) {
-                seen += 1;
+            let sockets = harness.cluster.kubectl().run(&arguments).await?;
+            for port in listening_ports(&sockets) {
+                ports += 1;
                 if !pod.ports.contains(&port) {
-                    unnamed.push(format!("{} listens on {port}", pod.name));
+                    undeclared.push(format!("{} listens on {port}", pod.name));
                 }
             }
         }
     }
-    stage.report.demand(
-        "pods listen on the ports that their manifests name, and on no others",
-        unnamed.is_empty() && seen > 0,
+    harness.report.require(
+        "pods listen only on the ports in their manifests",
+        undeclared.is_empty() && ports > 0,
         format_args!(
-            "{seen} ports{}{}",
-            if unnamed.is_empty() { "" } else { ": " },
-            unnamed.join(", ")
+            "{ports} ports{}{}",
+            if undeclared.is_empty() { "" } else { ": " },
+            undeclared.join(", ")
         ),
     );
     Ok(())
 }
 
-/// Ports on which others are waited for, from /proc/net/tcp and tcp6 (proc(5)): `sl local_address rem_address st`. Not those that only
-/// the pod itself can reach.
-fn listening(sockets: &str) -> BTreeSet<u64> {
+/// The listening ports in /proc/net/tcp and tcp6 (proc(5): `sl local_address rem_address st`), without loopback addresses.
+fn listening_ports(sockets: &str) -> BTreeSet<u64> {
     const LISTEN: &str = "0A";
-    // 127.0.0.1, as IPv6 as well, and ::1.
+    // 127.0.0.1, ::ffff:127.0.0.1 and ::1.
     const LOOPBACK: [&str; 3] = [
         "0100007F",
         "0000000000000000FFFF00000100007F",
@@ -139,16 +138,20 @@ fn listening(sockets: &str) -> BTreeSet<u64> {
         .collect()
 }
 
-/// A deleted original leaves nothing behind, also where an earlier release has left the bucket with versions: the Job that sees to the
-/// buckets runs once more.
-async fn markers(stage: &mut Stage, places: &Places, deployment: &Deployment) -> Result<()> {
+/// Requires that deleted originals leave nothing behind, not even in a bucket that had versions in an earlier release: then the Job
+/// `minio-setup` removes the markers.
+async fn check_delete_markers(
+    harness: &mut Harness,
+    endpoints: &Endpoints,
+    deployment: &Deployment,
+) -> Result<()> {
     const PREFIX: &str = "e2e-markers/";
-    let (client, bucket) = (places.store.client(), &places.store.settings().input_bucket);
-    let left = places.versions(bucket, "photos/").await?;
-    stage.report.demand(
-        "of the originals nothing is left in the store, no marker either",
-        left == 0,
-        format_args!("{left} versions and markers"),
+    let (client, bucket) = (endpoints.store.client(), &endpoints.store.settings().input_bucket);
+    let remaining = endpoints.count_versions(bucket, "photos/").await?;
+    harness.report.require(
+        "no version and no delete marker of an original is left",
+        remaining == 0,
+        format_args!("{remaining} versions and markers"),
     );
     let suspended = VersioningConfiguration::builder()
         .status(BucketVersioningStatus::Suspended)
@@ -164,7 +167,7 @@ async fn markers(stage: &mut Stage, places: &Places, deployment: &Deployment) ->
         client.put_object().bucket(bucket).key(&key).send().await?;
         client.delete_object().bucket(bucket).key(&key).send().await?;
     }
-    let before = places.versions(bucket, PREFIX).await?;
+    let before = endpoints.count_versions(bucket, PREFIX).await?;
     let arguments = [
         "delete",
         "job",
@@ -173,29 +176,29 @@ async fn markers(stage: &mut Stage, places: &Places, deployment: &Deployment) ->
         "minio-setup",
         "--ignore-not-found",
     ];
-    stage.cluster.kubectl().run(&arguments).await?;
-    stage.cluster.apply_only(deployment, "setup").await?;
-    let began = Instant::now();
-    let gone = until(
-        "no marker is left",
-        stage.cluster.settings().patience,
+    harness.cluster.kubectl().run(&arguments).await?;
+    harness.cluster.apply_only(deployment, "setup").await?;
+    let start = Instant::now();
+    let removed = wait_until(
+        "no delete marker is left",
+        harness.cluster.settings().time_limit,
         async || {
-            let left = places.versions(bucket, PREFIX).await?;
-            Ok(if left == 0 {
-                Seen::Yes(())
+            let remaining = endpoints.count_versions(bucket, PREFIX).await?;
+            Ok(if remaining == 0 {
+                Condition::Met(())
             } else {
-                Seen::NotYet(format!("{left} are"))
+                Condition::Unmet(format!("{remaining} are"))
             })
         },
     )
     .await;
-    stage.report.demand(
-        "markers of a bucket that had versions go by themselves",
-        gone.is_ok() && before == 20,
-        match gone {
+    harness.report.require(
+        "delete markers of a bucket that had versions are removed",
+        removed.is_ok() && before == 20,
+        match removed {
             Ok(()) => format!(
-                "{before}, gone {} after the Job was applied",
-                seconds(began.elapsed())
+                "{before} markers, removed {} after the Job's start",
+                seconds(start.elapsed())
             ),
             Err(error) => format!("{before} before; {error:#}"),
         },
@@ -203,58 +206,63 @@ async fn markers(stage: &mut Stage, places: &Places, deployment: &Deployment) ->
     Ok(())
 }
 
-/// Nobody is let in without a token, nor with one that is for something else.
-async fn closed(stage: &mut Stage, web: &Web, project: &str) -> Result<()> {
-    let stranger = Web::without_tokens(&web.address);
-    let camera = Web {
+/// Requires that the service rejects requests without a token, and with the wrong token.
+async fn check_tokens(harness: &mut Harness, web: &WebEndpoint, project: &str) -> Result<()> {
+    let without_token = WebEndpoint::without_tokens(&web.address);
+    let camera = WebEndpoint {
         viewer: web.camera.clone(),
-        ..stranger.clone()
+        ..without_token.clone()
     };
     for (what, web, status) in [
-        ("who has no token sees no photo", stranger, 401),
-        ("a camera's token shows no photo", camera, 403),
+        ("a request without a token gets no photo", without_token, 401),
+        ("a camera's token gets no photo", camera, 403),
     ] {
-        let seen = Client::new(&web, project)?.get("/photos/1").await.0;
-        stage
+        let result = Client::new(&web, project)?.get("/photos/1").await.0;
+        harness
             .report
-            .demand(what, seen == Outcome::Status(status), seen.name());
+            .require(what, result == AttemptResult::Status(status), result.name());
     }
     Ok(())
 }
 
-/// One photo, from the POST to the image; a row of the table.
-async fn one(stage: &mut Stage, client: &Client, number: u64, sample: Base) -> Result<Vec<String>> {
-    let patience = stage.cluster.settings().patience;
-    let Base { name, file } = sample;
-    stage.step(format_args!("posting {name}"));
+/// Uploads a sample, waits for its image, and checks it. Returns a table row.
+async fn process_sample(
+    harness: &mut Harness,
+    client: &Client,
+    number: u64,
+    sample: BasePhoto,
+) -> Result<Vec<String>> {
+    let time_limit = harness.cluster.settings().time_limit;
+    let BasePhoto { name, file } = sample;
+    harness.step(format_args!("uploading {name}"));
     let shot = Shot {
         number,
         file: file.into(),
     };
-    let began = Instant::now();
-    let id = client.deliver(&shot, patience).await?;
-    let accepted = began.elapsed();
+    let start = Instant::now();
+    let id = client.deliver(&shot, time_limit).await?;
+    let accepted = start.elapsed();
     let early = client.get(&format!("/photos/{id}/image")).await.1;
-    let photo = client.anonymized(id, patience).await?;
-    let anonymised = began.elapsed();
-    let (outcome, image) = client.get(&format!("/photos/{id}/image")).await;
-    let image = image.with_context(|| format!("the image of photo {id}: {}", outcome.name()))?;
+    let photo = client.wait_for_anonymized(id, time_limit).await?;
+    let anonymised = start.elapsed();
+    let (result, image) = client.get(&format!("/photos/{id}/image")).await;
+    let image = image.with_context(|| format!("the image of photo {id}: {}", result.name()))?;
 
-    let report = &mut stage.report;
-    report.demand(
-        format_args!("{name}: the original is never answered"),
+    let report = &mut harness.report;
+    report.require(
+        format_args!("{name}: the service never returns the original"),
         image != shot.file && early.is_none_or(|early| early != shot.file),
         format_args!("{} and {} bytes", shot.file.len(), image.len()),
     );
     let detections: Vec<Detection> =
-        serde_json::from_value(photo["detections"].clone()).context("the photo's detections")?;
-    let seen = Picture::decode(&image)?
+        serde_json::from_value(photo["detections"].clone()).context("cannot parse the photo's detections")?;
+    let visible = Picture::decode(&image)?
         .unobscured(&Picture::decode(&shot.file)?, &detections)
         .len();
-    report.demand(
-        format_args!("{name}: people were found and cannot be recognised"),
-        !detections.is_empty() && seen == 0,
-        format_args!("{} found, {seen} still to be seen", detections.len()),
+    report.require(
+        format_args!("{name}: people are found and obscured"),
+        !detections.is_empty() && visible == 0,
+        format_args!("{} found, {visible} not obscured", detections.len()),
     );
     Ok(vec![
         name,
@@ -266,8 +274,8 @@ async fn one(stage: &mut Stage, client: &Client, number: u64, sample: Base) -> R
     ])
 }
 
-/// `logq --component irmgard --with-db` shows both.
-async fn lines(stage: &mut Stage, places: &Places) -> Result<()> {
+/// Requires that `logq --component irmgard --with-db` shows the lines of both services.
+async fn check_log_lines(harness: &mut Harness, endpoints: &Endpoints) -> Result<()> {
     let options = [
         "--component",
         "irmgard",
@@ -277,13 +285,13 @@ async fn lines(stage: &mut Stage, places: &Places) -> Result<()> {
         "--output",
         "jsonl",
     ];
-    let wanted: BTreeSet<String> = ["irmgard", "postgres"].map(ToOwned::to_owned).into();
-    let seen = until(
-        "logq shows lines of irmgard and of its database",
+    let expected: BTreeSet<String> = ["irmgard", "postgres"].map(ToOwned::to_owned).into();
+    let shown = wait_until(
+        "logq shows lines of irmgard and its database",
         std::time::Duration::from_secs(90),
         async || {
-            let shown = stage.cluster.logq(places, &options).await?;
-            let components: BTreeSet<String> = shown
+            let output = harness.cluster.logq(endpoints, &options).await?;
+            let components: BTreeSet<String> = output
                 .lines()
                 .filter_map(|line| {
                     serde_json::from_str::<Value>(line).ok()?["component"]
@@ -291,24 +299,24 @@ async fn lines(stage: &mut Stage, places: &Places) -> Result<()> {
                         .map(ToOwned::to_owned)
                 })
                 .collect();
-            let lines = shown.lines().count();
-            let seen = format!("{lines} lines of {components:?}");
-            Ok(if components == wanted {
-                Seen::Yes(seen)
+            let lines = output.lines().count();
+            let observed = format!("{lines} lines of {components:?}");
+            Ok(if components == expected {
+                Condition::Met(observed)
             } else {
-                Seen::NotYet(seen)
+                Condition::Unmet(observed)
             })
         },
     )
     .await;
-    let shown = match &seen {
-        Ok(seen) => seen.clone(),
+    let observed = match &shown {
+        Ok(observed) => observed.clone(),
         Err(error) => format!("{error:#}"),
     };
-    stage.report.demand(
-        "`logq --component irmgard --with-db` shows both services' lines and no others",
-        seen.is_ok(),
-        shown,
+    harness.report.require(
+        "`logq --component irmgard --with-db` shows the lines of both services and no others",
+        shown.is_ok(),
+        observed,
     );
     Ok(())
 }
@@ -318,11 +326,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_that_others_reach_are_found() {
+    fn listening_ports_exclude_loopback() {
         let sockets = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
                        0: 00000000:1538 00000000:0000 0A 00000000:00000000 00:00000000 00000000 10070 0 1\n   \
                        1: 0100007F:1F48 00000000:0000 0A 00000000:00000000 00:00000000 00000000 10070 0 1\n   \
                        2: 0A00F40A:1538 0B00F40A:8000 01 00000000:00000000 00:00000000 00000000 10070 0 1\n";
-        assert_eq!(listening(sockets), [5432].into());
+        assert_eq!(listening_ports(sockets), [5432].into());
     }
 }

@@ -1,8 +1,7 @@
-//! `local demo`: every photo of a folder through the whole system, and what came of it.
+//! `local demo`: anonymises every photo of a folder with the whole system, and reports the results.
 
-mod found;
-mod journey;
-mod lines;
+mod log_hints;
+mod photo;
 mod report;
 
 use std::fs;
@@ -13,73 +12,73 @@ use std::time::Instant;
 use anyhow::{Context, anyhow, bail};
 use futures::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
-use local::{Environment, Lasting};
+use local::{Environment, PersistentStack};
 
-use super::lasting::{search, searchable, write_environment};
-use super::{complain, say};
-use journey::{Client, Journey};
+use super::stack::{ship_logs, start_opensearch, write_environment};
+use super::{print_error, print_line};
+use photo::{Client, PhotoResult};
 
-/// Two cameras on two sites: each photo is posted to both.
+/// Each photo is posted to both projects.
 const PROJECTS: [&str; 2] = ["site-north", "site-south"];
 
-/// Photos under way at the same time. Enough to keep the worker busy, few enough that the times tell about one photo.
-const AT_ONCE: usize = 4;
+/// Concurrent photos: enough to keep the worker busy, few enough that the times are those of one photo.
+const CONCURRENCY: usize = 4;
 
-/// Starts what is needed, posts, waits, reports, and leaves everything running. The exit code is 1 when a photo was refused or
-/// failed.
+/// Starts the system, posts the photos, waits, reports, and leaves everything running. The exit code is 1 when a photo was
+/// refused or failed.
 pub async fn run(folder: &Path) -> anyhow::Result<ExitCode> {
-    let files = files(folder)?;
+    let files = photo_files(folder)?;
     let start = Instant::now();
-    let mut lasting = Lasting::start().await?;
-    let outcome = tokio::select! {
-        outcome = on(&mut lasting, &files, start) => outcome,
+    let mut stack = PersistentStack::start().await?;
+    let result = tokio::select! {
+        result = run_on(&mut stack, &files, start) => result,
         interrupted = tokio::signal::ctrl_c() => {
             interrupted?;
-            Err(anyhow!("interrupted; what was started goes on: `make down` ends it"))
+            Err(anyhow!("interrupted; the stack still runs: `make down` ends it"))
         }
     };
-    // Whatever happened: what runs is written down, to be looked at and to be ended by `make down`.
-    lasting.keep().await?;
-    outcome
+    // Also after an error: the record lets `make down` end the processes.
+    stack.detach().await?;
+    result
 }
 
-async fn on(lasting: &mut Lasting, files: &[PathBuf], start: Instant) -> anyhow::Result<ExitCode> {
-    // It takes half a minute, and no photo waits for it.
-    let searched = search(lasting).unwrap_or_else(|error| {
-        complain(&error);
+async fn run_on(stack: &mut PersistentStack, files: &[PathBuf], start: Instant) -> anyhow::Result<ExitCode> {
+    // OpenSearch needs half a minute. No photo waits for it.
+    let with_opensearch = start_opensearch(stack).unwrap_or_else(|error| {
+        print_error(&error);
         false
     });
-    migrate(&lasting.stack().environment())?;
-    lasting.serve("irmgard").await?;
-    lasting.serve("anonymizer").await?;
-    let address = lasting
+    migrate(&stack.stack().environment())?;
+    stack.ensure_service("irmgard").await?;
+    stack.ensure_service("anonymizer").await?;
+    let address = stack
         .service("irmgard")
         .context("irmgard was not started")?
         .address()
         .to_owned();
-    say(&format!(
+    print_line(&format!(
         "the stack is ready after {:.1} s",
         start.elapsed().as_secs_f64()
     ));
 
-    let lasting = &*lasting;
-    let searchable = async {
-        match searched {
-            true => searchable(lasting).await.map(Some),
+    let stack = &*stack;
+    let shipping = async {
+        match with_opensearch {
+            true => ship_logs(stack).await.map(Some),
             false => Ok(None),
         }
     };
     let photos = async {
-        let journeys = journeys(&address, files).await?;
-        let environment = write_environment(lasting)?;
-        report::print(&journeys, lasting, &address, &environment);
-        Ok::<_, anyhow::Error>((journeys, environment))
+        let results = anonymize_all(&address, files).await?;
+        let environment_file = write_environment(stack)?;
+        report::print(&results, stack, &address, &environment_file);
+        Ok::<_, anyhow::Error>((results, environment_file))
     };
-    let (carrier, photos) = tokio::join!(searchable, photos);
-    let (journeys, environment) = photos?;
-    lines::tell(lasting, carrier?, &journeys, &environment).await;
-    say(&"end it           make down");
-    Ok(if journeys.iter().all(Journey::succeeded) {
+    let (shipper, photos) = tokio::join!(shipping, photos);
+    let (results, environment_file) = photos?;
+    log_hints::print_log_hints(stack, shipper?, &results, &environment_file).await;
+    print_line(&"end it           make down");
+    Ok(if results.iter().all(PhotoResult::is_anonymized) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -87,12 +86,12 @@ async fn on(lasting: &mut Lasting, files: &[PathBuf], start: Instant) -> anyhow:
 }
 
 /// Posts every photo to both projects, and waits for the results.
-async fn journeys(address: &str, files: &[PathBuf]) -> anyhow::Result<Vec<Journey>> {
+async fn anonymize_all(address: &str, files: &[PathBuf]) -> anyhow::Result<Vec<PhotoResult>> {
     let client = Client::new(&format!("http://{address}"))?;
     let bar = ProgressBar::new((files.len() * PROJECTS.len()) as u64).with_style(
         ProgressStyle::with_template("{bar:40} {pos}/{len} photos, {elapsed}")?,
     );
-    let journeys: Vec<Journey> = stream::iter(
+    let results: Vec<PhotoResult> = stream::iter(
         PROJECTS
             .iter()
             .flat_map(|project| files.iter().map(move |file| (*project, file))),
@@ -100,20 +99,20 @@ async fn journeys(address: &str, files: &[PathBuf]) -> anyhow::Result<Vec<Journe
     .map(|(project, file)| {
         let (client, bar) = (&client, &bar);
         async move {
-            let journey = client.journey(project, file).await;
+            let result = client.anonymize(project, file).await;
             bar.inc(1);
-            journey
+            result
         }
     })
-    .buffered(AT_ONCE)
+    .buffered(CONCURRENCY)
     .collect()
     .await;
     bar.finish_and_clear();
-    Ok(journeys)
+    Ok(results)
 }
 
-/// The files of a folder by name; what is hidden and what lies in folders below is none of them.
-fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+/// The files of a folder in order of their names, without hidden files and subfolders.
+fn photo_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in
         fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?
@@ -127,7 +126,7 @@ fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         }
     }
     if files.is_empty() {
-        bail!("there is no file in {}", folder.display());
+        bail!("no photos in {}", folder.display());
     }
     files.sort();
     Ok(files)

@@ -1,77 +1,77 @@
-//! What the demonstration tells at its end.
+//! The demo's report: a table of results, addresses and next commands.
 
 use std::path::Path;
 
 use comfy_table::{CellAlignment, Table, presets};
-use local::Lasting;
+use local::PersistentStack;
 
-use super::found::SURE;
-use super::journey::{End, Journey};
-use crate::command::say;
+use super::photo::{MIN_SCORE, PhotoResult, PhotoStatus};
+use crate::command::print_line;
 
 const HEADER: [&str; 7] = [
     "photo", "project", "people", "faces", "hidden", "seconds", "result",
 ];
 
-/// Prints the table, the web service's address and how to go on.
-pub fn print(journeys: &[Journey], lasting: &Lasting, address: &str, environment: &Path) {
-    say(&table(journeys));
-    say(&format!(
-        "people and faces: surely found (score {SURE} or more); hidden: all boxes, the unsure ones too; \
+/// Prints the table, the addresses and the next commands.
+pub fn print(results: &[PhotoResult], stack: &PersistentStack, address: &str, environment_file: &Path) {
+    print_line(&table(results));
+    print_line(&format!(
+        "people, faces: found with a score of {MIN_SCORE} or more; hidden: all hidden boxes, less certain ones too; \
          seconds: from the start of the POST to the result\n"
     ));
-    say(&format!("web service      http://{address}"));
-    let example = journeys.iter().find_map(|journey| match journey.end {
-        End::Anonymized { id, .. } => Some(id),
+    print_line(&format!("web service      http://{address}"));
+    let example = results.iter().find_map(|result| match result.status {
+        PhotoStatus::Anonymized { id, .. } => Some(id),
         _ => None,
     });
     if let Some(id) = example {
-        say(&format!(
+        print_line(&format!(
             "look at a photo  curl -o photo.jpg http://{address}/photos/{id}/image"
         ));
-        say(&format!("what was found   curl http://{address}/photos/{id}"));
+        print_line(&format!("what was found   curl http://{address}/photos/{id}"));
     }
-    let stack = lasting.stack();
-    let store = stack.object_store().access();
-    say(&format!(
+    let store = stack.stack().object_store().access();
+    print_line(&format!(
         "in the store     bucket {}, {}",
         store.output_bucket, store.endpoint
     ));
     for (heading, name) in [("metrics", "irmgard"), ("", "anonymizer")] {
-        if let Some(service) = lasting.service(name) {
-            say(&format!(
+        if let Some(service) = stack.service(name) {
+            print_line(&format!(
                 "{heading:<17}http://{}/metrics ({name})",
                 service.admin_address()
             ));
         }
     }
-    say(&format!("logs             {}", lasting.pods().display()));
-    say(&format!(
+    print_line(&format!("logs             {}", stack.pods_directory().display()));
+    print_line(&format!(
         "for a shell      set -a; . {}; set +a",
-        environment.display()
+        environment_file.display()
     ));
-    let wrong = journeys.iter().filter(|journey| !journey.succeeded()).count();
-    if wrong > 0 {
-        say(&format!(
-            "\n{wrong} of {} photos were refused or failed: see the table.",
-            journeys.len()
+    let unsuccessful = results.iter().filter(|result| !result.is_anonymized()).count();
+    if unsuccessful > 0 {
+        print_line(&format!(
+            "\n{unsuccessful} of {} photos were refused or failed: see the table.",
+            results.len()
         ));
-        if journeys
+        if results
             .iter()
-            .any(|journey| matches!(journey.end, End::Failed { .. }))
+            .any(|result| matches!(result.status, PhotoStatus::Failed { .. }))
         {
-            say(&"Their originals wait for a person (in such a shell): target/release/irmgard failed list");
+            print_line(
+                &"To list the failed photos, in a shell with this environment: target/release/irmgard failed list",
+            );
         }
     }
 }
 
-fn table(journeys: &[Journey]) -> Table {
+fn table(results: &[PhotoResult]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(HEADER);
-    for journey in journeys {
-        let seconds = format!("{:.2}", journey.duration.as_secs_f64());
-        let [people, faces, hidden, result] = match &journey.end {
-            End::Anonymized {
+    for photo in results {
+        let seconds = format!("{:.2}", photo.duration.as_secs_f64());
+        let [people, faces, hidden, result] = match &photo.status {
+            PhotoStatus::Anonymized {
                 people,
                 faces,
                 hidden,
@@ -83,12 +83,12 @@ fn table(journeys: &[Journey]) -> Table {
                 hidden.to_string(),
                 url.clone(),
             ],
-            End::Failed { id, reason } => nothing(format!("photo {id} failed: {reason}")),
-            End::Refused { reason } => nothing(format!("refused: {reason}")),
+            PhotoStatus::Failed { id, reason } => without_counts(format!("photo {id} failed: {reason}")),
+            PhotoStatus::Refused { reason } => without_counts(format!("refused: {reason}")),
         };
         table.add_row([
-            &journey.name,
-            &journey.project,
+            &photo.name,
+            &photo.project,
             &people,
             &faces,
             &hidden,
@@ -104,6 +104,6 @@ fn table(journeys: &[Journey]) -> Table {
     table
 }
 
-fn nothing(result: String) -> [String; 4] {
+fn without_counts(result: String) -> [String; 4] {
     [String::new(), String::new(), String::new(), result]
 }

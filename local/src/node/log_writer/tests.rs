@@ -15,9 +15,9 @@ fn read(path: &Path) -> Vec<String> {
 }
 
 #[test]
-fn lines_stand_as_the_kubelet_writes_them() {
+fn lines_have_the_kubelets_format() {
     let folder = tempfile::tempdir().unwrap();
-    let mut log = Log::begin(folder.path(), Limits::default()).unwrap();
+    let mut log = LogFiles::create(folder.path(), Limits::default()).unwrap();
     log.write(Stream::Stdout, &[(b"one", false), (b"", false)]);
     log.write(Stream::Stderr, &[(b"tw", true), (b"o", false)]);
     let lines = read(&folder.path().join("0.log"));
@@ -26,16 +26,16 @@ fn lines_stand_as_the_kubelet_writes_them() {
     assert_eq!(rest, ["stdout F one", "stdout F ", "stderr P tw", "stderr F o"]);
     assert!(
         times.is_sorted_by(|a, b| a < b),
-        "no two lines have one time: {times:?}"
+        "times must be unique and increasing: {times:?}"
     );
     assert!(times.iter().all(|time| time.len() == 30 && time.ends_with('Z')));
-    assert_eq!(printed(folder.path()), b"one\n\ntwo\n");
+    assert_eq!(read_output(folder.path()), b"one\n\ntwo\n");
 }
 
 #[test]
-fn long_lines_are_written_in_parts() {
+fn long_lines_are_split_into_parts() {
     let exact = [vec![b'x'; PART_BYTES], b"\n".to_vec()].concat();
-    let (found, used) = lines(&exact);
+    let (found, used) = split_lines(&exact);
     assert_eq!(
         (found, used),
         (vec![(&exact[..PART_BYTES], false)], PART_BYTES + 1)
@@ -46,7 +46,7 @@ fn long_lines_are_written_in_parts() {
         vec![b'z'; PART_BYTES],
     ]
     .concat();
-    let (found, used) = lines(&long);
+    let (found, used) = split_lines(&long);
     assert_eq!(
         found
             .iter()
@@ -54,12 +54,16 @@ fn long_lines_are_written_in_parts() {
             .collect::<Vec<_>>(),
         [(PART_BYTES, true), (PART_BYTES, true), (1, false)]
     );
-    assert_eq!(used, 2 * PART_BYTES + 2, "the rest may be a whole line yet");
+    assert_eq!(
+        used,
+        2 * PART_BYTES + 2,
+        "the rest may still become a complete line"
+    );
 
     let folder = tempfile::tempdir().unwrap();
-    let log = Mutex::new(Log::begin(folder.path(), Limits::default()).unwrap());
-    copy(&long[..], Stream::Stdout, &log);
-    let lengths: Vec<usize> = printed(folder.path())
+    let log = Mutex::new(LogFiles::create(folder.path(), Limits::default()).unwrap());
+    copy_lines(&long[..], Stream::Stdout, &log);
+    let lengths: Vec<usize> = read_output(folder.path())
         .split(|byte| *byte == b'\n')
         .map(<[u8]>::len)
         .collect();
@@ -67,10 +71,10 @@ fn long_lines_are_written_in_parts() {
 }
 
 #[test]
-fn files_are_renamed_and_the_oldest_go() {
+fn files_rotate_and_the_oldest_are_removed() {
     let folder = tempfile::tempdir().unwrap();
     let limits = Limits { bytes: 100, files: 3 };
-    let mut log = Log::begin(folder.path(), limits).unwrap();
+    let mut log = LogFiles::create(folder.path(), limits).unwrap();
     for number in 0..10 {
         log.write(
             Stream::Stdout,
@@ -85,12 +89,12 @@ fn files_are_renamed_and_the_oldest_go() {
             .iter()
             .all(|name| name.len() == "0.log.20261122-101500".len())
     );
-    let printed = String::from_utf8(printed(folder.path())).unwrap();
-    let numbers: Vec<&str> = printed.lines().map(|line| &line[5..6]).collect();
-    assert_eq!(numbers, ["6", "7", "8", "9"], "in order, the newest");
+    let output = String::from_utf8(read_output(folder.path())).unwrap();
+    let numbers: Vec<&str> = output.lines().map(|line| &line[5..6]).collect();
+    assert_eq!(numbers, ["6", "7", "8", "9"], "the newest lines, in order");
 
-    for _ in 0..STARTS {
-        Log::begin(folder.path(), limits).unwrap();
+    for _ in 0..KEPT_STARTS {
+        LogFiles::create(folder.path(), limits).unwrap();
     }
     assert_eq!(
         files(folder.path()),
@@ -99,9 +103,9 @@ fn files_are_renamed_and_the_oldest_go() {
 }
 
 #[test]
-fn what_cannot_be_written_is_counted_and_told() {
+fn lost_lines_are_counted_and_reported() {
     let folder = tempfile::tempdir().unwrap();
-    let mut log = Log::begin(folder.path(), Limits::default()).unwrap();
+    let mut log = LogFiles::create(folder.path(), Limits::default()).unwrap();
     log.write(Stream::Stdout, &[(b"before", false)]);
     // The disk is full.
     log.file = OpenOptions::new().write(true).open("/dev/full").unwrap();
@@ -126,24 +130,24 @@ fn what_cannot_be_written_is_counted_and_told() {
 }
 
 #[test]
-fn a_pipe_with_a_name_is_read_until_all_is_over() {
+fn a_named_pipe_is_read_until_the_program_ends() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("fifo");
     make_fifo(&path).unwrap();
     make_fifo(&path).unwrap();
-    let over = Arc::new(AtomicBool::new(false));
-    let fifo = Fifo::open(&path, Arc::clone(&over)).unwrap();
+    let program_ended = Arc::new(AtomicBool::new(false));
+    let fifo = Fifo::open(&path, Arc::clone(&program_ended)).unwrap();
     let log = Arc::new(Mutex::new(
-        Log::begin(&folder.path().join("log"), Limits::default()).unwrap(),
+        LogFiles::create(&folder.path().join("log"), Limits::default()).unwrap(),
     ));
-    let copied = Arc::clone(&log);
-    let reader = thread::spawn(move || copy(fifo, Stream::Stdout, &copied));
+    let thread_log = Arc::clone(&log);
+    let reader = thread::spawn(move || copy_lines(fifo, Stream::Stdout, &thread_log));
     for text in ["one\n", "two\n"] {
-        // A writer that comes, writes, and goes.
+        // Each writer opens the pipe, writes and closes it.
         let mut writer = OpenOptions::new().append(true).open(&path).unwrap();
         writer.write_all(text.as_bytes()).unwrap();
     }
-    over.store(true, Ordering::Relaxed);
+    program_ended.store(true, Ordering::Relaxed);
     reader.join().unwrap();
-    assert_eq!(printed(&folder.path().join("log")), b"one\ntwo\n");
+    assert_eq!(read_output(&folder.path().join("log")), b"one\ntwo\n");
 }
