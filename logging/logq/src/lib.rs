@@ -7,6 +7,8 @@
 //! `config` is what a person has settled once; `forward` is the way to an OpenSearch in a cluster; `admin` and `doctor` stand
 //! beside it all.
 
+#![allow(missing_docs, reason = "a private crate; the name often says it all")]
+
 pub mod admin;
 pub mod cli;
 pub mod command;
@@ -18,7 +20,7 @@ pub mod forward;
 pub mod import;
 pub mod opensearch;
 pub mod pager;
-pub mod plan;
+pub mod query;
 pub mod render;
 pub mod search;
 pub mod source;

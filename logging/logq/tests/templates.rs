@@ -99,8 +99,8 @@ fn checksum() -> String {
         let body: Value = serde_json::from_str(&fs::read_to_string(file(name)).unwrap()).unwrap();
         sum.update(body.to_string());
     }
-    for piece in logq::admin::pieces().unwrap() {
-        if piece.sort == logq::admin::Sort::IndexTemplate {
+    for piece in logq::admin::managed_objects().unwrap() {
+        if piece.kind == logq::admin::ObjectKind::IndexTemplate {
             let mut body = piece.body;
             body.as_object_mut().unwrap().remove("version");
             sum.update(body.to_string());

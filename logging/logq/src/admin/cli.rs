@@ -7,10 +7,10 @@ use std::{
 
 use clap::{Args, Subcommand};
 
-use super::{Age, Limits, Options, Outcome, Result, Size, bootstrap, retain};
+use super::{Age, Change, Limits, Options, Result, Size, bootstrap, retain};
 use crate::{
     opensearch::{Client, Method},
-    source::kubectl::Program,
+    source::kubectl::KubectlProgram,
 };
 
 /// Keeps OpenSearch in order for the log lines.
@@ -53,7 +53,7 @@ pub struct BootstrapArgs {
     pub dry_run: bool,
     /// How an OpenSearch in a cluster is reached.
     #[command(flatten)]
-    pub kubectl: Program,
+    pub kubectl: KubectlProgram,
 }
 
 /// Arguments of `retain`.
@@ -61,18 +61,18 @@ pub struct BootstrapArgs {
 pub struct RetainArgs {
     /// How much and how long.
     #[command(flatten)]
-    pub policy: Policy,
+    pub policy: RetentionPolicy,
     /// Say what would be done, and do nothing.
     #[arg(long)]
     pub dry_run: bool,
     /// How an OpenSearch in a cluster is reached.
     #[command(flatten)]
-    pub kubectl: Program,
+    pub kubectl: KubectlProgram,
 }
 
 /// How much is kept in an index, and how long.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct Policy {
+pub struct RetentionPolicy {
     /// A new index when the written one is as big as this.
     #[arg(
         long,
@@ -97,7 +97,7 @@ pub struct Policy {
 impl Admin {
     /// How an OpenSearch in a cluster is reached.
     #[must_use]
-    pub const fn kubectl(&self) -> &Program {
+    pub const fn kubectl(&self) -> &KubectlProgram {
         match &self.command {
             Command::Bootstrap(arguments) => &arguments.kubectl,
             Command::Retain(arguments) => &arguments.kubectl,
@@ -112,24 +112,24 @@ impl Admin {
         let mut all = Vec::new();
         let mut written = Ok(());
         {
-            let mut say = |outcome: Outcome| {
+            let mut report = |change: Change| {
                 if written.is_ok() {
-                    written = writeln!(out, "{outcome}");
+                    written = writeln!(out, "{change}");
                 }
-                all.push(outcome);
+                all.push(change);
                 Ok(())
             };
             match &self.command {
                 Command::Bootstrap(arguments) => {
-                    if let Some(Age(patience)) = arguments.wait {
-                        until_ready(client, patience).await?;
+                    if let Some(Age(timeout)) = arguments.wait {
+                        wait_until_ready(client, timeout).await?;
                     }
                     let options = Options {
                         roles: arguments.roles,
                         ism: arguments.ism,
                         dry_run: arguments.dry_run,
                     };
-                    bootstrap(client, options, &mut say).await
+                    bootstrap(client, options, &mut report).await
                 }
                 Command::Retain(arguments) => {
                     let limits = Limits {
@@ -138,11 +138,11 @@ impl Admin {
                         keep: arguments.policy.keep,
                         dry_run: arguments.dry_run,
                     };
-                    retain(client, limits, &mut say).await
+                    retain(client, limits, &mut report).await
                 }
             }
         }?;
-        let changes = all.iter().filter(|outcome| outcome.is_change()).count();
+        let changes = all.iter().filter(|change| change.is_change()).count();
         match written.and_then(|()| writeln!(out, "{changes} of {} changed", all.len())) {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
             _ => Ok(()),
@@ -150,11 +150,11 @@ impl Admin {
     }
 }
 
-/// Waits until OpenSearch answers and has a cluster manager, for `patience` at most; only for what may pass by itself.
+/// Waits until OpenSearch answers and has a cluster manager, for `timeout` at most; only for what may pass by itself.
 ///
 /// # Errors
 /// The last one.
-async fn until_ready(client: &Client, patience: Duration) -> crate::opensearch::Result<()> {
+async fn wait_until_ready(client: &Client, timeout: Duration) -> crate::opensearch::Result<()> {
     let start = Instant::now();
     loop {
         // Without a manager this is refused after the time that it is given.
@@ -168,7 +168,7 @@ async fn until_ready(client: &Client, patience: Duration) -> crate::opensearch::
             )
             .await;
         match health {
-            Err(error) if error.is_passing() && start.elapsed() < patience => {
+            Err(error) if error.is_transient() && start.elapsed() < timeout => {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
             answer => return answer.map(|_| ()),

@@ -33,7 +33,7 @@ pub fn data_streams() -> Vec<String> {
 
 /// What kind of thing a piece is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sort {
+pub enum ObjectKind {
     /// An ingest pipeline.
     Pipeline,
     /// A component template.
@@ -44,19 +44,19 @@ pub enum Sort {
 
 /// A piece that carries a version.
 #[derive(Clone, Debug)]
-pub struct Piece {
+pub struct ManagedObject {
     /// What kind of thing it is.
-    pub sort: Sort,
+    pub kind: ObjectKind,
     /// Its name.
     pub name: &'static str,
     /// Its body, the version in it.
     pub body: Value,
     /// Whether it is the installation's own: made where it is missing, never
     /// changed.
-    pub theirs: bool,
+    pub is_user_owned: bool,
 }
 
-impl Sort {
+impl ObjectKind {
     /// The path of the API for these, without a name.
     #[must_use]
     pub const fn path(self) -> &'static str {
@@ -76,25 +76,25 @@ impl Sort {
     }
 }
 
-impl Piece {
+impl ManagedObject {
     /// The path of this piece.
     #[must_use]
     pub fn path(&self) -> String {
-        format!("{}/{}", self.sort.path(), self.name)
+        format!("{}/{}", self.kind.path(), self.name)
     }
 
     /// What it is, for people.
     #[must_use]
     pub fn title(&self) -> String {
-        format!("{} {}", self.sort.name(), self.name)
+        format!("{} {}", self.kind.name(), self.name)
     }
 
     /// The body within the answer to a GET.
     pub(super) fn body_in<'a>(&self, answer: &'a Value) -> Option<&'a Value> {
-        match self.sort {
-            Sort::Pipeline => answer.get(self.name),
-            Sort::ComponentTemplate => answer.pointer("/component_templates/0/component_template"),
-            Sort::IndexTemplate => answer.pointer("/index_templates/0/index_template"),
+        match self.kind {
+            ObjectKind::Pipeline => answer.get(self.name),
+            ObjectKind::ComponentTemplate => answer.pointer("/component_templates/0/component_template"),
+            ObjectKind::IndexTemplate => answer.pointer("/index_templates/0/index_template"),
         }
     }
 }
@@ -126,7 +126,7 @@ pub fn version() -> Result<u64> {
 ///
 /// # Errors
 /// [`Error::Broken`].
-pub fn pieces() -> Result<Vec<Piece>> {
+pub fn managed_objects() -> Result<Vec<ManagedObject>> {
     let version = version()?;
     let versioned = |file, text| {
         let mut body = parse(file, text)?;
@@ -135,38 +135,38 @@ pub fn pieces() -> Result<Vec<Piece>> {
         }
         Ok::<_, Error>(body)
     };
-    let piece = |sort, name, body| Piece {
-        sort,
+    let object = |kind, name, body| ManagedObject {
+        kind,
         name,
         body,
-        theirs: false,
+        is_user_owned: false,
     };
     Ok(vec![
-        piece(
-            Sort::Pipeline,
+        object(
+            ObjectKind::Pipeline,
             PIPELINE,
             versioned("pipeline.json", PIPELINE_FILE)?,
         ),
-        piece(
-            Sort::ComponentTemplate,
+        object(
+            ObjectKind::ComponentTemplate,
             "irmgard-logs-settings",
             versioned("settings.json", SETTINGS)?,
         ),
-        piece(
-            Sort::ComponentTemplate,
+        object(
+            ObjectKind::ComponentTemplate,
             "irmgard-logs-mappings",
             versioned("mappings.json", MAPPINGS)?,
         ),
-        Piece {
-            theirs: true,
-            ..piece(
-                Sort::ComponentTemplate,
+        ManagedObject {
+            is_user_owned: true,
+            ..object(
+                ObjectKind::ComponentTemplate,
                 "irmgard-logs-custom",
                 parse("custom.json", CUSTOM)?,
             )
         },
-        piece(
-            Sort::IndexTemplate,
+        object(
+            ObjectKind::IndexTemplate,
             TEMPLATE,
             json!({
                 "index_patterns": data_streams(),
@@ -187,7 +187,7 @@ pub(super) fn roles() -> Result<Vec<(String, Value)>> {
     let mut roles = Vec::new();
     if let Value::Object(all) = parse("roles.json", ROLES)? {
         for (name, mut role) in all {
-            describe(role.get_mut("description"), version);
+            add_version(role.get_mut("description"), version);
             roles.push((name, role));
         }
     }
@@ -197,14 +197,14 @@ pub(super) fn roles() -> Result<Vec<(String, Value)>> {
 /// The policy of index state management.
 pub(super) fn policy() -> Result<Value> {
     let mut body = parse("ism.json", ISM)?;
-    describe(body.pointer_mut("/policy/description"), version()?);
+    add_version(body.pointer_mut("/policy/description"), version()?);
     if let Some(patterns) = body.pointer_mut("/policy/ism_template/0/index_patterns") {
         *patterns = json!(data_streams());
     }
     Ok(body)
 }
 
-fn describe(description: Option<&mut Value>, version: u64) {
+fn add_version(description: Option<&mut Value>, version: u64) {
     if let Some(description) = description {
         let text = description.as_str().unwrap_or_default();
         *description = format!("{text} [version {version}]").into();
@@ -238,15 +238,15 @@ mod tests {
 
     #[test]
     fn components_come_before_who_is_composed_of_them() {
-        let pieces = pieces().unwrap();
-        let template = pieces.last().unwrap();
-        assert_eq!(template.sort, Sort::IndexTemplate);
+        let managed_objects = managed_objects().unwrap();
+        let template = managed_objects.last().unwrap();
+        assert_eq!(template.kind, ObjectKind::IndexTemplate);
         for component in template.body["composed_of"].as_array().unwrap() {
             assert!(
-                pieces
+                managed_objects
                     .iter()
-                    .any(|piece| component.as_str() == Some(piece.name)
-                        && piece.sort == Sort::ComponentTemplate)
+                    .any(|object| component.as_str() == Some(object.name)
+                        && object.kind == ObjectKind::ComponentTemplate)
             );
         }
     }

@@ -4,20 +4,20 @@ use serde_json::{Map, Value};
 
 /// Whether all that is wanted is there, with the same values. OpenSearch adds
 /// defaults to what it is given and tells numbers and booleans as text.
-pub(super) fn holds(there: &Value, wanted: &Value) -> bool {
-    match (there, wanted) {
-        (Value::Object(there), Value::Object(wanted)) => wanted
+pub(super) fn contains(current: &Value, desired: &Value) -> bool {
+    match (current, desired) {
+        (Value::Object(current), Value::Object(desired)) => desired
             .iter()
-            .all(|(name, value)| there.get(name).is_some_and(|there| holds(there, value))),
-        (Value::Array(there), Value::Array(wanted)) => {
-            there.len() == wanted.len()
-                && there
+            .all(|(name, value)| current.get(name).is_some_and(|current| contains(current, value))),
+        (Value::Array(current), Value::Array(desired)) => {
+            current.len() == desired.len()
+                && current
                     .iter()
-                    .zip(wanted)
-                    .all(|(there, wanted)| holds(there, wanted))
+                    .zip(desired)
+                    .all(|(current, desired)| contains(current, desired))
         }
         (Value::Object(_) | Value::Array(_), _) | (_, Value::Object(_) | Value::Array(_)) => false,
-        (there, wanted) => text(there) == text(wanted),
+        (current, desired) => text(current) == text(desired),
     }
 }
 
@@ -27,19 +27,19 @@ fn text(value: &Value) -> String {
 
 /// The fields of a mapping's `properties` that are not there at all: what can
 /// always be added.
-pub(super) fn new_fields(there: &Value, wanted: &Value) -> Map<String, Value> {
+pub(super) fn new_fields(current: &Value, desired: &Value) -> Map<String, Value> {
     let mut new = Map::new();
     let nothing = Map::new();
-    let there = there
+    let current = current
         .get("properties")
         .and_then(Value::as_object)
         .unwrap_or(&nothing);
-    for (name, field) in wanted
+    for (name, field) in desired
         .get("properties")
         .and_then(Value::as_object)
         .unwrap_or(&nothing)
     {
-        match there.get(name) {
+        match current.get(name) {
             None => {
                 new.insert(name.clone(), field.clone());
             }
@@ -98,31 +98,35 @@ mod tests {
 
     #[test]
     fn what_the_server_adds_is_no_difference() {
-        let wanted = json!({ "dynamic": false, "properties": { "a": { "type": "long" } }, "list": ["x", 1] });
-        let there = json!({
+        let desired =
+            json!({ "dynamic": false, "properties": { "a": { "type": "long" } }, "list": ["x", 1] });
+        let current = json!({
             "dynamic": "false", "properties": { "a": { "type": "long", "doc_values": true }, "b": {} },
             "list": ["x", "1"],
         });
-        assert!(holds(&there, &wanted));
-        assert!(!holds(&wanted, &there));
-        assert!(!holds(
+        assert!(contains(&current, &desired));
+        assert!(!contains(&desired, &current));
+        assert!(!contains(
             &json!({ "list": ["x", "1", "2"] }),
             &json!({ "list": ["x", "1"] })
         ));
-        assert!(!holds(&json!({ "a": { "b": 1 } }), &json!({ "a": "{\"b\":1}" })));
+        assert!(!contains(
+            &json!({ "a": { "b": 1 } }),
+            &json!({ "a": "{\"b\":1}" })
+        ));
     }
 
     #[test]
     fn only_what_is_nowhere_is_new() {
-        let there = json!({ "properties": {
+        let current = json!({ "properties": {
             "a": { "type": "long" }, "o": { "properties": { "x": { "type": "long" } } }, "s": { "type": "long" },
         }});
-        let wanted = json!({ "properties": {
+        let desired = json!({ "properties": {
             "a": { "type": "keyword" }, "b": { "type": "long" },
             "o": { "properties": { "x": { "type": "keyword" }, "y": { "type": "long" } } },
             "s": { "properties": { "z": { "type": "long" } } },
         }});
-        let new = new_fields(&there, &wanted);
+        let new = new_fields(&current, &desired);
         assert_eq!(names(&new), ["b", "o.y"]);
     }
 

@@ -27,7 +27,7 @@ const AGES: [(&str, u64); 5] = [
     ("s", 1),
 ];
 
-fn read(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let text = text.trim().to_ascii_lowercase();
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at_checked(digits)?;
@@ -45,7 +45,7 @@ impl FromStr for Size {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        read(text, &SIZES)
+        parse(text, &SIZES)
             .map(Self)
             .ok_or("a size is a whole number above 0 and b, kb, mb, gb or tb, as in 20gb")
     }
@@ -55,13 +55,13 @@ impl FromStr for Age {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        read(text, &AGES)
+        parse(text, &AGES)
             .map(|seconds| Self(Duration::from_secs(seconds)))
             .ok_or("a time is a whole number above 0 and s, m, h, d or w, as in 30d")
     }
 }
 
-fn write(formatter: &mut fmt::Formatter<'_>, value: u64, units: &[(&str, u64)]) -> fmt::Result {
+fn format(formatter: &mut fmt::Formatter<'_>, value: u64, units: &[(&str, u64)]) -> fmt::Result {
     let smallest = units.last().copied().unwrap_or(("", 1));
     let (unit, factor) = units
         .iter()
@@ -78,14 +78,14 @@ fn write(formatter: &mut fmt::Formatter<'_>, value: u64, units: &[(&str, u64)]) 
 
 impl fmt::Display for Size {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write(formatter, self.0, &SIZES)
+        format(formatter, self.0, &SIZES)
     }
 }
 
 impl fmt::Display for Age {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Weeks are for typing; days are read more easily.
-        write(formatter, self.0.as_secs(), AGES.get(1..).unwrap_or(&AGES))
+        format(formatter, self.0.as_secs(), AGES.get(1..).unwrap_or(&AGES))
     }
 }
 

@@ -6,23 +6,25 @@
 //! of our own streams, and never the one that is written to.
 
 mod bootstrap;
+mod change;
 mod cli;
 mod desired;
 mod difference;
-mod extras;
 mod measure;
-mod outcome;
+mod plugins;
 mod retain;
 mod streams;
 
 use std::io;
 
 pub use bootstrap::{Options, bootstrap};
-pub use cli::{Admin, BootstrapArgs, Command, Policy, RetainArgs};
-pub use desired::{PIPELINE, POLICY, Piece, Sort, TEMPLATE, data_streams, pieces, version};
+pub use change::{Action, Change};
+pub use cli::{Admin, BootstrapArgs, Command, RetainArgs, RetentionPolicy};
+pub use desired::{
+    ManagedObject, ObjectKind, PIPELINE, POLICY, TEMPLATE, data_streams, managed_objects, version,
+};
 pub use measure::{Age, Size};
-pub use outcome::{Outcome, State};
-pub use retain::{Index, Limits, indices, now, retain};
+pub use retain::{Index, Limits, indices, retain, server_time};
 
 /// Why a task of an administrator's was not done.
 #[derive(Debug, thiserror::Error)]

@@ -6,9 +6,9 @@ use std::time::Duration;
 use opensearch::http::Method;
 use serde_json::{Value, json};
 
+use super::change::{Action, Change};
 use super::desired::data_streams;
 use super::measure::{Age, Size};
-use super::outcome::{Outcome, State};
 use super::streams;
 use super::{Error, Result};
 use crate::opensearch::Client;
@@ -46,12 +46,12 @@ pub struct Index {
 /// [`super::Error`].
 pub async fn indices(client: &Client, stream: &str) -> Result<Option<Vec<Index>>> {
     match streams::find(client, stream).await? {
-        Some(there) => describe(client, stream, there.indices).await.map(Some),
+        Some(there) => describe_indices(client, stream, there.indices).await.map(Some),
         None => Ok(None),
     }
 }
 
-/// Rolls over and deletes, and tells `say` of each stream and index what
+/// Rolls over and deletes, and tells `report` of each stream and index what
 /// became of it. Goes on after a stream that fails, and fails at the end.
 ///
 /// # Errors
@@ -59,18 +59,18 @@ pub async fn indices(client: &Client, stream: &str) -> Result<Option<Vec<Index>>
 pub async fn retain(
     client: &Client,
     limits: Limits,
-    say: &mut (dyn FnMut(Outcome) -> Result<()> + Send),
+    report: &mut (dyn FnMut(Change) -> Result<()> + Send),
 ) -> Result<()> {
     let mut first: Option<Error> = None;
     for stream in data_streams() {
-        if let Err(error) = one(client, &stream, limits, say).await {
+        if let Err(error) = retain_stream(client, &stream, limits, report).await {
             match error {
                 error @ Error::Output(_) => return Err(error),
                 Error::OpenSearch(ref cause) if cause.is_unreachable() => return Err(error),
                 error => {
-                    say(Outcome::new(
+                    report(Change::new(
                         format!("data stream {stream}"),
-                        State::Left(error.to_string()),
+                        Action::Skipped(error.to_string()),
                     ))?;
                     first.get_or_insert(error);
                 }
@@ -80,22 +80,22 @@ pub async fn retain(
     first.map_or(Ok(()), Err)
 }
 
-async fn one(
+async fn retain_stream(
     client: &Client,
     stream: &str,
     limits: Limits,
-    say: &mut (dyn FnMut(Outcome) -> Result<()> + Send),
+    report: &mut (dyn FnMut(Change) -> Result<()> + Send),
 ) -> Result<()> {
     let title = format!("data stream {stream}");
     let Some(indices) = indices(client, stream).await? else {
         let why = "it is not there: run `logq admin bootstrap`";
-        return say(Outcome::new(title, State::Left(why.into())));
+        return report(Change::new(title, Action::Skipped(why.into())));
     };
-    let Some((written, filled)) = indices.split_last() else {
+    let Some((write_index, filled)) = indices.split_last() else {
         return Ok(());
     };
-    let mut changed = roll_over(client, stream, written, limits, say).await?;
-    let now = now(client).await?;
+    let mut changed = roll_over(client, stream, write_index, limits, report).await?;
+    let now = server_time(client).await?;
     for (index, next) in filled.iter().zip(indices.iter().skip(1)) {
         // It got its last line when the next one was made, and no later.
         let age = Age(Duration::from_millis(now.saturating_sub(next.created)));
@@ -104,21 +104,21 @@ async fn one(
         }
         changed = true;
         let why = format!("{} lines, {}, filled {age} ago", index.lines, index.size);
-        let state = if limits.dry_run {
-            State::Would(format!("be deleted: {why}"))
+        let action = if limits.dry_run {
+            Action::Planned(format!("be deleted: {why}"))
         } else {
             delete(client, &index.name).await?;
-            State::Deleted(why)
+            Action::Deleted(why)
         };
-        say(Outcome::new(&index.name, state))?;
+        report(Change::new(&index.name, action))?;
     }
     if !changed {
-        say(Outcome::new(title, State::Same))?;
+        report(Change::new(title, Action::Unchanged))?;
     }
     Ok(())
 }
 
-async fn describe(client: &Client, stream: &str, names: Vec<String>) -> Result<Vec<Index>> {
+async fn describe_indices(client: &Client, stream: &str, names: Vec<String>) -> Result<Vec<Index>> {
     let what = format!("show sizes and ages of {stream}");
     let settings = client
         .ask(
@@ -175,7 +175,7 @@ async fn describe(client: &Client, stream: &str, names: Vec<String>) -> Result<V
 ///
 /// # Errors
 /// [`super::Error`].
-pub async fn now(client: &Client) -> Result<u64> {
+pub async fn server_time(client: &Client) -> Result<u64> {
     let what = "say what time it is";
     let query = [("filter_path", "nodes.*.timestamp")];
     let answer = client
@@ -187,26 +187,32 @@ pub async fn now(client: &Client) -> Result<u64> {
         .and_then(|nodes| nodes.values().next())
         .and_then(|node| node.get("timestamp"))
         .and_then(Value::as_u64)
-        .ok_or_else(|| client.strange(what, "its answer has no time").into())
+        .ok_or_else(|| client.unexpected(what, "its answer has no time").into())
 }
 
 /// Tells whether there is a new index, or would be.
 async fn roll_over(
     client: &Client,
     stream: &str,
-    written: &Index,
+    write_index: &Index,
     limits: Limits,
-    say: &mut (dyn FnMut(Outcome) -> Result<()> + Send),
+    report: &mut (dyn FnMut(Change) -> Result<()> + Send),
 ) -> Result<bool> {
     // A quiet component would get an empty index each day.
-    if written.lines == 0 {
+    if write_index.lines == 0 {
         return Ok(false);
     }
     let conditions = json!({ "conditions": {
         "max_size": format!("{}b", limits.rollover_size.0),
         "max_age": format!("{}s", limits.rollover_age.0.as_secs()),
     }});
-    let asked = streams::roll_over(client, stream, &written.name, limits.dry_run, Some(&conditions));
+    let asked = streams::roll_over(
+        client,
+        stream,
+        &write_index.name,
+        limits.dry_run,
+        Some(&conditions),
+    );
     let Some(answer) = asked.await? else {
         // Another run has been faster.
         return Ok(false);
@@ -222,16 +228,16 @@ async fn roll_over(
     let how = format!(
         "{} is full ({} lines, {}); new lines go to {}",
         text("old_index"),
-        written.lines,
-        written.size,
+        write_index.lines,
+        write_index.size,
         text("new_index")
     );
-    let state = if limits.dry_run {
-        State::Would(how)
+    let action = if limits.dry_run {
+        Action::Planned(how)
     } else {
-        State::Changed(how)
+        Action::Changed(how)
     };
-    say(Outcome::new(format!("data stream {stream}"), state))?;
+    report(Change::new(format!("data stream {stream}"), action))?;
     Ok(true)
 }
 
@@ -242,7 +248,7 @@ async fn delete(client: &Client, index: &str) -> Result<()> {
         .ask(&format!("delete {index}"), Method::Delete, &path, &[], None)
         .await
     {
-        Err(error) if error.rejected_with() != Some(404) => Err(error.into()),
+        Err(error) if error.rejection_status() != Some(404) => Err(error.into()),
         _ => Ok(()),
     }
 }

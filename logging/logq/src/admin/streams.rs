@@ -4,16 +4,16 @@
 use opensearch::http::Method;
 use serde_json::{Value, json};
 
+use super::change::{Action, Change};
 use super::desired::{PIPELINE, TEMPLATE};
-use super::difference::{flat_settings, holds, names, new_fields};
-use super::outcome::{Outcome, State};
+use super::difference::{contains, flat_settings, names, new_fields};
 use super::{Error, Result};
 use crate::opensearch::{Client, Error as Refusal};
 
-type Say<'a> = &'a mut (dyn FnMut(Outcome) -> Result<()> + Send);
+type Say<'a> = &'a mut (dyn FnMut(Change) -> Result<()> + Send);
 
 /// A data stream as it is.
-pub(super) struct Stream {
+pub(super) struct DataStream {
     /// Its backing indices, the oldest first. The last one is written to.
     pub indices: Vec<String>,
     /// The index template that its next index is made of.
@@ -21,7 +21,7 @@ pub(super) struct Stream {
 }
 
 /// The data stream of this name, if there is one.
-pub(super) async fn find(client: &Client, stream: &str) -> Result<Option<Stream>> {
+pub(super) async fn find(client: &Client, stream: &str) -> Result<Option<DataStream>> {
     let what = format!("show the data stream {stream}");
     let Some(answer) = client.find(&what, &format!("/_data_stream/{stream}")).await? else {
         return Ok(None);
@@ -48,14 +48,14 @@ pub(super) async fn find(client: &Client, stream: &str) -> Result<Option<Stream>
         .map(str::to_owned)
         .collect();
     if indices.is_empty() {
-        return Err(client.strange(&what, "the stream has no indices").into());
+        return Err(client.unexpected(&what, "the stream has no indices").into());
     }
-    Ok(Some(Stream { indices, template }))
+    Ok(Some(DataStream { indices, template }))
 }
 
 /// What a new index of our streams is, the installation's own component
 /// considered.
-pub(super) async fn template(client: &Client) -> Result<Value> {
+pub(super) async fn simulate_template(client: &Client) -> Result<Value> {
     let answer = client
         .ask(
             &format!("say what the index template {TEMPLATE} comes to"),
@@ -74,35 +74,35 @@ pub(super) async fn prepare(
     stream: &str,
     template: Option<&Value>,
     dry_run: bool,
-    say: Say<'_>,
+    report: Say<'_>,
 ) -> Result<()> {
     let title = format!("data stream {stream}");
-    let Some(there) = find(client, stream).await? else {
-        let state = if dry_run {
-            State::Created.would()
+    let Some(current) = find(client, stream).await? else {
+        let action = if dry_run {
+            Action::Created.planned()
         } else {
             create(client, stream).await?
         };
-        return say(Outcome::new(title, state));
+        return report(Change::new(title, action));
     };
     let Some(template) = template else {
-        return say(Outcome::new(title, State::Same));
+        return report(Change::new(title, Action::Unchanged));
     };
-    if there.template != TEMPLATE {
+    if current.template != TEMPLATE {
         return Err(outranked(client, stream).await?);
     }
-    let mapped = map(client, stream, &there.indices, template, dry_run, say).await?;
-    let written = there.indices.last().filter(|_| dry_run);
-    let set = set(client, stream, template, written, say).await?;
+    let mapped = update_mappings(client, stream, &current.indices, template, dry_run, report).await?;
+    let write_index = current.indices.last().filter(|_| dry_run);
+    let set = update_settings(client, stream, template, write_index, report).await?;
     if mapped && set {
-        say(Outcome::new(title, State::Same))?;
+        report(Change::new(title, Action::Unchanged))?;
     }
     Ok(())
 }
 
 /// Sees that our template would be taken for a stream that does not exist yet:
 /// made of another one it would stay as it is made.
-async fn see_that_ours_wins(client: &Client, stream: &str) -> Result<()> {
+async fn check_template_wins(client: &Client, stream: &str) -> Result<()> {
     let answer = client
         .ask(
             &format!("say which template {stream} would have"),
@@ -125,13 +125,13 @@ async fn see_that_ours_wins(client: &Client, stream: &str) -> Result<()> {
 async fn outranked(client: &Client, stream: &str) -> Result<Error> {
     Ok(Error::Outranked {
         stream: stream.into(),
-        overlapping: rivals(client, stream).await?,
+        overlapping: competing_templates(client, stream).await?,
     })
 }
 
 /// Names and priorities of the other templates, the highest priority first:
 /// the winner among them is not told by the server.
-async fn rivals(client: &Client, stream: &str) -> Result<String> {
+async fn competing_templates(client: &Client, stream: &str) -> Result<String> {
     let answer = client
         .ask(
             "list its index templates",
@@ -178,7 +178,7 @@ async fn rivals(client: &Client, stream: &str) -> Result<String> {
     })
 }
 
-async fn create(client: &Client, stream: &str) -> Result<State> {
+async fn create(client: &Client, stream: &str) -> Result<Action> {
     let known = client
         .find(
             "say what the name stands for",
@@ -198,7 +198,7 @@ async fn create(client: &Client, stream: &str) -> Result<State> {
         });
     }
     let made = async {
-        see_that_ours_wins(client, stream).await?;
+        check_template_wins(client, stream).await?;
         client
             .ask(
                 &format!("create the data stream {stream}"),
@@ -208,27 +208,27 @@ async fn create(client: &Client, stream: &str) -> Result<State> {
                 None,
             )
             .await?;
-        Ok(State::Created)
+        Ok(Action::Created)
     };
     match made.await {
-        Ok(state) => Ok(state),
+        Ok(action) => Ok(action),
         // Another bootstrap was faster; a question about it has then failed with a 500.
-        Err(_) if find(client, stream).await?.is_some() => Ok(State::Same),
+        Err(_) if find(client, stream).await?.is_some() => Ok(Action::Unchanged),
         Err(error) => Err(error),
     }
 }
 
 /// Adds fields that are new; where a field is another one now, the stream gets
 /// a new index. Tells whether nothing was to be done.
-async fn map(
+async fn update_mappings(
     client: &Client,
     stream: &str,
     indices: &[String],
     template: &Value,
     dry_run: bool,
-    say: Say<'_>,
+    report: Say<'_>,
 ) -> Result<bool> {
-    let wanted = template.get("mappings").cloned().unwrap_or_default();
+    let desired = template.get("mappings").cloned().unwrap_or_default();
     let what = format!("show the mappings of {stream}");
     let all = client
         .find(&what, &format!("/{stream}/_mapping"))
@@ -236,14 +236,14 @@ async fn map(
         .unwrap_or_default();
     let mut nothing = true;
     for (number, index) in indices.iter().enumerate() {
-        let Some(there) = all.get(index).and_then(|index| index.get("mappings")) else {
+        let Some(current) = all.get(index).and_then(|index| index.get("mappings")) else {
             continue;
         };
-        if holds(there, &wanted) {
+        if contains(current, &desired) {
             continue;
         }
         let title = format!("mapping of {index}");
-        let new = new_fields(there, &wanted);
+        let new = new_fields(current, &desired);
         let added = if new.is_empty() {
             "fields are kept in more ways than before".to_owned()
         } else {
@@ -255,31 +255,31 @@ async fn map(
         }
         nothing = false;
         if dry_run {
-            say(Outcome::new(title, State::Changed(added).would()))?;
+            report(Change::new(title, Action::Changed(added).planned()))?;
             continue;
         }
         let what = format!("change the mapping of {index}");
         let path = format!("/{index}/_mapping");
-        let Err(refused) = client.ask(&what, Method::Put, &path, &[], Some(&wanted)).await else {
-            say(Outcome::new(title, State::Changed(added)))?;
+        let Err(refused) = client.ask(&what, Method::Put, &path, &[], Some(&desired)).await else {
+            report(Change::new(title, Action::Changed(added)))?;
             continue;
         };
-        if refused.rejected_with() != Some(400) {
+        if refused.rejection_status() != Some(400) {
             return Err(refused.into());
         }
         if number + 1 == indices.len() {
-            say(Outcome::new(title, State::Left(format!("{refused}"))))?;
-            renew(client, stream, index, say).await?;
+            report(Change::new(title, Action::Skipped(format!("{refused}"))))?;
+            roll_over_if_current(client, stream, index, report).await?;
             continue;
         }
         // What is filled keeps the fields that it has, and can be searched for the new ones.
         if !new.is_empty() {
             let body = json!({ "properties": new });
             client.ask(&what, Method::Put, &path, &[], Some(&body)).await?;
-            say(Outcome::new(title, State::Changed(added)))?;
+            report(Change::new(title, Action::Changed(added)))?;
         } else {
             let why = "it is filled, and keeps fields that are otherwise in new indices";
-            say(Outcome::new(title, State::Left(why.into())))?;
+            report(Change::new(title, Action::Skipped(why.into())))?;
         }
     }
     Ok(nothing)
@@ -290,7 +290,7 @@ async fn map(
 pub(super) async fn roll_over(
     client: &Client,
     stream: &str,
-    written: &str,
+    write_index: &str,
     dry_run: bool,
     conditions: Option<&Value>,
 ) -> Result<Option<Value>> {
@@ -307,7 +307,8 @@ pub(super) async fn roll_over(
         Ok(answer) => Ok(Some(answer)),
         Err(error @ (Refusal::Failed { .. } | Refusal::Rejected { .. })) => {
             let now = find(client, stream).await?;
-            let same = now.is_some_and(|there| there.indices.last().map(String::as_str) == Some(written));
+            let same =
+                now.is_some_and(|current| current.indices.last().map(String::as_str) == Some(write_index));
             if same { Err(error.into()) } else { Ok(None) }
         }
         Err(error) => Err(error.into()),
@@ -315,34 +316,39 @@ pub(super) async fn roll_over(
 }
 
 /// Gives the stream a new index, unless another bootstrap has done so.
-async fn renew(client: &Client, stream: &str, written: &str, say: Say<'_>) -> Result<()> {
+async fn roll_over_if_current(
+    client: &Client,
+    stream: &str,
+    write_index: &str,
+    report: Say<'_>,
+) -> Result<()> {
     let now = find(client, stream)
         .await?
-        .map_or_else(Vec::new, |there| there.indices);
-    let answer = if now.last().map(String::as_str) == Some(written) {
-        roll_over(client, stream, written, false, None).await?
+        .map_or_else(Vec::new, |current| current.indices);
+    let answer = if now.last().map(String::as_str) == Some(write_index) {
+        roll_over(client, stream, write_index, false, None).await?
     } else {
         None
     };
-    let state = match answer {
-        None => State::Left("it has a new index already".into()),
+    let action = match answer {
+        None => Action::Skipped("it has a new index already".into()),
         Some(answer) => {
             let index = answer.get("new_index").and_then(Value::as_str).unwrap_or("?");
-            State::Changed(format!("new lines go to {index}, with the new mapping"))
+            Action::Changed(format!("new lines go to {index}, with the new mapping"))
         }
     };
-    say(Outcome::new(format!("data stream {stream}"), state))
+    report(Change::new(format!("data stream {stream}"), action))
 }
 
 /// Brings settings that can be changed to what the template says. Tells
 /// whether nothing was to be done. A dry run looks at the index that is
-/// `written`: what is filled can keep settings that none can change.
-async fn set(
+/// `write_index`: what is filled can keep settings that none can change.
+async fn update_settings(
     client: &Client,
     stream: &str,
     template: &Value,
-    written: Option<&String>,
-    say: Say<'_>,
+    write_index: Option<&String>,
+    report: Say<'_>,
 ) -> Result<bool> {
     let what = format!("show the settings of {stream}");
     let all = client
@@ -358,7 +364,7 @@ async fn set(
         .as_object()
         .into_iter()
         .flat_map(|indices| indices.iter())
-        .filter(|(name, _)| written.is_none_or(|written| written == *name))
+        .filter(|(name, _)| write_index.is_none_or(|write_index| write_index == *name))
         .map(|(_, index)| index)
         .collect();
     let mut nothing = true;
@@ -367,34 +373,34 @@ async fn set(
             index
                 .get("settings")
                 .and_then(|settings| settings.get(&name))
-                .is_some_and(|there| holds(there, &value))
+                .is_some_and(|current| contains(current, &value))
         });
         // Where replicas follow the number of nodes, their number is the server's.
         if same || name == "index.number_of_replicas" {
             continue;
         }
-        if written.is_some() {
+        if write_index.is_some() {
             // Whether an open index takes it is seen only when it is tried.
             nothing = false;
-            let state = State::Changed(format!("is to be {value}")).would();
-            say(Outcome::new(format!("{name} of {stream}"), state))?;
+            let action = Action::Changed(format!("is to be {value}")).planned();
+            report(Change::new(format!("{name} of {stream}"), action))?;
             continue;
         }
         let body = json!({ &name: value });
         let what = format!("change {name} of {stream}");
         let path = format!("/{stream}/_settings");
-        let state = match client.ask(&what, Method::Put, &path, &[], Some(&body)).await {
+        let action = match client.ask(&what, Method::Put, &path, &[], Some(&body)).await {
             Ok(_) => {
                 nothing = false;
-                State::Changed(format!("is now {value}"))
+                Action::Changed(format!("is now {value}"))
             }
             // Not while an index is open; the next one has it.
-            Err(refused) if refused.rejected_with() == Some(400) => {
-                State::Left(format!("becomes {value} with the stream's next index"))
+            Err(refused) if refused.rejection_status() == Some(400) => {
+                Action::Skipped(format!("becomes {value} with the stream's next index"))
             }
             Err(error) => return Err(error.into()),
         };
-        say(Outcome::new(format!("{name} of {stream}"), state))?;
+        report(Change::new(format!("{name} of {stream}"), action))?;
     }
     Ok(nothing)
 }

@@ -3,13 +3,13 @@
 use schema::{Kind, field};
 
 use crate::{
-    cli::time::{Clock, Edge, NoTime, duration},
+    cli::time::{Clock, Edge, TimeError, parse_duration},
     filter::{Comparison, Filter, Literal, Pattern},
 };
 
 /// A text that is no condition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoCondition {
+pub enum ConditionError {
     /// There is no operator in it.
     #[error(
         "{0:?} says nothing of a field: write FIELD=VALUE, !=, ~=, !~=, >, >=, <, <= or \"FIELD exists\""
@@ -36,7 +36,7 @@ pub enum NoCondition {
     Level(String),
     /// The field holds times.
     #[error(transparent)]
-    Time(#[from] NoTime),
+    Time(#[from] TimeError),
 }
 
 /// The operators, those that begin like another one first. `=~` and `!~` are other languages' `~=` and `!~=`.
@@ -46,33 +46,33 @@ const OPERATORS: [&str; 11] = ["!~=", "!~", "!=", "~=", "=~", ">=", "<=", "==", 
 /// compared as `--since` and `--until` take them.
 ///
 /// # Errors
-/// [`NoCondition`].
-pub fn read(text: &str, clock: &Clock) -> Result<Filter, NoCondition> {
-    let found = text.char_indices().find_map(|(at, _)| {
+/// [`ConditionError`].
+pub fn parse(text: &str, clock: &Clock) -> Result<Filter, ConditionError> {
+    let split = text.char_indices().find_map(|(at, _)| {
         let rest = text.get(at..)?;
         let operator = OPERATORS
             .into_iter()
             .find(|operator| rest.starts_with(operator))?;
         Some((text.get(..at)?, operator, rest.get(operator.len()..)?))
     });
-    let Some((name, operator, value)) = found else {
+    let Some((name, operator, value)) = split else {
         return match text.split_whitespace().collect::<Vec<_>>().as_slice() {
             [name, "exists"] => Ok(Filter::Exists(field(name)?)),
             [name, "not", "exists"] => Ok(Filter::Exists(field(name)?).negated()),
-            _ => Err(NoCondition::Operator(text.to_owned())),
+            _ => Err(ConditionError::Operator(text.to_owned())),
         };
     };
     let name = field(name)?;
     let value = unquoted(value.trim());
     let order = |comparison, edge| {
-        let value = ordered(&name, value, clock, edge)?;
+        let value = parse_ordered(&name, value, clock, edge)?;
         Ok(Filter::Compare(name.clone(), comparison, value))
     };
     match operator {
-        "=" | "==" => Ok(Filter::Is(name.clone(), equal(&name, value, clock)?)),
-        "!=" => Ok(Filter::Is(name.clone(), equal(&name, value, clock)?).negated()),
-        "~=" | "=~" => Ok(Filter::Found(name, pattern(value)?)),
-        "!~=" | "!~" => Ok(Filter::Found(name, pattern(value)?).negated()),
+        "=" | "==" => Ok(Filter::Equals(name.clone(), parse_equal(&name, value, clock)?)),
+        "!=" => Ok(Filter::Equals(name.clone(), parse_equal(&name, value, clock)?).negated()),
+        "~=" | "=~" => Ok(Filter::Matches(name, pattern(value)?)),
+        "!~=" | "!~" => Ok(Filter::Matches(name, pattern(value)?).negated()),
         ">" => order(Comparison::Greater, Edge::Begin),
         ">=" => order(Comparison::AtLeast, Edge::Begin),
         "<" => order(Comparison::Less, Edge::End),
@@ -87,16 +87,16 @@ fn unquoted(text: &str) -> &str {
     ['"', '\''].into_iter().find_map(inner).unwrap_or(text)
 }
 
-fn field(name: &str) -> Result<String, NoCondition> {
+fn field(name: &str) -> Result<String, ConditionError> {
     let name = name.trim().trim_start_matches('.');
     if name.is_empty() || name.contains(char::is_whitespace) {
-        return Err(NoCondition::Field(name.to_owned()));
+        return Err(ConditionError::Field(name.to_owned()));
     }
     Ok(name.to_owned())
 }
 
-fn pattern(text: &str) -> Result<Pattern, NoCondition> {
-    Pattern::new(text).map_err(|error| NoCondition::Pattern {
+fn pattern(text: &str) -> Result<Pattern, ConditionError> {
+    Pattern::new(text).map_err(|error| ConditionError::Pattern {
         pattern: text.to_owned(),
         why: error.to_string(),
     })
@@ -109,21 +109,21 @@ fn holds_times(name: &str) -> bool {
 }
 
 /// A value that others are equal to.
-fn equal(name: &str, text: &str, clock: &Clock) -> Result<Literal, NoCondition> {
+fn parse_equal(name: &str, text: &str, clock: &Clock) -> Result<Literal, ConditionError> {
     if holds_times(name) {
-        return Ok(Literal::time_as(text, clock.read(text, Edge::Begin)?));
+        return Ok(Literal::with_time(text, clock.parse(text, Edge::Begin)?));
     }
     Ok(Literal::new(text))
 }
 
 /// A value that others are greater or less than. A field in seconds takes
 /// times with a unit, too.
-fn ordered(name: &str, text: &str, clock: &Clock, edge: Edge) -> Result<Literal, NoCondition> {
+fn parse_ordered(name: &str, text: &str, clock: &Clock, edge: Edge) -> Result<Literal, ConditionError> {
     if holds_times(name) {
-        return Ok(Literal::time_as(text, clock.read(text, edge)?));
+        return Ok(Literal::with_time(text, clock.parse(text, edge)?));
     }
     if name == field::LEVEL {
-        return Err(NoCondition::Level(text.to_owned()));
+        return Err(ConditionError::Level(text.to_owned()));
     }
     let literal = Literal::new(text);
     if literal.number().is_some() || literal.time().is_some() {
@@ -131,12 +131,12 @@ fn ordered(name: &str, text: &str, clock: &Clock, edge: Edge) -> Result<Literal,
     }
     let seconds = name
         .ends_with("_seconds")
-        .then(|| duration(text))
+        .then(|| parse_duration(text))
         .flatten()
         .map(|length| length.as_seconds_f64());
     seconds
-        .map(|seconds| Literal::number_as(text, seconds))
-        .ok_or_else(|| NoCondition::Order(text.to_owned()))
+        .map(|seconds| Literal::with_number(text, seconds))
+        .ok_or_else(|| ConditionError::Order(text.to_owned()))
 }
 
 #[cfg(test)]
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> String {
-        read(text, &Clock::system(true)).map_or_else(|error| error.to_string(), |filter| filter.to_string())
+        parse(text, &Clock::system(true)).map_or_else(|error| error.to_string(), |filter| filter.to_string())
     }
 
     #[test]
@@ -171,7 +171,7 @@ mod tests {
         ] {
             assert_eq!(shown(typed), meant, "{typed}");
         }
-        let Ok(Filter::Compare(_, _, half)) = read("duration_seconds>500ms", &Clock::system(true)) else {
+        let Ok(Filter::Compare(_, _, half)) = parse("duration_seconds>500ms", &Clock::system(true)) else {
             panic!("a comparison");
         };
         assert_eq!(half.number(), Some(0.5));
@@ -224,7 +224,7 @@ mod tests {
             ("a=\"x", "\"x"),
             ("a=\"x\" or \"y\"", "\"x\" or \"y\""),
         ] {
-            let Ok(Filter::Is(_, value)) = read(typed, &Clock::system(true)) else {
+            let Ok(Filter::Equals(_, value)) = parse(typed, &Clock::system(true)) else {
                 panic!("{typed}");
             };
             assert_eq!(value.text(), meant, "{typed}");

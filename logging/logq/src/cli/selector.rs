@@ -10,19 +10,19 @@ use crate::filter::{Filter, Literal};
 #[error(
     "{requirement:?} is no requirement of a selector: write a=b, a!=b, \"a in (b,c)\", \"a notin (b,c)\", a or !a"
 )]
-pub struct NoSelector {
+pub struct SelectorError {
     requirement: String,
 }
 
 /// Reads a selector: its requirements, apart by commas, hold all of them.
 ///
 /// # Errors
-/// [`NoSelector`].
-pub fn read(text: &str) -> Result<Filter, NoSelector> {
-    requirements(text)
+/// [`SelectorError`].
+pub fn parse(text: &str) -> Result<Filter, SelectorError> {
+    split_requirements(text)
         .into_iter()
         .map(|requirement| {
-            requirement_of(requirement).ok_or_else(|| NoSelector {
+            parse_requirement(requirement).ok_or_else(|| SelectorError {
                 requirement: requirement.to_owned(),
             })
         })
@@ -31,7 +31,7 @@ pub fn read(text: &str) -> Result<Filter, NoSelector> {
 }
 
 /// The parts between commas that stand in no parentheses.
-fn requirements(text: &str) -> Vec<&str> {
+fn split_requirements(text: &str) -> Vec<&str> {
     let mut depth = 0_usize;
     text.split(|c: char| {
         match c {
@@ -45,31 +45,33 @@ fn requirements(text: &str) -> Vec<&str> {
     .collect()
 }
 
-fn requirement_of(text: &str) -> Option<Filter> {
+fn parse_requirement(text: &str) -> Option<Filter> {
     if let Some(key) = text.strip_prefix('!') {
-        return Some(has(label(key)?).negated());
+        return Some(has_label(label(key)?).negated());
     }
     // "In the case of != and notin", a pod without the label is taken too.
     if let Some((key, value)) = text.split_once("!=") {
-        return Some(is(label(key)?, value.trim()).negated());
+        return Some(label_is(label(key)?, value.trim()).negated());
     }
     if let Some((key, value)) = text.split_once('=') {
-        return Some(is(label(key)?, value.trim_start_matches('=').trim()));
+        return Some(label_is(label(key)?, value.trim_start_matches('=').trim()));
     }
     let mut words = text.splitn(2, char::is_whitespace);
     let key = label(words.next()?)?;
     let Some(rest) = words.next().map(str::trim_start) else {
-        return Some(has(key));
+        return Some(has_label(key));
     };
     if let Some(set) = rest.strip_prefix("notin") {
-        return Some(one_of(&key, set)?.negated());
+        return Some(parse_set(&key, set)?.negated());
     }
-    one_of(&key, rest.strip_prefix("in")?)
+    parse_set(&key, rest.strip_prefix("in")?)
 }
 
-fn one_of(key: &str, set: &str) -> Option<Filter> {
+fn parse_set(key: &str, set: &str) -> Option<Filter> {
     let values = set.trim().strip_prefix('(')?.strip_suffix(')')?;
-    let values = values.split(',').map(|value| is(key.to_owned(), value.trim()));
+    let values = values
+        .split(',')
+        .map(|value| label_is(key.to_owned(), value.trim()));
     Some(Filter::Any(values.collect()))
 }
 
@@ -81,17 +83,21 @@ fn label(key: &str) -> Option<String> {
 
 /// Where a label of this name is: those that say what a pod is have names of
 /// their own, the others share an object.
-fn places(key: &str) -> [String; 2] {
+fn label_fields(key: &str) -> [String; 2] {
     [field::KUBERNETES_LABELS, field::KUBERNETES_OTHER_LABELS].map(|object| format!("{object}.{key}"))
 }
 
-fn is(key: String, value: &str) -> Filter {
+fn label_is(key: String, value: &str) -> Filter {
     let value = Literal::new(value);
-    Filter::Any(places(&key).map(|place| Filter::Is(place, value.clone())).into())
+    Filter::Any(
+        label_fields(&key)
+            .map(|field| Filter::Equals(field, value.clone()))
+            .into(),
+    )
 }
 
-fn has(key: String) -> Filter {
-    Filter::Any(places(&key).map(Filter::Exists).into())
+fn has_label(key: String) -> Filter {
+    Filter::Any(label_fields(&key).map(Filter::Exists).into())
 }
 
 #[cfg(test)]
@@ -101,11 +107,11 @@ mod tests {
 
     use super::*;
 
-    fn takes(selector: &str) -> bool {
+    fn value_kind(selector: &str) -> bool {
         let document = Document::try_from(json!({ "kubernetes": {
             "labels": { "app_kubernetes_io/name": "irmgard" }, "other_labels": { "tier": "web" },
         }}));
-        read(selector).unwrap().matches(&document.unwrap())
+        parse(selector).unwrap().matches(&document.unwrap())
     }
 
     #[test]
@@ -118,7 +124,7 @@ mod tests {
             "tier!=db,!track",
             "track notin (canary)",
         ] {
-            assert!(takes(selector), "{selector}");
+            assert!(value_kind(selector), "{selector}");
         }
         for selector in [
             "tier=db",
@@ -128,14 +134,14 @@ mod tests {
             "tier!=web",
             "tier=web,track=canary",
         ] {
-            assert!(!takes(selector), "{selector}");
+            assert!(!value_kind(selector), "{selector}");
         }
     }
 
     #[test]
     fn what_is_no_selector() {
         for selector in ["", "a=b,", "a within (b)", "a in b", "=b", "a b"] {
-            assert!(read(selector).is_err(), "{selector}");
+            assert!(parse(selector).is_err(), "{selector}");
         }
     }
 }

@@ -7,7 +7,7 @@ use line::Time;
 
 /// A text that is no point in time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoTime {
+pub enum TimeError {
     /// It cannot be read.
     #[error(
         "{0:?} is no time: write 15m, 3h or 2d (ago), now, today, yesterday, 14:00, \"yesterday 14:00\", \
@@ -57,21 +57,21 @@ impl Clock {
     /// Reads a point in time.
     ///
     /// # Errors
-    /// [`NoTime`], also for one before 1970 or after 2261.
-    pub fn read(&self, text: &str, edge: Edge) -> Result<Time, NoTime> {
+    /// [`TimeError`], also for one before 1970 or after 2261.
+    pub fn parse(&self, text: &str, edge: Edge) -> Result<Time, TimeError> {
         let typed = text.to_owned();
         let text = text.trim();
         let Some(time) = self.ago(text).or_else(|| self.absolute(text, edge)) else {
-            return Err(NoTime::Unread(typed));
+            return Err(TimeError::Unread(typed));
         };
         let nanos = time.timestamp_nanos_opt().filter(|nanos| *nanos >= 0);
-        nanos.map(Time::from_nanos).ok_or(NoTime::OutOfRange(typed))
+        nanos.map(Time::from_nanos).ok_or(TimeError::OutOfRange(typed))
     }
 
     /// `15m`, `-3h`, `1h30m ago`: so long before now.
     fn ago(&self, text: &str) -> Option<DateTime<Utc>> {
         let text = text.strip_suffix("ago").map_or(text, str::trim_end);
-        let length = duration(text.strip_prefix('-').unwrap_or(text))?;
+        let length = parse_duration(text.strip_prefix('-').unwrap_or(text))?;
         self.now.checked_sub_signed(length)
     }
 
@@ -83,7 +83,7 @@ impl Clock {
             return Some(time.to_utc());
         }
         let utc = self.utc.then(|| Utc.fix());
-        let (text, offset) = match with_offset(text) {
+        let (text, offset) = match split_offset(text) {
             Some((text, offset)) => (text, Some(offset)),
             None => (text, utc),
         };
@@ -92,22 +92,22 @@ impl Clock {
             None => self.now.with_timezone(&Local).date_naive(),
         };
         let (day, time) = match text.split_once([' ', 'T']) {
-            Some((day, time)) => (day_of(day, today)?, time_of_day(time.trim())?),
-            None => match day_of(text, today) {
+            Some((day, time)) => (parse_day(day, today)?, parse_time_of_day(time.trim())?),
+            None => match parse_day(text, today) {
                 Some(day) => (day, NaiveTime::MIN),
-                None => (today, time_of_day(text)?),
+                None => (today, parse_time_of_day(text)?),
             },
         };
         let shown = day.and_time(time);
         match offset {
             Some(offset) => Some(offset.from_local_datetime(&shown).single()?.to_utc()),
-            None => moment(shown, edge),
+            None => resolve_local(shown, edge),
         }
     }
 }
 
 /// When the machine's clock shows this.
-fn moment(shown: NaiveDateTime, edge: Edge) -> Option<DateTime<Utc>> {
+fn resolve_local(shown: NaiveDateTime, edge: Edge) -> Option<DateTime<Utc>> {
     match Local.from_local_datetime(&shown) {
         chrono::LocalResult::Single(time) => Some(time.to_utc()),
         // chrono does not put the earlier one first.
@@ -115,12 +115,12 @@ fn moment(shown: NaiveDateTime, edge: Edge) -> Option<DateTime<Utc>> {
             Edge::Begin => one.min(other).to_utc(),
             Edge::End => one.max(other).to_utc(),
         }),
-        chrono::LocalResult::None => set_forward(shown),
+        chrono::LocalResult::None => first_moment_after_gap(shown),
     }
 }
 
 /// When the machine's clock was set forward over this time, which it never showed.
-fn set_forward(shown: NaiveDateTime) -> Option<DateTime<Utc>> {
+fn first_moment_after_gap(shown: NaiveDateTime) -> Option<DateTime<Utc>> {
     // Zones are at most 14 hours from UTC, and no clock was set forward by more than a day.
     let (mut before, mut after) = (-172_800, 172_800);
     let at = |seconds| Some(shown.checked_add_signed(TimeDelta::seconds(seconds))?.and_utc());
@@ -136,7 +136,7 @@ fn set_forward(shown: NaiveDateTime) -> Option<DateTime<Utc>> {
 }
 
 /// Takes the offset from a time's end: `Z`, `UTC`, `GMT`, `+02:00`, `+0200` or `+02`.
-fn with_offset(text: &str) -> Option<(&str, FixedOffset)> {
+fn split_offset(text: &str) -> Option<(&str, FixedOffset)> {
     for utc in ["Z", "UTC", "GMT"] {
         if let Some(time) = text.strip_suffix(utc) {
             return Some((time.trim_end(), Utc.fix()));
@@ -157,7 +157,7 @@ fn with_offset(text: &str) -> Option<(&str, FixedOffset)> {
         text.parse().ok().filter(|number| is_whole && *number <= most)
     };
     // A day has such signs, too: behind it an offset has its minutes.
-    let is_day = day_of(time, NaiveDate::MIN).is_some();
+    let is_day = parse_day(time, NaiveDate::MIN).is_some();
     let minutes = match minutes {
         "" if is_day => return None,
         "" => 0,
@@ -170,7 +170,7 @@ fn with_offset(text: &str) -> Option<(&str, FixedOffset)> {
     Some((time, FixedOffset::east_opt(seconds)?))
 }
 
-fn day_of(text: &str, today: NaiveDate) -> Option<NaiveDate> {
+fn parse_day(text: &str, today: NaiveDate) -> Option<NaiveDate> {
     match text {
         "today" => Some(today),
         "yesterday" => today.checked_sub_days(Days::new(1)),
@@ -180,7 +180,7 @@ fn day_of(text: &str, today: NaiveDate) -> Option<NaiveDate> {
 
 /// Reads a length of time: `500ms`, `90s`, `1.5s`, `404 µs`, `15m`, `1h30m`, `2d`, `1w`.
 #[must_use]
-pub fn duration(text: &str) -> Option<TimeDelta> {
+pub fn parse_duration(text: &str) -> Option<TimeDelta> {
     let is_number = |c: char| c.is_ascii_digit() || c == '.';
     let mut sum = TimeDelta::zero();
     let mut rest = text;
@@ -215,7 +215,7 @@ pub fn duration(text: &str) -> Option<TimeDelta> {
 }
 
 /// A part of a second may stand behind a comma, as some programs log it.
-fn time_of_day(text: &str) -> Option<NaiveTime> {
+fn parse_time_of_day(text: &str) -> Option<NaiveTime> {
     let text = text.replace(',', ".");
     ["%H:%M", "%H:%M:%S%.f"]
         .into_iter()
@@ -229,7 +229,7 @@ mod tests {
     fn read(text: &str) -> Option<String> {
         let now = DateTime::parse_from_rfc3339("2026-11-22T10:30:00Z").unwrap();
         Clock::at(now.to_utc())
-            .read(text, Edge::Begin)
+            .parse(text, Edge::Begin)
             .ok()
             .map(|time| time.to_string())
     }
@@ -302,7 +302,7 @@ mod tests {
         }
         let told = |text: &str| {
             Clock::system(true)
-                .read(text, Edge::Begin)
+                .parse(text, Edge::Begin)
                 .unwrap_err()
                 .to_string()
         };

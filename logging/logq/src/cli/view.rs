@@ -2,8 +2,8 @@
 
 use clap::Parser;
 
-use super::{Cli, Search, read::read_beside};
-use crate::config::{Config, Place};
+use super::{Cli, Search, parse::parse_with_view};
+use crate::config::{Config, FileLocation};
 
 /// Statements of the web service that are asked every few seconds (`POLL` of
 /// its module `database`), as PostgreSQL logs them where they took less than
@@ -67,12 +67,12 @@ pub struct View {
     /// The options.
     pub options: Vec<String>,
     /// Where it stands; nowhere if it ships.
-    pub place: Option<Place>,
+    pub location: Option<FileLocation>,
 }
 
 /// Why a view is not shown.
 #[derive(Debug, thiserror::Error)]
-pub enum NoView {
+pub enum ViewError {
     /// A name that none has.
     #[error("there is no view {name:?}; there are {known}")]
     Unknown {
@@ -140,7 +140,7 @@ pub fn views(config: &Config) -> Vec<View> {
         name: (*name).to_owned(),
         about: (*about).to_owned(),
         options: options.iter().map(|option| (*option).to_owned()).collect(),
-        place: None,
+        location: None,
     });
     shipped.chain(config.views().iter().cloned()).collect()
 }
@@ -149,8 +149,8 @@ pub fn views(config: &Config) -> Vec<View> {
 /// wins over what the view has.
 ///
 /// # Errors
-/// [`NoView`].
-pub fn expanded(arguments: &[String], config: &Config) -> Result<Search, NoView> {
+/// [`ViewError`].
+pub fn expand_view(arguments: &[String], config: &Config) -> Result<Search, ViewError> {
     let (name, more) = arguments
         .split_first()
         .map_or(("", [].as_slice()), |(name, more)| (name.as_str(), more));
@@ -163,39 +163,39 @@ pub fn expanded(arguments: &[String], config: &Config) -> Result<Search, NoView>
         let bad = config.bad_views().iter().filter(|(bad, _)| bad == name);
         let bad: Vec<String> = bad.map(|(_, why)| why.clone()).collect();
         if !bad.is_empty() {
-            return Err(NoView::Bad(bad));
+            return Err(ViewError::Bad(bad));
         }
         let names: Vec<&str> = all.iter().map(|view| view.name.as_str()).collect();
         let known = names.join(", ");
         let name = name.to_owned();
         return Err(if name.starts_with('-') {
-            NoView::Option { option: name, known }
+            ViewError::Option { option: name, known }
         } else {
-            NoView::Unknown { name, known }
+            ViewError::Unknown { name, known }
         });
     };
-    Ok(read_beside(&view.options, more, config)?)
+    Ok(parse_with_view(&view.options, more, config)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cli::time::Clock, plan::Wanted};
+    use crate::{cli::time::Clock, query::Query};
 
     #[test]
     fn every_view_asks_for_something() {
         let config = Config::without_file(Box::new(|_| None));
         for (name, ..) in VIEWS {
             let typed = [name.to_owned(), "--since".to_owned(), "15m".to_owned()];
-            let search = expanded(&typed, &config).unwrap();
-            let wanted = Wanted::of(&search.select, &search.window, &Clock::system(true)).unwrap();
+            let search = expand_view(&typed, &config).unwrap();
+            let query = Query::from_options(&search.select, &search.time, &Clock::system(true)).unwrap();
             assert!(
-                wanted.span.since.is_some() && search.select.namespace.is_empty(),
+                query.time_range.since.is_some() && search.select.namespace.is_empty(),
                 "{name}"
             );
         }
         assert!(
-            expanded(&["nothing".to_owned()], &config)
+            expand_view(&["nothing".to_owned()], &config)
                 .unwrap_err()
                 .to_string()
                 .contains("failed-photos")

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{
-    Config, Origin,
-    file::{File, Value},
+    Config, SettingSource,
+    file::{ConfigFile, Value},
     options,
 };
 use crate::opensearch::{Settings, SettingsError, VARIABLES};
@@ -52,49 +52,54 @@ impl Config {
     /// # Errors
     /// Every mistake, with the place in the file where it was made there.
     pub fn opensearch(&self) -> Result<Settings, SettingsError> {
-        let looked_up = |variable: &str| {
+        let lookup = |variable: &str| {
             let key = variable.strip_prefix(PREFIX)?;
             self.connection(&format!("{TABLE}.{}", key.to_ascii_lowercase()))
                 .map(|(value, _)| value)
         };
-        Settings::read(&looked_up).map_err(|SettingsError(mistakes)| {
-            SettingsError(mistakes.into_iter().map(|text| self.placed(text)).collect())
+        Settings::read(&lookup).map_err(|SettingsError(mistakes)| {
+            SettingsError(
+                mistakes
+                    .into_iter()
+                    .map(|text| self.with_file_keys(text))
+                    .collect(),
+            )
         })
     }
 
     /// What is settled for a key of the connection, and by what.
     #[must_use]
-    pub fn connection(&self, key: &str) -> Option<(String, Origin)> {
+    pub fn connection(&self, key: &str) -> Option<(String, SettingSource)> {
         let variable = options::variable(key);
         if let Some(value) = self.environment(&variable).filter(|value| !value.is_empty()) {
-            return Some((value, Origin::Variable(variable)));
+            return Some((value, SettingSource::Variable(variable)));
         }
         let file = self.file.as_ref()?;
         let entry = file.entry(key)?;
         let Value::Text(text) = &entry.value else {
             return None;
         };
-        if self.is_overruled(file, key).is_some() {
+        if self.find_overriding_variable(file, key).is_some() {
             return None;
         }
         let value = if FILES.contains(&key) {
-            self.beside(file, text)
+            self.resolve_path(file, text)
         } else {
             text.clone()
         };
-        Some((value, Origin::File(entry.place.clone())))
+        Some((value, SettingSource::File(entry.location.clone())))
     }
 
     /// The variable because of which the file's value is not taken. A secret
     /// is for the user and for the server that stand beside it in the file;
     /// whoever names another one in the environment gets it not sent there.
-    pub fn overruled(&self, key: &str) -> Option<String> {
+    pub fn overriding_variable(&self, key: &str) -> Option<String> {
         let file = self.file.as_ref()?;
         file.entry(key)?;
-        self.is_overruled(file, key)
+        self.find_overriding_variable(file, key)
     }
 
-    fn is_overruled(&self, file: &File, key: &str) -> Option<String> {
+    fn find_overriding_variable(&self, file: &ConfigFile, key: &str) -> Option<String> {
         let set = |key: &str| {
             let variable = options::variable(key);
             self.environment(&variable)
@@ -108,9 +113,9 @@ impl Config {
             return None;
         }
         if let Some(variable) = set(URL) {
-            let theirs = file.get(URL);
+            let file_url = file.get(URL);
             let named = self.environment(&variable).map(Value::Text);
-            if theirs != named.as_ref() {
+            if file_url != named.as_ref() {
                 return Some(variable);
             }
         }
@@ -132,7 +137,7 @@ impl Config {
     }
 
     /// A path of the file: from the file's folder, `~` for the home.
-    fn beside(&self, file: &File, text: &str) -> String {
+    fn resolve_path(&self, file: &ConfigFile, text: &str) -> String {
         let path = match text.strip_prefix("~/") {
             Some(rest) => match self.environment("HOME") {
                 Some(home) => Path::new(&home).join(rest),
@@ -144,13 +149,13 @@ impl Config {
     }
 
     /// Names the file's keys in place of variables that nobody has set.
-    fn placed(&self, mut mistake: String) -> String {
+    fn with_file_keys(&self, mut mistake: String) -> String {
         let mut keys = keys();
         // `…_PASSWORD_FILE` before `…_PASSWORD`, which is a part of it.
         keys.sort_by_key(|key| std::cmp::Reverse(key.len()));
         for key in keys {
-            if let Some((_, Origin::File(place))) = self.connection(&key) {
-                let named = format!("{key} ({place})");
+            if let Some((_, SettingSource::File(location))) = self.connection(&key) {
+                let named = format!("{key} ({location})");
                 mistake = mistake.replace(&options::variable(&key), &named);
             }
         }
@@ -165,11 +170,16 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::{cli::Cli, config::options::Options};
+    use crate::{cli::Cli, config::options::ConfigurableOptions};
 
     fn config(file: &str, variables: &[(&str, &str)]) -> Config {
         let command = Cli::command();
-        let file = File::parse(Path::new("/etc/logq/c.toml"), file, 0o600, &Options::of(&command));
+        let file = ConfigFile::parse(
+            Path::new("/etc/logq/c.toml"),
+            file,
+            0o600,
+            &ConfigurableOptions::from_command(&command),
+        );
         let file = file.unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
         let variables: HashMap<String, String> = variables
             .iter()

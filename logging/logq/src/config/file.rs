@@ -13,9 +13,9 @@ use toml::{
 };
 
 use super::{
-    Place, connection,
-    nearest::suggestion,
-    options::{self, Options, Takes},
+    FileLocation, connection,
+    options::{self, ConfigurableOptions, ValueKind},
+    suggestion::suggestion,
 };
 use crate::cli::{
     View, is_all, is_shipped,
@@ -23,7 +23,7 @@ use crate::cli::{
 };
 
 /// A configuration is not longer.
-const MOST_BYTES: u64 = 1024 * 1024;
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// What stands behind a key.
 #[derive(Clone, PartialEq, Eq)]
@@ -43,11 +43,11 @@ pub struct Entry {
     /// What stands behind it.
     pub value: Value,
     /// Where.
-    pub place: Place,
+    pub location: FileLocation,
 }
 
 /// The file's content.
-pub struct File {
+pub struct ConfigFile {
     /// Where it is.
     pub path: PathBuf,
     /// The keys.
@@ -58,24 +58,28 @@ pub struct File {
     pub bad_views: Vec<(String, String)>,
 }
 
-impl File {
+impl ConfigFile {
     /// Reads the file; none where it is not there and need not be.
     ///
     /// # Errors
     /// Every mistake.
-    pub fn read(path: &Path, required: bool, options: &Options) -> Result<Option<Self>, Vec<String>> {
+    pub fn read(
+        path: &Path,
+        required: bool,
+        options: &ConfigurableOptions,
+    ) -> Result<Option<Self>, Vec<String>> {
         let read = |error: std::io::Error| {
             vec![format!(
                 "{}: the configuration cannot be read: {error}",
                 path.display()
             )]
         };
-        let about = match fs::metadata(path) {
-            Ok(about) => about,
+        let metadata = match fs::metadata(path) {
+            Ok(metadata) => metadata,
             Err(error) if error.kind() == ErrorKind::NotFound && !required => return Ok(None),
             Err(error) => return Err(read(error)),
         };
-        let kind = about.file_type();
+        let kind = metadata.file_type();
         // A pipe that nobody opens for writing would be waited for without end; one of a shell's <(…) is open.
         let is_open = path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd");
         let can_end = kind.is_file() || kind.is_char_device() || (kind.is_fifo() && is_open);
@@ -86,22 +90,27 @@ impl File {
         let mut text = String::new();
         let file = fs::File::open(path).map_err(read)?;
         let length = file
-            .take(MOST_BYTES + 1)
+            .take(MAX_FILE_BYTES + 1)
             .read_to_string(&mut text)
             .map_err(read)?;
-        if length as u64 > MOST_BYTES {
-            let what = format!("it is longer than {MOST_BYTES} bytes");
+        if length as u64 > MAX_FILE_BYTES {
+            let what = format!("it is longer than {MAX_FILE_BYTES} bytes");
             return Err(read(io::Error::other(what)));
         }
-        Self::parse(path, &text, about.permissions().mode(), options).map(Some)
+        Self::parse(path, &text, metadata.permissions().mode(), options).map(Some)
     }
 
     /// Reads the file's text. `mode`: who may read the file, as `chmod` has it.
     ///
     /// # Errors
     /// Every mistake.
-    pub fn parse(path: &Path, text: &str, mode: u32, options: &Options) -> Result<Self, Vec<String>> {
-        let mut reader = Reader {
+    pub fn parse(
+        path: &Path,
+        text: &str,
+        mode: u32,
+        options: &ConfigurableOptions,
+    ) -> Result<Self, Vec<String>> {
+        let mut parser = FileParser {
             text,
             mode,
             options,
@@ -115,24 +124,24 @@ impl File {
             },
         };
         match DeTable::parse(text) {
-            Ok(table) => reader.table(table.get_ref()),
+            Ok(table) => parser.table(table.get_ref()),
             Err(error) => {
                 let at = error.span().map_or(0, |span| span.start);
                 // Not the line itself: it may hold a password.
                 let what = format!("{} (texts stand in \"quotation marks\")", error.message());
-                reader.mistake(at, &what);
+                parser.mistake(at, &what);
             }
         }
-        reader.bad_views.sort();
-        if reader.mistakes.is_empty() {
-            let bad = reader.bad_views.into_iter();
-            reader.file.bad_views = bad.map(|(_, name, text)| (name, text)).collect();
-            return Ok(reader.file);
+        parser.bad_views.sort();
+        if parser.mistakes.is_empty() {
+            let bad = parser.bad_views.into_iter();
+            parser.file.bad_views = bad.map(|(_, name, text)| (name, text)).collect();
+            return Ok(parser.file);
         }
-        let of_views = reader.bad_views.into_iter().map(|(at, _, text)| (at, text));
-        reader.mistakes.extend(of_views);
-        reader.mistakes.sort();
-        Err(reader.mistakes.into_iter().map(|(_, text)| text).collect())
+        let of_views = parser.bad_views.into_iter().map(|(at, _, text)| (at, text));
+        parser.mistakes.extend(of_views);
+        parser.mistakes.sort();
+        Err(parser.mistakes.into_iter().map(|(_, text)| text).collect())
     }
 
     /// The value of a key.
@@ -148,28 +157,28 @@ impl File {
 
 type Key<'i> = Spanned<std::borrow::Cow<'i, str>>;
 
-struct Reader<'a> {
+struct FileParser<'a> {
     text: &'a str,
     mode: u32,
-    options: &'a Options,
+    options: &'a ConfigurableOptions,
     /// With the byte where each was made.
     mistakes: Vec<(usize, String)>,
     /// The same of views, with their names: who does not use one need not know.
     bad_views: Vec<(usize, String, String)>,
-    file: File,
+    file: ConfigFile,
 }
 
-impl Reader<'_> {
-    fn place(&self, at: usize) -> Place {
+impl FileParser<'_> {
+    fn location(&self, at: usize) -> FileLocation {
         let before = self.text.as_bytes().get(..at).unwrap_or_default();
-        Place {
+        FileLocation {
             path: self.file.path.clone(),
             line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
         }
     }
 
     fn mistake(&mut self, at: usize, what: &str) {
-        self.mistakes.push((at, format!("{}: {what}", self.place(at))));
+        self.mistakes.push((at, format!("{}: {what}", self.location(at))));
     }
 
     fn table(&mut self, table: &DeTable<'_>) {
@@ -190,10 +199,10 @@ impl Reader<'_> {
         let at = key.span().start;
         let Some(argument) = self.options.get(name) else {
             let tables = [connection::TABLE, "views"];
-            let meant = suggestion(name, self.options.keys().chain(tables));
-            return self.mistake(at, &format!("{name:?} is no setting of logq's{meant}"));
+            let hint = suggestion(name, self.options.keys().chain(tables));
+            return self.mistake(at, &format!("{name:?} is no setting of logq's{hint}"));
         };
-        let Some(value) = self.typed(name, value, options::takes(argument)) else {
+        let Some(value) = self.convert(name, value, options::value_kind(argument)) else {
             return;
         };
         let texts = options::texts(&value);
@@ -203,47 +212,47 @@ impl Reader<'_> {
             && !is_all(text)
         {
             checked = Clock::system(true)
-                .read(text, Edge::Begin)
+                .parse(text, Edge::Begin)
                 .map(|_| ())
                 .map_err(|error| error.to_string());
         }
         match checked {
-            Ok(()) => self.take(name.to_owned(), value, at),
+            Ok(()) => self.add_entry(name.to_owned(), value, at),
             Err(why) => self.mistake(at, &format!("{name}: {why}")),
         }
     }
 
-    fn typed(&mut self, name: &str, value: &Spanned<DeValue<'_>>, takes: Takes) -> Option<Value> {
+    fn convert(&mut self, name: &str, value: &Spanned<DeValue<'_>>, value_kind: ValueKind) -> Option<Value> {
         let found = value.get_ref();
         let text = |value: &DeValue<'_>| value.as_str().map(str::to_owned);
-        let typed = match (takes, found) {
-            (Takes::Bool, DeValue::Boolean(value)) => Some(Value::Bool(*value)),
-            (Takes::List, DeValue::Array(values)) => values
+        let typed = match (value_kind, found) {
+            (ValueKind::Bool, DeValue::Boolean(value)) => Some(Value::Bool(*value)),
+            (ValueKind::List, DeValue::Array(values)) => values
                 .iter()
                 .map(|value| text(value.get_ref()))
                 .collect::<Option<_>>()
                 .map(Value::List),
-            (Takes::List, value) => text(value).map(|text| Value::List(vec![text])),
-            (Takes::Number, DeValue::Integer(number)) => Some(Value::Text(number.as_str().to_owned())),
-            (Takes::Text | Takes::Number, value) => text(value).map(Value::Text),
+            (ValueKind::List, value) => text(value).map(|text| Value::List(vec![text])),
+            (ValueKind::Number, DeValue::Integer(number)) => Some(Value::Text(number.as_str().to_owned())),
+            (ValueKind::Text | ValueKind::Number, value) => text(value).map(Value::Text),
             _ => None,
         };
         if typed.is_none() {
-            let wanted = match takes {
-                Takes::Bool => "true or false",
-                Takes::List => "a list of texts, [\"…\", \"…\"]",
-                Takes::Text => "a text in quotation marks",
-                Takes::Number => "a number",
+            let expected = match value_kind {
+                ValueKind::Bool => "true or false",
+                ValueKind::List => "a list of texts, [\"…\", \"…\"]",
+                ValueKind::Text => "a text in quotation marks",
+                ValueKind::Number => "a number",
             };
-            let what = format!("{name} must be {wanted}, and is {}", described(found));
+            let what = format!("{name} must be {expected}, and is {}", kind_name(found));
             self.mistake(value.span().start, &what);
         }
         typed
     }
 
-    fn take(&mut self, key: String, value: Value, at: usize) {
-        let place = self.place(at);
-        self.file.entries.push(Entry { key, value, place });
+    fn add_entry(&mut self, key: String, value: Value, at: usize) {
+        let location = self.location(at);
+        self.file.entries.push(Entry { key, value, location });
     }
 
     fn connection(&mut self, table: &DeTable<'_>) {
@@ -252,16 +261,16 @@ impl Reader<'_> {
             let at = key.span().start;
             let known = connection::keys();
             if !known.contains(&name) {
-                let meant = suggestion(&name, known.iter().map(String::as_str));
-                self.mistake(at, &format!("{name:?} is no setting of logq's{meant}"));
+                let hint = suggestion(&name, known.iter().map(String::as_str));
+                self.mistake(at, &format!("{name:?} is no setting of logq's{hint}"));
                 continue;
             }
-            let takes = if connection::is_number(&name) {
-                Takes::Number
+            let value_kind = if connection::is_number(&name) {
+                ValueKind::Number
             } else {
-                Takes::Text
+                ValueKind::Text
             };
-            let Some(value) = self.typed(&name, value, takes) else {
+            let Some(value) = self.convert(&name, value, value_kind) else {
                 continue;
             };
             if connection::is_secret(&name) && self.mode & 0o077 != 0 {
@@ -274,7 +283,7 @@ impl Reader<'_> {
                 self.mistake(at, &what);
                 continue;
             }
-            self.take(name, value, at);
+            self.add_entry(name, value, at);
         }
     }
 
@@ -300,8 +309,8 @@ impl Reader<'_> {
     fn view(&mut self, key: &Key<'_>, table: &DeTable<'_>) {
         let name = key.get_ref().as_ref();
         let at = key.span().start;
-        let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if name.is_empty() || name.starts_with('-') || !name.chars().all(fits) {
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if name.is_empty() || name.starts_with('-') || !name.chars().all(is_allowed) {
             let what = format!("{name:?} cannot be a view's name: letters, digits, - and _ can");
             return self.mistake(at, &what);
         }
@@ -314,14 +323,14 @@ impl Reader<'_> {
             let full = format!("views.{name}.{}", key.get_ref());
             match key.get_ref().as_ref() {
                 "about" => {
-                    if let Some(Value::Text(text)) = self.typed(&full, value, Takes::Text) {
+                    if let Some(Value::Text(text)) = self.convert(&full, value, ValueKind::Text) {
                         about = text;
                     }
                 }
                 "options" => words = self.words(&full, value),
                 other => {
-                    let meant = suggestion(other, ["about", "options"]);
-                    let what = format!("{full}: a view has about and options, and no {other:?}{meant}");
+                    let hint = suggestion(other, ["about", "options"]);
+                    let what = format!("{full}: a view has about and options, and no {other:?}{hint}");
                     self.mistake(key.span().start, &what);
                 }
             }
@@ -339,7 +348,7 @@ impl Reader<'_> {
             name: name.to_owned(),
             about,
             options,
-            place: Some(self.place(at)),
+            location: Some(self.location(at)),
         };
         match view.check() {
             Ok(()) => self.file.views.push(view),
@@ -358,14 +367,14 @@ impl Reader<'_> {
             }
             return words;
         }
-        match self.typed(name, value, Takes::List)? {
+        match self.convert(name, value, ValueKind::List)? {
             Value::List(words) => Some(words),
             Value::Bool(_) | Value::Text(_) => None,
         }
     }
 }
 
-const fn described(value: &DeValue<'_>) -> &'static str {
+const fn kind_name(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a text",
         DeValue::Integer(_) | DeValue::Float(_) => "a number",

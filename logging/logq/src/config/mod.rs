@@ -10,9 +10,9 @@
 
 mod connection;
 mod file;
-mod nearest;
 mod options;
 mod show;
+mod suggestion;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -20,8 +20,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(crate) use self::nearest::nearest;
-use self::{file::File, options::Options};
+pub(crate) use self::suggestion::nearest;
+use self::{file::ConfigFile, options::ConfigurableOptions};
 pub use self::{file::Value, show::show};
 use crate::{cli::View, opensearch::Lookup};
 
@@ -35,14 +35,14 @@ pub struct ConfigError(pub Vec<String>);
 
 /// Where something stands in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct FileLocation {
     /// The file.
     pub path: PathBuf,
     /// Its line, from 1.
     pub line: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FileLocation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}:{}", self.path.display(), self.line)
     }
@@ -50,16 +50,16 @@ impl fmt::Display for Place {
 
 /// What is settled for a key, and by what.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum SettingSource {
     /// By the program.
     BuiltIn,
     /// By the file.
-    File(Place),
+    File(FileLocation),
     /// By this variable.
     Variable(String),
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingSource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BuiltIn => formatter.write_str("default"),
@@ -72,7 +72,7 @@ impl fmt::Display for Origin {
 /// What is settled.
 pub struct Config {
     environment: Box<Lookup<'static>>,
-    file: Option<File>,
+    file: Option<ConfigFile>,
 }
 
 impl fmt::Debug for Config {
@@ -99,20 +99,20 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] with every mistake.
     pub fn read(
-        named: Option<&Path>,
+        explicit_path: Option<&Path>,
         environment: Box<Lookup<'static>>,
         command: &clap::Command,
     ) -> Result<Self, ConfigError> {
-        let path = match (named, environment(VARIABLE)) {
+        let path = match (explicit_path, environment(VARIABLE)) {
             (Some(path), _) => Some((path.to_owned(), true)),
             // Set to nothing, it says that no file is wanted.
             (None, Some(path)) => (!path.is_empty()).then(|| (PathBuf::from(path), true)),
-            (None, None) => usual(&environment).map(|path| (path, false)),
+            (None, None) => default_path(&environment).map(|path| (path, false)),
         };
-        let options = Options::of(command);
+        let options = ConfigurableOptions::from_command(command);
         let mut mistakes = Vec::new();
         let file = path.and_then(|(path, required)| {
-            File::read(&path, required, &options).unwrap_or_else(|mut wrong| {
+            ConfigFile::read(&path, required, &options).unwrap_or_else(|mut wrong| {
                 mistakes.append(&mut wrong);
                 None
             })
@@ -133,7 +133,7 @@ impl Config {
 
     /// The command line with the file's values as its defaults.
     #[must_use]
-    pub fn applied(&self, command: clap::Command) -> clap::Command {
+    pub fn apply_defaults(&self, command: clap::Command) -> clap::Command {
         match &self.file {
             Some(file) => options::with_defaults(command, file),
             None => command,
@@ -161,7 +161,7 @@ impl Config {
 }
 
 /// `$XDG_CONFIG_HOME/logq/config.toml` (XDG Base Directory Specification).
-fn usual(environment: &Lookup<'_>) -> Option<PathBuf> {
+fn default_path(environment: &Lookup<'_>) -> Option<PathBuf> {
     let set = |name| environment(name).filter(|value| !value.is_empty());
     let folder = set("XDG_CONFIG_HOME")
         .map(PathBuf::from)
@@ -176,7 +176,7 @@ fn usual(environment: &Lookup<'_>) -> Option<PathBuf> {
 ///
 /// # Errors
 /// [`ConfigError`] where no file is named.
-pub fn named(arguments: Vec<OsString>) -> Result<(Option<PathBuf>, Vec<OsString>), ConfigError> {
+pub fn take_config_option(arguments: Vec<OsString>) -> Result<(Option<PathBuf>, Vec<OsString>), ConfigError> {
     const OPTION: &str = "--config";
     let mut path = None;
     let mut rest = Vec::with_capacity(arguments.len());
@@ -219,11 +219,11 @@ mod tests {
             ("logq view mine --config=f -c a", Some("f"), "logq view mine -c a"),
             ("logq --config f -- --config g", Some("f"), "logq -- --config g"),
         ] {
-            let found = named(words(typed)).unwrap();
+            let found = take_config_option(words(typed)).unwrap();
             assert_eq!(found, (path.map(PathBuf::from), words(rest)), "{typed}");
         }
         for typed in ["logq --config", "logq --config="] {
-            assert!(named(words(typed)).is_err(), "{typed}");
+            assert!(take_config_option(words(typed)).is_err(), "{typed}");
         }
     }
 
@@ -231,7 +231,7 @@ mod tests {
     fn the_usual_place_follows_the_specification() {
         let at = |home: Option<&str>, xdg: Option<&str>| {
             let (home, xdg) = (home.map(str::to_owned), xdg.map(str::to_owned));
-            usual(&move |name| match name {
+            default_path(&move |name| match name {
                 "HOME" => home.clone(),
                 _ => xdg.clone(),
             })

@@ -3,19 +3,19 @@
 
 use clap::{Arg, ArgAction, Command, error::ContextKind};
 
-use super::file::{File, Value};
+use super::file::{ConfigFile, Value};
 use crate::opensearch::Lookup;
 
 const PREFIX: &str = "LOGQ_";
 
 /// The options of a command line and of its subcommands that have a variable.
-pub struct Options {
+pub struct ConfigurableOptions {
     arguments: Vec<(String, Arg)>,
 }
 
 /// What a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Takes {
+pub enum ValueKind {
     /// `true` or `false`.
     Bool,
     /// A list of texts, or one.
@@ -38,9 +38,9 @@ pub fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_ascii_uppercase())
 }
 
-impl Options {
+impl ConfigurableOptions {
     /// Those of this command line.
-    pub fn of(command: &Command) -> Self {
+    pub fn from_command(command: &Command) -> Self {
         let mut arguments = Vec::new();
         collect(command, &mut arguments);
         Self { arguments }
@@ -87,16 +87,16 @@ fn collect(command: &Command, all: &mut Vec<(String, Arg)>) {
 }
 
 /// What an option takes.
-pub fn takes(argument: &Arg) -> Takes {
+pub fn value_kind(argument: &Arg) -> ValueKind {
     let parser = argument.get_value_parser().type_id();
     if parser == std::any::TypeId::of::<bool>() {
-        Takes::Bool
+        ValueKind::Bool
     } else if matches!(argument.get_action(), ArgAction::Append) {
-        Takes::List
+        ValueKind::List
     } else if parser == std::any::TypeId::of::<usize>() {
-        Takes::Number
+        ValueKind::Number
     } else {
-        Takes::Text
+        ValueKind::Text
     }
 }
 
@@ -138,7 +138,7 @@ pub fn check(argument: &Arg, values: &[String]) -> Result<(), String> {
 }
 
 /// The command line with the file's values as defaults of its options.
-pub fn with_defaults(command: Command, file: &File) -> Command {
+pub fn with_defaults(command: Command, file: &ConfigFile) -> Command {
     command
         .mut_args(|argument| {
             let value = key(&argument).and_then(|key| file.get(&key));

@@ -5,16 +5,16 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::{
-    admin::{Age, Policy},
+    admin::{Age, RetentionPolicy},
     cli::Colour,
-    source::kubectl::Program,
+    source::kubectl::KubectlProgram,
 };
 
 /// Looks at every link from a program's line to who looks for it. Nothing is changed, and nothing is written.
 ///
 /// Exit status: 0 all is well, 1 something is to be looked at or broken, 2 OpenSearch could not be asked.
 #[derive(Args, Clone, Debug)]
-pub struct Doctor {
+pub struct DoctorOptions {
     /// Pods' log files, or folders of them: their lines are compared with those that have arrived, in place of the pods
     /// of a cluster. The local stack has them in .local/stack/pods
     #[arg(value_name = "FILE")]
@@ -28,21 +28,21 @@ pub struct Doctor {
     pub wait: Option<Age>,
     /// The form of what is found
     #[arg(short, long, value_enum, default_value_t)]
-    pub output: Form,
+    pub output: ReportFormat,
     /// Whether to colour
     #[arg(long, value_enum, default_value_t, env = "LOGQ_COLOR")]
     pub color: Colour,
     /// How `logq admin retain` is run here.
     #[command(flatten)]
-    pub policy: Policy,
+    pub policy: RetentionPolicy,
     /// How pods are asked.
     #[command(flatten)]
-    pub kubectl: Program,
+    pub kubectl: KubectlProgram,
 }
 
 /// The form of what is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Form {
+pub enum ReportFormat {
     /// For people
     #[default]
     Pretty,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// How it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
+pub enum CheckStatus {
     /// As it should be.
     Ok,
     /// It could not be looked at, and need not be.
@@ -15,7 +15,7 @@ pub enum State {
     Fail,
 }
 
-impl State {
+impl CheckStatus {
     /// As it is written.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -32,7 +32,7 @@ impl State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// How it is.
-    pub state: State,
+    pub status: CheckStatus,
     /// What was looked at.
     pub what: String,
     /// What was seen.
@@ -45,16 +45,16 @@ impl Finding {
     /// All is well.
     pub fn ok(what: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
-            state: State::Ok,
+            status: CheckStatus::Ok,
             what: what.into(),
             detail: detail.into(),
             remedy: None,
         }
     }
 
-    fn not_ok(state: State, what: impl Into<String>, detail: impl Into<String>, remedy: &str) -> Self {
+    fn not_ok(status: CheckStatus, what: impl Into<String>, detail: impl Into<String>, remedy: &str) -> Self {
         Self {
-            state,
+            status,
             remedy: Some(remedy.to_owned()),
             ..Self::ok(what, detail)
         }
@@ -62,24 +62,24 @@ impl Finding {
 
     /// It could not be looked at.
     pub fn skip(what: impl Into<String>, detail: impl Into<String>, remedy: impl AsRef<str>) -> Self {
-        Self::not_ok(State::Skip, what, detail, remedy.as_ref())
+        Self::not_ok(CheckStatus::Skip, what, detail, remedy.as_ref())
     }
 
     /// Somebody should look at it.
     pub fn warn(what: impl Into<String>, detail: impl Into<String>, remedy: impl AsRef<str>) -> Self {
-        Self::not_ok(State::Warn, what, detail, remedy.as_ref())
+        Self::not_ok(CheckStatus::Warn, what, detail, remedy.as_ref())
     }
 
     /// It is broken.
     pub fn fail(what: impl Into<String>, detail: impl Into<String>, remedy: impl AsRef<str>) -> Self {
-        Self::not_ok(State::Fail, what, detail, remedy.as_ref())
+        Self::not_ok(CheckStatus::Fail, what, detail, remedy.as_ref())
     }
 
     /// The same for programs.
     #[must_use]
     pub fn json(&self) -> Value {
         json!({
-            "state": self.state.name().to_ascii_lowercase(),
+            "state": self.status.name().to_ascii_lowercase(),
             "what": self.what,
             "detail": self.detail,
             "remedy": self.remedy,

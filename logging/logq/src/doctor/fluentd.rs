@@ -6,17 +6,17 @@ use prometheus_parse::{Sample, Scrape, Value};
 
 use super::{
     finding::Finding,
-    text::{counted, seconds},
+    format::{format_count, format_seconds},
 };
 use crate::admin::Size;
 
 /// How long its metrics may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Less free space in a buffer than this, in percent, should be looked at.
-const LOW: f64 = 50.0;
+const LOW_PERCENT: f64 = 50.0;
 /// With less than this, reading will stop soon.
-const EMPTY: f64 = 10.0;
+const CRITICAL_PERCENT: f64 = 10.0;
 
 const DEAD_LETTERS: &str = "fluentd_dead_letters_total";
 const OUTPUT: &str = "fluentd_output_status_";
@@ -84,23 +84,23 @@ impl Metrics {
     /// What is found of the Fluentd of this name.
     pub fn judge(&self, name: &str) -> Vec<Finding> {
         const WHAT: &str = "dead letters";
-        let of = |detail: String| format!("{name}: {detail}");
+        let with_name = |detail: String| format!("{name}: {detail}");
         let dead = self.dead_letters.max(0.0) as u64;
         let mut findings = vec![if dead == 0 {
-            Finding::ok(WHAT, of("none since its start".to_owned()))
+            Finding::ok(WHAT, with_name("none since its start".to_owned()))
         } else {
             Finding::fail(
                 WHAT,
-                of(format!(
+                with_name(format!(
                     "{} refused by OpenSearch since its start",
-                    counted(dead, "line")
+                    format_count(dead, "line")
                 )),
                 "its own lines say why; how to send them again: fluentd/README.md, Dead letters",
             )
         }];
         let buffers = self.outputs.iter().filter(|(_, output)| output.free.is_some());
         for (plugin, output) in buffers {
-            findings.push(buffer(of(plugin.clone()), output));
+            findings.push(buffer(with_name(plugin.clone()), output));
         }
         findings
     }
@@ -115,16 +115,16 @@ fn buffer(name: String, output: &Output) -> Finding {
         output.retries
     );
     let remedy = "is OpenSearch there, has it room, does it let this Fluentd in? Its own lines say what it was answered";
-    if free < EMPTY {
+    if free < CRITICAL_PERCENT {
         Finding::fail(WHAT, format!("{detail}: it stops reading soon"), remedy)
     } else if output.retrying > 0.0 {
-        let length = seconds(output.retrying);
+        let length = format_seconds(output.retrying);
         Finding::warn(
             WHAT,
             format!("{detail}: it has been trying again for {length}"),
             remedy,
         )
-    } else if free < LOW {
+    } else if free < LOW_PERCENT {
         Finding::warn(WHAT, detail, remedy)
     } else {
         Finding::ok(WHAT, detail)
@@ -132,7 +132,7 @@ fn buffer(name: String, output: &Output) -> Finding {
 }
 
 /// Asks the Fluentd at this address for its metrics.
-pub async fn at(url: &str) -> Vec<Finding> {
+pub async fn check(url: &str) -> Vec<Finding> {
     match metrics(url).await.and_then(|text| Metrics::read(&text)) {
         Ok(metrics) => metrics.judge(url),
         Err(why) => vec![Finding::fail(
@@ -149,7 +149,7 @@ async fn metrics(url: &str) -> Result<String, String> {
         address.set_path("/metrics");
     }
     let get = async {
-        let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
+        let client = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).build()?;
         client.get(address).send().await?.error_for_status()?.text().await
     };
     get.await.map_err(|error: reqwest::Error| {
@@ -165,7 +165,7 @@ async fn metrics(url: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::finding::State;
+    use crate::doctor::finding::CheckStatus;
 
     /// Of Fluentd 1.19.3, with an output of the name that ours has, while OpenSearch was away.
     const AWAY: &str = r#"# TYPE fluentd_dead_letters_total counter
@@ -183,11 +183,11 @@ fluentd_output_status_retry_wait{plugin_id="opensearch",type="opensearch"} 15.56
 fluentd_output_status_retry_wait{plugin_id="object:654",type="null"} 0.0
 "#;
 
-    fn found(text: &str) -> Vec<(State, String, String)> {
+    fn found(text: &str) -> Vec<(CheckStatus, String, String)> {
         let findings = Metrics::read(text).unwrap().judge("node-1");
         findings
             .into_iter()
-            .map(|finding| (finding.state, finding.what, finding.detail))
+            .map(|finding| (finding.status, finding.what, finding.detail))
             .collect()
     }
 
@@ -204,9 +204,9 @@ fluentd_output_status_retry_wait{plugin_id="object:654",type="null"} 0.0
         assert_eq!(
             found(AWAY),
             [
-                dead(State::Ok, "none since its start"),
+                dead(CheckStatus::Ok, "none since its start"),
                 buffer(
-                    State::Warn,
+                    CheckStatus::Warn,
                     "2.5kb wait, 100 % free, 4 failed tries since its start: it has been trying again for 16 s"
                 ),
             ]
@@ -221,14 +221,14 @@ fluentd_output_status_retry_wait{plugin_id="object:654",type="null"} 0.0
         assert_eq!(
             found(&refused),
             [
-                dead(State::Fail, "3 lines refused by OpenSearch since its start"),
+                dead(CheckStatus::Fail, "3 lines refused by OpenSearch since its start"),
                 buffer(
-                    State::Ok,
+                    CheckStatus::Ok,
                     "2.5kb wait, 100 % free, 4 failed tries since its start"
                 ),
             ]
         );
-        assert_eq!(found(&full)[1].0, State::Fail);
+        assert_eq!(found(&full)[1].0, CheckStatus::Fail);
     }
 
     #[test]

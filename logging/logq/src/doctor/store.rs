@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::finding::Finding;
 use crate::{
-    admin::{self, Age, Index, Options, Outcome, Policy, State, bootstrap, data_streams},
+    admin::{self, Action, Age, Change, Index, Options, RetentionPolicy, bootstrap, data_streams},
     opensearch::Client,
 };
 
@@ -21,8 +21,8 @@ pub async fn templates(client: &Client) -> Result<Vec<Finding>, admin::Error> {
         dry_run: true,
         ..Options::default()
     };
-    let mut say = |outcome| {
-        all.push(outcome);
+    let mut say = |change| {
+        all.push(change);
         Ok(())
     };
     let done = bootstrap(client, options, &mut say).await;
@@ -39,21 +39,21 @@ pub async fn templates(client: &Client) -> Result<Vec<Finding>, admin::Error> {
     }
 }
 
-fn judge_templates(outcomes: &[Outcome], version: u64) -> Vec<Finding> {
+fn judge_templates(changes: &[Change], version: u64) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut missing = Vec::new();
-    for Outcome { what, state } in outcomes {
-        match state {
-            State::Would(how) if how.starts_with("be created") => missing.push(what.as_str()),
-            State::Would(how) => {
+    for Change { what, action } in changes {
+        match action {
+            Action::Planned(how) if how.starts_with("be created") => missing.push(what.as_str()),
+            Action::Planned(how) => {
                 findings.push(Finding::warn(TEMPLATES, format!("{what} would {how}"), BOOTSTRAP));
             }
-            State::Left(why) => findings.push(Finding::warn(
+            Action::Skipped(why) => findings.push(Finding::warn(
                 TEMPLATES,
                 format!("{what}: {why}"),
                 "use the logq of the newest release",
             )),
-            State::Same | State::Created | State::Changed(_) | State::Deleted(_) => {}
+            Action::Unchanged | Action::Created | Action::Changed(_) | Action::Deleted(_) => {}
         }
     }
     if !missing.is_empty() {
@@ -69,7 +69,11 @@ fn judge_templates(outcomes: &[Outcome], version: u64) -> Vec<Finding> {
 }
 
 /// Whether `logq admin retain` is run. `now`: OpenSearch's time in seconds.
-pub async fn retention(client: &Client, policy: Policy, now: f64) -> Result<Vec<Finding>, admin::Error> {
+pub async fn retention(
+    client: &Client,
+    policy: RetentionPolicy,
+    now: f64,
+) -> Result<Vec<Finding>, admin::Error> {
     let mut all = Vec::new();
     for stream in data_streams() {
         // One that is missing is told with the templates.
@@ -81,17 +85,19 @@ pub async fn retention(client: &Client, policy: Policy, now: f64) -> Result<Vec<
 }
 
 /// A stream may be so much over a limit: the job runs now and then.
-const SLACK: f64 = 1.5;
+const OVERDUE_FACTOR: f64 = 1.5;
 
-fn judge_retention(streams: &[(String, Vec<Index>)], policy: Policy, now: f64) -> Vec<Finding> {
+fn judge_retention(streams: &[(String, Vec<Index>)], policy: RetentionPolicy, now: f64) -> Vec<Finding> {
     let age = |since: u64| Duration::from_secs_f64((now - since as f64 / 1_000.0).max(0.0));
-    let slack = policy.rollover_age.0.mul_f64(SLACK - 1.0);
+    let slack = policy.rollover_age.0.mul_f64(OVERDUE_FACTOR - 1.0);
     let mut findings = Vec::new();
     let mut oldest = Duration::ZERO;
     let mut bytes = 0;
     for (stream, indices) in streams {
         bytes += indices.iter().map(|index| index.size.0).sum::<u64>();
-        let Some(written) = indices.last() else { continue };
+        let Some(write_index) = indices.last() else {
+            continue;
+        };
         for (index, next) in indices.iter().zip(indices.iter().skip(1)) {
             // It got its last line when the next one was made.
             let filled = age(next.created);
@@ -107,20 +113,20 @@ fn judge_retention(streams: &[(String, Vec<Index>)], policy: Policy, now: f64) -
             }
         }
         // One that is empty is not rolled over.
-        if written.lines == 0 {
+        if write_index.lines == 0 {
             continue;
         }
-        if age(written.created) > policy.rollover_age.0.mul_f64(SLACK) {
+        if age(write_index.created) > policy.rollover_age.0.mul_f64(OVERDUE_FACTOR) {
             let detail = format!(
                 "{stream} has been writing to one index for {}, and should for {}",
-                rounded(age(written.created)),
+                rounded(age(write_index.created)),
                 policy.rollover_age
             );
             findings.push(overdue(detail));
-        } else if written.size.0 as f64 > policy.rollover_size.0 as f64 * SLACK {
+        } else if write_index.size.0 as f64 > policy.rollover_size.0 as f64 * OVERDUE_FACTOR {
             let detail = format!(
                 "the index of {stream} has {}, and should have {} at most",
-                written.size, policy.rollover_size
+                write_index.size, policy.rollover_size
             );
             findings.push(overdue(detail));
         }
@@ -165,55 +171,58 @@ mod tests {
     use super::*;
     use crate::{admin::Size, doctor::finding};
 
-    fn outcome(what: &str, state: State) -> Outcome {
-        Outcome {
+    fn change(what: &str, action: Action) -> Change {
+        Change {
             what: what.to_owned(),
-            state,
+            action,
         }
     }
 
     #[test]
     fn what_bootstrap_would_do_is_told() {
-        let found = judge_templates(&[outcome("index template x", State::Same)], 3);
+        let found = judge_templates(&[change("index template x", Action::Unchanged)], 3);
         assert_eq!(
             found,
             [Finding::ok(TEMPLATES, "as this logq wants them (version 3)")]
         );
         let found = judge_templates(
             &[
-                outcome(
+                change(
                     "ingest pipeline x",
-                    State::Would("be changed: version 1 is now 3".into()),
+                    Action::Planned("be changed: version 1 is now 3".into()),
                 ),
-                outcome(
+                change(
                     "index template x",
-                    State::Left("version 9 is of a newer release".into()),
+                    Action::Skipped("version 9 is of a newer release".into()),
                 ),
-                outcome(
+                change(
                     "data stream a",
-                    State::Would("be created: it is not there".into()),
+                    Action::Planned("be created: it is not there".into()),
                 ),
-                outcome(
+                change(
                     "data stream b",
-                    State::Would("be created: it is not there".into()),
+                    Action::Planned("be created: it is not there".into()),
                 ),
             ],
             3,
         );
         let texts: Vec<_> = found
             .iter()
-            .map(|finding| (finding.state, finding.detail.as_str()))
+            .map(|finding| (finding.status, finding.detail.as_str()))
             .collect();
         assert_eq!(
             texts,
             [
-                (finding::State::Fail, "data stream a, data stream b are not there"),
                 (
-                    finding::State::Warn,
+                    finding::CheckStatus::Fail,
+                    "data stream a, data stream b are not there"
+                ),
+                (
+                    finding::CheckStatus::Warn,
                     "ingest pipeline x would be changed: version 1 is now 3"
                 ),
                 (
-                    finding::State::Warn,
+                    finding::CheckStatus::Warn,
                     "index template x: version 9 is of a newer release"
                 ),
             ]
@@ -233,7 +242,7 @@ mod tests {
 
     #[test]
     fn what_retain_has_left_undone_is_told() {
-        let policy = Policy {
+        let policy = RetentionPolicy {
             rollover_size: Size(20 << 30),
             rollover_age: Age(Duration::from_secs(86_400)),
             keep: Age(Duration::from_secs(30 * 86_400)),

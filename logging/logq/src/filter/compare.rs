@@ -55,7 +55,7 @@ impl fmt::Display for Comparison {
 
 /// A field's value, in whichever way its line was read.
 #[derive(Clone, Copy, Debug)]
-pub enum Seen<'a> {
+pub enum FieldValue<'a> {
     /// A text.
     Text(&'a str),
     /// A number.
@@ -87,7 +87,7 @@ impl Literal {
 
     /// A number that was typed in another way, such as `500ms`.
     #[must_use]
-    pub fn number_as(text: &str, number: f64) -> Self {
+    pub fn with_number(text: &str, number: f64) -> Self {
         Self {
             number: Some(number),
             ..Self::new(text)
@@ -96,7 +96,7 @@ impl Literal {
 
     /// A time that was typed in another way, such as `yesterday`.
     #[must_use]
-    pub fn time_as(text: &str, time: Time) -> Self {
+    pub fn with_time(text: &str, time: Time) -> Self {
         Self {
             time: Some(time),
             ..Self::new(text)
@@ -125,18 +125,18 @@ impl Literal {
     /// compared. Numbers compare as numbers and times as times; everything
     /// else is equal or not.
     #[must_use]
-    pub fn compared(&self, value: Seen<'_>) -> Option<Ordering> {
+    pub fn compare(&self, value: FieldValue<'_>) -> Option<Ordering> {
         match value {
-            Seen::Number(number) => number.as_f64()?.partial_cmp(&self.number?),
-            Seen::Text(text) => self.compared_text(text),
-            Seen::Bool(value) => (value.to_string() == self.text).then_some(Ordering::Equal),
-            Seen::Nested => None,
+            FieldValue::Number(number) => number.as_f64()?.partial_cmp(&self.number?),
+            FieldValue::Text(text) => self.compare_text(text),
+            FieldValue::Bool(value) => (value.to_string() == self.text).then_some(Ordering::Equal),
+            FieldValue::Nested => None,
         }
     }
 
     /// The same for a text.
     #[must_use]
-    pub fn compared_text(&self, text: &str) -> Option<Ordering> {
+    pub fn compare_text(&self, text: &str) -> Option<Ordering> {
         match (self.time, self.time.and_then(|_| Time::parse(text))) {
             (Some(wanted), Some(own)) => Some(own.cmp(&wanted)),
             _ => (*text == self.text).then_some(Ordering::Equal),

@@ -6,19 +6,19 @@
 
 mod compare;
 mod matches;
-mod needles;
-mod pushed;
-mod sieve;
+mod prefilter;
+mod pushdown;
+mod required_literals;
 
 use std::fmt;
 
 use regex::Regex;
 
 pub use self::{
-    compare::{Comparison, Literal, Seen},
-    matches::{Fields, decided},
-    pushed::{Bounds, Query, counted_as, push},
-    sieve::{Sieve, has_escapes},
+    compare::{Comparison, FieldValue, Literal},
+    matches::{Fields, decide_early},
+    prefilter::{Prefilter, has_escapes},
+    pushdown::{Bounds, DslQuery, aggregatable_field, push_down},
 };
 
 /// What is wanted of a line.
@@ -32,11 +32,11 @@ pub enum Filter {
     Not(Box<Self>),
     /// The field has this value: a text as a whole, a number or a time by
     /// what it means. Of several values one.
-    Is(String, Literal),
+    Equals(String, Literal),
     /// The field's text fits the pattern as a whole.
     Glob(String, Glob),
     /// The pattern is found in the field's text.
-    Found(String, Pattern),
+    Matches(String, Pattern),
     /// The field's value compares so with this one.
     Compare(String, Comparison, Literal),
     /// The field is there.
@@ -121,7 +121,7 @@ impl Glob {
 
     /// Whether the whole text fits.
     #[must_use]
-    pub fn fits(&self, text: &str) -> bool {
+    pub fn is_match(&self, text: &str) -> bool {
         match &self.matcher {
             Some(matcher) => matcher.is_match(text),
             None => self.text == text,
@@ -132,9 +132,9 @@ impl Glob {
 /// A text that is no regular expression: what is wrong, and in lines below it, indented, where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct NoPattern(String);
+pub struct PatternError(String);
 
-impl From<regex::Error> for NoPattern {
+impl From<regex::Error> for PatternError {
     fn from(error: regex::Error) -> Self {
         // The first line says that there is an error, the last one which, and those between where.
         let text = error.to_string();
@@ -158,7 +158,7 @@ impl Pattern {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn new(text: &str) -> Result<Self, NoPattern> {
+    pub fn new(text: &str) -> Result<Self, PatternError> {
         Ok(Self(Regex::new(text)?))
     }
 
@@ -170,7 +170,7 @@ impl Pattern {
 
     /// Whether it is found.
     #[must_use]
-    pub fn is_in(&self, text: &str) -> bool {
+    pub fn is_match(&self, text: &str) -> bool {
         self.0.is_match(text)
     }
 }
@@ -194,9 +194,9 @@ impl fmt::Display for Filter {
             Self::All(parts) => joined(f, parts, "and"),
             Self::Any(parts) => joined(f, parts, "or"),
             Self::Not(part) => write!(f, "not {part}"),
-            Self::Is(field, value) => write!(f, "{field}={value}"),
+            Self::Equals(field, value) => write!(f, "{field}={value}"),
             Self::Glob(field, glob) => write!(f, "{field}={}", glob.as_str()),
-            Self::Found(field, pattern) => write!(f, "{field}~={}", pattern.as_str()),
+            Self::Matches(field, pattern) => write!(f, "{field}~={}", pattern.as_str()),
             Self::Compare(field, comparison, value) => write!(f, "{field}{comparison}{value}"),
             Self::Exists(field) => write!(f, "{field} exists"),
             Self::Level(level) => write!(f, "level>={level}"),

@@ -8,30 +8,31 @@
 //! Architecture invariant: the source is the same from beginning to end. A
 //! feed waits for its source to come back; it never looks elsewhere.
 
-mod feeds;
-mod lines;
-mod reader;
-mod recall;
+mod follow_loop;
+mod reorder_buffer;
+mod replay_buffer;
+mod shutdown;
 mod sink;
-mod stop;
-mod window;
 
 use std::time::Duration;
 
 pub use self::{
-    feeds::of,
-    lines::{Told, run},
-    reader::is_gone,
-    sink::{Sink, Stop},
+    follow_loop::{StatusSink, run},
+    shutdown::is_output_closed,
+    sink::{FeedEnd, FeedSink},
 };
-use crate::cli::{Search, Show, time::duration};
+use crate::{
+    cli::{Search, ShowOptions, time::parse_duration},
+    query::Query,
+    source::{Source, kubectl, opensearch::OpenSearchFeed},
+};
 
 /// So many of the lines that are there already are shown unless told
 /// otherwise, as `tail -f` does.
-const LAST: usize = 10;
+const DEFAULT_TAIL: usize = 10;
 
 /// The longest order window: what is held is in memory.
-const LONGEST_WINDOW: Duration = Duration::from_secs(60);
+const MAX_ORDER_WINDOW: Duration = Duration::from_secs(60);
 
 /// Lines as they come, from one source.
 pub trait Feed: Send {
@@ -45,26 +46,38 @@ pub trait Feed: Send {
     /// # Errors
     /// [`Stop::Over`] as the sink said it; [`Stop::Failed`] for what waiting
     /// does not help with.
-    fn follow(self: Box<Self>, sink: &Sink) -> Result<(), Stop>;
+    fn follow(self: Box<Self>, sink: &FeedSink) -> Result<(), FeedEnd>;
+}
+
+/// The lines of a source, as they come.
+///
+/// # Errors
+/// [`FollowError`].
+pub fn feed_for(source: Source, search: &Search, query: &Query) -> Result<Box<dyn Feed>, FollowError> {
+    match source {
+        Source::OpenSearch(store) => Ok(Box::new(OpenSearchFeed::new(store, query.clone(), search))),
+        Source::Kubectl(pods) => Ok(Box::new(kubectl::PodsFeed::new(pods, query.clone(), search))),
+        Source::Combined(_) => Err(FollowError::Both),
+    }
 }
 
 /// Which of the lines that are there already are shown first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Past {
+pub enum Backlog {
     /// All that are asked for: `--since` says from when.
     All,
     /// The newest.
     Last(usize),
 }
 
-impl Past {
+impl Backlog {
     /// Reads `--tail` and `--since`.
     #[must_use]
-    pub fn of(search: &Search) -> Self {
-        match (search.show.tail, &search.window.since) {
+    pub fn from_options(search: &Search) -> Self {
+        match (search.show.tail, &search.time.since) {
             (Some(tail), _) => Self::Last(tail),
             (None, Some(_)) => Self::All,
-            (None, None) => Self::Last(LAST),
+            (None, None) => Self::Last(DEFAULT_TAIL),
         }
     }
 }
@@ -73,14 +86,14 @@ impl Past {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn order_window(text: &str) -> Result<Duration, String> {
+pub fn parse_order_window(text: &str) -> Result<Duration, String> {
     let length = if text == "0" {
         Some(Duration::ZERO)
     } else {
-        duration(text).and_then(|length| length.to_std().ok())
+        parse_duration(text).and_then(|length| length.to_std().ok())
     };
     length
-        .filter(|length| *length <= LONGEST_WINDOW)
+        .filter(|length| *length <= MAX_ORDER_WINDOW)
         .ok_or_else(|| "write 0, 500ms, 2s or the like; a minute at most".to_owned())
 }
 
@@ -88,16 +101,16 @@ pub fn order_window(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// What is wrong, and what to do.
-pub fn check(show: &Show) -> Result<(), NoFollow> {
+pub fn check_options(show: &ShowOptions) -> Result<(), FollowError> {
     if !show.follow && show.limit.is_some() && show.tail.is_some() {
-        return Err(NoFollow::LimitAndTail);
+        return Err(FollowError::LimitAndTail);
     }
     Ok(())
 }
 
 /// Options that do not go together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoFollow {
+pub enum FollowError {
     /// Both ends of what was found.
     #[error("--limit shows the first lines and --tail the last ones: only with --follow can both be said")]
     LimitAndTail,
@@ -115,11 +128,11 @@ mod tests {
 
     #[test]
     fn windows_as_people_type_them() {
-        assert_eq!(order_window("0"), Ok(Duration::ZERO));
-        assert_eq!(order_window("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(order_window("1m"), Ok(LONGEST_WINDOW));
+        assert_eq!(parse_order_window("0"), Ok(Duration::ZERO));
+        assert_eq!(parse_order_window("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_order_window("1m"), Ok(MAX_ORDER_WINDOW));
         for wrong in ["", "2", "-1s", "61s", "x"] {
-            assert!(order_window(wrong).is_err(), "{wrong}");
+            assert!(parse_order_window(wrong).is_err(), "{wrong}");
         }
     }
 }

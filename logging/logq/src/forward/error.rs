@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
-use super::{Place, held};
-use crate::source::kubectl::{self, Program, words};
+use super::{ServiceRef, child_guard};
+use crate::source::kubectl::{self, KubectlProgram, last_message};
 
 /// Why there is no port-forward, or none any more.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum NoForward {
+pub enum ForwardError {
     /// kubectl, or its way to the cluster.
     #[error(transparent)]
     Kubectl(kubectl::Error),
@@ -41,12 +41,12 @@ pub enum NoForward {
         reason: String,
     },
     /// It took too long.
-    #[error("kubectl port-forward was not ready within {waited:?}{}", also(.said))]
-    Late {
+    #[error("kubectl port-forward was not ready within {timeout:?}{}", stderr_suffix(.stderr))]
+    Timeout {
         /// So long was waited.
-        waited: Duration,
+        timeout: Duration,
         /// kubectl's words.
-        said: String,
+        stderr: String,
     },
     /// Anything else.
     #[error("kubectl port-forward: {reason}")]
@@ -56,17 +56,17 @@ pub enum NoForward {
     },
 }
 
-impl NoForward {
+impl ForwardError {
     /// What kubectl has said instead of forwarding.
-    pub(super) fn of(place: &Place, program: &Program, said: &str) -> Self {
-        if let Some(error) = held::not_started(said) {
-            return Self::Kubectl(program.failed(error));
+    pub(super) fn from_stderr(service: &ServiceRef, program: &KubectlProgram, stderr: &str) -> Self {
+        if let Some(error) = child_guard::spawn_error(stderr) {
+            return Self::Kubectl(program.spawn_error(error));
         }
-        let reason = words(said);
-        let has = |parts: &[&str]| parts.iter().any(|part| said.contains(part));
+        let reason = last_message(stderr);
+        let has = |parts: &[&str]| parts.iter().any(|part| stderr.contains(part));
         if has(&["forbidden", "Forbidden"]) {
             Self::Forbidden {
-                namespace: place.namespace.clone(),
+                namespace: service.namespace.clone(),
                 reason,
             }
         } else if has(&["(NotFound)", "does not have a service port"]) {
@@ -79,7 +79,7 @@ impl NoForward {
         ]) {
             Self::NotRunning { reason }
         } else {
-            match kubectl::Error::listing(said) {
+            match kubectl::Error::from_list_stderr(stderr) {
                 kubectl::Error::Failed { .. } => Self::Failed { reason },
                 error => Self::Kubectl(error),
             }
@@ -88,24 +88,24 @@ impl NoForward {
 
     /// Why a connection broke that kubectl had taken; none where nothing is known to be wrong with the pod.
     #[must_use]
-    pub fn broken(said: &str) -> Option<Self> {
+    pub fn from_broken_connection(stderr: &str) -> Option<Self> {
         // kubectl listens before anything does there.
-        said.contains("connection refused").then(|| Self::NotRunning {
+        stderr.contains("connection refused").then(|| Self::NotRunning {
             reason: "nothing listens in its pod (yet): connection refused".to_owned(),
         })
     }
 
     /// Whether kubectl's words leave open why: it says "timed out" where no pod runs.
-    pub(super) const fn is_without_reason(&self) -> bool {
-        matches!(self, Self::NotRunning { .. } | Self::Late { .. })
+    pub(super) const fn needs_diagnosis(&self) -> bool {
+        matches!(self, Self::NotRunning { .. } | Self::Timeout { .. })
     }
 
     /// Whether asking again later can help without anybody changing anything.
     #[must_use]
-    pub const fn is_passing(&self) -> bool {
+    pub const fn is_transient(&self) -> bool {
         match self {
-            Self::Kubectl(error) => error.is_passing(),
-            Self::NotRunning { .. } | Self::Late { .. } | Self::Failed { .. } => true,
+            Self::Kubectl(error) => error.is_transient(),
+            Self::NotRunning { .. } | Self::Timeout { .. } | Self::Failed { .. } => true,
             Self::NoService { .. } | Self::Forbidden { .. } => false,
         }
     }
@@ -113,9 +113,9 @@ impl NoForward {
 
 /// `: ` and kubectl's words, if it has said any.
 #[must_use]
-pub fn also(said: &str) -> String {
-    if said.trim().is_empty() {
+pub fn stderr_suffix(stderr: &str) -> String {
+    if stderr.trim().is_empty() {
         return String::new();
     }
-    format!(": {}", words(said))
+    format!(": {}", last_message(stderr))
 }

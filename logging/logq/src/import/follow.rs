@@ -9,17 +9,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{BATCH_BYTES, Batch, ImportError, Imported};
+use super::{BATCH_BYTES, Batch, ImportError, ImportStats};
 use crate::{
     opensearch::{Client, Error},
-    source::files::tail::{INTERVAL, Positions, Start, Tail},
+    source::files::tail::{POLL_INTERVAL, Positions, Start, Tail},
 };
 
 /// How long lines are gathered before they are sent.
-const GATHER: Duration = Duration::from_millis(500);
+const BATCH_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Waits before the same lines are sent again, the last one for ever.
-const WAITS: [Duration; 5] = [
+const RETRY_DELAYS: [Duration; 5] = [
     Duration::from_millis(100),
     Duration::from_millis(250),
     Duration::from_millis(500),
@@ -32,15 +32,15 @@ const POSITIONS: &str = ".logq.positions";
 
 /// What is followed, and where it is noted how far.
 #[derive(Clone, Debug)]
-pub struct Following<'f> {
+pub struct FollowOptions<'f> {
     /// Files and folders.
     pub paths: &'f [PathBuf],
     /// The file of positions; None for one beside the first path.
     pub positions: Option<&'f Path>,
 }
 
-impl Following<'_> {
-    fn place(&self) -> PathBuf {
+impl FollowOptions<'_> {
+    fn positions_path(&self) -> PathBuf {
         if let Some(path) = self.positions {
             return path.to_owned();
         }
@@ -52,7 +52,7 @@ impl Following<'_> {
     }
 }
 
-/// Brings lines as they come, until `stop` is there. `say` tells a person what goes on.
+/// Brings lines as they come, until `stop` is there. `report` tells a person what goes on.
 ///
 /// While OpenSearch is away or too busy nothing more is read, and the same lines are sent until it has them.
 ///
@@ -60,48 +60,48 @@ impl Following<'_> {
 /// [`ImportError`], for what waiting does not mend.
 pub async fn follow(
     client: &Client,
-    following: &Following<'_>,
-    say: &mut dyn FnMut(&str),
+    options: &FollowOptions<'_>,
+    report: &mut dyn FnMut(&str),
     stop: impl Future<Output = ()>,
-) -> Result<Imported, ImportError> {
-    let path = following.place();
-    let wrong = |error| ImportError::Positions {
+) -> Result<ImportStats, ImportError> {
+    let path = options.positions_path();
+    let positions_error = |error| ImportError::Positions {
         path: path.clone(),
         error,
     };
     let before = match Positions::read(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-            say(&format!(
+            report(&format!(
                 "{}: {error}; reading begins anew, and what is known stays as it is",
                 path.display()
             ));
             Positions::default()
         }
-        before => before.map_err(wrong)?,
+        before => before.map_err(positions_error)?,
     };
     // A place that cannot be written to is known before anything is read.
-    before.write(&path).map_err(wrong)?;
-    let mut tail = Tail::open(following.paths, Start::At(before))?;
+    before.write(&path).map_err(positions_error)?;
+    let mut tail = Tail::open(options.paths, Start::At(before))?;
 
-    let mut imported = Imported::default();
+    let mut stats = ImportStats::default();
     let mut stop = pin!(stop);
-    let mut unnoted = false;
+    let mut write_failed = false;
     loop {
         let next = async {
-            let batch = gather(&mut tail, say).await;
-            bring(client, batch, &mut imported, say).await
+            let batch = collect_batch(&mut tail, report).await;
+            send_until_stored(client, batch, &mut stats, report).await
         };
         tokio::select! {
-            brought = next => brought?,
+            result = next => result?,
             // What is being sent was not noted: it is sent again.
-            () = &mut stop => return Ok(imported),
+            () = &mut stop => return Ok(stats),
         }
         match tail.positions().write(&path) {
-            Ok(()) => unnoted = false,
+            Ok(()) => write_failed = false,
             // Lines go on; only that they are known is found out again by a later process.
-            Err(error) if !unnoted => {
-                say(&wrong(error).to_string());
-                unnoted = true;
+            Err(error) if !write_failed => {
+                report(&positions_error(error).to_string());
+                write_failed = true;
             }
             Err(_) => {}
         }
@@ -109,13 +109,13 @@ pub async fn follow(
 }
 
 /// Lines until they are enough, or have waited long enough.
-async fn gather(tail: &mut Tail, say: &mut dyn FnMut(&str)) -> Batch {
+async fn collect_batch(tail: &mut Tail, report: &mut dyn FnMut(&str)) -> Batch {
     let mut batch = Batch::default();
     let mut first = None;
     loop {
         let entries = tail.poll(Duration::ZERO);
-        for trouble in tail.troubles() {
-            say(&trouble.to_string());
+        for error in tail.take_errors() {
+            report(&error.to_string());
         }
         let more = !entries.is_empty();
         for entry in entries {
@@ -124,55 +124,55 @@ async fn gather(tail: &mut Tail, say: &mut dyn FnMut(&str)) -> Batch {
         if more {
             first.get_or_insert_with(Instant::now);
         }
-        let waited = first.is_some_and(|first| first.elapsed() >= GATHER);
+        let waited = first.is_some_and(|first| first.elapsed() >= BATCH_INTERVAL);
         if batch.bytes() >= BATCH_BYTES || waited {
             return batch;
         }
         if more {
             tokio::task::yield_now().await;
         } else {
-            tokio::time::sleep(INTERVAL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }
 
 /// Sends until all lines are there.
-async fn bring(
+async fn send_until_stored(
     client: &Client,
     mut batch: Batch,
-    imported: &mut Imported,
-    say: &mut dyn FnMut(&str),
+    stats: &mut ImportStats,
+    report: &mut dyn FnMut(&str),
 ) -> Result<(), Error> {
-    let mut waits = WAITS.iter();
-    let mut wait = Duration::ZERO;
-    let mut away = None;
-    let refused = imported.refused;
-    while let Err(error) = batch.send(client, imported).await {
-        if !error.is_passing() {
+    let mut delays = RETRY_DELAYS.iter();
+    let mut delay = Duration::ZERO;
+    let mut waiting_since = None;
+    let refused = stats.refused;
+    while let Err(error) = batch.send(client, stats).await {
+        if !error.is_transient() {
             return Err(error);
         }
-        wait = waits.next().copied().unwrap_or(wait);
-        if away.is_none() && wait >= Duration::from_millis(500) {
-            say(&format!("{error}; lines wait"));
-            away = Some(Instant::now());
+        delay = delays.next().copied().unwrap_or(delay);
+        if waiting_since.is_none() && delay >= Duration::from_millis(500) {
+            report(&format!("{error}; lines wait"));
+            waiting_since = Some(Instant::now());
         }
-        tokio::time::sleep(wait).await;
+        tokio::time::sleep(delay).await;
     }
-    for note in client.notes() {
-        say(&note);
+    for note in client.take_notes() {
+        report(&note);
     }
-    if let Some(since) = away {
-        say(&format!(
+    if let Some(since) = waiting_since {
+        report(&format!(
             "OpenSearch takes lines again, after {:.0} s",
             since.elapsed().as_secs_f64()
         ));
     }
     // The first, and then rarely enough to be read.
-    if imported.refused.checked_ilog2() != refused.checked_ilog2() {
-        let reason = imported.reason.as_deref().unwrap_or_default();
-        say(&format!(
+    if stats.refused.checked_ilog2() != refused.checked_ilog2() {
+        let reason = stats.reason.as_deref().unwrap_or_default();
+        report(&format!(
             "lines are refused, and left out: {} so far, the first: {reason}",
-            imported.refused
+            stats.refused
         ));
     }
     Ok(())

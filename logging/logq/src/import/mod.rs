@@ -9,7 +9,7 @@ mod follow;
 use std::{io, path::PathBuf, time::Duration};
 
 use batch::Batch;
-pub use follow::{Following, follow};
+pub use follow::{FollowOptions, follow};
 
 use crate::{
     filter::Filter,
@@ -21,7 +21,7 @@ use crate::{
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Waits before a request is sent again that OpenSearch was too busy for.
-const WAITS: [Duration; 6] = [
+const RETRY_DELAYS: [Duration; 6] = [
     Duration::from_millis(200),
     Duration::from_millis(500),
     Duration::from_secs(1),
@@ -51,11 +51,11 @@ pub enum ImportError {
 
 /// What became of the lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Imported {
+pub struct ImportStats {
     /// Lines that are there now and were not before.
     pub stored: u64,
     /// Lines that were there.
-    pub known: u64,
+    pub duplicates: u64,
     /// Lines that OpenSearch does not take.
     pub refused: u64,
     /// Why it does not take the first of them.
@@ -68,31 +68,31 @@ pub struct Imported {
 ///
 /// # Errors
 /// [`ImportError`]; what was stored before stays, and importing again goes on.
-pub async fn import(client: &Client, paths: &[PathBuf]) -> Result<Imported, ImportError> {
-    let mut imported = Imported::default();
+pub async fn import(client: &Client, paths: &[PathBuf]) -> Result<ImportStats, ImportError> {
+    let mut stats = ImportStats::default();
     let mut batch = Batch::default();
     for entry in files::open(paths, &Filter::EVERYTHING)? {
         match entry {
             Ok(entry) => {
                 batch.add(entry.document);
                 if batch.bytes() >= BATCH_BYTES {
-                    send(client, &mut batch, &mut imported).await?;
+                    send(client, &mut batch, &mut stats).await?;
                 }
             }
-            Err(error) => imported.errors.push(error.to_string()),
+            Err(error) => stats.errors.push(error.to_string()),
         }
     }
-    send(client, &mut batch, &mut imported).await?;
-    Ok(imported)
+    send(client, &mut batch, &mut stats).await?;
+    Ok(stats)
 }
 
 /// Sends until all lines are there, but not for ever.
-async fn send(client: &Client, batch: &mut Batch, imported: &mut Imported) -> Result<(), Error> {
-    let mut waits = WAITS.iter();
+async fn send(client: &Client, batch: &mut Batch, stats: &mut ImportStats) -> Result<(), Error> {
+    let mut delays = RETRY_DELAYS.iter();
     loop {
-        match batch.send(client, imported).await {
-            Err(error) if error.is_passing() => match waits.next() {
-                Some(wait) => tokio::time::sleep(*wait).await,
+        match batch.send(client, stats).await {
+            Err(error) if error.is_transient() => match delays.next() {
+                Some(delay) => tokio::time::sleep(*delay).await,
                 None => return Err(error),
             },
             sent => return sent,

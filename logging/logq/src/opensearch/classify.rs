@@ -12,7 +12,7 @@ use super::{Error, Unreachable};
 
 /// What was asked, of whom, by whom: all that an error says of the question.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub(super) struct RequestContext<'a> {
     pub url: &'a str,
     pub identity: &'a str,
     pub what: &'a str,
@@ -20,9 +20,9 @@ pub(super) struct Asked<'a> {
 }
 
 /// An exchange that failed before a status came, or while its body was read.
-pub(super) fn exchange(asked: Asked<'_>, error: &(dyn StdError + 'static)) -> Error {
-    let chain = chain(error);
-    let url = asked.url.to_owned();
+pub(super) fn from_transport_error(context: RequestContext<'_>, error: &(dyn StdError + 'static)) -> Error {
+    let chain = error_chain(error);
+    let url = context.url.to_owned();
     let root = chain
         .last()
         .map_or_else(|| error.to_string(), ToString::to_string);
@@ -42,40 +42,40 @@ pub(super) fn exchange(asked: Asked<'_>, error: &(dyn StdError + 'static)) -> Er
     if http.is_some_and(reqwest::Error::is_connect) {
         return Error::Unreachable {
             url,
-            reason: unreachable(&chain, root, asked.timeout),
+            reason: unreachable(&chain, root, context.timeout),
         };
     }
     let reason = if http.is_some_and(reqwest::Error::is_timeout) {
         format!(
             "did not answer within {:?} (LOGQ_OPENSEARCH_TIMEOUT)",
-            asked.timeout
+            context.timeout
         )
     } else {
         format!("the connection broke: {root}")
     };
     Error::Interrupted {
         url,
-        what: asked.what.into(),
+        what: context.what.into(),
         reason,
     }
 }
 
 /// What an answer is of another place than was asked: the transport has followed there, though with no password, and cannot be
 /// told not to.
-pub(super) fn sent_on(asked: Asked<'_>, url: &Url, place: &Url) -> Option<Error> {
-    let place = place.origin();
-    (url.origin() != place).then(|| Error::Strange {
-        url: asked.url.into(),
-        what: asked.what.into(),
+pub(super) fn redirected(context: RequestContext<'_>, url: &Url, target: &Url) -> Option<Error> {
+    let target = target.origin();
+    (url.origin() != target).then(|| Error::Unexpected {
+        url: context.url.into(),
+        what: context.what.into(),
         reason: format!(
             "it sends on to {}, and nothing else than what was asked is believed: name that in LOGQ_OPENSEARCH_URL if it is right",
-            place.ascii_serialization()
+            target.ascii_serialization()
         ),
     })
 }
 
 /// The error and its causes. An `io::Error` hides what it was made of from `source`.
-fn chain<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'static)> {
+fn error_chain<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'static)> {
     let mut all = vec![error];
     let mut last = error;
     loop {
@@ -148,19 +148,19 @@ fn remedy(error: &Tls) -> &'static str {
 }
 
 /// An answer whose status says no.
-pub(super) fn refusal(asked: Asked<'_>, status: u16, body: &[u8]) -> Error {
-    let url = asked.url.to_owned();
-    let what = asked.what.to_owned();
+pub(super) fn from_status(context: RequestContext<'_>, status: u16, body: &[u8]) -> Error {
+    let url = context.url.to_owned();
+    let what = context.what.to_owned();
     let (kind, reason) = reason(body);
     match status {
         401 => Error::Unauthorized {
             url,
-            identity: asked.identity.into(),
+            identity: context.identity.into(),
         },
         403 => Error::Forbidden {
             url,
             what,
-            identity: asked.identity.into(),
+            identity: context.identity.into(),
             reason,
         },
         429 => Error::Busy { url, what, reason },
@@ -171,7 +171,7 @@ pub(super) fn refusal(asked: Asked<'_>, status: u16, body: &[u8]) -> Error {
             reason,
         },
         // OpenSearch says this in JSON, if it says anything.
-        404 | 405 if kind == NO_JSON && !reason.is_empty() => Error::Strange {
+        404 | 405 if kind == NOT_JSON && !reason.is_empty() => Error::Unexpected {
             url,
             what,
             reason: format!(
@@ -189,7 +189,7 @@ pub(super) fn refusal(asked: Asked<'_>, status: u16, body: &[u8]) -> Error {
 }
 
 /// What stands in place of the name of an error that is no JSON.
-const NO_JSON: &str = "no JSON";
+const NOT_JSON: &str = "no JSON";
 
 /// The server's name for an error and its reason, with the cause that says
 /// most: `{"error":{"type","reason","root_cause":[…],"caused_by":{…}}}` or
@@ -198,7 +198,7 @@ fn reason(body: &[u8]) -> (String, String) {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         let text = String::from_utf8_lossy(body.get(..200).unwrap_or(body));
         let text: String = text.chars().filter(|c| !c.is_control()).collect();
-        return (NO_JSON.into(), text);
+        return (NOT_JSON.into(), text);
     };
     let Some(error) = body.get("error").filter(|error| !error.is_null()) else {
         let message = body.get("message").and_then(Value::as_str);
@@ -228,7 +228,7 @@ fn reason(body: &[u8]) -> (String, String) {
 }
 
 /// Whether an answer to a search is whole.
-pub(super) fn whole(asked: Asked<'_>, answer: &Value) -> Result<(), Error> {
+pub(super) fn check_all_shards(context: RequestContext<'_>, answer: &Value) -> Result<(), Error> {
     let Some(shards) = answer.get("_shards") else {
         return Ok(());
     };
@@ -248,7 +248,7 @@ pub(super) fn whole(asked: Asked<'_>, answer: &Value) -> Result<(), Error> {
             "no reason given"
         });
     Err(Error::Partial {
-        url: asked.url.into(),
+        url: context.url.into(),
         successful: count("successful"),
         total: count("total"),
         reason: reason.into(),

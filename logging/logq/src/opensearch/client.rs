@@ -15,21 +15,21 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use url::Url;
 
-use super::classify::{self, Asked};
+use super::classify::{self, RequestContext};
 use super::settings::Identity;
-use super::way::Way;
+use super::transport::ClientTransport;
 use super::{Error, Result, Settings};
 
-static CRYPTOGRAPHY: Once = Once::new();
+static CRYPTO_PROVIDER: Once = Once::new();
 
 /// Most of an answer that is read: the first page of lines fits, all of them as long as a line may be.
-const MOST_ANSWER_BYTES: u64 = 256 * 1024 * 1024;
+const MAX_ANSWER_BYTES: u64 = 256 * 1024 * 1024;
 
 /// OpenSearch, as one who asks questions sees it. Cheap to clone; connections
 /// are kept and shared.
 #[derive(Clone)]
 pub struct Client {
-    way: Way,
+    transport: ClientTransport,
     url: String,
     identity: String,
     timeout: Duration,
@@ -44,7 +44,7 @@ impl fmt::Debug for Client {
 
 /// A name as a part of a URL's path.
 #[must_use]
-pub fn path_part(name: &str) -> String {
+pub fn encode_path_segment(name: &str) -> String {
     url::form_urlencoded::byte_serialize(name.as_bytes())
         .collect::<String>()
         .replace('+', "%20")
@@ -57,7 +57,7 @@ impl Client {
     /// [`Error::Settings`] where a certificate or a key is none.
     pub fn new(settings: &Settings) -> Result<Self> {
         // One cryptography in the whole process, however many the dependencies bring.
-        CRYPTOGRAPHY.call_once(|| {
+        CRYPTO_PROVIDER.call_once(|| {
             // Another one may have been chosen by the program: as good.
             let _ = rustls::crypto::ring::default_provider().install_default();
         });
@@ -66,7 +66,7 @@ impl Client {
             Box::new(move |url| transport(&settings, url))
         };
         Ok(Self {
-            way: Way::of(settings, connect)?,
+            transport: ClientTransport::new(settings, connect)?,
             url: settings.url.to_string(),
             identity: settings.identity(),
             timeout: settings.timeout,
@@ -82,25 +82,25 @@ impl Client {
     /// The command that makes the way to it, where it is in a cluster.
     #[must_use]
     pub fn command(&self) -> Option<String> {
-        self.way.command()
+        self.transport.command()
     }
 
     /// What a person should know of the way to it since the last time.
     #[must_use]
-    pub fn notes(&self) -> Vec<String> {
-        self.way.notes()
+    pub fn take_notes(&self) -> Vec<String> {
+        self.transport.take_notes()
     }
 
     /// Makes the way to it, where it is in a cluster and there is none.
     ///
     /// # Errors
     /// [`Error::Forward`].
-    pub async fn open(&self) -> Result<()> {
-        self.way.path().await.map(|_| ())
+    pub async fn connect(&self) -> Result<()> {
+        self.transport.connection().await.map(|_| ())
     }
 
-    fn asked<'a>(&'a self, what: &'a str) -> Asked<'a> {
-        Asked {
+    fn request_context<'a>(&'a self, what: &'a str) -> RequestContext<'a> {
+        RequestContext {
             url: &self.url,
             identity: &self.identity,
             what,
@@ -116,7 +116,7 @@ impl Client {
     pub async fn reach(&self, patience: Duration) -> Result<String> {
         let what = "say its version";
         // It has a patience of its own.
-        self.open().await?;
+        self.connect().await?;
         let hello = self.ask(what, Method::Get, "/", &[], None);
         let answer = match tokio::time::timeout(patience, hello).await {
             Ok(answer) => answer?,
@@ -131,7 +131,7 @@ impl Client {
             .pointer("/version/number")
             .and_then(Value::as_str)
             .map(str::to_owned)
-            .ok_or_else(|| self.strange(what, "its answer has no version"))
+            .ok_or_else(|| self.unexpected(what, "its answer has no version"))
     }
 
     /// Asks, and returns the answer. `what` completes "is asked to …" in an
@@ -174,7 +174,7 @@ impl Client {
     /// Every [`Error`].
     pub async fn find(&self, what: &str, path: &str) -> Result<Option<Value>> {
         match self.ask(what, Method::Get, path, &[], None).await {
-            Err(error) if error.rejected_with() == Some(404) => Ok(None),
+            Err(error) if error.rejection_status() == Some(404) => Ok(None),
             answer => answer.map(Some),
         }
     }
@@ -191,8 +191,8 @@ impl Client {
         lines: Vec<u8>,
     ) -> Result<Value> {
         let lines = Some(lines);
-        let sent = self.send(what, Method::Post, path, query, lines, "application/x-ndjson");
-        Ok(sent.await?.0)
+        let response = self.send(what, Method::Post, path, query, lines, "application/x-ndjson");
+        Ok(response.await?.0)
     }
 
     async fn send(
@@ -207,14 +207,14 @@ impl Client {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         let query = (!query.is_empty()).then_some(query);
-        let way = self.way.path().await?;
-        let sent = way
+        let connection = self.transport.connection().await?;
+        let response = connection
             .api
             .transport()
             .send(method, path, headers, query, body, None)
             .await;
-        match self.answer(what, &way.url, sent).await {
-            Err(error) => Err(self.way.told(&way, error).await),
+        match self.answer(what, &connection.url, response).await {
+            Err(error) => Err(self.transport.explain_error(&connection, error).await),
             answer => answer,
         }
     }
@@ -225,12 +225,12 @@ impl Client {
         &self,
         what: &str,
         url: &Url,
-        sent: std::result::Result<Response, opensearch::Error>,
+        response: std::result::Result<Response, opensearch::Error>,
     ) -> Result<(Value, usize)> {
-        let asked = self.asked(what);
-        let response = sent.map_err(|error| classify::exchange(asked, &error))?;
+        let context = self.request_context(what);
+        let response = response.map_err(|error| classify::from_transport_error(context, &error))?;
         let status = response.status_code().as_u16();
-        if let Some(error) = classify::sent_on(asked, url, response.url()) {
+        if let Some(error) = classify::redirected(context, url, response.url()) {
             return Err(error);
         }
         let too_long = |bytes| Error::TooLong {
@@ -240,31 +240,31 @@ impl Client {
         };
         if let Some(bytes) = response
             .content_length()
-            .filter(|bytes| *bytes > MOST_ANSWER_BYTES)
+            .filter(|bytes| *bytes > MAX_ANSWER_BYTES)
         {
             return Err(too_long(bytes));
         }
         let body = response
             .bytes()
             .await
-            .map_err(|error| classify::exchange(asked, &error))?;
-        if body.len() as u64 > MOST_ANSWER_BYTES {
+            .map_err(|error| classify::from_transport_error(context, &error))?;
+        if body.len() as u64 > MAX_ANSWER_BYTES {
             return Err(too_long(body.len() as u64));
         }
         if !(200..300).contains(&status) {
-            return Err(classify::refusal(asked, status, &body));
+            return Err(classify::from_status(context, status, &body));
         }
         if body.is_empty() {
             return Ok((Value::Null, 0));
         }
         let answer: Value =
-            serde_json::from_slice(&body).map_err(|error| self.strange(what, &error.to_string()))?;
-        classify::whole(asked, &answer)?;
+            serde_json::from_slice(&body).map_err(|error| self.unexpected(what, &error.to_string()))?;
+        classify::check_all_shards(context, &answer)?;
         Ok((answer, body.len()))
     }
 
-    pub(crate) fn strange(&self, what: &str, reason: &str) -> Error {
-        Error::Strange {
+    pub(crate) fn unexpected(&self, what: &str, reason: &str) -> Error {
+        Error::Unexpected {
             url: self.url.clone(),
             what: what.into(),
             reason: reason.into(),
@@ -274,21 +274,21 @@ impl Client {
 
 /// What is spoken through to this address, as the settings say.
 fn transport(settings: &Settings, url: Url) -> Result<Transport> {
-    let wrong = |variable: &str, error: &dyn StdError| {
+    let settings_error = |variable: &str, error: &dyn StdError| {
         let cause = error
             .source()
             .map_or_else(String::new, |cause| format!(": {cause}"));
         Error::Settings(format!("{variable}: {error}{cause}"))
     };
     let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(url)).timeout(settings.timeout);
-    if settings.is_local() || settings.place().is_some() {
+    if settings.is_local() || settings.service().is_some() {
         builder = builder.disable_proxy();
     }
-    let mut shown = None;
+    let mut credentials = None;
     match &settings.identity {
-        Identity::Nobody => {}
+        Identity::Anonymous => {}
         Identity::Basic(user, password) => {
-            shown = Some(Credentials::Basic(user.clone(), password.expose_secret().into()));
+            credentials = Some(Credentials::Basic(user.clone(), password.expose_secret().into()));
         }
         Identity::Bearer(token) => {
             let header = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()));
@@ -302,16 +302,17 @@ fn transport(settings: &Settings, url: Url) -> Result<Transport> {
         }
     }
     if let Some((_, pem)) = &settings.authorities {
-        let authorities = Certificate::from_pem(pem).map_err(|error| wrong("LOGQ_OPENSEARCH_CA", &error))?;
+        let authorities =
+            Certificate::from_pem(pem).map_err(|error| settings_error("LOGQ_OPENSEARCH_CA", &error))?;
         builder = builder.cert_validation(CertificateValidation::Full(authorities));
     }
     if let Some(certificate) = &settings.certificate {
-        if let Some(Credentials::Basic(user, password)) = shown.take() {
+        if let Some(Credentials::Basic(user, password)) = credentials.take() {
             builder = builder.header(AUTHORIZATION, basic(&user, &password)?);
         }
-        shown = Some(ClientCertificate::Pem(certificate.pem.clone()).into());
+        credentials = Some(ClientCertificate::Pem(certificate.pem.clone()).into());
     }
-    if let Some(credentials) = shown {
+    if let Some(credentials) = credentials {
         builder = builder.auth(credentials);
     }
     let variable = if settings.certificate.is_some() {
@@ -319,7 +320,7 @@ fn transport(settings: &Settings, url: Url) -> Result<Transport> {
     } else {
         "LOGQ_OPENSEARCH_CA"
     };
-    builder.build().map_err(|error| wrong(variable, &error))
+    builder.build().map_err(|error| settings_error(variable, &error))
 }
 
 /// The header of basic authentication (RFC 7617), for when a client

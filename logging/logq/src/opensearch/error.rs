@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::forward::NoForward;
+use crate::forward::ForwardError;
 
 /// Why no connection came about.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,12 +39,12 @@ pub enum Error {
         reason: Unreachable,
     },
     /// There is no way to it through the cluster: nothing was asked.
-    #[error("OpenSearch cannot be reached by a port-forward to {place}: {error}")]
+    #[error("OpenSearch cannot be reached by a port-forward to {service}: {error}")]
     Forward {
         /// Namespace and service.
-        place: String,
+        service: String,
         /// Why not.
-        error: NoForward,
+        error: ForwardError,
     },
     /// The two do not trust or understand each other.
     #[error("TLS with OpenSearch at {url} failed: {reason}. {remedy}")]
@@ -152,7 +152,7 @@ pub enum Error {
     },
     /// What answers is not OpenSearch, or not one that is understood.
     #[error("what answers at {url} was asked to {what} and does not answer as OpenSearch does: {reason}")]
-    Strange {
+    Unexpected {
         /// Where.
         url: String,
         /// What was asked for.
@@ -174,16 +174,16 @@ impl Error {
     }
 
     /// Whether the connection did not come about or did not hold.
-    pub(super) const fn is_broken(&self) -> bool {
+    pub(super) const fn is_connection_lost(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Interrupted { .. })
     }
 
     /// The same, with what the connection went through.
-    pub(super) fn through(mut self, way: &str) -> Self {
+    pub(super) fn through(mut self, connection: &str) -> Self {
         match &mut self {
-            Self::Interrupted { reason, .. } => reason.push_str(&format!(" (through {way})")),
+            Self::Interrupted { reason, .. } => reason.push_str(&format!(" (through {connection})")),
             Self::Unreachable { reason, .. } => {
-                *reason = Unreachable::Other(format!("{reason} (through {way})"));
+                *reason = Unreachable::Other(format!("{reason} (through {connection})"));
             }
             _ => {}
         }
@@ -192,9 +192,9 @@ impl Error {
 
     /// Whether asking again later can help without anybody changing anything.
     #[must_use]
-    pub const fn is_passing(&self) -> bool {
+    pub const fn is_transient(&self) -> bool {
         match self {
-            Self::Forward { error, .. } => error.is_passing(),
+            Self::Forward { error, .. } => error.is_transient(),
             Self::Unreachable { .. }
             | Self::Busy { .. }
             | Self::Partial { .. }
@@ -206,19 +206,19 @@ impl Error {
 
     /// Whether a part of what was asked for can be had.
     #[must_use]
-    pub fn is_too_much(&self) -> bool {
+    pub fn is_too_large(&self) -> bool {
         // What its circuit breakers say of memory that they do not give.
-        let is_broken = |reason: &str| reason.contains("Data too large");
+        let is_connection_lost = |reason: &str| reason.contains("Data too large");
         match self {
             Self::TooLong { .. } => true,
-            Self::Busy { reason, .. } => is_broken(reason),
+            Self::Busy { reason, .. } => is_connection_lost(reason),
             _ => false,
         }
     }
 
     /// The HTTP status of a rejection.
     #[must_use]
-    pub fn rejected_with(&self) -> Option<u16> {
+    pub fn rejection_status(&self) -> Option<u16> {
         match self {
             Self::Rejected { status, .. } => Some(*status),
             _ => None,

@@ -8,9 +8,9 @@ mod classify;
 mod client;
 mod error;
 mod settings;
-mod way;
+mod transport;
 
-pub use client::{Client, path_part};
+pub use client::{Client, encode_path_segment};
 pub use error::{Error, Unreachable};
 pub use settings::{DEFAULT_URL, Lookup, Settings, SettingsError, VARIABLES};
 

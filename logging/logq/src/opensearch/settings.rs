@@ -7,8 +7,8 @@ use std::{fmt, fs};
 use secrecy::SecretString;
 use url::{Host, Url};
 
-use crate::forward::{Place, SCHEME};
-use crate::source::kubectl::Program;
+use crate::forward::{SCHEME, ServiceRef};
+use crate::source::kubectl::KubectlProgram;
 
 /// Where OpenSearch is looked for unless told.
 pub const DEFAULT_URL: &str = "http://localhost:9200";
@@ -43,7 +43,7 @@ pub type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
 /// Who asks.
 #[derive(Clone, Debug)]
 pub(super) enum Identity {
-    Nobody,
+    Anonymous,
     Basic(String, SecretString),
     Bearer(SecretString),
 }
@@ -66,9 +66,9 @@ impl fmt::Debug for ClientCertificate {
 pub struct Settings {
     pub(super) url: Url,
     /// Where it is in a cluster, and who makes the way there.
-    place: Option<Place>,
-    kubectl: Program,
-    located: bool,
+    service: Option<ServiceRef>,
+    kubectl: KubectlProgram,
+    has_explicit_url: bool,
     pub(super) identity: Identity,
     pub(super) authorities: Option<(PathBuf, Vec<u8>)>,
     pub(super) certificate: Option<ClientCertificate>,
@@ -86,7 +86,7 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`] with every mistake at once.
     pub fn read(lookup: &Lookup<'_>) -> Result<Self, SettingsError> {
-        let mut reader = Reader {
+        let mut reader = SettingsReader {
             lookup,
             mistakes: Vec::new(),
         };
@@ -108,11 +108,11 @@ impl Settings {
             );
         }
         match (url, reader.mistakes.is_empty()) {
-            (Some((url, place)), true) => Ok(Self {
+            (Some((url, service)), true) => Ok(Self {
                 url,
-                place,
-                kubectl: Program::default(),
-                located: reader.value(URL).is_some(),
+                service,
+                kubectl: KubectlProgram::default(),
+                has_explicit_url: reader.value(URL).is_some(),
                 identity,
                 authorities,
                 certificate,
@@ -128,14 +128,14 @@ impl Settings {
     /// [`SettingsError`] when it is none.
     pub fn with_url(mut self, url: &str) -> Result<Self, SettingsError> {
         let parsed = parse(url).map_err(|why| SettingsError(vec![format!("the URL {why}")]))?;
-        (self.url, self.place) = parsed;
-        self.located = true;
+        (self.url, self.service) = parsed;
+        self.has_explicit_url = true;
         Ok(self)
     }
 
     /// The same with this kubectl, which makes the way into a cluster.
     #[must_use]
-    pub fn by(mut self, kubectl: &Program) -> Self {
+    pub fn with_kubectl(mut self, kubectl: &KubectlProgram) -> Self {
         self.kubectl = kubectl.clone();
         self
     }
@@ -144,25 +144,25 @@ impl Settings {
     /// where it is. None where credentials are set: they are for a server that somebody has in mind.
     #[must_use]
     pub fn in_cluster(&self) -> Option<Self> {
-        let usual = Place::usual();
-        let url = Url::parse(&usual.address()).ok()?;
-        let nobody = matches!(self.identity, Identity::Nobody) && self.certificate.is_none();
-        (!self.located && nobody).then(|| Self {
+        let default_service = ServiceRef::default_opensearch();
+        let url = Url::parse(&default_service.url()).ok()?;
+        let nobody = matches!(self.identity, Identity::Anonymous) && self.certificate.is_none();
+        (!self.has_explicit_url && nobody).then(|| Self {
             url,
-            place: Some(usual),
+            service: Some(default_service),
             ..self.clone()
         })
     }
 
     /// The service of a cluster that it is.
     #[must_use]
-    pub const fn place(&self) -> Option<&Place> {
-        self.place.as_ref()
+    pub const fn service(&self) -> Option<&ServiceRef> {
+        self.service.as_ref()
     }
 
     /// Who makes the way into a cluster.
     #[must_use]
-    pub const fn kubectl(&self) -> &Program {
+    pub const fn kubectl(&self) -> &KubectlProgram {
         &self.kubectl
     }
 
@@ -185,8 +185,8 @@ impl Settings {
 
     /// Whether anybody has said where it is.
     #[must_use]
-    pub const fn is_located(&self) -> bool {
-        self.located
+    pub const fn has_explicit_url(&self) -> bool {
+        self.has_explicit_url
     }
 
     /// How one is let in, for people: no secret in it.
@@ -197,8 +197,8 @@ impl Settings {
             .as_ref()
             .map(|certificate| format!("the client certificate {}", certificate.path.display()));
         match (&self.identity, certificate) {
-            (Identity::Nobody, None) => "without credentials".into(),
-            (Identity::Nobody, Some(certificate)) => format!("with {certificate}"),
+            (Identity::Anonymous, None) => "without credentials".into(),
+            (Identity::Anonymous, Some(certificate)) => format!("with {certificate}"),
             (Identity::Basic(user, _), None) => format!("as the user {user}"),
             (Identity::Basic(user, _), Some(certificate)) => {
                 format!("as the user {user}, with {certificate}")
@@ -211,7 +211,7 @@ impl Settings {
 
 /// A URL that OpenSearch can be at. The reason of a refusal never shows it:
 /// it may hold a password.
-fn parse(text: &str) -> Result<(Url, Option<Place>), &'static str> {
+fn parse(text: &str) -> Result<(Url, Option<ServiceRef>), &'static str> {
     let url = Url::parse(text).map_err(|_| "is no URL (http://host:9200 or https://…)")?;
     if !matches!(url.scheme(), "http" | "https" | SCHEME) || url.host_str().is_none() {
         return Err(
@@ -226,16 +226,18 @@ fn parse(text: &str) -> Result<(Url, Option<Place>), &'static str> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err("must not hold ? or #");
     }
-    let place = (url.scheme() == SCHEME).then(|| Place::of(&url)).transpose()?;
-    Ok((url, place))
+    let service = (url.scheme() == SCHEME)
+        .then(|| ServiceRef::from_url(&url))
+        .transpose()?;
+    Ok((url, service))
 }
 
-struct Reader<'a> {
+struct SettingsReader<'a> {
     lookup: &'a Lookup<'a>,
     mistakes: Vec<String>,
 }
 
-impl Reader<'_> {
+impl SettingsReader<'_> {
     fn value(&self, name: &str) -> Option<String> {
         (self.lookup)(name).filter(|value| !value.is_empty())
     }
@@ -244,7 +246,7 @@ impl Reader<'_> {
         self.mistakes.push(text.into());
     }
 
-    fn url(&mut self) -> Option<(Url, Option<Place>)> {
+    fn url(&mut self) -> Option<(Url, Option<ServiceRef>)> {
         let text = self.value(URL).unwrap_or_else(|| DEFAULT_URL.into());
         match parse(&text) {
             Ok(parsed) => Some(parsed),
@@ -309,7 +311,7 @@ impl Reader<'_> {
             }
             _ => {}
         }
-        Identity::Nobody
+        Identity::Anonymous
     }
 
     fn certificate(&mut self) -> Option<ClientCertificate> {

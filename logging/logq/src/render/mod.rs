@@ -3,11 +3,11 @@
 //! Architecture invariant: nothing that came from a log line reaches a
 //! terminal as something that it acts on.
 
-mod colour;
+mod duration;
 mod fields;
-mod length;
 mod logfmt;
-mod page;
+mod output_width;
+mod palette;
 mod pretty;
 mod waterfall;
 
@@ -17,11 +17,11 @@ use chrono::{Local, Utc};
 use line::{Document, Line, Origin, Tidy};
 
 pub use self::{
-    colour::Palette,
-    fields::{Chosen, NoFields},
-    length::length,
-    page::{Page, padded, width},
-    pretty::{Column, Laid, Pretty},
+    duration::format_duration,
+    fields::{FieldSelection, FieldsError},
+    output_width::{OutputWidth, pad_end, width},
+    palette::Palette,
+    pretty::{ComponentColumn, ComponentEnd, Pretty},
     waterfall::Waterfall,
 };
 use crate::{cli::Output, source::Entry};
@@ -52,7 +52,7 @@ pub struct Style {
     /// Times in UTC.
     pub utc: bool,
     /// Which fields.
-    pub chosen: Chosen,
+    pub fields: FieldSelection,
     /// Whether a person looks at it.
     pub terminal: bool,
 }
@@ -78,7 +78,7 @@ impl<W: Write> Renderer<W> {
             Output::Pretty => Form::Pretty(Box::new(Pretty::new(
                 style.palette,
                 style.utc,
-                style.chosen.clone(),
+                style.fields.clone(),
             ))),
             Output::Jsonl => Form::Jsonl,
             Output::Json => Form::Json,
@@ -122,10 +122,10 @@ impl<W: Write> Renderer<W> {
 
     /// Whether a [`Tidy`] line has all that is shown.
     #[must_use]
-    pub fn is_told_by_tidy(&self) -> bool {
+    pub fn can_render_tidy(&self) -> bool {
         match &self.form {
-            Form::Pretty(pretty) => pretty.is_told_by_tidy(),
-            Form::Jsonl => self.style.chosen.is_everything(),
+            Form::Pretty(pretty) => pretty.can_render_tidy(),
+            Form::Jsonl => self.style.fields.shows_everything(),
             Form::Raw => true,
             Form::Json | Form::Logfmt => false,
         }
@@ -133,23 +133,23 @@ impl<W: Write> Renderer<W> {
 
     /// Whether a [`Tidy`] line has all that is shown of this one.
     #[must_use]
-    pub const fn is_told_by(&self, tidy: &Tidy<'_>) -> bool {
+    pub const fn can_render(&self, tidy: &Tidy<'_>) -> bool {
         !matches!(self.form, Form::Jsonl) || tidy.is_whole()
     }
 
-    /// Writes a line that was found, if [`Self::is_told_by_tidy`] and
-    /// [`Self::is_told_by`] it, without the blanks that align it.
+    /// Writes a line that was found, if [`Self::can_render_tidy`] and
+    /// [`Self::can_render`] it, without the blanks that align it.
     ///
     /// # Errors
     /// The output's.
-    pub fn lay_tidy(
+    pub fn write_unaligned_tidy(
         &mut self,
         tidy: &Tidy<'_>,
         line: &Line<'_>,
         origin: &Origin,
-    ) -> io::Result<Option<Laid>> {
+    ) -> io::Result<Option<ComponentEnd>> {
         match &mut self.form {
-            Form::Pretty(pretty) => return pretty.write_laid(&mut self.out, tidy),
+            Form::Pretty(pretty) => return pretty.write_unaligned(&mut self.out, tidy),
             Form::Jsonl => {
                 let mut json = String::with_capacity(2 * line.content.len());
                 tidy.put_json(line, origin, &mut json);
@@ -165,9 +165,9 @@ impl<W: Write> Renderer<W> {
     ///
     /// # Errors
     /// The output's.
-    pub fn lay(&mut self, document: &Document, raw: &[u8]) -> io::Result<Option<Laid>> {
+    pub fn write_unaligned(&mut self, document: &Document, raw: &[u8]) -> io::Result<Option<ComponentEnd>> {
         match &mut self.form {
-            Form::Pretty(pretty) => pretty.write_laid(&mut self.out, document),
+            Form::Pretty(pretty) => pretty.write_unaligned(&mut self.out, document),
             _ => self.write(document, Some(raw), true).map(|()| None),
         }
     }
@@ -184,17 +184,17 @@ impl<W: Write> Renderer<W> {
             Form::Jsonl => writeln!(
                 self.out,
                 "{}",
-                terminal::escaped(&self.style.chosen.json(document))
+                terminal::escaped(&self.style.fields.json(document))
             ),
             Form::Json => {
                 let begin = if first { "[\n" } else { ",\n" };
                 write!(
                     self.out,
                     "{begin}{}",
-                    terminal::escaped(&self.style.chosen.json(document))
+                    terminal::escaped(&self.style.fields.json(document))
                 )
             }
-            Form::Logfmt => writeln!(self.out, "{}", logfmt::line(document, &self.style.chosen)),
+            Form::Logfmt => writeln!(self.out, "{}", logfmt::format_line(document, &self.style.fields)),
             Form::Raw => self.raw(raw.unwrap_or(document.message().as_bytes())),
         }
     }

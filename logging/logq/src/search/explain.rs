@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
-use super::{Outcome, SearchError};
+use super::{RunReport, SearchError};
 use crate::{
     cli::Search,
-    plan::{Known, Wanted, related::MARGIN},
+    query::{Query, ResolvedContext, related::MARGIN},
     source::Source,
     summary::Summary,
 };
@@ -16,15 +16,15 @@ use crate::{
 /// [`SearchError`]: what belongs together is found out before.
 pub fn explain(
     search: &Search,
-    wanted: &Wanted,
+    query: &Query,
     source: Option<&Source>,
     out: &mut impl Write,
-) -> Result<Outcome, SearchError> {
-    let known = match source {
-        Some(source) if wanted.depends() => source.known(wanted)?,
-        _ => Known::default(),
+) -> Result<RunReport, SearchError> {
+    let context = match source {
+        Some(source) if query.needs_context() => source.resolve(query)?,
+        _ => ResolvedContext::default(),
     };
-    let filter = wanted.filter(&known);
+    let filter = query.filter(&context);
     writeln!(
         out,
         "lines that match: {}",
@@ -32,21 +32,21 @@ pub fn explain(
     )?;
     if let Some(source) = source {
         source.explain(&filter, out)?;
-        if Summary::of(search)?.is_some_and(|summary| source.can_count(&filter, &summary)) {
+        if Summary::from_options(search)?.is_some_and(|summary| source.can_count(&filter, &summary)) {
             writeln!(out, "OpenSearch counts these lines itself: none is read.")?;
         }
     } else {
         let files = search.files.iter().map(|file| file.display().to_string());
         let files = files.collect::<Vec<_>>().join(", ");
         writeln!(out, "looked for in: {}", terminal::escaped(&files))?;
-        if wanted.depends() {
+        if query.needs_context() {
             writeln!(
                 out,
                 "What is used, and the traces of a photo, are read from the files first."
             )?;
         }
     }
-    if wanted.related().is_some() {
+    if query.related_option().is_some() {
         writeln!(
             out,
             "Related lines of the broker are looked for afterwards: about the connections of these lines' \
@@ -55,5 +55,5 @@ pub fn explain(
         )?;
     }
     out.flush()?;
-    Ok(Outcome::something())
+    Ok(RunReport::success())
 }

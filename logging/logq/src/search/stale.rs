@@ -7,8 +7,8 @@ use schema::field;
 use crate::{
     filter::{Filter, Glob},
     opensearch,
-    plan::{Known, Wanted},
-    source::opensearch::Store,
+    query::{Query, ResolvedContext},
+    source::opensearch::OpenSearchSource,
 };
 
 /// A line that came longer ago is no sign that lines arrive.
@@ -20,26 +20,30 @@ const FRESH_NANOS: i64 = 60_000_000_000;
 ///
 /// It costs one question where lines arrive.
 #[must_use]
-pub fn note(store: &Store, wanted: &Wanted, known: &Known) -> Option<String> {
+pub fn note(store: &OpenSearchSource, query: &Query, context: &ResolvedContext) -> Option<String> {
     let now = Utc::now().timestamp_nanos_opt()?;
     let recent = Time::from_nanos(now.saturating_sub(FRESH_NANOS));
     // A photo's way and a trace come to an end.
-    let is_past = wanted.span.until.is_some_and(|until| until < recent);
-    if is_past || wanted.is_traced() {
+    let is_past = query.time_range.until.is_some_and(|until| until < recent);
+    if is_past || query.asks_for_traces() {
         return None;
     }
-    match silent(store, wanted, known, recent) {
+    match silent_components(store, query, context, recent) {
         Ok(silent) if silent.is_empty() => None,
         Ok(silent) => Some(format!(
             "the view may be stale: {}. `logq doctor` says whether lines still arrive; `logq doctor FOLDER` compares files",
-            silent.iter().map(Silent::told).collect::<Vec<_>>().join(", ")
+            silent
+                .iter()
+                .map(SilentComponent::description)
+                .collect::<Vec<_>>()
+                .join(", ")
         )),
         Err(error) => Some(format!("whether lines still arrive was not found out: {error}")),
     }
 }
 
 /// Of whom nothing comes.
-struct Silent {
+struct SilentComponent {
     name: String,
     /// How many seconds ago its newest line came; none if that is over a day.
     seconds: Option<f64>,
@@ -47,8 +51,8 @@ struct Silent {
     may_be_idle: bool,
 }
 
-impl Silent {
-    fn told(&self) -> String {
+impl SilentComponent {
+    fn description(&self) -> String {
         let name = &self.name;
         let idle = if self.may_be_idle {
             " (lines of others come: it may be idle)"
@@ -56,43 +60,54 @@ impl Silent {
             ""
         };
         match self.seconds {
-            Some(seconds) => format!("the newest line of {name} came {} ago{idle}", age(seconds as i64)),
+            Some(seconds) => format!(
+                "the newest line of {name} came {} ago{idle}",
+                format_age(seconds as i64)
+            ),
             None => format!("no line of {name} has come for a day{idle}"),
         }
     }
 }
 
-fn silent(store: &Store, wanted: &Wanted, known: &Known, recent: Time) -> opensearch::Result<Vec<Silent>> {
-    let used = known.used.iter().filter_map(|name| Glob::new(name).ok());
-    let named = wanted.components.iter().map(|glob| (glob.clone(), true));
-    let mut asked: Vec<(Glob, bool)> = named.chain(used.map(|glob| (glob, false))).collect();
-    let arriving = store.components_since(&wanted.place, recent)?;
-    let is_any = asked.is_empty();
-    asked.retain(|(glob, _)| !arriving.iter().any(|name| glob.fits(name)));
-    let asked: Vec<(Option<&Glob>, bool)> = match is_any {
+fn silent_components(
+    store: &OpenSearchSource,
+    query: &Query,
+    context: &ResolvedContext,
+    recent: Time,
+) -> opensearch::Result<Vec<SilentComponent>> {
+    let used = context
+        .dependencies
+        .iter()
+        .filter_map(|name| Glob::new(name).ok());
+    let named = query.components.iter().map(|glob| (glob.clone(), true));
+    let mut candidates: Vec<(Glob, bool)> = named.chain(used.map(|glob| (glob, false))).collect();
+    let arriving = store.components_since(&query.pod_filter, recent)?;
+    let is_any = candidates.is_empty();
+    candidates.retain(|(glob, _)| !arriving.iter().any(|name| glob.is_match(name)));
+    let candidates: Vec<(Option<&Glob>, bool)> = match is_any {
         true if arriving.is_empty() => vec![(None, true)],
-        _ => asked
+        _ => candidates
             .iter()
             .map(|(glob, is_named)| (Some(glob), *is_named))
             .collect(),
     };
-    if asked.is_empty() {
+    if candidates.is_empty() {
         return Ok(Vec::new());
     }
     let others_come =
         !arriving.is_empty() || !store.components_since(&Filter::EVERYTHING, recent)?.is_empty();
     let mut silent = Vec::new();
-    for (glob, is_named) in asked {
-        let lines = of(&wanted.place, glob);
+    for (glob, is_named) in candidates {
+        let lines = component_filter(&query.pod_filter, glob);
         let (seconds, is_missed) = match store.rhythm(&lines)? {
             Some((rhythm, now)) => (Some(now - rhythm.newest), rhythm.is_broken(now)),
             // What has no line at all is not late.
-            None if store.any(&lines)? => (None, false),
+            None if store.has_match(&lines)? => (None, false),
             None => continue,
         };
         let may_be_idle = others_come && !is_missed;
         if is_named || !may_be_idle {
-            silent.push(Silent {
+            silent.push(SilentComponent {
                 name: glob.map_or("what is asked for", Glob::as_str).to_owned(),
                 seconds,
                 may_be_idle,
@@ -102,13 +117,13 @@ fn silent(store: &Store, wanted: &Wanted, known: &Known, recent: Time) -> opense
     Ok(silent)
 }
 
-fn of(place: &Filter, component: Option<&Glob>) -> Filter {
+fn component_filter(pod_filter: &Filter, component: Option<&Glob>) -> Filter {
     let component = component.map(|glob| Filter::Glob(field::COMPONENT.to_owned(), glob.clone()));
-    Filter::All([place.clone()].into_iter().chain(component).collect())
+    Filter::All([pod_filter.clone()].into_iter().chain(component).collect())
 }
 
 /// How old something is, as people say it.
-fn age(seconds: i64) -> String {
+fn format_age(seconds: i64) -> String {
     match seconds {
         ..120 => format!("{seconds} s"),
         120..7_200 => format!("{} min", seconds / 60),
@@ -129,7 +144,7 @@ mod tests {
             (7_300, "2 h"),
             (1_000_000, "11 days"),
         ] {
-            assert_eq!(age(seconds), told);
+            assert_eq!(format_age(seconds), told);
         }
     }
 }

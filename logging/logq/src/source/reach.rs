@@ -3,100 +3,103 @@
 
 use std::time::Duration;
 
-use super::{NoSource, kubectl, opensearch::Store};
+use super::{ChooseError, kubectl, opensearch::OpenSearchSource};
 use crate::{
-    forward::{NoForward, Place},
+    forward::{ForwardError, ServiceRef},
     opensearch::{self, Client, Settings},
 };
 
 /// How long OpenSearch may take to say who it is.
-const PATIENCE: Duration = Duration::from_secs(5);
+const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// OpenSearch, or why it cannot be reached.
-pub enum Reached {
+pub enum Reachability {
     /// With what there is to say of the way to it.
-    Yes(Store, Option<String>),
+    Reached(OpenSearchSource, Option<String>),
     /// Nowhere.
-    No(Away),
+    Unavailable(Unavailable),
 }
 
 /// Why OpenSearch cannot be reached.
-pub struct Away {
+pub struct Unavailable {
     /// What there is to say before, or in place of the error.
-    said: Option<String>,
+    preamble: Option<String>,
     /// The last error.
     error: opensearch::Error,
 }
 
 /// Sees where OpenSearch can be reached.
-pub fn reached(settings: &Settings) -> Result<Reached, NoSource> {
-    let there = store(settings)?;
-    let Some(error) = unreachable(&there) else {
-        let way = way(settings);
-        return Ok(Reached::Yes(there, way));
+pub fn check(settings: &Settings) -> Result<Reachability, ChooseError> {
+    let source = connect(settings)?;
+    let Some(error) = connection_error(&source) else {
+        let connection_note = connection_note(settings);
+        return Ok(Reachability::Reached(source, connection_note));
     };
-    if settings.is_located() {
-        return Ok(Reached::No(Away { said: None, error }));
+    if settings.has_explicit_url() {
+        return Ok(Reachability::Unavailable(Unavailable {
+            preamble: None,
+            error,
+        }));
     }
-    let nothing = format!(
+    let no_local_opensearch = format!(
         "LOGQ_OPENSEARCH_URL is not set, and nothing answers at {}.",
         opensearch::DEFAULT_URL
     );
     let Some(settings) = settings.in_cluster() else {
-        let said = Some(format!(
-            "{nothing} No cluster was asked: a user, a token or a certificate is set, and nobody said that it is for \
+        let preamble = Some(format!(
+            "{no_local_opensearch} No cluster was asked: a user, a token or a certificate is set, and nobody said that it is for \
              OpenSearch there, as LOGQ_OPENSEARCH_URL={} does.",
-            Place::usual().address()
+            ServiceRef::default_opensearch().url()
         ));
-        return Ok(Reached::No(Away { said, error }));
+        return Ok(Reachability::Unavailable(Unavailable { preamble, error }));
     };
-    let there = store(&settings)?;
-    Ok(match unreachable(&there) {
-        None => Reached::Yes(there, way(&settings)),
-        Some(error) => Reached::No(Away {
-            said: Some(nothing),
+    let source = connect(&settings)?;
+    Ok(match connection_error(&source) {
+        None => Reachability::Reached(source, connection_note(&settings)),
+        Some(error) => Reachability::Unavailable(Unavailable {
+            preamble: Some(no_local_opensearch),
             error,
         }),
     })
 }
 
-pub fn store(settings: &Settings) -> Result<Store, NoSource> {
-    Ok(Store::new(Client::new(settings)?)?)
+pub fn connect(settings: &Settings) -> Result<OpenSearchSource, ChooseError> {
+    Ok(OpenSearchSource::new(Client::new(settings)?)?)
 }
 
 /// Why it cannot be reached. Another error is left to the questions: whoever
 /// may read lines need not be let in here.
-fn unreachable(store: &Store) -> Option<opensearch::Error> {
-    let error = store.reach(PATIENCE).err()?;
+fn connection_error(store: &OpenSearchSource) -> Option<opensearch::Error> {
+    let error = store.reach(HELLO_TIMEOUT).err()?;
     error.is_unreachable().then_some(error)
 }
 
 /// What is said of a way through a cluster.
-fn way(settings: &Settings) -> Option<String> {
-    let place = settings.place()?;
+fn connection_note(settings: &Settings) -> Option<String> {
+    let service = settings.service()?;
     let context = settings.kubectl().context_name();
     let context = context.map_or_else(String::new, |name| format!(" of the context {name}"));
-    Some(format!("OpenSearch through a port-forward to {place}{context}"))
+    Some(format!("OpenSearch through a port-forward to {service}{context}"))
 }
 
-impl Away {
+impl Unavailable {
     /// All of it, as sentences.
-    pub fn told(&self) -> String {
-        let mut told = match (&self.said, &self.error) {
-            (Some(said), error @ opensearch::Error::Forward { .. }) => format!("{said} {error}"),
-            (Some(said), _) => said.clone(),
+    pub fn explanation(&self) -> String {
+        let mut explanation = match (&self.preamble, &self.error) {
+            (Some(preamble), error @ opensearch::Error::Forward { .. }) => format!("{preamble} {error}"),
+            (Some(preamble), _) => preamble.clone(),
             (None, error) => error.to_string(),
         };
-        if !told.ends_with(['.', '?']) {
-            told.push('.');
+        if !explanation.ends_with(['.', '?']) {
+            explanation.push('.');
         }
-        told
+        explanation
     }
 
     /// The error, where OpenSearch alone was asked for.
-    pub fn alone(self) -> NoSource {
-        match self.said {
-            Some(_) => NoSource::Away(self.told()),
+    pub fn into_error_for_opensearch_only(self) -> ChooseError {
+        match self.preamble {
+            Some(_) => ChooseError::Unavailable(self.explanation()),
             None => self.error.into(),
         }
     }
@@ -107,29 +110,30 @@ impl Away {
     }
 
     /// The error, where the pods cannot be asked either.
-    pub fn beside(self, kubectl: kubectl::Error) -> NoSource {
-        NoSource::Neither {
-            opensearch: self.told(),
+    pub fn with_kubectl_error(self, kubectl: kubectl::Error) -> ChooseError {
+        ChooseError::Neither {
+            opensearch: self.explanation(),
             kubectl,
         }
     }
 
     /// The same, unless it is known that the pods cannot be asked either: without kubectl or a way to the cluster.
-    pub fn without_pods(self) -> Result<Self, NoSource> {
+    pub fn unless_pods_unavailable(self) -> Result<Self, ChooseError> {
         match self {
             Self {
-                said,
+                preamble,
                 error:
                     opensearch::Error::Forward {
-                        place,
-                        error: NoForward::Kubectl(kubectl),
+                        service,
+                        error: ForwardError::Kubectl(kubectl),
                     },
-            } => Err(NoSource::Neither {
-                opensearch: said
-                    .unwrap_or_else(|| format!("OpenSearch is to be reached by a port-forward to {place}.")),
+            } => Err(ChooseError::Neither {
+                opensearch: preamble.unwrap_or_else(|| {
+                    format!("OpenSearch is to be reached by a port-forward to {service}.")
+                }),
                 kubectl,
             }),
-            away => Ok(away),
+            unavailable => Ok(unavailable),
         }
     }
 }

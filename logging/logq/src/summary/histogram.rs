@@ -9,7 +9,7 @@ use line::Time;
 use schema::level;
 use serde_json::{Value, json};
 
-use super::shape::{Shape, json_time};
+use super::format::{SummaryFormat, json_time};
 
 /// Widths of a bar's span, seconds: what people count in. Each is a multiple
 /// of the one before, so that bars can be put together later.
@@ -18,21 +18,21 @@ const WIDTHS: [i64; 12] = [1, 5, 10, 30, 60, 300, 900, 1_800, 3_600, 10_800, 43_
 const DAY: i64 = 86_400;
 
 /// At most so many bars, unless each is a day.
-const MOST_BARS: i64 = 40;
+const MAX_BARS: i64 = 40;
 
 /// So many spans without a line, one after the other, share a row.
-const MOST_EMPTY: i64 = 5;
+const MAX_EMPTY_ROWS: i64 = 5;
 
 /// Columns of the longest bar.
-const COLUMNS: usize = 50;
+const MAX_BAR_COLUMNS: usize = 50;
 
 /// Columns before the bars.
-const BEFORE: usize = 19 + 2 + 8 + 2 + 10 + 2;
+const LABEL_COLUMNS: usize = 19 + 2 + 8 + 2 + 10 + 2;
 
 const NANOS: i64 = 1_000_000_000;
 
 /// The levels that are counted apart.
-pub const GRAVE: [&str; 2] = [level::ERROR, level::WARN];
+pub const WARN_OR_ERROR: [&str; 2] = [level::ERROR, level::WARN];
 
 /// Counts of lines over time.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +41,7 @@ pub struct Histogram {
     width: usize,
     /// By the bar's number since 1970: all lines, and those that are grave.
     bars: BTreeMap<i64, (u64, u64)>,
-    timeless: u64,
+    untimed: u64,
 }
 
 /// A row: a bar's number and lines, or how many have none.
@@ -66,16 +66,16 @@ impl Histogram {
     }
 
     /// Counts so many lines of this time, or of the bar that begins then.
-    pub fn add(&mut self, time: Option<Time>, lines: u64, grave: u64) {
+    pub fn add(&mut self, time: Option<Time>, lines: u64, warn_or_error: u64) {
         let Some(time) = time else {
-            self.timeless += lines;
+            self.untimed += lines;
             return;
         };
         let number = time.nanos().div_euclid(NANOS * self.seconds());
         let bar = self.bars.entry(number).or_default();
         bar.0 += lines;
-        bar.1 += grave;
-        while self.span() > MOST_BARS && self.width + 1 < WIDTHS.len() {
+        bar.1 += warn_or_error;
+        while self.span() > MAX_BARS && self.width + 1 < WIDTHS.len() {
             self.widen();
         }
     }
@@ -91,12 +91,12 @@ impl Histogram {
         let before = self.seconds();
         self.width += 1;
         let mut bars: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
-        for (number, (all, grave)) in std::mem::take(&mut self.bars) {
+        for (number, (all, warn_or_error)) in std::mem::take(&mut self.bars) {
             let bar = bars
                 .entry((number * before).div_euclid(self.seconds()))
                 .or_default();
             bar.0 += all;
-            bar.1 += grave;
+            bar.1 += warn_or_error;
         }
         self.bars = bars;
     }
@@ -108,7 +108,7 @@ impl Histogram {
         let mut next = None;
         for (number, counts) in &self.bars {
             let first = next.unwrap_or(*number);
-            if number - first > MOST_EMPTY {
+            if number - first > MAX_EMPTY_ROWS {
                 rows.push(Row::Empty(number - first));
             } else {
                 rows.extend((first..*number).map(|number| Row::Bar(number, (0, 0))));
@@ -127,36 +127,40 @@ impl Histogram {
     ///
     /// # Errors
     /// The output's.
-    pub fn write(&self, shape: &Shape, out: &mut impl Write) -> io::Result<()> {
-        if shape.json(|| self.json(), out)? {
+    pub fn write(&self, format: &SummaryFormat, out: &mut impl Write) -> io::Result<()> {
+        if format.json(|| self.json(), out)? {
             return Ok(());
         }
         let rows = self.rows();
         let most = self.bars.values().map(|(all, _)| *all).max().unwrap_or_default();
-        let room = shape.page.columns.saturating_sub(BEFORE).clamp(10, COLUMNS) as u64;
+        let room = format
+            .width
+            .columns
+            .saturating_sub(LABEL_COLUMNS)
+            .clamp(10, MAX_BAR_COLUMNS) as u64;
         if !rows.is_empty() {
             writeln!(out, "{:<19}  {:>8}  {:>10}", "from", "lines", "warn+error")?;
         }
         for row in rows {
             match row {
-                Row::Bar(number, (all, grave)) => {
+                Row::Bar(number, (all, warn_or_error)) => {
                     let columns = (all * room).div_ceil(most.max(1));
-                    let full = (grave * room).div_ceil(most.max(1)).min(columns);
+                    let full = (warn_or_error * room).div_ceil(most.max(1)).min(columns);
                     let bar: String = (0..columns)
                         .map(|column| if column < full { '█' } else { '░' })
                         .collect();
-                    let begin = shape.second(self.begin(number));
-                    let row = format!("{begin}  {all:>8}  {grave:>10}  {bar}");
+                    let begin = format.datetime_seconds(self.begin(number));
+                    let row = format!("{begin}  {all:>8}  {warn_or_error:>10}  {bar}");
                     writeln!(out, "{}", row.trim_end())?;
                 }
                 Row::Empty(bars) => {
-                    let span = named(bars.saturating_mul(self.seconds()));
+                    let span = format_width(bars.saturating_mul(self.seconds()));
                     writeln!(out, "{:<19}  {:>8}  ({span} without a line)", "…", 0)?;
                 }
             }
         }
         if most > 0 {
-            let each = named(self.seconds());
+            let each = format_width(self.seconds());
             let column = most.div_ceil(room);
             let lines = if column == 1 { "line" } else { "lines" };
             writeln!(
@@ -164,27 +168,26 @@ impl Histogram {
                 "each row {each}; █ warn and error, ░ other lines, up to {column} {lines} a column"
             )?;
         }
-        if self.timeless > 0 {
-            writeln!(out, "{} lines without a time", self.timeless)?;
+        if self.untimed > 0 {
+            writeln!(out, "{} lines without a time", self.untimed)?;
         }
         Ok(())
     }
 
     fn json(&self) -> Vec<Value> {
-        let timeless =
-            (self.timeless > 0).then(|| json!({ "from": null, "to": null, "lines": self.timeless }));
-        let bars = self.bars.iter().map(|(number, (all, grave))| {
+        let untimed = (self.untimed > 0).then(|| json!({ "from": null, "to": null, "lines": self.untimed }));
+        let bars = self.bars.iter().map(|(number, (all, warn_or_error))| {
             json!({
                 "from": json_time(self.begin(*number)), "to": json_time(self.begin(number + 1)),
-                "lines": all, "warn_or_error": grave,
+                "lines": all, "warn_or_error": warn_or_error,
             })
         });
-        bars.chain(timeless).collect()
+        bars.chain(untimed).collect()
     }
 }
 
 /// Seconds in the largest unit of which they are a multiple.
-fn named(seconds: i64) -> String {
+fn format_width(seconds: i64) -> String {
     let units = [(DAY, "d"), (3_600, "h"), (60, "min")];
     let unit = units.into_iter().find(|(unit, _)| seconds % unit == 0);
     let (unit, name) = unit.unwrap_or((1, "s"));

@@ -1,9 +1,8 @@
 //! Numbers in place of lines.
 
+mod format;
 mod histogram;
-mod shape;
 mod stats;
-mod table;
 mod top;
 
 use std::io::{self, Write};
@@ -11,8 +10,8 @@ use std::io::{self, Write};
 use line::Document;
 
 pub use self::{
-    histogram::{GRAVE, Histogram},
-    shape::Shape,
+    format::SummaryFormat,
+    histogram::{Histogram, WARN_OR_ERROR},
     stats::{NO_COMPONENT, Stats},
     top::Top,
 };
@@ -20,7 +19,7 @@ use crate::cli::Search;
 
 /// A summary that is none.
 #[derive(Debug, thiserror::Error)]
-pub enum NoSummary {
+pub enum SummaryError {
     /// `--top` without a field.
     #[error("--top: {0:?} is no field's name")]
     Field(String),
@@ -45,25 +44,27 @@ impl Summary {
     /// is named, and not by a pattern, has its row also without a line.
     ///
     /// # Errors
-    /// [`NoSummary`].
-    pub fn of(search: &Search) -> Result<Option<Self>, NoSummary> {
+    /// [`SummaryError`].
+    pub fn from_options(search: &Search) -> Result<Option<Self>, SummaryError> {
         let show = &search.show;
         // `--top` shows so many values.
-        let part = show.part().filter(|part| show.top.is_none() || *part != "limit");
+        let part = show
+            .limiting_option()
+            .filter(|part| show.top.is_none() || *part != "limit");
         if let Some(part) = part.filter(|_| show.stats || show.histogram || show.top.is_some()) {
-            return Err(NoSummary::Part(part));
+            return Err(SummaryError::Part(part));
         }
         if show.stats {
             let named = search.select.components.iter().map(String::as_str);
             let named = named.filter(|name| !name.contains(['*', '?']));
-            return Ok(Some(Self::Stats(Stats::of(named))));
+            return Ok(Some(Self::Stats(Stats::with_components(named))));
         }
         if show.histogram {
             return Ok(Some(Self::Histogram(Histogram::default())));
         }
         let Some(field) = &show.top else { return Ok(None) };
         if field.trim().is_empty() {
-            return Err(NoSummary::Field(field.clone()));
+            return Err(SummaryError::Field(field.clone()));
         }
         Ok(Some(Self::Top(Top::new(field.trim().to_owned(), show.limit))))
     }
@@ -84,9 +85,9 @@ impl Summary {
     }
 
     /// Adds what was counted elsewhere by component and level.
-    pub fn join(&mut self, other: Self) {
+    pub fn merge(&mut self, other: Self) {
         if let (Self::Stats(stats), Self::Stats(other)) = (self, other) {
-            stats.join(other);
+            stats.merge(other);
         }
     }
 
@@ -102,8 +103,10 @@ impl Summary {
         match self {
             Self::Stats(_) => self.count(document.component(), document.level(), document.timestamp()),
             Self::Histogram(histogram) => {
-                let grave = document.level().is_some_and(|level| GRAVE.contains(&level));
-                histogram.add(document.timestamp(), 1, u64::from(grave));
+                let warn_or_error = document
+                    .level()
+                    .is_some_and(|level| WARN_OR_ERROR.contains(&level));
+                histogram.add(document.timestamp(), 1, u64::from(warn_or_error));
             }
             Self::Top(top) => {
                 if let Some(value) = document.get(top.field()) {
@@ -117,11 +120,11 @@ impl Summary {
     ///
     /// # Errors
     /// The output's.
-    pub fn write(&self, shape: &Shape, out: &mut impl Write) -> io::Result<()> {
+    pub fn write(&self, format: &SummaryFormat, out: &mut impl Write) -> io::Result<()> {
         match self {
-            Self::Stats(stats) => stats.write(shape, out),
-            Self::Histogram(histogram) => histogram.write(shape, out),
-            Self::Top(top) => top.write(shape, out),
+            Self::Stats(stats) => stats.write(format, out),
+            Self::Histogram(histogram) => histogram.write(format, out),
+            Self::Top(top) => top.write(format, out),
         }
     }
 }

@@ -8,13 +8,13 @@ use std::{
 use serde_json::{Value, json};
 use terminal::escaped;
 
-use super::shape::Shape;
+use super::format::SummaryFormat;
 
 /// Different values of a field that are told apart; all others share a row.
-const MOST_VALUES: usize = 100_000;
+const MAX_VALUES: usize = 100_000;
 
 /// Rows of values, unless `--limit` says how many.
-const ROWS: usize = 20;
+const DEFAULT_ROWS: usize = 20;
 
 /// Counts of a field's values.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ impl Top {
             field,
             counts: BTreeMap::new(),
             others: 0,
-            rows: limit.unwrap_or(ROWS),
+            rows: limit.unwrap_or(DEFAULT_ROWS),
         }
     }
 
@@ -56,7 +56,7 @@ impl Top {
             Value::String(text) => text.clone(),
             value => value.to_string(),
         };
-        if self.counts.len() < MOST_VALUES || self.counts.contains_key(&value) {
+        if self.counts.len() < MAX_VALUES || self.counts.contains_key(&value) {
             *self.counts.entry(value).or_default() += lines;
         } else {
             self.others += lines;
@@ -80,9 +80,9 @@ impl Top {
     ///
     /// # Errors
     /// The output's.
-    pub fn write(&self, shape: &Shape, out: &mut impl Write) -> io::Result<()> {
+    pub fn write(&self, format: &SummaryFormat, out: &mut impl Write) -> io::Result<()> {
         let (rows, rest) = self.rows();
-        if shape.json(|| self.json(&rows, rest), out)? {
+        if format.json(|| self.json(&rows, rest), out)? {
             return Ok(());
         }
         writeln!(out, "{:>10} {:>6}  {}", "lines", "share", escaped(&self.field))?;

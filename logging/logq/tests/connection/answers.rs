@@ -98,7 +98,7 @@ async fn refusals_are_told_apart_and_carry_the_server_s_reason() {
             403 => matches!(error, Error::Forbidden { .. }),
             429 => matches!(error, Error::Busy { .. }),
             500 | 503 => matches!(error, Error::Failed { .. }),
-            _ => error.rejected_with() == Some(status) && error.is_kind("parsing_exception"),
+            _ => error.rejection_status() == Some(status) && error.is_kind("parsing_exception"),
         };
         let text = error.to_string();
         assert!(right, "{status}: {error:?}");
@@ -148,7 +148,7 @@ async fn half_an_answer_is_none() {
 
     let (port, _requests) = server(answer(200, "<html>welcome</html>"));
     let error = refused_by(port).await;
-    assert!(matches!(error, Error::Strange { .. }), "{error:?}");
+    assert!(matches!(error, Error::Unexpected { .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -169,7 +169,7 @@ async fn who_sends_on_to_another_place_gets_no_password_there() {
             let error = search(&client(&values)).await.unwrap_err();
             let told = format!("it sends on to http://127.0.0.1:{other}");
             assert!(
-                matches!(error, Error::Strange { .. }) && error.to_string().contains(&told),
+                matches!(error, Error::Unexpected { .. }) && error.to_string().contains(&told),
                 "{status}: {error:?}"
             );
         }
@@ -193,7 +193,7 @@ async fn an_answer_that_is_too_long_is_not_read() {
                 bytes: 300_000_000,
                 ..
             }
-        ) && error.is_too_much(),
+        ) && error.is_too_large(),
         "{error:?}"
     );
     assert!(error.to_string().contains("286 MiB"), "{error}");
@@ -243,7 +243,7 @@ async fn another_server_is_told_from_opensearch() {
         let (port, _requests) = server(answer(404, page));
         let error = refused_by(port).await;
         let told = error.to_string();
-        assert_eq!(matches!(error, Error::Strange { .. }), is_other, "{error:?}");
+        assert_eq!(matches!(error, Error::Unexpected { .. }), is_other, "{error:?}");
         let asks = told.contains("Does LOGQ_OPENSEARCH_URL name OpenSearch");
         assert_eq!(asks, is_other, "{told}");
     }

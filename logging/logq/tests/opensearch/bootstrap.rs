@@ -1,18 +1,18 @@
 //! `logq admin bootstrap` on a real OpenSearch.
 
 use super::store::Store;
-use logq::admin::{self, Options, Outcome, Sort, State, data_streams, pieces, version};
+use logq::admin::{self, Action, Change, ObjectKind, Options, data_streams, managed_objects, version};
 use logq::opensearch::Method;
 use serde_json::{Value, json};
 
 const WHAT: &str = "what `logq admin bootstrap` does";
 
-fn of<'a>(said: &'a [Outcome], what: &str) -> &'a State {
+fn of<'a>(said: &'a [Change], what: &str) -> &'a Action {
     &said
         .iter()
-        .find(|outcome| outcome.what == what)
+        .find(|change| change.what == what)
         .unwrap_or_else(|| panic!("nothing was said of {what}: {said:#?}"))
-        .state
+        .action
 }
 
 fn line(number: u32) -> (String, String, String) {
@@ -32,13 +32,16 @@ async fn the_first_time_makes_everything_and_the_second_nothing() {
     };
     let first = store.bootstrap().await;
     assert!(
-        first.iter().all(|outcome| outcome.state == State::Created),
+        first.iter().all(|change| change.action == Action::Created),
         "{first:#?}"
     );
-    assert_eq!(first.len(), pieces().unwrap().len() + data_streams().len());
+    assert_eq!(
+        first.len(),
+        managed_objects().unwrap().len() + data_streams().len()
+    );
     let second = store.bootstrap().await;
     assert!(
-        second.iter().all(|outcome| outcome.state == State::Same),
+        second.iter().all(|change| change.action == Action::Unchanged),
         "{second:#?}"
     );
 
@@ -76,25 +79,25 @@ async fn several_at_once_make_each_thing_once() {
         let what = format!("data stream {stream}");
         let made = all
             .iter()
-            .filter(|said| *of(said, &what) == State::Created)
+            .filter(|said| *of(said, &what) == Action::Created)
             .count();
         assert!(made <= 1, "{made} have made {stream}");
     }
     let after = store.bootstrap().await;
     assert!(
-        after.iter().all(|outcome| outcome.state == State::Same),
+        after.iter().all(|change| change.action == Action::Unchanged),
         "{after:#?}"
     );
 }
 
 /// Puts all pieces as another release has them.
-async fn put_as(store: &Store, version: u64, change: impl Fn(Sort, &str, &mut Value)) {
-    for piece in pieces().unwrap() {
+async fn put_as(store: &Store, version: u64, change: impl Fn(ObjectKind, &str, &mut Value)) {
+    for piece in managed_objects().unwrap() {
         let mut body = piece.body.clone();
-        if !piece.theirs {
+        if !piece.is_user_owned {
             body["version"] = version.into();
         }
-        change(piece.sort, piece.name, &mut body);
+        change(piece.kind, piece.name, &mut body);
         store.ask(Method::Put, &piece.path(), Some(&body)).await;
     }
 }
@@ -113,14 +116,14 @@ async fn an_older_release_leaves_what_a_newer_one_has_put() {
     .await;
     let before = store.get("/_component_template/irmgard-logs-mappings").await;
     let said = store.bootstrap().await;
-    for piece in pieces().unwrap() {
-        let state = of(&said, &piece.title());
-        let expected = if piece.theirs {
-            matches!(state, State::Same)
+    for piece in managed_objects().unwrap() {
+        let action = of(&said, &piece.title());
+        let expected = if piece.is_user_owned {
+            matches!(action, Action::Unchanged)
         } else {
-            matches!(state, State::Left(_))
+            matches!(action, Action::Skipped(_))
         };
-        assert!(expected, "{}: {state:?}", piece.title());
+        assert!(expected, "{}: {action:?}", piece.title());
     }
     assert_eq!(
         store.get("/_component_template/irmgard-logs-mappings").await,
@@ -158,20 +161,20 @@ async fn a_newer_release_adds_fields_in_place_and_loses_nothing() {
     assert_eq!(store.create(&[line(1)]).await[0].0, 201);
 
     let said = store.bootstrap().await;
-    let State::Changed(how) = of(&said, "mapping of .ds-logs-irmgard-000001") else {
+    let Action::Changed(how) = of(&said, "mapping of .ds-logs-irmgard-000001") else {
         panic!("{said:#?}")
     };
     assert!(how.contains("photo.id") && how.contains("trace_id"), "{how}");
     assert!(
         matches!(
             of(&said, "index.refresh_interval of logs-irmgard"),
-            State::Changed(_)
+            Action::Changed(_)
         ),
         "{said:#?}"
     );
     assert!(matches!(
         of(&said, "component template irmgard-logs-mappings"),
-        State::Changed(_)
+        Action::Changed(_)
     ));
     assert_eq!(store.indices("logs-irmgard").await.len(), 1);
 
@@ -198,7 +201,7 @@ async fn a_newer_release_adds_fields_in_place_and_loses_nothing() {
     assert_eq!(store.count("logs-irmgard", &json!({ "match_all": {} })).await, 2);
     let again = store.bootstrap().await;
     assert!(
-        again.iter().all(|outcome| outcome.state == State::Same),
+        again.iter().all(|change| change.action == Action::Unchanged),
         "{again:#?}"
     );
 }
@@ -221,7 +224,7 @@ async fn a_field_of_another_kind_gets_a_new_index_once_and_loses_nothing() {
 
     let said = store.bootstrap().await;
     assert!(
-        matches!(of(&said, "data stream logs-irmgard"), State::Changed(_)),
+        matches!(of(&said, "data stream logs-irmgard"), Action::Changed(_)),
         "{said:#?}"
     );
     assert_eq!(store.indices("logs-irmgard").await.len(), 2);
@@ -243,7 +246,7 @@ async fn a_field_of_another_kind_gets_a_new_index_once_and_loses_nothing() {
     );
     assert_eq!(store.indices("logs-irmgard").await.len(), 2);
     let last = store.bootstrap().await;
-    assert!(!last.iter().any(Outcome::is_change), "{last:#?}");
+    assert!(!last.iter().any(Change::is_change), "{last:#?}");
 }
 
 #[tokio::test]
@@ -269,7 +272,7 @@ async fn what_an_installation_wants_otherwise_stays() {
     assert_eq!(settings["index.number_of_shards"], "2");
     let again = store.bootstrap().await;
     assert!(
-        again.iter().all(|outcome| outcome.state == State::Same),
+        again.iter().all(|change| change.action == Action::Unchanged),
         "{again:#?}"
     );
 }
@@ -286,7 +289,7 @@ async fn what_somebody_has_changed_is_put_right() {
         .await;
     let said = store.bootstrap().await;
     assert!(
-        matches!(of(&said, "ingest pipeline irmgard-logs"), State::Changed(_)),
+        matches!(of(&said, "ingest pipeline irmgard-logs"), Action::Changed(_)),
         "{said:#?}"
     );
 }
@@ -343,9 +346,9 @@ async fn plugins_that_are_not_there_are_told_and_no_error() {
         })
         .await
         .unwrap();
-    assert!(matches!(of(&said, "roles"), State::Left(_)), "{said:#?}");
+    assert!(matches!(of(&said, "roles"), Action::Skipped(_)), "{said:#?}");
     assert!(
-        matches!(of(&said, "index state policy irmgard-logs"), State::Left(_)),
+        matches!(of(&said, "index state policy irmgard-logs"), Action::Skipped(_)),
         "{said:#?}"
     );
 }

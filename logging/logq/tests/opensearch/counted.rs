@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use line::{Document, Time};
 use logq::{
     cli::Output,
-    filter::{Filter, push},
+    filter::{Filter, push_down},
     opensearch::{Client, Settings},
-    render::Page,
-    source::opensearch::Store as Lines,
-    summary::{Histogram, Shape, Summary, Top},
+    render::OutputWidth,
+    source::opensearch::OpenSearchSource,
+    summary::{Histogram, Summary, SummaryFormat, Top},
 };
 use schema::{FIELDS, Kind};
 use serde_json::Value;
@@ -23,12 +23,12 @@ use crate::{
 fn written(summary: &Summary) -> String {
     let mut out = Vec::new();
     for output in [Output::Pretty, Output::Jsonl] {
-        let shape = Shape {
+        let shape = SummaryFormat {
             output,
             utc: true,
-            page: Page {
+            width: OutputWidth {
                 columns: 100,
-                cuts: false,
+                truncates: false,
             },
             now: Time::from_nanos(0),
         };
@@ -38,9 +38,9 @@ fn written(summary: &Summary) -> String {
 }
 
 /// Asks for a summary of the lines of a filter; whether OpenSearch could tell.
-fn compare(lines: &Lines, documents: &[Document], filter: &Filter, empty: &Summary) -> bool {
+fn compare(lines: &OpenSearchSource, documents: &[Document], filter: &Filter, empty: &Summary) -> bool {
     let mut counted = empty.clone();
-    let Some(found) = lines.counts(filter, &mut counted).unwrap() else {
+    let Some(found) = lines.fill_summary(filter, &mut counted).unwrap() else {
         assert_eq!(written(&counted), written(empty), "{filter}");
         return false;
     };
@@ -57,7 +57,7 @@ fn top(field: &str) -> Summary {
     Summary::Top(Top::new(field.to_owned(), None))
 }
 
-fn compare_all(lines: &Lines, all: &BTreeMap<String, Value>) {
+fn compare_all(lines: &OpenSearchSource, all: &BTreeMap<String, Value>) {
     let documents: Vec<Document> = all
         .values()
         .map(|document| Document::try_from(document.clone()).unwrap())
@@ -75,7 +75,7 @@ fn compare_all(lines: &Lines, all: &BTreeMap<String, Value>) {
         assert!(told == can || kind.is_none(), "{field}");
     }
     let questions = questions(all);
-    let exact = questions.iter().filter(|question| push(question).is_exact());
+    let exact = questions.iter().filter(|question| push_down(question).is_exact());
     for (number, question) in exact.step_by(7).enumerate() {
         let summary = match number % 3 {
             0 => Summary::stats(),
@@ -85,8 +85,8 @@ fn compare_all(lines: &Lines, all: &BTreeMap<String, Value>) {
         let told = compare(lines, &documents, question, &summary);
         assert!(told, "{question}");
     }
-    let unsure = questions.iter().find(|question| !push(question).is_exact());
-    assert!(!compare(lines, &documents, unsure.unwrap(), &Summary::stats()));
+    let uncertain = questions.iter().find(|question| !push_down(question).is_exact());
+    assert!(!compare(lines, &documents, uncertain.unwrap(), &Summary::stats()));
 }
 
 #[tokio::test]
@@ -114,16 +114,21 @@ async fn numbers_are_those_of_the_lines() {
     on_thread(|lines| {
         assert!(!compare(lines, &[], &Filter::EVERYTHING, &top("attempt")));
         let mut others = top("count");
-        assert!(lines.counts(&Filter::EVERYTHING, &mut others).unwrap().is_some());
+        assert!(
+            lines
+                .fill_summary(&Filter::EVERYTHING, &mut others)
+                .unwrap()
+                .is_some()
+        );
     })
     .await;
 }
 
 /// Asks on a thread that may wait. A connection belongs to the runtime that has made it.
-async fn on_thread(asked: impl FnOnce(&Lines) + Send + 'static) {
+async fn on_thread(asked: impl FnOnce(&OpenSearchSource) + Send + 'static) {
     let asked = tokio::task::spawn_blocking(move || {
         let settings = Settings::read(&|name| std::env::var(name).ok()).unwrap();
-        asked(&Lines::new(Client::new(&settings).unwrap()).unwrap());
+        asked(&OpenSearchSource::new(Client::new(&settings).unwrap()).unwrap());
     });
     asked.await.unwrap();
 }

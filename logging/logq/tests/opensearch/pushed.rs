@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use line::{Document, Origin};
-use logq::filter::{Comparison, Filter, Glob, Literal, Pattern, Query, push};
+use logq::filter::{Comparison, DslQuery, Filter, Glob, Literal, Pattern, push_down};
 use schema::{FIELDS, Kind, MAX_TERM_BYTES, field, level};
 use serde_json::{Value, json};
 
@@ -81,7 +81,7 @@ pub fn questions(documents: &BTreeMap<String, Value>) -> Vec<Filter> {
         }
         questions.push(Filter::Exists(name.to_owned()));
         for value in picked(values).into_iter().chain(["1".to_owned()]) {
-            questions.push(Filter::Is(name.to_owned(), Literal::new(&value)));
+            questions.push(Filter::Equals(name.to_owned(), Literal::new(&value)));
             for comparison in [Comparison::Less, Comparison::AtLeast] {
                 questions.push(Filter::Compare(name.to_owned(), comparison, Literal::new(&value)));
             }
@@ -92,7 +92,7 @@ pub fn questions(documents: &BTreeMap<String, Value>) -> Vec<Filter> {
                 questions.push(Filter::Glob(name.to_owned(), Glob::new(&pattern).unwrap()));
             }
             let pattern = Pattern::new(&regex::escape(&part(&value, 1, 8))).unwrap();
-            questions.push(Filter::Found(name.to_owned(), pattern.clone()));
+            questions.push(Filter::Matches(name.to_owned(), pattern.clone()));
             if kind == Some(Kind::Text) {
                 questions.push(Filter::Text(pattern));
             }
@@ -128,7 +128,7 @@ pub fn questions(documents: &BTreeMap<String, Value>) -> Vec<Filter> {
 }
 
 /// The ids of what each query finds.
-async fn found(store: &Store, queries: &[Query]) -> Vec<BTreeSet<String>> {
+async fn found(store: &Store, queries: &[DslQuery]) -> Vec<BTreeSet<String>> {
     let mut found = Vec::new();
     for some in queries.chunks(200) {
         let mut body = String::new();
@@ -185,9 +185,9 @@ async fn no_wanted_line_is_left_out_and_no_other_is_said_to_be_wanted() {
         .collect();
 
     let questions = questions(&all);
-    let bounds: Vec<_> = questions.iter().map(push).collect();
-    let uppers: Vec<Query> = bounds.iter().map(|bounds| bounds.upper.clone()).collect();
-    let lowers: Vec<Query> = bounds.iter().map(|bounds| bounds.lower.clone()).collect();
+    let bounds: Vec<_> = questions.iter().map(push_down).collect();
+    let uppers: Vec<DslQuery> = bounds.iter().map(|bounds| bounds.upper.clone()).collect();
+    let lowers: Vec<DslQuery> = bounds.iter().map(|bounds| bounds.lower.clone()).collect();
     let (uppers, lowers) = (found(&store, &uppers).await, found(&store, &lowers).await);
     let lines: Vec<(&String, Document)> = all
         .iter()

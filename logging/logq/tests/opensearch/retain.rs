@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::store::Store;
-use logq::admin::{Age, Limits, Outcome, Size, State};
+use logq::admin::{Action, Age, Change, Limits, Size};
 use serde_json::json;
 
 const WHAT: &str = "what `logq admin retain` does";
@@ -30,8 +30,8 @@ fn lines(from: u32, to: u32) -> Vec<(String, String, String)> {
         .collect()
 }
 
-fn changes(said: &[Outcome]) -> Vec<&Outcome> {
-    said.iter().filter(|outcome| outcome.is_change()).collect()
+fn changes(said: &[Change]) -> Vec<&Change> {
+    said.iter().filter(|change| change.is_change()).collect()
 }
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn full_indices_are_closed_old_ones_go_and_the_written_one_stays() {
     store.create(&lines(0, 50)).await;
     let everything = json!({ "match_all": {} });
 
-    assert_eq!(changes(&store.retain(LATER).await), Vec::<&Outcome>::new());
+    assert_eq!(changes(&store.retain(LATER).await), Vec::<&Change>::new());
 
     // Of one byte every index is full; a stream without lines keeps its index all the same.
     let full = Limits {
@@ -58,7 +58,7 @@ async fn full_indices_are_closed_old_ones_go_and_the_written_one_stays() {
         .await;
     let would: Vec<_> = dry
         .iter()
-        .filter(|outcome| matches!(outcome.state, State::Would(_)))
+        .filter(|change| matches!(change.action, Action::Planned(_)))
         .collect();
     assert_eq!(would.len(), 1, "{dry:#?}");
     assert_eq!(
@@ -77,7 +77,7 @@ async fn full_indices_are_closed_old_ones_go_and_the_written_one_stays() {
     assert_eq!(store.count("logs-irmgard", &everything).await, 60);
 
     // Filled just now, it is kept.
-    assert_eq!(changes(&store.retain(LATER).await), Vec::<&Outcome>::new());
+    assert_eq!(changes(&store.retain(LATER).await), Vec::<&Change>::new());
     assert_eq!(store.count("logs-irmgard", &everything).await, 60);
 
     // A second after it was filled the first one may go.
@@ -93,19 +93,25 @@ async fn full_indices_are_closed_old_ones_go_and_the_written_one_stays() {
                 ..brief
             })
             .await;
-        if dry.iter().any(|outcome| matches!(outcome.state, State::Would(_))) {
+        if dry
+            .iter()
+            .any(|change| matches!(change.action, Action::Planned(_)))
+        {
             break;
         }
         assert!(Instant::now() < deadline, "the index never grows old: {dry:#?}");
     }
     assert_eq!(store.count("logs-irmgard", &everything).await, 60);
     let said = store.retain(brief).await;
-    assert!(matches!(changes(&said)[0].state, State::Deleted(_)), "{said:#?}");
+    assert!(
+        matches!(changes(&said)[0].action, Action::Deleted(_)),
+        "{said:#?}"
+    );
     assert_eq!(store.indices("logs-irmgard").await, [".ds-logs-irmgard-000002"]);
     assert_eq!(store.count("logs-irmgard", &everything).await, 10);
 
     // The one that is written to is older than that too, by now.
-    assert_eq!(changes(&store.retain(brief).await), Vec::<&Outcome>::new());
+    assert_eq!(changes(&store.retain(brief).await), Vec::<&Change>::new());
     assert_eq!(store.count("logs-irmgard", &everything).await, 10);
 }
 
@@ -133,7 +139,8 @@ async fn streams_that_are_not_there_are_told() {
     };
     let said = store.retain(LATER).await;
     assert!(
-        said.iter().all(|outcome| matches!(outcome.state, State::Left(_))),
+        said.iter()
+            .all(|change| matches!(change.action, Action::Skipped(_))),
         "{said:#?}"
     );
 }
@@ -154,7 +161,7 @@ async fn a_closed_pipe_ends_no_task() {
     drop(child.stdout.take());
     assert!(child.wait().unwrap().success());
     let said = store.bootstrap().await;
-    assert_eq!(changes(&said), Vec::<&Outcome>::new());
+    assert_eq!(changes(&said), Vec::<&Change>::new());
 }
 
 /// As a CronJob sees it.

@@ -9,7 +9,7 @@ use std::{
 use logq::{
     filter::Filter,
     opensearch::{Client, Method, Settings},
-    source::{Order, opensearch::Store as Lines},
+    source::{Order, opensearch::OpenSearchSource},
 };
 use serde_json::Value;
 
@@ -393,7 +393,7 @@ async fn a_moment_that_is_forgotten_loses_no_line_and_doubles_none() {
             // A connection belongs to the runtime that has made it.
             let settings = Settings::read(&|name| std::env::var(name).ok()).unwrap();
             let own = Client::new(&settings).unwrap();
-            let lines = Lines::new(own).unwrap();
+            let lines = OpenSearchSource::new(own).unwrap();
             let other = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use local::OpenSearchAccess;
-use logq::admin::{self, Limits, Options, Outcome, bootstrap, pieces, retain};
+use logq::admin::{self, Change, Limits, Options, bootstrap, managed_objects, retain};
 use logq::opensearch::{Client, Method, Settings};
 use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard};
@@ -40,7 +40,7 @@ impl Store {
         store.delete("/_data_stream/logs-*").await;
         // What a test that failed has put in a stream's place.
         store.delete("/logs-postgres").await;
-        for piece in pieces().unwrap().iter().rev() {
+        for piece in managed_objects().unwrap().iter().rev() {
             store.delete(&piece.path()).await;
         }
         store.delete("/_index_template/rival").await;
@@ -66,16 +66,16 @@ impl Store {
     /// Whether it was there does not matter.
     async fn delete(&self, path: &str) {
         match self.client.ask("forget", Method::Delete, path, &[], None).await {
-            Err(error) if error.rejected_with().is_none() => panic!("{path}: {error}"),
+            Err(error) if error.rejection_status().is_none() => panic!("{path}: {error}"),
             _ => {}
         }
     }
 
-    pub async fn bootstrap(&self) -> Vec<Outcome> {
+    pub async fn bootstrap(&self) -> Vec<Change> {
         self.try_bootstrap(Options::default()).await.unwrap()
     }
 
-    pub async fn try_bootstrap(&self, options: Options) -> admin::Result<Vec<Outcome>> {
+    pub async fn try_bootstrap(&self, options: Options) -> admin::Result<Vec<Change>> {
         let mut said = Vec::new();
         bootstrap(&self.client, options, &mut |outcome| {
             said.push(outcome);
@@ -85,7 +85,7 @@ impl Store {
         Ok(said)
     }
 
-    pub async fn retain(&self, limits: Limits) -> Vec<Outcome> {
+    pub async fn retain(&self, limits: Limits) -> Vec<Change> {
         let mut said = Vec::new();
         retain(&self.client, limits, &mut |outcome| {
             said.push(outcome);

@@ -13,19 +13,19 @@ use nix::pty::{Winsize, openpty};
 use crate::{Home, chmod};
 
 /// What was on the terminal, on standard error, and the exit status.
-pub struct Seen {
+pub struct SeenX {
     pub terminal: String,
     pub errors: String,
     pub code: Option<i32>,
 }
 
 /// Runs a command with a terminal as its standard output.
-fn on_terminal(command: &mut Command) -> Seen {
+fn on_terminal(command: &mut Command) -> SeenX {
     on_terminal_of(command, 0)
 }
 
 /// The same on one that has so many columns; 0 if it does not know.
-pub fn on_terminal_of(command: &mut Command, columns: u16) -> Seen {
+pub fn on_terminal_of(command: &mut Command, columns: u16) -> SeenX {
     let size = Winsize {
         ws_row: 24,
         ws_col: columns,
@@ -52,7 +52,7 @@ pub fn on_terminal_of(command: &mut Command, columns: u16) -> Seen {
     let mut errors = String::new();
     child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
     let code = child.wait().unwrap().code();
-    Seen {
+    SeenX {
         terminal: reader.join().unwrap(),
         errors,
         code,
@@ -136,7 +136,7 @@ fn a_trace_goes_through_it_and_standard_input_does_not() {
 }
 
 /// As [`on_terminal`], with a file at standard input.
-fn with_input(command: &mut Command, input: &Path) -> Seen {
+fn with_input(command: &mut Command, input: &Path) -> SeenX {
     let shell = format!("exec \"$0\" \"$@\" < {}", input.display());
     let mut through = Command::new("sh");
     through

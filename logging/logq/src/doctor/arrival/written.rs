@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::super::text::counted;
+use super::super::format::format_count;
 
 /// What the pods or files of a component hold.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Written {
+pub struct WrittenStats {
     /// How many pods run; none where only files are known.
     pub running: Option<usize>,
     /// When the newest line was written, seconds since 1970.
@@ -16,21 +16,21 @@ pub struct Written {
     /// How many lines of plain text there are: they are not compared.
     pub texts: u64,
     /// Those that OpenSearch does not have.
-    pub missing: Option<Missing>,
+    pub missing: Option<MissingLines>,
     /// Why not all lines could be read.
-    pub unread: Option<String>,
+    pub unreadable: Option<String>,
 }
 
-impl Written {
+impl WrittenStats {
     /// Whether every line was read, and those that can be compared were compared.
-    pub fn is_compared(&self) -> bool {
-        self.unread.is_none() && (self.compared > 0 || self.texts == 0)
+    pub fn is_fully_compared(&self) -> bool {
+        self.unreadable.is_none() && (self.compared > 0 || self.texts == 0)
     }
 }
 
 /// Lines that OpenSearch does not have.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Missing {
+pub struct MissingLines {
     /// How many.
     pub count: u64,
     /// When the first of them was written, seconds since 1970.
@@ -41,7 +41,7 @@ pub struct Missing {
     pub pods: BTreeSet<String>,
 }
 
-impl Missing {
+impl MissingLines {
     /// Adds a line that a pod wrote at this time.
     pub fn add(&mut self, pod: &str, time: f64) {
         let is_first = self.count == 0;
@@ -54,11 +54,11 @@ impl Missing {
     }
 
     /// The first of the pods, and how many others there are.
-    pub fn by(&self) -> String {
+    pub fn pods_text(&self) -> String {
         let pod = self.pods.first().map_or("?", String::as_str);
         match self.pods.len().saturating_sub(1) {
             0 => pod.to_owned(),
-            others => format!("{pod} and {}", counted(others as u64, "other pod")),
+            others => format!("{pod} and {}", format_count(others as u64, "other pod")),
         }
     }
 }

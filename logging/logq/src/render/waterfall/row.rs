@@ -6,14 +6,14 @@ use line::{Document, Time};
 use schema::field;
 use serde_json::Value;
 
-use crate::{plan::related, source::Entry};
+use crate::{query::related, source::Entry};
 
 /// PostgreSQL writes no finer times: what it tells of ended within this many
 /// nanoseconds after the time of its line.
 const POSTGRESQL_NANOS: i64 = 1_000_000;
 
 /// A longer duration, seconds, is none.
-const LONGEST: f64 = 1e6;
+const MAX_SECONDS: f64 = 1e6;
 
 /// A line, and from when to when what it tells of was.
 pub struct Row<'e> {
@@ -25,7 +25,7 @@ pub struct Row<'e> {
 }
 
 impl<'e> Row<'e> {
-    fn of(document: &'e Document) -> Option<Self> {
+    fn from_document(document: &'e Document) -> Option<Self> {
         let end = document.timestamp()?;
         Some(Self {
             document,
@@ -54,9 +54,9 @@ impl<'e> Row<'e> {
 pub fn rows(entries: &[Entry]) -> Vec<Row<'_>> {
     let mut rows: Vec<Row<'_>> = entries
         .iter()
-        .filter_map(|entry| Row::of(&entry.document))
+        .filter_map(|entry| Row::from_document(&entry.document))
         .collect();
-    in_sequence(&mut rows);
+    order_sessions(&mut rows);
     rows.sort_by_key(|row| (row.begin, std::cmp::Reverse(row.end)));
     rows
 }
@@ -64,7 +64,7 @@ pub fn rows(entries: &[Entry]) -> Vec<Row<'_>> {
 /// A session of PostgreSQL does one thing after the other, which times in
 /// milliseconds do not always show: what came later did not begin before the
 /// end of what came before.
-fn in_sequence<'e>(rows: &mut [Row<'e>]) {
+fn order_sessions<'e>(rows: &mut [Row<'e>]) {
     type Numbered<'r, 'e> = Vec<(i64, &'r mut Row<'e>)>;
     let mut sessions: HashMap<(Option<&str>, &str), Numbered<'_, 'e>> = HashMap::new();
     for row in rows {
@@ -110,7 +110,7 @@ pub fn nanos(document: &Document, name: &str) -> Option<i64> {
     document
         .get(name)
         .and_then(Value::as_f64)
-        .filter(|seconds| (0.0..LONGEST).contains(seconds))
+        .filter(|seconds| (0.0..MAX_SECONDS).contains(seconds))
         .map(|seconds| (seconds * 1e9).round() as i64)
 }
 

@@ -103,11 +103,11 @@ fn upload() -> Vec<Entry> {
     ]
 }
 
-fn drawn(entries: &[Entry], columns: usize, cuts: bool) -> String {
+fn drawn(entries: &[Entry], columns: usize, truncates: bool) -> String {
     let waterfall = Waterfall {
         palette: Palette::NONE,
         utc: true,
-        page: Page { columns, cuts },
+        width: OutputWidth { columns, truncates },
     };
     let mut out = Vec::new();
     waterfall.draw(entries, &mut out).unwrap();
@@ -142,9 +142,9 @@ fn colours_take_no_columns() {
     let waterfall = Waterfall {
         palette: Palette::TERMINAL,
         utc: true,
-        page: Page {
+        width: OutputWidth {
             columns: 100,
-            cuts: true,
+            truncates: true,
         },
     };
     let mut out = Vec::new();
@@ -240,8 +240,8 @@ fn wide_and_dangerous_characters_break_nothing() {
             json!({ "error": { "message": "\u{1b}[31mred\u{2028}" } }),
         ),
     ];
-    for cuts in [true, false] {
-        let drawn = drawn(&lines, 80, cuts);
+    for truncates in [true, false] {
+        let drawn = drawn(&lines, 80, truncates);
         let acted_on = |c: char| c != '\n' && terminal::is_acted_on(c);
         assert!(!drawn.contains(acted_on), "{drawn:?}");
         // Bars begin in the same column.
@@ -250,7 +250,7 @@ fn wide_and_dangerous_characters_break_nothing() {
             .filter_map(|line| Some(width(line.split_once('·')?.0)))
             .collect();
         assert_eq!(columns.len(), 3, "{drawn}");
-        if cuts {
+        if truncates {
             assert!(drawn.lines().all(|line| width(line) <= 80), "{drawn}");
         }
     }

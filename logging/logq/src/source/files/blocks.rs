@@ -34,37 +34,37 @@ impl Block {
 /// Reads the files of one source, one after the other. Memory is bounded
 /// whatever a line's length: a block is at most one line longer than it should
 /// be, and of a line only [`MAX_LINE_BYTES`] are kept.
-pub struct Blocks {
+pub struct BlockReader {
     files: VecDeque<Option<PathBuf>>,
-    open: Option<Input>,
+    input: Option<Input>,
     size: usize,
     offset: u64,
     /// The beginning of the next block: a line of which the end is not read.
-    rest: Vec<u8>,
+    partial_line: Vec<u8>,
     /// Why nothing more can be read, once what was read is given out.
-    failed: Option<FileError>,
+    error: Option<FileError>,
     /// Blocks that are read and whose memory can be used again.
-    used: Vec<Vec<u8>>,
+    free_buffers: Vec<Vec<u8>>,
 }
 
-impl Blocks {
+impl BlockReader {
     /// Opens nothing yet.
     pub fn new(files: VecDeque<Option<PathBuf>>, size: usize) -> Self {
         Self {
             files,
-            open: None,
+            input: None,
             size,
             offset: 0,
-            rest: Vec::new(),
-            failed: None,
-            used: Vec::new(),
+            partial_line: Vec::new(),
+            error: None,
+            free_buffers: Vec::new(),
         }
     }
 
     /// The same of what is open.
-    pub fn of(input: Input, size: usize) -> Self {
+    pub fn from_input(input: Input, size: usize) -> Self {
         let mut blocks = Self::new(VecDeque::new(), size);
-        blocks.open = Some(input);
+        blocks.input = Some(input);
         blocks
     }
 
@@ -72,29 +72,29 @@ impl Blocks {
     pub fn reuse(&mut self, block: Block) {
         // One that a long line has made large is given back.
         if block.buffer.len() == self.size {
-            self.used.push(block.buffer);
+            self.free_buffers.push(block.buffer);
         }
     }
 
     /// Whether the file that is read is one that nothing may wait for.
     pub fn is_live(&self) -> bool {
-        self.open.as_ref().is_some_and(|input| input.live)
+        self.input.as_ref().is_some_and(|input| input.is_live)
     }
 
     /// The next block; None at the end. After an error nothing more comes.
     pub fn next(&mut self) -> Result<Option<Block>, FileError> {
         loop {
-            if let Some(error) = self.failed.take() {
+            if let Some(error) = self.error.take() {
                 self.files.clear();
                 return Err(error);
             }
-            if self.open.is_none() {
+            if self.input.is_none() {
                 let Some(file) = self.files.pop_front() else {
                     return Ok(None);
                 };
                 match Input::open(file.as_deref()) {
-                    Ok(input) => self.open = Some(input),
-                    Err(error) => self.failed = Some(error),
+                    Ok(input) => self.input = Some(input),
+                    Err(error) => self.error = Some(error),
                 }
                 self.offset = 0;
                 continue;
@@ -109,18 +109,18 @@ impl Blocks {
     /// Reads until there is a whole line, better a block of them; an empty
     /// block at the end of the file.
     fn read(&mut self) -> Block {
-        let mut buffer = self.used.pop().unwrap_or_else(|| vec![0; self.size]);
-        let mut length = self.rest.len();
+        let mut buffer = self.free_buffers.pop().unwrap_or_else(|| vec![0; self.size]);
+        let mut length = self.partial_line.len();
         if buffer.len() <= length {
             buffer.resize(length + self.size, 0);
         }
         if let Some(begin) = buffer.get_mut(..length) {
-            begin.copy_from_slice(&self.rest);
+            begin.copy_from_slice(&self.partial_line);
         }
-        self.rest.clear();
+        self.partial_line.clear();
         let offset = self.offset;
         let mut changed = None;
-        while let Some(input) = &mut self.open {
+        while let Some(input) = &mut self.input {
             changed = input.changed;
             let room = buffer.get_mut(length..).unwrap_or_default();
             let read = match input.bytes.read(room) {
@@ -128,23 +128,23 @@ impl Blocks {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
                     // What was begun is not known to be a line.
-                    self.failed = Some(FileError::io(&input.name)(error));
-                    self.open = None;
+                    self.error = Some(FileError::io(&input.name)(error));
+                    self.input = None;
                     length = whole_lines(&buffer, length);
                     break;
                 }
             };
             length += read;
             if read == 0 {
-                self.open = None;
+                self.input = None;
                 break;
             }
-            if length < buffer.len() && !input.live {
+            if length < buffer.len() && !input.is_live {
                 continue;
             }
             let end = whole_lines(&buffer, length);
             if end > 0 {
-                self.rest
+                self.partial_line
                     .extend_from_slice(buffer.get(end..length).unwrap_or_default());
                 length = end;
                 break;
@@ -173,23 +173,23 @@ impl Blocks {
     fn skip_line(&mut self) -> u64 {
         let mut skipped = 0;
         let mut buffer = vec![0; self.size];
-        while let Some(input) = &mut self.open {
+        while let Some(input) = &mut self.input {
             match input.bytes.read(&mut buffer) {
-                Ok(0) => self.open = None,
+                Ok(0) => self.input = None,
                 Ok(read) => {
                     let read = buffer.get(..read).unwrap_or_default();
                     let Some(end) = memchr(b'\n', read) else {
                         skipped += read.len() as u64;
                         continue;
                     };
-                    self.rest
+                    self.partial_line
                         .extend_from_slice(read.get(end + 1..).unwrap_or_default());
                     return skipped + end as u64 + 1;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    self.failed = Some(FileError::io(&input.name)(error));
-                    self.open = None;
+                    self.error = Some(FileError::io(&input.name)(error));
+                    self.input = None;
                 }
             }
         }

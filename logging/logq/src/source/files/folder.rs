@@ -14,14 +14,14 @@ use std::{
 use line::Place;
 use walkdir::{DirEntry, WalkDir};
 
-use super::{FileError, find::PODS, tail::FileId};
+use super::{FileError, discover::POD_LIST, tail::FileId};
 
 /// So many links may lead from one to the next, as in Linux (`path_resolution(7)`).
-const MOST_LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 
 /// A file that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct FoundFile {
     pub id: FileId,
     /// Of a container's file that was found by a link: where the kubelet keeps it.
     pub path: PathBuf,
@@ -32,11 +32,11 @@ pub(super) struct Seen {
     regular: bool,
 }
 
-impl Seen {
+impl FoundFile {
     pub fn new(path: PathBuf, data: &Metadata) -> Self {
-        let (path, place) = placed(path);
+        let (path, place) = locate_container(path);
         Self {
-            id: FileId::of(data),
+            id: FileId::from_metadata(data),
             path,
             size: data.len(),
             place,
@@ -46,38 +46,41 @@ impl Seen {
 }
 
 /// Each file once: the first of its paths, or the first that tells its container.
-pub(super) fn once(files: Vec<Seen>) -> Vec<Seen> {
-    let mut known: HashMap<FileId, usize> = HashMap::new();
-    let mut once: Vec<Seen> = Vec::new();
+pub(super) fn deduplicate(files: Vec<FoundFile>) -> Vec<FoundFile> {
+    let mut index_by_id: HashMap<FileId, usize> = HashMap::new();
+    let mut deduplicate: Vec<FoundFile> = Vec::new();
     for file in files {
-        match known.get(&file.id).and_then(|&number| once.get_mut(number)) {
+        match index_by_id
+            .get(&file.id)
+            .and_then(|&number| deduplicate.get_mut(number))
+        {
             Some(before) if file.regular => {
                 if before.place.is_none() && file.place.is_some() {
                     *before = file;
                 }
             }
             _ => {
-                known.insert(file.id, once.len());
-                once.push(file);
+                index_by_id.insert(file.id, deduplicate.len());
+                deduplicate.push(file);
             }
         }
     }
-    once
+    deduplicate
 }
 
 /// The files of lines in a folder. What of it cannot be read is told in
-/// `troubles`; a link that leads nowhere is none: the runtime has removed what
+/// `errors`; a link that leads nowhere is none: the runtime has removed what
 /// the kubelet still names.
-pub(super) fn files_in(folder: &Path, troubles: &mut Vec<FileError>) -> Vec<Seen> {
+pub(super) fn list_log_files(folder: &Path, errors: &mut Vec<FileError>) -> Vec<FoundFile> {
     let mut files = Vec::new();
     let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name();
     for entry in walk.into_iter().filter_entry(|entry| !is_hidden(entry)) {
-        let seen = match entry {
-            Ok(entry) if !entry.file_type().is_file() || !holds_lines(entry.path()) => continue,
+        let file = match entry {
+            Ok(entry) if !entry.file_type().is_file() || !is_log_file(entry.path()) => continue,
             Ok(entry) => {
                 let data = fs::metadata(entry.path());
-                let seen = data.map(|data| Seen::new(entry.path().to_owned(), &data));
-                seen.map_err(FileError::io(entry.path()))
+                let file = data.map(|data| FoundFile::new(entry.path().to_owned(), &data));
+                file.map_err(FileError::io(entry.path()))
             }
             // A loop's files have been found before it was one.
             Err(error) if error.loop_ancestor().is_some() => continue,
@@ -89,27 +92,27 @@ pub(super) fn files_in(folder: &Path, troubles: &mut Vec<FileError>) -> Vec<Seen
                 })
             }
         };
-        match seen {
-            Ok(seen) => files.push(seen),
-            Err(FileError::Io { path, error }) if leads_nowhere(&path, error.kind()) => {}
-            Err(error) => troubles.push(error),
+        match file {
+            Ok(file) => files.push(file),
+            Err(FileError::Io { path, error }) if is_dangling(&path, error.kind()) => {}
+            Err(error) => errors.push(error),
         }
     }
     files
 }
 
 /// Whether it is a link to nothing, or was removed meanwhile.
-fn leads_nowhere(path: &Path, error: ErrorKind) -> bool {
+fn is_dangling(path: &Path, error: ErrorKind) -> bool {
     let is_link = || fs::symlink_metadata(path).is_ok_and(|data| data.is_symlink());
     error == ErrorKind::NotFound || error != ErrorKind::PermissionDenied && is_link()
 }
 
 /// A file's container, by its path or that of a link on the way to it; with
 /// that path.
-fn placed(path: PathBuf) -> (PathBuf, Option<Place>) {
+fn locate_container(path: PathBuf) -> (PathBuf, Option<Place>) {
     let mut at = path.clone();
-    for _ in 0..MOST_LINKS {
-        if let Some(place) = place_of(&at) {
+    for _ in 0..MAX_LINKS {
+        if let Some(place) = container_ref(&at) {
             return (at, Some(place));
         }
         let Ok(target) = fs::read_link(&at) else { break };
@@ -118,7 +121,7 @@ fn placed(path: PathBuf) -> (PathBuf, Option<Place>) {
     (path, None)
 }
 
-fn place_of(file: &Path) -> Option<Place> {
+fn container_ref(file: &Path) -> Option<Place> {
     let name = file.file_name()?.to_str()?;
     let (start, rest) = name.split_once('.')?;
     let numbered = start.bytes().all(|b| b.is_ascii_digit()) && rest.starts_with("log");
@@ -130,11 +133,11 @@ fn is_hidden(entry: &DirEntry) -> bool {
     entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".")
 }
 
-fn holds_lines(file: &Path) -> bool {
+fn is_log_file(file: &Path) -> bool {
     let Some(name) = file.file_name().and_then(|name| name.to_str()) else {
         return false;
     };
-    if name == PODS {
+    if name == POD_LIST {
         return false;
     }
     let name = name
@@ -166,15 +169,15 @@ mod tests {
     /// What is found, as seen by a user to whom not everything is open.
     fn found(folder: &Path) -> (Vec<PathBuf>, Vec<String>) {
         let folder = folder.to_owned();
-        let look = move || {
+        let scan = move || {
             nix::unistd::setfsuid(nix::unistd::Uid::from_raw(65_534));
-            let mut troubles = Vec::new();
-            let files = once(files_in(&folder, &mut troubles));
-            let path = |file: Seen| file.path.strip_prefix(&folder).unwrap().to_owned();
-            let told = troubles.iter().map(ToString::to_string).collect();
-            (files.into_iter().map(path).collect(), told)
+            let mut errors = Vec::new();
+            let files = deduplicate(list_log_files(&folder, &mut errors));
+            let path = |file: FoundFile| file.path.strip_prefix(&folder).unwrap().to_owned();
+            let messages = errors.iter().map(ToString::to_string).collect();
+            (files.into_iter().map(path).collect(), messages)
         };
-        thread::spawn(look).join().unwrap()
+        thread::spawn(scan).join().unwrap()
     }
 
     fn folder() -> TempDir {
@@ -203,18 +206,18 @@ mod tests {
             links.join("irmgard-0_photos_main-17.log"),
         )
         .unwrap();
-        let placed = |folder: &Path| {
-            let files = files_in(folder, &mut Vec::new());
+        let locate_container = |folder: &Path| {
+            let files = list_log_files(folder, &mut Vec::new());
             let places = files.into_iter().map(|file| file.place.map(|place| place.pod));
             places.collect::<Vec<_>>()
         };
         let pod = || Some("irmgard-0".to_owned());
-        assert_eq!(placed(&links), [pod()]);
-        assert_eq!(placed(&node.path().join("pods")), [pod(), pod()]);
+        assert_eq!(locate_container(&links), [pod()]);
+        assert_eq!(locate_container(&node.path().join("pods")), [pod(), pod()]);
         // All of it, under three names: each file once, as the container's.
-        let mut seen = files_in(&node.path().join("runtime"), &mut Vec::new());
-        seen.extend(files_in(node.path(), &mut Vec::new()));
-        let places: Vec<_> = once(seen)
+        let mut file = list_log_files(&node.path().join("runtime"), &mut Vec::new());
+        file.extend(list_log_files(node.path(), &mut Vec::new()));
+        let places: Vec<_> = deduplicate(file)
             .into_iter()
             .map(|file| file.place.map(|place| place.pod))
             .collect();
@@ -244,13 +247,13 @@ mod tests {
         }
         mode(&outer.path().join("b"), 0o000);
         unix::symlink(outer.path().join("b/2.log"), outer.path().join("c/link.log")).unwrap();
-        let (files, told) = found(outer.path());
+        let (files, messages) = found(outer.path());
         mode(&outer.path().join("b"), 0o755);
         assert_eq!(files, [PathBuf::from("a/1.log"), PathBuf::from("c/3.log")]);
-        assert_eq!(told.len(), 2, "{told:?}");
+        assert_eq!(messages.len(), 2, "{messages:?}");
         assert!(
-            told[0].contains("/b: ") && told[1].contains("/c/link.log: "),
-            "{told:?}"
+            messages[0].contains("/b: ") && messages[1].contains("/c/link.log: "),
+            "{messages:?}"
         );
     }
 }

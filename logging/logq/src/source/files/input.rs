@@ -26,32 +26,32 @@ pub struct Input {
     /// When the file was written last: the time of lines that have none.
     pub changed: Option<Time>,
     /// Whether more may come while it is read, so that nothing may wait for it.
-    pub live: bool,
+    pub is_live: bool,
 }
 
 impl Input {
     /// Opens a file; None is standard input.
     pub fn open(path: Option<&Path>) -> Result<Self, FileError> {
         let Some(path) = path else {
-            return Self::reading(PathBuf::from("standard input"), io::stdin(), None, true);
+            return Self::from_reader(PathBuf::from("standard input"), io::stdin(), None, true);
         };
         let file = File::open(path).map_err(FileError::io(path))?;
         let data = file.metadata().ok();
-        let live = data.as_ref().is_some_and(|data| !data.is_file());
+        let is_live = data.as_ref().is_some_and(|data| !data.is_file());
         let changed = data.and_then(|data| data.modified().ok());
         let nanos = changed.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
         let changed = nanos
             .and_then(|age| i64::try_from(age.as_nanos()).ok())
             .map(Time::from_nanos);
-        Self::reading(path.to_owned(), file, changed, live)
+        Self::from_reader(path.to_owned(), file, changed, is_live)
     }
 
     /// What is compressed is told by its first bytes, not by its name.
-    fn reading(
+    fn from_reader(
         name: PathBuf,
         input: impl Read + Send + 'static,
         changed: Option<Time>,
-        live: bool,
+        is_live: bool,
     ) -> Result<Self, FileError> {
         let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
         let begin = input.fill_buf().map_err(FileError::io(&name))?;
@@ -66,7 +66,7 @@ impl Input {
             name,
             bytes,
             changed,
-            live,
+            is_live,
         })
     }
 }

@@ -5,17 +5,17 @@
 //! of each source a few blocks are held, and what a [`line::Joiner`] holds.
 
 pub(super) mod blocks;
-mod find;
+mod discover;
+mod entries;
 mod folder;
 mod follow;
 pub(super) mod input;
-mod lines;
+mod line_splitter;
 mod pool;
-mod read;
-mod straight;
+mod rendered;
 pub mod tail;
 /// What is said to who types a word and means to search for it.
-fn is_a_file(path: &Path, error: &io::Error) -> &'static str {
+fn word_hint(path: &Path, error: &io::Error) -> &'static str {
     let is_word = path.components().count() == 1 && path.extension().is_none();
     if is_word && error.kind() == io::ErrorKind::NotFound {
         ". What stands alone is a file: --grep WORD looks for a text, -f FIELD=VALUE for a field, `logq trace ID` for a trace"
@@ -33,21 +33,21 @@ use std::{
 };
 
 pub use self::{
-    find::{Behind, Container, Found, Plain, find},
-    follow::follow,
-    straight::Strip,
+    discover::{Container, Discovery, LogSource, PlainFile, discover},
+    follow::feed_for,
+    rendered::RenderedLine,
 };
 use self::{
+    entries::{EntryWork, OrderedItems},
     pool::Pool,
-    read::{Entries, Reader},
-    straight::{Counted, Piece, Written},
+    rendered::{CountWork, RenderWork, RenderedBlock},
 };
 use line::{Line, Place, normalize};
 
 use super::{Entry, merge::Merged};
 use crate::{
     filter::Filter,
-    plan::{Known, Wanted},
+    query::{Query, ResolvedContext},
     render::Style,
     summary::Summary,
 };
@@ -56,7 +56,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The system's error.
-    #[error("{path}: {error}{}", is_a_file(path, error))]
+    #[error("{path}: {error}{}", word_hint(path, error))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -70,12 +70,12 @@ pub enum FileError {
     #[error("a thread that reads lines has failed")]
     Thread,
     /// Items of a list of pods that are none.
-    #[error("{path}: {many} of its items have no name or no namespace: they are no pods, and left out")]
-    NoPods {
+    #[error("{path}: {count} of its items have no name or no namespace: they are no pods, and left out")]
+    InvalidPods {
         /// The file.
         path: PathBuf,
         /// So many.
-        many: usize,
+        count: usize,
     },
     /// A list of pods that is none.
     #[error("{path}: {error}")]
@@ -99,7 +99,7 @@ impl FileError {
             Self::Io { path, .. }
             | Self::Empty(path)
             | Self::Pods { path, .. }
-            | Self::NoPods { path, .. } => Some(path),
+            | Self::InvalidPods { path, .. } => Some(path),
             Self::Thread => None,
         }
     }
@@ -110,9 +110,9 @@ impl FileError {
 ///
 /// # Errors
 /// When one of the paths is not there, or a folder holds no files.
-pub fn known(paths: &[PathBuf], wanted: &Wanted) -> Result<Known, FileError> {
-    let mut known = Known::default();
-    let pods = find(paths)?.pods;
+pub fn resolve(paths: &[PathBuf], query: &Query) -> Result<ResolvedContext, FileError> {
+    let mut context = ResolvedContext::default();
+    let pods = discover(paths)?.pods;
     for (namespace, pod, _) in pods.iter() {
         let origin = pods.origin(Place {
             namespace: namespace.to_owned(),
@@ -120,12 +120,12 @@ pub fn known(paths: &[PathBuf], wanted: &Wanted) -> Result<Known, FileError> {
             uid: String::new(),
             container: String::new(),
         });
-        known.learn(wanted, &normalize(&Line::plain(b"{}", 0), &origin));
+        context.learn_from(query, &normalize(&Line::plain(b"{}", 0), &origin));
     }
-    for entry in open(paths, &wanted.clues())?.flatten() {
-        known.learn(wanted, &entry.document);
+    for entry in open(paths, &query.context_sources())?.flatten() {
+        context.learn_from(query, &entry.document);
     }
-    Ok(known)
+    Ok(context)
 }
 
 /// How many of the lines that fit a filter there are by component and level,
@@ -133,16 +133,16 @@ pub fn known(paths: &[PathBuf], wanted: &Wanted) -> Result<Known, FileError> {
 ///
 /// # Errors
 /// When one of the paths is not there, or a folder holds no files.
-pub fn counted(
+pub fn count_lines(
     paths: &[PathBuf],
-    wanted: &Filter,
+    filter: &Filter,
 ) -> Result<impl Iterator<Item = Result<(Summary, u64), FileError>> + use<>, FileError> {
-    let pool = Pool::new(Counted::new(wanted.clone()));
+    let pool = Pool::new(CountWork::new(filter.clone()));
     // Their order does not matter: each is read as if it were the only one.
-    let Behind { found, troubles, .. } = find(paths)?;
-    let sources = found.into_iter();
-    let sources: Vec<_> = sources.map(|found| pool.source(found, wanted, 1)).collect();
-    Ok(troubles.into_iter().map(Err).chain(sources.into_iter().flatten()))
+    let Discovery { sources, errors, .. } = discover(paths)?;
+    let sources = sources.into_iter();
+    let sources: Vec<_> = sources.map(|source| pool.source(source, filter, 1)).collect();
+    Ok(errors.into_iter().map(Err).chain(sources.into_iter().flatten()))
 }
 
 /// The lines that fit a filter as they are shown, the oldest first where there
@@ -150,15 +150,15 @@ pub fn counted(
 ///
 /// # Errors
 /// When one of the paths is not there, or a folder holds no files.
-pub fn written(
+pub fn render_lines(
     paths: &[PathBuf],
-    wanted: &Filter,
+    filter: &Filter,
     style: &Style,
-) -> Result<impl Iterator<Item = Result<Strip, FileError>> + use<>, FileError> {
-    let work = Written::new(wanted.clone(), style.clone());
-    let Behind { found, troubles, .. } = find(paths)?;
-    let lines = Merged::new(Reader::all(found, wanted, work));
-    Ok(troubles.into_iter().map(Err).chain(lines))
+) -> Result<impl Iterator<Item = Result<RenderedLine, FileError>> + use<>, FileError> {
+    let work = RenderWork::new(filter.clone(), style.clone());
+    let Discovery { sources, errors, .. } = discover(paths)?;
+    let lines = Merged::new(OrderedItems::all(sources, filter, work));
+    Ok(errors.into_iter().map(Err).chain(lines))
 }
 
 /// The lines of these files and folders that fit a filter, the oldest first
@@ -168,12 +168,12 @@ pub fn written(
 /// When one of them is not there, or a folder holds none.
 pub fn open(
     paths: &[PathBuf],
-    wanted: &Filter,
+    filter: &Filter,
 ) -> Result<impl Iterator<Item = Result<Entry, FileError>> + use<>, FileError> {
-    let work = Entries {
-        wanted: wanted.clone(),
+    let work = EntryWork {
+        filter: filter.clone(),
     };
-    let Behind { found, troubles, .. } = find(paths)?;
-    let lines = Merged::new(Reader::all(found, wanted, work));
-    Ok(troubles.into_iter().map(Err).chain(lines))
+    let Discovery { sources, errors, .. } = discover(paths)?;
+    let lines = Merged::new(OrderedItems::all(sources, filter, work));
+    Ok(errors.into_iter().map(Err).chain(lines))
 }

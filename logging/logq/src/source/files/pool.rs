@@ -14,22 +14,22 @@ use std::{
 use line::{Joiner, Line, Origin};
 
 use super::{
-    Container, FileError, Found, Plain,
-    blocks::{Block, Blocks},
-    lines::Source,
+    Container, FileError, LogSource, PlainFile,
+    blocks::{Block, BlockReader},
+    line_splitter::LineSplitter,
 };
 use crate::filter::Filter;
 
 /// What is done with lines.
 pub trait Work: Send + Sync + 'static {
     /// What the lines of a block become.
-    type Made: Send + 'static;
+    type Output: Send + 'static;
 
     /// What no lines become.
-    fn nothing(&self) -> Self::Made;
+    fn empty(&self) -> Self::Output;
 
     /// Adds a line.
-    fn line(&self, line: &Line<'_>, origin: &Origin, made: &mut Self::Made);
+    fn add_line(&self, line: &Line<'_>, origin: &Origin, output: &mut Self::Output);
 }
 
 /// Threads that work on blocks, one for each core. They end with the last
@@ -42,12 +42,12 @@ pub struct Pool<W: Work> {
 
 struct Job<W: Work> {
     block: Block,
-    source: Arc<Source>,
-    done: Sender<Done<W>>,
+    splitter: Arc<LineSplitter>,
+    done: Sender<JobResult<W>>,
 }
 
-struct Done<W: Work> {
-    made: W::Made,
+struct JobResult<W: Work> {
+    output: W::Output,
     block: Block,
     /// What is held at the block's end, if nothing was at its beginning.
     joiner: Joiner,
@@ -63,11 +63,20 @@ impl<W: Work> Pool<W> {
             let (work, queue) = (Arc::clone(&work), Arc::clone(&queue));
             thread::spawn(move || {
                 let next = || queue.lock().ok()?.recv().ok();
-                while let Some(Job { block, source, done }) = next() {
+                while let Some(Job {
+                    block,
+                    splitter,
+                    done,
+                }) = next()
+                {
                     let mut joiner = Joiner::new();
-                    let made = make(&*work, &source, &block, &mut joiner);
+                    let output = process_block(&*work, &splitter, &block, &mut joiner);
                     // Who does not wait any more needs nothing.
-                    let _ = done.send(Done { made, block, joiner });
+                    let _ = done.send(JobResult {
+                        output,
+                        block,
+                        joiner,
+                    });
                 }
             });
         }
@@ -75,34 +84,38 @@ impl<W: Work> Pool<W> {
     }
 
     /// One of so many sources, of which lines are wanted that fit a filter.
-    pub fn source(&self, found: Found, filter: &Filter, sources: usize) -> Ordered<W> {
-        let size = (MOST_BYTES / sources.max(1)).clamp(LEAST_BLOCK_BYTES, MOST_BLOCK_BYTES);
+    pub fn source(&self, source: LogSource, filter: &Filter, sources: usize) -> OrderedResults<W> {
+        let size = (MAX_BUFFERED_BYTES / sources.max(1)).clamp(MIN_BLOCK_BYTES, MAX_BLOCK_BYTES);
         let ahead = if sources == 1 { 2 * self.threads } else { 1 };
-        self.source_in_blocks(found, filter, size, ahead)
+        self.source_in_blocks(source, filter, size, ahead)
     }
 
     /// The same in blocks of so many bytes, so many of them at a time.
     pub(super) fn source_in_blocks(
         &self,
-        found: Found,
+        source: LogSource,
         filter: &Filter,
         size: usize,
         ahead: usize,
-    ) -> Ordered<W> {
-        let (origin, files) = match found {
-            Found::Container(Container { origin, files }) => (origin, files.into_iter().map(Some).collect()),
-            Found::Plain(Plain { file }) => (Origin::Source(name(file.as_deref())), VecDeque::from([file])),
+    ) -> OrderedResults<W> {
+        let (origin, files) = match source {
+            LogSource::Container(Container { origin, files }) => {
+                (origin, files.into_iter().map(Some).collect())
+            }
+            LogSource::File(PlainFile { file }) => {
+                (Origin::Source(name(file.as_deref())), VecDeque::from([file]))
+            }
         };
-        Ordered {
-            blocks: Blocks::new(files, size),
-            source: Arc::new(Source::new(origin, filter)),
+        OrderedResults {
+            blocks: BlockReader::new(files, size),
+            splitter: Arc::new(LineSplitter::new(origin, filter)),
             work: Arc::clone(&self.work),
             jobs: self.jobs.clone(),
             ahead,
-            begun: VecDeque::new(),
+            in_flight: VecDeque::new(),
             joiner: Joiner::new(),
-            failed: None,
-            stage: Stage::Reading,
+            error: None,
+            stage: Stage::ReadMode,
         }
     }
 }
@@ -113,39 +126,39 @@ fn name(file: Option<&Path>) -> String {
 }
 
 /// Bytes of all sources that are held at a time, if they are not many.
-const MOST_BYTES: usize = 8 * 1024 * 1024;
+const MAX_BUFFERED_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes of a block of the only source.
-const MOST_BLOCK_BYTES: usize = 1024 * 1024;
+const MAX_BLOCK_BYTES: usize = 1024 * 1024;
 /// Bytes of a block of one of many.
-const LEAST_BLOCK_BYTES: usize = 64 * 1024;
+const MIN_BLOCK_BYTES: usize = 64 * 1024;
 
 /// What the lines of one source become, block by block in their order.
-pub struct Ordered<W: Work> {
-    blocks: Blocks,
-    source: Arc<Source>,
+pub struct OrderedResults<W: Work> {
+    blocks: BlockReader,
+    splitter: Arc<LineSplitter>,
     work: Arc<W>,
     jobs: Sender<Job<W>>,
     /// So many blocks are worked on at a time.
     ahead: usize,
-    begun: VecDeque<Receiver<Done<W>>>,
+    in_flight: VecDeque<Receiver<JobResult<W>>>,
     /// What is held at the end of the blocks that were given out.
     joiner: Joiner,
-    failed: Option<FileError>,
+    error: Option<FileError>,
     stage: Stage,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    Reading,
+    ReadMode,
     Read,
     Ended,
 }
 
-impl<W: Work> Ordered<W> {
+impl<W: Work> OrderedResults<W> {
     fn send_blocks(&mut self) {
-        while self.stage == Stage::Reading && self.begun.len() < self.ahead {
+        while self.stage == Stage::ReadMode && self.in_flight.len() < self.ahead {
             // What was read of a pipe is shown before more is waited for.
-            if self.blocks.is_live() && !self.begun.is_empty() {
+            if self.blocks.is_live() && !self.in_flight.is_empty() {
                 return;
             }
             let block = match self.blocks.next() {
@@ -155,62 +168,71 @@ impl<W: Work> Ordered<W> {
                     return;
                 }
                 Err(error) => {
-                    self.failed = Some(error);
+                    self.error = Some(error);
                     self.stage = Stage::Read;
                     return;
                 }
             };
             let (done, result) = mpsc::channel();
-            let source = Arc::clone(&self.source);
+            let splitter = Arc::clone(&self.splitter);
             // When all threads have ended, the result will tell.
-            let _ = self.jobs.send(Job { block, source, done });
-            self.begun.push_back(result);
+            let _ = self.jobs.send(Job {
+                block,
+                splitter,
+                done,
+            });
+            self.in_flight.push_back(result);
         }
     }
 }
 
-impl<W: Work> Iterator for Ordered<W> {
-    type Item = Result<W::Made, FileError>;
+impl<W: Work> Iterator for OrderedResults<W> {
+    type Item = Result<W::Output, FileError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.send_blocks();
-        if let Some(result) = self.begun.pop_front() {
+        if let Some(result) = self.in_flight.pop_front() {
             let Ok(done) = result.recv() else {
-                self.begun.clear();
+                self.in_flight.clear();
                 self.stage = Stage::Ended;
                 return Some(Err(FileError::Thread));
             };
-            let mut made = done.made;
+            let mut output = done.output;
             // A block may go on with what the one before it has begun.
             if self.joiner.due().is_none() {
                 self.joiner = done.joiner;
             } else {
-                made = make(&*self.work, &self.source, &done.block, &mut self.joiner);
+                output = process_block(&*self.work, &self.splitter, &done.block, &mut self.joiner);
             }
             self.blocks.reuse(done.block);
             if !self.blocks.is_live() {
                 self.send_blocks();
             }
-            return Some(Ok(made));
+            return Some(Ok(output));
         }
-        if let Some(error) = self.failed.take() {
+        if let Some(error) = self.error.take() {
             return Some(Err(error));
         }
         if mem::replace(&mut self.stage, Stage::Ended) == Stage::Ended {
             return None;
         }
-        let mut made = self.work.nothing();
-        self.source.end(&mut self.joiner, &mut |line| {
-            self.work.line(line, &self.source.origin, &mut made);
+        let mut output = self.work.empty();
+        self.splitter.flush(&mut self.joiner, &mut |line| {
+            self.work.add_line(line, &self.splitter.origin, &mut output);
         });
-        Some(Ok(made))
+        Some(Ok(output))
     }
 }
 
-fn make<W: Work>(work: &W, source: &Source, block: &Block, joiner: &mut Joiner) -> W::Made {
-    let mut made = work.nothing();
-    source.each(block, joiner, &mut |line| {
-        work.line(line, &source.origin, &mut made);
+fn process_block<W: Work>(
+    work: &W,
+    splitter: &LineSplitter,
+    block: &Block,
+    joiner: &mut Joiner,
+) -> W::Output {
+    let mut output = work.empty();
+    splitter.for_each_line(block, joiner, &mut |line| {
+        work.add_line(line, &splitter.origin, &mut output);
     });
-    made
+    output
 }

@@ -11,24 +11,24 @@ use line::{Cri, Joiner, Line, Origin, Time, normalize, timestamped};
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::{
-    Counted, Found, Piece, Written,
+    CountWork, LogSource, RenderWork, RenderedBlock,
     blocks::MAX_LINE_BYTES,
-    find,
+    discover,
     pool::{Pool, Work},
 };
 use crate::{
     cli::{Output, condition, time::Clock},
     filter::{Comparison, Filter, Glob, Literal, Pattern},
-    render::{Chosen, Column, Palette, Renderer, Style},
+    render::{ComponentColumn, FieldSelection, Palette, Renderer, Style},
     source::Entry,
-    summary::{Shape, Summary},
+    summary::{Summary, SummaryFormat},
 };
 
 /// The lines as they are told one after the other, each of them read whole.
-fn plainly(found: &Found, take: &mut dyn FnMut(Line<'_>, &Origin)) {
+fn read_plainly(found: &LogSource, take: &mut dyn FnMut(Line<'_>, &Origin)) {
     let (origin, file) = match found {
-        Found::Container(container) => (container.origin.clone(), container.files[0].clone()),
-        Found::Plain(plain) => {
+        LogSource::Container(container) => (container.origin.clone(), container.files[0].clone()),
+        LogSource::File(plain) => {
             let file = plain.file.clone().unwrap();
             (Origin::Source(file.display().to_string()), file)
         }
@@ -68,21 +68,21 @@ fn style(output: Output, palette: Palette, hidden: &[String]) -> Style {
         output,
         palette,
         utc: true,
-        chosen: Chosen::new(&[], hidden).unwrap(),
+        fields: FieldSelection::new(&[], hidden).unwrap(),
         terminal: false,
     }
 }
 
-fn parts<W: Work>(work: W, found: &Found, filter: &Filter, block: usize) -> Vec<W::Made> {
+fn run_work<W: Work>(work: W, found: &LogSource, filter: &Filter, block: usize) -> Vec<W::Output> {
     let pool = Pool::new(work);
     let parts = pool.source_in_blocks(found.clone(), filter, block, 3);
     parts.map(Result::unwrap).collect()
 }
 
 fn check(file: &Path, filter: &Filter, block: usize) {
-    let found = find(&[file.to_owned()]).unwrap().found.remove(0);
+    let found = discover(&[file.to_owned()]).unwrap().sources.remove(0);
     let mut entries = Vec::new();
-    plainly(&found, &mut |line, origin| {
+    read_plainly(&found, &mut |line, origin| {
         let document = normalize(&line, origin);
         if filter.matches(&document) {
             let raw = Some(line.content.to_vec());
@@ -99,31 +99,31 @@ fn check(file: &Path, filter: &Filter, block: usize) {
         for entry in &entries {
             plain.line(entry).unwrap();
         }
-        let pieces = parts(Written::new(filter.clone(), style), &found, filter, block);
-        let (mut shown, mut column) = (Vec::new(), Column::default());
-        for strip in pieces.into_iter().flat_map(Piece::strips) {
-            strip.write(&mut column, &mut shown).unwrap();
+        let blocks = run_work(RenderWork::new(filter.clone(), style), &found, filter, block);
+        let (mut shown, mut column) = (Vec::new(), ComponentColumn::default());
+        for line in blocks.into_iter().flat_map(RenderedBlock::lines) {
+            line.write(&mut column, &mut shown).unwrap();
         }
         let plain = String::from_utf8_lossy(plain.output());
         assert_eq!(String::from_utf8_lossy(&shown), plain, "{filter}");
     }
     let (mut counted, mut plain) = (Summary::stats(), Summary::stats());
-    for (part, _) in parts(Counted::new(filter.clone()), &found, filter, block) {
-        counted.join(part);
+    for (part, _) in run_work(CountWork::new(filter.clone()), &found, filter, block) {
+        counted.merge(part);
     }
     entries.iter().for_each(|entry| plain.add(&entry.document));
     let table = |summary: &Summary| {
         let mut table = Vec::new();
-        let shape = Shape {
+        let format = SummaryFormat {
             output: Output::Pretty,
             utc: true,
-            page: crate::render::Page {
+            width: crate::render::OutputWidth {
                 columns: 80,
-                cuts: false,
+                truncates: false,
             },
             now: Time::from_nanos(0),
         };
-        summary.write(&shape, &mut table).unwrap();
+        summary.write(&format, &mut table).unwrap();
         String::from_utf8(table).unwrap()
     };
     assert_eq!(table(&counted), table(&plain), "{filter}");
@@ -333,7 +333,7 @@ fn atom() -> impl Strategy<Value = Filter> {
         "m",
     ]);
     prop_oneof![
-        6 => conditions.prop_map(|text| condition::read(text, &Clock::system(true)).unwrap()),
+        6 => conditions.prop_map(|text| condition::parse(text, &Clock::system(true)).unwrap()),
         4 => patterns.prop_map(|text| Filter::Text(Pattern::new(text).unwrap())),
         2 => select(schema::level::ALL.to_vec()).prop_map(Filter::Level),
         2 => select(vec!["irmgard", "post*", "*", "object-store-gateway", "c"]).prop_map(|glob| {
@@ -342,7 +342,7 @@ fn atom() -> impl Strategy<Value = Filter> {
         1 => select(vec!["4bf92f35*", "4bf92f3577b34da6*"]).prop_map(|glob| {
             Filter::Glob(schema::field::TRACE_ID.to_owned(), Glob::new(glob).unwrap())
         }),
-        1 => Just(Filter::Is(schema::field::TRACE_ID.to_owned(), Literal::new(TRACE))),
+        1 => Just(Filter::Equals(schema::field::TRACE_ID.to_owned(), Literal::new(TRACE))),
         2 => (any::<bool>(), select(vec!["2026-11-22T10:00:05.25Z", "2026-11-22T10:00:06Z"])).prop_map(|(since, time)| {
             let comparison = if since { Comparison::AtLeast } else { Comparison::AtMost };
             Filter::Compare(schema::field::TIMESTAMP.to_owned(), comparison, Literal::new(time))
@@ -385,7 +385,7 @@ fn every_golden_line_is_shown_as_the_plain_way_shows_it() {
         "level exists",
     ]
     .into_iter()
-    .map(|text| condition::read(text, &Clock::system(true)).unwrap())
+    .map(|text| condition::parse(text, &Clock::system(true)).unwrap())
     .chain([
         Filter::EVERYTHING,
         Filter::Level("warn"),

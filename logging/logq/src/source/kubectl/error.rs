@@ -12,7 +12,7 @@ use super::pods::Container;
 pub enum Error {
     /// There is no such program.
     #[error("{program}: there is no such program. Install kubectl, or say in LOGQ_KUBECTL where it is")]
-    Missing {
+    ProgramNotFound {
         /// What was tried.
         program: String,
     },
@@ -55,13 +55,13 @@ pub enum Error {
     },
     /// It took too long.
     #[error("kubectl did not answer within {0:?}")]
-    Late(Duration),
+    Timeout(Duration),
     /// It prints more than is kept; in MiB.
     #[error("kubectl prints more than {0} MiB for a list of pods: name fewer of them with -n or -l")]
-    Long(u64),
+    ListTooLong(u64),
     /// It answered something else than it was asked.
     #[error("what kubectl says to `get pods` is no list of pods: {reason}")]
-    Strange {
+    Unexpected {
         /// What is strange.
         reason: String,
     },
@@ -72,12 +72,12 @@ pub enum Error {
         reason: String,
     },
     /// Each would be followed by a program of its own.
-    #[error("{many} containers would be followed, more than {most}: name fewer with -n, -l, -c or --pod")]
+    #[error("{count} containers would be followed, more than {limit}: name fewer with -n, -l, -c or --pod")]
     TooMany {
         /// So many there are.
-        many: usize,
+        count: usize,
         /// So many can be followed.
-        most: usize,
+        limit: usize,
     },
     /// Lines of one container are missing.
     #[error("{container}: {problem}")]
@@ -107,7 +107,7 @@ pub enum Problem {
     Silent(Duration),
     /// The time for all containers was over.
     #[error("its lines were not read to the end within {0:?}")]
-    Late(Duration),
+    Timeout(Duration),
     /// The kubelet has put words in the place of lines.
     #[error("its node says: {0}")]
     Unread(String),
@@ -119,15 +119,15 @@ pub enum Problem {
 impl Error {
     /// Whether asking again later can help without anybody changing anything.
     #[must_use]
-    pub const fn is_passing(&self) -> bool {
+    pub const fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::NoCluster { .. } | Self::Late(_) | Self::Failed { .. } | Self::Logs { .. }
+            Self::NoCluster { .. } | Self::Timeout(_) | Self::Failed { .. } | Self::Logs { .. }
         )
     }
 
     /// Whether there are no lines any more that could be read.
-    pub(crate) const fn is_of_deleted_lines(&self) -> bool {
+    pub(crate) const fn is_deleted_lines(&self) -> bool {
         matches!(
             self,
             Self::Logs {
@@ -137,17 +137,17 @@ impl Error {
         )
     }
 
-    pub(super) fn start(program: &OsStr, error: io::Error) -> Self {
+    pub(super) fn from_spawn(program: &OsStr, error: io::Error) -> Self {
         let program = program.to_string_lossy().into_owned();
         match error.kind() {
-            io::ErrorKind::NotFound => Self::Missing { program },
+            io::ErrorKind::NotFound => Self::ProgramNotFound { program },
             _ => Self::Io { program, error },
         }
     }
 
     /// What kubectl has said instead of listing pods.
-    pub(crate) fn listing(said: &str) -> Self {
-        let reason = words(said);
+    pub(crate) fn from_list_stderr(stderr: &str) -> Self {
+        let reason = last_message(stderr);
         let has = |parts: &[&str]| parts.iter().any(|part| reason.contains(part));
         if has(&["context was not found", "context \"", "stat "]) {
             Self::Context { reason }
@@ -172,8 +172,8 @@ impl Error {
 
 impl Problem {
     /// What kubectl has said instead of giving lines.
-    pub(super) fn read(said: &str) -> Self {
-        let reason = words(said);
+    pub(super) fn from_stderr(stderr: &str) -> Self {
+        let reason = last_message(stderr);
         if reason.contains("(NotFound)") {
             Self::Gone
         } else if reason.contains("(Forbidden)") {
@@ -186,15 +186,17 @@ impl Problem {
 
 impl Problem {
     /// The same for a container, or a start of it, that has ended: the kubelet keeps its lines for a while only.
-    pub(super) fn of_an_ended_container(self) -> Self {
+    pub(super) fn for_ended_container(self) -> Self {
         const DELETED: [&str; 3] = [
             "previous terminated container",
             "unable to retrieve container logs",
             "no such file or directory",
         ];
         match self {
-            Self::Unread(words) | Self::Failed(words) if DELETED.iter().any(|part| words.contains(part)) => {
-                Self::Deleted(words)
+            Self::Unread(last_message) | Self::Failed(last_message)
+                if DELETED.iter().any(|part| last_message.contains(part)) =>
+            {
+                Self::Deleted(last_message)
             }
             other => other,
         }
@@ -202,8 +204,8 @@ impl Problem {
 }
 
 /// The last thing that kubectl says: what stands before are tries.
-pub(crate) fn words(said: &str) -> String {
-    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+pub(crate) fn last_message(stderr: &str) -> String {
+    let mut lines = stderr.lines().map(str::trim).filter(|line| !line.is_empty());
     let last = lines.next_back().unwrap_or("it has failed and says nothing");
     let last = last.strip_prefix("error: ").unwrap_or(last);
     let last = last.strip_prefix("Error in configuration: ").unwrap_or(last);
@@ -221,7 +223,7 @@ mod tests {
             "Error from server (BadRequest): previous terminated container \"a\" in pod \"b\" not found";
         let lost = "unable to retrieve container logs for containerd://1";
         for (problem, is_deleted) in [
-            (Problem::read(previous), true),
+            (Problem::from_stderr(previous), true),
             (Problem::Unread(lost.to_owned()), true),
             (Problem::Unread("unexpected EOF".to_owned()), false),
             (
@@ -229,7 +231,7 @@ mod tests {
                 false,
             ),
         ] {
-            let read = problem.clone().of_an_ended_container();
+            let read = problem.clone().for_ended_container();
             assert_eq!(matches!(read, Problem::Deleted(_)), is_deleted, "{problem:?}");
         }
     }
@@ -239,7 +241,7 @@ mod tests {
     fn what_kubectl_says_is_told_apart() {
         let tries =
             "E1122 14:18:56.148921   25630 memcache.go:265] \"Unhandled Error\" err=\"couldn't get\"\n";
-        for (said, told) in [
+        for (stderr, told) in [
             (
                 "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
                 "right host or port. Does KUBECONFIG",
@@ -271,15 +273,15 @@ mod tests {
             ("error: something new", "kubectl: something new"),
             ("", "says nothing"),
         ] {
-            let error = Error::listing(&format!("{tries}{said}\n"));
-            let error = if said.is_empty() {
-                Error::listing("")
+            let error = Error::from_list_stderr(&format!("{tries}{stderr}\n"));
+            let error = if stderr.is_empty() {
+                Error::from_list_stderr("")
             } else {
                 error
             };
-            assert!(error.to_string().contains(told), "{said}: {error}");
+            assert!(error.to_string().contains(told), "{stderr}: {error}");
         }
-        for (said, problem) in [
+        for (stderr, problem) in [
             (
                 "error: error from server (NotFound): pods \"x\" not found in namespace \"y\"",
                 Problem::Gone,
@@ -293,7 +295,7 @@ mod tests {
                 Problem::Failed("container x is not valid for pod y".to_owned()),
             ),
         ] {
-            assert_eq!(Problem::read(said), problem);
+            assert_eq!(Problem::from_stderr(stderr), problem);
         }
     }
 }

@@ -6,7 +6,7 @@ use line::{Document, Line, Origin, Place, Pods, normalize};
 use serde_json::Value;
 
 use super::Error;
-use crate::filter::{Filter, decided};
+use crate::filter::{Filter, decide_early};
 
 /// One container of a pod.
 #[derive(Clone, Debug)]
@@ -16,24 +16,24 @@ pub struct Container {
     /// What is known of it.
     pub origin: Origin,
     /// What every line of it has, whatever the line says.
-    pub known: Document,
+    pub pod_fields: Document,
     /// Which lines it can have.
-    pub state: State,
+    pub logs: AvailableLogs,
     /// Which of its starts is the newest, by a name that no other has.
-    pub newest: String,
+    pub start_id: String,
     /// Whether that runs.
-    pub runs: bool,
+    pub is_running: bool,
 }
 
 /// Which lines a container can have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum AvailableLogs {
     /// Those of its newest start.
-    Started,
+    Current,
     /// Also those of the start before.
-    Restarted,
+    CurrentAndPrevious,
     /// None yet, and why not.
-    Waiting(String),
+    Pending(String),
 }
 
 impl Container {
@@ -52,12 +52,12 @@ impl Container {
     /// Whether lines of it can match.
     #[must_use]
     pub fn may_match(&self, filter: &Filter) -> bool {
-        decided(filter, &self.known, &is_of_pod) != Some(false)
+        decide_early(filter, &self.pod_fields, &is_pod_field) != Some(false)
     }
 }
 
 /// Fields that a pod's lines have from the pod.
-fn is_of_pod(name: &str) -> bool {
+fn is_pod_field(name: &str) -> bool {
     name == schema::field::COMPONENT || name == "kubernetes" || name.starts_with("kubernetes.")
 }
 
@@ -66,10 +66,10 @@ fn is_of_pod(name: &str) -> bool {
 /// # Errors
 /// [`Error::Strange`] when it is none.
 pub fn read(json: &[u8]) -> Result<(Vec<Container>, usize), Error> {
-    let strange = |reason: String| Error::Strange { reason };
-    let pods = Pods::read(json).map_err(|error| strange(error.to_string()))?;
-    let list: Value = serde_json::from_slice(json).map_err(|error| strange(error.to_string()))?;
-    let states = states(&list);
+    let unexpected = |reason: String| Error::Unexpected { reason };
+    let pods = Pods::read(json).map_err(|error| unexpected(error.to_string()))?;
+    let list: Value = serde_json::from_slice(json).map_err(|error| unexpected(error.to_string()))?;
+    let statuses = read_statuses(&list);
     let mut containers = Vec::new();
     for (namespace, pod, metadata) in pods.iter() {
         for container in &metadata.containers {
@@ -80,44 +80,48 @@ pub fn read(json: &[u8]) -> Result<(Vec<Container>, usize), Error> {
                 container: container.clone(),
             };
             let origin = pods.origin(place.clone());
-            let known = normalize(&Line::plain(b"{}", 0), &origin);
+            let pod_fields = normalize(&Line::plain(b"{}", 0), &origin);
             let waiting = || {
-                State::Waiting(match metadata.node {
+                AvailableLogs::Pending(match metadata.node {
                     Some(_) => "its node has not taken it up yet".to_owned(),
                     None => "the pod has no node yet".to_owned(),
                 })
             };
-            let now = states.get(&(namespace, pod, container.as_str())).cloned();
-            let Now { state, newest, runs } = now.unwrap_or_else(|| Now {
-                state: waiting(),
-                newest: String::new(),
-                runs: false,
+            let status = statuses.get(&(namespace, pod, container.as_str())).cloned();
+            let ContainerStatus {
+                logs,
+                start_id,
+                is_running,
+            } = status.unwrap_or_else(|| ContainerStatus {
+                logs: waiting(),
+                start_id: String::new(),
+                is_running: false,
             });
             containers.push(Container {
                 place,
                 origin,
-                known,
-                state,
-                newest,
-                runs,
+                pod_fields,
+                logs,
+                start_id,
+                is_running,
             });
         }
     }
     Ok((containers, pods.strange()))
 }
 
-type States<'a> = BTreeMap<(&'a str, &'a str, &'a str), Now>;
+type Statuses<'a> = BTreeMap<(&'a str, &'a str, &'a str), ContainerStatus>;
 
 /// How a container is.
 #[derive(Clone)]
-struct Now {
-    state: State,
-    newest: String,
-    runs: bool,
+struct ContainerStatus {
+    logs: AvailableLogs,
+    start_id: String,
+    is_running: bool,
 }
 
-fn states(list: &Value) -> States<'_> {
-    let mut states = States::new();
+fn read_statuses(list: &Value) -> Statuses<'_> {
+    let mut statuses = Statuses::new();
     let items = list.get("items").and_then(Value::as_array).into_iter().flatten();
     for item in items {
         let text = |pointer: &str| item.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
@@ -127,22 +131,22 @@ fn states(list: &Value) -> States<'_> {
             "/status/containerStatuses",
             "/status/ephemeralContainerStatuses",
         ] {
-            let statuses = item.pointer(kind).and_then(Value::as_array).into_iter().flatten();
-            for status in statuses {
+            let container_statuses = item.pointer(kind).and_then(Value::as_array).into_iter().flatten();
+            for status in container_statuses {
                 if let Some(container) = status.get("name").and_then(Value::as_str) {
-                    states.insert((namespace, pod, container), now(status));
+                    statuses.insert((namespace, pod, container), container_status(status));
                 }
             }
         }
     }
-    states
+    statuses
 }
 
 /// As the kubelet chooses what `kubectl logs` gives (`validateContainerLogStatus`
 /// in `pkg/kubelet/kubelet_pods.go`). Of starts that have ended it keeps one:
 /// where the newest has ended, that is the newest, which `--previous` would
 /// give a second time.
-fn state(status: &Value) -> State {
+fn available_logs(status: &Value) -> AvailableLogs {
     let has = |pointer: &str| {
         let id = status.pointer(pointer).and_then(Value::as_str);
         id.is_some_and(|id| !id.is_empty())
@@ -150,24 +154,28 @@ fn state(status: &Value) -> State {
     let before = has("/lastState/terminated/containerID");
     let is = |pointer: &str| status.pointer(pointer).is_some_and(|value| !value.is_null());
     if is("/state/running") {
-        if before { State::Restarted } else { State::Started }
+        if before {
+            AvailableLogs::CurrentAndPrevious
+        } else {
+            AvailableLogs::Current
+        }
     } else if has("/state/terminated/containerID") || before {
-        State::Started
+        AvailableLogs::Current
     } else {
         let reason = ["waiting", "terminated"]
             .iter()
             .find_map(|state| status.pointer(&format!("/state/{state}/reason"))?.as_str());
-        State::Waiting(reason.unwrap_or("no reason given").to_owned())
+        AvailableLogs::Pending(reason.unwrap_or("no reason given").to_owned())
     }
 }
 
-fn now(status: &Value) -> Now {
+fn container_status(status: &Value) -> ContainerStatus {
     let text = |name: &str| status.get(name).map(ToString::to_string).unwrap_or_default();
     let running = status.pointer("/state/running");
-    Now {
-        state: state(status),
-        newest: format!("{} {}", text("restartCount"), text("containerID")),
-        runs: running.is_some_and(|value| !value.is_null()),
+    ContainerStatus {
+        logs: available_logs(status),
+        start_id: format!("{} {}", text("restartCount"), text("containerID")),
+        is_running: running.is_some_and(|value| !value.is_null()),
     }
 }
 
@@ -180,31 +188,34 @@ mod tests {
     #[test]
     fn which_starts_have_lines() {
         let ended = json!({ "terminated": { "containerID": "containerd://a" } });
-        for (status, wanted) in [
+        for (status, expected) in [
             (
                 json!({ "state": { "running": {} }, "lastState": {} }),
-                State::Started,
+                AvailableLogs::Current,
             ),
             (
                 json!({ "state": { "running": {} }, "lastState": ended }),
-                State::Restarted,
+                AvailableLogs::CurrentAndPrevious,
             ),
-            (json!({ "state": ended, "lastState": {} }), State::Started),
-            (json!({ "state": ended, "lastState": ended }), State::Started),
+            (json!({ "state": ended, "lastState": {} }), AvailableLogs::Current),
+            (
+                json!({ "state": ended, "lastState": ended }),
+                AvailableLogs::Current,
+            ),
             (
                 json!({ "state": { "waiting": { "reason": "CrashLoopBackOff" } }, "lastState": ended }),
-                State::Started,
+                AvailableLogs::Current,
             ),
             (
                 json!({ "state": { "waiting": { "reason": "ErrImagePull" } }, "lastState": {} }),
-                State::Waiting("ErrImagePull".to_owned()),
+                AvailableLogs::Pending("ErrImagePull".to_owned()),
             ),
             (
                 json!({ "state": { "terminated": { "reason": "ContainerStatusUnknown", "containerID": "" } } }),
-                State::Waiting("ContainerStatusUnknown".to_owned()),
+                AvailableLogs::Pending("ContainerStatusUnknown".to_owned()),
             ),
         ] {
-            assert_eq!(state(&status), wanted, "{status}");
+            assert_eq!(available_logs(&status), expected, "{status}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! OpenSearch: every line that it holds, page by page, as of one moment.
 
-mod counted;
+mod aggregate;
 mod feed;
 mod pages;
 mod rhythm;
@@ -16,34 +16,34 @@ use serde_json::{Value, json};
 use tokio::runtime::{self, Runtime};
 
 pub use self::{
-    counted::can_count,
-    feed::Follower,
-    pages::{Lines, page},
+    aggregate::can_count,
+    feed::OpenSearchFeed,
+    pages::{PagedLines, page},
     rhythm::Rhythm,
 };
 use super::Order;
 use crate::{
-    filter::{Comparison, Filter, Literal, Query, push},
+    filter::{Comparison, DslQuery, Filter, Literal, push_down},
     opensearch::{Client, Method, Result},
-    plan::{Known, Wanted},
+    query::{Query, ResolvedContext},
 };
 
 /// How long the moment is kept between two pages.
-const KEEP: &str = "2m";
+const PIT_KEEP_ALIVE: &str = "2m";
 
 /// Traces of one photo, and components that one uses: more is an error.
-const MOST: usize = 10_000;
+const MAX_VALUES: usize = 10_000;
 
 /// So many values are enough to see which one was meant.
-const FREQUENT: usize = 200;
+const MAX_FREQUENT_VALUES: usize = 200;
 
 const COUNT_VALUES: &str = "count values";
 
 /// Where moments are held and forgotten.
-const MOMENTS: &str = "/_search/point_in_time";
+const PIT_PATH: &str = "/_search/point_in_time";
 
 /// A stream that is not there yet has no lines.
-const AVAILABLE: [(&str, &str); 1] = [("ignore_unavailable", "true")];
+const IGNORE_UNAVAILABLE: [(&str, &str); 1] = [("ignore_unavailable", "true")];
 
 /// All data streams of ours.
 #[must_use]
@@ -52,12 +52,12 @@ pub fn streams() -> String {
 }
 
 /// OpenSearch, asked for lines by who waits for the answer.
-pub struct Store {
+pub struct OpenSearchSource {
     client: Client,
     runtime: Runtime,
 }
 
-impl Store {
+impl OpenSearchSource {
     /// Asks nothing yet.
     ///
     /// # Errors
@@ -95,8 +95,8 @@ impl Store {
     /// The lines that a filter wants, as OpenSearch holds them when the first
     /// is asked for: what is stored or deleted meanwhile changes nothing.
     #[must_use]
-    pub fn lines(&self, filter: &Filter, order: Order) -> Lines<'_> {
-        Lines::new(self, filter, order)
+    pub fn lines(&self, filter: &Filter, order: Order) -> PagedLines<'_> {
+        PagedLines::new(self, filter, order)
     }
 
     /// Writes the question for the lines of this filter.
@@ -117,7 +117,7 @@ impl Store {
         for line in query.lines() {
             writeln!(out, "{}", terminal::escaped(line))?;
         }
-        if !push(filter).is_exact() {
+        if !push_down(filter).is_exact() {
             writeln!(out, "The rest is tested here, line by line.")?;
         }
         Ok(())
@@ -128,30 +128,36 @@ impl Store {
     /// # Errors
     /// Every error of [`Client::ask`].
     pub fn count(&self, filter: &Filter) -> Result<Option<u64>> {
-        let bounds = push(filter);
-        let most = self.counted(&bounds.upper)?;
-        let unsure = bounds.unsure();
-        Ok((unsure == Query::Nothing || self.counted(&unsure)? == 0).then_some(most))
+        let bounds = push_down(filter);
+        let max_lines = self.counted(&bounds.upper)?;
+        let uncertain = bounds.uncertain();
+        Ok((uncertain == DslQuery::Nothing || self.counted(&uncertain)? == 0).then_some(max_lines))
     }
 
-    fn counted(&self, query: &Query) -> Result<u64> {
+    fn counted(&self, query: &DslQuery) -> Result<u64> {
         let what = "count lines";
         let body = json!({ "query": query.clone().into_dsl() });
         let path = format!("/{}/_count", streams());
-        let answer = self.ask(what, Method::Post, &path, &AVAILABLE, Some(&body))?;
+        let answer = self.ask(what, Method::Post, &path, &IGNORE_UNAVAILABLE, Some(&body))?;
         let count = answer.get("count").and_then(Value::as_u64);
-        count.ok_or_else(|| self.client.strange(what, "its answer has no count"))
+        count.ok_or_else(|| self.client.unexpected(what, "its answer has no count"))
     }
 
     /// Whether there is a line that OpenSearch's part of a filter wants.
     ///
     /// # Errors
     /// Every error of [`Client::ask`].
-    pub fn any(&self, filter: &Filter) -> Result<bool> {
+    pub fn has_match(&self, filter: &Filter) -> Result<bool> {
         let mut body = json!({ "size": 0, "terminate_after": 1, "track_total_hits": 1 });
-        narrow(&mut body, filter);
+        add_filter(&mut body, filter);
         let path = format!("/{}/_search", streams());
-        let answer = self.ask("look for a line", Method::Post, &path, &AVAILABLE, Some(&body))?;
+        let answer = self.ask(
+            "look for a line",
+            Method::Post,
+            &path,
+            &IGNORE_UNAVAILABLE,
+            Some(&body),
+        )?;
         let total = answer.pointer("/hits/total/value").and_then(Value::as_u64);
         Ok(total.is_some_and(|total| total > 0))
     }
@@ -163,30 +169,32 @@ impl Store {
     ///
     /// # Errors
     /// Every error of [`Client::ask`].
-    pub fn known(&self, wanted: &Wanted) -> Result<Known> {
-        let mut known = Known::default();
-        if !wanted.components.is_empty() {
-            let named = wanted.named();
-            for used in wanted.uses.wanted() {
+    pub fn resolve(&self, query: &Query) -> Result<ResolvedContext> {
+        let mut context = ResolvedContext::default();
+        if !query.components.is_empty() {
+            let named = query.component_filter();
+            for used in query.dependencies.requested() {
                 let label = label::stored(used.label()).unwrap_or_else(|| used.label().to_owned());
-                let place = format!("{}.{label}", field::KUBERNETES_LABELS);
-                known.used.extend(self.values(&named, &place)?);
+                let field_path = format!("{}.{label}", field::KUBERNETES_LABELS);
+                context.dependencies.extend(self.values(&named, &field_path)?);
             }
         }
-        if !wanted.photos.is_empty() {
-            known.traces.extend(self.values(&wanted.way(), field::TRACE_ID)?);
+        if !query.photos.is_empty() {
+            context
+                .traces
+                .extend(self.values(&query.photo_journey(), field::TRACE_ID)?);
         }
-        Ok(known)
+        Ok(context)
     }
 
     /// The components of these lines of which one has come since then.
     ///
     /// # Errors
     /// Every error of [`Client::ask`].
-    pub fn components_since(&self, place: &Filter, since: Time) -> Result<Vec<String>> {
+    pub fn components_since(&self, field_path: &Filter, since: Time) -> Result<Vec<String>> {
         let since = Literal::new(&since.to_string());
         let recent = Filter::Compare(field::EVENT_INGESTED.to_owned(), Comparison::AtLeast, since);
-        self.values(&Filter::All(vec![place.clone(), recent]), field::COMPONENT)
+        self.values(&Filter::All(vec![field_path.clone(), recent]), field::COMPONENT)
     }
 
     /// When these lines have come, and the time by OpenSearch's clock; none where none has in a day.
@@ -194,34 +202,39 @@ impl Store {
     /// # Errors
     /// Every error of [`Client::ask`].
     pub fn rhythm(&self, filter: &Filter) -> Result<Option<(Rhythm, f64)>> {
-        let query = push(filter).upper.into_dsl();
+        let query = push_down(filter).upper.into_dsl();
         self.runtime.block_on(Rhythm::ask(&self.client, query))
     }
 
     /// The values that a keyword has in the lines of a filter.
-    fn values(&self, filter: &Filter, place: &str) -> Result<Vec<String>> {
-        let (values, others) = self.terms(filter, place, MOST)?;
+    fn values(&self, filter: &Filter, field_path: &str) -> Result<Vec<String>> {
+        let (values, others) = self.top_values(filter, field_path, MAX_VALUES)?;
         if others != Some(0) {
-            let many = format!("{place} has more than {MOST} values");
-            return Err(self.client.strange(COUNT_VALUES, &many));
+            let many = format!("{field_path} has more than {MAX_VALUES} values");
+            return Err(self.client.unexpected(COUNT_VALUES, &many));
         }
         Ok(values)
     }
 
     /// So many of the values, and how many lines have others.
-    fn terms(&self, filter: &Filter, place: &str, most: usize) -> Result<(Vec<String>, Option<u64>)> {
+    fn top_values(
+        &self,
+        filter: &Filter,
+        field_path: &str,
+        limit: usize,
+    ) -> Result<(Vec<String>, Option<u64>)> {
         let what = COUNT_VALUES;
         let mut body = json!({
             "size": 0,
             "track_total_hits": false,
-            "aggs": { "values": { "terms": { "field": place, "size": most } } },
+            "aggs": { "values": { "terms": { "field": field_path, "size": limit } } },
         });
-        narrow(&mut body, filter);
+        add_filter(&mut body, filter);
         let path = format!("/{}/_search", streams());
-        let answer = self.ask(what, Method::Post, &path, &AVAILABLE, Some(&body))?;
+        let answer = self.ask(what, Method::Post, &path, &IGNORE_UNAVAILABLE, Some(&body))?;
         let values = answer.pointer("/aggregations/values");
         let buckets = values.and_then(|values| values.get("buckets")?.as_array());
-        let buckets = buckets.ok_or_else(|| self.client.strange(what, "its answer has no buckets"))?;
+        let buckets = buckets.ok_or_else(|| self.client.unexpected(what, "its answer has no buckets"))?;
         let others = values.and_then(|values| values.get("sum_other_doc_count")?.as_u64());
         let keys = buckets.iter().filter_map(|bucket| bucket.get("key")?.as_str());
         Ok((keys.map(str::to_owned).collect(), others))
@@ -231,31 +244,31 @@ impl Store {
     ///
     /// # Errors
     /// Every error of [`Client::ask`].
-    pub fn frequent(&self, filter: &Filter, place: &str) -> Result<Vec<String>> {
-        Ok(self.terms(filter, place, FREQUENT)?.0)
+    pub fn frequent_values(&self, filter: &Filter, field_path: &str) -> Result<Vec<String>> {
+        Ok(self.top_values(filter, field_path, MAX_FREQUENT_VALUES)?.0)
     }
 
     fn has_streams(&self) -> Result<bool> {
         let path = format!("/{}/_count", streams());
-        let answer = self.ask("count lines", Method::Post, &path, &AVAILABLE, None)?;
+        let answer = self.ask("count lines", Method::Post, &path, &IGNORE_UNAVAILABLE, None)?;
         Ok(answer.pointer("/_shards/total").and_then(Value::as_u64) != Some(0))
     }
 
     /// Holds the present moment; returns its name.
-    fn hold(&self) -> Result<String> {
+    fn open_point_in_time(&self) -> Result<String> {
         let what = "hold a moment";
-        let path = format!("/{}{MOMENTS}", streams());
-        let [available] = AVAILABLE;
+        let path = format!("/{}{PIT_PATH}", streams());
+        let [available] = IGNORE_UNAVAILABLE;
         let answer = self.ask(
             what,
             Method::Post,
             &path,
-            &[("keep_alive", KEEP), available],
+            &[("keep_alive", PIT_KEEP_ALIVE), available],
             None,
         )?;
         match answer.get("pit_id").and_then(Value::as_str) {
-            Some(moment) => Ok(moment.to_owned()),
-            None => Err(self.client.strange(what, "its answer has no pit_id")),
+            Some(point_in_time) => Ok(point_in_time.to_owned()),
+            None => Err(self.client.unexpected(what, "its answer has no pit_id")),
         }
     }
 
@@ -273,6 +286,6 @@ impl Store {
 }
 
 /// What OpenSearch can test of the filter.
-fn narrow(body: &mut Value, filter: &Filter) {
-    body["query"] = json!({ "bool": { "filter": [push(filter).upper.into_dsl()] } });
+fn add_filter(body: &mut Value, filter: &Filter) {
+    body["query"] = json!({ "bool": { "filter": [push_down(filter).upper.into_dsl()] } });
 }

@@ -7,7 +7,7 @@ use schema::field;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::{KEEP, MOMENTS, Store, narrow};
+use super::{OpenSearchSource, PIT_KEEP_ALIVE, PIT_PATH, add_filter};
 use crate::{
     filter::{Comparison, Filter, Literal},
     opensearch::{Error, Method, Result},
@@ -31,60 +31,60 @@ type Page = (JoinHandle<Result<(Value, usize)>>, usize);
 /// Without it, they are told apart by their ids: that is how one goes on as of
 /// a new moment, where OpenSearch has forgotten the old one, and how a line
 /// that was stored twice, on both sides of a rollover, is given once.
-pub struct Lines<'s> {
-    store: &'s Store,
+pub struct PagedLines<'s> {
+    store: &'s OpenSearchSource,
     filter: Filter,
     order: Order,
-    moment: Option<String>,
+    point_in_time: Option<String>,
     /// Where the next page begins in this moment.
     after: Option<Value>,
     /// The page after the one that is being read, and its size.
     next: Option<Page>,
-    turned: usize,
+    pages_loaded: usize,
     /// So many lines a page has at most.
-    most: usize,
+    max_lines: usize,
     /// So many were given when more were refused.
-    allowed: usize,
+    size_limit: usize,
     /// The time of the line before, and the ids of all lines of that time.
     last: Option<Time>,
-    given: HashSet<String>,
+    seen_ids: HashSet<String>,
     ready: VecDeque<Document>,
     ended: bool,
 }
 
-impl<'s> Lines<'s> {
-    pub(super) fn new(store: &'s Store, filter: &Filter, order: Order) -> Self {
+impl<'s> PagedLines<'s> {
+    pub(super) fn new(store: &'s OpenSearchSource, filter: &Filter, order: Order) -> Self {
         Self {
             store,
             filter: filter.clone(),
             order,
-            moment: None,
+            point_in_time: None,
             after: None,
             next: None,
-            turned: 0,
-            most: usize::MAX,
-            allowed: usize::MAX,
+            pages_loaded: 0,
+            max_lines: usize::MAX,
+            size_limit: usize::MAX,
             last: None,
-            given: HashSet::new(),
+            seen_ids: HashSet::new(),
             ready: VecDeque::new(),
             ended: false,
         }
     }
 }
 
-impl Lines<'_> {
+impl PagedLines<'_> {
     /// Goes on after the last line that came, as of a new moment: for after
     /// an error.
     pub fn resume(&mut self) {
         if let Some((page, _)) = self.next.take() {
             page.abort();
         }
-        self.moment = None;
+        self.point_in_time = None;
         self.after = None;
         self.ended = false;
     }
 
-    fn turn(&mut self) -> Result<()> {
+    fn load_page(&mut self) -> Result<()> {
         let what = "give lines";
         let (page, size) = match self.next.take() {
             Some(page) => page,
@@ -97,39 +97,42 @@ impl Lines<'_> {
             },
         };
         let answer = self.store.runtime.block_on(page);
-        let answer = answer.map_err(|error| self.store.client.strange(what, &error.to_string()))?;
+        let answer = answer.map_err(|error| self.store.client.unexpected(what, &error.to_string()))?;
         let (mut answer, bytes) = match answer {
             // Fewer of them at a time may be given.
-            Err(error) if error.is_too_much() && size > 1 => {
-                self.allowed = size / 2;
-                self.most = self.allowed;
+            Err(error) if error.is_too_large() && size > 1 => {
+                self.size_limit = size / 2;
+                self.max_lines = self.size_limit;
                 return Ok(());
             }
             answer => answer?,
         };
-        if let Some(Value::String(moment)) = answer.get_mut("pit_id").map(Value::take) {
-            self.moment = Some(moment);
+        if let Some(Value::String(point_in_time)) = answer.get_mut("pit_id").map(Value::take) {
+            self.point_in_time = Some(point_in_time);
         }
         let Some(Value::Array(mut hits)) = answer.pointer_mut("/hits/hits").map(Value::take) else {
-            return Err(self.store.client.strange(what, "its answer has no hits"));
+            return Err(self.store.client.unexpected(what, "its answer has no hits"));
         };
-        self.turned += 1;
+        self.pages_loaded += 1;
         if bytes < PAGE_BYTES / 8 {
-            self.allowed = self.allowed.saturating_mul(2);
+            self.size_limit = self.size_limit.saturating_mul(2);
         }
-        self.most = self.allowed.min(PAGE_BYTES / (bytes / hits.len().max(1)).max(1));
+        self.max_lines = self
+            .size_limit
+            .min(PAGE_BYTES / (bytes / hits.len().max(1)).max(1));
         self.ended = hits.len() < size;
         if let Some(last) = hits.last_mut() {
             self.after = last.get_mut("sort").map(Value::take);
         }
         // Who reads a second page will want the third.
-        if !self.ended && self.turned > 1 {
+        if !self.ended && self.pages_loaded > 1 {
             self.next = self.ask()?;
         }
         for mut hit in hits {
             let source = hit.get_mut("_source").map(Value::take).unwrap_or_default();
             let document = Document::try_from(source);
-            let document = document.map_err(|error| self.store.client.strange(what, &error.to_string()))?;
+            let document =
+                document.map_err(|error| self.store.client.unexpected(what, &error.to_string()))?;
             if self.is_new(&document) && self.filter.matches(&document) {
                 self.ready.push_back(document);
             }
@@ -139,19 +142,23 @@ impl Lines<'_> {
 
     /// Asks for the next page; None where there is no stream.
     fn ask(&mut self) -> Result<Option<Page>> {
-        let moment = match self.moment.take() {
-            Some(moment) => moment,
-            None => match self.store.hold() {
-                Ok(moment) => moment,
+        let point_in_time = match self.point_in_time.take() {
+            Some(point_in_time) => point_in_time,
+            None => match self.store.open_point_in_time() {
+                Ok(point_in_time) => point_in_time,
                 // Of no stream at all there is no moment: a 400.
-                Err(error) if error.rejected_with() == Some(400) && !self.store.has_streams()? => {
+                Err(error) if error.rejection_status() == Some(400) && !self.store.has_streams()? => {
                     return Ok(None);
                 }
                 Err(error) => return Err(error),
             },
         };
-        let size = SIZES.get(self.turned).or(SIZES.last()).copied().unwrap_or(1);
-        let size = size.min(self.most).max(1);
+        let size = SIZES
+            .get(self.pages_loaded)
+            .or(SIZES.last())
+            .copied()
+            .unwrap_or(1);
+        let size = size.min(self.max_lines).max(1);
         let mut body = match (self.last, &self.after) {
             // Lines before are passed over; those of the last one's time are known.
             (Some(last), None) => {
@@ -166,9 +173,9 @@ impl Lines<'_> {
             _ => page(&self.filter, self.order),
         };
         body["size"] = size.into();
-        body["pit"] = json!({ "id": moment, "keep_alive": KEEP });
+        body["pit"] = json!({ "id": point_in_time, "keep_alive": PIT_KEEP_ALIVE });
         // Forgotten at the end even if this page does not come.
-        self.moment = Some(moment);
+        self.point_in_time = Some(point_in_time);
         if let Some(after) = &self.after {
             body["search_after"] = after.clone();
         }
@@ -184,17 +191,17 @@ impl Lines<'_> {
     fn is_new(&mut self, document: &Document) -> bool {
         let time = document.timestamp();
         if time != self.last {
-            self.given.clear();
+            self.seen_ids.clear();
             self.last = time;
         }
         match document.id() {
-            Some(id) => self.given.insert(id.to_owned()),
+            Some(id) => self.seen_ids.insert(id.to_owned()),
             None => true,
         }
     }
 }
 
-impl Iterator for Lines<'_> {
+impl Iterator for PagedLines<'_> {
     type Item = Result<Entry>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -206,10 +213,10 @@ impl Iterator for Lines<'_> {
             if self.ended {
                 return None;
             }
-            match self.turn() {
+            match self.load_page() {
                 Ok(()) => {}
                 // The moment was kept for two minutes, and whoever reads took longer.
-                Err(error) if is_forgotten(&error) && self.last.is_some() && !resumed => {
+                Err(error) if is_point_in_time_lost(&error) && self.last.is_some() && !resumed => {
                     resumed = true;
                     self.resume();
                 }
@@ -223,24 +230,24 @@ impl Iterator for Lines<'_> {
 }
 
 /// Whether the moment is not held any more, wholly or in part.
-fn is_forgotten(error: &Error) -> bool {
+fn is_point_in_time_lost(error: &Error) -> bool {
     match error {
         Error::Partial { reason, .. } => reason.starts_with("No search context found"),
-        error => error.rejected_with() == Some(404),
+        error => error.rejection_status() == Some(404),
     }
 }
 
-impl Drop for Lines<'_> {
+impl Drop for PagedLines<'_> {
     fn drop(&mut self) {
         if let Some((page, _)) = self.next.take() {
             page.abort();
         }
-        if let Some(moment) = self.moment.take() {
-            let body = json!({ "pit_id": [moment] });
+        if let Some(point_in_time) = self.point_in_time.take() {
+            let body = json!({ "pit_id": [point_in_time] });
             // It is forgotten in two minutes otherwise.
             let _ = self
                 .store
-                .ask("forget a moment", Method::Delete, MOMENTS, &[], Some(&body));
+                .ask("forget a moment", Method::Delete, PIT_PATH, &[], Some(&body));
         }
     }
 }
@@ -250,19 +257,19 @@ impl Drop for Lines<'_> {
 pub fn page(filter: &Filter, order: Order) -> Value {
     let mut body = json!({
         "size": SIZES.last(),
-        "sort": [by_time(order), { "_shard_doc": { "order": name(order) } }],
+        "sort": [sort_by_time(order), { "_shard_doc": { "order": sort_order(order) } }],
         "track_total_hits": false,
     });
-    narrow(&mut body, filter);
+    add_filter(&mut body, filter);
     body
 }
 
 /// Sorts by `@timestamp`, which every index has in nanoseconds.
-pub(super) fn by_time(order: Order) -> Value {
-    json!({ field::TIMESTAMP: { "order": name(order), "numeric_type": "date_nanos" } })
+pub(super) fn sort_by_time(order: Order) -> Value {
+    json!({ field::TIMESTAMP: { "order": sort_order(order), "numeric_type": "date_nanos" } })
 }
 
-const fn name(order: Order) -> &'static str {
+const fn sort_order(order: Order) -> &'static str {
     match order {
         Order::Forward => "asc",
         Order::Backward => "desc",

@@ -6,20 +6,20 @@
 use schema::field;
 use serde_json::{Value, json};
 
-use super::{AVAILABLE, streams};
+use super::{IGNORE_UNAVAILABLE, streams};
 use crate::opensearch::{Client, Method, Result};
 
 /// How far back one looks.
-const SPAN: &str = "now-24h";
+const LOOKBACK: &str = "now-24h";
 
 /// Steps in which is seen when lines came, seconds.
-const STEP: f64 = 60.0;
+const STEP_SECONDS: f64 = 60.0;
 
 /// How long lines must have come until a rhythm is known, seconds.
-const KNOWN: f64 = 600.0;
+const MIN_SPAN_SECONDS: f64 = 600.0;
 
 /// So many times its longest silence is a component given.
-const TIMES: f64 = 3.0;
+const SILENCE_FACTOR: f64 = 3.0;
 
 /// When lines of the last day came, by OpenSearch's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -43,7 +43,7 @@ impl Rhythm {
         let body = json!({
             "size": 0,
             "track_total_hits": false,
-            "query": { "bool": { "filter": [since(SPAN), query] } },
+            "query": { "bool": { "filter": [since(LOOKBACK), query] } },
             "aggs": {
                 "minutes": { "date_histogram": { "field": taken, "fixed_interval": "1m", "min_doc_count": 1 } },
                 "newest": { "max": { "field": taken } },
@@ -53,7 +53,7 @@ impl Rhythm {
         let path = format!("/{}/_search", streams());
         let what = "say when lines have come";
         let answer = client
-            .ask(what, Method::Post, &path, &AVAILABLE, Some(&body))
+            .ask(what, Method::Post, &path, &IGNORE_UNAVAILABLE, Some(&body))
             .await?;
         Ok(Self::read(&answer))
     }
@@ -61,14 +61,14 @@ impl Rhythm {
     fn read(answer: &Value) -> Option<(Self, f64)> {
         let seconds = |value: &Value| Some(value.as_f64()? / 1_000.0);
         let minutes = answer.pointer("/aggregations/minutes/buckets")?.as_array()?;
-        let rhythm = Self::of(minutes.iter().filter_map(|minute| seconds(minute.get("key")?)))?;
+        let rhythm = Self::from_minutes(minutes.iter().filter_map(|minute| seconds(minute.get("key")?)))?;
         let newest = seconds(answer.pointer("/aggregations/newest/value")?)?;
         let now = seconds(answer.pointer("/aggregations/now/buckets/0/from")?)?;
         Some((Self { newest, ..rhythm }, now))
     }
 
     /// Of the minutes in which lines came, in their order.
-    fn of(minutes: impl IntoIterator<Item = f64>) -> Option<Self> {
+    fn from_minutes(minutes: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut minutes = minutes.into_iter();
         let first = minutes.next()?;
         let mut rhythm = Self {
@@ -86,13 +86,13 @@ impl Rhythm {
     /// Whether it is known.
     #[must_use]
     pub fn is_known(&self) -> bool {
-        self.span >= KNOWN && self.span >= TIMES * self.longest
+        self.span >= MIN_SPAN_SECONDS && self.span >= SILENCE_FACTOR * self.longest
     }
 
     /// Whether lines are missed at this time, seconds since 1970, that come as they came before.
     #[must_use]
     pub fn is_broken(&self, now: f64) -> bool {
-        self.is_known() && now - self.newest > TIMES * self.longest.max(STEP)
+        self.is_known() && now - self.newest > SILENCE_FACTOR * self.longest.max(STEP_SECONDS)
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
     /// Every so many minutes, until so many minutes ago.
     fn every(minutes: u32, until: u32) -> Rhythm {
         let times = (until..1_440).rev().step_by(minutes as usize);
-        Rhythm::of(times.map(|ago| 100_000.0 - 60.0 * f64::from(ago))).unwrap()
+        Rhythm::from_minutes(times.map(|ago| 100_000.0 - 60.0 * f64::from(ago))).unwrap()
     }
 
     #[test]
@@ -124,14 +124,14 @@ mod tests {
 
     #[test]
     fn a_burst_is_no_rhythm() {
-        let burst = Rhythm::of([0.0, 60.0, 120.0]).unwrap();
+        let burst = Rhythm::from_minutes([0.0, 60.0, 120.0]).unwrap();
         assert!(!burst.is_broken(86_400.0));
         // Nor are two, an hour apart.
-        let two = Rhythm::of([0.0, 60.0, 3_600.0, 3_660.0]).unwrap();
+        let two = Rhythm::from_minutes([0.0, 60.0, 3_600.0, 3_660.0]).unwrap();
         assert!(!two.is_broken(86_400.0));
-        assert_eq!(Rhythm::of([]), None);
+        assert_eq!(Rhythm::from_minutes([]), None);
         // An hour of work is, and so is one after a night.
-        let hour = Rhythm::of((0..60).map(|minute| 60.0 * f64::from(minute))).unwrap();
+        let hour = Rhythm::from_minutes((0..60).map(|minute| 60.0 * f64::from(minute))).unwrap();
         assert!(hour.is_broken(hour.newest + 400.0));
     }
 }

@@ -12,7 +12,7 @@ use flate2::Crc;
 use serde_json::{Value, json};
 
 /// Most that positions take: a line each of some 200,000 files. What is longer was not written here.
-const MOST_BYTES: u64 = 64 * 1024 * 1024;
+const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Bytes of a file's beginning by which it is known again.
 const PREFIX_BYTES: u64 = 1024;
@@ -25,7 +25,7 @@ pub struct FileId {
 }
 
 impl FileId {
-    pub(in crate::source::files) fn of(data: &Metadata) -> Self {
+    pub(in crate::source::files) fn from_metadata(data: &Metadata) -> Self {
         Self {
             device: data.dev(),
             inode: data.ino(),
@@ -42,11 +42,11 @@ pub struct Prefix {
 
 impl Prefix {
     /// The longest that a file of this size has.
-    pub(super) fn of(file: &File, size: u64) -> io::Result<Self> {
-        Self::of_length(file, size.min(PREFIX_BYTES))
+    pub(super) fn read(file: &File, size: u64) -> io::Result<Self> {
+        Self::read_prefix(file, size.min(PREFIX_BYTES))
     }
 
-    fn of_length(file: &File, length: u64) -> io::Result<Self> {
+    fn read_prefix(file: &File, length: u64) -> io::Result<Self> {
         let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
         file.read_exact_at(&mut bytes, 0)?;
         let mut checksum = Crc::new();
@@ -58,8 +58,8 @@ impl Prefix {
     }
 
     /// Whether the file still begins so.
-    pub(super) fn fits(self, file: &File, size: u64) -> io::Result<bool> {
-        Ok(self.length <= size && Self::of_length(file, self.length)? == self)
+    pub(super) fn matches(self, file: &File, size: u64) -> io::Result<bool> {
+        Ok(self.length <= size && Self::read_prefix(file, self.length)? == self)
     }
 
     /// Whether more of the file could be known.
@@ -91,10 +91,10 @@ impl Positions {
         match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(error),
-            Ok(data) if data.len() > MOST_BYTES => {
+            Ok(data) if data.len() > MAX_FILE_BYTES => {
                 let reason = format!(
                     "it is longer than {} MiB: it does not hold positions",
-                    MOST_BYTES >> 20
+                    MAX_FILE_BYTES >> 20
                 );
                 return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
             }
@@ -105,7 +105,7 @@ impl Positions {
         let value: Value = serde_json::from_slice(&text)?;
         let files = value.get("files").and_then(Value::as_array);
         files
-            .and_then(|files| files.iter().map(file).collect::<Option<_>>())
+            .and_then(|files| files.iter().map(parse_position).collect::<Option<_>>())
             .map(Self)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it does not hold positions"))
     }
@@ -138,7 +138,7 @@ impl Positions {
     }
 }
 
-fn file(value: &Value) -> Option<(FileId, Position)> {
+fn parse_position(value: &Value) -> Option<(FileId, Position)> {
     let number = |pointer: &str| value.pointer(pointer)?.as_u64();
     let id = FileId {
         device: number("/device")?,

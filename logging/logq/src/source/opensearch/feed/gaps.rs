@@ -13,14 +13,14 @@ use std::{
 use chrono::{DateTime, SecondsFormat};
 use serde_json::Value;
 
-use super::position::{Millis, Position};
+use super::cursor::{FeedCursor, Millis};
 use crate::{
     opensearch::{Method, Result},
-    source::opensearch::{Store, streams},
+    source::opensearch::{OpenSearchSource, streams},
 };
 
 /// So often it is looked.
-const LOOK: Duration = Duration::from_secs(10);
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// An index of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +37,8 @@ type Streams = BTreeMap<String, Vec<Index>>;
 /// What was there when it was looked last.
 #[derive(Default)]
 pub struct Gaps {
-    seen: Streams,
-    looked: Option<Instant>,
+    previous: Streams,
+    last_check: Option<Instant>,
     /// Streams of which lines may be missing, and since when: not told yet.
     found: BTreeMap<String, Millis>,
 }
@@ -46,36 +46,37 @@ pub struct Gaps {
 impl Gaps {
     /// Whether it is time to look again.
     pub fn is_due(&self) -> bool {
-        self.looked.is_none_or(|looked| looked.elapsed() >= LOOK)
+        self.last_check
+            .is_none_or(|last_check| last_check.elapsed() >= CHECK_INTERVAL)
     }
 
     /// Looks.
     ///
     /// # Errors
     /// Every error of [`crate::opensearch::Client::ask`].
-    pub fn look(&mut self, store: &Store, position: &Position) -> Result<()> {
+    pub fn check(&mut self, store: &OpenSearchSource, cursor: &FeedCursor) -> Result<()> {
         let present = store.indices()?;
-        if let Some(read) = position.asked() {
-            for stream in missing(&self.seen, &present) {
+        if let Some(read) = cursor.last_round() {
+            for stream in streams_with_gaps(&self.previous, &present) {
                 self.found.entry(stream).or_insert(read);
             }
         }
-        self.seen = present;
-        self.looked = Some(Instant::now());
+        self.previous = present;
+        self.last_check = Some(Instant::now());
         Ok(())
     }
 
     /// What a person should know, once: from when to when lines may be
     /// missing, by OpenSearch's clock.
-    pub fn told(&mut self, now: Option<Millis>) -> Vec<String> {
-        let until = now.map_or_else(|| "now".to_owned(), text);
+    pub fn take_notes(&mut self, now: Option<Millis>) -> Vec<String> {
+        let until = now.map_or_else(|| "now".to_owned(), format_millis);
         let found = std::mem::take(&mut self.found).into_iter();
         found
             .map(|(stream, read)| {
                 format!(
                     "lines of {stream} may be missing, of those that OpenSearch took from {} to {until}: it has deleted \
                      the index that held them (retention, or the whole stream) before they were read",
-                    text(read)
+                    format_millis(read)
                 )
             })
             .collect()
@@ -84,8 +85,8 @@ impl Gaps {
 
 /// The streams of which an index is gone that may have held lines that were
 /// not read.
-fn missing(seen: &Streams, present: &Streams) -> Vec<String> {
-    let lost = seen.iter().filter(|(name, before)| {
+fn streams_with_gaps(previous: &Streams, present: &Streams) -> Vec<String> {
+    let lost = previous.iter().filter(|(name, before)| {
         let Some(written) = before.last() else {
             return false;
         };
@@ -104,20 +105,20 @@ fn missing(seen: &Streams, present: &Streams) -> Vec<String> {
 }
 
 /// OpenSearch's time, for people who look for it there.
-fn text(time: Millis) -> String {
+fn format_millis(time: Millis) -> String {
     DateTime::from_timestamp_millis(time)
         .unwrap_or_default()
         .to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-impl Store {
+impl OpenSearchSource {
     fn indices(&self) -> Result<Streams> {
         let what = "list the data streams";
         // One that is missing would be an error by its name.
         let answer = self.ask(what, Method::Get, "/_data_stream/logs-*", &[], None)?;
         let known = streams();
         let all = answer.get("data_streams").and_then(Value::as_array);
-        let all = all.ok_or_else(|| self.client.strange(what, "its answer has no data_streams"))?;
+        let all = all.ok_or_else(|| self.client.unexpected(what, "its answer has no data_streams"))?;
         let ours = all.iter().filter_map(|stream| {
             let name = stream.get("name")?.as_str()?;
             known.split(',').any(|own| own == name).then_some(())?;
@@ -149,7 +150,7 @@ mod tests {
     }
 
     fn is_missing(seen: &[(u64, &str)], present: &[(u64, &str)]) -> bool {
-        !missing(&streams(seen), &streams(present)).is_empty()
+        !streams_with_gaps(&streams(seen), &streams(present)).is_empty()
     }
 
     #[test]
@@ -164,6 +165,9 @@ mod tests {
         // Another stream of the same name, or none.
         assert!(is_missing(&[(1, "a")], &[(1, "x")]));
         assert!(is_missing(&[(1, "a")], &[]));
-        assert_eq!(missing(&streams(&[(1, "a")]), &Streams::new()), ["logs-irmgard"]);
+        assert_eq!(
+            streams_with_gaps(&streams(&[(1, "a")]), &Streams::new()),
+            ["logs-irmgard"]
+        );
     }
 }

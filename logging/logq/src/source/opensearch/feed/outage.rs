@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    follow::{Sink, Stop},
+    follow::{FeedEnd, FeedSink},
     opensearch::Error,
 };
 
 /// Between two tries; the last one again and again.
-const WAITS: [Duration; 6] = [
+const RETRY_DELAYS: [Duration; 6] = [
     Duration::from_millis(250),
     Duration::from_millis(500),
     Duration::from_secs(1),
@@ -27,7 +27,7 @@ pub struct Outage {
 
 impl Outage {
     /// It is there.
-    pub fn of(url: &str) -> Self {
+    pub fn new(url: &str) -> Self {
         Self {
             url: url.to_owned(),
             since: None,
@@ -36,7 +36,7 @@ impl Outage {
     }
 
     /// Whether it is away.
-    pub const fn is_on(&self) -> bool {
+    pub const fn is_active(&self) -> bool {
         self.since.is_some()
     }
 
@@ -46,30 +46,30 @@ impl Outage {
     ///
     /// # Errors
     /// [`Stop::Over`].
-    pub fn wait(&mut self, error: &Error, sink: &Sink) -> Result<(), Stop> {
+    pub fn wait(&mut self, error: &Error, sink: &FeedSink) -> Result<(), FeedEnd> {
         self.since.get_or_insert_with(Instant::now);
         if self.tries == 1 {
-            sink.note(format!("lines stop here until OpenSearch answers again: {error}"))?;
+            sink.send_note(format!("lines stop here until OpenSearch answers again: {error}"))?;
         }
-        let wait = WAITS
+        let delay = RETRY_DELAYS
             .get(self.tries)
-            .or(WAITS.last())
+            .or(RETRY_DELAYS.last())
             .copied()
             .unwrap_or_default();
         self.tries += 1;
-        sink.wait(wait)
+        sink.wait(delay)
     }
 
     /// It answered: says so if it was away.
     ///
     /// # Errors
     /// [`Stop::Over`].
-    pub fn over(&mut self, sink: &Sink) -> Result<(), Stop> {
+    pub fn end(&mut self, sink: &FeedSink) -> Result<(), FeedEnd> {
         let tries = std::mem::take(&mut self.tries);
         match self.since.take() {
             Some(since) if tries > 1 => {
                 let seconds = since.elapsed().as_secs_f64();
-                sink.note(format!(
+                sink.send_note(format!(
                     "OpenSearch at {} answers again, after {seconds:.1} s: lines go on where they stopped",
                     self.url
                 ))

@@ -39,12 +39,12 @@ fn open(path: &Path, start: Start) -> Tail {
 
 /// The next lines; the folder is looked at in any case.
 fn next(tail: &mut Tail) -> Vec<String> {
-    tail.scan = Duration::ZERO;
+    tail.next_scan = Duration::ZERO;
     let mut all = Vec::new();
     loop {
         let entries = tail.poll(Duration::ZERO);
         if entries.is_empty() {
-            assert!(tail.troubles().is_empty());
+            assert!(tail.take_errors().is_empty());
             return all;
         }
         all.extend(entries.into_iter().map(|entry| {
@@ -253,13 +253,13 @@ fn a_folder_that_cannot_be_read_is_told_once_and_the_rest_is_followed() {
     let follow = move || {
         nix::unistd::setfsuid(nix::unistd::Uid::from_raw(65_534));
         let mut tail = open(&path, Start::Beginning);
-        let told = tail.troubles().len();
+        let reported = tail.take_errors().len();
         // Neither tells it again.
-        (told, next(&mut tail), next(&mut tail))
+        (reported, next(&mut tail), next(&mut tail))
     };
-    let seen = std::thread::spawn(follow).join().unwrap();
+    let found = std::thread::spawn(follow).join().unwrap();
     mode(&folder.path().join("b"), 0o755);
-    assert_eq!(seen, (1, vec!["a".to_owned()], Vec::new()));
+    assert_eq!(found, (1, vec!["a".to_owned()], Vec::new()));
 }
 
 #[test]
@@ -311,12 +311,12 @@ proptest! {
         let folder = TempDir::new().unwrap();
         let directory = folder.path().join(POD);
         let (mut start, mut second, mut rotated) = (0, 0, 0);
-        let mut written = 0;
+        let mut render_lines = 0;
         let mut found = std::collections::BTreeMap::new();
         let mut noted = Positions::default();
         let mut tail = open(folder.path(), Start::Beginning);
         let read = |tail: &mut Tail, found: &mut std::collections::BTreeMap<String, String>| {
-            tail.scan = Duration::ZERO;
+            tail.next_scan = Duration::ZERO;
             loop {
                 let entries = tail.poll(Duration::ZERO);
                 if entries.is_empty() {
@@ -333,16 +333,16 @@ proptest! {
             match event {
                 Event::Write(lines) => {
                     for _ in 0..lines {
-                        (second, written) = (second + 1, written + 1);
-                        append(&file, &cri(second, 'F', &format!("line {written}")));
+                        (second, render_lines) = (second + 1, render_lines + 1);
+                        append(&file, &cri(second, 'F', &format!("line {render_lines}")));
                     }
                 }
                 Event::WriteInParts => {
-                    written += 1;
+                    render_lines += 1;
                     append(&file, &cri(second + 1, 'P', "li"));
                     append(&file, &cri(second + 2, 'P', "ne "));
                     read(&mut tail, &mut found);
-                    append(&file, &cri(second + 3, 'F', &written.to_string()));
+                    append(&file, &cri(second + 3, 'F', &render_lines.to_string()));
                     second += 3;
                 }
                 Event::Rotate if file.exists() => {
@@ -359,7 +359,7 @@ proptest! {
         }
         let mut messages: Vec<_> = found.into_values().collect();
         messages.sort_by_key(|message| message[5..].parse::<u32>().unwrap());
-        let wanted: Vec<_> = (1..=written).map(|number| format!("line {number}")).collect();
+        let wanted: Vec<_> = (1..=render_lines).map(|number| format!("line {number}")).collect();
         prop_assert_eq!(messages, wanted);
     }
 }

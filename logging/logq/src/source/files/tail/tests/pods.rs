@@ -16,7 +16,7 @@ fn list(file: &Path, names: &[&str]) {
 
 /// The components of the next lines; the folder is looked at in any case.
 fn components(tail: &mut Tail) -> Vec<String> {
-    tail.scan = Duration::ZERO;
+    tail.next_scan = Duration::ZERO;
     let entries = tail.poll(Duration::ZERO);
     let components = entries.into_iter().map(|entry| {
         let component = entry.document.text("component");
@@ -53,13 +53,13 @@ fn pods_become_known_while_lines_come() {
     append(&other, &cri(2, 'F', "y"));
     assert_eq!(components(&mut tail), ["of postgres-0"]);
     assert_eq!(components(&mut tail), [""; 0]);
-    assert_eq!(tail.troubles().len(), 1);
+    assert_eq!(tail.take_errors().len(), 1);
 
     // Items that are no pods: told once for each list.
     fs::write(&pods, r#"{"items":[5]}"#).unwrap();
     assert_eq!(components(&mut tail), [""; 0]);
     assert_eq!(components(&mut tail), [""; 0]);
-    assert_eq!(tail.troubles().len(), 1);
+    assert_eq!(tail.take_errors().len(), 1);
     assert!(Tail::open(&[folder.path().to_owned()], Start::End).is_ok());
 }
 

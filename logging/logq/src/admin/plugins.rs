@@ -1,0 +1,141 @@
+//! What the plugins of a full distribution take: roles of the security
+//! plugin, a policy of index state management.
+
+use opensearch::http::Method;
+use serde_json::{Value, json};
+
+use super::Result;
+use super::change::{Action, Change};
+use super::desired::{
+    POLICY, data_streams, described_version, policy as desired_policy, roles as desired_roles,
+};
+use super::difference::contains;
+use crate::opensearch::{Client, Error};
+
+type Say<'a> = &'a mut (dyn FnMut(Change) -> Result<()> + Send);
+
+enum PluginObject {
+    NoPlugin,
+    Missing,
+    Found(Value),
+}
+
+/// A plugin that is not installed has no handler for its paths, which is a 400.
+async fn find_plugin_object(client: &Client, what: &str, path: &str) -> Result<PluginObject> {
+    match client.find(what, path).await {
+        Ok(None) => Ok(PluginObject::Missing),
+        Ok(Some(answer)) => Ok(PluginObject::Found(answer)),
+        Err(Error::Rejected {
+            status: 400, reason, ..
+        }) if reason.starts_with("no handler found") => Ok(PluginObject::NoPlugin),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What is to be done with something whose version is in its description:
+/// none where it stays as it is.
+fn compare_versions(current: &Value, desired: &Value, description: &str) -> Option<Action> {
+    let installed = described_version(current.pointer(description));
+    let ours = described_version(desired.pointer(description));
+    if installed > ours {
+        let newer = installed.unwrap_or_default();
+        return Some(Action::Skipped(format!("version {newer} is of a newer release")));
+    }
+    contains(current, desired).then_some(Action::Unchanged)
+}
+
+pub(super) async fn roles(client: &Client, report: Say<'_>) -> Result<()> {
+    for (name, desired) in desired_roles()? {
+        let title = format!("role {name}");
+        let path = format!("/_plugins/_security/api/roles/{name}");
+        let action = match find_plugin_object(client, &format!("show the role {name}"), &path).await? {
+            PluginObject::NoPlugin => {
+                let why = "OpenSearch runs without its security plugin: whoever reaches it may do everything";
+                return report(Change::new("roles", Action::Skipped(why.into())));
+            }
+            PluginObject::Missing => Action::Created,
+            PluginObject::Found(answer) => {
+                let current = answer.get(&name).unwrap_or(&Value::Null);
+                if let Some(action) = compare_versions(current, &desired, "/description") {
+                    report(Change::new(title, action))?;
+                    continue;
+                }
+                Action::Changed("has the rights of this release".into())
+            }
+        };
+        let what = format!("take the role {name}");
+        client.ask(&what, Method::Put, &path, &[], Some(&desired)).await?;
+        report(Change::new(title, action))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn policy(client: &Client, report: Say<'_>) -> Result<()> {
+    let title = format!("index state policy {POLICY}");
+    let path = format!("/_plugins/_ism/policies/{POLICY}");
+    let desired = desired_policy()?;
+    let (action, query) = match find_plugin_object(client, "show its index state policy", &path).await? {
+        PluginObject::NoPlugin => {
+            let why = "OpenSearch runs without index state management: use `logq admin retain`";
+            return report(Change::new(title, Action::Skipped(why.into())));
+        }
+        PluginObject::Missing => (Action::Created, Vec::new()),
+        PluginObject::Found(answer) => {
+            if let Some(action) = compare_versions(&answer, &desired, "/policy/description") {
+                return report(Change::new(title, action));
+            }
+            let number = |name: &str| answer.get(name).map(Value::to_string).unwrap_or_default();
+            let query = vec![
+                ("if_seq_no", number("_seq_no")),
+                ("if_primary_term", number("_primary_term")),
+            ];
+            (Action::Changed("is this release's".into()), query)
+        }
+    };
+    let query: Vec<(&str, &str)> = query
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    client
+        .ask(
+            "take the index state policy",
+            Method::Put,
+            &path,
+            &query,
+            Some(&desired),
+        )
+        .await?;
+    report(Change::new(title, action))
+}
+
+/// A policy finds by itself only indices that are made after it.
+pub(super) async fn manage_streams(client: &Client, report: Say<'_>) -> Result<()> {
+    let path = format!("/_plugins/_ism/policies/{POLICY}");
+    if matches!(
+        find_plugin_object(client, "show its index state policy", &path).await?,
+        PluginObject::NoPlugin
+    ) {
+        return Ok(());
+    }
+    let body = json!({ "policy_id": POLICY });
+    for stream in data_streams() {
+        let answer = client
+            .ask(
+                &format!("manage {stream} by the policy {POLICY}"),
+                Method::Post,
+                &format!("/_plugins/_ism/add/{stream}"),
+                &[],
+                Some(&body),
+            )
+            .await?;
+        // Indices that have a policy already are its failures.
+        let updated = answer.get("updated_indices").and_then(Value::as_u64).unwrap_or(0);
+        if updated > 0 {
+            report(Change::new(
+                format!("data stream {stream}"),
+                Action::Changed(format!("{updated} indices follow the policy {POLICY} now")),
+            ))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Output of a source that may have to give way to another one.
+
+use std::io::{self, Write};
+
+/// More than this is not held: then there is something that was found.
+const MAX_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Holds the first bytes back until it is known whether they are the answer.
+pub(super) struct FallbackBuffer<W: Write> {
+    out: W,
+    buffer: Option<Vec<u8>>,
+}
+
+impl<W: Write> FallbackBuffer<W> {
+    pub(super) const fn new(out: W) -> Self {
+        Self {
+            out,
+            buffer: Some(Vec::new()),
+        }
+    }
+
+    /// Forgets what was held: another source answers.
+    pub(super) fn discard(&mut self) {
+        self.buffer = Some(Vec::new());
+    }
+
+    /// Writes what was held, and from now on everything as it comes.
+    pub(super) fn release(&mut self) -> io::Result<()> {
+        match self.buffer.take() {
+            Some(buffer) => self.out.write_all(&buffer),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<W: Write> Write for FallbackBuffer<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(buffer) = &mut self.buffer {
+            if buffer.len() + bytes.len() <= MAX_BUFFER_BYTES {
+                buffer.extend_from_slice(bytes);
+                return Ok(bytes.len());
+            }
+            self.release()?;
+        }
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_some() {
+            return Ok(());
+        }
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_written_before_it_is_decided() {
+        let mut out = FallbackBuffer::new(Vec::new());
+        out.write_all(b"[]").unwrap();
+        out.flush().unwrap();
+        assert_eq!(out.out, b"");
+        out.discard();
+        out.write_all(b"[1]").unwrap();
+        out.release().unwrap();
+        out.write_all(b"\n").unwrap();
+        assert_eq!(out.out, b"[1]\n");
+    }
+
+    #[test]
+    fn much_is_written_as_it_comes() {
+        let mut out = FallbackBuffer::new(Vec::new());
+        let block = [b'x'; MAX_BUFFER_BYTES];
+        for blocks in [0, 2, 3] {
+            out.write_all(&block).unwrap();
+            assert_eq!(out.out.len(), blocks * MAX_BUFFER_BYTES);
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The order of lines that come from several places.
+//!
+//! A line is held for as long as the window is, counted from when it came,
+//! and shown after those that are older. One that comes later than that is
+//! shown when it comes: nothing is ever left out. Only how long a line is
+//! held depends on this machine's clock, which runs steadily; times of lines
+//! are compared with each other alone.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+use line::Time;
+
+use crate::source::Timed;
+
+/// So many lines are held at most: in a flood the oldest of them are shown
+/// before their time.
+const MAX_LINES: usize = 50_000;
+
+/// By time, then as they came.
+type Key = (Time, u64);
+
+/// Lines that are held until their order is known.
+pub struct ReorderBuffer<T> {
+    length: Duration,
+    lines: BTreeMap<Key, T>,
+    /// When each is to be shown at the latest, in the order in which they
+    /// came. Some are shown already.
+    due: VecDeque<(Instant, Key)>,
+    /// Those before this are to be shown now.
+    watermark: Key,
+    /// The newest that came.
+    newest: Time,
+    sequence: u64,
+}
+
+impl<T: Timed> ReorderBuffer<T> {
+    /// Holds lines so long.
+    #[must_use]
+    pub const fn new(length: Duration) -> Self {
+        let epoch = Time::from_nanos(0);
+        Self {
+            length,
+            lines: BTreeMap::new(),
+            due: VecDeque::new(),
+            watermark: (epoch, 0),
+            newest: epoch,
+            sequence: 0,
+        }
+    }
+
+    /// Holds a line that came now.
+    pub fn push(&mut self, entry: T, now: Instant) {
+        // A line without a time belongs to what came before it.
+        let time = entry.time().unwrap_or(self.newest);
+        let key = (time, self.sequence);
+        self.sequence += 1;
+        self.newest = self.newest.max(time);
+        self.lines.insert(key, entry);
+        // Where its place was is past: it is shown at once.
+        if key >= self.watermark {
+            self.due.push_back((now + self.length, key));
+        }
+        if self.lines.len() > MAX_LINES
+            && let Some((oldest, _)) = self.lines.range(self.watermark..).next()
+        {
+            self.advance_watermark(*oldest);
+        }
+    }
+
+    /// Holds a line of those that were there before, which come in order:
+    /// what is older than the newest of them by more than the window need not
+    /// be held.
+    pub fn push_past(&mut self, entry: T, now: Instant) {
+        self.push(entry, now);
+        let length = i64::try_from(self.length.as_nanos()).unwrap_or(i64::MAX);
+        let watermark = Time::from_nanos(self.newest.nanos().saturating_sub(length));
+        self.watermark = self.watermark.max((watermark, 0));
+    }
+
+    /// The lines that are to be shown now, the oldest first.
+    pub fn pop_due(&mut self, now: Instant) -> Vec<T> {
+        while let Some((due, key)) = self.due.front().copied()
+            && due <= now
+        {
+            self.due.pop_front();
+            self.advance_watermark(key);
+        }
+        let later = self.lines.split_off(&self.watermark);
+        std::mem::replace(&mut self.lines, later).into_values().collect()
+    }
+
+    /// All lines that are held, the oldest first.
+    pub fn drain(&mut self) -> Vec<T> {
+        std::mem::take(&mut self.lines).into_values().collect()
+    }
+
+    /// When the next line is to be shown.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Instant> {
+        self.due.front().map(|(due, _)| *due)
+    }
+
+    fn advance_watermark(&mut self, (time, sequence): Key) {
+        self.watermark = self.watermark.max((time, sequence + 1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use line::Document;
+    use serde_json::json;
+
+    use super::*;
+    use crate::source::Entry;
+
+    fn at(second: u32, word: &str) -> Entry {
+        let time = format!("2026-11-22T10:00:{second:02}.000000000Z");
+        let line = json!({ "@timestamp": time, "message": word });
+        Entry {
+            document: Document::try_from(line).unwrap(),
+            raw: None,
+        }
+    }
+
+    fn words(entries: &[Entry]) -> String {
+        let words = entries.iter().map(|entry| entry.document.message());
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    const LENGTH: Duration = Duration::from_secs(2);
+
+    #[test]
+    fn lines_are_shown_by_their_times_when_the_first_of_them_is_due() {
+        let mut buffer = ReorderBuffer::new(LENGTH);
+        let begin = Instant::now();
+        buffer.push(at(5, "b"), begin);
+        buffer.push(at(4, "a"), begin + LENGTH / 2);
+        buffer.push(at(6, "c"), begin + LENGTH / 2);
+        assert_eq!(words(&buffer.pop_due(begin + LENGTH / 2)), "");
+        assert_eq!(words(&buffer.pop_due(begin + LENGTH)), "a b");
+        assert_eq!(buffer.next_due(), Some(begin + LENGTH * 3 / 2));
+        assert_eq!(words(&buffer.pop_due(begin + LENGTH * 3 / 2)), "c");
+    }
+
+    #[test]
+    fn a_line_that_is_too_late_is_shown_when_it_comes() {
+        let mut buffer = ReorderBuffer::new(LENGTH);
+        let begin = Instant::now();
+        buffer.push(at(5, "b"), begin);
+        assert_eq!(words(&buffer.pop_due(begin + LENGTH)), "b");
+        buffer.push(at(4, "a"), begin + LENGTH);
+        buffer.push(at(7, "c"), begin + LENGTH);
+        assert_eq!(words(&buffer.pop_due(begin + LENGTH)), "a");
+        assert_eq!(words(&buffer.drain()), "c");
+    }
+
+    #[test]
+    fn lines_of_one_time_stay_as_they_came_and_those_without_one_where_they_were() {
+        let mut buffer = ReorderBuffer::new(LENGTH);
+        let begin = Instant::now();
+        let none = Entry {
+            document: Document::try_from(json!({ "message": "c" })).unwrap(),
+            raw: None,
+        };
+        for entry in [at(5, "a"), at(5, "b"), none, at(6, "d")] {
+            buffer.push(entry, begin);
+        }
+        assert_eq!(words(&buffer.pop_due(begin + LENGTH)), "a b c d");
+    }
+
+    #[test]
+    fn of_those_from_before_only_the_newest_are_held() {
+        let mut buffer = ReorderBuffer::new(LENGTH);
+        let begin = Instant::now();
+        for entry in [at(1, "a"), at(6, "b"), at(8, "c")] {
+            buffer.push_past(entry, begin);
+        }
+        assert_eq!(words(&buffer.pop_due(begin)), "a");
+        buffer.push(at(7, "n"), begin);
+        assert_eq!(words(&buffer.pop_due(begin + LENGTH)), "b n c");
+    }
+
+    #[test]
+    fn without_a_window_lines_are_shown_as_they_come() {
+        let mut buffer = ReorderBuffer::new(Duration::ZERO);
+        let begin = Instant::now();
+        buffer.push(at(5, "b"), begin);
+        assert_eq!(words(&buffer.pop_due(begin)), "b");
+        buffer.push(at(4, "a"), begin);
+        assert_eq!(words(&buffer.pop_due(begin)), "a");
+    }
+
+    #[test]
+    fn a_flood_is_shown_before_its_time_and_nothing_of_it_is_lost() {
+        let mut buffer = ReorderBuffer::new(LENGTH);
+        let begin = Instant::now();
+        for _ in 0..MAX_LINES + 3 {
+            buffer.push(at(5, "x"), begin);
+        }
+        assert_eq!(buffer.pop_due(begin).len(), 3);
+        assert_eq!(buffer.pop_due(begin + LENGTH).len(), MAX_LINES);
+    }
+}

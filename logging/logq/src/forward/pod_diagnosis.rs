@@ -1,0 +1,154 @@
+//! Why a service of a cluster takes no connections: what its pods are doing.
+
+use serde_json::Value;
+
+use super::{ForwardError, ServiceRef};
+use crate::source::kubectl::KubectlProgram;
+
+/// How long the cluster may take for one answer.
+const REQUEST_TIMEOUT: &str = "--request-timeout=5s";
+
+/// Most pods that are named.
+const MAX_NAMED_PODS: usize = 3;
+
+/// Asks the cluster why nothing can be forwarded to a service; none where the cluster knows no reason, or does not answer.
+pub(super) fn explain_not_ready(program: &KubectlProgram, service: &ServiceRef) -> Option<ForwardError> {
+    let get = |what: &[String]| {
+        let fixed = [
+            format!("--namespace={}", service.namespace),
+            "--output=json".to_owned(),
+            REQUEST_TIMEOUT.to_owned(),
+        ];
+        let last_message = ["get".to_owned()]
+            .into_iter()
+            .chain(what.iter().cloned())
+            .chain(fixed);
+        let json = program
+            .run_to_end(&program.with_cluster_arguments(last_message))
+            .ok()?;
+        serde_json::from_slice::<Value>(&json).ok()
+    };
+    let service = get(&["service".to_owned(), service.name.clone()])?;
+    // Without a selector somebody else keeps its addresses.
+    let selector = selector(&service)?;
+    let pods = get(&["pods".to_owned(), format!("--selector={selector}")])?;
+    let reason = describe_pods(pods.get("items")?.as_array()?, &selector)?;
+    Some(ForwardError::NotRunning { reason })
+}
+
+fn selector(service: &Value) -> Option<String> {
+    let labels = service.pointer("/spec/selector")?.as_object()?;
+    let labels: Vec<String> = labels
+        .iter()
+        .filter_map(|(name, value)| Some(format!("{name}={}", value.as_str()?)))
+        .collect();
+    (!labels.is_empty()).then(|| labels.join(","))
+}
+
+/// What is wrong with these pods; none where one of them is ready.
+fn describe_pods(pods: &[Value], selector: &str) -> Option<String> {
+    if pods.is_empty() {
+        return Some(format!(
+            "no pod has the labels of its service ({selector}): was it scaled to 0?"
+        ));
+    }
+    let states: Option<Vec<String>> = pods.iter().map(describe_not_ready).collect();
+    let mut states = states?;
+    let more = states.len().saturating_sub(MAX_NAMED_PODS);
+    states.truncate(MAX_NAMED_PODS);
+    if more > 0 {
+        states.push(format!("and {more} more are not ready"));
+    }
+    Some(states.join(", "))
+}
+
+/// What keeps a pod from being ready; none where it is.
+fn describe_not_ready(pod: &Value) -> Option<String> {
+    let text = |path: &str| pod.pointer(path).and_then(Value::as_str);
+    let name = text("/metadata/name").unwrap_or("?");
+    let list = |path: &str| pod.pointer(path).and_then(Value::as_array).into_iter().flatten();
+    if text("/metadata/deletionTimestamp").is_some() {
+        return Some(format!("{name} is ending"));
+    }
+    let condition = |kind: &str| {
+        list("/status/conditions")
+            .find(|condition| condition.get("type").and_then(Value::as_str) == Some(kind))
+    };
+    let says = |condition: &Value, name: &str| condition.get(name).and_then(Value::as_str).map(str::to_owned);
+    let is_ready = |ready: &Value| says(ready, "status").as_deref() == Some("True");
+    if condition("Ready").is_some_and(is_ready) {
+        return None;
+    }
+    let waits = ["/status/initContainerStatuses", "/status/containerStatuses"]
+        .into_iter()
+        .flat_map(list)
+        .find_map(|container| container.pointer("/state/waiting/reason")?.as_str());
+    let unscheduled = condition("PodScheduled")
+        .filter(|scheduled| says(scheduled, "status").as_deref() == Some("False"))
+        .and_then(|scheduled| says(scheduled, "message"));
+    let phase = text("/status/phase").unwrap_or("Unknown");
+    let state = if phase == "Running" { "not ready" } else { phase };
+    let why = unscheduled.or_else(|| waits.map(str::to_owned));
+    let why = why.map_or_else(String::new, |why| format!(": {}", why.trim_end_matches('.')));
+    Some(format!("{name} is {state}{why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(name: &str, status: &Value) -> Value {
+        json!({ "metadata": { "name": name }, "status": status })
+    }
+
+    #[test]
+    fn the_pods_say_why() {
+        let ready = |status: &str| json!([{ "type": "Ready", "status": status }]);
+        let waiting = json!([{ "state": { "waiting": { "reason": "CrashLoopBackOff" } } }]);
+        let unscheduled = json!([{
+            "type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient memory.",
+        }]);
+        let well = pod("a", &json!({ "phase": "Running", "conditions": ready("True") }));
+        let not_yet = pod("b", &json!({ "phase": "Running", "conditions": ready("False") }));
+        let crashes = pod(
+            "c",
+            &json!({ "phase": "Running", "conditions": ready("False"), "containerStatuses": waiting }),
+        );
+        let pending = pod("d", &json!({ "phase": "Pending", "conditions": unscheduled }));
+        let mut ending = well.clone();
+        ending["metadata"]["deletionTimestamp"] = json!("2026-11-22T10:00:00Z");
+        for (pods, reason) in [
+            (
+                vec![],
+                Some("no pod has the labels of its service (app=x): was it scaled to 0?"),
+            ),
+            (vec![not_yet.clone()], Some("b is not ready")),
+            (
+                vec![crashes, pending],
+                Some(
+                    "c is not ready: CrashLoopBackOff, d is Pending: 0/1 nodes are available: 1 Insufficient memory",
+                ),
+            ),
+            (vec![ending], Some("a is ending")),
+            (
+                vec![not_yet.clone(), not_yet.clone(), not_yet.clone(), not_yet.clone()],
+                Some("b is not ready, b is not ready, b is not ready, and 1 more are not ready"),
+            ),
+            (vec![not_yet, well], None),
+            (vec![json!({})], Some("? is Unknown")),
+        ] {
+            assert_eq!(describe_pods(&pods, "app=x").as_deref(), reason, "{pods:?}");
+        }
+    }
+
+    #[test]
+    fn the_selector_of_a_service_is_read() {
+        let service = json!({ "spec": { "selector": { "app": "x", "tier": "db" } } });
+        assert_eq!(selector(&service).as_deref(), Some("app=x,tier=db"));
+        for none in [json!({}), json!({ "spec": { "selector": {} } })] {
+            assert_eq!(selector(&none), None);
+        }
+    }
+}
