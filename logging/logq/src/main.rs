@@ -1,4 +1,4 @@
-//! Shows what the components log.
+//! Searches the logs of all components.
 
 use std::{
     io::{self, ErrorKind, Write},
@@ -14,9 +14,8 @@ use logq::{
     search::{EXIT_NO_MATCH, RunReport, SearchError},
 };
 
-/// Lines were found, or nothing was asked for that could be missing.
+/// Lines were found, or the command is not a search.
 const EXIT_SUCCESS: u8 = 0;
-/// Something went wrong.
 const EXIT_ERROR: u8 = 2;
 
 fn main() -> ExitCode {
@@ -29,7 +28,7 @@ fn main() -> ExitCode {
         Err(Failure::Usage(error)) | Err(Failure::Search(SearchError::View(ViewError::Usage(error)))) => {
             print_usage(&error)
         }
-        // Whoever read the output has seen enough.
+        // The reader of the output has seen enough.
         Err(Failure::Search(SearchError::Output(error))) if error.kind() == ErrorKind::BrokenPipe => {
             EXIT_SUCCESS
         }
@@ -38,11 +37,10 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Why there is no outcome.
 enum Failure {
-    /// The words are none that can be understood, or ask for help.
+    /// Invalid arguments, or a request for help.
     Usage(clap::Error),
-    /// What is asked for cannot be had.
+    /// The command failed.
     Search(SearchError),
 }
 
@@ -52,11 +50,11 @@ impl<E: Into<SearchError>> From<E> for Failure {
     }
 }
 
-/// What is typed, and what is settled beside it.
+/// Parses the command line and reads the settings.
 fn parse_arguments() -> Result<(Cli, Config), Failure> {
     let arguments: Vec<_> = std::env::args_os().collect();
     let (path, arguments) = config::take_config_option(arguments)?;
-    // What is no UTF-8 is not what was meant, and is told as such by who reads it.
+    // Replace invalid UTF-8. The parser of the value then reports it.
     let environment = Box::new(|name: &str| Some(std::env::var_os(name)?.to_string_lossy().into_owned()));
     match Config::read(path.as_deref(), environment, &Cli::command()) {
         Ok(config) => {
@@ -64,14 +62,14 @@ fn parse_arguments() -> Result<(Cli, Config), Failure> {
             Ok((cli, config))
         }
         Err(errors) => match Cli::try_parse_from(arguments) {
-            // Help is given all the same.
+            // Invalid settings do not prevent --help.
             Err(error) if !error.use_stderr() => Err(Failure::Usage(error)),
             Ok(_) | Err(_) => Err(errors.into()),
         },
     }
 }
 
-/// Prints help, or what is wrong with the words; returns the exit status.
+/// Prints clap's error or help; returns the exit status.
 fn print_usage(error: &clap::Error) -> u8 {
     let printed = error.print().and_then(|()| io::stdout().flush());
     match printed {
@@ -81,18 +79,17 @@ fn print_usage(error: &clap::Error) -> u8 {
     }
 }
 
-/// Says what went wrong; returns the exit status.
+/// Prints an error; returns the exit status.
 fn print_error(error: &SearchError) -> u8 {
     for line in error.to_string().lines() {
-        // One line for each of several mistakes; what is indented belongs to
-        // the one before.
+        // One line per error. An indented line continues the previous one.
         let prefix = if line.starts_with(' ') { "" } else { "error: " };
         print_diagnostic(&format!("{prefix}{line}"));
     }
     EXIT_ERROR
 }
 
-/// Says what a person should know beside the lines; returns the exit status.
+/// Prints the notes and errors of a command; returns the exit status.
 fn print_report(report: &RunReport) -> u8 {
     for note in &report.notes {
         print_diagnostic(note);

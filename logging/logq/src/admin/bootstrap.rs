@@ -1,5 +1,4 @@
-//! Puts templates, pipeline and streams where they are missing or older than
-//! this release's.
+//! `logq admin bootstrap`: creates or updates templates, the pipeline and data streams.
 
 use opensearch::http::Method;
 use serde_json::Value;
@@ -10,26 +9,26 @@ use super::difference::contains;
 use super::{Result, plugins, streams};
 use crate::opensearch::Client;
 
-/// What is wanted beside templates and streams.
+/// Options of a bootstrap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// The security plugin's roles.
+    /// Also install the security plugin's roles.
     pub roles: bool,
-    /// The policy of index state management, in place of `retain`.
+    /// Also install the index state management policy, which replaces `retain`.
     pub ism: bool,
-    /// Nothing is done; it is only told.
+    /// Report changes without making them.
     pub dry_run: bool,
 }
 
-/// How often a piece is put again that an older release overwrote meanwhile.
+/// Limit for reinstalling an object that an older release overwrites at the same time.
 const MAX_ATTEMPTS: usize = 5;
 
-/// Does what is missing, tells `report` of each thing what became of it, and
-/// deletes nothing. Any number may run at once, of several releases: each
-/// looks again after it has put something, so the newest one's stay.
+/// Creates or updates what is missing or outdated, and reports each object. Deletes nothing.
+///
+/// Several bootstraps of several releases may run at once: each checks again after a write, so the newest release wins.
 ///
 /// # Errors
-/// [`super::Error`]; what was done until then stays, and the next run goes on.
+/// [`super::Error`]. Finished changes stay; the next run continues.
 pub async fn bootstrap(
     client: &Client,
     options: Options,
@@ -48,7 +47,7 @@ pub async fn bootstrap(
     if options.ism && !dry_run {
         plugins::policy(client, report).await?;
     }
-    // What streams are compared with is what the templates there come to: with others, only whether they are there counts.
+    // Compare streams with the installed templates only if these are current. Otherwise check only that streams exist.
     let template = if whole {
         Some(streams::simulate_template(client).await?)
     } else {

@@ -1,35 +1,33 @@
-//! What was done, for people.
+//! The report of an admin task.
 
 use std::fmt;
 
-/// What became of one thing.
+/// One object, and what the task did to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// What it is, as `index template irmgard-logs`.
+    /// For example `index template irmgard-logs`.
     pub what: String,
-    /// What became of it.
     pub action: Action,
 }
 
-/// What became of a thing.
+/// What the task did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// It was not there.
+    /// The object did not exist.
     Created,
-    /// It was otherwise; how.
+    /// The object was outdated; holds the difference.
     Changed(String),
-    /// It was as it should be.
     Unchanged,
-    /// It stays as it is; why.
+    /// Not changed; holds the reason.
     Skipped(String),
-    /// It was deleted; why.
+    /// Holds the reason.
     Deleted(String),
-    /// It would be changed or deleted, were this no dry run.
+    /// A dry run would do this.
     Planned(String),
 }
 
 impl Action {
-    /// What would be done, told by a dry run in place of what was done.
+    /// The same action as a plan, for a dry run.
     pub(super) fn planned(self) -> Self {
         match self {
             Self::Created => Self::Planned("be created: it is not there".into()),
@@ -47,7 +45,6 @@ impl Change {
         }
     }
 
-    /// Whether something is otherwise than before.
     #[must_use]
     pub fn is_change(&self) -> bool {
         matches!(

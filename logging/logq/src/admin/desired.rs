@@ -1,20 +1,19 @@
-//! What should be in OpenSearch: the files of `opensearch/`, which are part
-//! of this program.
+//! The desired objects in OpenSearch, compiled in from the files in `opensearch/`.
 
 use schema::stream;
 use serde_json::{Value, json};
 
 use super::{Error, Result};
 
-/// The index template of all our streams.
+/// The index template of all our data streams.
 pub const TEMPLATE: &str = "irmgard-logs";
-/// The ingest pipeline that says when a line was taken.
+/// The ingest pipeline that stamps a line on arrival.
 pub const PIPELINE: &str = "irmgard-logs";
-/// The policy of index state management, where one is wanted.
+/// The optional index state management policy.
 pub const POLICY: &str = "irmgard-logs";
 
-/// Above what others give templates for `logs-*` (100 to 500 are usual, and
-/// two templates of the same priority may not match the same name).
+/// Higher than the usual priorities of templates for `logs-*` (100 to 500). OpenSearch rejects two templates with the
+/// same priority for the same name.
 const PRIORITY: u32 = 5_000;
 
 const MAPPINGS: &str = include_str!("../../../../opensearch/mappings.json");
@@ -25,39 +24,31 @@ const ROLES: &str = include_str!("../../../../opensearch/roles.json");
 const ISM: &str = include_str!("../../../../opensearch/ism.json");
 const VERSION: &str = include_str!("../../../../opensearch/version.json");
 
-/// The names of all our data streams.
 #[must_use]
 pub fn data_streams() -> Vec<String> {
     stream::ALL.into_iter().map(stream::data_stream).collect()
 }
 
-/// What kind of thing a piece is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ObjectKind {
-    /// An ingest pipeline.
     Pipeline,
-    /// A component template.
     ComponentTemplate,
-    /// A composable index template.
     IndexTemplate,
 }
 
-/// A piece that carries a version.
+/// An object with a version.
 #[derive(Clone, Debug)]
 pub struct ManagedObject {
-    /// What kind of thing it is.
     pub kind: ObjectKind,
-    /// Its name.
     pub name: &'static str,
-    /// Its body, the version in it.
+    /// Includes the version.
     pub body: Value,
-    /// Whether it is the installation's own: made where it is missing, never
-    /// changed.
+    /// The user owns it: bootstrap creates it but never changes it.
     pub is_user_owned: bool,
 }
 
 impl ObjectKind {
-    /// The path of the API for these, without a name.
+    /// The API path, without a name.
     #[must_use]
     pub const fn path(self) -> &'static str {
         match self {
@@ -77,19 +68,19 @@ impl ObjectKind {
 }
 
 impl ManagedObject {
-    /// The path of this piece.
+    /// The API path.
     #[must_use]
     pub fn path(&self) -> String {
         format!("{}/{}", self.kind.path(), self.name)
     }
 
-    /// What it is, for people.
+    /// A name for people.
     #[must_use]
     pub fn title(&self) -> String {
         format!("{} {}", self.kind.name(), self.name)
     }
 
-    /// The body within the answer to a GET.
+    /// Extracts the object from the response to a GET.
     pub(super) fn body_in<'a>(&self, answer: &'a Value) -> Option<&'a Value> {
         match self.kind {
             ObjectKind::Pipeline => answer.get(self.name),
@@ -106,8 +97,7 @@ pub(super) fn parse(file: &'static str, text: &str) -> Result<Value> {
     })
 }
 
-/// The version of all pieces: it grows with every change to them, so that an
-/// older release knows what it must not touch.
+/// The version of all objects. Every change increments it, so that an older release does not overwrite a newer object.
 ///
 /// # Errors
 /// [`Error::Broken`].
@@ -121,8 +111,7 @@ pub fn version() -> Result<u64> {
         })
 }
 
-/// What should be there, in the order in which it must come: a pipeline
-/// before who names it, components before who is composed of them.
+/// All objects in installation order: a pipeline or component precedes the template that refers to it.
 ///
 /// # Errors
 /// [`Error::Broken`].
@@ -180,8 +169,7 @@ pub fn managed_objects() -> Result<Vec<ManagedObject>> {
     ])
 }
 
-/// The roles by name, their version in the description: the security plugin
-/// keeps no other.
+/// Roles by name. The security plugin has no version field, so the description contains the version.
 pub(super) fn roles() -> Result<Vec<(String, Value)>> {
     let version = version()?;
     let mut roles = Vec::new();
@@ -194,7 +182,7 @@ pub(super) fn roles() -> Result<Vec<(String, Value)>> {
     Ok(roles)
 }
 
-/// The policy of index state management.
+/// The index state management policy.
 pub(super) fn policy() -> Result<Value> {
     let mut body = parse("ism.json", ISM)?;
     add_version(body.pointer_mut("/policy/description"), version()?);

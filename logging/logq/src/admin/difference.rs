@@ -1,9 +1,9 @@
-//! How what is there differs from what is wanted.
+//! Differences between current and desired objects.
 
 use serde_json::{Map, Value};
 
-/// Whether all that is wanted is there, with the same values. OpenSearch adds
-/// defaults to what it is given and tells numbers and booleans as text.
+/// Whether `current` contains all values of `desired`. OpenSearch adds defaults, and returns numbers and booleans as
+/// text.
 pub(super) fn contains(current: &Value, desired: &Value) -> bool {
     match (current, desired) {
         (Value::Object(current), Value::Object(desired)) => desired
@@ -25,8 +25,7 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The fields of a mapping's `properties` that are not there at all: what can
-/// always be added.
+/// The fields that a mapping's `properties` lack. OpenSearch accepts new fields at any time.
 pub(super) fn new_fields(current: &Value, desired: &Value) -> Map<String, Value> {
     let mut new = Map::new();
     let nothing = Map::new();
@@ -43,7 +42,7 @@ pub(super) fn new_fields(current: &Value, desired: &Value) -> Map<String, Value>
             None => {
                 new.insert(name.clone(), field.clone());
             }
-            // An object in both; a field that is an object in one of them only cannot be changed.
+            // Both are objects. OpenSearch cannot turn a field into an object or back.
             Some(known) if known.get("properties").is_some() && field.get("properties").is_some() => {
                 let inner = new_fields(known, field);
                 if !inner.is_empty() {
@@ -56,7 +55,7 @@ pub(super) fn new_fields(current: &Value, desired: &Value) -> Map<String, Value>
     new
 }
 
-/// The dotted names of fields in `properties`.
+/// The dotted names of the fields in `properties`.
 pub(super) fn names(properties: &Map<String, Value>) -> Vec<String> {
     let mut all = Vec::new();
     for (name, field) in properties {
@@ -68,7 +67,7 @@ pub(super) fn names(properties: &Map<String, Value>) -> Vec<String> {
     all
 }
 
-/// Settings as dotted names with texts, as `?flat_settings=true` tells them.
+/// Settings with dotted names, as `?flat_settings=true` returns them.
 pub(super) fn flat_settings(settings: &Value) -> Vec<(String, Value)> {
     fn walk(prefix: &str, value: &Value, all: &mut Vec<(String, Value)>) {
         match value {

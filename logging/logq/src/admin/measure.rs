@@ -1,14 +1,14 @@
-//! Sizes and ages as people write them.
+//! Sizes and ages with units.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A size in bytes: `512mb`, `20gb` (powers of 1024, as OpenSearch counts).
+/// A size in bytes: `512mb`, `20gb` (powers of 1024, as in OpenSearch).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);
 
-/// A length of time: `12h`, `30d`.
+/// A duration: `12h`, `30d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Age(pub Duration);
 
@@ -84,7 +84,7 @@ impl fmt::Display for Size {
 
 impl fmt::Display for Age {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Weeks are for typing; days are read more easily.
+        // Weeks are an input format only; days read better.
         format(formatter, self.0.as_secs(), AGES.get(1..).unwrap_or(&AGES))
     }
 }

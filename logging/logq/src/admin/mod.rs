@@ -1,9 +1,7 @@
-//! What keeps OpenSearch in order for the log lines: `logq admin bootstrap`
-//! and `logq admin retain`.
+//! `logq admin`: prepares and maintains OpenSearch.
 //!
-//! Architecture invariants: a bootstrap deletes nothing, and changes nothing
-//! that a newer release has put; a retention deletes whole backing indices,
-//! of our own streams, and never the one that is written to.
+//! Architecture invariants: bootstrap deletes nothing and never changes what a newer release installed. Retention
+//! deletes only whole backing indices of our own data streams, never the write index.
 
 mod bootstrap;
 mod change;
@@ -26,43 +24,29 @@ pub use desired::{
 pub use measure::{Age, Size};
 pub use retain::{Index, Limits, indices, retain, server_time};
 
-/// Why a task of an administrator's was not done.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// OpenSearch did not do its part.
     #[error(transparent)]
     OpenSearch(#[from] crate::opensearch::Error),
-    /// Somebody else's index template is taken for our streams.
+    /// Another index template wins over ours for a stream.
     #[error(
         "another index template than {TEMPLATE} is taken for {stream}: one with a higher priority matches its name. Change that template's patterns or its priority, then run this again. Templates that match: {overlapping}"
     )]
     Outranked {
-        /// The stream.
         stream: String,
-        /// Names of templates with their patterns.
+        /// Template names with their patterns.
         overlapping: String,
     },
-    /// The name of a stream is taken.
+    /// An index or alias has the name of a stream.
     #[error(
         "{stream} is an index or an alias and must become a data stream: something has written to it before the first bootstrap. Move its documents elsewhere (_reindex), delete it, and run this again"
     )]
-    Taken {
-        /// The stream's name.
-        stream: String,
-    },
-    /// A file that is part of this program is not what it should be.
+    Taken { stream: String },
     #[error("opensearch/{file}, which is part of this program, is broken: {reason}")]
-    Broken {
-        /// The file's name.
-        file: &'static str,
-        /// Why.
-        reason: String,
-    },
-    /// What was done cannot be told.
+    Broken { file: &'static str, reason: String },
     #[error("cannot write what was done: {0}")]
     Output(#[from] io::Error),
 }
 
-/// The result of a task.
 pub type Result<T> = std::result::Result<T, Error>;

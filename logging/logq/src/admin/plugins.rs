@@ -1,5 +1,4 @@
-//! What the plugins of a full distribution take: roles of the security
-//! plugin, a policy of index state management.
+//! Objects of optional plugins: security roles and the index state management policy.
 
 use opensearch::http::Method;
 use serde_json::{Value, json};
@@ -20,7 +19,7 @@ enum PluginObject {
     Found(Value),
 }
 
-/// A plugin that is not installed has no handler for its paths, which is a 400.
+/// A missing plugin has no handler for its paths, which OpenSearch reports as a 400.
 async fn find_plugin_object(client: &Client, what: &str, path: &str) -> Result<PluginObject> {
     match client.find(what, path).await {
         Ok(None) => Ok(PluginObject::Missing),
@@ -32,8 +31,7 @@ async fn find_plugin_object(client: &Client, what: &str, path: &str) -> Result<P
     }
 }
 
-/// What is to be done with something whose version is in its description:
-/// none where it stays as it is.
+/// The action for an object with a version in its description, or None to install the desired one.
 fn compare_versions(current: &Value, desired: &Value, description: &str) -> Option<Action> {
     let installed = described_version(current.pointer(description));
     let ours = described_version(desired.pointer(description));
@@ -108,7 +106,7 @@ pub(super) async fn policy(client: &Client, report: Say<'_>) -> Result<()> {
     report(Change::new(title, action))
 }
 
-/// A policy finds by itself only indices that are made after it.
+/// Attaches the policy to existing indices: a policy picks up only newer indices by itself.
 pub(super) async fn manage_streams(client: &Client, report: Say<'_>) -> Result<()> {
     let path = format!("/_plugins/_ism/policies/{POLICY}");
     if matches!(
@@ -128,7 +126,7 @@ pub(super) async fn manage_streams(client: &Client, report: Say<'_>) -> Result<(
                 Some(&body),
             )
             .await?;
-        // Indices that have a policy already are its failures.
+        // The response lists indices that already have a policy as failures.
         let updated = answer.get("updated_indices").and_then(Value::as_u64).unwrap_or(0);
         if updated > 0 {
             report(Change::new(

@@ -1,5 +1,4 @@
-//! Lines are kept for a time: a stream gets a new index when the one that is
-//! written to is big or old, and indices that were filled long ago go.
+//! `logq admin retain`: rolls over large or old indices, and deletes expired ones.
 
 use std::time::Duration;
 
@@ -13,34 +12,32 @@ use super::streams;
 use super::{Error, Result};
 use crate::opensearch::Client;
 
-/// How much and how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// A new index when the written one is as big as this.
+    /// Roll over when the write index reaches this size.
     pub rollover_size: Size,
-    /// A new index when the written one is as old as this and not empty.
+    /// Roll over when the write index reaches this age and is not empty.
     pub rollover_age: Age,
-    /// How long after an index got its last line it is deleted.
+    /// Delete an index this long after its last line.
     pub keep: Age,
-    /// Nothing is done; it is only told.
+    /// Report changes without making them.
     pub dry_run: bool,
 }
 
-/// One backing index.
+/// A backing index of a data stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
-    /// Its name.
     pub name: String,
-    /// When it was made: milliseconds since 1970, by OpenSearch's clock.
+    /// Creation time, milliseconds since 1970 by OpenSearch's clock.
     pub created: u64,
-    /// Lines in it.
+    /// Number of lines.
     pub lines: u64,
-    /// Bytes that they take, copies not counted.
+    /// Bytes without replicas.
     pub size: Size,
 }
 
-/// The backing indices of a data stream, the oldest first; the last one is
-/// written to. None where the stream is not there.
+/// The backing indices of a data stream, oldest first; the last one is the write index. None if the stream does not
+/// exist.
 ///
 /// # Errors
 /// [`super::Error`].
@@ -51,8 +48,8 @@ pub async fn indices(client: &Client, stream: &str) -> Result<Option<Vec<Index>>
     }
 }
 
-/// Rolls over and deletes, and tells `report` of each stream and index what
-/// became of it. Goes on after a stream that fails, and fails at the end.
+/// Rolls over and deletes, and reports each stream and index. Continues after a failed stream, then returns the first
+/// error.
 ///
 /// # Errors
 /// The first [`super::Error`].
@@ -97,7 +94,7 @@ async fn retain_stream(
     let mut changed = roll_over(client, stream, write_index, limits, report).await?;
     let now = server_time(client).await?;
     for (index, next) in filled.iter().zip(indices.iter().skip(1)) {
-        // It got its last line when the next one was made, and no later.
+        // An index receives no lines after the creation of the next one.
         let age = Age(Duration::from_millis(now.saturating_sub(next.created)));
         if age <= limits.keep {
             continue;
@@ -147,7 +144,7 @@ async fn describe_indices(client: &Client, stream: &str, names: Vec<String>) -> 
             .and_then(Value::as_str)
             .and_then(|text| text.parse().ok());
         let Some(created) = created else {
-            // It was deleted meanwhile, by another run; or nothing is known of it, and nothing is done to it.
+            // Another run deleted it, or its age is unknown. Leave it alone.
             continue;
         };
         let primaries = stats
@@ -170,8 +167,7 @@ async fn describe_indices(client: &Client, stream: &str, names: Vec<String>) -> 
     Ok(indices)
 }
 
-/// The time by the clock that indices' ages are counted by, milliseconds
-/// since 1970.
+/// OpenSearch's time, milliseconds since 1970: the ages of indices are relative to it.
 ///
 /// # Errors
 /// [`super::Error`].
@@ -190,7 +186,7 @@ pub async fn server_time(client: &Client) -> Result<u64> {
         .ok_or_else(|| client.unexpected(what, "its answer has no time").into())
 }
 
-/// Tells whether there is a new index, or would be.
+/// Returns whether the stream has, or would have, a new index.
 async fn roll_over(
     client: &Client,
     stream: &str,
@@ -198,7 +194,7 @@ async fn roll_over(
     limits: Limits,
     report: &mut (dyn FnMut(Change) -> Result<()> + Send),
 ) -> Result<bool> {
-    // A quiet component would get an empty index each day.
+    // Otherwise a quiet component would get an empty index every day.
     if write_index.lines == 0 {
         return Ok(false);
     }
@@ -214,7 +210,7 @@ async fn roll_over(
         Some(&conditions),
     );
     let Some(answer) = asked.await? else {
-        // Another run has been faster.
+        // Another run rolled over first.
         return Ok(false);
     };
     let met = answer
@@ -241,7 +237,7 @@ async fn roll_over(
     Ok(true)
 }
 
-/// OpenSearch itself refuses to delete an index that a stream writes to.
+/// OpenSearch itself protects the write index of a stream.
 async fn delete(client: &Client, index: &str) -> Result<()> {
     let path = format!("/{index}");
     match client

@@ -1,5 +1,4 @@
-//! One data stream: made where it is missing, and brought to the template's
-//! mapping and settings where it is older.
+//! Creates a data stream, or updates its mappings and settings.
 
 use opensearch::http::Method;
 use serde_json::{Value, json};
@@ -12,21 +11,19 @@ use crate::opensearch::{Client, Error as Refusal};
 
 type Say<'a> = &'a mut (dyn FnMut(Change) -> Result<()> + Send);
 
-/// A data stream as it is.
 pub(super) struct DataStream {
-    /// Its backing indices, the oldest first. The last one is written to.
+    /// Backing indices, oldest first; the last one is the write index.
     pub indices: Vec<String>,
-    /// The index template that its next index is made of.
+    /// The index template of its next index.
     template: String,
 }
 
-/// The data stream of this name, if there is one.
 pub(super) async fn find(client: &Client, stream: &str) -> Result<Option<DataStream>> {
     let what = format!("show the data stream {stream}");
     let Some(answer) = client.find(&what, &format!("/_data_stream/{stream}")).await? else {
         return Ok(None);
     };
-    // An index or an alias of this name is no error here, and no stream.
+    // For an index or alias of this name, the list is empty.
     if answer
         .get("data_streams")
         .and_then(Value::as_array)
@@ -53,8 +50,7 @@ pub(super) async fn find(client: &Client, stream: &str) -> Result<Option<DataStr
     Ok(Some(DataStream { indices, template }))
 }
 
-/// What a new index of our streams is, the installation's own component
-/// considered.
+/// The effective template for a new index, including the user's component template.
 pub(super) async fn simulate_template(client: &Client) -> Result<Value> {
     let answer = client
         .ask(
@@ -68,7 +64,7 @@ pub(super) async fn simulate_template(client: &Client) -> Result<Value> {
     Ok(answer.get("template").cloned().unwrap_or_default())
 }
 
-/// Brings a stream to what the template says; without one, to being there.
+/// Creates the stream, or updates it to the template. Without a template, only checks that it exists.
 pub(super) async fn prepare(
     client: &Client,
     stream: &str,
@@ -100,8 +96,7 @@ pub(super) async fn prepare(
     Ok(())
 }
 
-/// Sees that our template would be taken for a stream that does not exist yet:
-/// made of another one it would stay as it is made.
+/// Checks that our template would apply to a new stream. A stream keeps the template of its creation.
 async fn check_template_wins(client: &Client, stream: &str) -> Result<()> {
     let answer = client
         .ask(
@@ -129,8 +124,8 @@ async fn outranked(client: &Client, stream: &str) -> Result<Error> {
     })
 }
 
-/// Names and priorities of the other templates, the highest priority first:
-/// the winner among them is not told by the server.
+/// Names and priorities of the other matching templates, highest priority first. OpenSearch does not say which one
+/// wins.
 async fn competing_templates(client: &Client, stream: &str) -> Result<String> {
     let answer = client
         .ask(
@@ -154,7 +149,7 @@ async fn competing_templates(client: &Client, stream: &str) -> Result<String> {
                 .iter()
                 .filter_map(Value::as_str)
                 .any(|pattern| {
-                    // A pattern's only sign is the star.
+                    // The only wildcard is the star.
                     globset::Glob::new(pattern).is_ok_and(|glob| glob.compile_matcher().is_match(stream))
                 });
             let priority = template
@@ -212,14 +207,13 @@ async fn create(client: &Client, stream: &str) -> Result<Action> {
     };
     match made.await {
         Ok(action) => Ok(action),
-        // Another bootstrap was faster; a question about it has then failed with a 500.
+        // Another bootstrap created it first, which makes a concurrent request fail with a 500.
         Err(_) if find(client, stream).await?.is_some() => Ok(Action::Unchanged),
         Err(error) => Err(error),
     }
 }
 
-/// Adds fields that are new; where a field is another one now, the stream gets
-/// a new index. Tells whether nothing was to be done.
+/// Adds new fields. If a field changes its type, rolls the stream over. Returns whether nothing changed.
 async fn update_mappings(
     client: &Client,
     stream: &str,
@@ -249,7 +243,7 @@ async fn update_mappings(
         } else {
             format!("new fields {}", names(&new).join(", "))
         };
-        // What is filled keeps what it has.
+        // An older index keeps its mapping.
         if dry_run && new.is_empty() && number + 1 < indices.len() {
             continue;
         }
@@ -272,7 +266,7 @@ async fn update_mappings(
             roll_over_if_current(client, stream, index, report).await?;
             continue;
         }
-        // What is filled keeps the fields that it has, and can be searched for the new ones.
+        // An older index keeps its fields; new fields become searchable.
         if !new.is_empty() {
             let body = json!({ "properties": new });
             client.ask(&what, Method::Put, &path, &[], Some(&body)).await?;
@@ -285,8 +279,8 @@ async fn update_mappings(
     Ok(nothing)
 }
 
-/// Asks for a new index for the stream. None where another one has come about
-/// meanwhile: of two who ask at once, OpenSearch answers one with a 500.
+/// Rolls the stream over. None if another run did so first: OpenSearch answers one of two concurrent requests with a
+/// 500.
 pub(super) async fn roll_over(
     client: &Client,
     stream: &str,
@@ -315,7 +309,7 @@ pub(super) async fn roll_over(
     }
 }
 
-/// Gives the stream a new index, unless another bootstrap has done so.
+/// Rolls the stream over, unless another bootstrap did.
 async fn roll_over_if_current(
     client: &Client,
     stream: &str,
@@ -340,9 +334,8 @@ async fn roll_over_if_current(
     report(Change::new(format!("data stream {stream}"), action))
 }
 
-/// Brings settings that can be changed to what the template says. Tells
-/// whether nothing was to be done. A dry run looks at the index that is
-/// `write_index`: what is filled can keep settings that none can change.
+/// Updates dynamic settings to the template. Returns whether nothing changed. A dry run checks only the write index:
+/// other settings of older indices cannot change.
 async fn update_settings(
     client: &Client,
     stream: &str,
@@ -375,12 +368,12 @@ async fn update_settings(
                 .and_then(|settings| settings.get(&name))
                 .is_some_and(|current| contains(current, &value))
         });
-        // Where replicas follow the number of nodes, their number is the server's.
+        // With auto-expanded replicas, OpenSearch chooses the number.
         if same || name == "index.number_of_replicas" {
             continue;
         }
         if write_index.is_some() {
-            // Whether an open index takes it is seen only when it is tried.
+            // Only an attempt shows whether an open index accepts the setting.
             nothing = false;
             let action = Action::Changed(format!("is to be {value}")).planned();
             report(Change::new(format!("{name} of {stream}"), action))?;
@@ -394,7 +387,7 @@ async fn update_settings(
                 nothing = false;
                 Action::Changed(format!("is now {value}"))
             }
-            // Not while an index is open; the next one has it.
+            // A static setting applies to the next index.
             Err(refused) if refused.rejection_status() == Some(400) => {
                 Action::Skipped(format!("becomes {value} with the stream's next index"))
             }

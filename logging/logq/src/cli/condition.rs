@@ -1,4 +1,4 @@
-//! `-f`: what is wanted of one field.
+//! `-f`: a condition on a field.
 
 use schema::{Kind, field};
 
@@ -7,43 +7,37 @@ use crate::{
     filter::{Comparison, Filter, Literal, Pattern},
 };
 
-/// A text that is no condition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConditionError {
-    /// There is no operator in it.
+    /// No operator.
     #[error(
         "{0:?} says nothing of a field: write FIELD=VALUE, !=, ~=, !~=, >, >=, <, <= or \"FIELD exists\""
     )]
     Operator(String),
-    /// There is nothing before the operator, or what no field's name has.
+    /// An empty or invalid field name.
     #[error("{0:?} is no field's name")]
     Field(String),
-    /// The regular expression is none.
+    /// Invalid regular expression.
     #[error("{pattern:?} is no regular expression: {why}")]
-    Pattern {
-        /// What was typed.
-        pattern: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// Only numbers and times are greater or less.
+    Pattern { pattern: String, why: String },
+    /// A value without an order.
     #[error(
         "{0:?} is neither a number nor a time: nothing is greater or less than it (a field in seconds, …_seconds, takes 20ms, 1.5s, 2m)"
     )]
     Order(String),
-    /// Levels are compared elsewhere.
+    /// Use `--level` to order levels.
     #[error("-f does not order levels: --level {0} shows the lines of this level and above")]
     Level(String),
-    /// The field holds times.
+    /// Invalid time for a time field.
     #[error(transparent)]
     Time(#[from] TimeError),
 }
 
-/// The operators, those that begin like another one first. `=~` and `!~` are other languages' `~=` and `!~=`.
+/// All operators; one that starts like another comes first. `=~` and `!~` are the spellings of LogQL and PromQL.
 const OPERATORS: [&str; 11] = ["!~=", "!~", "!=", "~=", "=~", ">=", "<=", "==", "=", ">", "<"];
 
-/// Reads a condition. Blanks around the field and the value do not count, unless the value is in quotes. Times are
-/// compared as `--since` and `--until` take them.
+/// Parses a condition. Ignores spaces around the field and the value, unless the value is quoted. Times have the format
+/// of `--since` and `--until`.
 ///
 /// # Errors
 /// [`ConditionError`].
@@ -80,7 +74,7 @@ pub fn parse(text: &str, clock: &Clock) -> Result<Filter, ConditionError> {
     }
 }
 
-/// A value without the quotes around it. Where it has more of them, they belong to it.
+/// Removes a pair of quotes, unless the value contains more of them.
 fn unquoted(text: &str) -> &str {
     let inner = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
     let inner = |quote: char| inner(quote).filter(|inner| !inner.contains(quote));
@@ -108,7 +102,6 @@ fn holds_times(name: &str) -> bool {
         .any(|field| field.name == name && matches!(field.kind, Kind::Date | Kind::DateNanos))
 }
 
-/// A value that others are equal to.
 fn parse_equal(name: &str, text: &str, clock: &Clock) -> Result<Literal, ConditionError> {
     if holds_times(name) {
         return Ok(Literal::with_time(text, clock.parse(text, Edge::Begin)?));
@@ -116,8 +109,7 @@ fn parse_equal(name: &str, text: &str, clock: &Clock) -> Result<Literal, Conditi
     Ok(Literal::new(text))
 }
 
-/// A value that others are greater or less than. A field in seconds takes
-/// times with a unit, too.
+/// Parses the value of an order comparison. A field in seconds also accepts a duration such as 20ms.
 fn parse_ordered(name: &str, text: &str, clock: &Clock, edge: Edge) -> Result<Literal, ConditionError> {
     if holds_times(name) {
         return Ok(Literal::with_time(text, clock.parse(text, edge)?));
@@ -165,7 +157,7 @@ mod tests {
             (".a=b=c", "a=b=c"),
             ("a=", "a="),
             ("a=b exists", "a=b exists"),
-            // As LogQL and PromQL write it.
+            // The LogQL spelling.
             ("a=~b", "a~=b"),
             ("a!~b", "not a~=b"),
         ] {

@@ -1,4 +1,4 @@
-//! From words to what is asked for: what is typed, then what is settled.
+//! Parses the command line and applies defaults.
 
 use std::ffi::OsString;
 
@@ -7,26 +7,23 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, error::ErrorKind, parser:
 use super::{Cli, Command, Search, views};
 use crate::config::{Config, nearest};
 
-/// What the program is called.
 const NAME: &str = "logq";
 
-/// How far back is looked in OpenSearch where nothing is said of time.
+/// The default `--since` of a search in OpenSearch.
 pub const DEFAULT_SINCE: &str = "1h";
 
-/// `--since all`: from the beginning.
+/// `--since all`: no start time.
 pub const ALL: &str = "all";
 
-/// Whether a time says from the beginning, or to the end.
 #[must_use]
 pub fn is_all(text: &str) -> bool {
     text.trim() == ALL
 }
 
-/// Reads a command line. An option that takes one value is refused where it
-/// is given twice.
+/// Parses a command line. Rejects a repeated single-value option.
 ///
 /// # Errors
-/// clap's: a mistake, or a wish for help.
+/// clap's error, or its help output.
 pub fn parse<T: Into<OsString> + Clone>(
     words: impl IntoIterator<Item = T>,
     config: &Config,
@@ -39,7 +36,7 @@ pub fn parse<T: Into<OsString> + Clone>(
         Err(error) if !error.use_stderr() => return typed,
         Ok(_) | Err(_) => {}
     }
-    // A command's name can stand behind options.
+    // A command may follow options.
     let mut refused = None;
     for words in with_command_first(&words, &command) {
         match try_parse(&words, command.clone()) {
@@ -54,11 +51,10 @@ pub fn parse<T: Into<OsString> + Clone>(
     }
 }
 
-/// Reads a view's options and those that are typed beside it. What is typed
-/// wins over what the view has.
+/// Parses the options of a view and additional options, which take precedence.
 ///
 /// # Errors
-/// clap's, as for those that are typed alone.
+/// clap's error.
 pub fn parse_with_view(view: &[String], typed: &[String], config: &Config) -> Result<Search, clap::Error> {
     let words = |options: &[&[String]]| -> Vec<OsString> {
         let name = OsString::from(NAME);
@@ -83,7 +79,7 @@ fn try_parse(words: &[OsString], mut command: clap::Command) -> Result<Cli, clap
             Some(id) if select.photos.is_empty() && select.traces.is_empty() => {
                 select.traces.push(id.to_string_lossy().into_owned());
             }
-            // What to draw has been said.
+            // --photo or --trace already selects the trace, so this is a file.
             Some(file) => search.files.insert(0, file.into()),
             None => {}
         }
@@ -92,13 +88,13 @@ fn try_parse(words: &[OsString], mut command: clap::Command) -> Result<Cli, clap
     Ok(cli)
 }
 
-/// Whether the first word that should be a file is none.
+/// Whether the first positional argument is neither a file nor `-`.
 fn names_no_file(cli: &Cli) -> bool {
     let first = cli.search.files.first().filter(|_| cli.command.is_none());
     first.is_some_and(|file| file.as_os_str() != "-" && !file.exists())
 }
 
-/// The same words with a command's name in front, for each word that is one.
+/// The arguments with a command moved to the front, for each argument that is the name of a command.
 fn with_command_first<'w>(
     words: &'w [OsString],
     command: &'w clap::Command,
@@ -111,7 +107,7 @@ fn with_command_first<'w>(
     names.map(|at| {
         let (before, rest) = words.split_at(at);
         let (program, options) = before.split_at(1);
-        // Behind `view` comes a name.
+        // `view` takes a name.
         let name = if rest.first().is_some_and(|word| word == "view") {
             rest.len().min(2)
         } else {
@@ -122,7 +118,7 @@ fn with_command_first<'w>(
     })
 }
 
-/// A file that is not there, and is almost the name of a command or a view.
+/// Suggests a command or a view if the first positional argument is no file.
 fn suggest_command(cli: &Cli, mut command: clap::Command, config: &Config) -> Option<clap::Error> {
     command.build();
     let typed = cli.search.files.first()?.to_str()?;
@@ -139,8 +135,7 @@ fn suggest_command(cli: &Cli, mut command: clap::Command, config: &Config) -> Op
     Some(command.error(ErrorKind::InvalidSubcommand, text))
 }
 
-/// What is settled once is meant for what is stored, not for a file that is
-/// named now.
+/// Configured values apply to stored lines, not to files on the command line.
 fn apply_defaults(search: &mut Search, matches: &ArgMatches) {
     let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
     if !typed("since") {
@@ -154,9 +149,8 @@ fn apply_defaults(search: &mut Search, matches: &ArgMatches) {
 }
 
 impl Search {
-    /// The same, from the usual time on if nothing is said of time and any
-    /// amount could be found. What a photo or a trace left, the last lines,
-    /// and files that are named are looked for in all there is.
+    /// Adds the default start time, unless the search is already limited: by a time, a photo, a trace, the number of
+    /// last lines, or files.
     #[must_use]
     pub fn with_default_time(mut self) -> Self {
         let (time, show, select) = (&mut self.time, &self.show, &self.select);

@@ -1,11 +1,10 @@
-//! `-l`: Kubernetes label selectors (Kubernetes documentation, "Labels and
-//! Selectors", equality- and set-based requirements).
+//! `-l`: Kubernetes label selectors (Kubernetes documentation, "Labels and Selectors", equality- and set-based
+//! requirements).
 
 use schema::field;
 
 use crate::filter::{Filter, Literal};
 
-/// A text that is no selector.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{requirement:?} is no requirement of a selector: write a=b, a!=b, \"a in (b,c)\", \"a notin (b,c)\", a or !a"
@@ -14,7 +13,7 @@ pub struct SelectorError {
     requirement: String,
 }
 
-/// Reads a selector: its requirements, apart by commas, hold all of them.
+/// Parses a selector: comma-separated requirements, which must all hold.
 ///
 /// # Errors
 /// [`SelectorError`].
@@ -30,7 +29,7 @@ pub fn parse(text: &str) -> Result<Filter, SelectorError> {
         .map(Filter::All)
 }
 
-/// The parts between commas that stand in no parentheses.
+/// Splits at commas outside parentheses.
 fn split_requirements(text: &str) -> Vec<&str> {
     let mut depth = 0_usize;
     text.split(|c: char| {
@@ -49,7 +48,7 @@ fn parse_requirement(text: &str) -> Option<Filter> {
     if let Some(key) = text.strip_prefix('!') {
         return Some(has_label(label(key)?).negated());
     }
-    // "In the case of != and notin", a pod without the label is taken too.
+    // As in Kubernetes, `!=` and `notin` also select pods without the label.
     if let Some((key, value)) = text.split_once("!=") {
         return Some(label_is(label(key)?, value.trim()).negated());
     }
@@ -81,8 +80,7 @@ fn label(key: &str) -> Option<String> {
     (!key.is_empty() && key.chars().all(fits)).then(|| key.to_owned())
 }
 
-/// Where a label of this name is: those that say what a pod is have names of
-/// their own, the others share an object.
+/// The fields that can hold a label: the labels that identify a pod have their own fields, all others share an object.
 fn label_fields(key: &str) -> [String; 2] {
     [field::KUBERNETES_LABELS, field::KUBERNETES_OTHER_LABELS].map(|object| format!("{object}.{key}"))
 }

@@ -1,34 +1,32 @@
-//! Points in time as people type them.
+//! Times and durations on the command line.
 
 use chrono::{
     DateTime, Days, FixedOffset, Local, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Utc,
 };
 use line::Time;
 
-/// A text that is no point in time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimeError {
-    /// It cannot be read.
     #[error(
         "{0:?} is no time: write 15m, 3h or 2d (ago), now, today, yesterday, 14:00, \"yesterday 14:00\", \
          2026-11-22, \"2026-11-22 14:00:05\", 2026-11-22T14:00:05Z or 2026-11-22T14:00:05+02:00"
     )]
     Unread(String),
-    /// No line can have it.
+    /// No line can have this time.
     #[error("{0:?} is before 1970 or after 2261: lines have times between")]
     OutOfRange(String),
 }
 
-/// Which moment is meant where the clock shows a time twice, because it is set back.
+/// Which occurrence of an ambiguous local time, when the clock is set back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edge {
-    /// The first: a range begins there.
+    /// The first, for the start of a range.
     Begin,
-    /// The last: a range ends there.
+    /// The last, for the end of a range.
     End,
 }
 
-/// What a point in time is told relative to.
+/// The reference for relative times.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     now: DateTime<Utc>,
@@ -36,28 +34,27 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The machine's clock; times of day are its zone's, or with `utc` UTC's.
+    /// The system clock. Times of day are local, or UTC with `utc`.
     #[must_use]
     pub fn system(utc: bool) -> Self {
         Self { now: Utc::now(), utc }
     }
 
-    /// A clock that stands still, in UTC.
+    /// A fixed time, in UTC.
     #[must_use]
     pub const fn at(now: DateTime<Utc>) -> Self {
         Self { now, utc: true }
     }
 
-    /// Now.
     #[must_use]
     pub fn now(&self) -> Time {
         Time::from_nanos(self.now.timestamp_nanos_opt().unwrap_or(i64::MAX))
     }
 
-    /// Reads a point in time.
+    /// Parses a time.
     ///
     /// # Errors
-    /// [`TimeError`], also for one before 1970 or after 2261.
+    /// [`TimeError`], also for a time before 1970 or after 2261.
     pub fn parse(&self, text: &str, edge: Edge) -> Result<Time, TimeError> {
         let typed = text.to_owned();
         let text = text.trim();
@@ -68,7 +65,7 @@ impl Clock {
         nanos.map(Time::from_nanos).ok_or(TimeError::OutOfRange(typed))
     }
 
-    /// `15m`, `-3h`, `1h30m ago`: so long before now.
+    /// `15m`, `-3h`, `1h30m ago`: relative to now.
     fn ago(&self, text: &str) -> Option<DateTime<Utc>> {
         let text = text.strip_suffix("ago").map_or(text, str::trim_end);
         let length = parse_duration(text.strip_prefix('-').unwrap_or(text))?;
@@ -106,11 +103,11 @@ impl Clock {
     }
 }
 
-/// When the machine's clock shows this.
+/// Converts a local time.
 fn resolve_local(shown: NaiveDateTime, edge: Edge) -> Option<DateTime<Utc>> {
     match Local.from_local_datetime(&shown) {
         chrono::LocalResult::Single(time) => Some(time.to_utc()),
-        // chrono does not put the earlier one first.
+        // chrono does not sort the two.
         chrono::LocalResult::Ambiguous(one, other) => Some(match edge {
             Edge::Begin => one.min(other).to_utc(),
             Edge::End => one.max(other).to_utc(),
@@ -119,9 +116,9 @@ fn resolve_local(shown: NaiveDateTime, edge: Edge) -> Option<DateTime<Utc>> {
     }
 }
 
-/// When the machine's clock was set forward over this time, which it never showed.
+/// The first moment after a local time that does not exist, because the clock was set forward.
 fn first_moment_after_gap(shown: NaiveDateTime) -> Option<DateTime<Utc>> {
-    // Zones are at most 14 hours from UTC, and no clock was set forward by more than a day.
+    // Zones are at most 14 hours from UTC, and clocks change by less than a day.
     let (mut before, mut after) = (-172_800, 172_800);
     let at = |seconds| Some(shown.checked_add_signed(TimeDelta::seconds(seconds))?.and_utc());
     while after - before > 1 {
@@ -135,7 +132,7 @@ fn first_moment_after_gap(shown: NaiveDateTime) -> Option<DateTime<Utc>> {
     at(after)
 }
 
-/// Takes the offset from a time's end: `Z`, `UTC`, `GMT`, `+02:00`, `+0200` or `+02`.
+/// Splits off an offset: `Z`, `UTC`, `GMT`, `+02:00`, `+0200` or `+02`.
 fn split_offset(text: &str) -> Option<(&str, FixedOffset)> {
     for utc in ["Z", "UTC", "GMT"] {
         if let Some(time) = text.strip_suffix(utc) {
@@ -156,7 +153,7 @@ fn split_offset(text: &str) -> Option<(&str, FixedOffset)> {
         let is_whole = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
         text.parse().ok().filter(|number| is_whole && *number <= most)
     };
-    // A day has such signs, too: behind it an offset has its minutes.
+    // A date contains hyphens, too: after a date, an offset needs minutes.
     let is_day = parse_day(time, NaiveDate::MIN).is_some();
     let minutes = match minutes {
         "" if is_day => return None,
@@ -178,7 +175,7 @@ fn parse_day(text: &str, today: NaiveDate) -> Option<NaiveDate> {
     }
 }
 
-/// Reads a length of time: `500ms`, `90s`, `1.5s`, `404 µs`, `15m`, `1h30m`, `2d`, `1w`.
+/// Parses a duration: `500ms`, `90s`, `1.5s`, `404 µs`, `15m`, `1h30m`, `2d`, `1w`.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<TimeDelta> {
     let is_number = |c: char| c.is_ascii_digit() || c == '.';
@@ -214,7 +211,7 @@ pub fn parse_duration(text: &str) -> Option<TimeDelta> {
     Some(sum)
 }
 
-/// A part of a second may stand behind a comma, as some programs log it.
+/// Accepts a decimal comma, which some programs log.
 fn parse_time_of_day(text: &str) -> Option<NaiveTime> {
     let text = text.replace(',', ".");
     ["%H:%M", "%H:%M:%S%.f"]
@@ -259,7 +256,7 @@ mod tests {
             ("2024-02-29 12:00 UTC", "2024-02-29T12:00:00.000000000Z"),
             ("2024-02-29+02:00", "2024-02-28T22:00:00.000000000Z"),
             ("2024-02-29-0200", "2024-02-29T02:00:00.000000000Z"),
-            // 2026-11-23 has begun there.
+            // It is already 2026-11-23 in that zone.
             ("09:05+14:00", "2026-11-22T19:05:00.000000000Z"),
             ("yesterday 14:00 -0100", "2026-11-21T15:00:00.000000000Z"),
             ("today Z", "2026-11-22T00:00:00.000000000Z"),

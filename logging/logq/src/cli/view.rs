@@ -1,16 +1,15 @@
-//! Views: options that have a name.
+//! Views: named sets of search options.
 
 use clap::Parser;
 
 use super::{Cli, Search, parse::parse_with_view};
 use crate::config::{Config, FileLocation};
 
-/// Statements of the web service that are asked every few seconds (`POLL` of
-/// its module `database`), as PostgreSQL logs them where they took less than
-/// 100 ms.
+/// PostgreSQL's log lines of the web service's polling queries (`POLL` in its module `database`), if they took less
+/// than 100 ms.
 const POLLS: &str = "^duration: [0-9]{1,2}([.][0-9]+)? ms  .*: /[*] poll [*]/";
 
-/// The views that ship, each with what it is for and its options.
+/// The built-in views: name, description and options.
 const VIEWS: [(&str, &str, &[&str]); 6] = [
     (
         "webservice-db",
@@ -57,51 +56,45 @@ const VIEWS: [(&str, &str, &[&str]); 6] = [
     ),
 ];
 
-/// Options that have a name.
+/// A named set of options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
-    /// Its name.
     pub name: String,
-    /// What it is for.
+    /// Description.
     pub about: String,
-    /// The options.
     pub options: Vec<String>,
-    /// Where it stands; nowhere if it ships.
+    /// The location in the configuration file; None for a built-in view.
     pub location: Option<FileLocation>,
 }
 
-/// Why a view is not shown.
 #[derive(Debug, thiserror::Error)]
 pub enum ViewError {
-    /// A name that none has.
     #[error("there is no view {name:?}; there are {known}")]
     Unknown {
-        /// The name.
         name: String,
-        /// Those that there are.
+        /// Names of all views.
         known: String,
     },
-    /// An option in the place of the name.
+    /// The first argument is an option instead of a name.
     #[error("{option:?} is an option: the name of a view comes first; there are {known}")]
     Option {
-        /// What was typed.
         option: String,
-        /// The views that there are.
+        /// Names of all views.
         known: String,
     },
-    /// It cannot be used; a line for each mistake.
+    /// The view in the configuration file is invalid; one text per error.
     #[error("{}", .0.join("\n"))]
     Bad(Vec<String>),
-    /// What is wrong with the options beside it, or help.
+    /// clap's error or help for the additional options.
     #[error(transparent)]
     Usage(#[from] clap::Error),
 }
 
 impl View {
-    /// Sees whether its options are some that a search takes.
+    /// Checks that a search accepts the options.
     ///
     /// # Errors
-    /// Why not.
+    /// clap's message.
     pub fn check(&self) -> Result<(), String> {
         let words = ["logq"]
             .into_iter()
@@ -119,7 +112,7 @@ impl View {
         }
     }
 
-    /// What it stands for, as one would type it.
+    /// The options as typed in a shell.
     #[must_use]
     pub fn typed(&self) -> String {
         let words = self.options.iter().map(String::as_str);
@@ -127,13 +120,12 @@ impl View {
     }
 }
 
-/// Whether a view of this name ships.
 #[must_use]
 pub fn is_shipped(name: &str) -> bool {
     VIEWS.iter().any(|(known, ..)| *known == name)
 }
 
-/// The views that ship, and then the person's own.
+/// The built-in views, then those of the configuration file.
 #[must_use]
 pub fn views(config: &Config) -> Vec<View> {
     let shipped = VIEWS.iter().map(|(name, about, options)| View {
@@ -145,8 +137,7 @@ pub fn views(config: &Config) -> Vec<View> {
     shipped.chain(config.views().iter().cloned()).collect()
 }
 
-/// The search that a view's name and further options stand for. What is typed
-/// wins over what the view has.
+/// The search for a view and additional options, which take precedence.
 ///
 /// # Errors
 /// [`ViewError`].
@@ -154,7 +145,7 @@ pub fn expand_view(arguments: &[String], config: &Config) -> Result<Search, View
     let (name, more) = arguments
         .split_first()
         .map_or(("", [].as_slice()), |(name, more)| (name.as_str(), more));
-    // With a view's name it is the help of a search.
+    // After the name of a view, --help shows the help of a search.
     if ["--help", "-h"].contains(&name) {
         Cli::try_parse_from(["logq", "help", "view"])?;
     }

@@ -1,11 +1,11 @@
-//! Output of a source that may have to give way to another one.
+//! Buffers the output of a source that another source may replace.
 
 use std::io::{self, Write};
 
-/// More than this is not held: then there is something that was found.
+/// Above this size, the source has found something: write it.
 const MAX_BUFFER_BYTES: usize = 64 * 1024;
 
-/// Holds the first bytes back until it is known whether they are the answer.
+/// Buffers the output until the source is known to have answered.
 pub(super) struct FallbackBuffer<W: Write> {
     out: W,
     buffer: Option<Vec<u8>>,
@@ -19,12 +19,12 @@ impl<W: Write> FallbackBuffer<W> {
         }
     }
 
-    /// Forgets what was held: another source answers.
+    /// Drops the buffer, because another source answers.
     pub(super) fn discard(&mut self) {
         self.buffer = Some(Vec::new());
     }
 
-    /// Writes what was held, and from now on everything as it comes.
+    /// Writes the buffer, and stops buffering.
     pub(super) fn release(&mut self) -> io::Result<()> {
         match self.buffer.take() {
             Some(buffer) => self.out.write_all(&buffer),

@@ -1,4 +1,4 @@
-//! What keeps OpenSearch in order, and says whether it is.
+//! `logq admin`, `logq doctor` and `logq import`.
 
 use std::{
     io::{self, BufWriter, Write},

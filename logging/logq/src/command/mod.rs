@@ -1,4 +1,4 @@
-//! What each command does: from what is typed to how it went.
+//! Runs each command.
 
 mod fallback_buffer;
 mod maintenance;
@@ -17,11 +17,10 @@ use crate::{
     source::kubectl::KubectlProgram,
 };
 
-/// Runs what was typed; the lines go to standard output, or to a pager.
+/// Runs the command line. Writes lines to standard output or a pager.
 ///
 /// # Errors
-///
-/// What is asked for is unclear, or who is asked cannot answer.
+/// The arguments are invalid, or the source fails.
 pub fn run(cli: Cli, config: &Config) -> Result<RunReport, SearchError> {
     match cli.command {
         None => search::run(cli.search, config),
@@ -44,7 +43,7 @@ pub fn run(cli: Cli, config: &Config) -> Result<RunReport, SearchError> {
     }
 }
 
-/// OpenSearch where somebody has said that it is, or on this machine: what changes something does not look further.
+/// A client for the configured OpenSearch, or the local one. Commands that write do not search the cluster for one.
 fn client(config: &Config, kubectl: &KubectlProgram) -> Result<Client, SearchError> {
     Ok(Client::new(&config.opensearch()?.with_kubectl(kubectl))?)
 }
@@ -53,8 +52,8 @@ fn runtime() -> io::Result<Runtime> {
     runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// Tells a person on standard error what is no line.
+/// Prints a message to standard error.
 pub fn print_diagnostic(text: &str) {
-    // Nobody can be told that standard error is gone.
+    // There is no place to report a broken standard error.
     let _ = writeln!(io::stderr(), "logq: {}", terminal::escaped(text));
 }

@@ -1,4 +1,4 @@
-//! Lines, and traces, by the source that was chosen.
+//! Searches and traces.
 
 use std::{
     io::{self, BufWriter, IsTerminal, Write},
@@ -22,24 +22,23 @@ use crate::{
     source,
 };
 
-/// Bytes that are written at a time.
 const BUFFER_BYTES: usize = 64 * 1024;
 
 pub(super) fn run(search: Search, config: &Config) -> Result<RunReport, SearchError> {
     let SelectOptions { photos, traces, .. } = &search.select;
     let is_named = !search.files.is_empty() || search.source.kind != cli::SourceKind::Auto;
-    // Who asks for one photo after the other has a loop, whose list is waiting there.
+    // A search for a photo or trace often runs in a loop whose input is a list for the loop.
     let expects_no_input = !is_named && photos.is_empty() && traces.is_empty();
     let result = run_search(search, config);
-    // Looked at last, for who writes there may have begun later. It is never waited for: under cron, ssh and CI it
-    // can be a pipe that stays open.
+    // Check last, because the writer may start late. Do not wait: under cron, ssh and CI, standard input may be a pipe
+    // that stays open.
     if expects_no_input && has_piped_input() {
         print_diagnostic("what comes by standard input was not read: logq - reads it");
     }
     result
 }
 
-/// Whether standard input is a pipe in which something waits.
+/// Whether standard input is a pipe with data.
 fn has_piped_input() -> bool {
     let input = io::stdin();
     let kind = fstat(&input).map(|about| SFlag::from_bits_truncate(about.st_mode) & SFlag::S_IFMT);
@@ -105,7 +104,7 @@ fn run_search(search: Search, config: &Config) -> Result<RunReport, SearchError>
         );
     }
     if search.files.is_empty() {
-        // What is said of the choice is said before a pager has the terminal.
+        // Print the notes before a pager takes over the terminal.
         let chosen = choose_source(search, &query, config)?;
         let mut out = FallbackBuffer::new(open_output(search));
         let read_from = |chosen: &source::ChosenSource, out: &mut FallbackBuffer<_>| {
@@ -118,7 +117,7 @@ fn run_search(search: Search, config: &Config) -> Result<RunReport, SearchError>
             out.discard();
             report = read_from(&pods, &mut out);
         }
-        // Also what was found before an error.
+        // Also write what was found before an error.
         out.release()?;
         out.flush()?;
         return report;
@@ -185,7 +184,7 @@ fn found_nothing(report: &RunReport) -> bool {
     report.found == 0 && report.errors.is_empty()
 }
 
-/// The pods in place of an OpenSearch that has never had their lines; says so.
+/// Switches to pods if OpenSearch never had their lines, and prints a note.
 fn fall_back_to_pods(
     search: &Search,
     query: &Query,
@@ -207,7 +206,8 @@ fn fall_back_to_pods(
     }
 }
 
-/// Says which names of fields, and which options for them, change nothing. `form` is one in which no fields are chosen.
+/// Prints notes about unknown field names, and about field options that have no effect. `form`: the output form without
+/// fields.
 fn print_option_notes(search: &Search, query: &Query, form: Option<&str>) {
     for note in search::unknown_field_notes(&search.show, query) {
         print_diagnostic(&note);
@@ -217,7 +217,7 @@ fn print_option_notes(search: &Search, query: &Query, form: Option<&str>) {
     }
 }
 
-/// The form in which no fields are chosen, if it is one.
+/// The option whose output shows no fields, if any.
 fn fieldless_form(show: &cli::ShowOptions) -> Option<&'static str> {
     let forms = [
         ("--stats", show.stats),
@@ -230,14 +230,14 @@ fn fieldless_form(show: &cli::ShowOptions) -> Option<&'static str> {
         .find_map(|(form, is_set)| is_set.then_some(form))
 }
 
-/// Who is asked; what a person should know of the choice is said at once.
+/// Chooses the source, and prints its notes.
 fn choose_source(
     search: &Search,
     query: &Query,
     config: &Config,
 ) -> Result<source::ChosenSource, SearchError> {
     let chosen = source::choose(search, query, &|| config.opensearch())?;
-    // Whoever reads the lines by a program knows where they come from.
+    // A script knows its source.
     let for_people = matches!(search.show.output, cli::Output::Pretty) || io::stdout().is_terminal();
     for note in chosen
         .connection_note
@@ -255,11 +255,11 @@ fn build_query(search: &Search) -> Result<Query, SearchError> {
     Ok(Query::from_options(&search.select, &search.time, &clock)?)
 }
 
-/// Standard output, or the person's pager.
+/// Standard output or a pager.
 fn open_output(search: &Search) -> BufWriter<pager::Output> {
     let show = &search.show;
     let pager = if show.no_pager { &Pager::Never } else { &show.pager };
-    // What comes of a pipe is shown as it comes.
+    // Show lines of a pipe as they arrive.
     let piped = search.files.iter().any(|file| file.as_os_str() == "-");
     let for_people = matches!(show.output, cli::Output::Pretty) && !piped && !show.follow;
     let (out, note) = pager::Output::new(pager, io::stdout().is_terminal(), for_people);

@@ -1,4 +1,4 @@
-//! What is settled beside the command line: configuration, views, completions.
+//! `logq config`, `logq view` and `logq completions`.
 
 use std::{
     collections::BTreeSet,

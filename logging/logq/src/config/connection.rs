@@ -1,4 +1,4 @@
-//! How OpenSearch is reached, from the variables and the file.
+//! Connection settings from the environment and the file.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::opensearch::{Settings, SettingsError, VARIABLES};
 
-/// The table of the file.
+/// The table in the file.
 pub const TABLE: &str = "opensearch";
 
 const PREFIX: &str = "LOGQ_OPENSEARCH_";
@@ -18,7 +18,7 @@ const USERNAME: &str = "opensearch.username";
 const PASSWORDS: [&str; 2] = ["opensearch.password", "opensearch.password_file"];
 const TOKENS: [&str; 2] = ["opensearch.token", "opensearch.token_file"];
 const CERTIFICATE: [&str; 2] = ["opensearch.client_cert", "opensearch.client_key"];
-/// Keys that name a file.
+/// Keys whose value is a path.
 const FILES: [&str; 5] = [
     "opensearch.password_file",
     "opensearch.token_file",
@@ -27,7 +27,7 @@ const FILES: [&str; 5] = [
     "opensearch.client_key",
 ];
 
-/// The keys: the names of the variables.
+/// All keys, derived from the variables.
 pub fn keys() -> Vec<String> {
     VARIABLES
         .iter()
@@ -36,21 +36,20 @@ pub fn keys() -> Vec<String> {
         .collect()
 }
 
-/// Whether the value itself must not be seen by others.
+/// Whether the value is secret.
 pub fn is_secret(key: &str) -> bool {
     [PASSWORDS[0], TOKENS[0]].contains(&key)
 }
 
-/// Whether a number stands behind the key.
 pub fn is_number(key: &str) -> bool {
     key == "opensearch.timeout"
 }
 
 impl Config {
-    /// How OpenSearch is reached.
+    /// The connection settings.
     ///
     /// # Errors
-    /// Every mistake, with the place in the file where it was made there.
+    /// All errors, with their locations in the file.
     pub fn opensearch(&self) -> Result<Settings, SettingsError> {
         let lookup = |variable: &str| {
             let key = variable.strip_prefix(PREFIX)?;
@@ -67,7 +66,7 @@ impl Config {
         })
     }
 
-    /// What is settled for a key of the connection, and by what.
+    /// The value of a key, and its source.
     #[must_use]
     pub fn connection(&self, key: &str) -> Option<(String, SettingSource)> {
         let variable = options::variable(key);
@@ -90,9 +89,8 @@ impl Config {
         Some((value, SettingSource::File(entry.location.clone())))
     }
 
-    /// The variable because of which the file's value is not taken. A secret
-    /// is for the user and for the server that stand beside it in the file;
-    /// whoever names another one in the environment gets it not sent there.
+    /// The variable that makes logq ignore a value of the file. A secret of the file belongs to the user and server in
+    /// the file: if the environment names another one, logq does not send the secret there.
     pub fn overriding_variable(&self, key: &str) -> Option<String> {
         let file = self.file.as_ref()?;
         file.entry(key)?;
@@ -136,7 +134,7 @@ impl Config {
         })
     }
 
-    /// A path of the file: from the file's folder, `~` for the home.
+    /// Resolves a path relative to the file's folder; expands `~/`.
     fn resolve_path(&self, file: &ConfigFile, text: &str) -> String {
         let path = match text.strip_prefix("~/") {
             Some(rest) => match self.environment("HOME") {
@@ -148,10 +146,10 @@ impl Config {
         path.display().to_string()
     }
 
-    /// Names the file's keys in place of variables that nobody has set.
+    /// Replaces the names of unset variables in an error with the file's keys.
     fn with_file_keys(&self, mut mistake: String) -> String {
         let mut keys = keys();
-        // `…_PASSWORD_FILE` before `…_PASSWORD`, which is a part of it.
+        // Longest first: `…_PASSWORD` is a prefix of `…_PASSWORD_FILE`.
         keys.sort_by_key(|key| std::cmp::Reverse(key.len()));
         for key in keys {
             if let Some((_, SettingSource::File(location))) = self.connection(&key) {

@@ -1,4 +1,4 @@
-//! The file: TOML.
+//! Parses the configuration file.
 
 use std::{
     fs,
@@ -22,47 +22,37 @@ use crate::cli::{
     time::{Clock, Edge},
 };
 
-/// A configuration is not longer.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// What stands behind a key.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Value {
-    /// `true` or `false`.
     Bool(bool),
     /// A text or a number.
     Text(String),
-    /// Texts.
     List(Vec<String>),
 }
 
-/// A key with its value.
 pub struct Entry {
-    /// Its name, `opensearch.url`.
+    /// For example `opensearch.url`.
     pub key: String,
-    /// What stands behind it.
     pub value: Value,
-    /// Where.
     pub location: FileLocation,
 }
 
-/// The file's content.
+/// The parsed file.
 pub struct ConfigFile {
-    /// Where it is.
     pub path: PathBuf,
-    /// The keys.
     pub entries: Vec<Entry>,
-    /// The views.
     pub views: Vec<View>,
-    /// Views that cannot be used: each name with what is wrong.
+    /// Invalid views: name and error.
     pub bad_views: Vec<(String, String)>,
 }
 
 impl ConfigFile {
-    /// Reads the file; none where it is not there and need not be.
+    /// Reads the file. None if it does not exist and is not required.
     ///
     /// # Errors
-    /// Every mistake.
+    /// All errors.
     pub fn read(
         path: &Path,
         required: bool,
@@ -80,7 +70,7 @@ impl ConfigFile {
             Err(error) => return Err(read(error)),
         };
         let kind = metadata.file_type();
-        // A pipe that nobody opens for writing would be waited for without end; one of a shell's <(…) is open.
+        // Opening a pipe without a writer would block forever. A shell's <(…) has a writer.
         let is_open = path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd");
         let can_end = kind.is_file() || kind.is_char_device() || (kind.is_fifo() && is_open);
         if !can_end {
@@ -100,10 +90,10 @@ impl ConfigFile {
         Self::parse(path, &text, metadata.permissions().mode(), options).map(Some)
     }
 
-    /// Reads the file's text. `mode`: who may read the file, as `chmod` has it.
+    /// Parses the text. `mode`: the file's permission bits.
     ///
     /// # Errors
-    /// Every mistake.
+    /// All errors.
     pub fn parse(
         path: &Path,
         text: &str,
@@ -127,7 +117,7 @@ impl ConfigFile {
             Ok(table) => parser.table(table.get_ref()),
             Err(error) => {
                 let at = error.span().map_or(0, |span| span.start);
-                // Not the line itself: it may hold a password.
+                // Do not print the line: it may contain a password.
                 let what = format!("{} (texts stand in \"quotation marks\")", error.message());
                 parser.mistake(at, &what);
             }
@@ -144,12 +134,10 @@ impl ConfigFile {
         Err(parser.mistakes.into_iter().map(|(_, text)| text).collect())
     }
 
-    /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.entry(key).map(|entry| &entry.value)
     }
 
-    /// A key with its value.
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.key == key)
     }
@@ -161,9 +149,9 @@ struct FileParser<'a> {
     text: &'a str,
     mode: u32,
     options: &'a ConfigurableOptions,
-    /// With the byte where each was made.
+    /// Errors with their byte offsets.
     mistakes: Vec<(usize, String)>,
-    /// The same of views, with their names: who does not use one need not know.
+    /// Errors in views, with offset and view name. They matter only if the user opens that view.
     bad_views: Vec<(usize, String, String)>,
     file: ConfigFile,
 }

@@ -1,12 +1,9 @@
-//! What a person has settled once: a file, and variables of the environment.
+//! Settings from a file and from environment variables.
 //!
-//! An option that is typed wins over its variable, the variable over the
-//! file, the file over what is built in. Which options these are, the command
-//! line alone says: an option with the variable `LOGQ_X` is the key `x` in
-//! the file.
+//! Precedence: option, variable, file, default. The command line defines which options are configurable: an option with
+//! the variable `LOGQ_X` has the key `x` in the file.
 //!
-//! Architecture invariant: no value of a variable or key that can hold a
-//! secret is ever shown.
+//! Architecture invariant: logq never prints a value that can be a secret.
 
 mod connection;
 mod file;
@@ -25,20 +22,19 @@ use self::{file::ConfigFile, options::ConfigurableOptions};
 pub use self::{file::Value, show::show};
 use crate::{cli::View, opensearch::Lookup};
 
-/// Where the file is, unless `--config` says it.
+/// Path of the file, unless `--config` is given.
 pub const VARIABLE: &str = "LOGQ_CONFIG";
 
-/// Everything that is wrong with what was settled, a line for each mistake.
+/// All errors, one per line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct ConfigError(pub Vec<String>);
 
-/// Where something stands in the file.
+/// A line in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileLocation {
-    /// The file.
     pub path: PathBuf,
-    /// Its line, from 1.
+    /// Line number, from 1.
     pub line: usize,
 }
 
@@ -48,14 +44,11 @@ impl fmt::Display for FileLocation {
     }
 }
 
-/// What is settled for a key, and by what.
+/// Where the value of a setting comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SettingSource {
-    /// By the program.
     BuiltIn,
-    /// By the file.
     File(FileLocation),
-    /// By this variable.
     Variable(String),
 }
 
@@ -69,7 +62,7 @@ impl fmt::Display for SettingSource {
     }
 }
 
-/// What is settled.
+/// All settings.
 pub struct Config {
     environment: Box<Lookup<'static>>,
     file: Option<ConfigFile>,
@@ -77,13 +70,13 @@ pub struct Config {
 
 impl fmt::Debug for Config {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Values may be secrets.
+        // Do not print values: they may be secret.
         write!(formatter, "configuration of {:?}", self.path())
     }
 }
 
 impl Config {
-    /// Nothing but the environment.
+    /// Settings from the environment only.
     #[must_use]
     pub fn without_file(environment: Box<Lookup<'static>>) -> Self {
         Self {
@@ -92,12 +85,11 @@ impl Config {
         }
     }
 
-    /// Reads the file that `--config` named, or [`VARIABLE`], or the one at
-    /// the usual place if it is there; and sees whether what it and the
-    /// environment say of options can be.
+    /// Reads the file of `--config`, of [`VARIABLE`], or at the default path if it exists. Validates the values of the
+    /// file and the environment.
     ///
     /// # Errors
-    /// [`ConfigError`] with every mistake.
+    /// [`ConfigError`] with all errors.
     pub fn read(
         explicit_path: Option<&Path>,
         environment: Box<Lookup<'static>>,
@@ -105,7 +97,7 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let path = match (explicit_path, environment(VARIABLE)) {
             (Some(path), _) => Some((path.to_owned(), true)),
-            // Set to nothing, it says that no file is wanted.
+            // An empty variable disables the file.
             (None, Some(path)) => (!path.is_empty()).then(|| (PathBuf::from(path), true)),
             (None, None) => default_path(&environment).map(|path| (path, false)),
         };
@@ -125,13 +117,12 @@ impl Config {
         }
     }
 
-    /// The file that was read.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.file.as_ref().map(|file| file.path.as_path())
     }
 
-    /// The command line with the file's values as its defaults.
+    /// Applies the file's values as defaults of the command line.
     #[must_use]
     pub fn apply_defaults(&self, command: clap::Command) -> clap::Command {
         match &self.file {
@@ -140,20 +131,19 @@ impl Config {
         }
     }
 
-    /// The person's own views.
+    /// The views of the file.
     #[must_use]
     pub fn views(&self) -> &[View] {
         self.file.as_ref().map_or(&[], |file| &file.views)
     }
 
-    /// Those that cannot be used, each name with what is wrong; of one there
-    /// can be several mistakes.
+    /// Invalid views: name and error. A view may have several errors.
     #[must_use]
     pub fn bad_views(&self) -> &[(String, String)] {
         self.file.as_ref().map_or(&[], |file| &file.bad_views)
     }
 
-    /// What the environment says.
+    /// An environment variable.
     #[must_use]
     pub fn environment(&self, name: &str) -> Option<String> {
         (self.environment)(name)
@@ -171,11 +161,10 @@ fn default_path(environment: &Lookup<'_>) -> Option<PathBuf> {
     Some(folder.join("logq/config.toml"))
 }
 
-/// Takes `--config FILE` out of a command line, wherever it stands: the file
-/// is read before anything else.
+/// Removes `--config FILE` from the arguments: logq reads the file before clap parses them.
 ///
 /// # Errors
-/// [`ConfigError`] where no file is named.
+/// [`ConfigError`] if the file name is missing.
 pub fn take_config_option(arguments: Vec<OsString>) -> Result<(Option<PathBuf>, Vec<OsString>), ConfigError> {
     const OPTION: &str = "--config";
     let mut path = None;

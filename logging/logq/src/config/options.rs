@@ -1,5 +1,4 @@
-//! The options that can be settled: those of the command line that have a
-//! variable.
+//! The configurable options: all options with a variable.
 
 use clap::{Arg, ArgAction, Command, error::ContextKind};
 
@@ -8,50 +7,45 @@ use crate::opensearch::Lookup;
 
 const PREFIX: &str = "LOGQ_";
 
-/// The options of a command line and of its subcommands that have a variable.
+/// All options and subcommand options with a variable.
 pub struct ConfigurableOptions {
     arguments: Vec<(String, Arg)>,
 }
 
-/// What a key takes.
+/// The type of a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueKind {
-    /// `true` or `false`.
     Bool,
-    /// A list of texts, or one.
+    /// A list of texts, or one text.
     List,
-    /// A text.
     Text,
     /// A number or a text.
     Number,
 }
 
-/// The key of an option: `LOGQ_COLOR` is `color`.
+/// The key of an option: `color` for `LOGQ_COLOR`.
 fn key(argument: &Arg) -> Option<String> {
     let variable = argument.get_env()?.to_str()?;
     variable.strip_prefix(PREFIX).map(str::to_ascii_lowercase)
 }
 
-/// The variable of a key: the one of `opensearch.url` is
-/// `LOGQ_OPENSEARCH_URL`.
+/// The variable of a key: `LOGQ_OPENSEARCH_URL` for `opensearch.url`.
 pub fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_ascii_uppercase())
 }
 
 impl ConfigurableOptions {
-    /// Those of this command line.
     pub fn from_command(command: &Command) -> Self {
         let mut arguments = Vec::new();
         collect(command, &mut arguments);
         Self { arguments }
     }
 
-    /// The keys, in the order of the help.
+    /// The keys in help order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.arguments.iter().map(|(key, _)| key.as_str())
     }
 
-    /// The option of a key.
     pub fn get(&self, key: &str) -> Option<&Arg> {
         self.arguments
             .iter()
@@ -59,7 +53,7 @@ impl ConfigurableOptions {
             .map(|(_, argument)| argument)
     }
 
-    /// Sees whether the variables hold what their options take.
+    /// Validates the environment variables.
     pub fn check_environment(&self, environment: &Lookup<'_>, mistakes: &mut Vec<String>) {
         for (key, argument) in &self.arguments {
             let variable = variable(key);
@@ -86,7 +80,6 @@ fn collect(command: &Command, all: &mut Vec<(String, Arg)>) {
     }
 }
 
-/// What an option takes.
 pub fn value_kind(argument: &Arg) -> ValueKind {
     let parser = argument.get_value_parser().type_id();
     if parser == std::any::TypeId::of::<bool>() {
@@ -100,12 +93,12 @@ pub fn value_kind(argument: &Arg) -> ValueKind {
     }
 }
 
-/// Sees whether an option takes these values, as it does on the command line.
+/// Validates values as the command line does.
 ///
 /// # Errors
-/// Why not.
+/// The reason.
 pub fn check(argument: &Arg, values: &[String]) -> Result<(), String> {
-    // Alone: what it may not stand beside says nothing of its values.
+    // Check the option alone, without its conflicts with other options.
     let alone = Arg::new("value")
         .long("value")
         .num_args(1)
@@ -137,7 +130,7 @@ pub fn check(argument: &Arg, values: &[String]) -> Result<(), String> {
     })
 }
 
-/// The command line with the file's values as defaults of its options.
+/// Applies the file's values as defaults.
 pub fn with_defaults(command: Command, file: &ConfigFile) -> Command {
     command
         .mut_args(|argument| {
@@ -150,7 +143,7 @@ pub fn with_defaults(command: Command, file: &ConfigFile) -> Command {
         .mut_subcommands(|inner| with_defaults(inner, file))
 }
 
-/// A value as it would be typed.
+/// The values as typed on the command line.
 pub fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::Bool(value) => vec![value.to_string()],

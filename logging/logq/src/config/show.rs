@@ -1,4 +1,4 @@
-//! `logq config`: what is settled, and by what.
+//! `logq config`: all settings and their sources.
 
 use std::io::{self, Write};
 
@@ -7,13 +7,13 @@ use clap::Command;
 use super::{Config, SettingSource, connection, options, options::ConfigurableOptions};
 use crate::opensearch::DEFAULT_URL;
 
-/// What is told in place of a secret.
+/// Replaces a secret in the output.
 const REDACTED: &str = "(set; not shown)";
 
-/// Writes every setting with what it is and what has settled it.
+/// Prints all settings.
 ///
 /// # Errors
-/// The output's.
+/// An I/O error of the output.
 pub fn show(config: &Config, command: &Command, out: &mut impl Write) -> io::Result<()> {
     match config.path() {
         Some(path) => writeln!(out, "file: {}", terminal::escaped(&path.display().to_string()))?,

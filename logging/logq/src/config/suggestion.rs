@@ -1,9 +1,9 @@
-//! The name that was probably meant.
+//! "Did you mean" suggestions.
 
-/// Less alike than this, a name is another one (clap takes the same measure).
+/// Minimum similarity of a suggestion, as in clap.
 const MIN_SIMILARITY: f64 = 0.7;
 
-/// The name that is most like the one that was typed, if any is like it.
+/// The most similar name, if one is similar enough.
 pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     names
         .into_iter()
@@ -13,7 +13,7 @@ pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Opt
         .map(|(_, name)| name)
 }
 
-/// "; did you mean …?", or nothing.
+/// "; did you mean …?", or an empty text.
 pub fn suggestion<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     nearest(typed, names).map_or_else(String::new, |name| format!("; did you mean {name}?"))
 }

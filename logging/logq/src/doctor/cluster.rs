@@ -1,4 +1,4 @@
-//! OpenSearch itself: its health, its disks, its clock, who asks.
+//! Checks OpenSearch: health, disks, clock and identity.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ use crate::{
     opensearch::{Client, Error, Method, Result, Settings},
 };
 
-/// Clocks that differ by less are taken for the same.
+/// Maximum difference between two clocks that counts as equal.
 pub const CLOCK_TOLERANCE_SECONDS: f64 = 2.0;
 
 const HEALTH: &str = "cluster";
@@ -18,7 +18,6 @@ const DISKS: &str = "disks";
 const CLOCK: &str = "clock of OpenSearch";
 const IDENTITY: &str = "identity";
 
-/// Whether all shards are there.
 pub async fn health(client: &Client) -> Result<Finding> {
     let answer = client
         .ask("say how it is", Method::Get, "/_cluster/health", &[], None)
@@ -58,15 +57,14 @@ fn judge_health(answer: &Value) -> Finding {
     }
 }
 
-/// How full a disk may be before OpenSearch does something about it, as it is
-/// by default: the share that is used.
+/// OpenSearch's disk watermarks, as used fractions of the disk.
 #[derive(Clone, Copy, Debug)]
 struct DiskWatermarks {
-    /// No more copies are put there.
+    /// OpenSearch moves shards away.
     high: f64,
-    /// Nothing is stored any more.
+    /// OpenSearch rejects writes.
     flood: f64,
-    /// Whether it does; not, only a disk that is full is told.
+    /// Whether OpenSearch enforces them. If not, only a full disk is reported.
     is_enforced: bool,
 }
 
@@ -76,14 +74,13 @@ const DEFAULT_WATERMARKS: DiskWatermarks = DiskWatermarks {
     is_enforced: true,
 };
 
-/// With less than this a disk is full, watched or not.
+/// Below this, a disk counts as full.
 const MIN_FREE_BYTES: u64 = 1 << 30;
 
-/// Whether the disks have room.
 pub async fn disks(client: &Client) -> Result<Finding> {
     let watermarks = match watermarks(client).await {
         Ok(watermarks) => watermarks,
-        // Whoever may not see the setting is told of its default.
+        // Without the permission to read them, use the defaults.
         Err(Error::Forbidden { .. }) => DEFAULT_WATERMARKS,
         Err(error) => return Err(error),
     };
@@ -104,7 +101,7 @@ async fn watermarks(client: &Client) -> Result<DiskWatermarks> {
     let query = [
         ("include_defaults", "true"),
         ("flat_settings", "true"),
-        // The dots of a flat name are none of the path.
+        // The dots of a flat name do not separate path elements.
         ("filter_path", "*.*routing*allocation*disk*"),
     ];
     let answer = client
@@ -127,7 +124,7 @@ fn read_watermarks(answer: &Value) -> DiskWatermarks {
             .find_map(|kind| answer.get(kind)?.get(&name)?.as_str())
     };
     let share = |name: &str, default: f64| {
-        // A size in place of a share is left to OpenSearch.
+        // A watermark in bytes is ignored here.
         text(name)
             .and_then(|text| text.strip_suffix('%')?.parse::<f64>().ok())
             .map_or(default, |percent| percent / 100.0)
@@ -178,13 +175,12 @@ fn judge_disks(answer: &Value, watermarks: DiskWatermarks) -> Finding {
     }
 }
 
-/// OpenSearch's time in seconds since 1970, and how far this machine's clock
-/// is ahead of it.
+/// OpenSearch's time in seconds since 1970, and a finding about the clock difference.
 pub async fn clock(client: &Client) -> std::result::Result<(f64, Finding), admin::Error> {
     let before = local_time();
     let server_time = admin::server_time(client).await? as f64 / 1_000.0;
     let after = local_time();
-    // Its clock was read somewhere between the two.
+    // OpenSearch read its clock between the two local times.
     let ahead = if server_time < before {
         before - server_time
     } else {
@@ -193,7 +189,7 @@ pub async fn clock(client: &Client) -> std::result::Result<(f64, Finding), admin
     Ok((server_time, judge_clock(ahead)))
 }
 
-/// This machine's time in seconds since 1970.
+/// Local time in seconds since 1970.
 pub fn local_time() -> f64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -219,13 +215,13 @@ fn judge_clock(ahead: f64) -> Finding {
     )
 }
 
-/// Who asks, and what that one may do.
+/// The user and its permissions.
 pub async fn identity(client: &Client, settings: &Settings) -> Result<Finding> {
     let what = "say who asks";
     let path = "/_plugins/_security/authinfo";
     match client.ask(what, Method::Get, path, &[], None).await {
         Ok(answer) => Ok(judge_identity(&answer)),
-        // Without the plugin there is no such path.
+        // Without the plugin, this path does not exist.
         Err(error) if matches!(error.rejection_status(), Some(400 | 404)) => {
             Ok(judge_without_security(settings))
         }

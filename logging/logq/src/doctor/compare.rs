@@ -1,4 +1,4 @@
-//! The lines that pods or files hold, compared by their ids with those that OpenSearch has.
+//! Compares the lines of pods or files with OpenSearch, by id.
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
@@ -22,44 +22,41 @@ use crate::{
     },
 };
 
-/// Lines of the last day are compared, or of the time that they are kept, where that is shorter.
+/// Maximum age of compared lines, unless retention is shorter.
 const MAX_AGE: Duration = Duration::from_secs(86_400);
 
-/// Most lines of one pod that are compared: the newest.
+/// Maximum number of compared lines per pod, the newest.
 const MAX_LINES_PER_POD: usize = 20_000;
 
-/// Ids in one request. OpenSearch returns at most 10,000 documents, and a line can be there twice after a rollover.
+/// Ids per request. OpenSearch returns at most 10,000 documents, and a rollover can duplicate a line.
 const MAX_IDS: usize = 5_000;
 
-/// No more lines of pods are read after this time.
+/// Limit for reading pods.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A line that OpenSearch should have.
 #[derive(Debug)]
 struct WrittenLine {
     time: f64,
     id: String,
 }
 
-/// The lines of one pod.
 #[derive(Debug, Default)]
 struct PodLines {
     /// When its newest line was written, seconds since 1970.
     newest: Option<f64>,
     lines: VecDeque<WrittenLine>,
-    /// Lines whose ids depend on how they are read.
+    /// Number of plain text lines. Their ids depend on how they are read.
     texts: u64,
 }
 
-/// The lines that pods or files hold.
+/// The lines of pods or files.
 #[derive(Debug, Default)]
 pub struct WrittenLines {
     by_pod: BTreeMap<(ComponentKey, String), PodLines>,
-    /// Why lines of a component could not be read.
+    /// Why lines of a component are unreadable.
     unreadable: BTreeMap<ComponentKey, String>,
 }
 
-/// Which lines are compared.
 #[derive(Clone, Copy, Debug)]
 pub struct CompareWindow {
     now: f64,
@@ -67,12 +64,12 @@ pub struct CompareWindow {
 }
 
 impl CompareWindow {
-    /// `now`: seconds since 1970 by OpenSearch's clock; `keep`: how long it keeps lines.
+    /// `now`: seconds since 1970 by OpenSearch's clock. `keep`: the retention time.
     pub const fn new(now: f64, keep: Duration) -> Self {
         Self { now, keep }
     }
 
-    /// The lines of our components within the window. Fluentd leaves out its own.
+    /// The lines of our components. Fluentd does not ship its own.
     fn filter(self) -> Filter {
         let is = |name: &str| Filter::Equals(field::COMPONENT.to_owned(), Literal::new(name));
         let names = component::ALL
@@ -93,7 +90,7 @@ impl CompareWindow {
 }
 
 impl WrittenLines {
-    /// The lines that the pods of a cluster hold.
+    /// Reads the pods of a cluster.
     pub fn from_pods(
         program: KubectlProgram,
         window: CompareWindow,
@@ -122,7 +119,7 @@ impl WrittenLines {
         Ok(read.into_iter().fold(Self::default(), Self::merge))
     }
 
-    /// The lines that files hold, and which files cannot be read.
+    /// Reads files; also returns unreadable files.
     pub fn from_files(
         paths: &[PathBuf],
         window: CompareWindow,
@@ -176,7 +173,7 @@ impl WrittenLines {
         pod_lines.lines.push_back(WrittenLine { time, id });
     }
 
-    /// Asks OpenSearch for all of them.
+    /// Looks up all lines in OpenSearch.
     ///
     /// # Errors
     /// Every error of [`Client::ask`].
@@ -236,14 +233,14 @@ fn pod(document: &Document) -> String {
     )
 }
 
-/// Whether the line has the same id however it is read: a line of JSON. Lines of text are joined to stack traces
-/// otherwise where a file begins in the middle of one, or where `kubectl logs` mixes both streams.
+/// Whether the id does not depend on how the line is read, which is true for JSON. Text lines join to other stack
+/// traces if a file starts inside one, or if `kubectl logs` mixes both streams.
 fn has_stable_id(entry: &Entry) -> bool {
     let raw = entry.raw.as_deref().unwrap_or_default();
     raw.first() == Some(&b'{') && !entry.document.has_tag(tag::UNPARSED_JSON)
 }
 
-/// Those of these ids that OpenSearch has.
+/// The ids that OpenSearch has.
 async fn find_stored(client: &Client, ids: &[&str]) -> Result<Vec<String>> {
     let body = json!({
         "size": 2 * MAX_IDS,
@@ -309,7 +306,7 @@ mod tests {
             (missing.count, missing.pods.into_iter().collect::<Vec<_>>()),
             (1, vec!["photos/a".to_owned()])
         );
-        // Nothing has ever come, and the newest line is still too new to be missed.
+        // Nothing arrived, and the newest line is too recent to count.
         let none = written(&entries, &|_| false).missing.unwrap();
         assert_eq!((none.count, none.first, none.last), (3, NOW - 500.0, NOW - 300.0));
     }

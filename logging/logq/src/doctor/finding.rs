@@ -1,22 +1,19 @@
-//! What a check has found.
+//! The result of a check.
 
 use serde_json::{Value, json};
 
-/// How it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CheckStatus {
-    /// As it should be.
     Ok,
-    /// It could not be looked at, and need not be.
+    /// Not checked, and not required.
     Skip,
-    /// Somebody should look at it.
+    /// Needs attention.
     Warn,
-    /// Lines are lost, late or cannot be found.
+    /// Lines are lost, late or unsearchable.
     Fail,
 }
 
 impl CheckStatus {
-    /// As it is written.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -28,21 +25,18 @@ impl CheckStatus {
     }
 }
 
-/// What a check has found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// How it is.
     pub status: CheckStatus,
-    /// What was looked at.
+    /// The subject of the check.
     pub what: String,
-    /// What was seen.
+    /// What the check observed.
     pub detail: String,
     /// What to do.
     pub remedy: Option<String>,
 }
 
 impl Finding {
-    /// All is well.
     pub fn ok(what: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             status: CheckStatus::Ok,
@@ -60,22 +54,18 @@ impl Finding {
         }
     }
 
-    /// It could not be looked at.
     pub fn skip(what: impl Into<String>, detail: impl Into<String>, remedy: impl AsRef<str>) -> Self {
         Self::not_ok(CheckStatus::Skip, what, detail, remedy.as_ref())
     }
 
-    /// Somebody should look at it.
     pub fn warn(what: impl Into<String>, detail: impl Into<String>, remedy: impl AsRef<str>) -> Self {
         Self::not_ok(CheckStatus::Warn, what, detail, remedy.as_ref())
     }
 
-    /// It is broken.
     pub fn fail(what: impl Into<String>, detail: impl Into<String>, remedy: impl AsRef<str>) -> Self {
         Self::not_ok(CheckStatus::Fail, what, detail, remedy.as_ref())
     }
 
-    /// The same for programs.
     #[must_use]
     pub fn json(&self) -> Value {
         json!({

@@ -1,4 +1,4 @@
-//! Fluentd: what waits in its buffer, what it could not store.
+//! Checks Fluentd's buffer and dead letters.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,31 +10,28 @@ use super::{
 };
 use crate::admin::Size;
 
-/// How long its metrics may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Less free space in a buffer than this, in percent, should be looked at.
+/// Below this percentage of free buffer space, warn.
 const LOW_PERCENT: f64 = 50.0;
-/// With less than this, reading will stop soon.
+/// Below this percentage, Fluentd will soon stop reading.
 const CRITICAL_PERCENT: f64 = 10.0;
 
 const DEAD_LETTERS: &str = "fluentd_dead_letters_total";
 const OUTPUT: &str = "fluentd_output_status_";
 
-/// One output of a Fluentd.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Output {
-    /// Bytes that wait.
+    /// Bytes in the buffer.
     waiting: f64,
-    /// Percent of the buffer that are free.
+    /// Free buffer space, percent.
     free: Option<f64>,
-    /// Tries that failed since its start.
+    /// Failed attempts since the start.
     retries: f64,
-    /// From the first try that failed to the next one, in seconds; 0 when the last one succeeded.
+    /// Seconds from the first failed attempt to the next attempt; 0 after a success.
     retrying: f64,
 }
 
-/// What a Fluentd says of itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metrics {
     dead_letters: f64,
@@ -42,10 +39,10 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Reads its metrics, as Prometheus does.
+    /// Parses metrics in Prometheus format.
     ///
     /// # Errors
-    /// Why they are none of Fluentd's.
+    /// The text contains no metrics of Fluentd.
     pub fn read(text: &str) -> Result<Self, String> {
         let lines = text.lines().map(|line| Ok(line.to_owned()));
         let scrape = Scrape::parse(lines).map_err(|error| error.to_string())?;
@@ -81,7 +78,6 @@ impl Metrics {
         }
     }
 
-    /// What is found of the Fluentd of this name.
     pub fn judge(&self, name: &str) -> Vec<Finding> {
         const WHAT: &str = "dead letters";
         let with_name = |detail: String| format!("{name}: {detail}");
@@ -131,7 +127,7 @@ fn buffer(name: String, output: &Output) -> Finding {
     }
 }
 
-/// Asks the Fluentd at this address for its metrics.
+/// Fetches and judges the metrics at a URL.
 pub async fn check(url: &str) -> Vec<Finding> {
     match metrics(url).await.and_then(|text| Metrics::read(&text)) {
         Ok(metrics) => metrics.judge(url),
@@ -157,7 +153,7 @@ async fn metrics(url: &str) -> Result<String, String> {
         while let Some(deeper) = cause.source() {
             cause = deeper;
         }
-        // The innermost says what happened; the address is told already.
+        // The innermost cause is specific. The caller adds the URL.
         cause.to_string()
     })
 }
@@ -167,7 +163,7 @@ mod tests {
     use super::*;
     use crate::doctor::finding::CheckStatus;
 
-    /// Of Fluentd 1.19.3, with an output of the name that ours has, while OpenSearch was away.
+    /// Output of Fluentd 1.19.3 while OpenSearch was unavailable.
     const AWAY: &str = r#"# TYPE fluentd_dead_letters_total counter
 # HELP fluentd_dead_letters_total Lines that were not stored and are kept in the dead-letter files
 # TYPE fluentd_output_status_buffer_total_bytes gauge

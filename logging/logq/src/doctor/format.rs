@@ -1,6 +1,6 @@
-//! Numbers for people.
+//! Formats numbers and durations.
 
-/// A length of time: `0.4 s`, `12 s`, `3 m 20 s`, `5 h 10 m`, `2 d 3 h`.
+/// A duration: `0.4 s`, `12 s`, `3 m 20 s`, `5 h 10 m`, `2 d 3 h`.
 #[must_use]
 pub fn format_seconds(seconds: f64) -> String {
     const UNITS: [(f64, &str); 4] = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "m"), (1.0, "s")];
@@ -22,7 +22,7 @@ pub fn format_seconds(seconds: f64) -> String {
     parts.join(" ")
 }
 
-/// How many there are, for people: `1 line`, `3 lines`.
+/// A number with its noun: `1 line`, `3 lines`.
 #[must_use]
 pub fn format_count(count: u64, noun: &str) -> String {
     let s = if count == 1 { "" } else { "s" };

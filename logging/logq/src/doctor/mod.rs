@@ -1,9 +1,7 @@
-//! `logq doctor`: whether every link from a program's line to who looks for it
-//! holds.
+//! `logq doctor`: checks every step from a program's line to a search result.
 //!
-//! Architecture invariant: it only reads. Each check has what was seen as data
-//! and what is found of it apart, so that what it says of a broken cluster is
-//! tested without one.
+//! Architecture invariant: it only reads. Each check separates observation from judgement, so that tests need no broken
+//! cluster.
 
 mod arrival;
 mod cli;
@@ -42,14 +40,12 @@ use crate::{
 
 const OPENSEARCH: &str = "OpenSearch";
 
-/// How long OpenSearch may take to say who it is.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// From one look to the next, where one waits until all is well.
+/// Pause between two runs of --wait.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Looks at everything, again and again until all is well or the time that is
-/// asked for is over.
+/// Runs all checks, repeatedly until healthy or until --wait ends.
 pub async fn run(options: &DoctorOptions, config: &Config) -> DoctorReport {
     let end = options.wait.map(|wait| Instant::now() + wait.0);
     loop {
@@ -137,7 +133,7 @@ fn settings(options: &DoctorOptions, config: &Config) -> Result<(Settings, Findi
     Ok((settings, Finding::ok(WHAT, detail)))
 }
 
-/// OpenSearch that has said who it is.
+/// A connected OpenSearch.
 struct ConnectedOpenSearch {
     client: Client,
     settings: Settings,
@@ -145,14 +141,14 @@ struct ConnectedOpenSearch {
     took: Duration,
 }
 
-/// As a search reaches it: where nobody has said where it is, on this machine, else in the cluster.
+/// Connects as a search does: to the configured URL, or this machine, then the cluster.
 async fn connect(settings: &Settings) -> Result<ConnectedOpenSearch, Error> {
     match say_hello(settings).await {
         Err(error) if error.is_unreachable() => match settings.in_cluster() {
             Some(settings) => say_hello(&settings)
                 .await
                 .map_err(|cluster_error| match cluster_error {
-                    // Who has no cluster, or one without it, does not look for one.
+                    // Without a cluster, or an OpenSearch in it, report the local error.
                     Error::Forward {
                         error: ForwardError::Kubectl(_) | ForwardError::NoService { .. },
                         ..
@@ -167,7 +163,7 @@ async fn connect(settings: &Settings) -> Result<ConnectedOpenSearch, Error> {
 
 async fn say_hello(settings: &Settings) -> Result<ConnectedOpenSearch, Error> {
     let client = Client::new(settings)?;
-    // The way to it is made before.
+    // Exclude the port-forward from the response time.
     client.connect().await?;
     let began = Instant::now();
     let version = client.reach(CONNECT_TIMEOUT).await?;
@@ -235,7 +231,7 @@ async fn check_opensearch(
     }
 }
 
-/// The lines that files or pods hold, compared with those that have arrived; none where neither is known.
+/// Compares the lines of files or pods with OpenSearch; None without either.
 async fn compare_written_lines(
     options: &DoctorOptions,
     pods: Option<&[Pod]>,
@@ -302,7 +298,7 @@ fn admin_error(what: &str, error: &admin::Error) -> Finding {
     }
 }
 
-/// Why OpenSearch did not say it.
+/// A finding for a failed request.
 fn request_error(what: &str, error: &Error) -> Finding {
     let detail = error.to_string();
     match error {

@@ -1,5 +1,4 @@
-//! What the cluster says: which pods there are, and what each Fluentd says of
-//! itself.
+//! Checks the pods of the cluster and their Fluentds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,20 +9,18 @@ use tokio::task::spawn_blocking;
 use super::{arrival, finding::Finding, fluentd::Metrics};
 use crate::source::kubectl::KubectlProgram;
 
-/// Where Fluentd tells its metrics.
 const METRICS_PORT: u16 = 24_231;
 
 const FLUENTD: &str = "Fluentd on each node";
 
-/// The program, and which cluster it asks.
 #[derive(Clone, Debug)]
 pub struct Kubectl(pub KubectlProgram);
 
 impl Kubectl {
-    /// What it prints.
+    /// Runs kubectl and returns its output.
     ///
     /// # Errors
-    /// Why it prints nothing.
+    /// kubectl's message.
     pub async fn run(&self, arguments: &[&str]) -> Result<Vec<u8>, String> {
         let program = self.0.clone();
         let arguments = program.with_cluster_arguments(arguments.iter().map(|&argument| argument.to_owned()));
@@ -35,7 +32,6 @@ impl Kubectl {
     }
 }
 
-/// A pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pod {
     namespace: String,
@@ -62,7 +58,7 @@ impl Pod {
     }
 }
 
-/// The pods of a list that `kubectl get pods -o json` has printed, and how many of its items are none.
+/// Parses the output of `kubectl get pods -o json`. Also returns the number of skipped items.
 pub fn read(json: &[u8]) -> Result<(Vec<Pod>, usize), String> {
     let list: Value = serde_json::from_slice(json).map_err(|error| error.to_string())?;
     let items = list.get("items").and_then(Value::as_array);
@@ -72,7 +68,6 @@ pub fn read(json: &[u8]) -> Result<(Vec<Pod>, usize), String> {
     Ok((pods, skipped))
 }
 
-/// What is found of that list.
 pub fn judge_list(pods: usize, skipped: usize) -> Finding {
     let detail = format!("{pods} pods");
     if skipped == 0 {
@@ -102,7 +97,7 @@ fn pod(item: &Value) -> Option<Pod> {
     })
 }
 
-/// How many pods of each of our components run. Fluentd's own lines are not read.
+/// Number of running pods by component. Omits Fluentd, whose own lines are not shipped.
 pub fn count_running(pods: &[Pod]) -> BTreeMap<arrival::ComponentKey, usize> {
     let mut running = BTreeMap::new();
     let ours = pods.iter().filter(|pod| {
@@ -114,7 +109,7 @@ pub fn count_running(pods: &[Pod]) -> BTreeMap<arrival::ComponentKey, usize> {
     running
 }
 
-/// Whether a Fluentd runs on each node that has pods.
+/// Checks that every node with pods runs a Fluentd.
 pub fn check_fluentd_nodes(pods: &[Pod]) -> Finding {
     let fluentds: Vec<&Pod> = pods
         .iter()
@@ -152,7 +147,7 @@ pub fn check_fluentd_nodes(pods: &[Pod]) -> Finding {
     )
 }
 
-/// What each Fluentd of the cluster says of itself.
+/// Fetches and judges the metrics of each Fluentd.
 pub async fn check_fluentds(kubectl: &Kubectl, pods: &[Pod]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for pod in pods

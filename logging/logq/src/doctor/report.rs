@@ -1,4 +1,4 @@
-//! What was found, for people and for programs.
+//! The report, for people and as JSON.
 
 use std::io::{self, Write};
 
@@ -7,18 +7,15 @@ use serde_json::{Value, json};
 use super::finding::{CheckStatus, Finding};
 use crate::render::Palette;
 
-/// All that was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DoctorReport {
-    /// What each check has found, in their order.
+    /// Findings in check order.
     pub findings: Vec<Finding>,
-    /// Whether OpenSearch could be asked at all.
     pub reached_opensearch: bool,
 }
 
 impl DoctorReport {
-    /// The exit status: 0 all is well, 1 something is not, 2 OpenSearch could
-    /// not be asked.
+    /// 0 healthy, 1 warnings or failures, 2 OpenSearch unreachable.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         let worst = self.findings.iter().map(|finding| finding.status).max();
@@ -36,10 +33,10 @@ impl DoctorReport {
             .count()
     }
 
-    /// A line for each finding, and one for what to do.
+    /// Prints one line for each finding, and one for its remedy.
     ///
     /// # Errors
-    /// The output's.
+    /// An I/O error of the output.
     pub fn write(&self, palette: &Palette, out: &mut impl Write) -> io::Result<()> {
         let width = self
             .findings
@@ -76,7 +73,6 @@ impl DoctorReport {
         writeln!(out, "{}", counts.collect::<Vec<_>>().join(", "))
     }
 
-    /// The same for programs.
     #[must_use]
     pub fn json(&self) -> Value {
         json!({

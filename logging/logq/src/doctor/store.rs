@@ -1,4 +1,4 @@
-//! What `logq admin` puts into OpenSearch and keeps in order there.
+//! Checks what `logq admin` installs and maintains in OpenSearch.
 
 use std::time::Duration;
 
@@ -13,8 +13,7 @@ const RETENTION: &str = "retention";
 
 const BOOTSTRAP: &str = "run `logq admin bootstrap`, as it is run at every release";
 
-/// Whether templates, pipeline and streams are those of this release: what
-/// `logq admin bootstrap` would do.
+/// Checks templates, pipeline and streams with a dry run of `logq admin bootstrap`.
 pub async fn templates(client: &Client) -> Result<Vec<Finding>, admin::Error> {
     let mut all = Vec::new();
     let options = Options {
@@ -68,7 +67,7 @@ fn judge_templates(changes: &[Change], version: u64) -> Vec<Finding> {
     findings
 }
 
-/// Whether `logq admin retain` is run. `now`: OpenSearch's time in seconds.
+/// Checks whether `logq admin retain` runs. `now`: OpenSearch's time, seconds since 1970.
 pub async fn retention(
     client: &Client,
     policy: RetentionPolicy,
@@ -76,7 +75,7 @@ pub async fn retention(
 ) -> Result<Vec<Finding>, admin::Error> {
     let mut all = Vec::new();
     for stream in data_streams() {
-        // One that is missing is told with the templates.
+        // The check of the templates reports a missing stream.
         if let Some(indices) = admin::indices(client, &stream).await? {
             all.push((stream, indices));
         }
@@ -84,7 +83,7 @@ pub async fn retention(
     Ok(judge_retention(&all, policy, now))
 }
 
-/// A stream may be so much over a limit: the job runs now and then.
+/// A limit may be exceeded by this factor, because the job runs only now and then.
 const OVERDUE_FACTOR: f64 = 1.5;
 
 fn judge_retention(streams: &[(String, Vec<Index>)], policy: RetentionPolicy, now: f64) -> Vec<Finding> {
@@ -99,7 +98,7 @@ fn judge_retention(streams: &[(String, Vec<Index>)], policy: RetentionPolicy, no
             continue;
         };
         for (index, next) in indices.iter().zip(indices.iter().skip(1)) {
-            // It got its last line when the next one was made.
+            // An index receives no lines after the creation of the next one.
             let filled = age(next.created);
             oldest = oldest.max(filled);
             if filled > policy.keep.0 + slack {
@@ -112,7 +111,7 @@ fn judge_retention(streams: &[(String, Vec<Index>)], policy: RetentionPolicy, no
                 findings.push(overdue(detail));
             }
         }
-        // One that is empty is not rolled over.
+        // An empty index is not rolled over.
         if write_index.lines == 0 {
             continue;
         }
@@ -147,7 +146,7 @@ fn judge_retention(streams: &[(String, Vec<Index>)], policy: RetentionPolicy, no
     findings
 }
 
-/// To whole minutes: more says nothing of days.
+/// Rounds down to minutes.
 fn rounded(age: Duration) -> Age {
     let seconds = age.as_secs();
     Age(Duration::from_secs(if seconds > 60 {
@@ -260,7 +259,7 @@ mod tests {
             found(&[index("a", now - 30 * DAY, 5, 1), index("b", now - DAY / 2, 5, 1)]),
             ["2 indices, 2gb, the oldest filled 12h ago; kept for 30d"]
         );
-        // One that is empty may be as old as it likes.
+        // An empty index may have any age.
         assert_eq!(
             found(&[index("a", now - 90 * DAY, 0, 0)]),
             ["1 indices, 0b, none filled yet; kept for 30d"]

@@ -1,4 +1,4 @@
-//! The test of a document.
+//! Applies a filter to a line.
 
 use line::{Document, Scalar, Tidy};
 use schema::{FIELDS, Kind, field, level};
@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::{FieldValue, Filter, Literal};
 
-/// A line whose fields can be tested, in whichever way it was read.
+/// A line with testable fields.
 pub trait Fields {
-    /// Whether it holds for the field's value or, as in OpenSearch, for one of
-    /// several. Null is no value.
+    /// Whether `holds` returns true for the field's value or, as in OpenSearch, for one of its array elements. Ignores
+    /// null.
     fn any(&self, field: &str, holds: &mut dyn FnMut(FieldValue<'_>) -> bool) -> bool;
 }
 
@@ -48,7 +48,6 @@ impl Fields for Tidy<'_> {
 }
 
 impl Filter {
-    /// Whether the line is wanted.
     #[must_use]
     pub fn matches(&self, line: &impl Fields) -> bool {
         match self {
@@ -70,7 +69,7 @@ impl Filter {
         }
     }
 
-    /// Whether it asks for these fields alone.
+    /// Whether every field in the filter satisfies `fits`.
     #[must_use]
     pub fn uses_only(&self, fits: &impl Fn(&str) -> bool) -> bool {
         match self {
@@ -86,9 +85,8 @@ impl Filter {
     }
 }
 
-/// Whether a filter holds for every line (`Some(true)`) or for none
-/// (`Some(false)`) that has these fields and that may have others, of which
-/// only those are known that `knows` names.
+/// The result of a filter for all lines that share these fields: `Some` if it is the same for all of them. Only fields
+/// that `knows` accepts are final; a line may add others.
 #[must_use]
 pub fn decide_early(filter: &Filter, line: &impl Fields, knows: &impl Fn(&str) -> bool) -> Option<bool> {
     let each = |parts: &[Filter], ends: bool| {
@@ -115,7 +113,7 @@ pub fn decide_early(filter: &Filter, line: &impl Fields, knows: &impl Fn(&str) -
     }
 }
 
-/// Whether one level is another or graver.
+/// Whether a level is `least` or more severe.
 fn is_at_least(level: &str, least: &str) -> bool {
     let rank = |name: &str| level::ALL.iter().position(|level| *level == name);
     rank(level).is_some_and(|level| rank(least).is_some_and(|least| level <= least))

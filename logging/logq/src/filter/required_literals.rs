@@ -1,10 +1,10 @@
-//! Texts of which one must be there.
+//! Literals of which a matching text contains at least one.
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use memchr::memmem::Finder;
 use regex_syntax::hir::{Hir, HirKind, literal::Extractor};
 
-/// Texts of which one must be there, as they stand in the bytes of a line.
+/// Literals of which the raw bytes of a matching line contain at least one.
 #[derive(Debug, Default)]
 pub struct RequiredLiterals {
     texts: Vec<Vec<u8>>,
@@ -19,11 +19,11 @@ enum Searcher {
     Many(AhoCorasick),
 }
 
-/// More texts are not worth it.
+/// More texts do not pay off.
 const MAX_TEXTS: usize = 64;
 
 impl RequiredLiterals {
-    /// These texts; None when one of them says nothing.
+    /// None if one of the texts is useless as a literal.
     pub fn any<T: AsRef<[u8]>>(texts: &[T]) -> Option<Self> {
         let texts: Vec<Vec<u8>> = texts
             .iter()
@@ -44,7 +44,7 @@ impl RequiredLiterals {
         Some(Self { texts, search })
     }
 
-    /// A text of ASCII, whatever the case of its letters.
+    /// An ASCII text in any case.
     pub fn any_case(text: &str) -> Option<Self> {
         if text.is_empty() || !text.is_ascii() {
             return None;
@@ -59,28 +59,26 @@ impl RequiredLiterals {
         })
     }
 
-    /// What stands in every text that the expression is found in.
+    /// Extracts the literals of a regular expression.
     pub fn from_regex(pattern: &str) -> Option<Self> {
         let hir = regex_syntax::parse(pattern).ok()?;
         Self::any(&required_texts(&hir)?)
     }
 
-    /// Whether one consists of these characters alone.
+    /// Whether one of them consists only of these characters.
     pub fn has_only(&self, chars: &str) -> bool {
         self.texts
             .iter()
             .any(|text| text.iter().all(|byte| chars.as_bytes().contains(byte)))
     }
 
-    /// The texts.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
-        // None is broken: see `longest_stable_piece`.
+        // `longest_stable_piece` returns valid UTF-8.
         self.texts
             .iter()
             .filter_map(|text| std::str::from_utf8(text).ok())
     }
 
-    /// Whether one is there.
     pub fn any_in(&self, content: &[u8]) -> bool {
         match &self.search {
             Searcher::None => true,
@@ -90,8 +88,8 @@ impl RequiredLiterals {
     }
 }
 
-/// The longest piece that JSON can write in no other way (but with `\u`, see
-/// [`super::has_escapes`]) and that is not made of broken UTF-8.
+/// The longest piece that JSON writes in only one way, apart from `\u` (see [`super::has_escapes`]), without invalid
+/// UTF-8.
 fn longest_stable_piece(text: &[u8]) -> &[u8] {
     let may_differ = |byte: &u8| byte.is_ascii_control() || b"\"\\/".contains(byte);
     let pieces = text
@@ -106,14 +104,14 @@ fn longest_stable_piece(text: &[u8]) -> &[u8] {
     pieces.max_by_key(|piece| piece.len()).unwrap_or_default()
 }
 
-/// Texts of which one is in every match; None where nothing is certain.
+/// Texts of which every match contains at least one; None if unknown.
 fn required_texts(hir: &Hir) -> Option<Vec<Vec<u8>>> {
     let inner = match hir.kind() {
         HirKind::Concat(parts) => parts
             .iter()
             .enumerate()
             .flat_map(|(at, part)| {
-                // The beginnings of all that follows, and what a part has within.
+                // Combine the prefixes of the rest with the literals of this part.
                 let rest = parts.get(at..).unwrap_or_default();
                 [prefixes(&Hir::concat(rest.to_vec())), required_texts(part)]
             })
@@ -144,7 +142,7 @@ fn prefixes(hir: &Hir) -> Option<Vec<Vec<u8>>> {
     (!texts.is_empty() && texts.len() <= MAX_TEXTS).then_some(texts)
 }
 
-/// The length of the shortest, then how few there are.
+/// The length of the shortest text, then the smallest number of texts.
 fn selectivity(texts: &[Vec<u8>]) -> (usize, std::cmp::Reverse<usize>) {
     let shortest = texts.iter().map(|text| longest_stable_piece(text).len()).min();
     (shortest.unwrap_or_default(), std::cmp::Reverse(texts.len()))

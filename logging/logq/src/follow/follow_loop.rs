@@ -1,4 +1,4 @@
-//! The loop.
+//! The main loop of `--follow`.
 
 use std::{
     io::{self, ErrorKind, Write},
@@ -22,25 +22,23 @@ use crate::{
     source::{Entry, Timed},
 };
 
-/// So often it is seen whether anybody reads.
+/// How often to check that the reader is still there.
 const READER_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// A feed may take so long to end what it has begun.
+/// Time for the feed to finish.
 const FEED_GRACE: Duration = Duration::from_millis(300);
 
-/// Whom to tell what is no line, and whether anybody reads.
+/// Where to report status, and how to detect that the reader is gone.
 pub struct StatusSink<'t> {
-    /// Tells a person something at once.
+    /// Prints a message at once.
     pub report: &'t mut dyn FnMut(&str),
-    /// Whether the reader of the lines has gone.
     pub is_reader_gone: &'t dyn Fn() -> bool,
 }
 
-/// Shows lines as they come, until a person ends it, nobody reads any more,
-/// `--limit` is reached, or no more can come.
+/// Shows lines until a signal, a closed output, `--limit`, or the end of the feed.
 ///
 /// # Errors
-/// What the feed failed of, and the output's.
+/// The feed's error, or an I/O error of the output.
 pub fn run<'l, W: Write>(
     search: &Search,
     query: &'l Query,
@@ -84,21 +82,19 @@ pub fn run<'l, W: Write>(
     follow_loop.finish(&events, ended)
 }
 
-/// Why it is over.
 enum LoopEnd {
-    /// A person wants it, or all is shown that was asked for.
+    /// A signal, or all requested lines are shown.
     Stopped,
-    /// The feed has ended.
     Feed(Result<(), FeedEnd>),
 }
 
 struct FollowLoop<'l, W> {
     query: &'l Query,
     context: ResolvedContext,
-    /// What is wanted, by what is known.
+    /// The query, with the current context applied.
     filter: Filter,
     context_lines: ContextLines,
-    /// The last of the lines that were there before, until all of them have come.
+    /// Selects the last existing lines, until all of them have arrived.
     tail: Option<Selection>,
     reorder_buffer: ReorderBuffer<PendingLine>,
     replay_buffer: ReplayBuffer,
@@ -108,12 +104,11 @@ struct FollowLoop<'l, W> {
     status_sink: StatusSink<'l>,
 }
 
-/// A line that can be shown.
 struct PendingLine {
     entry: Entry,
-    /// Whether it can only stand around another.
+    /// Only context of a match.
     is_context: bool,
-    /// Whether lines before it were left out.
+    /// Lines before it were omitted.
     follows_gap: bool,
 }
 
@@ -174,7 +169,7 @@ impl<W: Write> FollowLoop<'_, W> {
                     let is_match = self.filter.matches(&entry.document);
                     match &mut self.tail {
                         _ if !is_match && !self.context_lines.is_wanted() => self.remember(entry, now),
-                        // What the last lines are is known when all have come.
+                        // The last lines are known when all have arrived.
                         Some(tail) => drop(tail.take(entry, is_match)),
                         None => self.reorder_buffer.push_past(entry.into(), now),
                     }
@@ -198,8 +193,7 @@ impl<W: Write> FollowLoop<'_, W> {
         Ok(())
     }
 
-    /// Whether a line can be shown. Which of them stand around others is
-    /// known when they are in order.
+    /// Whether a line may be shown. Context lines are known only after sorting.
     fn may_be_shown(&self, entry: &Entry) -> bool {
         self.context_lines.is_wanted() || self.filter.matches(&entry.document)
     }
@@ -227,7 +221,7 @@ impl<W: Write> FollowLoop<'_, W> {
         }
     }
 
-    /// Takes the last of the lines that were there before.
+    /// Moves the selected existing lines to the reorder buffer.
     fn end_past(&mut self, now: Instant) {
         let Some(tail) = self.tail.take() else { return };
         let mut last = None;
@@ -242,7 +236,7 @@ impl<W: Write> FollowLoop<'_, W> {
         }
     }
 
-    /// Shows lines; returns whether no more are to be shown.
+    /// Shows lines; returns whether the selection is complete.
     fn show(&mut self, lines: Vec<PendingLine>, is_cancelled: &dyn Fn() -> bool) -> io::Result<bool> {
         if lines.is_empty() {
             return Ok(false);
@@ -251,7 +245,7 @@ impl<W: Write> FollowLoop<'_, W> {
             if line.follows_gap {
                 self.selection.skip();
             }
-            // Around a line are others of the same scope only.
+            // Context lines must be in the same scope.
             let is_match = !self.context_lines.is_wanted() || self.filter.matches(&line.entry.document);
             for line in self.selection.take(line.entry, is_match && !line.is_context) {
                 self.writer.write(&line, &mut self.out)?;
@@ -271,7 +265,7 @@ impl<W: Write> FollowLoop<'_, W> {
         Ok(())
     }
 
-    /// Shows what is held, and ends the form.
+    /// Shows the buffered lines, and completes the output format.
     fn finish(
         mut self,
         events: &Receiver<Event>,
@@ -296,7 +290,6 @@ impl<W: Write> FollowLoop<'_, W> {
     }
 }
 
-/// Waits for the feed to end what it has begun.
 fn await_feed_end(events: &Receiver<Event>) {
     let until = Instant::now() + FEED_GRACE;
     loop {

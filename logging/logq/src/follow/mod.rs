@@ -1,12 +1,10 @@
-//! `--follow`: lines as they come.
+//! `--follow`: shows new lines.
 //!
-//! A [`Feed`] gives the lines of one source, in a thread of its own: it may
-//! wait as it likes. The loop stands in the main thread: it tests, learns,
-//! orders, shows, and ends. Whether a line is wanted is decided here, by
-//! [`crate::filter::Filter::matches`]; a feed may give others too.
+//! A [`Feed`] delivers the lines of one source from its own thread, and may block. The follow loop runs in the main
+//! thread: it filters, resolves the context, sorts and prints. [`crate::filter::Filter::matches`] decides in the loop;
+//! a feed may deliver other lines, too.
 //!
-//! Architecture invariant: the source is the same from beginning to end. A
-//! feed waits for its source to come back; it never looks elsewhere.
+//! Architecture invariant: the source never changes. A feed waits until its source is available again.
 
 mod follow_loop;
 mod reorder_buffer;
@@ -27,29 +25,25 @@ use crate::{
     source::{Source, kubectl, opensearch::OpenSearchFeed},
 };
 
-/// So many of the lines that are there already are shown unless told
-/// otherwise, as `tail -f` does.
+/// Number of existing lines to show first, as in `tail -f`.
 const DEFAULT_TAIL: usize = 10;
 
-/// The longest order window: what is held is in memory.
+/// Maximum order window: it is buffered in memory.
 const MAX_ORDER_WINDOW: Duration = Duration::from_secs(60);
 
-/// Lines as they come, from one source.
+/// Delivers the lines of one source.
 pub trait Feed: Send {
-    /// Gives what was there before ([`Sink::earlier`], at its end
-    /// [`Sink::caught_up`]), then what comes ([`Sink::lines`]), until the sink says that it is over, or no more can
-    /// come: a pipe has ended.
+    /// Delivers the existing lines ([`FeedSink::send_past`], then [`FeedSink::end_past`]), then new ones
+    /// ([`FeedSink::send_new`]), until the sink is cancelled or the source ends, as a pipe does.
     ///
-    /// What passes by itself is waited for, and told with [`Sink::note`] when
-    /// it begins and when it is over.
+    /// Waits during transient errors, and reports their start and end with [`FeedSink::send_note`].
     ///
     /// # Errors
-    /// [`Stop::Over`] as the sink said it; [`Stop::Failed`] for what waiting
-    /// does not help with.
+    /// [`FeedEnd::Cancelled`] from the sink; [`FeedEnd::Failed`] for a permanent error.
     fn follow(self: Box<Self>, sink: &FeedSink) -> Result<(), FeedEnd>;
 }
 
-/// The lines of a source, as they come.
+/// The feed of a source.
 ///
 /// # Errors
 /// [`FollowError`].
@@ -61,17 +55,15 @@ pub fn feed_for(source: Source, search: &Search, query: &Query) -> Result<Box<dy
     }
 }
 
-/// Which of the lines that are there already are shown first.
+/// Which existing lines to show first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backlog {
-    /// All that are asked for: `--since` says from when.
+    /// All from `--since` on.
     All,
-    /// The newest.
     Last(usize),
 }
 
 impl Backlog {
-    /// Reads `--tail` and `--since`.
     #[must_use]
     pub fn from_options(search: &Search) -> Self {
         match (search.show.tail, &search.time.since) {
@@ -82,10 +74,8 @@ impl Backlog {
     }
 }
 
-/// Reads `--order-window`.
-///
 /// # Errors
-/// What is wrong with it.
+/// The allowed values.
 pub fn parse_order_window(text: &str) -> Result<Duration, String> {
     let length = if text == "0" {
         Some(Duration::ZERO)
@@ -97,10 +87,10 @@ pub fn parse_order_window(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "write 0, 500ms, 2s or the like; a minute at most".to_owned())
 }
 
-/// What contradicts itself, or cannot end.
+/// Rejects contradictory options.
 ///
 /// # Errors
-/// What is wrong, and what to do.
+/// The reason, and what to do.
 pub fn check_options(show: &ShowOptions) -> Result<(), FollowError> {
     if !show.follow && show.limit.is_some() && show.tail.is_some() {
         return Err(FollowError::LimitAndTail);
@@ -108,16 +98,12 @@ pub fn check_options(show: &ShowOptions) -> Result<(), FollowError> {
     Ok(())
 }
 
-/// Options that do not go together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FollowError {
-    /// Both ends of what was found.
     #[error("--limit shows the first lines and --tail the last ones: only with --follow can both be said")]
     LimitAndTail,
-    /// Two sources.
     #[error("only one source can be followed: --source opensearch or --source kubectl")]
     Both,
-    /// A waterfall needs the whole trace.
     #[error("a waterfall is drawn of a trace that is over: follow its lines with `logq -F --trace ID`")]
     Waterfall,
 }

@@ -1,10 +1,8 @@
-//! The order of lines that come from several places.
+//! Sorts lines of several origins by time.
 //!
-//! A line is held for as long as the window is, counted from when it came,
-//! and shown after those that are older. One that comes later than that is
-//! shown when it comes: nothing is ever left out. Only how long a line is
-//! held depends on this machine's clock, which runs steadily; times of lines
-//! are compared with each other alone.
+//! The buffer delays each line by the order window, counted from its arrival. A line that arrives too late is shown at
+//! once; no line is lost. The delay depends on the monotonic clock of this machine; the order depends only on the times
+//! of the lines.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -15,29 +13,24 @@ use line::Time;
 
 use crate::source::Timed;
 
-/// So many lines are held at most: in a flood the oldest of them are shown
-/// before their time.
+/// Above this number, the oldest lines are shown early.
 const MAX_LINES: usize = 50_000;
 
-/// By time, then as they came.
+/// Time, then arrival order.
 type Key = (Time, u64);
 
-/// Lines that are held until their order is known.
 pub struct ReorderBuffer<T> {
     length: Duration,
     lines: BTreeMap<Key, T>,
-    /// When each is to be shown at the latest, in the order in which they
-    /// came. Some are shown already.
+    /// Deadlines of all lines, in arrival order. Some lines are already shown.
     due: VecDeque<(Instant, Key)>,
-    /// Those before this are to be shown now.
+    /// Lines before this are due.
     watermark: Key,
-    /// The newest that came.
     newest: Time,
     sequence: u64,
 }
 
 impl<T: Timed> ReorderBuffer<T> {
-    /// Holds lines so long.
     #[must_use]
     pub const fn new(length: Duration) -> Self {
         let epoch = Time::from_nanos(0);
@@ -51,15 +44,14 @@ impl<T: Timed> ReorderBuffer<T> {
         }
     }
 
-    /// Holds a line that came now.
     pub fn push(&mut self, entry: T, now: Instant) {
-        // A line without a time belongs to what came before it.
+        // A line without a time belongs to the line before it.
         let time = entry.time().unwrap_or(self.newest);
         let key = (time, self.sequence);
         self.sequence += 1;
         self.newest = self.newest.max(time);
         self.lines.insert(key, entry);
-        // Where its place was is past: it is shown at once.
+        // A line below the watermark is due at once.
         if key >= self.watermark {
             self.due.push_back((now + self.length, key));
         }
@@ -70,9 +62,8 @@ impl<T: Timed> ReorderBuffer<T> {
         }
     }
 
-    /// Holds a line of those that were there before, which come in order:
-    /// what is older than the newest of them by more than the window need not
-    /// be held.
+    /// Adds an existing line. Existing lines arrive in order, so those older than the newest by more than the window
+    /// are due.
     pub fn push_past(&mut self, entry: T, now: Instant) {
         self.push(entry, now);
         let length = i64::try_from(self.length.as_nanos()).unwrap_or(i64::MAX);
@@ -80,7 +71,7 @@ impl<T: Timed> ReorderBuffer<T> {
         self.watermark = self.watermark.max((watermark, 0));
     }
 
-    /// The lines that are to be shown now, the oldest first.
+    /// Removes the due lines, oldest first.
     pub fn pop_due(&mut self, now: Instant) -> Vec<T> {
         while let Some((due, key)) = self.due.front().copied()
             && due <= now
@@ -92,12 +83,12 @@ impl<T: Timed> ReorderBuffer<T> {
         std::mem::replace(&mut self.lines, later).into_values().collect()
     }
 
-    /// All lines that are held, the oldest first.
+    /// Removes all lines, oldest first.
     pub fn drain(&mut self) -> Vec<T> {
         std::mem::take(&mut self.lines).into_values().collect()
     }
 
-    /// When the next line is to be shown.
+    /// The next deadline.
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
         self.due.front().map(|(due, _)| *due)

@@ -1,7 +1,7 @@
-//! What was not wanted lately, and may be once more is known.
+//! Lines that did not match, but may match once the context grows.
 //!
-//! That a trace belongs to the photo is learnt from a line that names both;
-//! the lines before it, of the database among them, have passed by then.
+//! A line that names both photo and trace adds the trace to the context. Earlier lines of that trace, for example the
+//! database's, have already passed.
 
 use std::{
     collections::VecDeque,
@@ -10,18 +10,14 @@ use std::{
 
 use crate::{filter::Filter, source::Entry};
 
-/// So long lines are kept.
 const MAX_AGE: Duration = Duration::from_secs(60);
 
-/// So many are kept at most.
 const MAX_LINES: usize = 10_000;
 
-/// Lines of the last minute that were not wanted.
 #[derive(Default)]
 pub struct ReplayBuffer(VecDeque<(Instant, Entry)>);
 
 impl ReplayBuffer {
-    /// Keeps a line for a while.
     pub fn push(&mut self, entry: Entry, now: Instant) {
         while self.0.len() >= MAX_LINES
             || self
@@ -34,7 +30,7 @@ impl ReplayBuffer {
         self.0.push_back((now, entry));
     }
 
-    /// Takes the lines that are wanted now.
+    /// Removes and returns the lines that match now.
     pub fn take_matching(&mut self, filter: &Filter) -> Vec<Entry> {
         let (found, others) = std::mem::take(&mut self.0)
             .into_iter()

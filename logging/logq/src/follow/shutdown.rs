@@ -1,4 +1,4 @@
-//! Ctrl-C, and its like.
+//! Shutdown on signals and on a closed output.
 
 use std::{io, os::fd::AsFd, process, thread, time::Duration};
 
@@ -10,14 +10,13 @@ use tokio::{
 
 use super::FeedSink;
 
-/// The loop may write so long what it holds. It cannot where nobody reads
-/// what it writes, as a pager that stands still.
+/// Time for the loop to write its buffer. A stopped pager can block it.
 const FLUSH_GRACE: Duration = Duration::from_secs(2);
 
-/// Ends the loop at SIGINT and SIGTERM.
+/// Cancels the loop on SIGINT and SIGTERM.
 ///
 /// # Errors
-/// The system's.
+/// An I/O error.
 pub fn cancel_on_signals(sink: FeedSink) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let entered = runtime.enter();
@@ -42,8 +41,7 @@ pub fn cancel_on_signals(sink: FeedSink) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether standard output is a pipe whose reader has gone. Who waits for
-/// lines would otherwise learn of it with the next one only.
+/// Whether standard output is a pipe without a reader. Otherwise only the next write would fail.
 #[must_use]
 pub fn is_output_closed() -> bool {
     let out = io::stdout();

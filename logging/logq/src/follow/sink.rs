@@ -1,4 +1,4 @@
-//! Where a feed gives what it has.
+//! The channel from a feed to the follow loop.
 
 use std::{
     sync::{
@@ -10,15 +10,14 @@ use std::{
 
 use crate::{query::ResolvedContext, search::SearchError, source::Entry};
 
-/// Batches that wait for the loop: then a feed waits, too.
+/// Maximum number of queued batches. After that, the feed blocks.
 const MAX_QUEUED_BATCHES: usize = 16;
 
-/// Why a feed ends.
 #[derive(Debug)]
 pub enum FeedEnd {
-    /// Nobody wants more.
+    /// The loop ended.
     Cancelled,
-    /// There is no way on.
+    /// A permanent error.
     Failed(SearchError),
 }
 
@@ -28,28 +27,26 @@ impl<E: Into<SearchError>> From<E> for FeedEnd {
     }
 }
 
-/// What the loop is told.
 pub(super) enum Event {
     Past(Vec<Entry>),
-    /// All of these have been given.
+    /// All existing lines were sent.
     PastEnd,
     New(Vec<Entry>),
     Note(String),
     Context(ResolvedContext),
-    /// The feed has ended.
     Ended(Result<(), FeedEnd>),
-    /// A person wants it to end.
+    /// SIGINT or SIGTERM.
     Signal,
 }
 
-/// Whether it is over, for all who wait.
+/// The shared cancellation flag.
 #[derive(Default)]
 struct Cancellation {
     flag: Mutex<bool>,
     changed: Condvar,
 }
 
-/// Where a feed gives what it has. Its calls wait while the loop is behind.
+/// The channel from a feed to the follow loop. Calls block while the loop is behind.
 #[derive(Clone)]
 pub struct FeedSink {
     events: SyncSender<Event>,
@@ -63,51 +60,50 @@ impl FeedSink {
         (Self { events, cancellation }, receiver)
     }
 
-    /// Lines that were there before, the oldest first. The loop selects those of `--tail` among them.
+    /// Sends existing lines, oldest first. The loop selects those of `--tail`.
     ///
     /// # Errors
-    /// [`Stop::Cancellation`].
+    /// [`FeedEnd::Cancelled`].
     pub fn send_past(&self, entries: Vec<Entry>) -> Result<(), FeedEnd> {
         self.send(Event::Past(entries))
     }
 
-    /// All lines that were there before have been given.
+    /// Reports that all existing lines were sent.
     ///
     /// # Errors
-    /// [`Stop::Cancellation`].
+    /// [`FeedEnd::Cancelled`].
     pub fn end_past(&self) -> Result<(), FeedEnd> {
         self.send(Event::PastEnd)
     }
 
-    /// Lines that came since, in the order in which they came.
+    /// Sends new lines, in order of arrival.
     ///
     /// # Errors
-    /// [`Stop::Cancellation`].
+    /// [`FeedEnd::Cancelled`].
     pub fn send_new(&self, entries: Vec<Entry>) -> Result<(), FeedEnd> {
         self.send(Event::New(entries))
     }
 
-    /// What a person should know now, as one sentence. It is shown with the
-    /// time.
+    /// Sends a message for the user, one sentence. The loop prints it with the time.
     ///
     /// # Errors
-    /// [`Stop::Cancellation`].
+    /// [`FeedEnd::Cancelled`].
     pub fn send_note(&self, text: impl Into<String>) -> Result<(), FeedEnd> {
         self.send(Event::Note(text.into()))
     }
 
-    /// What the source knows of who uses what, and of a photo's traces.
+    /// Sends what the source knows about dependencies and the photo's traces.
     ///
     /// # Errors
-    /// [`Stop::Cancellation`].
+    /// [`FeedEnd::Cancelled`].
     pub fn send_context(&self, context: ResolvedContext) -> Result<(), FeedEnd> {
         self.send(Event::Context(context))
     }
 
-    /// Waits so long; ends at once when it is over.
+    /// Sleeps, but not longer than until cancellation.
     ///
     /// # Errors
-    /// [`Stop::Cancellation`].
+    /// [`FeedEnd::Cancelled`].
     pub fn wait(&self, length: Duration) -> Result<(), FeedEnd> {
         let until = Instant::now() + length;
         let mut over = self
@@ -128,7 +124,6 @@ impl FeedSink {
         }
     }
 
-    /// Whether it is over.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         *self
@@ -138,7 +133,6 @@ impl FeedSink {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says that it is over.
     pub(super) fn cancel(&self) {
         *self
             .cancellation
@@ -148,18 +142,16 @@ impl FeedSink {
         self.cancellation.changed.notify_all();
     }
 
-    /// The feed's last word.
     pub(super) fn finish(&self, how: Result<(), FeedEnd>) {
-        // Who does not listen any more knows that it is over.
+        // If the loop is gone, it knows.
         let _ = self.events.send(Event::Ended(how));
     }
 
-    /// A person wants it to end. The loop sees it when it waits or, when it
-    /// is busy, between two lines.
+    /// Cancels on a signal. The loop notices while it waits or, if busy, between two lines.
     pub(super) fn signal(&self) {
         self.cancel();
         if let Err(TrySendError::Full(_)) = self.events.try_send(Event::Signal) {
-            // It is busy, and looks itself.
+            // The busy loop checks the flag itself.
         }
     }
 

@@ -1,9 +1,9 @@
-//! A program that ends when this one ends, however that comes about.
+//! A child process that ends when this process ends, however that happens.
 //!
-//! A process has a few lines of this program run between itself and the other one: they wait for the end of their
-//! standard input, a pipe whose other end this process alone has. When it is gone, be it by a signal that nobody can
-//! catch, everything of their process group is ended: the program, and what it has started (a `kubectl` that is a
-//! script). The group is its own, so that Ctrl-C comes to this process alone, which may still need the other one.
+//! logq starts itself as a guard process between itself and the child. The guard waits for the end of its standard
+//! input, a pipe whose other end only the parent holds. When the parent is gone, even after SIGKILL, the guard kills
+//! its process group: the child and what it started, for example if `kubectl` is a script. The group is separate, so
+//! Ctrl-C reaches only the parent, which may still need the child.
 
 use std::{
     env,
@@ -21,29 +21,28 @@ use nix::{
     unistd::{Pid, getpgrp, getpid},
 };
 
-/// The first argument of the process in between.
-const GUARD_ARGUMENT: &str = "--hold";
+/// The first argument of the guard process.
+const GUARD_ARGUMENT: &str = "--child-guard";
 
-/// What that process says where it cannot start the program.
+/// What the guard prints if it cannot start the child.
 const SPAWN_FAILED: &str = "logq cannot start it: ";
 const NOT_FOUND: &str = "there is no such program";
 
-/// Most of what the program says that is read.
 const MAX_STDERR_BYTES: u64 = 16 * 1024;
 
-/// The process in between: runs the program that its arguments name; none where this process is none.
+/// Runs the guard process if the arguments ask for it; otherwise returns None.
 pub fn run_child_guard(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let mut arguments = arguments.into_iter().skip(1);
     if arguments.next()? != GUARD_ARGUMENT {
         return None;
     }
     let program = arguments.next()?;
-    // Else others would be ended with it.
+    // Otherwise the kill would hit other processes.
     if getpgrp() != getpid() {
         return None;
     }
     thread::spawn(|| {
-        // Nothing is ever written there.
+        // The parent writes nothing to the pipe.
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
         let _ = killpg(getpgrp(), Signal::SIGKILL);
     });
@@ -61,7 +60,7 @@ pub fn run_child_guard(arguments: impl IntoIterator<Item = OsString>) -> Option<
                 io::ErrorKind::NotFound => NOT_FOUND.to_owned(),
                 _ => error.to_string(),
             };
-            // Nobody can be told that standard error is gone.
+            // There is no place to report a broken standard error.
             let _ = writeln!(io::stderr(), "{SPAWN_FAILED}{reason}");
             127
         }
@@ -69,7 +68,7 @@ pub fn run_child_guard(arguments: impl IntoIterator<Item = OsString>) -> Option<
     Some(ExitCode::from(code))
 }
 
-/// Why the program was not started, if that is what was said.
+/// The spawn error that the guard printed, if any.
 pub fn spawn_error(stderr: &str) -> Option<io::Error> {
     let reason = stderr.trim().strip_prefix(SPAWN_FAILED)?;
     Some(match reason {
@@ -78,7 +77,7 @@ pub fn spawn_error(stderr: &str) -> Option<io::Error> {
     })
 }
 
-/// A program that runs, with what it has started. All of it is ended when this is forgotten.
+/// A running child process. Dropping it kills the whole process group.
 #[derive(Debug)]
 pub struct ChildGuard {
     child: Child,
@@ -86,14 +85,14 @@ pub struct ChildGuard {
 }
 
 impl ChildGuard {
-    /// Starts it; also gives its output.
+    /// Starts the child; returns its standard output, too.
     pub fn start(program: &Path, arguments: &[OsString]) -> io::Result<(Self, ChildStdout)> {
         let stderr = tempfile::tempfile()?;
         let mut child = Command::new(current_program()?)
             .arg0("logq")
             .args([OsStr::new(GUARD_ARGUMENT), program.as_os_str()])
             .args(arguments)
-            // What it says is read here.
+            // logq parses the messages.
             .env("LC_ALL", "C")
             .env_remove("LANGUAGE")
             .process_group(0)
@@ -107,12 +106,11 @@ impl ChildGuard {
         Ok((guard, output))
     }
 
-    /// Whether it has ended.
     pub fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// What it has said on standard error so far.
+    /// What the child printed to standard error so far.
     pub fn stderr(&mut self) -> String {
         let mut stderr = Vec::new();
         let read = self
@@ -132,13 +130,13 @@ impl Drop for ChildGuard {
             return;
         }
         let group = Pid::from_raw(self.child.id().cast_signed());
-        // It may have ended just now.
+        // It may have ended already.
         let _ = killpg(group, Signal::SIGKILL);
         let _ = self.child.wait();
     }
 }
 
-/// This program, also where its file was replaced since it was started.
+/// This executable, even if its file was replaced.
 fn current_program() -> io::Result<PathBuf> {
     if cfg!(target_os = "linux") {
         return Ok(PathBuf::from("/proc/self/exe"));

@@ -1,63 +1,39 @@
-//! Why there is no way to OpenSearch through a cluster.
+//! Why a port-forward to OpenSearch fails.
 //!
-//! kubectl ends with 1 whatever is wrong; what it is, only its words tell.
+//! kubectl always exits with 1; only its message tells the reason.
 
 use std::time::Duration;
 
 use super::{ServiceRef, child_guard};
 use crate::source::kubectl::{self, KubectlProgram, last_message};
 
-/// Why there is no port-forward, or none any more.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ForwardError {
-    /// kubectl, or its way to the cluster.
+    /// A general error of kubectl.
     #[error(transparent)]
     Kubectl(kubectl::Error),
-    /// There is no such service.
     #[error(
         "the cluster has none ({reason}). Where it has OpenSearch, LOGQ_OPENSEARCH_URL can say: \
          kubernetes://NAMESPACE/SERVICE"
     )]
-    NoService {
-        /// kubectl's words.
-        reason: String,
-    },
-    /// Who asks may not.
+    NoService { reason: String },
     #[error(
         "it may not be made: {reason}. Needed in the namespace {namespace} are get on services, get and list on pods, \
          and create on pods/portforward"
     )]
-    Forbidden {
-        /// Where.
-        namespace: String,
-        /// The cluster's words.
-        reason: String,
-    },
-    /// The service has no pod that runs, or nothing listens in it.
+    Forbidden { namespace: String, reason: String },
+    /// The service has no running pod, or nothing listens in it.
     #[error("OpenSearch does not run there: {reason}")]
-    NotRunning {
-        /// kubectl's words.
-        reason: String,
-    },
-    /// It took too long.
+    NotRunning { reason: String },
     #[error("kubectl port-forward was not ready within {timeout:?}{}", stderr_suffix(.stderr))]
-    Timeout {
-        /// So long was waited.
-        timeout: Duration,
-        /// kubectl's words.
-        stderr: String,
-    },
-    /// Anything else.
+    Timeout { timeout: Duration, stderr: String },
     #[error("kubectl port-forward: {reason}")]
-    Failed {
-        /// kubectl's words.
-        reason: String,
-    },
+    Failed { reason: String },
 }
 
 impl ForwardError {
-    /// What kubectl has said instead of forwarding.
+    /// Classifies kubectl's message.
     pub(super) fn from_stderr(service: &ServiceRef, program: &KubectlProgram, stderr: &str) -> Self {
         if let Some(error) = child_guard::spawn_error(stderr) {
             return Self::Kubectl(program.spawn_error(error));
@@ -86,21 +62,21 @@ impl ForwardError {
         }
     }
 
-    /// Why a connection broke that kubectl had taken; none where nothing is known to be wrong with the pod.
+    /// Why an accepted connection broke; None if the pod looks healthy.
     #[must_use]
     pub fn from_broken_connection(stderr: &str) -> Option<Self> {
-        // kubectl listens before anything does there.
+        // kubectl listens before the pod does.
         stderr.contains("connection refused").then(|| Self::NotRunning {
             reason: "nothing listens in its pod (yet): connection refused".to_owned(),
         })
     }
 
-    /// Whether kubectl's words leave open why: it says "timed out" where no pod runs.
+    /// Whether kubectl's message leaves the reason open: it prints "timed out" if no pod runs.
     pub(super) const fn needs_diagnosis(&self) -> bool {
         matches!(self, Self::NotRunning { .. } | Self::Timeout { .. })
     }
 
-    /// Whether asking again later can help without anybody changing anything.
+    /// Whether a later attempt can succeed without any change.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {
@@ -111,7 +87,7 @@ impl ForwardError {
     }
 }
 
-/// `: ` and kubectl's words, if it has said any.
+/// `: ` and kubectl's message, or an empty text.
 #[must_use]
 pub fn stderr_suffix(stderr: &str) -> String {
     if stderr.trim().is_empty() {

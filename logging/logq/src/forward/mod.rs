@@ -1,7 +1,7 @@
-//! A way to an OpenSearch in a cluster: a `kubectl port-forward` that is made, watched and ended here.
+//! Reaches an OpenSearch in a cluster through a `kubectl port-forward`.
 //!
-//! It is kubectl's, so that whoever can ask pods can ask OpenSearch: the same kubeconfig, the same plugins for
-//! credentials. What goes through is HTTP; from here to the cluster kubectl encrypts it.
+//! kubectl brings its kubeconfig and credential plugins, so access to pods gives access to OpenSearch. The payload is
+//! HTTP; kubectl encrypts it on the way to the cluster.
 
 mod child_guard;
 mod error;
@@ -25,16 +25,15 @@ pub use self::{
 };
 use crate::source::kubectl::KubectlProgram;
 
-/// How long it may take until something listens here.
+/// Limit for kubectl to start listening.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long kubectl may take to say why a connection broke.
+/// Time for kubectl to report why a connection broke.
 const STDERR_DELAY: Duration = Duration::from_millis(300);
 
-/// Between two looks whether it has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A port of this machine that leads to a service of a cluster, as long as this is kept.
+/// A local port that leads to a service, until it is dropped.
 #[derive(Debug)]
 pub struct Forward {
     guard: ChildGuard,
@@ -66,17 +65,15 @@ impl Forward {
         Err(reason.ok().flatten().unwrap_or(error))
     }
 
-    /// Where it listens.
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// Whether kubectl has ended.
     pub fn has_ended(&mut self) -> bool {
         self.guard.has_ended()
     }
 
-    /// What kubectl says of its end or of a connection that broke.
+    /// kubectl's messages about its end or a broken connection.
     pub async fn into_stderr(mut self) -> String {
         let begun = Instant::now();
         while !self.guard.has_ended() && begun.elapsed() < STDERR_DELAY {
@@ -86,8 +83,8 @@ impl Forward {
     }
 }
 
-/// The port that kubectl says it listens at; none where it ends without. It is read on for as long as it lives: it
-/// says a line for each connection.
+/// The local port from kubectl's output; None if kubectl ends. The thread reads on, because kubectl prints a line for
+/// each connection.
 async fn wait_for_port(output: ChildStdout) -> Option<u16> {
     let (found, port) = oneshot::channel();
     thread::spawn(move || {
@@ -96,7 +93,7 @@ async fn wait_for_port(output: ChildStdout) -> Option<u16> {
             if let Some(port) = parse_port(&String::from_utf8_lossy(&line))
                 && let Some(found) = found.take()
             {
-                // Who does not wait any more needs nothing.
+                // The receiver may be gone.
                 let _ = found.send(port);
             }
         }

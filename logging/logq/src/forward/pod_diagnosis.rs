@@ -1,17 +1,16 @@
-//! Why a service of a cluster takes no connections: what its pods are doing.
+//! Explains why a service accepts no connections, from the status of its pods.
 
 use serde_json::Value;
 
 use super::{ForwardError, ServiceRef};
 use crate::source::kubectl::KubectlProgram;
 
-/// How long the cluster may take for one answer.
+/// Limit for one request.
 const REQUEST_TIMEOUT: &str = "--request-timeout=5s";
 
-/// Most pods that are named.
 const MAX_NAMED_PODS: usize = 3;
 
-/// Asks the cluster why nothing can be forwarded to a service; none where the cluster knows no reason, or does not answer.
+/// Asks the cluster why a service has no ready pod; None if it does not know or does not answer.
 pub(super) fn explain_not_ready(program: &KubectlProgram, service: &ServiceRef) -> Option<ForwardError> {
     let get = |what: &[String]| {
         let fixed = [
@@ -29,7 +28,7 @@ pub(super) fn explain_not_ready(program: &KubectlProgram, service: &ServiceRef) 
         serde_json::from_slice::<Value>(&json).ok()
     };
     let service = get(&["service".to_owned(), service.name.clone()])?;
-    // Without a selector somebody else keeps its addresses.
+    // A service without a selector has manually managed addresses.
     let selector = selector(&service)?;
     let pods = get(&["pods".to_owned(), format!("--selector={selector}")])?;
     let reason = describe_pods(pods.get("items")?.as_array()?, &selector)?;
@@ -45,7 +44,7 @@ fn selector(service: &Value) -> Option<String> {
     (!labels.is_empty()).then(|| labels.join(","))
 }
 
-/// What is wrong with these pods; none where one of them is ready.
+/// Describes the pods that are not ready; None if one of them is ready.
 fn describe_pods(pods: &[Value], selector: &str) -> Option<String> {
     if pods.is_empty() {
         return Some(format!(
@@ -62,7 +61,7 @@ fn describe_pods(pods: &[Value], selector: &str) -> Option<String> {
     Some(states.join(", "))
 }
 
-/// What keeps a pod from being ready; none where it is.
+/// Describes why a pod is not ready; None if it is.
 fn describe_not_ready(pod: &Value) -> Option<String> {
     let text = |path: &str| pod.pointer(path).and_then(Value::as_str);
     let name = text("/metadata/name").unwrap_or("?");

@@ -1,4 +1,4 @@
-//! Which service of a cluster is meant.
+//! A reference to a service in a cluster.
 
 use std::{ffi::OsString, fmt};
 
@@ -6,27 +6,22 @@ use url::Url;
 
 use crate::source::kubectl::KubectlProgram;
 
-/// `kubernetes://NAMESPACE/SERVICE`, and `:PORT` where it is not 9200.
+/// `kubernetes://NAMESPACE/SERVICE`, with `:PORT` if it is not 9200.
 pub const SCHEME: &str = "kubernetes";
 
 const DEFAULT_PORT: u16 = 9200;
 
-/// Why an address is no place.
 const EXPECTED_FORM: &str = "must be kubernetes://NAMESPACE/SERVICE or kubernetes://NAMESPACE/SERVICE:PORT";
 
-/// A service of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceRef {
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
-    /// Its port.
     pub port: u16,
 }
 
 impl ServiceRef {
-    /// Where the distribution has OpenSearch (manifests/base).
+    /// The OpenSearch of the distribution (manifests/base).
     #[must_use]
     pub fn default_opensearch() -> Self {
         Self {
@@ -36,10 +31,8 @@ impl ServiceRef {
         }
     }
 
-    /// Reads an address of this scheme.
-    ///
     /// # Errors
-    /// Why it is none.
+    /// The expected form.
     pub fn from_url(url: &Url) -> Result<Self, &'static str> {
         let rest = url.path().strip_prefix('/').ok_or(EXPECTED_FORM)?;
         let (name, port) = match rest.split_once(':') {
@@ -57,22 +50,21 @@ impl ServiceRef {
         })
     }
 
-    /// kubectl's arguments for a way to it.
+    /// kubectl's arguments for a port-forward.
     #[must_use]
     pub fn forward_arguments(&self, program: &KubectlProgram) -> Vec<OsString> {
         program.with_cluster_arguments([
             "port-forward".to_owned(),
             "--address=127.0.0.1".to_owned(),
             format!("--namespace={}", self.namespace),
-            // Shorter than logq waits for kubectl, so that kubectl says what it waited for.
+            // Shorter than our own timeout, so that kubectl can report the reason.
             "--pod-running-timeout=3s".to_owned(),
             format!("service/{}", self.name),
-            // A free port of this machine.
+            // Any free local port.
             format!(":{}", self.port),
         ])
     }
 
-    /// The address that names it.
     #[must_use]
     pub fn url(&self) -> String {
         format!("{SCHEME}://{self}")
@@ -89,7 +81,7 @@ impl fmt::Display for ServiceRef {
     }
 }
 
-/// A DNS label (RFC 1123), as Kubernetes names namespaces and services.
+/// Whether a text is a DNS label (RFC 1123), as Kubernetes requires.
 fn is_name(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     text.starts_with(plain) && text.ends_with(plain) && text.chars().all(|c| plain(c) || c == '-')

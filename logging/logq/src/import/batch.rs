@@ -1,4 +1,4 @@
-//! Lines that are sent together.
+//! A bulk request.
 
 use chrono::Utc;
 use line::{Document, Time};
@@ -8,10 +8,9 @@ use serde_json::{Value, json};
 use super::ImportStats;
 use crate::opensearch::{Client, Error};
 
-/// What is asked for, in an error's words.
 const OPERATION: &str = "store lines";
 
-/// Lines that are sent together: two lines of JSON each.
+/// The lines of one bulk request, each as two lines of JSON.
 #[derive(Default)]
 pub struct Batch {
     items: Vec<String>,
@@ -19,7 +18,6 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Adds a line.
     pub fn add(&mut self, document: Document) {
         let index = stream::data_stream(document.stream());
         let action = json!({ "create": { "_index": index, "_id": document.id() } });
@@ -29,20 +27,19 @@ impl Batch {
         self.items.push(item);
     }
 
-    /// Bytes of the request.
+    /// Size of the request.
     pub const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether all lines are there.
     pub const fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 
-    /// Sends the lines once. Those that are to be sent again stay in it; after success none are left.
+    /// Sends the lines once. Removes finished lines; the rest must be sent again.
     ///
     /// # Errors
-    /// Every error of [`Client::send_lines`], and [`Error::Busy`] where OpenSearch has not taken all lines now.
+    /// Every error of [`Client::send_lines`], and [`Error::Busy`] if OpenSearch did not accept all lines.
     pub async fn send(&mut self, client: &Client, stats: &mut ImportStats) -> Result<(), Error> {
         if self.is_empty() {
             return Ok(());
@@ -80,17 +77,14 @@ impl Batch {
     }
 }
 
-/// What became of a line.
+/// The result for one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ItemStatus {
-    /// It was not there, and is now.
     Stored,
-    /// It was there.
     Duplicate,
-    /// Sent again it would be refused again.
+    /// OpenSearch would refuse it again.
     Refused,
-    /// It is sent again: OpenSearch is too busy, a full disk has put a block on
-    /// the index, or the answer says nothing of the line.
+    /// OpenSearch is busy, a full disk blocks the index, or the response lacks the line.
     Retry,
 }
 
@@ -105,8 +99,7 @@ impl ItemStatus {
     }
 }
 
-/// A data stream takes no line without a time: such a line has that of its
-/// import.
+/// A data stream requires a time: such a line gets the time of its import.
 fn ensure_time(document: Document) -> Document {
     if document.timestamp().is_some() {
         return document;
@@ -117,7 +110,7 @@ fn ensure_time(document: Document) -> Document {
     members.into()
 }
 
-/// The innermost reason: the outer one only says that a field cannot be read.
+/// The innermost reason; outer ones only name a field.
 fn reason(response: &Value) -> String {
     let mut error = response.get("error").unwrap_or(&Value::Null);
     while let Some(cause) = error.get("caused_by") {

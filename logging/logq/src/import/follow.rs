@@ -1,6 +1,7 @@
-//! Lines of files that grow, as they are added.
+//! Imports lines of growing files.
 //!
-//! Exactly once: what was read is noted only after OpenSearch has it, and a line that is sent again has the id that it had.
+//! Exactly once: a checkpoint is written only after OpenSearch has stored the lines, and a repeated line has the same
+//! id.
 
 use std::{
     future::Future,
@@ -15,10 +16,10 @@ use crate::{
     source::files::tail::{POLL_INTERVAL, Positions, Start, Tail},
 };
 
-/// How long lines are gathered before they are sent.
+/// Maximum time to collect a batch.
 const BATCH_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Waits before the same lines are sent again, the last one for ever.
+/// Delays between attempts; the last one repeats.
 const RETRY_DELAYS: [Duration; 5] = [
     Duration::from_millis(100),
     Duration::from_millis(250),
@@ -27,15 +28,14 @@ const RETRY_DELAYS: [Duration; 5] = [
     Duration::from_secs(2),
 ];
 
-/// What keeps its place beside the folder or the file that is followed.
+/// The default checkpoint file, in the first folder or beside the first file.
 const POSITIONS: &str = ".logq.positions";
 
-/// What is followed, and where it is noted how far.
+/// What to follow, and where to keep the checkpoint.
 #[derive(Clone, Debug)]
 pub struct FollowOptions<'f> {
-    /// Files and folders.
     pub paths: &'f [PathBuf],
-    /// The file of positions; None for one beside the first path.
+    /// The checkpoint file; None for the default.
     pub positions: Option<&'f Path>,
 }
 
@@ -52,12 +52,12 @@ impl FollowOptions<'_> {
     }
 }
 
-/// Brings lines as they come, until `stop` is there. `report` tells a person what goes on.
+/// Imports new lines until `stop` completes. `report` prints progress.
 ///
-/// While OpenSearch is away or too busy nothing more is read, and the same lines are sent until it has them.
+/// While OpenSearch is unavailable or busy, reads no more lines and repeats the current batch.
 ///
 /// # Errors
-/// [`ImportError`], for what waiting does not mend.
+/// [`ImportError`] for a permanent error.
 pub async fn follow(
     client: &Client,
     options: &FollowOptions<'_>,
@@ -79,7 +79,7 @@ pub async fn follow(
         }
         before => before.map_err(positions_error)?,
     };
-    // A place that cannot be written to is known before anything is read.
+    // Detect an unwritable checkpoint before reading.
     before.write(&path).map_err(positions_error)?;
     let mut tail = Tail::open(options.paths, Start::At(before))?;
 
@@ -93,12 +93,12 @@ pub async fn follow(
         };
         tokio::select! {
             result = next => result?,
-            // What is being sent was not noted: it is sent again.
+            // The current batch is not in the checkpoint, so the next run repeats it.
             () = &mut stop => return Ok(stats),
         }
         match tail.positions().write(&path) {
             Ok(()) => write_failed = false,
-            // Lines go on; only that they are known is found out again by a later process.
+            // The import continues; after a restart, OpenSearch recognises the duplicates.
             Err(error) if !write_failed => {
                 report(&positions_error(error).to_string());
                 write_failed = true;
@@ -108,7 +108,7 @@ pub async fn follow(
     }
 }
 
-/// Lines until they are enough, or have waited long enough.
+/// Collects lines until the batch is large or old enough.
 async fn collect_batch(tail: &mut Tail, report: &mut dyn FnMut(&str)) -> Batch {
     let mut batch = Batch::default();
     let mut first = None;
@@ -136,7 +136,7 @@ async fn collect_batch(tail: &mut Tail, report: &mut dyn FnMut(&str)) -> Batch {
     }
 }
 
-/// Sends until all lines are there.
+/// Repeats the batch until OpenSearch has stored it.
 async fn send_until_stored(
     client: &Client,
     mut batch: Batch,
@@ -167,7 +167,7 @@ async fn send_until_stored(
             since.elapsed().as_secs_f64()
         ));
     }
-    // The first, and then rarely enough to be read.
+    // Report the first refused line, then at every doubling.
     if stats.refused.checked_ilog2() != refused.checked_ilog2() {
         let reason = stats.reason.as_deref().unwrap_or_default();
         report(&format!(

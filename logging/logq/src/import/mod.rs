@@ -1,7 +1,6 @@
-//! Lines from files to OpenSearch, where no Fluentd brings them.
+//! Imports lines from files into OpenSearch, where no Fluentd runs.
 //!
-//! The ids are those that Fluentd gives, and lines are created, never
-//! overwritten: to import again changes nothing.
+//! Lines have the same ids as from Fluentd, and are created but never overwritten: a repeated import changes nothing.
 
 mod batch;
 mod follow;
@@ -17,10 +16,10 @@ use crate::{
     source::files::{self, FileError},
 };
 
-/// Bytes of one request.
+/// Size of a bulk request.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
-/// Waits before a request is sent again that OpenSearch was too busy for.
+/// Delays between attempts while OpenSearch is busy.
 const RETRY_DELAYS: [Duration; 6] = [
     Duration::from_millis(200),
     Duration::from_millis(500),
@@ -30,44 +29,36 @@ const RETRY_DELAYS: [Duration; 6] = [
     Duration::from_secs(10),
 ];
 
-/// Why lines were not imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// A file.
     #[error(transparent)]
     File(#[from] FileError),
-    /// OpenSearch.
     #[error(transparent)]
     OpenSearch(#[from] Error),
-    /// The file of positions.
+    /// The checkpoint file.
     #[error("{path}: {error}; --positions names another file for how far the lines were read")]
-    Positions {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        error: io::Error,
-    },
+    Positions { path: PathBuf, error: io::Error },
 }
 
-/// What became of the lines.
+/// Counts and errors of an import.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImportStats {
-    /// Lines that are there now and were not before.
+    /// Newly stored lines.
     pub stored: u64,
-    /// Lines that were there.
+    /// Lines that OpenSearch already had.
     pub duplicates: u64,
-    /// Lines that OpenSearch does not take.
+    /// Lines that OpenSearch rejected.
     pub refused: u64,
-    /// Why it does not take the first of them.
+    /// Reason for the first rejected line.
     pub reason: Option<String>,
-    /// Files that could not be read to their end.
+    /// Files that were not read to the end.
     pub errors: Vec<String>,
 }
 
-/// Brings all lines of these files and folders to OpenSearch.
+/// Imports all lines of files and folders.
 ///
 /// # Errors
-/// [`ImportError`]; what was stored before stays, and importing again goes on.
+/// [`ImportError`]. Stored lines stay; a repeated import continues.
 pub async fn import(client: &Client, paths: &[PathBuf]) -> Result<ImportStats, ImportError> {
     let mut stats = ImportStats::default();
     let mut batch = Batch::default();
@@ -86,7 +77,7 @@ pub async fn import(client: &Client, paths: &[PathBuf]) -> Result<ImportStats, I
     Ok(stats)
 }
 
-/// Sends until all lines are there, but not for ever.
+/// Repeats the batch until OpenSearch has stored it, with a limited number of attempts.
 async fn send(client: &Client, batch: &mut Batch, stats: &mut ImportStats) -> Result<(), Error> {
     let mut delays = RETRY_DELAYS.iter();
     loop {

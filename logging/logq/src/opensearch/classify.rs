@@ -1,4 +1,4 @@
-//! What a failed exchange or a refusal means.
+//! Classifies transport errors and error responses.
 
 use std::error::Error as StdError;
 use std::io;
@@ -10,7 +10,7 @@ use url::Url;
 
 use super::{Error, Unreachable};
 
-/// What was asked, of whom, by whom: all that an error says of the question.
+/// The request, as error messages describe it.
 #[derive(Clone, Copy)]
 pub(super) struct RequestContext<'a> {
     pub url: &'a str,
@@ -19,7 +19,7 @@ pub(super) struct RequestContext<'a> {
     pub timeout: Duration,
 }
 
-/// An exchange that failed before a status came, or while its body was read.
+/// The transport failed before or while reading the response.
 pub(super) fn from_transport_error(context: RequestContext<'_>, error: &(dyn StdError + 'static)) -> Error {
     let chain = error_chain(error);
     let url = context.url.to_owned();
@@ -60,8 +60,8 @@ pub(super) fn from_transport_error(context: RequestContext<'_>, error: &(dyn Std
     }
 }
 
-/// What an answer is of another place than was asked: the transport has followed there, though with no password, and cannot be
-/// told not to.
+/// The response came from another origin. The transport follows redirects, without credentials, and offers no way to
+/// prevent it.
 pub(super) fn redirected(context: RequestContext<'_>, url: &Url, target: &Url) -> Option<Error> {
     let target = target.origin();
     (url.origin() != target).then(|| Error::Unexpected {
@@ -74,7 +74,7 @@ pub(super) fn redirected(context: RequestContext<'_>, url: &Url, target: &Url) -
     })
 }
 
-/// The error and its causes. An `io::Error` hides what it was made of from `source`.
+/// The error and its causes. `source` of an `io::Error` skips the inner error.
 fn error_chain<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'static)> {
     let mut all = vec![error];
     let mut last = error;
@@ -147,7 +147,7 @@ fn remedy(error: &Tls) -> &'static str {
     }
 }
 
-/// An answer whose status says no.
+/// A response with an error status.
 pub(super) fn from_status(context: RequestContext<'_>, status: u16, body: &[u8]) -> Error {
     let url = context.url.to_owned();
     let what = context.what.to_owned();
@@ -170,7 +170,7 @@ pub(super) fn from_status(context: RequestContext<'_>, status: u16, body: &[u8])
             status,
             reason,
         },
-        // OpenSearch says this in JSON, if it says anything.
+        // OpenSearch sends JSON with these statuses.
         404 | 405 if kind == NOT_JSON && !reason.is_empty() => Error::Unexpected {
             url,
             what,
@@ -188,12 +188,11 @@ pub(super) fn from_status(context: RequestContext<'_>, status: u16, body: &[u8])
     }
 }
 
-/// What stands in place of the name of an error that is no JSON.
+/// Error name for a body that is not JSON.
 const NOT_JSON: &str = "no JSON";
 
-/// The server's name for an error and its reason, with the cause that says
-/// most: `{"error":{"type","reason","root_cause":[…],"caused_by":{…}}}` or
-/// `{"error":"text"}`.
+/// Extracts the name and the most specific reason of an error:
+/// `{"error":{"type","reason","root_cause":[…],"caused_by":{…}}}` or `{"error":"text"}`.
 fn reason(body: &[u8]) -> (String, String) {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         let text = String::from_utf8_lossy(body.get(..200).unwrap_or(body));
@@ -208,7 +207,7 @@ fn reason(body: &[u8]) -> (String, String) {
         return ("error".into(), text.into());
     }
     let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
-    // A search that fails on all shards says why at its first one.
+    // If all shards failed, the first one has the reason.
     let cause = error
         .get("failed_shards")
         .and_then(|shards| shards.get(0))
@@ -227,7 +226,7 @@ fn reason(body: &[u8]) -> (String, String) {
     (text(cause, "type").unwrap_or_else(|| "error".into()), reason)
 }
 
-/// Whether an answer to a search is whole.
+/// Rejects a partial search result.
 pub(super) fn check_all_shards(context: RequestContext<'_>, answer: &Value) -> Result<(), Error> {
     let Some(shards) = answer.get("_shards") else {
         return Ok(());

@@ -1,4 +1,4 @@
-//! One connection to OpenSearch, over the official client's transport.
+//! A client for OpenSearch, based on the official client's transport.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -22,11 +22,10 @@ use super::{Error, Result, Settings};
 
 static CRYPTO_PROVIDER: Once = Once::new();
 
-/// Most of an answer that is read: the first page of lines fits, all of them as long as a line may be.
+/// Maximum size of a response. The first page fits, even if each line has the maximum length.
 const MAX_ANSWER_BYTES: u64 = 256 * 1024 * 1024;
 
-/// OpenSearch, as one who asks questions sees it. Cheap to clone; connections
-/// are kept and shared.
+/// A client for OpenSearch. Cheap to clone; clones share connections.
 #[derive(Clone)]
 pub struct Client {
     transport: ClientTransport,
@@ -35,14 +34,14 @@ pub struct Client {
     timeout: Duration,
 }
 
-/// The transport would show the password.
+/// The transport would print the password.
 impl fmt::Debug for Client {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "OpenSearch at {} {}", self.url, self.identity)
     }
 }
 
-/// A name as a part of a URL's path.
+/// Escapes a name for a URL path.
 #[must_use]
 pub fn encode_path_segment(name: &str) -> String {
     url::form_urlencoded::byte_serialize(name.as_bytes())
@@ -51,14 +50,14 @@ pub fn encode_path_segment(name: &str) -> String {
 }
 
 impl Client {
-    /// A client; nothing is sent yet.
+    /// Creates a client without connecting.
     ///
     /// # Errors
-    /// [`Error::Settings`] where a certificate or a key is none.
+    /// [`Error::Settings`] for an invalid certificate or key.
     pub fn new(settings: &Settings) -> Result<Self> {
-        // One cryptography in the whole process, however many the dependencies bring.
+        // One crypto provider for the whole process.
         CRYPTO_PROVIDER.call_once(|| {
-            // Another one may have been chosen by the program: as good.
+            // The program may have installed another one, which works as well.
             let _ = rustls::crypto::ring::default_provider().install_default();
         });
         let connect = {
@@ -73,25 +72,25 @@ impl Client {
         })
     }
 
-    /// Where OpenSearch is; holds no password.
+    /// The URL of OpenSearch, without a password.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The command that makes the way to it, where it is in a cluster.
+    /// The kubectl command of the port-forward, if there is one.
     #[must_use]
     pub fn command(&self) -> Option<String> {
         self.transport.command()
     }
 
-    /// What a person should know of the way to it since the last time.
+    /// Takes the messages about the port-forward since the last call.
     #[must_use]
     pub fn take_notes(&self) -> Vec<String> {
         self.transport.take_notes()
     }
 
-    /// Makes the way to it, where it is in a cluster and there is none.
+    /// Opens the port-forward, if one is needed and not open.
     ///
     /// # Errors
     /// [`Error::Forward`].
@@ -108,14 +107,13 @@ impl Client {
         }
     }
 
-    /// Sees within `patience` whether it can be reached and lets us in, and
-    /// returns its version.
+    /// Connects and authenticates within `patience`; returns OpenSearch's version.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] also when it takes the connection and is silent.
+    /// [`Error::Unreachable`], also if the server accepts the connection but stays silent.
     pub async fn reach(&self, patience: Duration) -> Result<String> {
         let what = "say its version";
-        // It has a patience of its own.
+        // The port-forward has its own timeout.
         self.connect().await?;
         let hello = self.ask(what, Method::Get, "/", &[], None);
         let answer = match tokio::time::timeout(patience, hello).await {
@@ -134,8 +132,7 @@ impl Client {
             .ok_or_else(|| self.unexpected(what, "its answer has no version"))
     }
 
-    /// Asks, and returns the answer. `what` completes "is asked to …" in an
-    /// error.
+    /// Sends a request and returns the response. `what` completes "is asked to …" in an error message.
     ///
     /// # Errors
     /// Every [`Error`].
@@ -151,7 +148,7 @@ impl Client {
         Ok(answer)
     }
 
-    /// As [`Self::ask`]; also how many bytes the answer has taken.
+    /// Like [`Self::ask`]; also returns the size of the response.
     ///
     /// # Errors
     /// Every [`Error`].
@@ -168,7 +165,7 @@ impl Client {
             .await
     }
 
-    /// As [`Self::ask`]; none where there is no such thing (404).
+    /// Like [`Self::ask`]; None if the object does not exist (404).
     ///
     /// # Errors
     /// Every [`Error`].
@@ -179,10 +176,10 @@ impl Client {
         }
     }
 
-    /// Sends lines of JSON (`_bulk`, `_msearch`), each ending in a line break.
+    /// Sends NDJSON (`_bulk`, `_msearch`), with a newline after each line.
     ///
     /// # Errors
-    /// Every [`Error`]; what happened to single items is in the answer.
+    /// Every [`Error`]. The response contains the results of single items.
     pub async fn send_lines(
         &self,
         what: &str,
@@ -219,8 +216,7 @@ impl Client {
         }
     }
 
-    /// What an answer says: its JSON and its length, or what is wrong. An answer to a search out of some of the shards only is
-    /// an error, and so is one of another place than was asked.
+    /// Parses a response; returns its JSON and size. Rejects partial search results and responses from another origin.
     async fn answer(
         &self,
         what: &str,
@@ -272,7 +268,7 @@ impl Client {
     }
 }
 
-/// What is spoken through to this address, as the settings say.
+/// Creates the transport for a URL.
 fn transport(settings: &Settings, url: Url) -> Result<Transport> {
     let settings_error = |variable: &str, error: &dyn StdError| {
         let cause = error
@@ -323,8 +319,7 @@ fn transport(settings: &Settings, url: Url) -> Result<Transport> {
     builder.build().map_err(|error| settings_error(variable, &error))
 }
 
-/// The header of basic authentication (RFC 7617), for when a client
-/// certificate takes the place of the transport's credentials.
+/// The header of basic authentication (RFC 7617). A client certificate takes the transport's only slot for credentials.
 fn basic(user: &str, password: &str) -> Result<HeaderValue> {
     let request = reqwest::Client::new()
         .get("http://localhost/")

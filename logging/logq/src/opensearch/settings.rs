@@ -1,4 +1,4 @@
-//! Where OpenSearch is and how one is let in.
+//! Connection settings.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,13 +10,11 @@ use url::{Host, Url};
 use crate::forward::{SCHEME, ServiceRef};
 use crate::source::kubectl::KubectlProgram;
 
-/// Where OpenSearch is looked for unless told.
 pub const DEFAULT_URL: &str = "http://localhost:9200";
 
-/// Where it is.
 const URL: &str = "LOGQ_OPENSEARCH_URL";
 
-/// Every variable with its meaning, for help and documentation.
+/// All variables with descriptions, for help and documentation.
 pub const VARIABLES: [(&str, &str); 10] = [
     (
         "LOGQ_OPENSEARCH_URL",
@@ -36,11 +34,10 @@ pub const VARIABLES: [(&str, &str); 10] = [
     ("LOGQ_OPENSEARCH_TIMEOUT", "seconds to wait for an answer; 60"),
 ];
 
-/// How a variable is looked up: the environment, a configuration file, a map
-/// in a test.
+/// Looks up a variable: in the environment, a configuration file, or a map in a test.
 pub type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
-/// Who asks.
+/// How logq authenticates.
 #[derive(Clone, Debug)]
 pub(super) enum Identity {
     Anonymous,
@@ -48,7 +45,6 @@ pub(super) enum Identity {
     Bearer(SecretString),
 }
 
-/// A client certificate with its key, PEM.
 #[derive(Clone)]
 pub(super) struct ClientCertificate {
     pub path: PathBuf,
@@ -61,11 +57,11 @@ impl fmt::Debug for ClientCertificate {
     }
 }
 
-/// Where OpenSearch is and how one is let in.
+/// Connection settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub(super) url: Url,
-    /// Where it is in a cluster, and who makes the way there.
+    /// The service in a cluster, and the kubectl for its port-forward.
     service: Option<ServiceRef>,
     kubectl: KubectlProgram,
     has_explicit_url: bool,
@@ -75,7 +71,7 @@ pub struct Settings {
     pub(super) timeout: Duration,
 }
 
-/// All that is wrong with the settings. Names variables, never their values.
+/// All errors in the settings. They name variables but contain no values.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct SettingsError(pub Vec<String>);
@@ -84,7 +80,7 @@ impl Settings {
     /// Reads the variables of [`VARIABLES`].
     ///
     /// # Errors
-    /// [`SettingsError`] with every mistake at once.
+    /// [`SettingsError`] with all errors.
     pub fn read(lookup: &Lookup<'_>) -> Result<Self, SettingsError> {
         let mut reader = SettingsReader {
             lookup,
@@ -122,10 +118,10 @@ impl Settings {
         }
     }
 
-    /// The same with another address, as a flag may say.
+    /// Replaces the URL, for example by a flag.
     ///
     /// # Errors
-    /// [`SettingsError`] when it is none.
+    /// [`SettingsError`] for an invalid URL.
     pub fn with_url(mut self, url: &str) -> Result<Self, SettingsError> {
         let parsed = parse(url).map_err(|why| SettingsError(vec![format!("the URL {why}")]))?;
         (self.url, self.service) = parsed;
@@ -133,15 +129,15 @@ impl Settings {
         Ok(self)
     }
 
-    /// The same with this kubectl, which makes the way into a cluster.
+    /// Sets the kubectl for port-forwards.
     #[must_use]
     pub fn with_kubectl(mut self, kubectl: &KubectlProgram) -> Self {
         self.kubectl = kubectl.clone();
         self
     }
 
-    /// The same of the distribution's OpenSearch, in the cluster that kubectl is set up for: where nobody has said
-    /// where it is. None where credentials are set: they are for a server that somebody has in mind.
+    /// Settings for the distribution's OpenSearch in the current cluster, if no URL is configured. None with
+    /// credentials: they are meant for a specific server.
     #[must_use]
     pub fn in_cluster(&self) -> Option<Self> {
         let default_service = ServiceRef::default_opensearch();
@@ -154,25 +150,23 @@ impl Settings {
         })
     }
 
-    /// The service of a cluster that it is.
     #[must_use]
     pub const fn service(&self) -> Option<&ServiceRef> {
         self.service.as_ref()
     }
 
-    /// Who makes the way into a cluster.
     #[must_use]
     pub const fn kubectl(&self) -> &KubectlProgram {
         &self.kubectl
     }
 
-    /// Where OpenSearch is; holds no password.
+    /// The URL, without a password.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Whether it is on this machine.
+    /// Whether the host is this machine.
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self.url.host() {
@@ -183,13 +177,13 @@ impl Settings {
         }
     }
 
-    /// Whether anybody has said where it is.
+    /// Whether a URL is configured.
     #[must_use]
     pub const fn has_explicit_url(&self) -> bool {
         self.has_explicit_url
     }
 
-    /// How one is let in, for people: no secret in it.
+    /// Describes the credentials without secrets.
     #[must_use]
     pub fn identity(&self) -> String {
         let certificate = self
@@ -209,8 +203,7 @@ impl Settings {
     }
 }
 
-/// A URL that OpenSearch can be at. The reason of a refusal never shows it:
-/// it may hold a password.
+/// Parses OpenSearch's URL. The error does not contain the text, which may include a password.
 fn parse(text: &str) -> Result<(Url, Option<ServiceRef>), &'static str> {
     let url = Url::parse(text).map_err(|_| "is no URL (http://host:9200 or https://…)")?;
     if !matches!(url.scheme(), "http" | "https" | SCHEME) || url.host_str().is_none() {
@@ -267,7 +260,7 @@ impl SettingsReader<'_> {
         }
     }
 
-    /// What `name` says, or the file that `name_FILE` names, without its last line break.
+    /// Reads `name`, or the file that `name_FILE` names without its trailing newlines.
     fn secret(&mut self, name: &str) -> Option<SecretString> {
         let variable = format!("{name}_FILE");
         match (self.value(name), self.value(&variable)) {

@@ -1,5 +1,4 @@
-//! How a client comes to its server: straight, or through a port-forward that is made when it is needed and made anew
-//! when it has ended.
+//! The transport to OpenSearch: direct, or through a port-forward that is opened on demand and replaced when it ends.
 
 use std::{
     mem,
@@ -13,32 +12,30 @@ use url::Url;
 use super::{Error, Result, Settings};
 use crate::forward::{Forward, ForwardError, ServiceRef, stderr_suffix};
 
-/// Makes a transport to an address.
+/// Creates a transport for a URL.
 pub(super) type Connect = dyn Fn(Url) -> Result<Transport> + Send + Sync;
 
-/// How one comes to the server.
 #[derive(Clone)]
 pub(super) enum ClientTransport {
-    /// By its address.
+    /// To the configured URL.
     Direct(Arc<Connection>),
-    /// Through a cluster.
+    /// Through a port-forward into a cluster.
     PortForward(Arc<PortForward>),
 }
 
-/// What is spoken through.
 pub(super) struct Connection {
     pub api: OpenSearch,
-    /// The address that is asked in truth.
+    /// The effective URL.
     pub url: Url,
 }
 
-/// A way through a cluster, for all clones of a client.
+/// A port-forward that all clones of a client share.
 pub(super) struct PortForward {
     settings: Settings,
     service: ServiceRef,
     connect: Box<Connect>,
     active: sync::Mutex<Option<(Forward, Arc<Connection>)>>,
-    /// Why the one before is no more.
+    /// Why the previous port-forward ended.
     end_reason: Mutex<Option<String>>,
     notes: Mutex<Vec<String>>,
 }
@@ -58,7 +55,7 @@ impl ClientTransport {
         })))
     }
 
-    /// What is spoken through now.
+    /// The current connection.
     ///
     /// # Errors
     /// [`Error::Forward`].
@@ -69,7 +66,7 @@ impl ClientTransport {
         }
     }
 
-    /// An error of this path, with what is known of it: one that broke is not used again.
+    /// Adds the reason for a broken port-forward to an error, and closes it.
     pub(super) async fn explain_error(&self, connection: &Connection, error: Error) -> Error {
         match self {
             Self::PortForward(forward) if error.is_connection_lost() => {
@@ -79,7 +76,7 @@ impl ClientTransport {
         }
     }
 
-    /// The command that makes it.
+    /// The kubectl command of the port-forward.
     pub(super) fn command(&self) -> Option<String> {
         let Self::PortForward(forward) = self else {
             return None;
@@ -88,7 +85,7 @@ impl ClientTransport {
         Some(kubectl.command_line(&forward.service.forward_arguments(kubectl)))
     }
 
-    /// What a person should know since the last time.
+    /// Takes the messages since the last call.
     pub(super) fn take_notes(&self) -> Vec<String> {
         match self {
             Self::Direct(_) => Vec::new(),
@@ -108,7 +105,7 @@ impl PortForward {
     async fn connection(&self) -> Result<Arc<Connection>> {
         let mut active = self.active.lock().await;
         if let Some((forward, connection)) = active.as_mut() {
-            // Nobody else may be listening there by then.
+            // Another program may listen on the port by then.
             if !forward.has_ended() {
                 return Ok(Arc::clone(connection));
             }
@@ -131,7 +128,7 @@ impl PortForward {
         Ok(connection)
     }
 
-    /// Ends what this path went through, and says why it broke.
+    /// Closes a broken port-forward, and explains the error.
     async fn close_broken(&self, connection: &Connection, error: Error) -> Error {
         let mut active = self.active.lock().await;
         let is_this = active.as_ref().is_some_and(|(_, now)| now.url == connection.url);

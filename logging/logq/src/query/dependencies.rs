@@ -1,25 +1,21 @@
-//! `--with-…`: the lines of what a component uses.
+//! `--with-…`: the dependencies of components.
 
 use schema::label;
 
 use crate::cli::SelectOptions;
 
-/// What a component can use. The label on its pods says which one it is.
+/// A kind of dependency. A label on the pods names the component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dependency {
-    /// Its database.
     Database,
-    /// Its broker.
     Queue,
-    /// Its object store.
     ObjectStore,
 }
 
 impl Dependency {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::Database, Self::Queue, Self::ObjectStore];
 
-    /// The label that names the component that is used.
+    /// The label that names the component.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -29,7 +25,6 @@ impl Dependency {
         }
     }
 
-    /// What it is called.
     #[must_use]
     pub const fn noun(self) -> &'static str {
         match self {
@@ -40,7 +35,7 @@ impl Dependency {
     }
 }
 
-/// What is asked for beside the components that were named.
+/// The dependencies to include.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dependencies {
     requested: Vec<Dependency>,
@@ -48,7 +43,6 @@ pub struct Dependencies {
 }
 
 impl Dependencies {
-    /// Reads the flags.
     #[must_use]
     pub fn from_options(select: &SelectOptions) -> Self {
         let flags = [
@@ -69,13 +63,12 @@ impl Dependencies {
         }
     }
 
-    /// What is asked for.
     #[must_use]
     pub fn requested(&self) -> &[Dependency] {
         &self.requested
     }
 
-    /// The first flag that asks for it.
+    /// The first flag that requests dependencies.
     #[must_use]
     pub const fn option(&self) -> Option<&'static str> {
         self.option

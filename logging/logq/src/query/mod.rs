@@ -1,4 +1,4 @@
-//! What a command line asks for, as data.
+//! The query: what to search, as data.
 
 mod dependencies;
 mod error;
@@ -22,54 +22,49 @@ use crate::{
     filter::{Filter, Glob, Literal},
 };
 
-/// One thing that lines must have, as it was typed.
+/// One criterion, as typed. If nothing matches, each criterion is checked separately.
 #[derive(Clone, Debug)]
 pub enum Criterion {
-    /// A component, a pod or the like: of several of a kind one is enough.
+    /// A name, for example of a component or a pod. Names of one kind are alternatives.
     Name {
-        /// What it names.
+        /// What the name refers to.
         what: &'static str,
-        /// The field that holds it.
         field: &'static str,
         /// The name or pattern.
         typed: String,
-        /// The same as a filter.
         filter: Filter,
     },
-    /// Something of a field.
+    /// A condition on a field.
     Condition {
-        /// The field.
         field: String,
-        /// The condition.
         typed: String,
-        /// The same as a filter: negated where the condition is.
+        /// Negated if the condition is.
         filter: Filter,
     },
 }
 
-/// Which lines are asked for.
+/// What to search.
 #[derive(Clone, Debug)]
 pub struct Query {
-    /// The components that were named; none for all.
+    /// Empty for all components.
     pub components: Vec<Glob>,
-    /// What they use and is asked for, too.
+    /// Dependencies of these components to include.
     pub dependencies: Dependencies,
-    /// Lines about one of these photos, and of the traces that these belong to.
+    /// Lines about these photos, and all lines of their traces.
     pub photos: Vec<i64>,
-    /// Lines of one of these traces.
+    /// Lines of these traces.
     pub trace: Option<Filter>,
-    /// The pods that it is asked of.
+    /// Restricts the pods.
     pub pod_filter: Filter,
-    /// What else is wanted of each line.
+    /// All other conditions.
     pub conditions: Filter,
-    /// When.
     pub time_range: TimeRange,
-    /// What of it can be told where nothing is found: of names and fields, each for itself.
+    /// The criteria, to explain an empty result.
     pub criteria: Vec<Criterion>,
 }
 
 impl Query {
-    /// Reads what is wanted.
+    /// Builds the query.
     ///
     /// # Errors
     /// [`QueryError`].
@@ -98,7 +93,7 @@ impl Query {
         })
     }
 
-    /// The lines of the components that were named.
+    /// Lines of the named components.
     #[must_use]
     pub fn component_filter(&self) -> Filter {
         if self.components.is_empty() {
@@ -112,8 +107,8 @@ impl Query {
         )
     }
 
-    /// The lines among which is looked, and which can be shown around those
-    /// that are found: those of the named components, and of what they use.
+    /// All lines of the named components, their dependencies and the selected pods in the time range. Context lines
+    /// come from this scope.
     #[must_use]
     pub fn scope(&self, context: &ResolvedContext) -> Filter {
         let mut all = vec![self.time_range.filter(), self.pod_filter.clone()];
@@ -131,7 +126,7 @@ impl Query {
         all_of(all)
     }
 
-    /// The lines that are wanted.
+    /// The matching lines.
     #[must_use]
     pub fn filter(&self, context: &ResolvedContext) -> Filter {
         let mut all = vec![self.scope(context), self.conditions.clone()];
@@ -143,7 +138,7 @@ impl Query {
         all_of(all)
     }
 
-    /// The lines that can turn out to be wanted, whatever is still learnt.
+    /// All lines that may match once the context is resolved.
     #[must_use]
     pub fn candidates(&self) -> Filter {
         if self.needs_context() {
@@ -153,14 +148,14 @@ impl Query {
         }
     }
 
-    /// The lines that [`ResolvedContext`] is learnt from.
+    /// The lines that can add to a [`ResolvedContext`].
     #[must_use]
     pub fn context_sources(&self) -> Filter {
         let named = (!self.components.is_empty()).then(|| self.component_filter());
         Filter::Any(named.into_iter().chain(self.photo_filters()).collect())
     }
 
-    /// The lines of a photo's way that name it.
+    /// The lines about a photo that belong to its processing. Omits read requests.
     #[must_use]
     pub fn photo_journey(&self) -> Filter {
         let reads = ["GET", "HEAD"].map(|method| is(field::HTTP_REQUEST_METHOD, method));
@@ -168,20 +163,19 @@ impl Query {
         Filter::All(vec![about, Filter::Any(reads.into()).negated()])
     }
 
-    /// The lines that name a photo that is asked for, a filter for each.
+    /// One filter for each photo.
     pub(crate) fn photo_filters(&self) -> impl Iterator<Item = Filter> {
         let photos = self.photos.iter();
         photos.map(|photo| is(field::PHOTO_ID, &photo.to_string()))
     }
 
-    /// Whether what is asked for is a photo's way, or a trace: both come to an
-    /// end.
+    /// Whether the query selects photos or traces, which come to an end.
     #[must_use]
     pub const fn asks_for_traces(&self) -> bool {
         !self.photos.is_empty() || self.trace.is_some()
     }
 
-    /// The option that asks for what is [`related`] to traces, if one does.
+    /// The option that requests lines [`related`] to traces, if any.
     #[must_use]
     pub fn related_option(&self) -> Option<&'static str> {
         let asked = self.asks_for_traces() && self.dependencies.requested().contains(&Dependency::Queue);
@@ -191,24 +185,24 @@ impl Query {
         })
     }
 
-    /// Whether something has to be found out before: see [`ResolvedContext`].
+    /// Whether the query needs a [`ResolvedContext`].
     #[must_use]
     pub fn needs_context(&self) -> bool {
         !self.photos.is_empty() || (!self.components.is_empty() && !self.dependencies.requested().is_empty())
     }
 }
 
-/// What has to be found out before it is known which lines are wanted.
+/// What must be known before the query can select lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResolvedContext {
-    /// The components that the named ones use, of what was asked for.
+    /// The components that the named ones depend on.
     pub dependencies: BTreeSet<String>,
-    /// The traces that lines about the photo belong to.
+    /// The traces of the photos.
     pub traces: BTreeSet<String>,
 }
 
 impl ResolvedContext {
-    /// Adds what is known elsewhere; returns whether it is more than before.
+    /// Adds other knowledge; returns whether it is new.
     pub fn merge(&mut self, more: Self) -> bool {
         let before = (self.dependencies.len(), self.traces.len());
         self.dependencies.extend(more.dependencies);
@@ -216,7 +210,7 @@ impl ResolvedContext {
         before != (self.dependencies.len(), self.traces.len())
     }
 
-    /// Learns from a line.
+    /// Extracts knowledge from a line.
     pub fn learn_from(&mut self, query: &Query, document: &Document) {
         if !query.components.is_empty() && query.component_filter().matches(document) {
             for dependencies in query.dependencies.requested() {

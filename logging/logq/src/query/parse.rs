@@ -1,4 +1,4 @@
-//! From options as they are typed to filters.
+//! Converts options to filters.
 
 use schema::field;
 
@@ -8,10 +8,10 @@ use crate::{
     filter::{Filter, Glob, Literal, Pattern},
 };
 
-/// Fewer digits of a trace id would find others too.
+/// A shorter prefix would match other traces, too.
 const MIN_TRACE_DIGITS: usize = 8;
 
-/// The options that say where, with the field that holds it.
+/// The options that select pods, with their fields.
 const fn pod_options(select: &SelectOptions) -> [(&'static str, &'static str, &Vec<String>); 4] {
     [
         ("namespace", field::KUBERNETES_NAMESPACE, &select.namespace),

@@ -1,10 +1,8 @@
 //! The broker's lines that are related to a trace.
 //!
-//! RabbitMQ logs nothing of a single message, so no line of its own belongs
-//! to a trace. What it logs of connections is joined by name and time: a
-//! service names its connections `component pod role`, or `component role`
-//! where it does not know its pod. Lines that do not name the client are
-//! about the connection that an earlier one named.
+//! RabbitMQ does not log single messages, so none of its lines has a trace id. Its lines about connections are matched
+//! by connection name and time. A service names its connections `component pod role`, or `component role` if it does
+//! not know its pod. Lines without a client name belong to the connection that an earlier line named.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -18,23 +16,20 @@ use serde_json::{Value, json};
 use super::{Query, ResolvedContext, TimeRange, all_of, is};
 use crate::filter::{Filter, Glob};
 
-/// What a related line is tagged with where it is shown. No line is stored
-/// with it.
+/// The tag of a related line in the output. It is never stored.
 pub const TAG: &str = "related";
 
-/// So long before a trace's first line, and after its last, a line of the
-/// broker is related.
+/// Margin before the first and after the last line of a trace.
 pub const MARGIN: Duration = Duration::from_secs(5);
 
-/// Longer host names are cut: `HOSTNAME` of a pod is its name, but at most so
-/// many bytes (Kubernetes documentation, "DNS for Services and Pods").
+/// Maximum length of a pod's `HOSTNAME`; longer pod names are cut (Kubernetes documentation, "DNS for Services and
+/// Pods").
 const HOST_NAME_BYTES: usize = 63;
 
-/// So many names are asked for one by one; with more, every named connection
-/// is asked for and tested here.
+/// Above this number, the query fetches all named connections and filters locally.
 const MAX_NAMES: usize = 100;
 
-/// Which lines of the broker are related to the traces that are shown.
+/// Decides which lines of the broker are related.
 #[derive(Clone, Debug)]
 pub struct Related {
     traces: BTreeMap<String, Trace>,
@@ -42,8 +37,7 @@ pub struct Related {
     query: Query,
 }
 
-/// Where a connection comes from: the broker's pod, the client's address and
-/// port.
+/// A connection: the broker's pod, the client's address and port.
 type ConnectionKey = [String; 3];
 
 #[derive(Clone, Debug)]
@@ -52,17 +46,15 @@ struct Connection {
     name: String,
 }
 
-/// What is known of one trace.
 #[derive(Clone, Debug)]
 struct Trace {
     first: Time,
     last: Time,
-    /// How the names of its services' connections begin.
+    /// Prefixes of the connection names of its services.
     names: BTreeSet<String>,
 }
 
 impl Related {
-    /// Knows nothing yet.
     #[must_use]
     pub fn new(query: &Query) -> Self {
         Self {
@@ -72,8 +64,7 @@ impl Related {
         }
     }
 
-    /// The lines of the traces, whatever else is wanted of those that are
-    /// shown.
+    /// All lines of the traces, without the other conditions.
     #[must_use]
     pub fn trace_filter(query: &Query, context: &ResolvedContext) -> Filter {
         let mut all = vec![query.scope(context)];
@@ -85,7 +76,7 @@ impl Related {
         all_of(all)
     }
 
-    /// The same of this trace alone.
+    /// Only this trace.
     #[must_use]
     pub fn for_trace(&self, trace: &str) -> Self {
         let mut one = self.clone();
@@ -93,13 +84,12 @@ impl Related {
         one
     }
 
-    /// Whether no line of a trace was seen.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.traces.is_empty()
     }
 
-    /// Learns from a line of a trace.
+    /// Extracts times and connection names from a line of a trace.
     pub fn add_trace_line(&mut self, document: &Document) {
         let (Some(trace), Some(time)) = (document.trace_id(), document.timestamp()) else {
             return;
@@ -118,7 +108,7 @@ impl Related {
         }
     }
 
-    /// The lines that name these services' connections, whenever that was.
+    /// The lines that name the connections of these services, of any time.
     #[must_use]
     pub fn name_lines(&self) -> Filter {
         let Some(span) = self.span() else {
@@ -143,8 +133,7 @@ impl Related {
         ])
     }
 
-    /// Learns from a line that names a connection; of several about one the
-    /// newest comes last.
+    /// Records a line that names a connection; the newest comes last.
     pub fn add_connection(&mut self, document: &Document) {
         let Some(name) = document.text(field::MESSAGING_CLIENT_ID) else {
             return;
@@ -161,7 +150,7 @@ impl Related {
         }
     }
 
-    /// The lines that can be related; [`Self::has`] says which of them are.
+    /// The lines that may be related; [`Self::contains`] decides.
     #[must_use]
     pub fn candidates(&self) -> Filter {
         let Some(span) = self.span() else {
@@ -183,7 +172,6 @@ impl Related {
         ])
     }
 
-    /// Whether a line is related.
     #[must_use]
     pub fn contains(&self, document: &Document) -> bool {
         let Some(time) = document.timestamp() else {
@@ -204,7 +192,7 @@ impl Related {
     /// The name of the connection that a line is about.
     fn name(&self, document: &Document) -> Option<&str> {
         let pid = document.text(field::RABBITMQ_CONNECTION_PID);
-        // Some lines tell only the address.
+        // Some lines contain only the address.
         let fits = |connection: &&Connection| {
             pid.is_none() || connection.pid.as_deref().is_none_or(|own| Some(own) == pid)
         };
@@ -239,7 +227,7 @@ impl Trace {
     }
 }
 
-/// The same document, marked as related.
+/// Adds the tag.
 #[must_use]
 pub fn tag_related(document: Document) -> Document {
     let mut members = document.into_members();
@@ -247,7 +235,7 @@ pub fn tag_related(document: Document) -> Document {
     if let Value::Array(tags) = tags {
         tags.push(TAG.into());
     }
-    // Members are those of a document.
+    // The members come from a document.
     Document::try_from(Value::Object(members)).unwrap_or_default()
 }
 
@@ -262,7 +250,7 @@ fn connection_key(document: &Document) -> Option<ConnectionKey> {
     Some([pod.to_owned(), address.to_owned(), port.unwrap_or_default()])
 }
 
-/// What a pod of this name has as its host name.
+/// The host name of a pod.
 fn host_name(pod: &str) -> &str {
     match pod.get(..HOST_NAME_BYTES) {
         Some(begin) if begin.len() < pod.len() => begin.trim_end_matches(['-', '.']),
@@ -324,17 +312,17 @@ mod tests {
         }
         for (line, expected) in [
             (broker(20, 1, Some("<0.1.0>"), None), true),
-            // Of another pod, whose name begins so.
+            // Another pod with the same name prefix.
             (broker(20, 2, Some("<0.2.0>"), None), false),
             (broker(20, 3, Some("<0.3.0>"), None), true),
             (broker(20, 4, None, None), true),
-            // Another connection later, from the same port.
+            // A later connection from the same port.
             (broker(20, 1, Some("<0.9.0>"), None), false),
             (broker(20, 9, Some("<0.1.0>"), None), false),
             (broker(20, 9, None, Some("irmgard irmgard-a relay")), true),
             (broker(20, 9, None, Some("irmgard irmgard-b relay")), false),
             (broker(20, 9, None, Some("irmgard relay")), false),
-            // The line says itself whose it is.
+            // The line itself names another client.
             (broker(20, 1, Some("<0.1.0>"), Some("other")), false),
             (broker(14, 1, Some("<0.1.0>"), None), false),
             (broker(15, 1, Some("<0.1.0>"), None), true),

@@ -1,4 +1,4 @@
-//! When lines were written that are wanted.
+//! The time range of a query.
 
 use chrono::TimeDelta;
 use line::Time;
@@ -13,17 +13,15 @@ use crate::{
     filter::{Comparison, Filter, Literal},
 };
 
-/// From when to when, both included.
+/// A time range, both ends included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TimeRange {
-    /// Not before.
     pub since: Option<Time>,
-    /// Not after.
     pub until: Option<Time>,
 }
 
 impl TimeRange {
-    /// Reads when.
+    /// Parses the time options.
     ///
     /// # Errors
     /// [`QueryError`].
@@ -65,7 +63,7 @@ impl TimeRange {
         }
     }
 
-    /// What is said where no line is found, or none can be: that a time was perhaps meant otherwise.
+    /// A note if a time is in the future or ambiguous, to explain an empty result.
     #[must_use]
     pub fn suspicion(&self, options: &TimeOptions, clock: &Clock) -> Option<String> {
         let options = [
@@ -91,7 +89,6 @@ impl TimeRange {
         })
     }
 
-    /// The same as a filter.
     #[must_use]
     pub fn filter(&self) -> Filter {
         let bound = |time: Option<Time>, comparison| {
@@ -108,5 +105,5 @@ impl TimeRange {
     }
 }
 
-/// So long `--around` looks before and after.
+/// Half the default range of `--around`.
 const MINUTE: TimeDelta = TimeDelta::minutes(1);

@@ -1,4 +1,4 @@
-//! Lengths of time as people say them.
+//! Formats durations.
 
 use line::Time;
 
@@ -6,22 +6,21 @@ const MICRO: i64 = 1_000;
 const MILLI: i64 = 1_000 * MICRO;
 const SECOND: i64 = 1_000 * MILLI;
 
-/// So many nanoseconds; see [`length`].
+/// Formats nanoseconds like [`format_duration`].
 #[must_use]
 pub fn format_nanos(nanos: i64) -> String {
     format_duration(Time::from_nanos(0), Time::from_nanos(nanos))
 }
 
-/// From one time to another, to three digits, in a unit that fits: `96 µs`,
-/// `36.8 ms`, `1.84 s`, `5m07s`, `3h12m`, `2d03h`; with a sign where the
-/// other came first. At most seven columns without the sign.
+/// Formats the duration between two times with three digits: `96 µs`, `36.8 ms`, `1.84 s`, `5m07s`, `3h12m`, `2d03h`.
+/// Negative if `to` is earlier. At most seven columns without the sign.
 #[must_use]
 pub fn format_duration(from: Time, to: Time) -> String {
     let nanos = to.nanos().saturating_sub(from.nanos());
     if nanos < 0 {
         return format!("-{}", format_duration(to, from));
     }
-    // Rounded first, so that no unit is left with a thousand of it.
+    // Round first, so that no unit shows 1000.
     if nanos < MILLI - MICRO / 2 {
         return match (nanos + MICRO / 2) / MICRO {
             0 => "0".to_owned(),
@@ -43,7 +42,7 @@ pub fn format_duration(from: Time, to: Time) -> String {
     }
 }
 
-/// Three digits.
+/// Formats three digits.
 fn digits(number: f64) -> String {
     let places = match number {
         ..9.995 => 2,

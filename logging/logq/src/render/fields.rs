@@ -1,11 +1,10 @@
-//! Which fields are shown.
+//! Selects the fields to show.
 
 use line::Document;
 use serde_json::{Map, Value};
 
 use crate::filter::Glob;
 
-/// A list of fields that is none.
 #[derive(Debug, thiserror::Error)]
 #[error("--{option}: {name:?} is no field's name: {why}")]
 pub struct FieldsError {
@@ -14,7 +13,7 @@ pub struct FieldsError {
     why: String,
 }
 
-/// Which fields are shown.
+/// The fields to show.
 #[derive(Clone, Debug, Default)]
 pub struct FieldSelection {
     only: Vec<Glob>,
@@ -22,8 +21,7 @@ pub struct FieldSelection {
 }
 
 impl FieldSelection {
-    /// Reads names, in which `*` stands for other characters; a name of an
-    /// object is all that is in it.
+    /// Parses field names with the wildcard `*`. The name of an object selects all its fields.
     ///
     /// # Errors
     /// [`FieldsError`].
@@ -49,31 +47,28 @@ impl FieldSelection {
         })
     }
 
-    /// Whether certain fields were asked for.
+    /// Whether the user listed the fields to show.
     #[must_use]
     pub const fn has_explicit_fields(&self) -> bool {
         !self.only.is_empty()
     }
 
-    /// Whether every field is shown.
     #[must_use]
     pub const fn shows_everything(&self) -> bool {
         self.only.is_empty() && self.hidden.is_empty()
     }
 
-    /// Whether a field is not to be shown.
     #[must_use]
     pub fn hides(&self, name: &str) -> bool {
         self.hidden.iter().any(|glob| glob.is_match(name))
     }
 
-    /// Whether a field is shown.
     #[must_use]
     pub fn shows(&self, name: &str) -> bool {
         (self.only.is_empty() || self.only.iter().any(|glob| glob.is_match(name))) && !self.hides(name)
     }
 
-    /// The document with the chosen fields.
+    /// The selected fields as JSON.
     #[must_use]
     pub fn json(&self, document: &Document) -> String {
         if self.shows_everything() {
@@ -98,8 +93,7 @@ impl FieldSelection {
     }
 }
 
-/// Calls `take` with every value of the document that is no object, and its
-/// dotted name, in the order of names.
+/// Calls `take` with each leaf value and its dotted name, in name order.
 pub fn for_each_field<'d>(document: &'d Document, take: &mut dyn FnMut(&str, &'d Value)) {
     walk_fields(document.members(), &mut String::new(), take);
 }

@@ -1,4 +1,4 @@
-//! `key=value` pairs, as `logfmt` reads them.
+//! The logfmt format: `key=value` pairs.
 
 use std::fmt::Write;
 
@@ -8,7 +8,6 @@ use terminal::escape_into;
 
 use super::fields::{self, FieldSelection};
 
-/// The document as one line.
 #[must_use]
 pub fn format_line(document: &Document, fields: &FieldSelection) -> String {
     let mut line = String::new();
@@ -25,14 +24,14 @@ pub fn format_line(document: &Document, fields: &FieldSelection) -> String {
     line
 }
 
-/// A name: what would end it is replaced.
+/// Replaces the characters that would end a key.
 #[must_use]
 pub fn escape_key(name: &str) -> String {
     let ends = |c: char| c.is_whitespace() || c == '=' || c == '"' || terminal::is_acted_on(c);
     name.replace(ends, "_")
 }
 
-/// Adds a value: quoted as in JSON where something in it would end it.
+/// Appends a value, quoted as in JSON if needed.
 pub fn push_value(value: &Value, out: &mut String) {
     match value {
         Value::String(text) => push_text(text, out),
@@ -44,7 +43,7 @@ pub fn push_value(value: &Value, out: &mut String) {
     }
 }
 
-/// Adds a text as a value.
+/// Appends a text as a value.
 pub fn push_text(text: &str, out: &mut String) {
     let simple = |byte: u8| byte.is_ascii_graphic() && !b"\"=\\".contains(&byte);
     let plain = |c: char| !c.is_whitespace() && !"\"=\\".contains(c) && !terminal::is_acted_on(c);

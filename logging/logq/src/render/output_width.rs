@@ -1,31 +1,27 @@
-//! How much room there is, and what fits it.
+//! The width of the output, and text layout.
 
 use std::io::{self, IsTerminal};
 
 use terminal_size::{Width, terminal_size_of};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Columns where nobody says how many there are.
 const DEFAULT_COLUMNS: usize = 80;
 
-/// Fewer columns hold nothing that can be read.
+/// A narrower output is unreadable.
 const MIN_COLUMNS: usize = 40;
 
-/// What stands for what was cut.
+/// The truncation mark.
 const CUT: char = '…';
 
-/// What is drawn on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputWidth {
-    /// Its columns.
     pub columns: usize,
-    /// Whether what is longer is cut. Never where a program may read it.
+    /// Whether to truncate long text. Never if a program may read the output.
     pub truncates: bool,
 }
 
 impl OutputWidth {
-    /// Standard output: as wide as the variable `COLUMNS` says, or as the
-    /// terminal is.
+    /// The width of standard output: the variable `COLUMNS`, or the terminal's width.
     #[must_use]
     pub fn detect() -> Self {
         let named = std::env::var("COLUMNS").ok();
@@ -33,7 +29,7 @@ impl OutputWidth {
             .and_then(|text| text.parse().ok())
             .filter(|columns| *columns > 0);
         let own = || terminal_size_of(io::stdout()).map(|(Width(columns), _)| usize::from(columns));
-        // A terminal that does not know its size says 0.
+        // A terminal of unknown size reports 0.
         let columns = named.or_else(own).filter(|columns| *columns > 0);
         Self {
             columns: columns.unwrap_or(DEFAULT_COLUMNS).max(MIN_COLUMNS),
@@ -41,7 +37,7 @@ impl OutputWidth {
         }
     }
 
-    /// The text, or as much of its beginning as fits.
+    /// Truncates the end of a text.
     #[must_use]
     pub fn truncate_end(self, text: &str, columns: usize) -> String {
         if !self.truncates || width(text) <= columns {
@@ -52,7 +48,7 @@ impl OutputWidth {
         shown
     }
 
-    /// The text, or as much of its end as fits.
+    /// Truncates the start of a text.
     #[must_use]
     pub fn truncate_start(self, text: &str, columns: usize) -> String {
         if !self.truncates || width(text) <= columns {
@@ -62,8 +58,8 @@ impl OutputWidth {
         std::iter::once(CUT).chain(kept.into_iter().rev()).collect()
     }
 
-    /// The parts in lines that fit, apart by a space each; one line where
-    /// nothing is cut. A part that is longer than a line has one of its own.
+    /// Joins parts with `gap` and wraps them; a single line if nothing is truncated. A part longer than a line has its
+    /// own line.
     #[must_use]
     pub fn wrap<'t>(self, parts: impl Iterator<Item = &'t str>, gap: &str, columns: usize) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
@@ -87,20 +83,20 @@ fn take_columns(text: impl Iterator<Item = char>, columns: usize) -> impl Iterat
     })
 }
 
-/// Columns that a text takes.
+/// The columns of a text.
 #[must_use]
 pub fn width(text: &str) -> usize {
     text.width()
 }
 
-/// The text with blanks after it up to so many columns.
+/// Pads a text with spaces.
 #[must_use]
 pub fn pad_end(text: &str, columns: usize) -> String {
     let blanks = columns.saturating_sub(width(text));
     format!("{text}{}", " ".repeat(blanks))
 }
 
-/// A text of several lines as one, without what a terminal acts on.
+/// Joins the lines of a text, without control characters.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -127,7 +123,7 @@ mod tests {
         assert_eq!(TERMINAL.truncate_end("abcdef", 6), "abcdef");
         assert_eq!(TERMINAL.truncate_end("abcdef", 5), "abcd…");
         assert_eq!(TERMINAL.truncate_start("abcdef", 5), "…cdef");
-        // Each of these takes two columns.
+        // Each character takes two columns.
         assert_eq!(TERMINAL.truncate_end("照片照片", 8), "照片照片");
         assert_eq!(TERMINAL.truncate_end("照片照片", 6), "照片…");
         assert_eq!(TERMINAL.truncate_start("照片照片", 6), "…照片");

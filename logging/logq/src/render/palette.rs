@@ -1,4 +1,4 @@
-//! Colours, or none.
+//! The colours of the output.
 
 use std::io::{self, IsTerminal};
 
@@ -6,14 +6,12 @@ use anstyle::{AnsiColor, Style};
 
 use crate::cli::Colour;
 
-/// What stands out, and how.
+/// The styles of the parts of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Palette {
-    /// Times, names of fields, lines around those that were found.
+    /// Times, field names and context lines.
     pub dim: Style,
-    /// Whose line it is.
     pub component: Style,
-    /// Texts of people.
     pub message: Style,
     error: Style,
     warn: Style,
@@ -22,7 +20,6 @@ pub struct Palette {
 }
 
 impl Palette {
-    /// No colours.
     pub const NONE: Self = Self {
         dim: Style::new(),
         component: Style::new(),
@@ -33,7 +30,7 @@ impl Palette {
         debug: Style::new(),
     };
 
-    /// The sixteen colours that every terminal has, in the terminal's theme.
+    /// The terminal's sixteen colours.
     pub const TERMINAL: Self = Self {
         dim: Style::new().dimmed(),
         component: AnsiColor::Cyan.on_default(),
@@ -44,9 +41,9 @@ impl Palette {
         debug: AnsiColor::Blue.on_default(),
     };
 
-    /// What standard output can show, unless a person says otherwise.
+    /// The palette for standard output.
     ///
-    /// `NO_COLOR` counts as <https://no-color.org> has it: set, and not empty.
+    /// With `auto`, `NO_COLOR` disables colours if it is set and not empty (<https://no-color.org>).
     #[must_use]
     pub fn from_option(colour: Colour) -> Self {
         let coloured = match colour {
@@ -60,7 +57,6 @@ impl Palette {
         if coloured { Self::TERMINAL } else { Self::NONE }
     }
 
-    /// A level's.
     #[must_use]
     pub fn level(&self, level: Option<&str>) -> Style {
         match level {

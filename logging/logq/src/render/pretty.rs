@@ -1,4 +1,4 @@
-//! Lines for people.
+//! The format for people.
 
 use std::{
     fmt::Write as _,
@@ -20,8 +20,8 @@ use super::{
 };
 use crate::query::related;
 
-/// What the beginning of a line shows already, and what says the same on every
-/// line of a program; shown when it is asked for.
+/// Fields that are hidden by default: the start of the line shows them, or they are the same for all lines of a
+/// program.
 const HIDDEN_FIELDS: [&str; 30] = [
     field::TIMESTAMP,
     field::LEVEL,
@@ -55,38 +55,37 @@ const HIDDEN_FIELDS: [&str; 30] = [
     "client.port",
 ];
 
-/// Objects of which the same holds.
+/// Objects that are hidden by default.
 const HIDDEN_OBJECTS: [&str; 2] = ["kubernetes.", "fields."];
 
-/// The name of a component takes at least so many columns.
+/// Minimum width of the component column.
 const MIN_COMPONENT_COLUMNS: usize = 10;
 
-/// The name of a component takes at most so many columns before it breaks the
-/// others' alignment.
+/// Maximum width of the component column; longer names break the alignment.
 const MAX_COMPONENT_COLUMNS: usize = 14;
 
-/// What is said of lines that are only related to what was asked for.
+/// Marks related lines.
 pub const RELATED: &str = "~ related";
 
-/// What the lines of a text that has several begin with.
+/// Prefix of the continuation lines of a multi-line text.
 const INDENT: &str = "    │ ";
 
-/// What the fields after such a text begin with, but for a blank.
+/// Prefix of the fields after a multi-line text, without the space before each field.
 const FIELD_INDENT: &str = "     ";
 
-/// Writes lines for people.
+/// Renders lines for people.
 pub struct Pretty {
     palette: Palette,
     fields: FieldSelection,
     time_formatter: TimeFormatter,
     column: ComponentColumn,
-    /// The fields of [`Tidy::fields`] that are shown, with ` name=`.
+    /// ` name=` for each of [`Tidy::fields`] that is shown.
     keys: Vec<Option<String>>,
     visible: VisibleParts,
     line: String,
 }
 
-/// What of a line's head and of its texts is shown.
+/// The visible parts of a line.
 struct VisibleParts {
     time: bool,
     level: bool,
@@ -107,7 +106,7 @@ impl VisibleParts {
     }
 }
 
-/// The column of components: as wide as the widest so far.
+/// The width of the component column: the widest name so far.
 #[derive(Debug)]
 pub struct ComponentColumn(usize);
 
@@ -117,7 +116,7 @@ impl Default for ComponentColumn {
     }
 }
 
-/// Where in a line its component ends.
+/// Where the component ends in a rendered line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ComponentEnd {
     at: usize,
@@ -125,10 +124,10 @@ pub struct ComponentEnd {
 }
 
 impl ComponentColumn {
-    /// Writes a line, aligned with those before it.
+    /// Writes a line, aligned with the previous ones.
     ///
     /// # Errors
-    /// The output's.
+    /// An I/O error of the output.
     pub fn write(
         &mut self,
         line: &[u8],
@@ -145,23 +144,18 @@ impl ComponentColumn {
     }
 }
 
-/// A line, in whichever way it was read.
+/// A line to render, from either kind of parsed line.
 pub trait PrettyLine {
-    /// When it happened.
     fn time(&self) -> Option<Time>;
-    /// Its level.
     fn level(&self) -> Option<&str>;
-    /// Whose it is.
     fn component(&self) -> Option<&str>;
-    /// What happened.
     fn message(&self) -> &str;
-    /// Where it happened.
+    /// The stack trace.
     fn trace(&self) -> &str;
-    /// Whether it is shown as related to others.
     fn is_related(&self) -> bool {
         false
     }
-    /// Adds its other fields.
+    /// Appends the other fields.
     fn push_fields(&self, pretty: &Pretty, dim: Style, out: &mut String);
 }
 
@@ -192,7 +186,7 @@ impl PrettyLine for Document {
 
     fn push_fields(&self, pretty: &Pretty, dim: Style, out: &mut String) {
         fields::for_each_field(self, &mut |name, value| {
-            // The mark says it already.
+            // The marker already says it.
             let is_marker_only = name == field::TAGS && self.is_related() && self.tags().count() == 1;
             if !value.is_null() && !is_marker_only && pretty.shows(name) {
                 out.push(' ');
@@ -245,7 +239,7 @@ impl PrettyLine for Tidy<'_> {
 }
 
 impl Pretty {
-    /// Writes with these colours, times in UTC or in the machine's zone.
+    /// Times are in UTC or the local zone.
     #[must_use]
     pub fn new(palette: Palette, utc: bool, fields: FieldSelection) -> Self {
         let mut pretty = Self {
@@ -265,16 +259,16 @@ impl Pretty {
         pretty
     }
 
-    /// Whether [`Tidy`] has all that is shown.
+    /// Whether a [`Tidy`] line contains everything shown.
     #[must_use]
     pub const fn can_render_tidy(&self) -> bool {
         !self.fields.has_explicit_fields()
     }
 
-    /// Writes one line, and what it has of further lines.
+    /// Writes a line with its continuation lines.
     ///
     /// # Errors
-    /// The output's.
+    /// An I/O error of the output.
     pub fn write(&mut self, out: &mut impl Write, shown: &impl PrettyLine, found: bool) -> io::Result<()> {
         match self.render(shown, found) {
             Some(component_end) => self.column.write(self.line.as_bytes(), component_end, out),
@@ -282,10 +276,10 @@ impl Pretty {
         }
     }
 
-    /// The same without the blanks that align it with the lines before it.
+    /// Writes a line without alignment.
     ///
     /// # Errors
-    /// The output's.
+    /// An I/O error of the output.
     pub fn write_unaligned(
         &mut self,
         out: &mut impl Write,
@@ -296,7 +290,7 @@ impl Pretty {
         Ok(component_end)
     }
 
-    /// None where no component is shown.
+    /// None if the component is hidden.
     fn render(&mut self, shown: &impl PrettyLine, found: bool) -> Option<ComponentEnd> {
         let palette = if found { self.palette } else { Palette::NONE };
         let around = if found { Style::new() } else { self.palette.dim };
@@ -346,7 +340,7 @@ impl Pretty {
             if self.visible.message {
                 paint(line, palette.message, |line| push_visible(first, line));
             } else if line.len() > begin {
-                // A blank stands before each field.
+                // A space precedes each field.
                 line.pop();
             }
             if more.is_empty() {
@@ -370,7 +364,7 @@ impl Pretty {
         component_end
     }
 
-    /// Adds further lines of a text.
+    /// Appends continuation lines.
     fn push_continuation<'t>(&self, texts: impl Iterator<Item = &'t str>, line: &mut String) {
         for text in texts {
             paint(line, self.palette.dim, |line| {
@@ -388,10 +382,9 @@ impl Pretty {
     }
 }
 
-/// Writes times.
 struct TimeFormatter {
     utc: bool,
-    /// The second that was written last, and how.
+    /// The last formatted second, cached.
     second: Option<(i64, String)>,
 }
 
@@ -421,7 +414,7 @@ impl TimeFormatter {
 
 const NANOS: i64 = 1_000_000_000;
 
-/// Adds a text without what a terminal acts on, tabs as spaces.
+/// Appends a text without control characters; tabs become spaces.
 fn push_visible(text: &str, out: &mut String) {
     let text = text.trim_end_matches('\r');
     if memchr(b'\t', text.as_bytes()).is_some() {
@@ -431,7 +424,7 @@ fn push_visible(text: &str, out: &mut String) {
     }
 }
 
-/// Adds blanks up to a width; returns how many columns there were.
+/// Pads to a width; returns the columns before padding.
 fn pad(line: &mut String, begin: usize, width: usize) -> usize {
     let columns = line.get(begin..).unwrap_or_default().chars().count();
     line.extend(std::iter::repeat_n(' ', width.saturating_sub(columns)));

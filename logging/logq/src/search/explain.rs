@@ -1,4 +1,4 @@
-//! `--explain`: what would be asked.
+//! `--explain`: shows the query.
 
 use std::io::Write;
 
@@ -10,10 +10,10 @@ use crate::{
     summary::Summary,
 };
 
-/// Says what would be asked: in words, and as the source is asked.
+/// Prints the query in words, and as the source receives it.
 ///
 /// # Errors
-/// [`SearchError`]: what belongs together is found out before.
+/// [`SearchError`]. Resolving the context needs the source.
 pub fn explain(
     search: &Search,
     query: &Query,

@@ -1,4 +1,4 @@
-//! Names of fields: which there are, and which was probably meant.
+//! Unknown field names and suggestions.
 
 use schema::{FIELDS, Kind, field, level};
 
@@ -9,8 +9,8 @@ use crate::{
     query::{Criterion, Query},
 };
 
-/// What is said of names that the schema does not have where they change nothing: in `--fields` and `--hide`, and in
-/// conditions that hold for lines without the field.
+/// Notes about unknown names that would otherwise change nothing silently: in `--fields`, `--hide`, and negated
+/// conditions.
 #[must_use]
 pub fn unknown_field_notes(show: &ShowOptions, query: &Query) -> Vec<String> {
     let mut notes = Vec::new();
@@ -49,7 +49,7 @@ pub fn unknown_field_notes(show: &ShowOptions, query: &Query) -> Vec<String> {
     notes
 }
 
-/// How one of several values is asked for, where a value looks like several.
+/// Suggests a pattern if a value looks like a list of values.
 #[must_use]
 pub fn suggest_alternatives(field: &str, operator: &str, value: &str) -> Option<String> {
     let values = value.split([',', '|']).map(str::trim);
@@ -61,18 +61,18 @@ pub fn suggest_alternatives(field: &str, operator: &str, value: &str) -> Option<
         return None;
     }
     let condition = format!("{field}{operator}^({})$", values.join("|"));
-    // As a shell takes it.
+    // Quote for a shell.
     let condition = condition.replace('\'', r"'\''");
     Some(format!("; for one of several write -f '{condition}'"))
 }
 
-/// "; did you mean …?", or nothing.
+/// "; did you mean …?", or an empty text.
 #[must_use]
 pub fn suggestion(name: &str) -> String {
     similar_field(name).map_or_else(String::new, |name| format!("; did you mean {name}?"))
 }
 
-/// The same; where nothing is like it, how such members of other programs' lines are named.
+/// The same, or the path of a member that other programs log.
 fn suggestion_or_fields_path(name: &str) -> String {
     let suggestion = suggestion(name);
     if suggestion.is_empty() && !name.contains(WILDCARDS) {
@@ -84,7 +84,7 @@ fn suggestion_or_fields_path(name: &str) -> String {
     suggestion
 }
 
-/// The field that was probably meant: one that ends so, or is written much like it.
+/// A similar field: with the same last part, or a similar name.
 #[must_use]
 pub fn similar_field(typed: &str) -> Option<String> {
     if is_field(typed) {
@@ -104,7 +104,7 @@ pub fn similar_field(typed: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// What other programs call fields that all lines have.
+/// Names that other programs use for common fields.
 const SYNONYMS: [(&str, &str); 5] = [
     ("msg", field::MESSAGE),
     ("time", field::TIMESTAMP),
@@ -113,7 +113,7 @@ const SYNONYMS: [(&str, &str); 5] = [
     ("severity", field::LEVEL),
 ];
 
-/// Whether the schema has a field, or an object, of this name.
+/// Whether the schema contains a field or object of this name.
 #[must_use]
 pub fn is_field(name: &str) -> bool {
     FIELDS.iter().any(|known| {
@@ -123,10 +123,9 @@ pub fn is_field(name: &str) -> bool {
     })
 }
 
-/// What stands for other characters.
 const WILDCARDS: [char; 2] = ['*', '?'];
 
-/// The same of a name that may have [`WILDCARDS`].
+/// The same for a name with [`WILDCARDS`].
 fn may_exist(name: &str) -> bool {
     let Some((begin, _)) = name.split_once(WILDCARDS) else {
         return is_field(name);
@@ -144,7 +143,7 @@ fn is_within(name: &str, object: &str) -> bool {
         .is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// Whether the names in an object are not the schema's.
+/// Whether the schema does not define the names in an object.
 const fn is_open(kind: Kind) -> bool {
     matches!(kind, Kind::FlatObject | Kind::KeywordMap)
 }
@@ -212,7 +211,7 @@ mod tests {
             ("status_code", Some("http.response.status_code")),
             ("trace", Some("trace_id")),
             ("zzz", None),
-            // It is right; only no line has it.
+            // The name is correct; only no line has it.
             ("tags", None),
             ("outbox.oldest_age_seconds", None),
         ] {

@@ -1,4 +1,4 @@
-//! Lines of files.
+//! Searches files.
 
 use std::{collections::VecDeque, io::Write};
 
@@ -22,11 +22,10 @@ use crate::{
     summary::Summary,
 };
 
-/// All lines of each trace and those that are related to it, in the order of
-/// their times.
+/// Reads all lines of each trace and their related lines, by time.
 ///
 /// # Errors
-/// [`SearchError`]; a file that breaks off is told in the outcome.
+/// [`SearchError`]. An unreadable file is an error in the report.
 pub fn traces(search: &Search, query: &Query) -> Result<(Vec<Vec<Entry>>, RunReport), SearchError> {
     let (context, notes) = resolve(search, query)?;
     let filter = query.filter(&context);
@@ -53,7 +52,7 @@ pub fn traces(search: &Search, query: &Query) -> Result<(Vec<Vec<Entry>>, RunRep
     Ok((traces, report))
 }
 
-/// What has to be found out before, and what a person should know of it.
+/// Resolves the context, with notes.
 fn resolve(search: &Search, query: &Query) -> Result<(ResolvedContext, Vec<String>), SearchError> {
     if let (Some(option), true) = (query.related_option(), is_piped(search)) {
         return Err(SearchError::TooOften(option));
@@ -80,10 +79,10 @@ fn explain_no_match(search: &Search, query: &Query, report: &mut RunReport) {
     }
 }
 
-/// Looks through files.
+/// Searches files and prints the result.
 ///
 /// # Errors
-/// [`SearchError`]; a file that breaks off is told in the outcome.
+/// [`SearchError`]. An unreadable file is an error in the report.
 pub fn search<W: Write>(search: &Search, query: &Query, out: Renderer<W>) -> Result<RunReport, SearchError> {
     let mut report = run(search, query, out)?;
     explain_no_match(search, query, &mut report);
@@ -127,7 +126,7 @@ fn run<W: Write>(search: &Search, query: &Query, out: Renderer<W>) -> Result<Run
     show_entries(search, entries, ReadMode::All, &filter, out, report)
 }
 
-/// Whether each line is shown where it stands, if it is, and as if it were alone.
+/// Whether lines can be rendered independently and in order.
 const fn can_stream(search: &Search, context_lines: ContextLines) -> bool {
     let show = &search.show;
     !show.reverse && !context_lines.is_wanted() && !matches!(show.output, Output::Json)
@@ -173,7 +172,7 @@ fn write_rendered<W: Write>(
                 } else if report.shown < first {
                     report.shown += 1;
                     line.write(&mut column, out.output())?;
-                    // What comes of a pipe is shown as it comes.
+                    // Show lines of a pipe as they arrive.
                     if line.is_last() || report.shown == first {
                         out.flush()?;
                     }

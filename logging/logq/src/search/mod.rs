@@ -1,4 +1,4 @@
-//! From what is wanted to what is shown.
+//! Runs a query and shows the result.
 
 mod explain;
 mod field_names;
@@ -32,83 +32,68 @@ use crate::{
     summary::{Summary, SummaryError, SummaryFormat},
 };
 
-/// Why nothing, or not all, could be shown.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {
-    /// What is asked for is unclear.
     #[error(transparent)]
     QueryError(#[from] QueryError),
-    /// A list of fields.
     #[error(transparent)]
     Fields(#[from] FieldsError),
-    /// A summary.
     #[error(transparent)]
     Summary(#[from] SummaryError),
-    /// A view.
     #[error(transparent)]
     View(#[from] ViewError),
-    /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A file.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Standard input cannot be read a second time.
+    /// The query needs to read standard input twice.
     #[error(
         "--{0} needs to read twice, first to learn which lines belong together: save the input in a file, \
          or name the components with -c and the traces with --trace"
     )]
     Twice(&'static str),
-    /// Nor a third time.
+    /// The query needs to read standard input several times.
     #[error(
         "--{0} beside a trace or a photo needs to read several times, first to learn whose connections the \
          broker's lines are about: save the input in a file, or leave the option out"
     )]
     TooOften(&'static str),
-    /// A source that is asked.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// There is no source that can be asked.
     #[error(transparent)]
     ChooseError(#[from] ChooseError),
-    /// OpenSearch, of an administrator.
     #[error(transparent)]
     OpenSearch(#[from] crate::opensearch::Error),
-    /// An import.
     #[error(transparent)]
     Import(#[from] ImportError),
-    /// Where OpenSearch is.
     #[error(transparent)]
     Settings(#[from] crate::opensearch::SettingsError),
-    /// A task of an administrator's.
     #[error(transparent)]
     Admin(#[from] crate::admin::Error),
-    /// Options that contradict each other.
     #[error(transparent)]
     Follow(#[from] FollowError),
-    /// What the system has nothing left for.
+    /// No thread or signal handler.
     #[error("the system refuses a thread, or its signals: {0}")]
     System(std::io::Error),
-    /// The output.
+    /// Cannot write the output.
     #[error("output: {0}")]
     Output(#[from] std::io::Error),
 }
 
-/// The exit status where no line was found.
 pub const EXIT_NO_MATCH: u8 = 1;
 
-/// How it went.
+/// The report of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunReport {
-    /// Lines that were found.
     pub found: u64,
-    /// Lines of them that were shown, or counted.
+    /// Shown or counted lines.
     pub shown: u64,
-    /// What a person should know.
+    /// Notes for the user.
     pub notes: Vec<String>,
-    /// Files that could not be read.
+    /// Sources that were not read completely.
     pub errors: Vec<String>,
-    /// The exit status, where lines do not decide it.
+    /// The exit status, unless the number of lines determines it.
     pub status: Option<u8>,
 }
 
@@ -128,7 +113,7 @@ fn collect_sorted<E: Display>(entries: impl Iterator<Item = Result<Entry, E>>) -
 }
 
 impl RunReport {
-    /// Something was shown that is no line.
+    /// The report of a command that is not a search.
     #[must_use]
     pub fn success() -> Self {
         Self {
@@ -139,7 +124,7 @@ impl RunReport {
     }
 }
 
-/// What is said where nobody is known to use what is asked for.
+/// A note if no line names the requested dependencies.
 pub fn unknown_dependencies_note(query: &Query, context: &ResolvedContext) -> Option<String> {
     let option = query.dependencies.option()?;
     (context.dependencies.is_empty() && !query.components.is_empty()).then(|| {
@@ -173,7 +158,7 @@ fn summarise<W: Write, E: Display>(
     write_summary(&summary, found, out, report)
 }
 
-/// Writes what was counted of so many lines.
+/// Prints the summary.
 fn write_summary<W: Write>(
     summary: &Summary,
     found: u64,
@@ -195,12 +180,12 @@ fn write_summary<W: Write>(
     })
 }
 
-/// How the lines are read among which some are shown.
+/// How to read the entries.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ReadMode {
-    /// By their times, and all of them: they are counted.
+    /// All, by time, to count them.
     All,
-    /// In this order, and no more than is needed.
+    /// In this order, until the selection is complete.
     UpTo(Order),
 }
 
@@ -228,7 +213,7 @@ fn show_entries<W: Write, E: Display>(
             }
             None => break,
         };
-        // Around a line are others of the same scope only.
+        // Context lines must be in the same scope.
         let found = !context_lines.is_wanted() || filter.matches(&entry.document);
         report.found += u64::from(found);
         for line in selection.take(entry, found) {

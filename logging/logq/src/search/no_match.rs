@@ -1,4 +1,4 @@
-//! Why nothing was found, where that can be known.
+//! Explains an empty result.
 
 use std::collections::BTreeSet;
 
@@ -12,13 +12,13 @@ use crate::{
     query::{Criterion, Query, TimeRange},
 };
 
-/// So much is told at most: what is wrong is mostly one thing.
+/// Maximum number of notes: usually one thing is wrong.
 const MAX_NOTES: usize = 2;
 
-/// So many names are told one by one.
+/// Maximum number of names in a note.
 const MAX_LISTED_NAMES: usize = 8;
 
-/// What is said where nothing was found: what no line has of what was asked for, and what was probably meant.
+/// Notes for an empty result: criteria that no line fulfils, with suggestions.
 #[must_use]
 pub fn explain(search: &Search, query: &Query, probe: SourceProbe<'_>) -> Vec<String> {
     let clock = Clock::system(search.show.utc);
@@ -51,7 +51,7 @@ pub fn explain(search: &Search, query: &Query, probe: SourceProbe<'_>) -> Vec<St
     notes
 }
 
-/// What is said beside lines that are followed: which names no line has had so far.
+/// Notes for --follow: names that no line has so far.
 #[must_use]
 pub fn missing_so_far(query: &Query, probe: SourceProbe<'_>) -> Vec<String> {
     let wishes = query.criteria.iter();
@@ -59,7 +59,7 @@ pub fn missing_so_far(query: &Query, probe: SourceProbe<'_>) -> Vec<String> {
     notes.take(MAX_NOTES).collect()
 }
 
-/// The photos and traces that were asked for and of which there is no line.
+/// The photos and traces without any line.
 fn missing_subjects<'s>(
     search: &'s Search,
     query: &'s Query,
@@ -74,7 +74,7 @@ fn missing_subjects<'s>(
         .map(|(subject, _)| subject)
 }
 
-/// That no line is of the component, pod or the like.
+/// A note if no line has this name.
 fn explain_name(criterion: &Criterion, query: &Query, probe: SourceProbe<'_>, when: &str) -> Option<String> {
     let Criterion::Name {
         what,
@@ -85,7 +85,7 @@ fn explain_name(criterion: &Criterion, query: &Query, probe: SourceProbe<'_>, wh
     else {
         return None;
     };
-    // Beside what a component uses, its own silence is not why nothing was found.
+    // With dependencies, a silent component does not explain an empty result.
     let is_one_of_several = *field == field::COMPONENT && !query.dependencies.requested().is_empty();
     let (time_range, when) = if is_one_of_several {
         (TimeRange::default(), "")
@@ -113,7 +113,7 @@ fn explain_name(criterion: &Criterion, query: &Query, probe: SourceProbe<'_>, wh
     })
 }
 
-/// What is said where no line that was found has a field.
+/// A note for a field that no matching line has.
 #[must_use]
 pub fn field_not_found(field: &str) -> String {
     format!(
@@ -122,7 +122,7 @@ pub fn field_not_found(field: &str) -> String {
     )
 }
 
-/// That no line has the field, or this value in it.
+/// A note if no line has this field or value.
 fn explain_condition(
     criterion: &Criterion,
     time_range: TimeRange,
@@ -132,7 +132,7 @@ fn explain_condition(
     let Criterion::Condition { field, typed, filter } = criterion else {
         return None;
     };
-    // It can leave out lines by this value alone.
+    // A negated condition alone may exclude all lines.
     if matches!(filter, Filter::Not(_)) {
         return None;
     }
@@ -144,7 +144,7 @@ fn explain_condition(
         ));
     }
     if !field_names::is_field(field) {
-        // Other lines can have it, and their field is not indexed.
+        // An unknown field may exist but is not indexed.
         let meant = field_names::similar_field(field)?;
         return Some(format!(
             "{field} is no field that every line can have; did you mean {meant}?"

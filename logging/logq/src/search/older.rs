@@ -1,5 +1,4 @@
-//! Where nothing was said of time: whether there are lines from before the
-//! usual one.
+//! Finds out whether lines exist before the default time range.
 
 use crate::{
     cli::{ALL, DEFAULT_SINCE, Search, time::parse_duration},
@@ -8,15 +7,14 @@ use crate::{
     source::Source,
 };
 
-/// Lines that were not looked at.
+/// Lines before the default time range.
 pub struct OlderLines {
-    /// What is told of them.
     pub note: String,
-    /// Whether there are some for sure.
+    /// Whether they certainly exist.
     pub is_certain: bool,
 }
 
-/// Looks for lines that were not looked at; none where there are none.
+/// Looks for older lines; None without any.
 pub fn find(
     search: &Search,
     query: &Query,
@@ -43,9 +41,9 @@ pub fn find(
     let is_certain = match store.map(|store| store.has_match(&filter)) {
         Some(Ok(false)) => return None,
         Some(Ok(true)) if push_down(&filter).is_exact() => true,
-        // OpenSearch tests a part only; or it has just gone away.
+        // OpenSearch tests only a part of the filter, or just became unavailable.
         Some(Ok(true) | Err(_)) => false,
-        // Pods would have to give them all.
+        // The pods would have to send all lines.
         None if found > 0 => return None,
         None => false,
     };

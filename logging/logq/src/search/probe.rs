@@ -1,4 +1,4 @@
-//! What there is, asked of who holds the lines.
+//! Checks a source for lines and values.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -9,19 +9,17 @@ use crate::{
     source::{Source, files, kubectl::KubectlSource, opensearch::OpenSearchSource},
 };
 
-/// Of files so many lines say which values there are.
+/// Number of lines that are sampled for values in files.
 const MAX_SAMPLED_LINES: usize = 20_000;
 
-/// Who holds the lines.
+/// A source to check.
 #[derive(Clone, Copy)]
 pub enum SourceProbe<'t> {
-    /// OpenSearch.
     OpenSearch(&'t OpenSearchSource),
-    /// Pods. They are not asked for lines again: what is known of the pods says enough.
+    /// The listed pods answer; their lines are not read.
     Pods(&'t KubectlSource),
-    /// Both, as far as they answer.
     Both(Option<&'t OpenSearchSource>, Option<&'t KubectlSource>),
-    /// Files; not a pipe, which is read once.
+    /// Files, but not a pipe, which can be read only once.
     Files(&'t [PathBuf]),
 }
 
@@ -36,11 +34,11 @@ impl<'t> From<&'t Source> for SourceProbe<'t> {
 }
 
 impl SourceProbe<'_> {
-    /// Whether there is a line that a filter wants; none where that cannot be known.
+    /// Whether a line matches; None if unknown.
     pub fn has_match(self, filter: &Filter) -> Option<bool> {
         match self {
             Self::OpenSearch(store) => {
-                // What OpenSearch does not test, only its lines would tell.
+                // OpenSearch must test the whole filter.
                 let sure = push_down(filter).is_exact();
                 let any = sure.then(|| store.has_match(filter));
                 any?.ok()
@@ -50,7 +48,7 @@ impl SourceProbe<'_> {
                     .containers()
                     .iter()
                     .map(|container| container.may_match(filter));
-                // Whether the line itself fits, is not known.
+                // A pod that may match says nothing about its lines.
                 (!candidates.any(|is_candidate| is_candidate)).then_some(false)
             }
             Self::Both(store, pods) => {
@@ -69,7 +67,7 @@ impl SourceProbe<'_> {
         }
     }
 
-    /// Values of a field that lines have which a filter wants: of very many lines or values not all.
+    /// Values of a field in the matching lines. Incomplete for many lines or values.
     pub fn values(self, filter: &Filter, field: &str) -> BTreeSet<String> {
         let value = |document: &Document| document.text(field).map(str::to_owned);
         match self {
@@ -101,7 +99,7 @@ impl SourceProbe<'_> {
         }
     }
 
-    /// What it gives: lines, or pods whose lines are known only when they are read.
+    /// Whether only pods are listed, without their lines.
     pub const fn lists_pods(self) -> bool {
         matches!(self, Self::Pods(_))
     }

@@ -1,4 +1,4 @@
-//! The broker's lines that are related to a trace, among those of the trace.
+//! Adds the broker's related lines to a trace.
 
 use std::{fmt::Display, io::Write};
 
@@ -15,8 +15,7 @@ use crate::{
     summary::Summary,
 };
 
-/// Finds out which lines are related; `read` gives the lines that a filter
-/// wants. Returns also what was missing.
+/// Finds the related lines; `read` returns the lines of a filter. Also returns errors.
 pub fn find_related<I, E>(
     query: &Query,
     context: &ResolvedContext,
@@ -46,16 +45,15 @@ where
     Ok((related, errors))
 }
 
-/// Lines of a trace, and those that are related to it.
+/// Lines of a trace and their related lines.
 pub struct TraceLines<'j> {
-    /// What is related.
     pub related: &'j Related,
-    /// The lines of the trace that are wanted.
+    /// The matching lines of the trace.
     pub filter: Filter,
 }
 
 impl TraceLines<'_> {
-    /// Marks a line that is related.
+    /// Tags a related line.
     fn mark(&self, entry: Entry) -> Entry {
         if self.filter.matches(&entry.document) || !self.related.contains(&entry.document) {
             return entry;
@@ -66,14 +64,13 @@ impl TraceLines<'_> {
         }
     }
 
-    /// What is found among marked lines.
+    /// Matches among tagged lines.
     fn match_filter(&self) -> Filter {
         let tag_related = Filter::Equals(schema::field::TAGS.to_owned(), Literal::new(TAG));
         Filter::Any(vec![self.filter.clone(), tag_related])
     }
 
-    /// The lines that are found, the related ones marked, and others that are
-    /// wanted around them.
+    /// Reads the matches, tagged related lines, and context lines.
     pub fn select<I, E>(
         &self,
         context_filter: Filter,
@@ -92,7 +89,7 @@ impl TraceLines<'_> {
     }
 }
 
-/// Shows them.
+/// Prints the lines.
 pub fn show_lines<W, I, E>(
     search: &Search,
     trace_lines: &TraceLines<'_>,
@@ -126,7 +123,7 @@ where
     )
 }
 
-/// Adds what was missing while it was found out, if that was not told.
+/// Adds errors that are not yet in the report.
 pub fn add_errors(mut report: RunReport, errors: Vec<String>) -> RunReport {
     for error in errors {
         if !report.errors.contains(&error) {

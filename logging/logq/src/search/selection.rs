@@ -1,8 +1,7 @@
-//! Which lines are shown, of those that are found and those around them: `--limit`, `--tail`, `--reverse`, `-A`, `-B` and
-//! `-C`.
+//! Selects matches and context lines: `--limit`, `--tail`, `--reverse`, `-A`, `-B` and `-C`.
 //!
-//! It is as with grep: after the last match of `--limit`, lines of its context still come, and a match among them is one
-//! of them. What is before and after is told by time, whichever line is shown first.
+//! As in grep, context lines follow the last match of `--limit`; a match among them counts as context. "Before" and
+//! "after" refer to time, also in reverse order.
 
 use std::{
     collections::VecDeque,
@@ -15,13 +14,11 @@ use crate::{
     source::{Entry, Order},
 };
 
-/// `--reverse` shows at most so many lines unless told otherwise.
 const DEFAULT_REVERSE_LIMIT: usize = 1000;
 
-/// Which of the lines that are found are shown.
+/// Which matches to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineLimit {
-    /// All of them.
     All,
     /// The oldest.
     First(usize),
@@ -30,8 +27,7 @@ pub enum LineLimit {
 }
 
 impl LineLimit {
-    /// Reads the options. Where the newest comes first, it is among those that
-    /// are shown.
+    /// Reads the options. With `--reverse`, the newest matches are shown.
     #[must_use]
     pub fn from_options(show: &ShowOptions) -> Self {
         match (show.reverse, show.limit, show.tail) {
@@ -43,12 +39,10 @@ impl LineLimit {
     }
 }
 
-/// How many lines around each match are shown.
+/// Number of context lines around each match.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ContextLines {
-    /// So many before it.
     pub before: usize,
-    /// So many after it.
     pub after: usize,
 }
 
@@ -63,43 +57,40 @@ impl ContextLines {
         }
     }
 
-    /// Whether lines around are asked for.
     #[must_use]
     pub const fn is_wanted(self) -> bool {
         self.before > 0 || self.after > 0
     }
 }
 
-/// A line that is shown, and why.
+/// A line to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SelectedLine<T = Entry> {
-    /// The line.
     pub line: T,
-    /// Whether it is a match that was selected, or stands around one.
+    /// Whether it is a selected match, or context.
     pub found: bool,
-    /// Its place among all lines.
+    /// Position among all lines.
     pub number: u64,
 }
 
-/// Selects matches and the lines around them.
 #[derive(Debug)]
 pub struct Selection<T = Entry> {
     limit: LineLimit,
     context_lines: ContextLines,
-    /// Whether lines are shown in the other order than they come.
+    /// Lines are shown in reverse order of arrival.
     is_reversed: bool,
-    /// The lines before the next one that are not shown: as many as a match would show.
+    /// The last lines that were not shown: possible context before the next match.
     recent: VecDeque<SelectedLine<T>>,
-    /// So many more are shown after a match.
+    /// Remaining context lines after the last match.
     pending_after: usize,
     selected: usize,
-    /// Lines that are shown at the end.
+    /// Lines to show at the end.
     buffer: VecDeque<SelectedLine<T>>,
     next: u64,
 }
 
 impl<T> Selection<T> {
-    /// Of lines that come by their times.
+    /// For lines in time order.
     #[must_use]
     pub const fn new(limit: LineLimit, context_lines: ContextLines) -> Self {
         Self {
@@ -114,12 +105,12 @@ impl<T> Selection<T> {
         }
     }
 
-    /// As the options say, of lines that come in this order.
+    /// Reads the options, for lines in the given order.
     #[must_use]
     pub fn from_options(show: &ShowOptions, order: Order) -> Self {
         let (limit, context_lines) = (LineLimit::from_options(&show), ContextLines::from_options(show));
         let mut selection = match (order, limit) {
-            // The newest come first.
+            // The newest lines arrive first.
             (Order::Backward, LineLimit::Last(most)) => {
                 let ContextLines { before, after } = context_lines;
                 let context_lines = ContextLines {
@@ -134,7 +125,7 @@ impl<T> Selection<T> {
         selection
     }
 
-    /// Takes the next line, and whether it is a match; gives those that are shown now.
+    /// Takes the next line; returns the lines to show now.
     pub fn take(&mut self, line: T, found: bool) -> Vec<SelectedLine<T>> {
         let number = self.next;
         self.next += 1;
@@ -167,20 +158,20 @@ impl<T> Selection<T> {
         Vec::new()
     }
 
-    /// Takes note that lines are left out here.
+    /// Marks a gap: lines are missing here.
     pub fn skip(&mut self) {
         self.next += 1;
         self.pending_after = 0;
         self.recent.clear();
     }
 
-    /// Whether no line that comes is shown any more.
+    /// Whether no further line can be shown.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
         self.has_selected_all() && self.pending_after == 0
     }
 
-    /// The lines that were not shown when they came.
+    /// The lines that are still to be shown.
     pub fn finish(self) -> impl Iterator<Item = SelectedLine<T>> {
         let mut buffer = self.buffer;
         if self.is_reversed {
@@ -189,7 +180,7 @@ impl<T> Selection<T> {
         buffer.into_iter()
     }
 
-    /// The same of [`LineLimit::Last`], and after them the lines that can stand before a match that is still to come.
+    /// The same for [`LineLimit::Last`], followed by possible context of a future match.
     pub fn finish_with_recent(mut self) -> impl Iterator<Item = SelectedLine<T>> {
         let recent = std::mem::take(&mut self.recent);
         self.finish().chain(recent)
@@ -203,7 +194,7 @@ impl<T> Selection<T> {
         }
     }
 
-    /// The first match that is held is selected no more; it can stand around the next one.
+    /// Turns the oldest selected match into possible context.
     fn deselect_first(&mut self) {
         let mut matches = self.buffer.iter_mut().filter(|line| line.found);
         if let Some(first) = matches.next() {
@@ -219,17 +210,17 @@ impl<T> Selection<T> {
     }
 }
 
-/// Writes lines that were selected, in the order in which they are shown.
+/// Writes selected lines in display order.
 #[derive(Debug)]
 pub struct SelectionWriter {
     separates: bool,
     last: Option<u64>,
-    /// Matches that were written.
+    /// Number of matches.
     pub found: u64,
 }
 
 impl SelectionWriter {
-    /// Nothing yet. Where lines around matches are shown, it says between two lines that others are left out.
+    /// With context, it separates lines that are not adjacent.
     #[must_use]
     pub const fn new(context_lines: ContextLines) -> Self {
         Self {
@@ -242,7 +233,7 @@ impl SelectionWriter {
     /// Writes the next line.
     ///
     /// # Errors
-    /// The output's.
+    /// An I/O error of the output.
     pub fn write<W: Write>(&mut self, line: &SelectedLine, out: &mut Renderer<W>) -> io::Result<()> {
         let last = self.last.replace(line.number);
         if self.separates && last.is_some_and(|last| last.abs_diff(line.number) > 1) {
@@ -272,7 +263,7 @@ mod tests {
         Cli::try_parse_from(words).unwrap().search.show
     }
 
-    /// Each line that is shown: its number, and whether it is a selected match.
+    /// Number of each shown line, and whether it is a selected match.
     type Lines = Vec<(u64, bool)>;
 
     fn selected(show: &ShowOptions, order: Order, found: &[bool]) -> Lines {
@@ -294,14 +285,14 @@ mod tests {
         }
         shown.extend(selection.finish());
         for pair in shown.windows(2) {
-            // What is told of gaps goes by the numbers.
+            // Separators depend on the numbers.
             let [one, other] = pair else { continue };
             assert_eq!(one.line.abs_diff(other.line), one.number.abs_diff(other.number));
         }
         shown.into_iter().map(|shown| (shown.line, shown.found)).collect()
     }
 
-    /// What the options say, one after the other.
+    /// The result according to the options, computed directly.
     fn expected(show: &ShowOptions, found: &[bool]) -> Lines {
         let matches: Vec<usize> = (0..found.len()).filter(|line| found[*line]).collect();
         let most = show.tail.or(show.limit).unwrap_or(DEFAULT_REVERSE_LIMIT);
@@ -354,7 +345,7 @@ mod tests {
         }
     }
 
-    /// Found are upper-case letters; what is shown, those that are selected in upper case.
+    /// Upper-case letters are matches. Returns the shown lines, with selected matches in upper case.
     fn shown(options: &str, lines: &str) -> String {
         let options: Vec<String> = options.split_whitespace().map(str::to_owned).collect();
         let found: Vec<bool> = lines.chars().map(char::is_uppercase).collect();

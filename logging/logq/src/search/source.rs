@@ -1,4 +1,4 @@
-//! Lines of a source that is asked: OpenSearch, pods, or both.
+//! Searches OpenSearch, pods, or both.
 
 use std::io::Write;
 
@@ -18,11 +18,10 @@ use crate::{
     summary::Summary,
 };
 
-/// All lines of each trace and those that are related to it, in the order of
-/// their times.
+/// Reads all lines of each trace and their related lines, by time.
 ///
 /// # Errors
-/// [`SearchError`]; what breaks off is told in the outcome.
+/// [`SearchError`]. An interrupted source is an error in the report.
 pub fn traces(
     search: &Search,
     query: &Query,
@@ -53,10 +52,10 @@ fn explain_no_match(search: &Search, query: &Query, source: &Source, report: &mu
     }
 }
 
-/// Asks the source.
+/// Searches the source and prints the result.
 ///
 /// # Errors
-/// [`SearchError`]; what breaks off is told in the outcome.
+/// [`SearchError`]. An interrupted source is an error in the report.
 pub fn search<W: Write>(
     search: &Search,
     query: &Query,
@@ -70,7 +69,7 @@ pub fn search<W: Write>(
     };
     let report = run(search, query, &context, &chosen.source, out, report)?;
     let mut report = add_diagnostics(report, query, &context, chosen);
-    // Asked last: the lines do not wait for it.
+    // Check this last, so that the lines do not wait for it.
     if report.errors.is_empty() {
         let older = older::find(search, query, &context, &chosen.source, report.found);
         if !older.as_ref().is_some_and(|older| older.is_certain) {
@@ -135,7 +134,7 @@ fn run<W: Write>(
     Ok(report)
 }
 
-/// What has to be found out before, and what a person should know of it.
+/// Resolves the context, with notes.
 fn resolve(query: &Query, source: &Source) -> Result<(ResolvedContext, Vec<String>), SearchError> {
     if !query.needs_context() {
         return Ok((ResolvedContext::default(), Vec::new()));
@@ -145,7 +144,7 @@ fn resolve(query: &Query, source: &Source) -> Result<(ResolvedContext, Vec<Strin
     Ok((context, notes))
 }
 
-/// Adds what there is to say when all is read.
+/// Adds the source's notes and errors.
 fn add_diagnostics(
     mut report: RunReport,
     query: &Query,

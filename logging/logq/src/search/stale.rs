@@ -1,4 +1,4 @@
-//! Whether OpenSearch still gets the lines of what is asked for.
+//! Checks whether OpenSearch still receives the lines of the requested components.
 
 use chrono::Utc;
 use line::Time;
@@ -11,19 +11,18 @@ use crate::{
     source::opensearch::OpenSearchSource,
 };
 
-/// A line that came longer ago is no sign that lines arrive.
+/// An older line does not prove that lines arrive.
 const FRESH_NANOS: i64 = 60_000_000_000;
 
-/// What a person should know where nothing has come of a component that is asked for for a minute, and the present is asked for.
-/// Whether it is merely idle nobody can know; what speaks for it is said, too. Who is only used by what is asked for, as a broker
-/// that has nothing to complain about, is told where nothing speaks for it.
+/// A note if a requested component has been silent for a minute, and the query includes the present. The note also says
+/// if the component may be idle. A dependency is reported only if it does not look idle.
 ///
-/// It costs one question where lines arrive.
+/// Costs one request if lines arrive.
 #[must_use]
 pub fn note(store: &OpenSearchSource, query: &Query, context: &ResolvedContext) -> Option<String> {
     let now = Utc::now().timestamp_nanos_opt()?;
     let recent = Time::from_nanos(now.saturating_sub(FRESH_NANOS));
-    // A photo's way and a trace come to an end.
+    // Traces and photos come to an end.
     let is_past = query.time_range.until.is_some_and(|until| until < recent);
     if is_past || query.asks_for_traces() {
         return None;
@@ -42,12 +41,11 @@ pub fn note(store: &OpenSearchSource, query: &Query, context: &ResolvedContext) 
     }
 }
 
-/// Of whom nothing comes.
 struct SilentComponent {
     name: String,
-    /// How many seconds ago its newest line came; none if that is over a day.
+    /// Age of its newest line in seconds; None if it is over a day.
     seconds: Option<f64>,
-    /// Lines of others come, and it has been silent for so long before.
+    /// Other components are active, and it has been silent for this long before.
     may_be_idle: bool,
 }
 
@@ -101,7 +99,7 @@ fn silent_components(
         let lines = component_filter(&query.pod_filter, glob);
         let (seconds, is_missed) = match store.rhythm(&lines)? {
             Some((rhythm, now)) => (Some(now - rhythm.newest), rhythm.is_broken(now)),
-            // What has no line at all is not late.
+            // A component without any line is not late.
             None if store.has_match(&lines)? => (None, false),
             None => continue,
         };
@@ -122,7 +120,6 @@ fn component_filter(pod_filter: &Filter, component: Option<&Glob>) -> Filter {
     Filter::All([pod_filter.clone()].into_iter().chain(component).collect())
 }
 
-/// How old something is, as people say it.
 fn format_age(seconds: i64) -> String {
     match seconds {
         ..120 => format!("{seconds} s"),

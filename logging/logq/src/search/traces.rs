@@ -1,4 +1,4 @@
-//! Traces, each for itself.
+//! Splits lines by trace.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,9 @@ use crate::{
     source::Entry,
 };
 
-/// The lines of each trace that is wanted, with those that are related to it,
-/// in the order in which the traces begin. The lines come by their times.
+/// Groups the lines by trace, with their related lines, in order of the first line. Expects lines in time order.
 ///
-/// Of a photo these are the traces of its way, not those of who looked at it.
+/// For a photo, includes only the traces of its processing, not of read requests.
 pub fn split_traces(
     entries: Vec<Entry>,
     related: &Related,
@@ -29,7 +28,7 @@ pub fn split_traces(
         .filter(|id| seen.insert((*id).to_owned()))
         .map(str::to_owned)
         .collect();
-    // What is asked of lines can leave related ones only.
+    // The conditions may leave only related lines.
     if query.photos.is_empty() && ids.len() < 2 {
         return if entries.is_empty() {
             Vec::new()

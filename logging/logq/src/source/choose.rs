@@ -1,9 +1,7 @@
-//! Which source is asked.
+//! Chooses the source.
 //!
-//! Architecture invariant: pods stand in for OpenSearch only where OpenSearch
-//! cannot be reached, or has never had a line of a component whose pods exist,
-//! and it is said. Whatever else OpenSearch answers, be it a refusal, is its
-//! answer.
+//! Architecture invariant: pods replace OpenSearch only if it is unreachable, or never had a line of a component with
+//! pods; a note says so. Any other answer of OpenSearch, even an error, is final.
 
 use std::{io, time::Duration};
 
@@ -23,52 +21,47 @@ use crate::{
     query::Query,
 };
 
-/// What pods do not tell.
+/// What pods cannot show.
 const POD_LIMITATIONS: &str = "not seen so: lines of pods that were deleted, of nodes that are gone, of files that were \
                       rotated away, and of starts before the last two";
 
 /// Limit for listing pods after OpenSearch answered: an unreachable cluster must not delay that answer.
 const FALLBACK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The source that is asked.
 pub struct ChosenSource {
-    /// The source.
     pub source: Source,
-    /// What a person should know before its lines.
+    /// Notes to print before the lines.
     pub notes: Vec<String>,
-    /// How OpenSearch is reached, where nobody has made the way to it.
+    /// How OpenSearch is reached, if logq opened a port-forward.
     pub connection_note: Option<String>,
-    /// Whether nobody has asked for this one by name.
+    /// Whether the user did not choose the source.
     pub is_automatic: bool,
 }
 
-/// Why there is none.
+/// Why no source is available.
 #[derive(Debug, thiserror::Error)]
 pub enum ChooseError {
-    /// The one that was asked for does not answer.
+    /// The chosen source fails.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// Settings.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// The system has nothing left for waiting.
+    /// No runtime for requests.
     #[error("cannot wait for OpenSearch: {0}")]
     System(#[from] io::Error),
-    /// OpenSearch alone was asked for, and nothing is where it is looked for.
+    /// OpenSearch is required but not found.
     #[error(
         "{0} Say in LOGQ_OPENSEARCH_URL where OpenSearch is: http://…, https://…, or kubernetes://NAMESPACE/SERVICE in \
          a cluster"
     )]
     Unavailable(String),
-    /// Neither is there.
+    /// Neither OpenSearch nor pods are available.
     #[error(
         "there is nobody to ask for lines: say in LOGQ_OPENSEARCH_URL where OpenSearch is, or see that `kubectl get \
          pods` works, or name files (logq FILE…). {opensearch} And of the pods: {kubectl}"
     )]
     Neither {
-        /// Why not OpenSearch.
         opensearch: String,
-        /// Why not the pods.
         kubectl: kubectl::Error,
     },
 }
@@ -85,11 +78,9 @@ impl From<kubectl::Error> for ChooseError {
     }
 }
 
-/// How OpenSearch is reached, found out when it is needed.
+/// Loads the connection settings on demand.
 pub type LoadSettings<'a> = dyn Fn() -> Result<Settings, SettingsError> + 'a;
 
-/// Chooses the source of a search.
-///
 /// # Errors
 /// [`ChooseError`].
 pub fn choose(
@@ -120,7 +111,7 @@ pub fn choose(
     }
 }
 
-/// Which cluster is asked for pods, and for which of them.
+/// The kubectl options, and which pods to list.
 fn scope(search: &Search, query: &Query) -> (KubectlProgram, Scope) {
     let program = search.source.kubectl.clone();
     let is_pattern = |name: &String| name.contains(['*', '?', '[', '{', '\\']);
@@ -130,19 +121,19 @@ fn scope(search: &Search, query: &Query) -> (KubectlProgram, Scope) {
     }
     namespaces.sort_unstable();
     namespaces.dedup();
-    // Which lines belong together, other pods may say.
+    // Other pods may contribute to the context.
     let selector = search.select.selector.clone().filter(|_| !query.needs_context());
     (program, Scope { namespaces, selector })
 }
 
-/// The note when pods are asked in place of OpenSearch.
+/// A note that pods replace OpenSearch.
 fn fallback_note(pods: &KubectlSource) -> String {
     let context = pods.context_name();
     let context = context.map_or_else(String::new, |name| format!(" of the context {name}"));
     format!("The pods{context} are asked with kubectl instead; {POD_LIMITATIONS}.")
 }
 
-/// OpenSearch and nobody else. Where somebody has said where it is, the first question finds out whether it is there.
+/// Requires OpenSearch. For a configured URL, the first request shows whether it is reachable.
 fn choose_opensearch(settings: &Settings) -> Result<(OpenSearchSource, Option<String>), ChooseError> {
     if settings.has_explicit_url() && settings.service().is_none() {
         return Ok((reach::connect(settings)?, None));
@@ -180,13 +171,13 @@ fn choose_automatically(
     }
 }
 
-/// The pods, where OpenSearch was chosen automatically and has never had a line of a component whose pods have lines, as
-/// without Fluentd. None where the answer of OpenSearch stands.
+/// Switches to pods if OpenSearch was chosen automatically and never had a line of a component whose pods have lines,
+/// for example without Fluentd. None if OpenSearch's answer is final.
 ///
-/// It costs a request for each component: ask it only after a search that found nothing.
+/// It costs a request for each component: call it only after a search that found nothing.
 ///
 /// # Errors
-/// When the cluster does not list its pods in time: they may have lines.
+/// The cluster does not list its pods in time, so they may have lines.
 pub fn fall_back_to_pods(
     search: &Search,
     query: &Query,
@@ -212,7 +203,7 @@ pub fn fall_back_to_pods(
     if candidates.is_empty() {
         candidates.push((None, namespaces_filter));
     }
-    // Where OpenSearch cannot say whether it has any, its answer stands.
+    // If OpenSearch cannot tell, its answer is final.
     candidates.retain(|(_, lines)| store.has_match(lines).is_ok_and(|any| !any));
     if candidates.is_empty() {
         return Ok(None);
@@ -221,7 +212,7 @@ pub fn fall_back_to_pods(
     let pods = match KubectlSource::within(program, scope, FALLBACK_TIMEOUT) {
         Ok(pods) => pods,
         Err(late @ kubectl::Error::Timeout(_)) => return Err(late),
-        // Without a cluster there are no pods.
+        // Without a cluster, there are no pods.
         Err(_) => return Ok(None),
     };
     let has_lines = |lines: &Filter| {
@@ -247,7 +238,7 @@ pub fn fall_back_to_pods(
     }))
 }
 
-/// The lines of the namespaces that are asked for.
+/// Lines of the requested namespaces.
 fn namespace_filter(search: &Search) -> Option<Filter> {
     let names = &search.select.namespace;
     let globs: Result<Vec<Glob>, _> = names.iter().map(|name| Glob::new(name)).collect();
@@ -263,7 +254,7 @@ fn namespace_filter(search: &Search) -> Option<Filter> {
     })
 }
 
-/// What one of them does not answer, the other does.
+/// One of the two is enough.
 fn choose_both(
     settings: &Settings,
     pods: impl FnOnce() -> Result<KubectlSource, kubectl::Error>,

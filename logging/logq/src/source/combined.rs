@@ -1,4 +1,4 @@
-//! OpenSearch and pods as one, each line once.
+//! OpenSearch and pods combined, without duplicates.
 
 use std::{
     cell::{Cell, RefCell},
@@ -19,17 +19,16 @@ use crate::{
     query::{Query, ResolvedContext},
 };
 
-/// Both sources, as far as they answer.
+/// Both sources, if available.
 pub struct CombinedSource {
     store: Option<OpenSearchSource>,
     pods: Option<KubectlSource>,
-    /// Why one of them does not answer.
+    /// Why a source is incomplete.
     errors: RefCell<Vec<String>>,
-    /// Lines that only one of them had, when all have been given.
+    /// Number of lines that only one source had, after the last line.
     unmatched_counts: Cell<Option<[usize; 2]>>,
 }
 
-/// Where a line is from.
 #[derive(Clone, Copy)]
 enum Side {
     OpenSearch,
@@ -37,7 +36,7 @@ enum Side {
 }
 
 impl CombinedSource {
-    /// Puts them together; `missing` is why one of them is not there.
+    /// `missing`: why a source is unavailable.
     #[must_use]
     pub fn new(
         store: Option<OpenSearchSource>,
@@ -53,19 +52,17 @@ impl CombinedSource {
         }
     }
 
-    /// OpenSearch, if it answers.
     #[must_use]
     pub const fn store(&self) -> Option<&OpenSearchSource> {
         self.store.as_ref()
     }
 
-    /// The pods, if they can be asked.
     #[must_use]
     pub const fn pods(&self) -> Option<&KubectlSource> {
         self.pods.as_ref()
     }
 
-    /// What either knows.
+    /// The combined knowledge of both.
     #[must_use]
     pub fn resolve(&self, query: &Query) -> ResolvedContext {
         let mut context = ResolvedContext::default();
@@ -84,8 +81,7 @@ impl CombinedSource {
         context
     }
 
-    /// The lines that a filter wants, by their times; as OpenSearch has them
-    /// where both have them, which is more.
+    /// The matching lines by time. OpenSearch's version of a line wins, because it has more fields.
     pub fn lines(&self, filter: &Filter) -> impl Iterator<Item = Result<Entry, SourceError>> + '_ {
         let mut sides: Vec<Box<dyn Iterator<Item = Result<SidedEntry, SourceError>> + '_>> = Vec::new();
         if let Some(store) = &self.store {
@@ -107,7 +103,7 @@ impl CombinedSource {
         }
     }
 
-    /// What a person should know, and what is missing, since the last time.
+    /// Takes notes and errors since the last call.
     pub fn take_diagnostics(&self) -> (Vec<String>, Vec<String>) {
         let (mut notes, mut errors) = self
             .pods
@@ -128,10 +124,10 @@ impl CombinedSource {
         (notes, errors)
     }
 
-    /// Writes what would be asked.
+    /// Prints the requests.
     ///
     /// # Errors
-    /// The output's.
+    /// An I/O error of the output.
     pub fn explain(&self, filter: &Filter, out: &mut dyn Write) -> io::Result<()> {
         if let Some(store) = &self.store {
             store.explain(filter, out)?;
@@ -151,13 +147,12 @@ impl Timed for SidedEntry {
     }
 }
 
-/// Each line once.
+/// Removes duplicates.
 struct Deduplicated<'b, L> {
     lines: L,
-    /// The lines of each side that the other has not given yet: the two come
-    /// by time, so that they are few where both have the same.
+    /// Lines of each side that the other has not delivered yet. Few, because both are in time order.
     unmatched: [HashSet<u128>; 2],
-    /// Whether both have given all of theirs so far.
+    /// Whether both sides are complete so far.
     is_complete: bool,
     unmatched_counts: &'b Cell<Option<[usize; 2]>>,
 }
@@ -185,7 +180,7 @@ impl<L: Iterator<Item = Result<SidedEntry, SourceError>>> Iterator for Deduplica
                 Side::OpenSearch => (opensearch, pods),
                 Side::Pods => (pods, opensearch),
             };
-            // A line without an id is known by nobody.
+            // A line without an id cannot be compared.
             let Some(id) = entry.document.id().and_then(half_id) else {
                 return Some(Ok(entry));
             };
@@ -199,7 +194,7 @@ impl<L: Iterator<Item = Result<SidedEntry, SourceError>>> Iterator for Deduplica
     }
 }
 
-/// Half of an id: as good to tell lines apart, and half as large.
+/// Half of an id identifies a line as well, in half the memory.
 fn half_id(id: &str) -> Option<u128> {
     u128::from_str_radix(id.get(..32)?, 16).ok()
 }

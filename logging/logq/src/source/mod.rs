@@ -1,8 +1,7 @@
-//! Where lines come from.
+//! The sources of lines.
 //!
-//! A [`Source`] is asked and gives the lines that a filter wants; that a
-//! search does not depend on which one it is, is checked by one table of
-//! questions. Files have a faster way of their own.
+//! A [`Source`] returns the lines of a filter. Tests ask all sources the same questions, so a search does not depend on
+//! the source. Files also have a faster path.
 
 mod choose;
 pub mod combined;
@@ -28,42 +27,39 @@ use crate::{
     summary::Summary,
 };
 
-/// A line that a source gives.
+/// A line from a source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// The line in the one shape.
+    /// The normalised line.
     pub document: Document,
-    /// As its program wrote it, without a newline, where the source has it.
+    /// The original line without its newline, if the source has it.
     pub raw: Option<Vec<u8>>,
 }
 
-/// In which order lines are given.
+/// The order of lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// The oldest first.
+    /// Oldest first.
     Forward,
-    /// The newest first.
+    /// Newest first.
     Backward,
 }
 
-/// Lines one after the other. After an error others may follow; what it says
-/// is missing among them.
+/// Lines may follow after an error; the error says what is missing.
 pub type Entries<'s> = Box<dyn Iterator<Item = Result<Entry, SourceError>> + 's>;
 
-/// Why a source does not answer, or not all.
+/// Why a source fails, or is incomplete.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// OpenSearch.
     #[error(transparent)]
     OpenSearch(#[from] client::Error),
-    /// Pods.
     #[error(transparent)]
     Kubectl(#[from] kubectl::Error),
 }
 
 impl SourceError {
-    /// Whether asking again later can help without anybody changing anything.
+    /// Whether a later attempt can succeed without any change.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -73,20 +69,17 @@ impl SourceError {
     }
 }
 
-/// Where lines are asked for. What it cannot answer is an error, never another
-/// source's answer; [`fall_back_to_pods`](super::fall_back_to_pods) has the one exception.
+/// A source of lines. If it fails, it returns an error and never another source's lines; [`fall_back_to_pods`] is the
+/// only exception.
 #[non_exhaustive]
 pub enum Source {
-    /// OpenSearch.
     OpenSearch(OpenSearchSource),
-    /// Pods.
     Kubectl(KubectlSource),
-    /// Both.
     Combined(Box<CombinedSource>),
 }
 
 impl Source {
-    /// What has to be found out before it is known which lines are wanted.
+    /// Resolves the context of a query.
     ///
     /// # Errors
     /// [`SourceError`].
@@ -98,8 +91,7 @@ impl Source {
         }
     }
 
-    /// The lines that a filter wants, by their times. Only a source that
-    /// [gives parts](Self::gives_parts) gives them backward.
+    /// The matching lines by time. Only a source that [supports limits](Self::supports_limits) supports backward order.
     #[must_use]
     pub fn lines(&self, filter: &Filter, order: Order) -> Entries<'_> {
         match self {
@@ -109,8 +101,7 @@ impl Source {
         }
     }
 
-    /// Whether the first or the last lines come without all others being
-    /// read, and [`Self::count`] says how many there are.
+    /// Whether the first or last lines can be read without all others, and [`Self::count`] works.
     #[must_use]
     pub const fn supports_limits(&self) -> bool {
         match self {
@@ -119,8 +110,7 @@ impl Source {
         }
     }
 
-    /// How many lines a filter wants; none where that is only known when all
-    /// of them have been read.
+    /// Counts the matching lines; None if that requires reading all of them.
     ///
     /// # Errors
     /// [`SourceError`].
@@ -131,14 +121,14 @@ impl Source {
         }
     }
 
-    /// Whether [`Self::counts`] is likely to tell.
+    /// Whether [`Self::fill_summary`] is likely to succeed.
     #[must_use]
     pub fn can_count(&self, filter: &Filter, summary: &Summary) -> bool {
         matches!(self, Self::OpenSearch(_)) && opensearch::can_count(filter, summary)
     }
 
-    /// Counts the lines that a filter wants without reading them; returns how
-    /// many there are. None where they must be read: then nothing was counted.
+    /// Counts the matching lines without reading them; returns their number. None, with an unchanged summary, if they
+    /// must be read.
     ///
     /// # Errors
     /// [`SourceError`].
@@ -149,10 +139,10 @@ impl Source {
         }
     }
 
-    /// Writes what would be asked for the lines of this filter.
+    /// Prints the requests for a filter.
     ///
     /// # Errors
-    /// The output's.
+    /// An I/O error of the output.
     pub fn explain(&self, filter: &Filter, out: &mut dyn Write) -> io::Result<()> {
         match self {
             Self::OpenSearch(store) => store.explain(filter, out),
@@ -161,8 +151,7 @@ impl Source {
         }
     }
 
-    /// What a person should know of what was asked, and what was missing
-    /// beside the errors among the lines; all of it once.
+    /// Takes the notes, and the errors that are not among the lines.
     #[must_use]
     pub fn take_diagnostics(&self) -> (Vec<String>, Vec<String>) {
         match self {

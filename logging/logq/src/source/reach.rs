@@ -1,5 +1,4 @@
-//! Where OpenSearch is reached: where somebody has said that it is; else on this machine, else in the cluster that
-//! kubectl is set up for.
+//! Connects to OpenSearch: at the configured URL, or on this machine, then in the current cluster.
 
 use std::time::Duration;
 
@@ -9,26 +8,22 @@ use crate::{
     opensearch::{self, Client, Settings},
 };
 
-/// How long OpenSearch may take to say who it is.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// OpenSearch, or why it cannot be reached.
 pub enum Reachability {
-    /// With what there is to say of the way to it.
+    /// With a note about a port-forward.
     Reached(OpenSearchSource, Option<String>),
-    /// Nowhere.
     Unavailable(Unavailable),
 }
 
-/// Why OpenSearch cannot be reached.
+/// Why OpenSearch is unavailable.
 pub struct Unavailable {
-    /// What there is to say before, or in place of the error.
+    /// What to say before or instead of the error.
     preamble: Option<String>,
-    /// The last error.
     error: opensearch::Error,
 }
 
-/// Sees where OpenSearch can be reached.
+/// Finds a reachable OpenSearch.
 pub fn check(settings: &Settings) -> Result<Reachability, ChooseError> {
     let source = connect(settings)?;
     let Some(error) = connection_error(&source) else {
@@ -67,14 +62,13 @@ pub fn connect(settings: &Settings) -> Result<OpenSearchSource, ChooseError> {
     Ok(OpenSearchSource::new(Client::new(settings)?)?)
 }
 
-/// Why it cannot be reached. Another error is left to the questions: whoever
-/// may read lines need not be let in here.
+/// The connection error, if any. Ignores other errors: a user who may read lines may lack other permissions.
 fn connection_error(store: &OpenSearchSource) -> Option<opensearch::Error> {
     let error = store.reach(HELLO_TIMEOUT).err()?;
     error.is_unreachable().then_some(error)
 }
 
-/// What is said of a way through a cluster.
+/// The note about a port-forward.
 fn connection_note(settings: &Settings) -> Option<String> {
     let service = settings.service()?;
     let context = settings.kubectl().context_name();
@@ -83,7 +77,7 @@ fn connection_note(settings: &Settings) -> Option<String> {
 }
 
 impl Unavailable {
-    /// All of it, as sentences.
+    /// The complete explanation, as sentences.
     pub fn explanation(&self) -> String {
         let mut explanation = match (&self.preamble, &self.error) {
             (Some(preamble), error @ opensearch::Error::Forward { .. }) => format!("{preamble} {error}"),
@@ -96,7 +90,7 @@ impl Unavailable {
         explanation
     }
 
-    /// The error, where OpenSearch alone was asked for.
+    /// The error if the user requires OpenSearch.
     pub fn into_error_for_opensearch_only(self) -> ChooseError {
         match self.preamble {
             Some(_) => ChooseError::Unavailable(self.explanation()),
@@ -104,12 +98,12 @@ impl Unavailable {
         }
     }
 
-    /// The error, as one of two sources.
+    /// The error as one of two sources.
     pub fn into_error(self) -> opensearch::Error {
         self.error
     }
 
-    /// The error, where the pods cannot be asked either.
+    /// The error if pods are unavailable, too.
     pub fn with_kubectl_error(self, kubectl: kubectl::Error) -> ChooseError {
         ChooseError::Neither {
             opensearch: self.explanation(),
@@ -117,7 +111,7 @@ impl Unavailable {
         }
     }
 
-    /// The same, unless it is known that the pods cannot be asked either: without kubectl or a way to the cluster.
+    /// Returns an error if pods are certainly unavailable, too: without kubectl or a cluster.
     pub fn unless_pods_unavailable(self) -> Result<Self, ChooseError> {
         match self {
             Self {

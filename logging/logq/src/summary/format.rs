@@ -1,4 +1,4 @@
-//! How numbers are shown.
+//! The format of summaries.
 
 use std::io::{self, Write};
 
@@ -11,21 +11,18 @@ use crate::{
     render::{OutputWidth, Style},
 };
 
-/// How a summary is to be.
+/// Options of a summary's output.
 #[derive(Clone, Copy, Debug)]
 pub struct SummaryFormat {
-    /// As JSON, or for people.
     pub output: Output,
-    /// Times for people in UTC.
+    /// Show times in UTC.
     pub utc: bool,
-    /// What bars are drawn on.
     pub width: OutputWidth,
-    /// By which ages are told.
+    /// The reference for ages.
     pub now: Time,
 }
 
 impl SummaryFormat {
-    /// As lines would be shown, now.
     #[must_use]
     pub fn from_style(style: &Style) -> Self {
         Self {
@@ -36,12 +33,12 @@ impl SummaryFormat {
         }
     }
 
-    /// Date and time, as lines have them.
+    /// Date and time with milliseconds.
     pub(super) fn datetime_millis(&self, time: Time) -> String {
         self.format_time(time, "%Y-%m-%d %H:%M:%S%.3f")
     }
 
-    /// Date and time to the second.
+    /// Date and time with seconds.
     pub(super) fn datetime_seconds(&self, time: Time) -> String {
         self.format_time(time, "%Y-%m-%d %H:%M:%S")
     }
@@ -55,8 +52,7 @@ impl SummaryFormat {
         }
     }
 
-    /// Writes rows as JSON, if that is the form: one array, or a row a line.
-    /// Returns whether it is.
+    /// Writes rows as a JSON array or JSON lines, if the output format is JSON. Returns whether it is.
     pub(super) fn json(&self, rows: impl FnOnce() -> Vec<Value>, out: &mut impl Write) -> io::Result<bool> {
         match self.output {
             Output::Json => writeln!(out, "{}", terminal::escaped(&Value::Array(rows()).to_string()))?,
@@ -71,7 +67,7 @@ impl SummaryFormat {
     }
 }
 
-/// A time in JSON: RFC 3339, UTC, in milliseconds.
+/// A time in JSON: RFC 3339, UTC, milliseconds.
 pub(super) fn json_time(time: Time) -> Value {
     let time = DateTime::from_timestamp_nanos(time.nanos());
     Value::String(time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())

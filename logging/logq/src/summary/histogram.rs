@@ -1,4 +1,4 @@
-//! Lines over time.
+//! Counts lines over time.
 
 use std::{
     collections::BTreeMap,
@@ -11,19 +11,18 @@ use serde_json::{Value, json};
 
 use super::format::{SummaryFormat, json_time};
 
-/// Widths of a bar's span, seconds: what people count in. Each is a multiple
-/// of the one before, so that bars can be put together later.
+/// Possible bar widths, seconds. Each is a multiple of the previous one, so that bars can be merged.
 const WIDTHS: [i64; 12] = [1, 5, 10, 30, 60, 300, 900, 1_800, 3_600, 10_800, 43_200, DAY];
 
 const DAY: i64 = 86_400;
 
-/// At most so many bars, unless each is a day.
+/// Maximum number of bars, unless the width is a day.
 const MAX_BARS: i64 = 40;
 
-/// So many spans without a line, one after the other, share a row.
+/// Longer sequences of empty bars share a row.
 const MAX_EMPTY_ROWS: i64 = 5;
 
-/// Columns of the longest bar.
+/// Width of the longest bar.
 const MAX_BAR_COLUMNS: usize = 50;
 
 /// Columns before the bars.
@@ -31,27 +30,26 @@ const LABEL_COLUMNS: usize = 19 + 2 + 8 + 2 + 10 + 2;
 
 const NANOS: i64 = 1_000_000_000;
 
-/// The levels that are counted apart.
+/// The levels with their own count.
 pub const WARN_OR_ERROR: [&str; 2] = [level::ERROR, level::WARN];
 
-/// Counts of lines over time.
 #[derive(Clone, Debug, Default)]
 pub struct Histogram {
-    /// Index into [`WIDTHS`]: grows with the span.
+    /// Index into [`WIDTHS`]; grows with the range.
     width: usize,
-    /// By the bar's number since 1970: all lines, and those that are grave.
+    /// By bar number since 1970: all lines, and those of level warn or error.
     bars: BTreeMap<i64, (u64, u64)>,
     untimed: u64,
 }
 
-/// A row: a bar's number and lines, or how many have none.
+/// A bar with its number and counts, or a number of empty bars.
 enum Row {
     Bar(i64, (u64, u64)),
     Empty(i64),
 }
 
 impl Histogram {
-    /// Nothing counted yet; so wide that all from one time to another fits.
+    /// An empty histogram for a time range.
     pub fn spanning(first: Time, last: Time) -> Self {
         let mut histogram = Self::default();
         histogram.add(Some(first), 0, 0);
@@ -60,12 +58,12 @@ impl Histogram {
         histogram
     }
 
-    /// Seconds of each bar.
+    /// The width of a bar, seconds.
     pub fn seconds(&self) -> i64 {
         WIDTHS.get(self.width).copied().unwrap_or(DAY)
     }
 
-    /// Counts so many lines of this time, or of the bar that begins then.
+    /// Adds lines with this time, or of the bar that starts then.
     pub fn add(&mut self, time: Option<Time>, lines: u64, warn_or_error: u64) {
         let Some(time) = time else {
             self.untimed += lines;
@@ -101,8 +99,7 @@ impl Histogram {
         self.bars = bars;
     }
 
-    /// A row for each span between the first line and the last; where many
-    /// have no line, one for all of them.
+    /// The rows from the first to the last line. A long sequence of empty bars is one row.
     fn rows(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         let mut next = None;
@@ -123,10 +120,8 @@ impl Histogram {
         Time::from_nanos(number.saturating_mul(self.seconds() * NANOS))
     }
 
-    /// Writes a row for each bar.
-    ///
     /// # Errors
-    /// The output's.
+    /// An I/O error of the output.
     pub fn write(&self, format: &SummaryFormat, out: &mut impl Write) -> io::Result<()> {
         if format.json(|| self.json(), out)? {
             return Ok(());
@@ -186,7 +181,7 @@ impl Histogram {
     }
 }
 
-/// Seconds in the largest unit of which they are a multiple.
+/// Formats a width in the largest possible unit.
 fn format_width(seconds: i64) -> String {
     let units = [(DAY, "d"), (3_600, "h"), (60, "min")];
     let unit = units.into_iter().find(|(unit, _)| seconds % unit == 0);
@@ -201,7 +196,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// However lines come, each is counted in the bar of its time.
+        /// Each line counts in the bar of its time, in any order of arrival.
         #[test]
         fn the_order_of_lines_does_not_matter(
             mut seconds in prop::collection::vec(0_i64..3_000_000, 1..60), scale in 0_u32..6,

@@ -1,4 +1,4 @@
-//! Numbers in place of lines.
+//! Summaries instead of lines.
 
 mod format;
 mod histogram;
@@ -17,37 +17,31 @@ pub use self::{
 };
 use crate::cli::Search;
 
-/// A summary that is none.
 #[derive(Debug, thiserror::Error)]
 pub enum SummaryError {
     /// `--top` without a field.
     #[error("--top: {0:?} is no field's name")]
     Field(String),
-    /// Numbers are of all lines that were found.
+    /// A summary always covers all matching lines.
     #[error("--{0} chooses among lines, and numbers are of all of them: leave it out")]
     Part(&'static str),
 }
 
-/// What is counted.
 #[derive(Clone, Debug)]
 pub enum Summary {
-    /// Lines by component and level.
     Stats(Stats),
-    /// Lines over time.
     Histogram(Histogram),
-    /// The most frequent values of a field.
     Top(Top),
 }
 
 impl Summary {
-    /// Reads the options; none where lines are to be shown. A component that
-    /// is named, and not by a pattern, has its row also without a line.
+    /// Reads the options; None to show lines. A component named without wildcards has a row even without a line.
     ///
     /// # Errors
     /// [`SummaryError`].
     pub fn from_options(search: &Search) -> Result<Option<Self>, SummaryError> {
         let show = &search.show;
-        // `--top` shows so many values.
+        // `--limit` sets the number of values of `--top`.
         let part = show
             .limiting_option()
             .filter(|part| show.top.is_none() || *part != "limit");
@@ -69,7 +63,7 @@ impl Summary {
         Ok(Some(Self::Top(Top::new(field.trim().to_owned(), show.limit))))
     }
 
-    /// The field of `--top`, where no line had it.
+    /// The field of `--top`, if no line has it.
     #[must_use]
     pub fn missing(&self) -> Option<&str> {
         match self {
@@ -78,27 +72,24 @@ impl Summary {
         }
     }
 
-    /// Lines by component and level.
     #[must_use]
     pub fn stats() -> Self {
         Self::Stats(Stats::default())
     }
 
-    /// Adds what was counted elsewhere by component and level.
+    /// Adds the counts of another summary by component and level.
     pub fn merge(&mut self, other: Self) {
         if let (Self::Stats(stats), Self::Stats(other)) = (self, other) {
             stats.merge(other);
         }
     }
 
-    /// Counts a line by component and level.
     pub fn count(&mut self, component: Option<&str>, level: Option<&str>, time: Option<line::Time>) {
         if let Self::Stats(stats) = self {
             stats.add(component, level, 1, time.map(|time| (time, time)));
         }
     }
 
-    /// Counts a line.
     pub fn add(&mut self, document: &Document) {
         match self {
             Self::Stats(_) => self.count(document.component(), document.level(), document.timestamp()),
@@ -116,10 +107,8 @@ impl Summary {
         }
     }
 
-    /// Writes what was counted.
-    ///
     /// # Errors
-    /// The output's.
+    /// An I/O error of the output.
     pub fn write(&self, format: &SummaryFormat, out: &mut impl Write) -> io::Result<()> {
         match self {
             Self::Stats(stats) => stats.write(format, out),

@@ -1,4 +1,4 @@
-//! Lines by component and level.
+//! Counts lines by component and level.
 
 use std::{
     collections::BTreeMap,
@@ -13,30 +13,27 @@ use terminal::escaped;
 use super::format::{SummaryFormat, json_time};
 use crate::render::{format_duration, pad_end, width};
 
-/// What the lines of no component are counted under.
+/// The name for lines without a component.
 pub const NO_COMPONENT: &str = "-";
 
-/// What lines without a level are counted under, or with one that is none of
-/// ours.
+/// The name for lines without a level, or with an unknown one.
 const NO_LEVEL: &str = "none";
 
-/// The times of the oldest line and of the newest.
+/// The times of the oldest and newest line.
 pub type Span = Option<(Time, Time)>;
 
-/// Counts of lines by component and level.
 #[derive(Clone, Debug, Default)]
 pub struct Stats(BTreeMap<String, Row>);
 
-/// A component's lines.
 #[derive(Clone, Debug, Default)]
 struct Row {
-    /// By level, the gravest first; those without a level last.
+    /// By level, most severe first; lines without a level last.
     levels: [u64; 6],
     span: Span,
 }
 
 impl Stats {
-    /// Nothing counted yet, of these components a row in any case.
+    /// Empty counts, with a row for each of these components.
     pub fn with_components<'n>(named: impl IntoIterator<Item = &'n str>) -> Self {
         Self(
             named
@@ -46,8 +43,7 @@ impl Stats {
         )
     }
 
-    /// Adds so many lines of a component and level, written between these
-    /// times.
+    /// Adds lines of a component and level, with their times.
     pub fn add(&mut self, component: Option<&str>, level: Option<&str>, lines: u64, span: Span) {
         let component = component.unwrap_or(NO_COMPONENT);
         if !self.0.contains_key(component) {
@@ -63,7 +59,6 @@ impl Stats {
         row.span = union(row.span, span);
     }
 
-    /// Adds what was counted elsewhere.
     pub fn merge(&mut self, other: Self) {
         for (component, other) in other.0 {
             self.0.entry(component).or_default().merge(&other);
@@ -76,10 +71,8 @@ impl Stats {
         all
     }
 
-    /// Writes a row for each component.
-    ///
     /// # Errors
-    /// The output's.
+    /// An I/O error of the output.
     pub fn write(&self, format: &SummaryFormat, out: &mut impl Write) -> io::Result<()> {
         if format.json(|| self.json(format), out)? {
             return Ok(());
@@ -154,7 +147,6 @@ impl Row {
     }
 }
 
-/// From the first to the last of both.
 fn union(one: Span, other: Span) -> Span {
     let (Some((a, b)), Some((c, d))) = (one, other) else {
         return one.or(other);
@@ -162,21 +154,18 @@ fn union(one: Span, other: Span) -> Span {
     Some((a.min(c), b.max(d)))
 }
 
-/// Rows of texts.
+/// A table with right-aligned columns after the first.
 struct Table(Vec<Vec<String>>);
 
 impl Table {
-    /// A table with this head.
     fn new(head: impl IntoIterator<Item = &'static str>) -> Self {
         Self(vec![head.into_iter().map(str::to_owned).collect()])
     }
 
-    /// Adds a row.
     fn row(&mut self, cells: Vec<String>) {
         self.0.push(cells);
     }
 
-    /// Writes it.
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let columns = self.0.first().map_or(0, Vec::len);
         let widths: Vec<usize> = (0..columns)

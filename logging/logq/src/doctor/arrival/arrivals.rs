@@ -1,4 +1,4 @@
-//! What OpenSearch says of the last day's lines of each component.
+//! Fetches statistics about the lines that arrived in the last day.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,72 +11,70 @@ use crate::{
     source::opensearch::{Rhythm, streams},
 };
 
-/// More components or nodes than this are not told apart.
+/// Limit for components and nodes.
 const MAX_BUCKETS: usize = 1_000;
 
-/// So many of a component's newest lines tell how late lines are now.
+/// Number of the newest lines of a component that measure the delay.
 const MAX_NEWEST_LINES: usize = 20;
 
-/// A component of one installation.
+/// A component in a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ComponentKey {
-    /// Its name.
     pub component: String,
-    /// Its namespace; empty outside a cluster.
+    /// Empty outside a cluster.
     pub namespace: String,
 }
 
-/// What was seen of one component.
+/// What OpenSearch has of one component.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ArrivalStats {
-    /// When its newest line was stored, seconds since 1970, by OpenSearch's clock.
+    /// When its newest line was stored, seconds since 1970 by OpenSearch's clock.
     pub stored: f64,
     /// When its newest line was written, by its own clock.
     pub written: f64,
-    /// How late each of its newest lines of the last 15 minutes was, seconds; not of those that were written before there was an OpenSearch.
+    /// Delays of its newest lines of the last 15 minutes, seconds. Omits lines that are older than the OpenSearch data.
     pub late: Vec<f64>,
-    /// Where it is silent: when its lines came before.
+    /// The earlier intervals between its lines, if it is silent now.
     pub rhythm: Option<Rhythm>,
-    /// Its lines of the last hour with a tag, by tag.
+    /// Number of its lines of the last hour by tag.
     pub tags: BTreeMap<String, u64>,
 }
 
 impl ArrivalStats {
-    /// How late half of the newest lines were at most.
+    /// The median delay.
     pub(super) fn median(&self) -> f64 {
         let mut late = self.late.clone();
         late.sort_by(f64::total_cmp);
         late.get(late.len() / 2).copied().unwrap_or(0.0)
     }
 
-    /// How late the last of them was.
+    /// The maximum delay.
     pub(super) fn worst(&self) -> f64 {
         self.late.iter().copied().fold(0.0, f64::max)
     }
 }
 
-/// What was seen.
+/// All statistics.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Arrivals {
-    /// Of each component.
     pub components: BTreeMap<ComponentKey, ArrivalStats>,
-    /// How far the clock of each node is ahead at least, in seconds, as its
-    /// lines of the last 15 minutes show: they were stored before they were written.
+    /// How far the clock of each node is ahead, seconds: its lines of the last 15 minutes were stored before they were
+    /// written. A lower bound.
     pub ahead: BTreeMap<String, f64>,
-    /// The components that our services say they use.
+    /// The dependencies that our services name in their labels.
     pub used: BTreeSet<ComponentKey>,
     /// Photos that wait for a worker, by namespace.
     pub pending: BTreeMap<String, PendingPhotos>,
 }
 
-/// The difference of two clocks, in milliseconds.
+/// The delay of a line in milliseconds.
 const LATENESS_SCRIPT: &str = "doc['event.ingested'].value.toInstant().toEpochMilli() - doc['@timestamp'].value.toInstant().toEpochMilli()";
 
 pub(super) fn since(time: &str) -> Value {
     json!({ "range": { field::EVENT_INGESTED: { "gte": time } } })
 }
 
-/// Lines of this namespace; where it is empty, lines without one.
+/// Lines of this namespace; if it is empty, lines without a namespace.
 pub(super) fn namespace_filter(namespace: &str) -> Value {
     if namespace.is_empty() {
         json!({ "bool": { "must_not": { "exists": { "field": field::KUBERNETES_NAMESPACE } } } })
@@ -85,7 +83,7 @@ pub(super) fn namespace_filter(namespace: &str) -> Value {
     }
 }
 
-/// By namespace, and by what another field says.
+/// Aggregation keys: namespace and another field.
 fn by_component(name: &str) -> Value {
     let namespace = json!({ "field": field::KUBERNETES_NAMESPACE, "missing": "" });
     json!({ "terms": [namespace, { "field": name }], "size": MAX_BUCKETS })
@@ -143,7 +141,7 @@ fn request_body() -> Value {
     })
 }
 
-/// Asks for all of it at once, and then how those that are silent were before.
+/// Fetches the statistics, then the rhythm of silent components.
 pub async fn fetch(client: &Client, now: f64) -> Result<Arrivals> {
     let path = format!("/{}/_search", streams());
     let query = [("ignore_unavailable", "true")];
@@ -205,7 +203,7 @@ pub(super) fn read(answer: &Value) -> Arrivals {
         let late = array(bucket, "/recent/newest/hits/hits").filter_map(|hit| {
             let time = |name: &str| Some(millis(hit.get("fields")?.get(name)?.get(0)?)? / 1_000.0);
             let written = time(field::TIMESTAMP)?;
-            // What was written before could not be stored sooner.
+            // OpenSearch did not exist when older lines were written.
             (written >= first).then_some(time(field::EVENT_INGESTED)? - written)
         });
         let tags = buckets(bucket, "/hour/tags/buckets")

@@ -1,4 +1,4 @@
-//! What there is to say of one component.
+//! Judges one component.
 
 use schema::component;
 
@@ -11,15 +11,15 @@ use super::{
     STOPPED_SECONDS, TOO_LATE_SECONDS, WORST_SECONDS, WrittenStats,
 };
 
-/// What is known of one component.
+/// Everything known about one component.
 pub(super) struct Component<'a> {
     pub title: String,
     pub key: &'a ComponentKey,
     pub arrived: Option<&'a ArrivalStats>,
     pub written: Option<&'a WrittenStats>,
-    /// How many of its pods run; none where kubectl does not know its namespace.
+    /// Number of running pods; None if kubectl does not know the namespace.
     pub running: Option<usize>,
-    /// Photos that wait for a worker of this namespace.
+    /// Photos that wait for a worker in this namespace.
     pub pending: Option<&'a PendingPhotos>,
     /// No component's lines arrive.
     pub no_lines_arrive: bool,
@@ -51,7 +51,7 @@ impl Component<'_> {
         )
     }
 
-    /// Lines that were written and have not come.
+    /// Some written lines have not arrived.
     fn judge_missing(&self) -> Option<Finding> {
         let written = self.written?;
         let missing = written.missing.as_ref()?;
@@ -77,7 +77,7 @@ impl Component<'_> {
         ))
     }
 
-    /// A worker that is silent while photos wait for it.
+    /// A worker is silent while photos wait for it.
     fn judge_stopped_worker(&self) -> Option<Finding> {
         let waiting = self.pending_photos()?;
         let is_long = |since: f64| self.now - since > STOPPED_SECONDS;
@@ -103,7 +103,7 @@ impl Component<'_> {
             .filter(|_| self.key.component == component::ANONYMIZER)
     }
 
-    /// Lines of its pods could not be read: whether they have come is not known.
+    /// Lines of its pods are unreadable, so the comparison is incomplete.
     fn judge_unreadable(&self) -> Option<Finding> {
         let written = self.written?;
         let why = written.unreadable.as_ref()?;
@@ -122,7 +122,7 @@ impl Component<'_> {
         Some(Finding::warn(&self.title, detail, remedy))
     }
 
-    /// A component without a pod that runs, whose lines came today and come no longer.
+    /// The component has no running pod, and its lines stopped arriving today.
     fn judge_without_pods(&self) -> Option<Finding> {
         let is_silent = |stats: &&ArrivalStats| self.now - stats.stored > SILENT_SECONDS;
         let stats = self
@@ -143,7 +143,7 @@ impl Component<'_> {
         ))
     }
 
-    /// A component of which no line has come.
+    /// No line has arrived.
     fn judge_absent(&self) -> Finding {
         let name = &self.key.component;
         match self.written.filter(|written| written.is_fully_compared()) {
@@ -176,7 +176,7 @@ impl Component<'_> {
         }
     }
 
-    /// A component whose lines come, or came until a while ago.
+    /// Lines arrive, or arrived until some time ago.
     fn judge_silence(&self, stats: &ArrivalStats) -> Finding {
         let name = &self.key.component;
         let newest = self.newest();
@@ -216,7 +216,7 @@ impl Component<'_> {
         }
     }
 
-    /// What else is known where all is well.
+    /// Additional details of an `ok` finding.
     fn details(&self, stats: &ArrivalStats) -> String {
         let delays = (!stats.late.is_empty()).then(|| delays(stats));
         let arrived = self
@@ -249,7 +249,7 @@ fn delays(stats: &ArrivalStats) -> String {
     )
 }
 
-/// What is wrong with the time that lines take now.
+/// Judges the delay of its lines.
 pub(super) fn lateness(title: &str, stats: &ArrivalStats) -> Option<Finding> {
     let remedy = "is OpenSearch slow, Fluentd's buffer full, or was a Fluentd away? (A `logq import` of old lines counts too; so \
                   does a clock that is behind.)";

@@ -1,4 +1,4 @@
-//! Whether each component's lines arrive, and how late.
+//! Checks whether each component's lines arrive, and their delay.
 
 mod arrivals;
 mod component;
@@ -24,33 +24,31 @@ use super::{
     format::{format_count, format_seconds},
 };
 
-/// A component that has been silent for longer may be cut off.
+/// After this silence, a component may be disconnected.
 const SILENT_SECONDS: f64 = 300.0;
-/// Half of the lines may be later than this at most; Fluentd needs 1 to 7 s.
+/// Maximum healthy median delay. Fluentd needs 1 to 7 s.
 const LATE_SECONDS: f64 = 10.0;
-/// Half of the lines are later than this when something is broken.
+/// Above this median delay, something is broken.
 pub const TOO_LATE_SECONDS: f64 = 60.0;
-/// One line may be this late: after a Fluentd has been started again.
+/// Maximum delay of one line, for example after a restart of Fluentd.
 const WORST_SECONDS: f64 = 300.0;
-/// A worker that writes no line for longer, while photos have been waiting for longer, may have stopped.
+/// A worker may have stopped if it is silent for longer while photos wait for longer.
 const STOPPED_SECONDS: f64 = 60.0;
 
-/// Components that write nothing while all goes well.
+/// Components that log nothing while they are healthy.
 const QUIET_COMPONENTS: [&str; 1] = [OBJECT_STORE];
 
-/// What is found of the components: those that must be there, and those that
-/// were seen. `written`: by component, where pods or files could be read.
+/// Judges the expected components and those with lines. `written`: what pods or files contain, if readable.
 pub fn judge(
     arrivals: &Arrivals,
     written: Option<&BTreeMap<ComponentKey, WrittenStats>>,
     now: f64,
 ) -> Vec<Finding> {
-    // Another cluster than that of the lines says nothing of them.
+    // If kubectl's cluster has none of our components, it is another cluster.
     let written = written.filter(|written| !written.is_empty());
     let expected = expected(arrivals, written, now);
     let namespaces: BTreeSet<&str> = expected.iter().map(|key| key.namespace.as_str()).collect();
     let title = |key: &ComponentKey| match namespaces.len() {
-        // Said where there are several.
         0 | 1 => format!("lines of {}", key.component),
         _ if key.namespace.is_empty() => format!("lines of {} outside a cluster", key.component),
         _ => format!("lines of {} in {}", key.component, key.namespace),
@@ -90,7 +88,7 @@ pub fn judge(
     findings
 }
 
-/// How many pods of a component run; none where kubectl does not know its namespace, or only files are known.
+/// Number of running pods; None if kubectl does not know the namespace, or with files only.
 fn running(key: &ComponentKey, written: &BTreeMap<ComponentKey, WrittenStats>) -> Option<usize> {
     match written.get(key) {
         Some(written) => written.running,
@@ -104,7 +102,7 @@ fn running(key: &ComponentKey, written: &BTreeMap<ComponentKey, WrittenStats>) -
     }
 }
 
-/// What must be there: our services and what they use, and what runs.
+/// The expected components: our services, their dependencies, and everything that runs.
 fn expected(
     arrivals: &Arrivals,
     written: Option<&BTreeMap<ComponentKey, WrittenStats>>,
@@ -112,14 +110,14 @@ fn expected(
 ) -> BTreeSet<ComponentKey> {
     let services = [IRMGARD, ANONYMIZER];
     if let Some(written) = written {
-        // A job that has ended is not missed; its lines are.
+        // A finished job may be absent, but not its lines.
         let runs = |written: &WrittenStats| written.running != Some(0) || written.missing.is_some();
         let present = written.iter().filter(|(_, written)| runs(written));
         let present = present.map(|(key, _)| key.clone());
         let is_expected =
             |key: &ComponentKey| services.contains(&key.component.as_str()) || arrivals.used.contains(key);
         let wrote = arrivals.components.keys().filter(|key| is_expected(key)).cloned();
-        // A worker that never ran is missed where photos have waited for it.
+        // A worker that never ran is expected if photos wait.
         let is_long =
             |waiting: &PendingPhotos| waiting.since.is_some_and(|since| now - since > STOPPED_SECONDS);
         let workers = arrivals.pending.iter().filter(|(_, waiting)| is_long(waiting));
@@ -148,7 +146,7 @@ fn expected(
     services.chain(arrivals.used.iter().cloned()).collect()
 }
 
-/// Whether lines were stored before they were written.
+/// Reports clocks that are ahead: lines were stored before they were written.
 pub fn clocks(arrivals: &Arrivals) -> Finding {
     const WHAT: &str = "clocks of the nodes";
     let ahead: Vec<String> = arrivals
@@ -187,7 +185,7 @@ pub fn clocks(arrivals: &Arrivals) -> Finding {
     }
 }
 
-/// Lines of the last hour that came other than their programs wrote them.
+/// Reports lines of the last hour that were changed on the way, by tag.
 pub fn tags(arrivals: &Arrivals) -> Finding {
     const WHAT: &str = "tagged lines";
     let known = tag::MEANINGS.map(|(tag, _)| tag);

@@ -1,4 +1,4 @@
-//! Photos that were accepted and have no verdict yet, as irmgard's lines say.
+//! Photos that were accepted and have no result, according to irmgard's lines.
 
 use schema::{component, field};
 use serde_json::{Value, json};
@@ -12,25 +12,23 @@ use crate::{
     source::opensearch::streams,
 };
 
-/// Most photos that are looked at: the newest of the day.
+/// Maximum number of photos, the newest of the day.
 const MAX_BUCKETS: usize = 4_000;
 
-/// A verdict's line can be written this much before that of the request, seconds.
+/// A result's line may precede the request's line by this time, seconds.
 const SLACK: f64 = 10.0;
 
-/// The photos of one installation that wait for a worker.
+/// The photos of one namespace that wait for a worker.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PendingPhotos {
-    /// How many.
     pub count: u64,
-    /// Whether older photos were not looked at.
+    /// Older photos were not checked.
     pub is_partial: bool,
-    /// When the first of them was accepted, seconds since 1970; none where no photo waits.
+    /// When the oldest was accepted, seconds since 1970; None if no photo waits.
     pub since: Option<f64>,
 }
 
 impl PendingPhotos {
-    /// How many photos wait, and for how long.
     pub fn description(&self, now: f64) -> String {
         let Some(since) = self.since else {
             return match self.is_partial {
@@ -46,7 +44,7 @@ impl PendingPhotos {
     }
 }
 
-/// Asks for those of one namespace; an empty one is outside a cluster.
+/// Fetches those of one namespace; empty means outside a cluster.
 pub async fn fetch(client: &Client, namespace: &str) -> Result<PendingPhotos> {
     let path = format!("/{}/_search", streams());
     let query = [("ignore_unavailable", "true")];
@@ -60,7 +58,7 @@ pub async fn fetch(client: &Client, namespace: &str) -> Result<PendingPhotos> {
 fn request_body(namespace: &str) -> Value {
     let outcome = |names: &[&str]| json!({ "terms": { field::OUTCOME: names } });
     let method = json!({ "term": { field::HTTP_REQUEST_METHOD: "POST" } });
-    // `POST /` of old cameras says "ok". A photo that is sent once more ("known") is not new.
+    // `POST /` of old cameras logs "ok". A repeated photo ("known") is not new.
     let accepted = json!({ "bool": { "filter": [method, outcome(&["new", "again", "ok"])] } });
     let verdict = outcome(&["anonymized", "answered-again", "failed", "repeated"]);
     let newest = json!({ "max": { "field": field::TIMESTAMP } });
@@ -106,7 +104,7 @@ fn read(answer: &Value) -> PendingPhotos {
     }
 }
 
-/// Since when a photo waits, if it does.
+/// Since when a photo waits; None if it does not.
 fn photo(bucket: &Value) -> Option<f64> {
     let time = |path: &str| Some(bucket.pointer(path)?.as_f64()? / 1_000.0);
     let accepted = time("/accepted/first/value")?;
@@ -130,7 +128,7 @@ mod tests {
         for (accepted, verdict, again, since) in [
             (Some(100.0), None, None, Some(100.0)),
             (Some(100.0), Some(101.0), None, None),
-            // The worker was faster than the line about the request.
+            // The worker logged before the web service did.
             (Some(100.0), Some(99.9), None, None),
             (Some(100.0), Some(101.0), Some(200.0), Some(200.0)),
             (Some(100.0), Some(203.0), Some(200.0), None),

@@ -1,4 +1,4 @@
-//! Members of a JSON object, found without reading the object.
+//! Finds members of a JSON object without parsing it.
 
 use aho_corasick::packed::Searcher;
 use memchr::{memchr2, memmem::Finder};
@@ -6,59 +6,51 @@ use schema::Kind;
 
 use crate::filter::{Comparison, Glob, Literal, Pattern};
 
-/// Members whose names end so, at whatever depth.
+/// Members with a name suffix, at any depth.
 #[derive(Debug)]
 pub struct Member {
-    /// The ends of the names, with the quote behind them.
+    /// Name suffixes, with the closing quote.
     names: Names,
-    /// What may stand before such an end.
+    /// Bytes that may precede a suffix.
     before: &'static [u8],
     test: ValueTest,
 }
 
 #[derive(Debug)]
 enum Names {
-    /// Looked for at once.
+    /// One search for all names.
     Together(Searcher),
-    /// Looked for one after the other: a single one, or where the processor
-    /// cannot.
+    /// One search for each name: for a single name, or a processor without the packed searcher.
     Each(Vec<Finder<'static>>),
 }
 
-/// What may hold of a member's value.
+/// A test of a member's value.
 #[derive(Debug)]
 pub enum ValueTest {
-    /// It is there.
     Exists,
-    /// It is a number. Only JSON has such.
+    /// A JSON number.
     IsNumber,
-    /// It is a level that is none of these.
+    /// A level other than these.
     LevelNotIn(Vec<&'static str>),
-    /// Of a field of this kind; None for one that is not in the schema.
+    /// For a field of this kind; None if it is not in the schema.
     OfKind(Option<Kind>, Box<Self>),
-    /// The filter of the same name.
     Equals(Literal),
-    /// The filter of the same name.
     Compare(Comparison, Literal),
-    /// The filter of the same name.
     Glob(Glob),
-    /// The filter of the same name.
     Matches(Pattern),
 }
 
-/// A value as it is written.
+/// A raw value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RawValue<'a> {
     /// A text without escapes.
     Text(&'a str),
-    /// A number.
     Number(f64),
-    /// Anything else.
     Other,
 }
 
 impl Member {
-    /// Members whose names end in one of these, after one of the bytes `before`.
+    /// Members whose names end in one of these, preceded by one of the bytes `before`.
     pub fn new(names: &[&str], before: &'static [u8], test: ValueTest) -> Self {
         let names: Vec<String> = names.iter().map(|name| format!("{name}\"")).collect();
         let names = match Searcher::new(&names) {
@@ -68,18 +60,17 @@ impl Member {
         Self { names, before, test }
     }
 
-    /// Whether it holds for no line that is not JSON.
+    /// Whether the test fails for every line that is not JSON.
     pub const fn is_json_only(&self) -> bool {
         matches!(self.test, ValueTest::IsNumber)
     }
 
-    /// Whether the test may hold for one of them.
+    /// Whether the test may hold for a member.
     pub fn is_in(&self, content: &[u8]) -> bool {
         self.any(content, &mut |value| self.test.may_hold(value))
     }
 
-    /// Whether it holds for one of them. In a text, quotes have a backslash
-    /// before them, so what is found is the end of a name or of a text.
+    /// Whether `holds` returns true for a member. JSON escapes quotes in texts, so each hit ends a name or a text.
     pub fn any(&self, content: &[u8], holds: &mut dyn FnMut(RawValue<'_>) -> bool) -> bool {
         let mut holds_at = |begin: usize, end: usize| {
             let before = begin.checked_sub(1).and_then(|at| content.get(at));
@@ -145,7 +136,7 @@ impl ValueTest {
     }
 }
 
-/// The value that follows a name's last quote; None when no name ends there.
+/// The value after a closing quote; None if no name ends there.
 fn parse_value(after: &[u8]) -> Option<RawValue<'_>> {
     let rest = after.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
     match rest.first() {

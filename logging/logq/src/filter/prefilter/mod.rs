@@ -1,8 +1,7 @@
-//! What a line's bytes tell of a filter before the line is read.
+//! Rejects lines by their raw bytes, before parsing.
 //!
-//! Architecture invariant: a line that [`Prefilter::may_match`] refuses does not
-//! match. Whatever is not certain is let through: characters that JSON may
-//! write in another way, fields that the line's format or its origin gives.
+//! Architecture invariant: a line that [`Prefilter::may_match`] rejects does not match. It accepts uncertain lines:
+//! with characters that JSON may escape, or fields from the line's format or origin.
 
 mod member;
 
@@ -13,49 +12,44 @@ use schema::{FIELDS, Kind, field, level};
 use self::member::{Member, RawValue, ValueTest};
 use super::{Comparison, Filter, Glob, required_literals::RequiredLiterals};
 
-/// What must be found in the bytes of every line that a filter wants.
+/// A necessary condition on the raw bytes of a matching line.
 #[derive(Debug)]
 pub enum Prefilter {
-    /// Nothing is known of it.
+    /// No condition.
     Maybe,
-    /// No line of this origin.
+    /// No line of this origin matches.
     Never,
-    /// All of them hold.
     All(Vec<Self>),
-    /// One of them holds.
     Any(Vec<Self>),
-    /// One of these texts is there.
     Contains(RequiredLiterals),
-    /// A JSON object has a member of which this holds, at whatever depth.
+    /// A JSON member at any depth passes a test.
     Member(Member),
-    /// The line's time, or the one that it may have by the runtime, lies so.
+    /// The line's time, or the runtime's time, is within these bounds.
     Time(Member, Vec<(Comparison, Time)>),
 }
 
-/// What stands before a part of a name.
+/// Bytes that may precede a part of a name.
 const NAME: &[u8] = b"\".";
 
-/// Ends of the names under which a JSON object may have its time: also
-/// `@timestamp`.
+/// Suffixes of the names of time members; also match `@timestamp`.
 const TIMES: [&str; 3] = ["timestamp", "time", "ts"];
 
-/// Ends of the names under which it may have its level: also `loglevel` and
-/// `error_severity`.
+/// Suffixes of the names of level members; also match `loglevel` and `error_severity`.
 const LEVELS: [&str; 3] = ["level", "severity", "lvl"];
 
-/// A text field's value may also be a number, which is written anew.
+/// Characters of a number. A number in a text field is formatted again.
 const NUMBER_CHARS: &str = "0123456789.eE+-";
 
 impl Prefilter {
-    /// What is known of the filter for lines of this origin.
+    /// Derives the condition from a filter, for lines of one origin.
     #[must_use]
     pub fn new(filter: &Filter, origin: &Origin) -> Self {
-        // What every line of the origin has, whatever it says.
+        // The fields of every line of the origin.
         let pod_fields = normalize(&Line::plain(b"{}", 0), origin);
         Builder { origin, pod_fields }.build(filter)
     }
 
-    /// Whether every line is let through.
+    /// Whether it accepts every line.
     #[must_use]
     pub fn is_open(&self) -> bool {
         match self {
@@ -65,8 +59,7 @@ impl Prefilter {
         }
     }
 
-    /// Whether a line can match. `plain`: whether it is known that it has
-    /// none of what [`has_escapes`] looks for.
+    /// Whether a line can match. `plain`: the line is known to have no escapes, see [`has_escapes`].
     #[must_use]
     pub fn may_match(&self, content: &[u8], time: Option<Time>, plain: bool) -> bool {
         match self {
@@ -83,7 +76,7 @@ impl Prefilter {
             Self::All(parts) => parts.iter().all(|part| part.admits(content, time)),
             Self::Any(parts) => parts.iter().any(|part| part.admits(content, time)),
             Self::Contains(literals) => literals.any_in(content),
-            // Other lines get their fields in other ways.
+            // Plain text gets its fields in other ways.
             Self::Member(member) if content.first() == Some(&b'{') => member.is_in(content),
             Self::Member(member) => !member.is_json_only(),
             Self::Time(member, bounds) => {
@@ -104,14 +97,13 @@ impl Prefilter {
     }
 }
 
-/// Whether the bytes hold what may stand for other characters: JSON's `\u`,
-/// and colours, which are taken out of plain text.
+/// Whether the bytes contain JSON's `\u`, or terminal colours, which the parser removes from plain text.
 #[must_use]
 pub fn has_escapes(bytes: &[u8]) -> bool {
     memchr(0x1b, bytes).is_some() || memmem::find(bytes, b"\\u").is_some()
 }
 
-/// A time as any of the formats writes it.
+/// Parses all known time formats.
 fn parse_time(text: &str) -> Option<Time> {
     Time::parse(text).or_else(|| {
         let utc = text.strip_suffix(" UTC").or_else(|| text.strip_suffix(" GMT"))?;
@@ -183,7 +175,7 @@ impl Builder<'_> {
         for part in parts {
             match self.build(part) {
                 Prefilter::Never => return Prefilter::Never,
-                // A line has one time: all bounds are asked of the same.
+                // A line has one time, so all bounds apply to the same value.
                 Prefilter::Time(member, more) => {
                     let bounds = prefilters.iter_mut().find_map(|prefilter| match prefilter {
                         Prefilter::Time(_, bounds) => Some(bounds),
@@ -206,7 +198,7 @@ impl Builder<'_> {
         }
     }
 
-    /// A condition on a field that comes from a member of that name alone.
+    /// A condition on a field that only a member of that name can set.
     fn member(&self, name: &str, filter: &Filter, test: impl FnOnce() -> ValueTest) -> Prefilter {
         if matches!(self.origin, Origin::Pod(_)) && is_pod_field(name) {
             return if filter.matches(&self.pod_fields) {
@@ -224,29 +216,29 @@ impl Builder<'_> {
             return Prefilter::Maybe;
         }
         let schema = field::by_name(name);
-        // A field's number may have been written as a text, a text as a number.
+        // A number may be written as a text, and a text as a number.
         let test = ValueTest::OfKind(schema.map(|field| field.kind), Box::new(test()));
         let member = Prefilter::Member(Member::new(&[last], NAME, test));
         if name == field::DURATION_SECONDS {
-            // PostgreSQL tells it in words.
+            // PostgreSQL writes the duration into the message.
             let words = RequiredLiterals::any(&["duration: "]).map_or(Prefilter::Maybe, Prefilter::Contains);
             return Prefilter::Any(vec![member, words]);
         }
         match schema {
             Some(_) => member,
-            // A whole object that has names of its own can be asked for.
+            // The name may be an object outside the schema.
             None if matches!(filter, Filter::Exists(_)) => Prefilter::Maybe,
             None => member,
         }
     }
 }
 
-/// What a path says, not the line.
+/// The path determines these fields, not the line.
 fn is_pod_field(name: &str) -> bool {
     name == field::COMPONENT || name == "kubernetes" || name.starts_with("kubernetes.")
 }
 
-/// Objects and fields that are not only members of the same name.
+/// Fields and objects that do not come only from members of the same name.
 const OTHER_ORIGINS: [&str; 16] = [
     field::TIMESTAMP,
     field::LEVEL,
@@ -271,7 +263,7 @@ fn has_other_origin(name: &str) -> bool {
     OTHER_ORIGINS.contains(&object) || ["postgresql", "rabbitmq"].contains(&object)
 }
 
-/// The component of a line that is not a pod's.
+/// A component condition for lines that are not a pod's.
 fn component_prefilter(glob: &Glob) -> Prefilter {
     let by_format = [schema::component::POSTGRES, schema::component::RABBITMQ];
     if by_format.iter().any(|component| glob.is_match(component)) {
@@ -279,18 +271,18 @@ fn component_prefilter(glob: &Glob) -> Prefilter {
     }
     let test = ValueTest::OfKind(Some(Kind::Keyword), Box::new(ValueTest::Glob(glob.clone())));
     Prefilter::All(vec![
-        // Plain text has none.
+        // Plain text has no component.
         Prefilter::Contains(RequiredLiterals::any(&["component"]).unwrap_or_default()),
         Prefilter::Member(Member::new(&["component"], NAME, test)),
     ])
 }
 
-/// Members that become texts although they are numbers.
+/// Text fields whose value is a JSON number.
 fn numbers_as_texts() -> Prefilter {
     let texts = FIELDS.iter().filter(|field| field.kind == Kind::Text);
     let mut names: Vec<&str> = texts
         .filter_map(|field| field.name.rsplit('.').next())
-        // PostgreSQL's name of one of them.
+        // PostgreSQL's name for one of them.
         .chain(["statement"])
         .collect();
     names.sort_unstable();
@@ -298,7 +290,7 @@ fn numbers_as_texts() -> Prefilter {
     Prefilter::Member(Member::new(&names, NAME, ValueTest::IsNumber))
 }
 
-/// Words that surely mean a level below this one.
+/// Words that certainly mean a level below this one.
 fn lower_levels(least: &str) -> Vec<&'static str> {
     const WORDS: [(&str, &str); 8] = [
         ("info", level::INFO),

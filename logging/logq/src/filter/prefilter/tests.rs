@@ -1,5 +1,4 @@
-//! That lines are refused at all; that none is refused which matches is
-//! checked with everything else that reads files.
+//! Tests that lines are rejected. The tests of `source/files` check that no matching line is rejected.
 
 use line::Origin;
 
@@ -66,7 +65,7 @@ fn a_line_that_cannot_match_is_refused() {
     ] {
         assert!(admits(&fitting, LINE), "{filter}");
         assert!(!admits(&other, LINE), "{filter}");
-        // Nobody knows what an escape stands for before it is read.
+        // An escape may stand for any character.
         assert!(
             admits(&other, &LINE.replace("request", r"\u0072equest")),
             "{filter}"
@@ -91,7 +90,7 @@ fn numbers_are_compared_however_they_are_written() {
     }
 }
 
-/// A line may have been written long before the kubelet took it, and say so in seconds.
+/// A line may be older than the kubelet's timestamp, and have a time in seconds.
 #[test]
 fn a_time_in_seconds_is_looked_at() {
     let wanted = Filter::All(vec![

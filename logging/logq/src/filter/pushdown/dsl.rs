@@ -1,20 +1,19 @@
-//! Query DSL, and what is known of a filter in it.
+//! Query DSL, and bounds of a filter in it.
 
 use serde_json::{Value, json};
 
-/// A question to OpenSearch.
+/// A query for OpenSearch.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DslQuery {
-    /// It finds every line.
+    /// Matches every line.
     Everything,
-    /// It finds none.
+    /// Matches no line.
     Nothing,
-    /// It finds what this query DSL finds.
     Dsl(Value),
 }
 
 impl DslQuery {
-    /// What each of these finds.
+    /// The intersection.
     #[must_use]
     pub fn all(parts: impl IntoIterator<Item = Self>) -> Self {
         let mut queries = Vec::new();
@@ -32,7 +31,7 @@ impl DslQuery {
         }
     }
 
-    /// What one of these finds.
+    /// The union.
     #[must_use]
     pub fn any(parts: impl IntoIterator<Item = Self>) -> Self {
         let mut queries = Vec::new();
@@ -50,7 +49,7 @@ impl DslQuery {
         }
     }
 
-    /// What this does not find.
+    /// The complement.
     #[must_use]
     pub fn negated(self) -> Self {
         match self {
@@ -60,7 +59,6 @@ impl DslQuery {
         }
     }
 
-    /// The same as query DSL.
     #[must_use]
     pub fn into_dsl(self) -> Value {
         match self {
@@ -71,23 +69,23 @@ impl DslQuery {
     }
 }
 
-/// What OpenSearch can say of the lines that a filter wants.
+/// Two queries that enclose the lines of a filter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bounds {
-    /// Finds every line that is wanted, and perhaps others.
+    /// Matches all matching lines, and possibly others.
     pub upper: DslQuery,
-    /// Finds only lines that are wanted, and perhaps not all.
+    /// Matches only matching lines, but possibly not all.
     pub lower: DslQuery,
 }
 
 impl Bounds {
-    /// Nothing can be said.
+    /// No information.
     pub const UNKNOWN: Self = Self {
         upper: DslQuery::Everything,
         lower: DslQuery::Nothing,
     };
 
-    /// It finds the very lines that are wanted.
+    /// The query is exact.
     #[must_use]
     pub fn exactly(query: DslQuery) -> Self {
         Self {
@@ -96,7 +94,7 @@ impl Bounds {
         }
     }
 
-    /// It finds every line that is wanted.
+    /// The query matches all matching lines, and possibly others.
     #[must_use]
     pub const fn at_most(upper: DslQuery) -> Self {
         Self {
@@ -105,13 +103,12 @@ impl Bounds {
         }
     }
 
-    /// Whether it finds the very lines that are wanted.
     #[must_use]
     pub fn is_exact(&self) -> bool {
         self.upper == self.lower
     }
 
-    /// Finds the lines of which it is not known whether they are wanted.
+    /// Matches the lines between the two bounds.
     #[must_use]
     pub fn uncertain(&self) -> DslQuery {
         if self.is_exact() {
@@ -120,7 +117,6 @@ impl Bounds {
         DslQuery::all([self.upper.clone(), self.lower.clone().negated()])
     }
 
-    /// Of lines that each of these wants.
     #[must_use]
     pub fn all(parts: &[Self]) -> Self {
         Self {
@@ -129,7 +125,6 @@ impl Bounds {
         }
     }
 
-    /// Of lines that one of these wants.
     #[must_use]
     pub fn any(parts: &[Self]) -> Self {
         Self {
@@ -138,7 +133,6 @@ impl Bounds {
         }
     }
 
-    /// Of lines that this does not want.
     #[must_use]
     pub fn negated(self) -> Self {
         Self {

@@ -1,7 +1,6 @@
-//! The part of a filter that OpenSearch can test, as query DSL.
+//! Translates the part of a filter that OpenSearch can test to query DSL.
 //!
-//! A value that is too long for the index of its keyword ([`MAX_TERM_BYTES`])
-//! cannot be found there.
+//! OpenSearch does not index keywords that are longer than [`MAX_TERM_BYTES`].
 
 mod dsl;
 
@@ -11,17 +10,15 @@ use serde_json::json;
 pub use self::dsl::{Bounds, DslQuery};
 use super::{Comparison, Filter, Glob, Literal, Pattern, required_literals::RequiredLiterals};
 
-/// The part of a message that is not too long for it: there, parts of texts
-/// are indexed (`opensearch/mappings.json`).
+/// The wildcard index of short messages (`opensearch/mappings.json`).
 const MESSAGE_PARTS: &str = "message.wildcard";
 
-/// A shorter text finds too much to be worth asking for: parts are indexed as
-/// trigrams.
+/// Shorter texts match too much: the index consists of trigrams.
 const MIN_PART_CHARS: usize = 3;
-/// Of a longer text so many characters are asked for.
+/// Only this many characters of a longer text are queried.
 const MAX_PART_CHARS: usize = 200;
 
-/// What OpenSearch can say of the lines that a filter wants.
+/// Translates a filter to bounds.
 #[must_use]
 pub fn push_down(filter: &Filter) -> Bounds {
     match filter {
@@ -67,8 +64,7 @@ fn nothing() -> Bounds {
     Bounds::exactly(DslQuery::Nothing)
 }
 
-/// Where OpenSearch counts the values of a field as the lines have them: as
-/// texts, whole numbers, true and false, one a line.
+/// The index field whose aggregated values equal those of the lines: texts, integers and booleans, one per line.
 #[must_use]
 pub fn aggregatable_field(name: &str) -> Option<String> {
     match indexed(name) {
@@ -77,10 +73,10 @@ pub fn aggregatable_field(name: &str) -> Option<String> {
     }
 }
 
-/// How a field is indexed, and under which name.
+/// How a field is indexed, and its index name.
 enum Indexed {
     As(Kind, String),
-    /// Within a flat object: every value is a text there.
+    /// In a flat object, which indexes every value as text.
     Flat(String),
     No,
 }
@@ -92,7 +88,7 @@ fn indexed(name: &str) -> Indexed {
     let within = |object: &str| name.strip_prefix(object).and_then(|rest| rest.strip_prefix('.'));
     if let Some(label) = within(field::KUBERNETES_LABELS) {
         let label = label.replace('.', "_");
-        // Others are kept and not indexed.
+        // Other labels are stored but not indexed.
         let known = label::ALL
             .iter()
             .any(|known| label::stored(known).is_some_and(|stored| stored == label));
@@ -115,11 +111,11 @@ fn indexed(name: &str) -> Indexed {
 fn is(name: &str, value: &Literal) -> Bounds {
     let text = value.text();
     match indexed(name) {
-        // As a time it may be written in another way.
+        // A time may have another notation.
         Indexed::As(Kind::Keyword | Kind::Keywords, _) | Indexed::Flat(_) if value.time().is_some() => {
             Bounds::UNKNOWN
         }
-        // As a number too.
+        // So may a number.
         Indexed::Flat(_) if value.number().is_some() => Bounds::UNKNOWN,
         Indexed::As(Kind::Keyword | Kind::Keywords, _) | Indexed::Flat(_) if text.len() > MAX_TERM_BYTES => {
             Bounds::UNKNOWN
@@ -180,8 +176,7 @@ fn compare(name: &str, comparison: Comparison, value: &Literal) -> Bounds {
     }
 }
 
-/// Integers beyond are compared here after rounding, and those beyond 64 bits
-/// are refused there.
+/// Beyond this, local comparison rounds integers, and OpenSearch rejects those beyond 64 bits.
 fn is_rounded(number: f64) -> bool {
     number.abs() > 9_007_199_254_740_992.0
 }
@@ -197,9 +192,7 @@ fn exists_query(name: &str) -> DslQuery {
     DslQuery::Dsl(json!({ "exists": { "field": name } }))
 }
 
-/// Lines whose message can have a part that the pattern is found in: what the
-/// pattern cannot do without is asked for, and messages without such an index
-/// are among them.
+/// Messages that may match the pattern: those with its required literals, and those without a wildcard index.
 fn message_query(pattern: &Pattern) -> DslQuery {
     let Some(literals) = RequiredLiterals::from_regex(pattern.as_str()) else {
         return DslQuery::Everything;

@@ -1,4 +1,4 @@
-//! What a line of a trace tells, shortly.
+//! Describes a line of a trace in short.
 
 use line::Document;
 use schema::{FIELDS, field, level};
@@ -10,14 +10,13 @@ use super::{
     row::nanos,
 };
 
-/// What PostgreSQL's lines of statements begin with.
+/// Prefix of PostgreSQL's statement messages.
 const DURATION: &str = "duration: ";
 
-/// What the names of a job's stages begin and end with.
+/// Prefix and suffix of the fields with a job's stages.
 const STAGE: (&str, &str) = ("stage.", "_seconds");
 
-/// What happened, in one line: a statement, an answered request, or the
-/// message.
+/// The event in one line: a statement, a request, or the message.
 pub fn describe(document: &Document) -> String {
     if let Some(statement) = statement(document) {
         return statement;
@@ -30,7 +29,7 @@ pub fn describe(document: &Document) -> String {
     }
 }
 
-/// The level, where a person must see it without colours.
+/// The level, if it must be visible without colours.
 pub fn severity_mark(document: &Document) -> Option<&'static str> {
     match document.level()? {
         level::ERROR => Some("ERROR"),
@@ -39,7 +38,7 @@ pub fn severity_mark(document: &Document) -> Option<&'static str> {
     }
 }
 
-/// What is known of why something failed.
+/// The known reasons of a failure.
 pub fn failure_reason(document: &Document) -> Option<String> {
     let text = |name| document.text(name).map(one_line).filter(|text| !text.is_empty());
     let named = |name, field| Some(format!("{name} {}", text(field)?));
@@ -61,7 +60,7 @@ pub fn failure_reason(document: &Document) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(" · "))
 }
 
-/// How long each stage of a job took, in the order of the stages.
+/// The duration of each stage of a job, in stage order.
 pub fn stage_durations(document: &Document) -> Option<String> {
     let stages = FIELDS.iter().filter_map(|field| {
         let name = field.name.strip_prefix(STAGE.0)?.strip_suffix(STAGE.1)?;
@@ -71,8 +70,7 @@ pub fn stage_durations(document: &Document) -> Option<String> {
     (!stages.is_empty()).then(|| stages.join(" · "))
 }
 
-/// `execute INSERT INTO …`: the line has its duration elsewhere, and the name
-/// of a prepared statement says nothing.
+/// `execute INSERT INTO …`, without the duration, which has its own column, and the name of the prepared statement.
 fn statement(document: &Document) -> Option<String> {
     let text = document.text(field::DB_QUERY_TEXT)?;
     let (_, rest) = document.message().strip_prefix(DURATION)?.split_once(" ms  ")?;
@@ -83,7 +81,7 @@ fn statement(document: &Document) -> Option<String> {
     })
 }
 
-/// `POST /photos 202`.
+/// For example `POST /photos 202`.
 fn request(document: &Document) -> Option<String> {
     let status = document.get(field::HTTP_RESPONSE_STATUS_CODE)?;
     let status = status.as_u64().or_else(|| status.as_str()?.parse().ok())?;

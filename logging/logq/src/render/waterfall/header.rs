@@ -1,4 +1,4 @@
-//! What is told of a trace as a whole.
+//! The header of a trace.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +13,7 @@ use terminal::escaped;
 use super::{super::duration::format_duration, Waterfall, row::Row};
 
 impl Waterfall {
-    /// Which trace, of which photo; when and how long; whose lines.
+    /// Writes the trace and photo ids, times, and line counts by component.
     pub(super) fn write_header(
         &self,
         rows: &[Row<'_>],
@@ -38,7 +38,7 @@ impl Waterfall {
         let began = self.format_time(first);
         let mut times = vec![format!("began {began}")];
         let ended = self.format_time(last);
-        // Its end can only be read from the rest on the same day.
+        // Show the end if it is on another day.
         if ended.split(' ').next() != began.split(' ').next() {
             times.push(format!("ended {ended}"));
         }

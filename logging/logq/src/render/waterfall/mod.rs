@@ -1,7 +1,7 @@
-//! One trace over time.
+//! A trace over time.
 //!
-//! A line that tells how long something took was written at its end: it is
-//! drawn from its beginning. Others are drawn as points.
+//! A program writes a line with a duration at the end of the operation, so its bar starts earlier. Other lines are
+//! points.
 
 mod describe;
 mod header;
@@ -30,28 +30,24 @@ use super::{
 };
 use crate::source::Entry;
 
-/// Columns of a time.
+/// Width of a time column.
 const TIME_COLUMNS: usize = 8;
 
-/// How a waterfall is to be.
+/// Options of a waterfall.
 #[derive(Clone, Copy, Debug)]
 pub struct Waterfall {
-    /// Colours, or none.
     pub palette: Palette,
-    /// Times in UTC.
+    /// Show times in UTC.
     pub utc: bool,
-    /// What it is drawn on.
     pub width: OutputWidth,
 }
 
 impl Waterfall {
-    /// Draws the lines of one trace, in the order in which what they tell of
-    /// began: when that was, how long after the one before, how long it took,
-    /// and what it was. Lines that are only related can come before and after
-    /// the trace.
+    /// Draws the lines of one trace in order of their start: start, gap to the previous line, bar, duration and
+    /// description. Related lines may precede or follow the trace.
     ///
     /// # Errors
-    /// The output's.
+    /// An I/O error of the output.
     pub fn draw(&self, entries: &[Entry], out: &mut impl Write) -> io::Result<()> {
         let rows = rows(entries);
         let Some(span) = row::span(&rows) else {
@@ -136,14 +132,14 @@ impl Waterfall {
     }
 }
 
-/// What stands in which columns.
+/// The column layout.
 struct Layout {
-    /// Columns of the names.
+    /// Width of the name column.
     label: usize,
-    /// Columns of what happened.
+    /// Width of the description column.
     description_columns: usize,
     scale: Scale,
-    /// The components of which there are lines of several pods.
+    /// Components with lines of several pods.
     multi_pod: BTreeSet<String>,
 }
 
@@ -170,7 +166,7 @@ impl Layout {
         layout
     }
 
-    /// Whose line it is: also which pod's, where there are several.
+    /// The component, and its pod if there are several.
     fn label(&self, row: &Row<'_>) -> String {
         let component = row.component();
         let pod = row.pod().filter(|_| self.multi_pod.contains(component));
@@ -181,8 +177,7 @@ impl Layout {
         })
     }
 
-    /// Where what belongs to a row stands below it: a narrow page has no
-    /// room below what happened.
+    /// Indentation of details below a row. In a narrow output, they do not fit below the description.
     fn indent(&self) -> usize {
         let before = TIME_COLUMNS + 1 + TIME_COLUMNS + 1;
         if self.description_columns < 40 {

@@ -1,4 +1,4 @@
-//! Where in the drawing something was.
+//! Positions on the time axis.
 
 use line::Time;
 
@@ -10,7 +10,7 @@ use super::{
     row::Row,
 };
 
-/// Times as columns.
+/// Maps times to columns.
 pub struct Scale {
     pub first: Time,
     last: Time,
@@ -22,7 +22,7 @@ impl Scale {
         Self { first, last, columns }
     }
 
-    /// The times at its beginning and its end.
+    /// The labels of both ends.
     pub fn header(&self) -> String {
         let whole = format_duration(self.first, self.last);
         let before = self.columns.saturating_sub(width(&whole));
@@ -36,7 +36,7 @@ impl Scale {
         usize::try_from(part).unwrap_or_default().min(last)
     }
 
-    /// A bar, or a point.
+    /// A bar or a point.
     pub fn bar(&self, row: &Row<'_>) -> String {
         let (from, to) = (self.column(row.begin), self.column(row.end));
         let mark = match (row.is_related, row.begin == row.end) {

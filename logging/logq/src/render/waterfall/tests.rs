@@ -12,7 +12,7 @@ fn entry(line: Value) -> Entry {
     }
 }
 
-/// A line with the fields of `more`, at so many microseconds of the minute.
+/// A line with additional fields, at a number of microseconds.
 fn line(component: &str, pod: &str, micros: u64, level: &str, message: &str, more: Value) -> Entry {
     let mut line = json!({
         "@timestamp": format!("2026-11-22T16:14:{:02}.{:06}000Z", micros / 1_000_000, micros % 1_000_000),
@@ -39,7 +39,7 @@ fn statement(number: u64, millis: u64, took: f64, step: &str, text: &str) -> Ent
     )
 }
 
-/// What an upload leaves, as the demo has it: one that is answered, and fails.
+/// The lines of an upload that is accepted and then fails, as in the demo.
 fn upload() -> Vec<Entry> {
     const INSERT: &str = "WITH new AS (\n  INSERT INTO photo (id, project)\n\tVALUES ($1, $2) RETURNING id)\nINSERT INTO outbox SELECT id FROM new";
     let mut related = json!({
@@ -49,7 +49,7 @@ fn upload() -> Vec<Entry> {
     related["kubernetes"]["pod"] = json!("rabbitmq-0");
     vec![
         statement(1, 28_445, 0.096, "statement", "BEGIN; SET application_name = 'x'"),
-        // Within one millisecond: their order is that of the session.
+        // The order within a millisecond is that of the session.
         statement(2, 28_446, 0.718, "parse sqlx_s_1", INSERT),
         statement(3, 28_446, 0.301, "bind sqlx_s_1", INSERT),
         statement(4, 28_446, 0.698, "execute sqlx_s_1", INSERT),
@@ -244,7 +244,7 @@ fn wide_and_dangerous_characters_break_nothing() {
         let drawn = drawn(&lines, 80, truncates);
         let acted_on = |c: char| c != '\n' && terminal::is_acted_on(c);
         assert!(!drawn.contains(acted_on), "{drawn:?}");
-        // Bars begin in the same column.
+        // All bars start in the same column.
         let columns: Vec<usize> = drawn
             .lines()
             .filter_map(|line| Some(width(line.split_once('·')?.0)))

@@ -1,4 +1,4 @@
-//! The bytes of one source, in blocks of whole lines.
+//! Reads a source in blocks of whole lines.
 
 use std::{collections::VecDeque, io, path::PathBuf};
 
@@ -8,47 +8,43 @@ use schema::MAX_CONTENT_BYTES;
 
 use super::{FileError, input::Input};
 
-/// More of a line is never kept: the content that a line may have, with what
-/// the kubelet puts before it.
+/// Longer lines are cut: the maximum content, and the kubelet's prefix.
 pub const MAX_LINE_BYTES: usize = MAX_CONTENT_BYTES + 256;
 
 /// Whole lines of one file.
 #[derive(Debug, Default)]
 pub struct Block {
-    /// Longer than what was read: the rest is of no meaning.
+    /// May be longer than `length`.
     buffer: Vec<u8>,
     length: usize,
-    /// Where it begins in its file.
+    /// Offset in the file.
     pub offset: u64,
-    /// When the file was written last.
+    /// When the file was last modified.
     pub changed: Option<Time>,
 }
 
 impl Block {
-    /// What was read.
     pub fn bytes(&self) -> &[u8] {
         self.buffer.get(..self.length).unwrap_or_default()
     }
 }
 
-/// Reads the files of one source, one after the other. Memory is bounded
-/// whatever a line's length: a block is at most one line longer than it should
-/// be, and of a line only [`MAX_LINE_BYTES`] are kept.
+/// Reads the files of one source in order. Memory is bounded: a block exceeds its size by at most one line, and lines
+/// are cut at [`MAX_LINE_BYTES`].
 pub struct BlockReader {
     files: VecDeque<Option<PathBuf>>,
     input: Option<Input>,
     size: usize,
     offset: u64,
-    /// The beginning of the next block: a line of which the end is not read.
+    /// The start of the next block: an incomplete line.
     partial_line: Vec<u8>,
-    /// Why nothing more can be read, once what was read is given out.
+    /// An error to return after the blocks before it.
     error: Option<FileError>,
-    /// Blocks that are read and whose memory can be used again.
+    /// Buffers to reuse.
     free_buffers: Vec<Vec<u8>>,
 }
 
 impl BlockReader {
-    /// Opens nothing yet.
     pub fn new(files: VecDeque<Option<PathBuf>>, size: usize) -> Self {
         Self {
             files,
@@ -61,27 +57,26 @@ impl BlockReader {
         }
     }
 
-    /// The same of what is open.
     pub fn from_input(input: Input, size: usize) -> Self {
         let mut blocks = Self::new(VecDeque::new(), size);
         blocks.input = Some(input);
         blocks
     }
 
-    /// Takes back a block's memory.
+    /// Takes back the buffer of a block.
     pub fn reuse(&mut self, block: Block) {
-        // One that a long line has made large is given back.
+        // Drop a buffer that a long line enlarged.
         if block.buffer.len() == self.size {
             self.free_buffers.push(block.buffer);
         }
     }
 
-    /// Whether the file that is read is one that nothing may wait for.
+    /// Whether the current file is live: do not wait for more of it.
     pub fn is_live(&self) -> bool {
         self.input.as_ref().is_some_and(|input| input.is_live)
     }
 
-    /// The next block; None at the end. After an error nothing more comes.
+    /// The next block; None at the end. An error is final.
     pub fn next(&mut self) -> Result<Option<Block>, FileError> {
         loop {
             if let Some(error) = self.error.take() {
@@ -106,8 +101,7 @@ impl BlockReader {
         }
     }
 
-    /// Reads until there is a whole line, better a block of them; an empty
-    /// block at the end of the file.
+    /// Reads at least one line, up to a block; an empty block at the end of the file.
     fn read(&mut self) -> Block {
         let mut buffer = self.free_buffers.pop().unwrap_or_else(|| vec![0; self.size]);
         let mut length = self.partial_line.len();
@@ -127,7 +121,7 @@ impl BlockReader {
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
-                    // What was begun is not known to be a line.
+                    // The incomplete line may not be a line.
                     self.error = Some(FileError::io(&input.name)(error));
                     self.input = None;
                     length = whole_lines(&buffer, length);
@@ -168,8 +162,7 @@ impl BlockReader {
         }
     }
 
-    /// Reads up to a newline; what follows it is the rest. Returns how many
-    /// bytes were left out.
+    /// Skips to the next newline and keeps what follows; returns the number of skipped bytes.
     fn skip_line(&mut self) -> u64 {
         let mut skipped = 0;
         let mut buffer = vec![0; self.size];
@@ -197,7 +190,7 @@ impl BlockReader {
     }
 }
 
-/// How many of the bytes are whole lines.
+/// The length of the whole lines.
 fn whole_lines(buffer: &[u8], length: usize) -> usize {
     memrchr(b'\n', buffer.get(..length).unwrap_or_default()).map_or(0, |end| end + 1)
 }

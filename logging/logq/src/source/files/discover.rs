@@ -1,4 +1,4 @@
-//! Which files there are, and what is known of them.
+//! Discovers log files and pod metadata.
 
 use std::{
     collections::BTreeMap,
@@ -12,52 +12,46 @@ use super::{
 };
 use line::{Origin, Place, Pods};
 
-/// Standard input, on the command line.
 pub(super) const STDIN: &str = "-";
 
-/// A list of pods beside a folder, as `kubectl get pods -A -o json` prints it.
+/// The pod list beside a folder: the output of `kubectl get pods -A -o json`.
 pub(super) const POD_LIST: &str = "pods.json";
 
-/// What one command line names.
+/// A source of lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogSource {
-    /// All files of one container, the oldest first.
+    /// All files of a container.
     Container(Container),
-    /// One file, of which nothing is known.
+    /// A file without metadata.
     File(PlainFile),
 }
 
-/// The files that the kubelet keeps for one container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
-    /// What is known of the container.
     pub origin: Origin,
-    /// The oldest first: what was rotated before what is written.
+    /// Oldest first: rotated files precede the current one.
     pub files: Vec<PathBuf>,
 }
 
-/// A file or standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlainFile {
-    /// The file; None for standard input.
+    /// None for standard input.
     pub file: Option<PathBuf>,
 }
 
-/// What is behind a command line.
+/// The discovered sources.
 #[derive(Debug, Default)]
 pub struct Discovery {
-    /// What can be read.
     pub sources: Vec<LogSource>,
-    /// The pods that the lists beside folders know, also those without a file.
+    /// Pods of all pod lists, also without a file.
     pub pods: Pods,
-    /// What of the folders cannot.
     pub errors: Vec<FileError>,
 }
 
-/// Finds the files behind what was typed, each once.
+/// Discovers the files of the given paths, without duplicates.
 ///
 /// # Errors
-/// [`FileError`], for something that is not there, or an empty folder.
+/// [`FileError`], for a missing path or a folder without log files.
 pub fn discover(paths: &[PathBuf]) -> Result<Discovery, FileError> {
     let mut discovery = Discovery::default();
     let mut files = Vec::new();
@@ -109,9 +103,8 @@ pub fn discover(paths: &[PathBuf]) -> Result<Discovery, FileError> {
     Ok(discovery)
 }
 
-/// What sorts a container's files by age: the container's starts, and of each
-/// the rotated files, which have a time after their name, before the one that
-/// is written.
+/// Sorts a container's files by age: by container start, then rotated files (with a time in the name) before the
+/// current one.
 pub(super) fn age_key(file: &Path) -> (u64, bool, String) {
     let name = file
         .file_name()
@@ -126,12 +119,12 @@ pub(super) fn age_key(file: &Path) -> (u64, bool, String) {
     (start, is_current, name)
 }
 
-/// Where a folder's list of pods may be: in it, or beside it.
+/// Where the pod list of a folder may be.
 pub(super) fn pod_list_candidates(folder: &Path) -> [PathBuf; 2] {
     [folder.join(POD_LIST), folder.join("..").join(POD_LIST)]
 }
 
-/// The list of pods in a folder, or beside it.
+/// Reads the pod list in or beside a folder.
 fn read_pod_list(folder: &Path) -> Result<Option<(PathBuf, Pods)>, FileError> {
     for path in pod_list_candidates(folder) {
         match fs::read(&path) {

@@ -1,4 +1,4 @@
-//! One source, line by line.
+//! Reads a source line by line.
 
 use std::vec;
 
@@ -10,18 +10,16 @@ use super::{
 };
 use crate::{filter::Filter, source::merge::Timed};
 
-/// The lines of one container or one file, in their order.
+/// The items of one source, in order.
 pub struct OrderedItems<W: SplitWork> {
     blocks: OrderedResults<W>,
     ready: vec::IntoIter<W::Item>,
 }
 
-/// Work that makes something of each line.
+/// Work whose output can be split into one item per line.
 pub trait SplitWork: Work {
-    /// What a line becomes.
     type Item: Timed;
 
-    /// One after the other.
     fn split(output: Self::Output) -> Vec<Self::Item>;
 }
 
@@ -33,9 +31,8 @@ impl SplitWork for RenderWork {
     }
 }
 
-/// Makes entries of lines.
+/// Converts lines to entries.
 pub struct EntryWork {
-    /// Others are left out.
     pub filter: Filter,
 }
 
@@ -64,7 +61,7 @@ impl SplitWork for EntryWork {
 }
 
 impl<W: SplitWork> OrderedItems<W> {
-    /// Readers of these sources; they open nothing yet.
+    /// Creates readers for the sources, without opening them.
     pub fn all(found: Vec<LogSource>, filter: &Filter, work: W) -> Vec<Self> {
         let sources = found.len();
         let pool = Pool::new(work);

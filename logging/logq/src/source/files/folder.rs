@@ -1,8 +1,7 @@
-//! The files in folders, each once, whatever it is called.
+//! Lists the log files of folders, without duplicates.
 //!
-//! Links are followed: a node's `/var/log/containers` holds nothing else, and
-//! the runtime may keep a pod's files elsewhere. What is behind a link is
-//! known by what it is, so that no file is read twice and no loop is endless.
+//! Follows links: a node's `/var/log/containers` contains only links, and a runtime may store files elsewhere. Files
+//! are identified by device and inode, so no file is read twice and no loop is endless.
 
 use std::{
     collections::HashMap,
@@ -16,19 +15,18 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::{FileError, discover::POD_LIST, tail::FileId};
 
-/// So many links may lead from one to the next, as in Linux (`path_resolution(7)`).
+/// Maximum length of a chain of links, as in Linux (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
 
-/// A file that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FoundFile {
     pub id: FileId,
-    /// Of a container's file that was found by a link: where the kubelet keeps it.
+    /// For a link to a container's file: the kubelet's path.
     pub path: PathBuf,
     pub size: u64,
-    /// The container that the kubelet keeps it for.
+    /// The container of the file.
     pub place: Option<Place>,
-    /// Whether it is a file, and no pipe.
+    /// Not a pipe.
     regular: bool,
 }
 
@@ -45,7 +43,7 @@ impl FoundFile {
     }
 }
 
-/// Each file once: the first of its paths, or the first that tells its container.
+/// Removes duplicates. Keeps the first path, or the first one that identifies a container.
 pub(super) fn deduplicate(files: Vec<FoundFile>) -> Vec<FoundFile> {
     let mut index_by_id: HashMap<FileId, usize> = HashMap::new();
     let mut deduplicate: Vec<FoundFile> = Vec::new();
@@ -68,9 +66,8 @@ pub(super) fn deduplicate(files: Vec<FoundFile>) -> Vec<FoundFile> {
     deduplicate
 }
 
-/// The files of lines in a folder. What of it cannot be read is told in
-/// `errors`; a link that leads nowhere is none: the runtime has removed what
-/// the kubelet still names.
+/// Lists the log files in a folder, and adds errors to `errors`. A dangling link is no error: the runtime removed a
+/// file that the kubelet still links.
 pub(super) fn list_log_files(folder: &Path, errors: &mut Vec<FileError>) -> Vec<FoundFile> {
     let mut files = Vec::new();
     let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name();
@@ -82,7 +79,7 @@ pub(super) fn list_log_files(folder: &Path, errors: &mut Vec<FileError>) -> Vec<
                 let file = data.map(|data| FoundFile::new(entry.path().to_owned(), &data));
                 file.map_err(FileError::io(entry.path()))
             }
-            // A loop's files have been found before it was one.
+            // The files of a loop are already listed.
             Err(error) if error.loop_ancestor().is_some() => continue,
             Err(error) => {
                 let path = error.path().unwrap_or(folder).to_owned();
@@ -101,14 +98,13 @@ pub(super) fn list_log_files(folder: &Path, errors: &mut Vec<FileError>) -> Vec<
     files
 }
 
-/// Whether it is a link to nothing, or was removed meanwhile.
+/// Whether it is a dangling link, or was just removed.
 fn is_dangling(path: &Path, error: ErrorKind) -> bool {
     let is_link = || fs::symlink_metadata(path).is_ok_and(|data| data.is_symlink());
     error == ErrorKind::NotFound || error != ErrorKind::PermissionDenied && is_link()
 }
 
-/// A file's container, by its path or that of a link on the way to it; with
-/// that path.
+/// Finds the container of a file, by its path or a link on the way to it. Returns that path, too.
 fn locate_container(path: PathBuf) -> (PathBuf, Option<Place>) {
     let mut at = path.clone();
     for _ in 0..MAX_LINKS {
@@ -128,7 +124,7 @@ fn container_ref(file: &Path) -> Option<Place> {
     numbered.then(|| Place::of_file(file)).flatten()
 }
 
-/// Other programs' own files.
+/// Hidden files of other programs.
 fn is_hidden(entry: &DirEntry) -> bool {
     entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".")
 }
@@ -166,7 +162,7 @@ mod tests {
         fs::write(file, "x\n").unwrap();
     }
 
-    /// What is found, as seen by a user to whom not everything is open.
+    /// The files and errors that an unprivileged user gets.
     fn found(folder: &Path) -> (Vec<PathBuf>, Vec<String>) {
         let folder = folder.to_owned();
         let scan = move || {
@@ -214,7 +210,7 @@ mod tests {
         let pod = || Some("irmgard-0".to_owned());
         assert_eq!(locate_container(&links), [pod()]);
         assert_eq!(locate_container(&node.path().join("pods")), [pod(), pod()]);
-        // All of it, under three names: each file once, as the container's.
+        // Three names for the same files.
         let mut file = list_log_files(&node.path().join("runtime"), &mut Vec::new());
         file.extend(list_log_files(node.path(), &mut Vec::new()));
         let places: Vec<_> = deduplicate(file)

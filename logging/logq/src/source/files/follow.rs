@@ -1,4 +1,4 @@
-//! Lines of files as they are added, and of a pipe.
+//! Feeds for growing files and pipes.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -18,19 +18,19 @@ use crate::{
     source::Entry,
 };
 
-/// So long it is waited for lines before it is seen whether it is over.
+/// How long to wait for lines before the next check for cancellation.
 const POLL_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// So many lines are given at a time.
+/// Maximum number of lines per batch.
 const BATCH: usize = 1_000;
 
-/// Lines of a pipe: all of them come while one looks.
+/// Lines of a pipe. All of them are new.
 pub struct PipeFeed {
     paths: Vec<PathBuf>,
     query: Query,
 }
 
-/// Lines of files that grow.
+/// Lines of growing files.
 pub struct FileFeed {
     paths: Vec<PathBuf>,
     query: Query,
@@ -66,7 +66,7 @@ impl Feed for PipeFeed {
 
 impl Feed for FileFeed {
     fn follow(self: Box<Self>, sink: &FeedSink) -> Result<(), FeedEnd> {
-        // Whatever is written from here on is given below.
+        // Everything written from now on is new.
         let mut tail = Tail::open(&self.paths, Start::End)?;
         let mut recent_ids = self.send_past(sink)?;
         sink.end_past()?;
@@ -79,7 +79,7 @@ impl Feed for FileFeed {
                 sink.send_note(error.to_string())?;
             }
             if entries.is_empty() {
-                // What was written while it read what was there is behind it.
+                // The tail has passed the lines that were read twice.
                 recent_ids = RecentIds::default();
                 sink.wait(Duration::ZERO)?;
             } else {
@@ -91,7 +91,7 @@ impl Feed for FileFeed {
 }
 
 impl FileFeed {
-    /// Gives what is there.
+    /// Sends existing lines.
     fn send_past(&self, sink: &FeedSink) -> Result<RecentIds, FeedEnd> {
         let context = self.resolve(sink)?;
         let mut recent_ids = RecentIds::default();
@@ -141,8 +141,7 @@ impl FileFeed {
     }
 }
 
-/// The ids of the last lines that were there: what was written while they
-/// were read comes a second time.
+/// Ids of the last existing lines, to drop lines that were written while those were read.
 #[derive(Default)]
 struct RecentIds {
     ids: HashSet<String>,
@@ -150,7 +149,6 @@ struct RecentIds {
 }
 
 impl RecentIds {
-    /// So many are known at most.
     const MAX_IDS: usize = 100_000;
 
     fn add(&mut self, entry: &Entry) {

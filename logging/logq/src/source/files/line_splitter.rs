@@ -1,4 +1,4 @@
-//! From a block's bytes to whole lines.
+//! Splits blocks into lines.
 
 use std::time::Duration;
 
@@ -8,18 +8,16 @@ use memchr::memchr;
 use super::blocks::{Block, MAX_LINE_BYTES};
 use crate::filter::{Filter, Prefilter, has_escapes};
 
-/// What is known of the lines of one source beforehand.
+/// Splits the blocks of one source into candidate lines.
 #[derive(Debug)]
 pub struct LineSplitter {
-    /// Where they come from.
     pub origin: Origin,
-    /// Whether what is no line of the kubelet's is one that it did not write.
+    /// A line without the kubelet's prefix was not written by the kubelet.
     pub is_kubelet: bool,
     prefilter: Prefilter,
 }
 
 impl LineSplitter {
-    /// A source of which only lines are wanted that fit a filter.
     pub fn new(origin: Origin, filter: &Filter) -> Self {
         Self {
             prefilter: Prefilter::new(filter, &origin),
@@ -28,9 +26,8 @@ impl LineSplitter {
         }
     }
 
-    /// Calls `take` with every line of the block that may be wanted, and with
-    /// those that were held before it. Blocks that follow each other have to
-    /// come with the same joiner, unless it holds nothing.
+    /// Calls `take` with every candidate line of the block and of the joiner. Consecutive blocks need the same joiner,
+    /// unless it is empty.
     pub fn for_each_line(&self, block: &Block, joiner: &mut Joiner, take: &mut dyn FnMut(&Line<'_>)) {
         let bytes = block.bytes();
         let plain = self.prefilter.is_open() || !has_escapes(bytes);
@@ -42,7 +39,7 @@ impl LineSplitter {
             let line = rest.get(..end.min(MAX_LINE_BYTES)).unwrap_or_default();
             let offset = block.offset + at as u64;
             at += end + 1;
-            // A line of JSON goes on with nothing and nothing goes on with it.
+            // A JSON line is never joined.
             if idle && let Some(line) = self.parse_json_line(line, offset) {
                 if self.prefilter.may_match(&line.content, line.time, plain) {
                     take(&line);
@@ -54,7 +51,7 @@ impl LineSplitter {
         }
     }
 
-    /// Gives on what is held: the source has ended.
+    /// Flushes the joiner at the end of the source.
     pub fn flush(&self, joiner: &mut Joiner, take: &mut dyn FnMut(&Line<'_>)) {
         joiner.flush(&mut |line| self.take_if_admitted(&line, take));
     }
@@ -65,7 +62,7 @@ impl LineSplitter {
         }
     }
 
-    /// A whole line of JSON.
+    /// A complete JSON line.
     fn parse_json_line<'a>(&self, line: &'a [u8], offset: u64) -> Option<Line<'a>> {
         if line.first() == Some(&b'{') {
             return (!self.is_kubelet).then(|| Line::plain(line, offset));
@@ -74,7 +71,7 @@ impl LineSplitter {
         (!cri.partial && cri.content.first() == Some(&b'{')).then(|| Line::cri(&cri, offset))
     }
 
-    /// Any line.
+    /// Any other line.
     fn join(
         &self,
         bytes: &[u8],
@@ -92,16 +89,16 @@ impl LineSplitter {
     }
 }
 
-/// A line as it stands in a file.
+/// A physical line of a file.
 pub struct PhysicalLine<'a> {
     line: Line<'a>,
-    /// Whether the program's line goes on in the next.
+    /// Whether the next physical line continues it.
     partial: bool,
 }
 
 impl<'a> PhysicalLine<'a> {
-    /// Reads a line without its newline; `is_kubelet` says that what is no line of the kubelet's is one that it did not write, and
-    /// `changed` when the file was written last. None for a line that stands for nothing.
+    /// Parses a line without its newline. `is_kubelet`: see [`LineSplitter`]. `changed`: when the file was last
+    /// modified. None for an empty kubelet line.
     pub fn read(bytes: &'a [u8], is_kubelet: bool, changed: Option<Time>, offset: u64) -> Option<Self> {
         if let Some(cri) = Cri::parse(bytes) {
             let line = Line::cri(&cri, offset);
@@ -123,7 +120,7 @@ impl<'a> PhysicalLine<'a> {
         Some(Self { line, partial: false })
     }
 
-    /// Gives it to the joiner; `take` gets what is complete.
+    /// Passes the line to the joiner; `take` receives complete lines.
     pub fn push(self, joiner: &mut Joiner, now: Duration, take: &mut dyn FnMut(Line<'_>)) {
         joiner.push(self.line, self.partial, now, take);
     }

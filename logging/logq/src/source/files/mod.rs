@@ -1,8 +1,7 @@
-//! Files, folders and standard input.
+//! Reads files, folders and standard input.
 //!
-//! Files are read in blocks of whole lines, on which all cores work; what they
-//! make of them comes out in order. Memory is bounded whatever a file's size:
-//! of each source a few blocks are held, and what a [`line::Joiner`] holds.
+//! All cores process blocks of whole lines; results keep the order. Memory is bounded: a few blocks for each source,
+//! and the [`line::Joiner`]s.
 
 pub(super) mod blocks;
 mod discover;
@@ -14,7 +13,7 @@ mod line_splitter;
 mod pool;
 mod rendered;
 pub mod tail;
-/// What is said to who types a word and means to search for it.
+/// A hint for users who type a search word as a file name.
 fn word_hint(path: &Path, error: &io::Error) -> &'static str {
     let is_word = path.components().count() == 1 && path.extension().is_none();
     if is_word && error.kind() == io::ErrorKind::NotFound {
@@ -52,39 +51,22 @@ use crate::{
     summary::Summary,
 };
 
-/// A file that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The system's error.
     #[error("{path}: {error}{}", word_hint(path, error))]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What is wrong.
-        error: io::Error,
-    },
-    /// A folder without a single file of log lines.
+    Io { path: PathBuf, error: io::Error },
+    /// A folder without log files.
     #[error("{0}: no file of log lines in there (*.log, *.log.*, *.json, *.jsonl, also .gz and .zst)")]
     Empty(PathBuf),
-    /// A defect of this program.
+    /// A bug in logq.
     #[error("a thread that reads lines has failed")]
     Thread,
-    /// Items of a list of pods that are none.
+    /// Some items of a pod list are not pods.
     #[error("{path}: {count} of its items have no name or no namespace: they are no pods, and left out")]
-    InvalidPods {
-        /// The file.
-        path: PathBuf,
-        /// So many.
-        count: usize,
-    },
-    /// A list of pods that is none.
+    InvalidPods { path: PathBuf, count: usize },
+    /// An invalid pod list.
     #[error("{path}: {error}")]
-    Pods {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        error: line::PodsError,
-    },
+    Pods { path: PathBuf, error: line::PodsError },
 }
 
 impl FileError {
@@ -93,7 +75,6 @@ impl FileError {
         |error| Self::Io { path, error }
     }
 
-    /// What cannot be read.
     fn path(&self) -> Option<&Path> {
         match self {
             Self::Io { path, .. }
@@ -105,11 +86,11 @@ impl FileError {
     }
 }
 
-/// What has to be found out before it is known which lines are wanted: what a list of pods says, and all lines, of
-/// whatever time. What cannot be read is missing in both, and told where lines are read.
+/// Resolves the context from pod lists and all lines of any time. Ignores unreadable files; reading the lines reports
+/// them.
 ///
 /// # Errors
-/// When one of the paths is not there, or a folder holds no files.
+/// A path does not exist, or a folder contains no log files.
 pub fn resolve(paths: &[PathBuf], query: &Query) -> Result<ResolvedContext, FileError> {
     let mut context = ResolvedContext::default();
     let pods = discover(paths)?.pods;
@@ -128,28 +109,26 @@ pub fn resolve(paths: &[PathBuf], query: &Query) -> Result<ResolvedContext, File
     Ok(context)
 }
 
-/// How many of the lines that fit a filter there are by component and level,
-/// in parts that are to be joined.
+/// Counts the matching lines by component and level, in parts to merge.
 ///
 /// # Errors
-/// When one of the paths is not there, or a folder holds no files.
+/// A path does not exist, or a folder contains no log files.
 pub fn count_lines(
     paths: &[PathBuf],
     filter: &Filter,
 ) -> Result<impl Iterator<Item = Result<(Summary, u64), FileError>> + use<>, FileError> {
     let pool = Pool::new(CountWork::new(filter.clone()));
-    // Their order does not matter: each is read as if it were the only one.
+    // Order does not matter, so read each source as if it were the only one.
     let Discovery { sources, errors, .. } = discover(paths)?;
     let sources = sources.into_iter();
     let sources: Vec<_> = sources.map(|source| pool.source(source, filter, 1)).collect();
     Ok(errors.into_iter().map(Err).chain(sources.into_iter().flatten()))
 }
 
-/// The lines that fit a filter as they are shown, the oldest first where there
-/// are several sources.
+/// Renders the matching lines, by time if there are several sources.
 ///
 /// # Errors
-/// When one of the paths is not there, or a folder holds no files.
+/// A path does not exist, or a folder contains no log files.
 pub fn render_lines(
     paths: &[PathBuf],
     filter: &Filter,
@@ -161,11 +140,10 @@ pub fn render_lines(
     Ok(errors.into_iter().map(Err).chain(lines))
 }
 
-/// The lines of these files and folders that fit a filter, the oldest first
-/// where there are several.
+/// Reads the matching lines, by time if there are several sources.
 ///
 /// # Errors
-/// When one of them is not there, or a folder holds none.
+/// A path does not exist, or a folder contains no log files.
 pub fn open(
     paths: &[PathBuf],
     filter: &Filter,

@@ -1,4 +1,4 @@
-//! Work on blocks, on all cores, its results in order.
+//! Processes blocks on all cores, with results in order.
 
 use std::{
     collections::VecDeque,
@@ -20,20 +20,17 @@ use super::{
 };
 use crate::filter::Filter;
 
-/// What is done with lines.
+/// What to do with lines.
 pub trait Work: Send + Sync + 'static {
-    /// What the lines of a block become.
+    /// The result for a block.
     type Output: Send + 'static;
 
-    /// What no lines become.
     fn empty(&self) -> Self::Output;
 
-    /// Adds a line.
     fn add_line(&self, line: &Line<'_>, origin: &Origin, output: &mut Self::Output);
 }
 
-/// Threads that work on blocks, one for each core. They end with the last
-/// one that sends them blocks.
+/// A thread for each core. The threads end when the last sender is dropped.
 pub struct Pool<W: Work> {
     work: Arc<W>,
     jobs: Sender<Job<W>>,
@@ -49,12 +46,11 @@ struct Job<W: Work> {
 struct JobResult<W: Work> {
     output: W::Output,
     block: Block,
-    /// What is held at the block's end, if nothing was at its beginning.
+    /// The joiner after the block, if it was empty before.
     joiner: Joiner,
 }
 
 impl<W: Work> Pool<W> {
-    /// Starts the threads.
     pub fn new(work: W) -> Self {
         let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let (jobs, queue) = mpsc::channel::<Job<W>>();
@@ -71,7 +67,7 @@ impl<W: Work> Pool<W> {
                 {
                     let mut joiner = Joiner::new();
                     let output = process_block(&*work, &splitter, &block, &mut joiner);
-                    // Who does not wait any more needs nothing.
+                    // The receiver may be gone.
                     let _ = done.send(JobResult {
                         output,
                         block,
@@ -83,14 +79,14 @@ impl<W: Work> Pool<W> {
         Self { work, jobs, threads }
     }
 
-    /// One of so many sources, of which lines are wanted that fit a filter.
+    /// Processes one of several sources.
     pub fn source(&self, source: LogSource, filter: &Filter, sources: usize) -> OrderedResults<W> {
         let size = (MAX_BUFFERED_BYTES / sources.max(1)).clamp(MIN_BLOCK_BYTES, MAX_BLOCK_BYTES);
         let ahead = if sources == 1 { 2 * self.threads } else { 1 };
         self.source_in_blocks(source, filter, size, ahead)
     }
 
-    /// The same in blocks of so many bytes, so many of them at a time.
+    /// The same with a block size, and a number of blocks in flight.
     pub(super) fn source_in_blocks(
         &self,
         source: LogSource,
@@ -120,28 +116,28 @@ impl<W: Work> Pool<W> {
     }
 }
 
-/// A file's name, as its lines carry it.
+/// The file name in its lines.
 fn name(file: Option<&Path>) -> String {
     file.unwrap_or(Path::new("-")).display().to_string()
 }
 
-/// Bytes of all sources that are held at a time, if they are not many.
+/// Total size of the blocks in flight, unless there are many sources.
 const MAX_BUFFERED_BYTES: usize = 8 * 1024 * 1024;
-/// Bytes of a block of the only source.
+/// Block size for a single source.
 const MAX_BLOCK_BYTES: usize = 1024 * 1024;
-/// Bytes of a block of one of many.
+/// Block size for many sources.
 const MIN_BLOCK_BYTES: usize = 64 * 1024;
 
-/// What the lines of one source become, block by block in their order.
+/// The results of one source in block order.
 pub struct OrderedResults<W: Work> {
     blocks: BlockReader,
     splitter: Arc<LineSplitter>,
     work: Arc<W>,
     jobs: Sender<Job<W>>,
-    /// So many blocks are worked on at a time.
+    /// Maximum number of blocks in flight.
     ahead: usize,
     in_flight: VecDeque<Receiver<JobResult<W>>>,
-    /// What is held at the end of the blocks that were given out.
+    /// The joiner after the delivered blocks.
     joiner: Joiner,
     error: Option<FileError>,
     stage: Stage,
@@ -157,7 +153,7 @@ enum Stage {
 impl<W: Work> OrderedResults<W> {
     fn send_blocks(&mut self) {
         while self.stage == Stage::ReadMode && self.in_flight.len() < self.ahead {
-            // What was read of a pipe is shown before more is waited for.
+            // For a pipe, deliver the result before waiting for more.
             if self.blocks.is_live() && !self.in_flight.is_empty() {
                 return;
             }
@@ -175,7 +171,7 @@ impl<W: Work> OrderedResults<W> {
             };
             let (done, result) = mpsc::channel();
             let splitter = Arc::clone(&self.splitter);
-            // When all threads have ended, the result will tell.
+            // If all threads are gone, the result says so.
             let _ = self.jobs.send(Job {
                 block,
                 splitter,
@@ -198,7 +194,7 @@ impl<W: Work> Iterator for OrderedResults<W> {
                 return Some(Err(FileError::Thread));
             };
             let mut output = done.output;
-            // A block may go on with what the one before it has begun.
+            // The block may continue a line of the previous one: process it again with the real joiner.
             if self.joiner.due().is_none() {
                 self.joiner = done.joiner;
             } else {

@@ -1,5 +1,4 @@
-//! Lines as they are shown or counted, made on all cores:
-//! for what needs no line twice and no lines around.
+//! Renders or counts lines on all cores, if lines are independent of each other.
 
 use std::{
     io::{self, Write},
@@ -16,14 +15,14 @@ use crate::{
     summary::Summary,
 };
 
-/// Writes the lines that are wanted.
+/// Renders the matching lines.
 pub struct RenderWork {
     filter: Filter,
     style: Style,
     can_use_tidy: bool,
 }
 
-/// Some lines as they are shown, not yet aligned.
+/// Rendered lines, not yet aligned.
 pub struct RenderedBlock {
     out: Renderer<Vec<u8>>,
     lines: Vec<LineEnd>,
@@ -47,7 +46,6 @@ impl RenderedBlock {
         });
     }
 
-    /// Its lines, each on its own.
     pub fn lines(self) -> impl Iterator<Item = RenderedLine> {
         let shown = Arc::new(RenderedBytes {
             bytes: self.out.into_output(),
@@ -66,17 +64,16 @@ struct RenderedBytes {
     lines: Vec<LineEnd>,
 }
 
-/// One line as it is shown.
 pub struct RenderedLine {
     shown: Arc<RenderedBytes>,
     number: usize,
 }
 
 impl RenderedLine {
-    /// Writes it, aligned with those before it.
+    /// Writes the line, aligned with the previous ones.
     ///
     /// # Errors
-    /// The output's.
+    /// An I/O error of the output.
     pub fn write(&self, column: &mut ComponentColumn, out: &mut impl Write) -> io::Result<()> {
         let lines = &self.shown.lines;
         let Some(line_end) = lines.get(self.number) else {
@@ -91,7 +88,7 @@ impl RenderedLine {
         }
     }
 
-    /// Whether it is the last of those that were read at once.
+    /// Whether it is the last line of its block.
     #[must_use]
     pub fn is_last(&self) -> bool {
         self.number + 1 == self.shown.lines.len()
@@ -105,7 +102,6 @@ impl Timed for RenderedLine {
 }
 
 impl RenderWork {
-    /// Writes in this style the lines that fit the filter.
     pub fn new(filter: Filter, style: Style) -> Self {
         let renders_tidy = Renderer::new(Vec::new(), style.clone()).can_render_tidy();
         Self {
@@ -145,14 +141,13 @@ impl Work for RenderWork {
     }
 }
 
-/// Counts the lines that are wanted.
+/// Counts the matching lines by component and level.
 pub struct CountWork {
     filter: Filter,
     can_use_tidy: bool,
 }
 
 impl CountWork {
-    /// Counts the lines that fit the filter by component and level.
     pub fn new(filter: Filter) -> Self {
         Self {
             can_use_tidy: filter.uses_only(&Tidy::tells),

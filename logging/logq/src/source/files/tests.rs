@@ -1,5 +1,4 @@
-//! Whatever is left out, read in another way or worked on by several threads:
-//! what is shown is what the plain way shows.
+//! The fast path shows the same as the plain path, whatever it skips, reads differently or processes in parallel.
 
 use std::{
     fs,
@@ -24,7 +23,7 @@ use crate::{
     summary::{Summary, SummaryFormat},
 };
 
-/// The lines as they are told one after the other, each of them read whole.
+/// Reads the lines one by one, each of them completely.
 fn read_plainly(found: &LogSource, take: &mut dyn FnMut(Line<'_>, &Origin)) {
     let (origin, file) = match found {
         LogSource::Container(container) => (container.origin.clone(), container.files[0].clone()),
@@ -131,7 +130,7 @@ fn check(file: &Path, filter: &Filter, block: usize) {
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
-/// Texts as JSON has them, some of them hostile.
+/// JSON strings, some of them hostile.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         6 => select(vec![
@@ -218,7 +217,7 @@ fn key() -> impl Strategy<Value = &'static str> {
     ])
 }
 
-/// An object with members in any order, some of them twice.
+/// An object with members in any order, some of them duplicated.
 fn object(begin: &'static str) -> impl Strategy<Value = String> {
     let member = (key(), value(), select(vec![":", " : ", ":\t", ": "]));
     (vec(member, 0..6), any::<bool>()).prop_map(move |(members, first)| {
@@ -240,7 +239,7 @@ const RICH: &str = r#""@timestamp":"2026-11-22T10:00:06Z","level":"warn","messag
 const POSTGRES: &str = r#""timestamp":"2026-11-22 10:00:07.000 UTC","error_severity":"ERROR","message":"canceling statement due to timeout","application_name":"irmgard 4bf92f3577b34da6a3ce929d0e0e4736","pid":17"#;
 const RABBITMQ: &str = r#""time":"2026-11-22 10:00:01.000000+00:00","level":"warning","msg":"closing connection <0.1.2> (1.2.3.4:17 -> x)","pid":"<0.1.0>","domain":["a","b"]"#;
 
-/// What a program writes as a line.
+/// A line as a program writes it.
 fn content() -> impl Strategy<Value = Vec<u8>> {
     let json = prop_oneof![
         4 => object(OURS), 4 => object(RICH), 2 => object(POSTGRES), 2 => object(RABBITMQ), 2 => object(""),
@@ -258,7 +257,7 @@ fn content() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// A line as the kubelet, `kubectl` or nobody has wrapped it.
+/// A line with the prefix of the kubelet, of `kubectl`, or without one.
 fn line() -> impl Strategy<Value = Vec<u8>> {
     let wrap = select(vec![
         "",
@@ -400,7 +399,7 @@ fn every_golden_line_is_shown_as_the_plain_way_shows_it() {
     assert!(files.len() > 20, "{files:?}");
     let folder = tempfile::tempdir().unwrap();
     for file in files {
-        // Where the path says nothing of a pod, too.
+        // Also without pod metadata in the path.
         let copy = folder.path().join("copy.log");
         fs::copy(&file, &copy).unwrap();
         for filter in &filters {

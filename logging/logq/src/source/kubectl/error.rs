@@ -1,123 +1,79 @@
-//! Why kubectl did not do what it was asked.
+//! Errors of kubectl.
 //!
-//! kubectl ends with 1 whatever is wrong; what it is, only its words tell.
+//! kubectl always exits with 1; only its message tells the reason.
 
 use std::{ffi::OsStr, io, time::Duration};
 
 use super::pods::Container;
 
-/// What is wrong with kubectl, with the cluster, or with one container.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is no such program.
     #[error("{program}: there is no such program. Install kubectl, or say in LOGQ_KUBECTL where it is")]
-    ProgramNotFound {
-        /// What was tried.
-        program: String,
-    },
-    /// The system's.
+    ProgramNotFound { program: String },
     #[error("{program} cannot be run: {error}")]
-    Io {
-        /// The program.
-        program: String,
-        /// What is wrong.
-        error: io::Error,
-    },
-    /// Nothing answers where the cluster should be, or kubectl knows of none.
+    Io { program: String, error: io::Error },
+    /// The cluster is unreachable, or kubectl has none.
     #[error(
         "kubectl reaches no cluster: {reason}. Does KUBECONFIG (or --kubeconfig, --kube-context) name the right one?"
     )]
-    NoCluster {
-        /// kubectl's words.
-        reason: String,
-    },
-    /// There is no such context or no such file.
+    NoCluster { reason: String },
+    /// The context or the kubeconfig does not exist.
     #[error("kubectl: {reason}. `kubectl config get-contexts` lists what --kube-context can be")]
-    Context {
-        /// kubectl's words.
-        reason: String,
-    },
-    /// The cluster does not know who asks.
+    Context { reason: String },
+    /// The credentials are missing or invalid.
     #[error("the cluster does not know who asks: {reason}. Renew the credentials in the kubeconfig")]
-    Unauthorized {
-        /// kubectl's words.
-        reason: String,
-    },
-    /// Who asks may not.
+    Unauthorized { reason: String },
+    /// A permission is missing.
     #[error(
         "pods cannot be listed: {reason}. Name a namespace that you may read with -n; needed are get and list on \
          pods, and get on pods/log"
     )]
-    Forbidden {
-        /// The cluster's words.
-        reason: String,
-    },
-    /// It took too long.
+    Forbidden { reason: String },
     #[error("kubectl did not answer within {0:?}")]
     Timeout(Duration),
-    /// It prints more than is kept; in MiB.
+    /// The output is too long; limit in MiB.
     #[error("kubectl prints more than {0} MiB for a list of pods: name fewer of them with -n or -l")]
     ListTooLong(u64),
-    /// It answered something else than it was asked.
+    /// The output is not a pod list.
     #[error("what kubectl says to `get pods` is no list of pods: {reason}")]
-    Unexpected {
-        /// What is strange.
-        reason: String,
-    },
-    /// Anything else.
+    Unexpected { reason: String },
     #[error("kubectl: {reason}")]
-    Failed {
-        /// kubectl's words.
-        reason: String,
-    },
-    /// Each would be followed by a program of its own.
+    Failed { reason: String },
+    /// Each followed container needs its own kubectl.
     #[error("{count} containers would be followed, more than {limit}: name fewer with -n, -l, -c or --pod")]
-    TooMany {
-        /// So many there are.
-        count: usize,
-        /// So many can be followed.
-        limit: usize,
-    },
-    /// Lines of one container are missing.
+    TooMany { count: usize, limit: usize },
+    /// Lines of a container are missing.
     #[error("{container}: {problem}")]
-    Logs {
-        /// Which one, as people name it.
-        container: String,
-        /// Why.
-        problem: Problem,
-    },
+    Logs { container: String, problem: Problem },
 }
 
 /// Why lines of a container are missing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// The pod was deleted since it was listed.
+    /// The pod was deleted after it was listed.
     #[error("the pod is gone since it was listed, and its lines with it")]
     Gone,
-    /// The container has ended, and its node has deleted its lines since.
+    /// The container ended, and its node deleted the lines.
     #[error("its lines are no longer kept: {0}")]
     Deleted(String),
-    /// Its lines may not be read.
     #[error("its lines may not be read: {0}. Grant get and list on pods, and get on pods/log")]
     Forbidden(String),
-    /// Nothing came.
     #[error("nothing came of its lines for {0:?}; the rest of them is missing")]
     Silent(Duration),
-    /// The time for all containers was over.
+    /// The deadline for all containers passed.
     #[error("its lines were not read to the end within {0:?}")]
     Timeout(Duration),
-    /// The kubelet has put words in the place of lines.
+    /// The kubelet printed a message instead of lines.
     #[error("its node says: {0}")]
     Unread(String),
-    /// Anything else.
     #[error("kubectl: {0}")]
     Failed(String),
 }
 
 impl Error {
-    /// Whether asking again later can help without anybody changing anything.
+    /// Whether a later attempt can succeed without any change.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(
@@ -126,7 +82,7 @@ impl Error {
         )
     }
 
-    /// Whether there are no lines any more that could be read.
+    /// Whether the lines no longer exist.
     pub(crate) const fn is_deleted_lines(&self) -> bool {
         matches!(
             self,
@@ -145,7 +101,7 @@ impl Error {
         }
     }
 
-    /// What kubectl has said instead of listing pods.
+    /// Classifies kubectl's message for `get pods`.
     pub(crate) fn from_list_stderr(stderr: &str) -> Self {
         let reason = last_message(stderr);
         let has = |parts: &[&str]| parts.iter().any(|part| reason.contains(part));
@@ -171,7 +127,7 @@ impl Error {
 }
 
 impl Problem {
-    /// What kubectl has said instead of giving lines.
+    /// Classifies kubectl's message for `logs`.
     pub(super) fn from_stderr(stderr: &str) -> Self {
         let reason = last_message(stderr);
         if reason.contains("(NotFound)") {
@@ -185,7 +141,7 @@ impl Problem {
 }
 
 impl Problem {
-    /// The same for a container, or a start of it, that has ended: the kubelet keeps its lines for a while only.
+    /// The same for a container, or a start of it, that has ended: the kubelet keeps its lines only for a while.
     pub(super) fn for_ended_container(self) -> Self {
         const DELETED: [&str; 3] = [
             "previous terminated container",
@@ -203,13 +159,13 @@ impl Problem {
     }
 }
 
-/// The last thing that kubectl says: what stands before are tries.
+/// The last message of kubectl; earlier ones are retries.
 pub(crate) fn last_message(stderr: &str) -> String {
     let mut lines = stderr.lines().map(str::trim).filter(|line| !line.is_empty());
     let last = lines.next_back().unwrap_or("it has failed and says nothing");
     let last = last.strip_prefix("error: ").unwrap_or(last);
     let last = last.strip_prefix("Error in configuration: ").unwrap_or(last);
-    // What to do follows as a sentence of its own.
+    // A sentence with advice follows.
     last.trim_end_matches(['.', '?']).to_owned()
 }
 
@@ -236,7 +192,7 @@ mod tests {
         }
     }
 
-    /// What kubectl 1.34 says, each on standard error and with exit status 1.
+    /// Messages of kubectl 1.34, each on standard error and with exit status 1.
     #[test]
     fn what_kubectl_says_is_told_apart() {
         let tries =

@@ -1,4 +1,4 @@
-//! From what kubectl prints of a container to its lines.
+//! Parses and filters the output of `kubectl logs`.
 
 use std::{mem, time::Duration};
 
@@ -11,12 +11,12 @@ use crate::{
     source::{Entry, files::blocks::MAX_LINE_BYTES},
 };
 
-/// How far a container has been read.
+/// How far a container was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadPosition {
-    /// The newest line's time, by the runtime.
+    /// The runtime's time of the newest line.
     pub time: Option<Time>,
-    /// What was written at that time.
+    /// All lines of that time.
     lines: Vec<Vec<u8>>,
 }
 
@@ -40,22 +40,22 @@ impl ReadPosition {
     }
 }
 
-/// Picks the lines that fit a filter.
+/// Filters the lines of a container.
 #[derive(Debug)]
 pub struct LineFilter {
     container: Container,
     filter: Filter,
     prefilter: Prefilter,
     joiner: Joiner,
-    /// What is known already.
+    /// Lines up to here are skipped.
     read_before: ReadPosition,
-    /// How far it has come.
+    /// The current position.
     reached: ReadPosition,
     non_log_text: Option<String>,
 }
 
 impl LineFilter {
-    /// One for a container that has been read so far.
+    /// Continues after `read_before`.
     #[must_use]
     pub fn new(container: &Container, filter: &Filter, read_before: ReadPosition) -> Self {
         Self {
@@ -69,8 +69,7 @@ impl LineFilter {
         }
     }
 
-    /// Takes whole lines; adds what is complete and wanted. `now` is the
-    /// clock of [`Joiner::push_down`].
+    /// Parses whole lines; appends complete matches. `now`: the clock of [`Joiner::push`].
     pub fn take(&mut self, mut bytes: &[u8], now: Duration, entries: &mut Vec<Entry>) {
         while !bytes.is_empty() {
             let end = memchr(b'\n', bytes).unwrap_or(bytes.len());
@@ -92,7 +91,7 @@ impl LineFilter {
 
     fn line(&mut self, line: Line<'_>, now: Duration, entries: &mut Vec<Entry>) {
         let mut joiner = mem::take(&mut self.joiner);
-        // A line of JSON goes on with nothing and nothing goes on with it.
+        // A JSON line is never joined.
         if line.content.first() == Some(&b'{') && joiner.due().is_none() {
             self.take_if_match(&line, entries);
         } else {
@@ -101,31 +100,30 @@ impl LineFilter {
         self.joiner = joiner;
     }
 
-    /// When [`Self::expire`] has something to do.
+    /// When [`Self::expire`] has work.
     #[must_use]
     pub fn due(&self) -> Option<Duration> {
         self.joiner.due()
     }
 
-    /// Adds what has been held too long.
+    /// Appends lines that waited too long.
     pub fn expire(&mut self, now: Duration, entries: &mut Vec<Entry>) {
         let mut joiner = mem::take(&mut self.joiner);
         joiner.expire(now, &mut |line| self.take_if_match(&line, entries));
         self.joiner = joiner;
     }
 
-    /// Adds all that is held: nothing more comes.
+    /// Appends all buffered lines at the end.
     pub fn flush(&mut self, entries: &mut Vec<Entry>) {
         let mut joiner = mem::take(&mut self.joiner);
         joiner.flush(&mut |line| self.take_if_match(&line, entries));
     }
 
-    /// What stands there that is no line; told once.
+    /// Takes the first output line that is not a log line.
     pub fn take_non_log_text(&mut self) -> Option<String> {
         self.non_log_text.take()
     }
 
-    /// How far it has come.
     #[must_use]
     pub const fn reached(&self) -> &ReadPosition {
         &self.reached

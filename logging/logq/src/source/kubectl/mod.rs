@@ -1,9 +1,7 @@
-//! Pods, asked with kubectl: where there is no OpenSearch.
+//! Reads the lines of pods with kubectl, for clusters without OpenSearch.
 //!
-//! kubectl gives a container's newest file of lines and, where it was started
-//! again, that of the start before. What was rotated away, what a deleted pod
-//! has written and what is on a node that is gone, it does not know. It does
-//! not tell standard output from standard error.
+//! kubectl returns the newest log file of a container and, after a restart, the newest file of the previous start. It
+//! cannot read rotated files, deleted pods or lost nodes, and does not distinguish standard output from standard error.
 
 mod error;
 mod follow;
@@ -43,24 +41,22 @@ use crate::{
     query::{Query, ResolvedContext},
 };
 
-/// So many kubectls run at once.
+/// Maximum number of concurrent kubectl processes.
 pub const MAX_CONCURRENT: usize = 8;
 
-/// A line's own time may lie so far after that of the runtime, by which
-/// kubectl leaves out what is older, in nanoseconds.
+/// A line's own time may be this much later than the runtime's time, by which kubectl filters. Nanoseconds.
 const CLOCK_SLACK_NANOS: i64 = 60_000_000_000;
 
-/// How far each container has been read.
+/// How far each container was read.
 type ReadPositions = Arc<Mutex<HashMap<Place, ReadPosition>>>;
 
-/// The pods of a cluster, as they were when this was made.
+/// The pods of a cluster at the time of listing.
 pub struct KubectlSource {
     program: KubectlProgram,
     scope: Scope,
     containers: Vec<Container>,
-    /// What was missing when something had to be found out.
+    /// Errors while resolving the context.
     errors: Mutex<Vec<String>>,
-    /// What a person should know.
     notes: Mutex<BTreeSet<String>>,
 }
 
@@ -73,7 +69,7 @@ impl KubectlSource {
         Self::within(program, scope, LIST_TIMEOUT)
     }
 
-    /// The same; each list may take so much time.
+    /// The same with a timeout for each list.
     ///
     /// # Errors
     /// [`Error`].
@@ -91,20 +87,18 @@ impl KubectlSource {
         })
     }
 
-    /// The context whose cluster is asked; none where kubectl has none.
+    /// The current context; None if kubectl has none.
     #[must_use]
     pub fn context_name(&self) -> Option<String> {
         self.program.context_name()
     }
 
-    /// The containers, as they were listed.
     #[must_use]
     pub fn containers(&self) -> &[Container] {
         &self.containers
     }
 
-    /// What has to be found out before it is known which lines are wanted:
-    /// the pods themselves say what they use.
+    /// Resolves the context. The labels of the pods name the dependencies.
     #[must_use]
     pub fn resolve(&self, query: &Query) -> ResolvedContext {
         let mut context = ResolvedContext::default();
@@ -122,12 +116,12 @@ impl KubectlSource {
         context
     }
 
-    /// The lines that a filter wants, by their times.
+    /// The matching lines by time.
     pub fn lines(&self, filter: &Filter) -> impl Iterator<Item = Result<Entry, Error>> + use<> {
         self.lines_from(filter, &ReadPositions::default())
     }
 
-    /// The same; how far each container has been read is told in `positions`.
+    /// The same; records how far each container was read.
     fn lines_from(
         &self,
         filter: &Filter,
@@ -166,8 +160,8 @@ impl KubectlSource {
         )
     }
 
-    /// Has the lines that a filter wants read by container, a few containers at once: of the newest `limit` lines of each
-    /// start. A container whose lines are not read when `time` is over ends with [`Problem::Late`].
+    /// Reads the newest `limit` matching lines of each container start, several containers at once. After `time`, the
+    /// remaining containers end with [`Problem::Timeout`].
     pub fn read_by_container<T: Send>(
         &self,
         filter: &Filter,
@@ -196,18 +190,17 @@ impl KubectlSource {
         })
     }
 
-    /// What a person should know of what was asked since the last time, and
-    /// what was missing beside the errors among the lines.
+    /// Takes the notes, and the errors that are not among the lines, since the last call.
     pub fn take_diagnostics(&self) -> (Vec<String>, Vec<String>) {
         let notes = std::mem::take(&mut *lock(&self.notes));
         let errors = std::mem::take(&mut *lock(&self.errors));
         (notes.into_iter().collect(), errors)
     }
 
-    /// Writes the commands.
+    /// Prints the commands.
     ///
     /// # Errors
-    /// The output's.
+    /// An I/O error of the output.
     pub fn explain(&self, filter: &Filter, out: &mut dyn Write) -> io::Result<()> {
         let since = since(filter);
         writeln!(out, "asked of the pods, at most {MAX_CONCURRENT} at once:")?;
@@ -221,7 +214,7 @@ impl KubectlSource {
         writeln!(out, "All of it is tested here, line by line.")
     }
 
-    /// The containers whose lines can match.
+    /// The containers whose lines may match.
     fn matching_containers(&self, filter: &Filter) -> impl Iterator<Item = &Container> {
         let tells = |name: &str| ![field::LOG_IOSTREAM, field::EVENT_INGESTED].contains(&name);
         if !filter.uses_only(&tells) {
@@ -244,7 +237,7 @@ impl KubectlSource {
             })
     }
 
-    /// The calls for a container's lines, the oldest first.
+    /// The log commands of a container, oldest lines first.
     fn commands(
         &self,
         container: &Container,
@@ -268,7 +261,7 @@ impl KubectlSource {
     }
 }
 
-/// The containers that there are now, and how many of what is listed are no pods.
+/// Lists the containers, and counts list items that are not pods.
 fn list_containers(
     program: &KubectlProgram,
     scope: &Scope,
@@ -289,7 +282,6 @@ fn list_containers(
     Ok(all)
 }
 
-/// One container's lines.
 enum ContainerEntries {
     Live(LogStream),
     Spooled(Spool),
@@ -306,8 +298,8 @@ impl Iterator for ContainerEntries {
     }
 }
 
-/// The lines of many containers, when all of them have been read: by their
-/// times they can only be put in order when the first of each is known.
+/// Reads many containers completely. Merging by time needs the first line of each one, but only a few can be read at
+/// once.
 fn spool_all(
     program: &KubectlProgram,
     containers: Vec<(Container, Vec<Vec<OsString>>)>,
@@ -328,7 +320,7 @@ fn spool_all(
     run_concurrently(containers, &start)
 }
 
-/// Does the work for each item in [`MAX_CONCURRENT`] threads; the results have no order.
+/// Runs the work in [`MAX_CONCURRENT`] threads; the results are unordered.
 fn run_concurrently<I: Send, T: Send>(items: Vec<I>, work: &(impl Fn(I) -> T + Sync)) -> Vec<T> {
     let queue = Mutex::new(VecDeque::from(items));
     let done = Mutex::new(Vec::new());
@@ -352,7 +344,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Before which time no line is wanted, by the runtime's clock.
+/// The start time that the filter requires, by the runtime's clock.
 fn since(filter: &Filter) -> Option<Time> {
     let time = match filter {
         Filter::Compare(name, Comparison::AtLeast | Comparison::Greater, value)
@@ -368,7 +360,7 @@ fn since(filter: &Filter) -> Option<Time> {
     ))
 }
 
-/// A word as a shell takes it, harmless for a terminal.
+/// Quotes a word for a shell, without control characters.
 fn shell_quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
     let word = terminal::escaped(word);

@@ -1,4 +1,4 @@
-//! Which containers there are, and which of their starts have lines.
+//! The containers of a cluster, and their available logs.
 
 use std::collections::BTreeMap;
 
@@ -8,36 +8,32 @@ use serde_json::Value;
 use super::Error;
 use crate::filter::{Filter, decide_early};
 
-/// One container of a pod.
 #[derive(Clone, Debug)]
 pub struct Container {
-    /// Where it is.
     pub place: Place,
-    /// What is known of it.
     pub origin: Origin,
-    /// What every line of it has, whatever the line says.
+    /// The fields of all its lines.
     pub pod_fields: Document,
-    /// Which lines it can have.
     pub logs: AvailableLogs,
-    /// Which of its starts is the newest, by a name that no other has.
+    /// Identifies its newest start.
     pub start_id: String,
-    /// Whether that runs.
+    /// Whether the newest start is running.
     pub is_running: bool,
 }
 
-/// Which lines a container can have.
+/// Which logs `kubectl logs` can return.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AvailableLogs {
-    /// Those of its newest start.
+    /// Of the newest start.
     Current,
-    /// Also those of the start before.
+    /// Also of the previous start (`--previous`).
     CurrentAndPrevious,
-    /// None yet, and why not.
+    /// None yet; holds the reason.
     Pending(String),
 }
 
 impl Container {
-    /// As people name it.
+    /// A name for people.
     #[must_use]
     pub fn name(&self) -> String {
         let Place {
@@ -49,22 +45,21 @@ impl Container {
         format!("{namespace}/{pod}, container {container}")
     }
 
-    /// Whether lines of it can match.
     #[must_use]
     pub fn may_match(&self, filter: &Filter) -> bool {
         decide_early(filter, &self.pod_fields, &is_pod_field) != Some(false)
     }
 }
 
-/// Fields that a pod's lines have from the pod.
+/// Fields that come from the pod, not the line.
 fn is_pod_field(name: &str) -> bool {
     name == schema::field::COMPONENT || name == "kubernetes" || name.starts_with("kubernetes.")
 }
 
-/// The containers in a list that `kubectl get pods -o json` has printed, and how many of its items are no pods.
+/// Parses the output of `kubectl get pods -o json`. Also returns the number of items that are not pods.
 ///
 /// # Errors
-/// [`Error::Strange`] when it is none.
+/// [`Error::Unexpected`] if it is not a pod list.
 pub fn read(json: &[u8]) -> Result<(Vec<Container>, usize), Error> {
     let unexpected = |reason: String| Error::Unexpected { reason };
     let pods = Pods::read(json).map_err(|error| unexpected(error.to_string()))?;
@@ -112,7 +107,6 @@ pub fn read(json: &[u8]) -> Result<(Vec<Container>, usize), Error> {
 
 type Statuses<'a> = BTreeMap<(&'a str, &'a str, &'a str), ContainerStatus>;
 
-/// How a container is.
 #[derive(Clone)]
 struct ContainerStatus {
     logs: AvailableLogs,
@@ -142,10 +136,8 @@ fn read_statuses(list: &Value) -> Statuses<'_> {
     statuses
 }
 
-/// As the kubelet chooses what `kubectl logs` gives (`validateContainerLogStatus`
-/// in `pkg/kubelet/kubelet_pods.go`). Of starts that have ended it keeps one:
-/// where the newest has ended, that is the newest, which `--previous` would
-/// give a second time.
+/// Follows the kubelet's choice for `kubectl logs` (`validateContainerLogStatus` in `pkg/kubelet/kubelet_pods.go`). The
+/// kubelet keeps one ended start: if the newest has ended, `--previous` would return it again.
 fn available_logs(status: &Value) -> AvailableLogs {
     let has = |pointer: &str| {
         let id = status.pointer(pointer).and_then(Value::as_str);

@@ -1,4 +1,4 @@
-//! How kubectl is called: no shell, no question to a terminal.
+//! Runs kubectl, without a shell or prompts.
 
 use std::{
     ffi::OsString,
@@ -15,38 +15,35 @@ use clap::Args;
 
 use super::{Error, pods::Container, shell_quote};
 
-/// How long a list of pods may take.
+/// Limit for a pod list.
 pub(super) const LIST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long kubectl may take to say which context it asks: it reads a file.
+/// Limit for reading the current context from the kubeconfig.
 const CONTEXT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the cluster may take for a part of that list.
+/// Limit for one page of a pod list.
 const REQUEST_TIMEOUT: &str = "--request-timeout=20s";
 
-/// Most that it may print for a list: some 20,000 pods, of which each takes
-/// twice that in memory while it is read.
+/// Maximum size of a pod list, about 20,000 pods. Parsing needs twice the memory.
 const MAX_LIST_BYTES: u64 = 512 * 1024 * 1024;
 
-/// How long it may take to end when it has closed its output.
+/// Limit for kubectl to exit after closing its output.
 const EXIT_GRACE: Duration = Duration::from_secs(5);
 
-/// Between two looks whether it has ended, at most.
 const MAX_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Most of what kubectl says when something is wrong.
 const MAX_STDERR_BYTES: u64 = 16 * 1024;
 
-/// `kubectl`, and which cluster it asks.
+/// kubectl, and its cluster.
 #[derive(Args, Clone, Debug)]
 pub struct KubectlProgram {
-    /// The context of the kubeconfig whose cluster is asked, in place of the current one
+    /// Context of the kubeconfig [default: the current context]
     #[arg(id = "kube-context", long = "kube-context", value_name = "NAME")]
     pub context: Option<String>,
-    /// The kubeconfig that kubectl takes, in place of KUBECONFIG or ~/.kube/config
+    /// Kubeconfig [default: KUBECONFIG or ~/.kube/config]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// The program kubectl
+    /// kubectl executable
     #[arg(
         id = "kubectl",
         long = "kubectl",
@@ -68,30 +65,27 @@ impl Default for KubectlProgram {
     }
 }
 
-/// Of which pods a list is asked for.
+/// Which pods to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// Of these namespaces; of all when there are none.
+    /// Empty for all namespaces.
     pub namespaces: Vec<String>,
-    /// With these labels.
     pub selector: Option<String>,
 }
 
-/// Which lines of a container are asked for.
+/// Options of `kubectl logs`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogOptions {
-    /// Those of its start before this one.
+    /// Lines of the previous start.
     pub previous: bool,
-    /// Not those before.
     pub since: Option<line::Time>,
-    /// The newest so many; without it all.
+    /// Only the newest lines; None for all.
     pub tail: Option<usize>,
-    /// Also those that come.
     pub follow: bool,
 }
 
 impl KubectlProgram {
-    /// The arguments of each list of pods that is needed.
+    /// The commands that list the pods.
     #[must_use]
     pub fn list_commands(&self, scope: &Scope) -> Vec<Vec<OsString>> {
         let mut namespace_arguments: Vec<String> = scope
@@ -112,8 +106,7 @@ impl KubectlProgram {
         namespace_arguments.into_iter().map(list).collect()
     }
 
-    /// The arguments for lines of a container. There is no time limit: kubectl
-    /// would end within a long log.
+    /// The command that reads a container's lines. It has no request timeout, which would cut a long log.
     #[must_use]
     pub fn log_command(&self, container: &Container, options: LogOptions) -> Vec<OsString> {
         let place = &container.place;
@@ -139,7 +132,7 @@ impl KubectlProgram {
         self.with_cluster_arguments(arguments)
     }
 
-    /// These arguments, and those that say which cluster is asked.
+    /// Adds the options that select the cluster.
     #[must_use]
     pub fn with_cluster_arguments(&self, more: impl IntoIterator<Item = String>) -> Vec<OsString> {
         let mut all: Vec<OsString> = more.into_iter().map(OsString::from).collect();
@@ -154,7 +147,7 @@ impl KubectlProgram {
         all
     }
 
-    /// The context whose cluster is asked; none where kubectl has none, as in a pod.
+    /// The name of the context; None if kubectl has none, for example in a pod.
     #[must_use]
     pub fn context_name(&self) -> Option<String> {
         let current = || {
@@ -165,7 +158,7 @@ impl KubectlProgram {
         self.context.clone().or_else(current)
     }
 
-    /// What it prints for a list of pods, or whatever else it is asked for.
+    /// Runs kubectl and returns its output.
     ///
     /// # Errors
     /// [`Error`].
@@ -173,7 +166,7 @@ impl KubectlProgram {
         self.run_within(arguments, LIST_TIMEOUT)
     }
 
-    /// The same, within so much time.
+    /// The same with a timeout.
     ///
     /// # Errors
     /// [`Error`].
@@ -183,7 +176,7 @@ impl KubectlProgram {
         thread::spawn(move || {
             let mut json = Vec::new();
             let read = output.take(MAX_LIST_BYTES + 1).read_to_end(&mut json);
-            // Who does not wait any more needs nothing.
+            // The receiver may be gone.
             let _ = done.send(read.map(|_| json));
         });
         let Ok(read) = result.recv_timeout(timeout) else {
@@ -199,13 +192,13 @@ impl KubectlProgram {
         }
     }
 
-    /// Starts it.
+    /// Starts kubectl.
     pub(super) fn spawn(&self, arguments: &[OsString]) -> Result<(KubectlProcess, ChildStdout), Error> {
         let stderr = tempfile::tempfile().map_err(|error| self.spawn_error(error))?;
         let errors = stderr.try_clone().map_err(|error| self.spawn_error(error))?;
         let mut child = Command::new(&self.path)
             .args(arguments)
-            // What it says is read here, and nobody is there to be asked.
+            // logq parses the messages, and there is no user to prompt.
             .env("LC_ALL", "C")
             .env_remove("LANGUAGE")
             .stdin(Stdio::null())
@@ -221,7 +214,7 @@ impl KubectlProgram {
         Ok((KubectlProcess { child, stderr }, output))
     }
 
-    /// A call as a shell takes it.
+    /// The command, quoted for a shell.
     #[must_use]
     pub fn command_line(&self, arguments: &[OsString]) -> String {
         let program = shell_quote(&self.path.to_string_lossy());
@@ -235,23 +228,22 @@ impl KubectlProgram {
     }
 }
 
-/// kubectl while it runs. Ended when this is forgotten.
+/// A running kubectl. Dropping it kills the process.
 #[derive(Debug)]
 pub(super) struct KubectlProcess {
     child: Arc<Mutex<Option<Child>>>,
     stderr: File,
 }
 
-/// What ends a running kubectl from elsewhere.
+/// Kills a running kubectl from another thread.
 #[derive(Clone, Debug, Default)]
 pub(super) struct KillHandle(Arc<Mutex<Option<Child>>>);
 
 impl KillHandle {
-    /// Ends it, if it has not ended.
     pub(super) fn kill(&self) {
         let child = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(mut child) = child {
-            // It may have ended just now.
+            // It may have ended already.
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -259,12 +251,11 @@ impl KillHandle {
 }
 
 impl KubectlProcess {
-    /// What ends it from elsewhere.
     pub(super) fn kill_handle(&self) -> KillHandle {
         KillHandle(Arc::clone(&self.child))
     }
 
-    /// Whether it has done what it was asked, or was ended; none while it runs.
+    /// Whether it succeeded; false if it failed or was killed, None while it runs.
     fn try_exit_success(&self) -> io::Result<Option<bool>> {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(child) = child.as_mut() else {
@@ -273,12 +264,12 @@ impl KubectlProcess {
         Ok(child.try_wait()?.map(|status| status.success()))
     }
 
-    /// Waits for its end, for which it has everything; gives what it says if it failed, was ended, or stays.
+    /// Waits for the end. Returns kubectl's message if it failed, was killed or does not exit.
     pub(super) fn wait(mut self) -> io::Result<Option<String>> {
         let begun = Instant::now();
         let mut pause = Duration::from_millis(1);
         loop {
-            // Not held while one waits: it can be ended from elsewhere.
+            // Do not hold the lock while sleeping: another thread may kill the process.
             match self.try_exit_success()? {
                 Some(true) => return Ok(None),
                 Some(false) => break,

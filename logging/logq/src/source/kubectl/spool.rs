@@ -1,4 +1,4 @@
-//! Lines of a container that wait until others have been read.
+//! Stores the lines of a container until others are read.
 
 use std::{
     io::{self, BufReader, BufWriter, Read, Seek, Write},
@@ -11,17 +11,15 @@ use tempfile::SpooledTempFile;
 use super::{Error, LogStream, Problem, pods::Container};
 use crate::source::Entry;
 
-/// Bytes that are kept in memory; more go to a file without a name.
+/// Bytes in memory; more go to a temporary file.
 const MEMORY_BYTES: usize = 256 * 1024;
 
-/// Bytes that are read and written at a time.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// A line's parts are preceded by their lengths; that of a line without its
-/// raw form is this.
+/// Each part starts with its length. This length marks a line without its original.
 const NO_RAW: u32 = u32::MAX;
 
-/// All lines of one container, kept.
+/// The stored lines of a container.
 pub struct Spool {
     container: Container,
     errors: vec::IntoIter<Error>,
@@ -30,7 +28,7 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Reads a stream to its end.
+    /// Reads a stream completely.
     pub fn from_stream(container: Container, stream: LogStream) -> Self {
         let mut errors = Vec::new();
         let mut remaining = 0;

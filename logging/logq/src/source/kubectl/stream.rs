@@ -1,4 +1,4 @@
-//! The lines of one container.
+//! Streams the lines of a container.
 
 use std::vec;
 use std::{
@@ -30,17 +30,14 @@ use crate::{
     },
 };
 
-/// How long nothing may come.
+/// Maximum silence of kubectl.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Bytes that are read at a time.
 const BLOCK_BYTES: usize = 64 * 1024;
 
-/// Blocks that are read before their lines are needed.
 const MAX_QUEUED_BLOCKS: usize = 2;
 
-/// The lines of one container that fit a filter, in its order. kubectl is
-/// ended when this is forgotten.
+/// The matching lines of a container, in order. Dropping it kills kubectl.
 #[derive(Debug)]
 pub struct LogStream {
     container: Container,
@@ -51,7 +48,7 @@ pub struct LogStream {
     deadline: Deadline,
 }
 
-/// Until when lines are read.
+/// A deadline for reading.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
     begun: Instant,
@@ -59,13 +56,12 @@ pub(super) struct Deadline {
 }
 
 impl Deadline {
-    /// From now on.
     pub(super) fn new(total: Duration) -> Self {
         let begun = Instant::now();
         Self { begun, total }
     }
 
-    /// As long as it takes.
+    /// No deadline.
     pub(super) fn none() -> Self {
         Self::new(Duration::MAX)
     }
@@ -74,19 +70,19 @@ impl Deadline {
         self.total.saturating_sub(self.begun.elapsed())
     }
 
-    /// The error of a container for which no time is left.
+    /// The error of a container without time left.
     pub(super) fn timeout_error(self, container: &Container) -> Option<Error> {
         let is_over = self.remaining().is_zero();
         is_over.then(|| Error::logs(container, Problem::Timeout(self.total)))
     }
 }
 
-/// What runs now, or that nothing is to run any more.
+/// The current process, or a cancellation flag.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ProcessSlot(Arc<Mutex<(KillHandle, bool)>>);
 
 impl ProcessSlot {
-    /// Whether it may run.
+    /// Sets the process; returns false after cancellation.
     pub(super) fn try_set(&self, kill_handle: KillHandle) -> bool {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         slot.0 = kill_handle;
@@ -101,8 +97,8 @@ impl ProcessSlot {
 }
 
 impl LogStream {
-    /// Runs kubectl with the arguments of each call, one call after the other. Writes to `positions` how far it has read. Ends
-    /// with an error when `deadline` is over.
+    /// Runs the commands one after the other. Records the read position in `positions`. Ends with an error after
+    /// `deadline`.
     #[must_use]
     pub(super) fn start(
         program: &KubectlProgram,
@@ -182,7 +178,6 @@ impl Drop for LogStream {
     }
 }
 
-/// What reads.
 struct LogFetcher {
     program: KubectlProgram,
     container: Container,
@@ -190,13 +185,13 @@ struct LogFetcher {
     positions: ReadPositions,
     process: ProcessSlot,
     sender: SyncSender<Result<Vec<Entry>, Error>>,
-    /// The first line of the start that was read before.
+    /// The first line of the previous command's output.
     first_line: Option<Vec<u8>>,
-    /// Whether the lines of the start before the newest are read.
+    /// Whether the current command reads the previous start.
     is_previous: bool,
 }
 
-/// Nobody waits for lines any more.
+/// The receiver is gone.
 struct Cancelled;
 
 impl LogFetcher {
@@ -241,7 +236,7 @@ impl LogFetcher {
         self.sender.send(item).map_err(|_| Cancelled)
     }
 
-    /// Gives on what is wanted; returns what stands there that is no line.
+    /// Sends matching lines; returns output that is not a log line.
     fn send_lines(&mut self, output: ChildStdout) -> Result<Option<String>, Cancelled> {
         let mut blocks = read_blocks(output);
         let mut line_filter = LineFilter::new(&self.container, &self.filter, ReadPosition::default());
@@ -256,15 +251,14 @@ impl LogFetcher {
                     break;
                 }
             };
-            // The container has been started again since it was listed:
-            // both calls give the same start.
+            // The container restarted after it was listed, so both commands return the same start.
             if std::mem::take(&mut first) && self.is_same_start(block.bytes()) {
                 return Ok(None);
             }
             let mut entries = Vec::new();
             line_filter.take(block.bytes(), Duration::ZERO, &mut entries);
             blocks.reuse(block);
-            // One without lines says that more may come.
+            // An empty batch signals progress.
             self.send(Ok(entries))?;
         }
         let mut entries = Vec::new();
@@ -274,7 +268,7 @@ impl LogFetcher {
         Ok(line_filter.take_non_log_text())
     }
 
-    /// Whether a start that begins so has been read.
+    /// Whether the output starts like that of the previous command.
     fn is_same_start(&mut self, bytes: &[u8]) -> bool {
         let first = bytes.get(..memchr(b'\n', bytes).unwrap_or(bytes.len()));
         if self.first_line.is_some() && self.first_line.as_deref() == first {
@@ -285,7 +279,7 @@ impl LogFetcher {
     }
 }
 
-/// Tells how far a container has been read.
+/// Records how far a container was read.
 pub(super) fn record_position(positions: &ReadPositions, container: &Container, line_filter: &LineFilter) {
     let mut positions = lock(positions);
     let mark = positions.entry(container.place.clone()).or_default();
@@ -294,7 +288,7 @@ pub(super) fn record_position(positions: &ReadPositions, container: &Container, 
     }
 }
 
-/// What kubectl prints, in whole lines, as it comes.
+/// Reads kubectl's output in whole lines, as it arrives.
 pub(super) fn read_blocks(output: ChildStdout) -> BlockReader {
     let input = Input {
         name: PathBuf::from("kubectl"),

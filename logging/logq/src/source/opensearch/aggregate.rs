@@ -1,9 +1,7 @@
-//! Numbers that OpenSearch counts itself, where its count is that of the lines.
+//! Summaries by OpenSearch's aggregations, if they equal those of the lines.
 //!
-//! It counts what is in its index. Where a condition is tested here, or a value
-//! is no number where the index has numbers, the lines are read instead. A
-//! value that is too long for the index ([`schema::MAX_TERM_BYTES`]) cannot be
-//! seen there, and counts as none.
+//! OpenSearch counts indexed values. If a condition must be tested locally, or a numeric field contains other values,
+//! the lines are read instead. A value longer than [`schema::MAX_TERM_BYTES`] is not indexed and does not count.
 
 use line::Time;
 use schema::{field, level};
@@ -16,16 +14,16 @@ use crate::{
     summary::{Histogram, NO_COMPONENT, Stats, Summary, Top, WARN_OR_ERROR},
 };
 
-/// Different values that are counted there; for more the lines are read.
+/// Maximum number of distinct values; for more, the lines are read.
 const MAX_VALUES: usize = 20_000;
 
-/// Levels of lines; there are five, unless others write here too.
+/// Maximum number of levels: five, unless other programs write to the index.
 const MAX_LEVELS: usize = 100;
 
-/// What an answer says of values that do not fit their field.
+/// The aggregation that counts values that do not fit their field.
 const UNINDEXED: &str = "unindexed";
 
-/// Whether conditions and fields are such that OpenSearch can count.
+/// Whether OpenSearch can count these lines exactly.
 #[must_use]
 pub fn can_count(filter: &Filter, summary: &Summary) -> bool {
     let known = match summary {
@@ -36,9 +34,8 @@ pub fn can_count(filter: &Filter, summary: &Summary) -> bool {
 }
 
 impl OpenSearchSource {
-    /// Counts the lines that a filter wants, as `summary` would if it was given
-    /// each; returns how many there are. None where only the lines tell: then
-    /// nothing was counted.
+    /// Fills the summary as if it had seen each matching line; returns their number. None, with an unchanged summary,
+    /// if the lines must be read.
     ///
     /// # Errors
     /// Every error of [`crate::opensearch::Client::ask`].
@@ -82,8 +79,7 @@ impl OpenSearchSource {
         Ok(total_hits(&answer))
     }
 
-    /// First from when to when, then how many in each bar of the width that is
-    /// right for that.
+    /// Fetches the time bounds first, then the counts for a suitable bar width.
     fn histogram(&self, filter: &Filter, histogram: &mut Histogram) -> Result<Option<u64>> {
         let Some(answer) = self.aggregated(filter, &[field::TIMESTAMP], time_bounds())? else {
             return Ok(None);
@@ -138,15 +134,14 @@ impl OpenSearchSource {
             return Ok(None);
         };
         for value in values {
-            // Booleans are numbers, but for this.
+            // The key of a boolean is a number; its text is here.
             let key = value.get("key_as_string").or_else(|| value.get("key"));
             top.add(key.unwrap_or(&Value::Null), doc_count(value));
         }
         Ok(total_hits(&answer))
     }
 
-    /// Asks for numbers; none where the index does not hold all values of
-    /// these fields.
+    /// Runs aggregations; None if the index lacks some values of these fields.
     fn aggregated(&self, filter: &Filter, fields: &[&str], mut aggregations: Value) -> Result<Option<Value>> {
         aggregations[UNINDEXED] = json!({ "filter": { "terms": { "_ignored": fields } } });
         let body = json!({
@@ -161,21 +156,20 @@ impl OpenSearchSource {
             &IGNORE_UNAVAILABLE,
             Some(&body),
         )?;
-        // Of no stream at all there are no numbers either.
+        // Without any stream, there are no counts.
         let unindexed = answer.pointer("/aggregations/unindexed").map_or(0, doc_count);
         Ok((unindexed == 0).then_some(answer))
     }
 }
 
-/// Nanoseconds of a millisecond.
 const NANOS_PER_MILLI: i64 = 1_000_000;
 
-/// Asks for the times of the oldest and the newest line.
+/// Aggregations for the oldest and newest time.
 fn time_bounds() -> Value {
     json!({ "oldest": { "min": { "field": field::TIMESTAMP } }, "newest": { "max": { "field": field::TIMESTAMP } } })
 }
 
-/// Those times, in milliseconds as OpenSearch tells them.
+/// Their results, which are in milliseconds.
 fn read_time_bounds(answer: &Value) -> Option<(Time, Time)> {
     let time = |name: &str| {
         let millis = answer.get(name)?.get("value")?.as_f64()?;
@@ -188,7 +182,7 @@ fn read_time_bounds(answer: &Value) -> Option<(Time, Time)> {
     Some((time("oldest")?, time("newest")?))
 }
 
-/// The buckets of an aggregation, unless there were more.
+/// The buckets of an aggregation; None if some are missing.
 fn complete_buckets<'a>(answer: &'a Value, path: &str) -> Option<&'a Vec<Value>> {
     let Some(found) = answer.pointer(path) else {
         static NONE: Vec<Value> = Vec::new();

@@ -1,4 +1,4 @@
-//! OpenSearch: every line that it holds, page by page, as of one moment.
+//! OpenSearch as a source: reads lines page by page from a point in time.
 
 mod aggregate;
 mod feed;
@@ -28,42 +28,40 @@ use crate::{
     query::{Query, ResolvedContext},
 };
 
-/// How long the moment is kept between two pages.
+/// How long OpenSearch keeps the point in time between two pages.
 const PIT_KEEP_ALIVE: &str = "2m";
 
-/// Traces of one photo, and components that one uses: more is an error.
+/// Maximum number of traces of a photo or dependencies; more is an error.
 const MAX_VALUES: usize = 10_000;
 
-/// So many values are enough to see which one was meant.
+/// Enough values for a suggestion.
 const MAX_FREQUENT_VALUES: usize = 200;
 
 const COUNT_VALUES: &str = "count values";
 
-/// Where moments are held and forgotten.
+/// The API path of points in time.
 const PIT_PATH: &str = "/_search/point_in_time";
 
-/// A stream that is not there yet has no lines.
+/// A missing stream has no lines.
 const IGNORE_UNAVAILABLE: [(&str, &str); 1] = [("ignore_unavailable", "true")];
 
-/// All data streams of ours.
+/// The names of all our data streams.
 #[must_use]
 pub fn streams() -> String {
     stream::ALL.map(stream::data_stream).join(",")
 }
 
-/// OpenSearch, asked for lines by who waits for the answer.
+/// OpenSearch, with a blocking interface.
 pub struct OpenSearchSource {
     client: Client,
     runtime: Runtime,
 }
 
 impl OpenSearchSource {
-    /// Asks nothing yet.
-    ///
     /// # Errors
-    /// The system's, where it has nothing left for waiting.
+    /// No runtime is available.
     pub fn new(client: Client) -> io::Result<Self> {
-        // One thread beside the caller's: it fetches a page while another is shown.
+        // A worker thread fetches the next page while the current one is shown.
         let runtime = runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("opensearch")
@@ -72,7 +70,7 @@ impl OpenSearchSource {
         Ok(Self { client, runtime })
     }
 
-    /// Sees whether it can be reached and lets us in.
+    /// Checks that OpenSearch is reachable and accepts the credentials.
     ///
     /// # Errors
     /// Every error of [`Client::reach`].
@@ -80,29 +78,27 @@ impl OpenSearchSource {
         self.runtime.block_on(self.client.reach(patience)).map(|_| ())
     }
 
-    /// The connection that it asks through.
     #[must_use]
     pub const fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Where it is; holds no password.
+    /// The URL, without a password.
     #[must_use]
     pub fn url(&self) -> &str {
         self.client.url()
     }
 
-    /// The lines that a filter wants, as OpenSearch holds them when the first
-    /// is asked for: what is stored or deleted meanwhile changes nothing.
+    /// The matching lines at the time of the first request. Later changes have no effect.
     #[must_use]
     pub fn lines(&self, filter: &Filter, order: Order) -> PagedLines<'_> {
         PagedLines::new(self, filter, order)
     }
 
-    /// Writes the question for the lines of this filter.
+    /// Prints the request for a filter.
     ///
     /// # Errors
-    /// The output's.
+    /// An I/O error of the output.
     pub fn explain(&self, filter: &Filter, out: &mut dyn Write) -> io::Result<()> {
         if let Some(command) = self.client.command() {
             writeln!(out, "reached by: {command}")?;
@@ -123,7 +119,7 @@ impl OpenSearchSource {
         Ok(())
     }
 
-    /// How many lines a filter wants; none where OpenSearch cannot tell.
+    /// Counts the matching lines; None if OpenSearch cannot count them exactly.
     ///
     /// # Errors
     /// Every error of [`Client::ask`].
@@ -143,7 +139,7 @@ impl OpenSearchSource {
         count.ok_or_else(|| self.client.unexpected(what, "its answer has no count"))
     }
 
-    /// Whether there is a line that OpenSearch's part of a filter wants.
+    /// Whether a line matches OpenSearch's part of a filter.
     ///
     /// # Errors
     /// Every error of [`Client::ask`].
@@ -162,10 +158,10 @@ impl OpenSearchSource {
         Ok(total.is_some_and(|total| total > 0))
     }
 
-    /// What has to be found out before it is known which lines are wanted.
+    /// Resolves the context of a query.
     ///
-    /// What a component uses, any line of it says, however old: it may have been silent in the time that is asked for.
-    /// OpenSearch keeps the answers for indices that nothing is written to any more.
+    /// Any line of a component names its dependencies, so lines of all times are searched: the component may be silent
+    /// in the time range. OpenSearch caches the results for old indices.
     ///
     /// # Errors
     /// Every error of [`Client::ask`].
@@ -187,7 +183,7 @@ impl OpenSearchSource {
         Ok(context)
     }
 
-    /// The components of these lines of which one has come since then.
+    /// The components of these lines that sent a line since then.
     ///
     /// # Errors
     /// Every error of [`Client::ask`].
@@ -197,7 +193,7 @@ impl OpenSearchSource {
         self.values(&Filter::All(vec![field_path.clone(), recent]), field::COMPONENT)
     }
 
-    /// When these lines have come, and the time by OpenSearch's clock; none where none has in a day.
+    /// The rhythm of these lines, and OpenSearch's time; None without a line in the last day.
     ///
     /// # Errors
     /// Every error of [`Client::ask`].
@@ -206,7 +202,7 @@ impl OpenSearchSource {
         self.runtime.block_on(Rhythm::ask(&self.client, query))
     }
 
-    /// The values that a keyword has in the lines of a filter.
+    /// All values of a keyword in the matching lines.
     fn values(&self, filter: &Filter, field_path: &str) -> Result<Vec<String>> {
         let (values, others) = self.top_values(filter, field_path, MAX_VALUES)?;
         if others != Some(0) {
@@ -216,7 +212,7 @@ impl OpenSearchSource {
         Ok(values)
     }
 
-    /// So many of the values, and how many lines have others.
+    /// The most frequent values, and the number of lines with others.
     fn top_values(
         &self,
         filter: &Filter,
@@ -240,7 +236,7 @@ impl OpenSearchSource {
         Ok((keys.map(str::to_owned).collect(), others))
     }
 
-    /// The most frequent values that a keyword has in the lines of a filter.
+    /// The most frequent values of a keyword in the matching lines.
     ///
     /// # Errors
     /// Every error of [`Client::ask`].
@@ -254,7 +250,7 @@ impl OpenSearchSource {
         Ok(answer.pointer("/_shards/total").and_then(Value::as_u64) != Some(0))
     }
 
-    /// Holds the present moment; returns its name.
+    /// Opens a point in time; returns its id.
     fn open_point_in_time(&self) -> Result<String> {
         let what = "hold a moment";
         let path = format!("/{}{PIT_PATH}", streams());
@@ -285,7 +281,7 @@ impl OpenSearchSource {
     }
 }
 
-/// What OpenSearch can test of the filter.
+/// Adds the part of the filter that OpenSearch can test.
 fn add_filter(body: &mut Value, filter: &Filter) {
     body["query"] = json!({ "bool": { "filter": [push_down(filter).upper.into_dsl()] } });
 }

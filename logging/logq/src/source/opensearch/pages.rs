@@ -1,4 +1,4 @@
-//! Lines page by page, in the order of their times.
+//! Reads lines page by page, by time.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -14,38 +14,36 @@ use crate::{
     source::{Entry, Order},
 };
 
-/// Lines of the first page, which somebody waits for, of the second, and of
-/// all others. OpenSearch gives 10,000 at most (`index.max_result_window`).
+/// Sizes of the first page, which the user waits for, the second, and all others. OpenSearch allows 10,000 lines
+/// (`index.max_result_window`).
 const SIZES: [usize; 3] = [200, 1_000, 5_000];
 
-/// About so many bytes a page has where lines are long: OpenSearch holds it in memory, and so does who reads.
+/// Target size of a page with long lines: OpenSearch and logq hold it in memory.
 const PAGE_BYTES: usize = 32 * 1024 * 1024;
 
-/// A page that is asked for, with its bytes, and how many lines it is to have.
+/// A requested page: its response with size in bytes, and its number of lines.
 type Page = (JoinHandle<Result<(Value, usize)>>, usize);
 
 /// Lines page by page.
 ///
-/// Within the moment that is held, lines of one time have a place of their own
-/// (`_shard_doc`), so that none is missed or given twice where a page ends.
-/// Without it, they are told apart by their ids: that is how one goes on as of
-/// a new moment, where OpenSearch has forgotten the old one, and how a line
-/// that was stored twice, on both sides of a rollover, is given once.
+/// Within the point in time, `_shard_doc` orders lines of the same time, so no line is missed or repeated between
+/// pages. With a new point in time, after OpenSearch lost the old one, ids identify lines that were already returned.
+/// They also remove duplicates of a line that was stored on both sides of a rollover.
 pub struct PagedLines<'s> {
     store: &'s OpenSearchSource,
     filter: Filter,
     order: Order,
     point_in_time: Option<String>,
-    /// Where the next page begins in this moment.
+    /// Where the next page starts in this point in time.
     after: Option<Value>,
-    /// The page after the one that is being read, and its size.
+    /// The prefetched page and its size.
     next: Option<Page>,
     pages_loaded: usize,
-    /// So many lines a page has at most.
+    /// Maximum number of lines of a page.
     max_lines: usize,
-    /// So many were given when more were refused.
+    /// Half of the last rejected page size.
     size_limit: usize,
-    /// The time of the line before, and the ids of all lines of that time.
+    /// The time of the last line, and the ids of all lines of that time.
     last: Option<Time>,
     seen_ids: HashSet<String>,
     ready: VecDeque<Document>,
@@ -73,8 +71,7 @@ impl<'s> PagedLines<'s> {
 }
 
 impl PagedLines<'_> {
-    /// Goes on after the last line that came, as of a new moment: for after
-    /// an error.
+    /// Continues after the last line with a new point in time, after an error.
     pub fn resume(&mut self) {
         if let Some((page, _)) = self.next.take() {
             page.abort();
@@ -99,7 +96,7 @@ impl PagedLines<'_> {
         let answer = self.store.runtime.block_on(page);
         let answer = answer.map_err(|error| self.store.client.unexpected(what, &error.to_string()))?;
         let (mut answer, bytes) = match answer {
-            // Fewer of them at a time may be given.
+            // A smaller page may be possible.
             Err(error) if error.is_too_large() && size > 1 => {
                 self.size_limit = size / 2;
                 self.max_lines = self.size_limit;
@@ -124,7 +121,7 @@ impl PagedLines<'_> {
         if let Some(last) = hits.last_mut() {
             self.after = last.get_mut("sort").map(Value::take);
         }
-        // Who reads a second page will want the third.
+        // A reader of the second page probably wants the third.
         if !self.ended && self.pages_loaded > 1 {
             self.next = self.ask()?;
         }
@@ -140,13 +137,13 @@ impl PagedLines<'_> {
         Ok(())
     }
 
-    /// Asks for the next page; None where there is no stream.
+    /// Requests the next page; None without a stream.
     fn ask(&mut self) -> Result<Option<Page>> {
         let point_in_time = match self.point_in_time.take() {
             Some(point_in_time) => point_in_time,
             None => match self.store.open_point_in_time() {
                 Ok(point_in_time) => point_in_time,
-                // Of no stream at all there is no moment: a 400.
+                // Without any stream, opening a point in time fails with a 400.
                 Err(error) if error.rejection_status() == Some(400) && !self.store.has_streams()? => {
                     return Ok(None);
                 }
@@ -160,7 +157,7 @@ impl PagedLines<'_> {
             .unwrap_or(1);
         let size = size.min(self.max_lines).max(1);
         let mut body = match (self.last, &self.after) {
-            // Lines before are passed over; those of the last one's time are known.
+            // Skip earlier lines. The ids of the last time are known.
             (Some(last), None) => {
                 let bound = match self.order {
                     Order::Forward => Comparison::AtLeast,
@@ -174,7 +171,7 @@ impl PagedLines<'_> {
         };
         body["size"] = size.into();
         body["pit"] = json!({ "id": point_in_time, "keep_alive": PIT_KEEP_ALIVE });
-        // Forgotten at the end even if this page does not come.
+        // Close it at the end, even if this page fails.
         self.point_in_time = Some(point_in_time);
         if let Some(after) = &self.after {
             body["search_after"] = after.clone();
@@ -187,7 +184,6 @@ impl PagedLines<'_> {
         Ok(Some((page, size)))
     }
 
-    /// Whether the line was not given before.
     fn is_new(&mut self, document: &Document) -> bool {
         let time = document.timestamp();
         if time != self.last {
@@ -215,7 +211,7 @@ impl Iterator for PagedLines<'_> {
             }
             match self.load_page() {
                 Ok(()) => {}
-                // The moment was kept for two minutes, and whoever reads took longer.
+                // The reader took longer than PIT_KEEP_ALIVE.
                 Err(error) if is_point_in_time_lost(&error) && self.last.is_some() && !resumed => {
                     resumed = true;
                     self.resume();
@@ -229,7 +225,7 @@ impl Iterator for PagedLines<'_> {
     }
 }
 
-/// Whether the moment is not held any more, wholly or in part.
+/// Whether OpenSearch lost the point in time, completely or partly.
 fn is_point_in_time_lost(error: &Error) -> bool {
     match error {
         Error::Partial { reason, .. } => reason.starts_with("No search context found"),
@@ -244,7 +240,7 @@ impl Drop for PagedLines<'_> {
         }
         if let Some(point_in_time) = self.point_in_time.take() {
             let body = json!({ "pit_id": [point_in_time] });
-            // It is forgotten in two minutes otherwise.
+            // Otherwise it expires by itself.
             let _ = self
                 .store
                 .ask("forget a moment", Method::Delete, PIT_PATH, &[], Some(&body));
@@ -252,7 +248,7 @@ impl Drop for PagedLines<'_> {
     }
 }
 
-/// The question for one page, but for the moment that it is asked of.
+/// The request for a page, without its point in time.
 #[must_use]
 pub fn page(filter: &Filter, order: Order) -> Value {
     let mut body = json!({
@@ -264,7 +260,7 @@ pub fn page(filter: &Filter, order: Order) -> Value {
     body
 }
 
-/// Sorts by `@timestamp`, which every index has in nanoseconds.
+/// Sorts by `@timestamp`, which every index stores in nanoseconds.
 pub(super) fn sort_by_time(order: Order) -> Value {
     json!({ field::TIMESTAMP: { "order": sort_order(order), "numeric_type": "date_nanos" } })
 }

@@ -1,7 +1,7 @@
-//! Whether a component that is silent is idle or cut off: by how it has been silent before.
+//! Decides whether a silent component is idle or disconnected, by its earlier silences.
 //!
-//! The one place of this judgement. Lines alone do not tell a program that has nothing to say from one that is gone; but one
-//! that has come every minute for a while, and then not for several times its longest silence, is missed.
+//! This is the only place that decides it. Lines cannot distinguish an idle program from a disconnected one. But a
+//! component that sent lines every minute, and then none for several times its longest silence, is missed.
 
 use schema::field;
 use serde_json::{Value, json};
@@ -9,31 +9,30 @@ use serde_json::{Value, json};
 use super::{IGNORE_UNAVAILABLE, streams};
 use crate::opensearch::{Client, Method, Result};
 
-/// How far back one looks.
 const LOOKBACK: &str = "now-24h";
 
-/// Steps in which is seen when lines came, seconds.
+/// Resolution, seconds.
 const STEP_SECONDS: f64 = 60.0;
 
-/// How long lines must have come until a rhythm is known, seconds.
+/// Minimum duration of a known rhythm, seconds.
 const MIN_SPAN_SECONDS: f64 = 600.0;
 
-/// So many times its longest silence is a component given.
+/// A component is missed after this multiple of its longest silence.
 const SILENCE_FACTOR: f64 = 3.0;
 
-/// When lines of the last day came, by OpenSearch's clock.
+/// When lines of the last day arrived, by OpenSearch's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rhythm {
-    /// When the newest came, seconds since 1970.
+    /// When the newest arrived, seconds since 1970.
     pub newest: f64,
-    /// The longest time between two of them, seconds, in whole minutes.
+    /// The longest interval between two lines, seconds, in whole minutes.
     pub longest: f64,
     /// From the first to the newest, seconds.
     pub span: f64,
 }
 
 impl Rhythm {
-    /// That of the lines that a query finds, and the time by OpenSearch's clock; none where no line has come in a day.
+    /// Fetches the rhythm of the lines of a query, and OpenSearch's time; None without a line in the last day.
     ///
     /// # Errors
     /// Every error of [`Client::ask`].
@@ -67,7 +66,7 @@ impl Rhythm {
         Some((Self { newest, ..rhythm }, now))
     }
 
-    /// Of the minutes in which lines came, in their order.
+    /// From the minutes with lines, in order.
     fn from_minutes(minutes: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut minutes = minutes.into_iter();
         let first = minutes.next()?;
@@ -83,13 +82,12 @@ impl Rhythm {
         Some(rhythm)
     }
 
-    /// Whether it is known.
     #[must_use]
     pub fn is_known(&self) -> bool {
         self.span >= MIN_SPAN_SECONDS && self.span >= SILENCE_FACTOR * self.longest
     }
 
-    /// Whether lines are missed at this time, seconds since 1970, that come as they came before.
+    /// Whether lines are overdue at this time, seconds since 1970.
     #[must_use]
     pub fn is_broken(&self, now: f64) -> bool {
         self.is_known() && now - self.newest > SILENCE_FACTOR * self.longest.max(STEP_SECONDS)
@@ -100,7 +98,7 @@ impl Rhythm {
 mod tests {
     use super::*;
 
-    /// Every so many minutes, until so many minutes ago.
+    /// A line every `minutes` minutes, until `until` minutes ago.
     fn every(minutes: u32, until: u32) -> Rhythm {
         let times = (until..1_440).rev().step_by(minutes as usize);
         Rhythm::from_minutes(times.map(|ago| 100_000.0 - 60.0 * f64::from(ago))).unwrap()
@@ -126,11 +124,11 @@ mod tests {
     fn a_burst_is_no_rhythm() {
         let burst = Rhythm::from_minutes([0.0, 60.0, 120.0]).unwrap();
         assert!(!burst.is_broken(86_400.0));
-        // Nor are two, an hour apart.
+        // Neither do two bursts, an hour apart.
         let two = Rhythm::from_minutes([0.0, 60.0, 3_600.0, 3_660.0]).unwrap();
         assert!(!two.is_broken(86_400.0));
         assert_eq!(Rhythm::from_minutes([]), None);
-        // An hour of work is, and so is one after a night.
+        // An hour of work does.
         let hour = Rhythm::from_minutes((0..60).map(|minute| 60.0 * f64::from(minute))).unwrap();
         assert!(hour.is_broken(hour.newest + 400.0));
     }

@@ -104,7 +104,7 @@ fn what_must_be_there_is_asked_of_labels_and_what_was_seen() {
             (CheckStatus::Ok, "lines of others", "etcd"),
         ]
     );
-    // Where nothing comes at all, nobody is idle.
+    // If no lines arrive at all, no component counts as idle.
     arrivals
         .components
         .retain(|_, stats| NOW - stats.stored > SILENT_SECONDS);
@@ -180,7 +180,7 @@ fn lines_are_late_in_the_middle_or_at_worst() {
         ([10.1, 1.0, 11.0], CheckStatus::Warn),
         ([1.0, 1.0, 301.0], CheckStatus::Warn),
         ([60.1, 60.2, 61.0], CheckStatus::Fail),
-        // From the future: that is told of the clocks.
+        // Negative delays are reported with the clocks.
         ([-5.0, -5.0, -1.0], CheckStatus::Ok),
     ] {
         let arrivals = arrivals_of(&[("irmgard", arrival_stats(1.0, &late))]);
@@ -222,7 +222,7 @@ fn a_worker_that_is_silent_while_photos_wait_is_told() {
             CheckStatus::Warn,
             "none has come in 24 h, while 2 photos wait, the oldest for 10 m",
         ),
-        // It works on them, or has only just been asked to.
+        // It is processing them, or they arrived just now.
         (
             Some(1.0),
             Some(600.0),

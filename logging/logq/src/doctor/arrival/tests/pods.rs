@@ -1,8 +1,8 @@
-//! Findings when the lines of pods or files were read.
+//! Findings with the lines of pods or files.
 
 use super::*;
 
-/// Lines of irmgard: `compared` of them, of which those of the ages `missing` (seconds) are not in OpenSearch.
+/// `compared` lines of irmgard. Those with the ages in `missing` (seconds) are not in OpenSearch.
 fn written(running: Option<usize>, compared: u64, missing: &[f64]) -> WrittenStats {
     let mut written = WrittenStats {
         running,
@@ -41,14 +41,14 @@ fn what_pods_have_written_must_have_come() {
             CheckStatus::Ok,
             "the newest 15 m ago; all of 40 lines have come",
         ),
-        // The newest line has come, and others have not.
+        // The newest line arrived, others did not.
         (
             &fresh,
             written(Some(1), 40, &[500.0, 400.0, 300.0]),
             CheckStatus::Fail,
             "3 of 40 lines have not come: photos/irmgard-a wrote the first 8 m 20 s ago, the last 5 m ago",
         ),
-        // No line has ever come, and the newest is too new to be missed.
+        // No line ever arrived.
         (
             &nothing,
             written(Some(1), 2, &[120.0, 90.0]),
@@ -94,7 +94,7 @@ fn what_pods_have_written_must_have_come() {
             CheckStatus::Warn,
             "the newest 1 s ago; all of 3 lines have come, and others could not be read: its lines may not be read",
         ),
-        // Text is not compared: it says neither that lines have come nor that they are missing.
+        // Plain text is not compared.
         (
             &quiet,
             text.clone(),
@@ -114,14 +114,14 @@ fn what_pods_have_written_must_have_come() {
             CheckStatus::Warn,
             "kubectl lists no pod of it that runs; its newest line came 15 m ago",
         ),
-        // It is being started again.
+        // It restarts right now.
         (
             &fresh,
             written(Some(0), 0, &[]),
             CheckStatus::Ok,
             "the newest 1 s ago",
         ),
-        // Files do not say which pods run.
+        // Files do not tell which pods run.
         (
             &quiet,
             written(None, 40, &[]),
@@ -147,7 +147,7 @@ fn what_pods_have_written_must_have_come() {
         "2 of 5 lines have not come: photos/irmgard-a and 1 other pod wrote the first 2 m ago, the last 1 m 30 s ago; \
          others could not be read: the node is gone"
     );
-    // Lines of a job that has ended are missed, the job is not.
+    // Missing lines of a finished job count; the missing job does not.
     for (missing, found) in [(&[90.0][..], 1), (&[], 0)] {
         let written = BTreeMap::from([(component_key("logq"), written(Some(0), 5, missing))]);
         assert_eq!(judge(&nothing, Some(&written), NOW).len(), found);
@@ -186,7 +186,7 @@ fn a_service_without_a_pod_is_told_where_kubectl_knows_its_namespace() {
                 .to_owned()
         )
     );
-    // Another cluster, one without our pods, or lines of no cluster.
+    // Another cluster, a cluster without our pods, or lines without a cluster.
     arrivals.pending = BTreeMap::from([(String::new(), PendingPhotos::default())]);
     let elsewhere = ComponentKey {
         namespace: "elsewhere".to_owned(),

@@ -1,4 +1,4 @@
-//! One file that grows.
+//! A growing file.
 
 use std::{
     fs::File,
@@ -14,53 +14,51 @@ use memchr::{memchr, memrchr};
 use super::positions::{FileId, Position, Prefix};
 use crate::source::files::blocks::MAX_LINE_BYTES;
 
-/// Bytes that are read of a file before it is another's turn.
+/// Bytes to read before it is another file's turn.
 pub const READ_BYTES: usize = 512 * 1024;
 
-/// How long a file that has been renamed may still be written to.
+/// How long a renamed file may still grow.
 const RENAME_QUIET_TIME: Duration = Duration::from_secs(30);
 
-/// How long the rest of a line is waited for in a file after which another was begun.
+/// How long to wait for the rest of a line after a newer file was started.
 const PARTIAL_LINE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A file, known by what it is and not by what it is called.
+/// A file, identified by device and inode.
 #[derive(Debug)]
 pub struct TailedFile {
     pub id: FileId,
-    /// Where it was seen last.
+    /// The last known path.
     pub path: PathBuf,
-    /// Whether it is still there.
     pub exists: bool,
-    /// What its lines are called after.
+    /// The file name in its lines.
     name: String,
-    /// Where the next line begins.
+    /// Where the next line starts.
     pub offset: u64,
     prefix: Prefix,
     open: Option<File>,
-    /// Closed, until it is seen to have grown.
+    /// Closed until it grows.
     is_dormant: bool,
-    /// Up to where a line that is longer than may be kept has no end.
+    /// How far an overlong line was searched for its end.
     searched_to: u64,
     size: u64,
-    /// When it was seen to grow.
+    /// When it last grew.
     last_growth: Duration,
 }
 
 /// Whole lines.
 pub struct Chunk {
     pub bytes: Vec<u8>,
-    /// Where they begin.
     pub offset: u64,
-    /// Where the line after them begins.
+    /// Offset of the next line.
     pub next: u64,
-    /// When the file was written last.
+    /// When the file was last modified.
     pub changed: Option<Time>,
-    /// Whether it was emptied since it was read last.
+    /// Whether the file was truncated since the last read.
     pub truncated: bool,
 }
 
 impl TailedFile {
-    /// A file of which nothing has been read, or so much as is said.
+    /// A new file, or one with a saved position.
     pub fn new(id: FileId, path: PathBuf, saved: Option<Position>, now: Duration) -> Self {
         let saved = saved.unwrap_or_else(|| Position {
             name: path.display().to_string(),
@@ -82,12 +80,11 @@ impl TailedFile {
         }
     }
 
-    /// What its lines are called after.
+    /// The file name in its lines.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How far it was read.
     pub fn position(&self) -> Position {
         Position {
             name: self.name.clone(),
@@ -96,10 +93,10 @@ impl TailedFile {
         }
     }
 
-    /// Leaves out all whole lines that are there now.
+    /// Skips all existing whole lines.
     ///
     /// # Errors
-    /// The system's.
+    /// An I/O error.
     pub fn skip_to_end(&mut self) -> io::Result<()> {
         while let Some(chunk) = self.read(Duration::ZERO, false)? {
             self.offset = chunk.next;
@@ -107,10 +104,10 @@ impl TailedFile {
         Ok(())
     }
 
-    /// The next whole lines. `last` says that no other file goes on where this one ends.
+    /// Reads whole lines. `last`: no newer file continues this one.
     ///
     /// # Errors
-    /// The system's. A file that is no longer where it was seen is none.
+    /// An I/O error. A moved file is not an error.
     pub fn read(&mut self, now: Duration, last: bool) -> io::Result<Option<Chunk>> {
         if self.is_dormant || !self.ensure_open()? {
             return Ok(None);
@@ -160,7 +157,7 @@ impl TailedFile {
         }))
     }
 
-    /// Opens it where it was seen last, if it is still there.
+    /// Opens the file at its last known path, if it is still there.
     fn ensure_open(&mut self) -> io::Result<bool> {
         if self.open.is_some() {
             return Ok(true);
@@ -176,7 +173,7 @@ impl TailedFile {
         Ok(is_same_file)
     }
 
-    /// Closes what has been read and is not the file that is written to.
+    /// Closes a fully read file that is not the current one.
     pub fn close_if_idle(&mut self, now: Duration, last: bool) {
         if (!last || !self.exists)
             && self.offset == self.size
@@ -187,14 +184,14 @@ impl TailedFile {
         }
     }
 
-    /// It was seen, of this size.
+    /// Updates path and size.
     pub fn update(&mut self, path: PathBuf, size: u64) {
         self.path = path;
         self.exists = true;
         self.is_dormant &= size == self.size;
     }
 
-    /// Whether nothing will come of it any more.
+    /// Whether no more lines will come.
     pub const fn is_finished(&self) -> bool {
         !self.exists && self.open.is_none()
     }
@@ -208,7 +205,7 @@ struct LineReader<'f> {
 }
 
 impl LineReader<'_> {
-    /// Whole lines, and where the next begins; with `ended`, also what has no end.
+    /// Reads whole lines, and returns the offset of the next one. With `ended`, also reads an incomplete line.
     fn take(self, ended: bool) -> io::Result<Option<(Vec<u8>, u64)>> {
         let left = self.size - self.offset;
         for limit in [READ_BYTES, MAX_LINE_BYTES] {
@@ -223,7 +220,7 @@ impl LineReader<'_> {
                 return Ok(ended.then_some((bytes, next)));
             }
         }
-        // Longer than may be kept: its beginning counts, once its end is known.
+        // An overlong line: only its start counts, once its end is found.
         let mut at = (self.offset + MAX_LINE_BYTES as u64).max(*self.searched_to);
         while at < self.size {
             let bytes = self.bytes(at, READ_BYTES)?;

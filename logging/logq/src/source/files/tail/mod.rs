@@ -1,11 +1,10 @@
-//! Files that grow, as lines are added to them: new ones, renamed ones, emptied ones, and folders as the kubelet keeps them.
+//! Follows growing files: new, renamed and truncated ones, and the kubelet's folders.
 //!
-//! What was read is known by file, not by name, and can be kept ([`Positions`]), so that a later process goes on where this one
-//! was. A line that has no end yet is waited for; so is what goes on with the first part of a line or of a stack trace, and
-//! positions stay before it, so that a process that is killed loses nothing. Lines of one source are in order; lines of several
-//! are not ordered among themselves.
+//! Positions belong to files, not to names, and can be saved ([`Positions`]), so that a later process continues. The
+//! tail waits for the end of an incomplete line, and for the rest of a split line or stack trace. Positions stay before
+//! such a line, so a killed process loses nothing. Lines of one source are in order; sources are not merged.
 //!
-//! Files that are compressed are left out: they were read before they were.
+//! Skips compressed files: they were read before compression.
 
 mod file;
 mod pod_index;
@@ -34,54 +33,51 @@ use super::{
 };
 use crate::source::Entry;
 
-/// Between two looks at the files.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Bytes that are read before lines are given out.
+/// Bytes to read before entries are returned.
 const MAX_BATCH_BYTES: usize = 4 * READ_BYTES;
 
-/// Between two looks at the folders, at least, and so many times the time that one takes.
+/// Minimum interval between scans of folders, also as a multiple of the duration of a scan.
 const MIN_SCAN_INTERVAL: Duration = Duration::from_millis(200);
 const SCAN_COST_FACTOR: u32 = 20;
 
-/// How long what is known of a new pod is waited for.
+/// How long to wait for the metadata of a new pod.
 const POD_METADATA_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where reading begins.
+/// Where to start.
 #[derive(Clone, Debug, Default)]
 pub enum Start {
     /// At the beginning of every file.
     #[default]
     Beginning,
-    /// After the lines that are there now; at the beginning of files that come later.
+    /// After existing lines; at the beginning of new files.
     End,
-    /// Where it ended before; at the beginning of files that are not known.
+    /// At saved positions; at the beginning of unknown files.
     At(Positions),
 }
 
-/// Files and folders, followed.
 pub struct Tail {
     paths: Vec<PathBuf>,
     pods: PodIndex,
     saved_positions: Positions,
     sources: BTreeMap<SourceKey, TailedSource>,
     begun: Instant,
-    /// When the folders are looked at next.
     next_scan: Duration,
-    /// The source whose turn is next.
+    /// The source to read next.
     next_source: usize,
     errors: Vec<FileError>,
-    /// What cannot be read and was told.
+    /// Unreadable files that were reported.
     reported: BTreeSet<PathBuf>,
-    /// What could not be looked at the last time, and why: files, and folders with all that is in them.
+    /// Unreadable files and folders of the last scan, with errors.
     unreadable: BTreeMap<PathBuf, String>,
 }
 
 impl Tail {
-    /// Looks for the files; a folder may be empty. Gives out nothing yet.
+    /// Scans the paths without reading lines; a folder may be empty.
     ///
     /// # Errors
-    /// [`FileError`], for a path that is not there, standard input, and a list of pods that is none.
+    /// [`FileError`], for a missing path, standard input, or an invalid pod list.
     pub fn open(paths: &[PathBuf], start: Start) -> Result<Self, FileError> {
         for path in paths {
             if path.as_os_str() == super::discover::STDIN {
@@ -125,9 +121,9 @@ impl Tail {
         Ok(tail)
     }
 
-    /// The lines that have come since; waits so long for the first, and returns as soon as there are some. Zero does not wait.
+    /// Returns new lines, and waits for the first one. Zero does not wait.
     ///
-    /// Not more than some megabytes come at a time: whoever gets lines asks again at once.
+    /// Returns some megabytes at most: call it again at once after a result.
     pub fn poll(&mut self, wait: Duration) -> Vec<Entry> {
         let end = Instant::now() + wait;
         loop {
@@ -146,19 +142,19 @@ impl Tail {
         }
     }
 
-    /// Where [`Self::poll`] goes on: after all lines that it has given out.
+    /// Where the next process continues: after all returned lines.
     #[must_use]
     pub fn positions(&self) -> Positions {
         let all = self.sources.values().flat_map(TailedSource::positions);
         Positions(all.collect())
     }
 
-    /// What cannot be read, each told once until it can be read again.
+    /// Takes the errors. Each one appears once, until the file is readable again.
     pub fn take_errors(&mut self) -> Vec<FileError> {
         std::mem::take(&mut self.errors)
     }
 
-    /// Also how many bytes were read.
+    /// Also returns the number of bytes.
     fn read(&mut self) -> (Vec<Entry>, usize) {
         let now = self.begun.elapsed();
         let mut entries = Vec::new();
@@ -192,7 +188,7 @@ impl Tail {
         }
     }
 
-    /// Looks which files there are. Gives out what was held of sources that are gone.
+    /// Scans the paths. Returns the buffered lines of removed sources.
     fn scan(&mut self, now: Duration) -> Vec<Entry> {
         let (mut found, mut errors) = (Vec::new(), Vec::new());
         for path in &self.paths {
@@ -209,7 +205,7 @@ impl Tail {
         self.errors.extend(errors.into_iter().filter(is_new));
         let changed = self.pods.take_changed();
         for file in self.sources.values_mut().flat_map(|source| &mut source.files) {
-            // Of what is in a folder that cannot be read nothing is known.
+            // Nothing is known about files in an unreadable folder.
             file.exists &= file
                 .path
                 .ancestors()

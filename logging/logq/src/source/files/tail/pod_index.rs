@@ -1,4 +1,4 @@
-//! Which files there are now, and what is known of the pods that they are of.
+//! Scans paths, and keeps the pod lists up to date.
 
 use std::{
     fs, io,
@@ -15,26 +15,24 @@ use crate::source::files::{
     folder::{FoundFile, list_log_files},
 };
 
-/// Lines that follow each other.
+/// Identifies a source.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SourceKey {
     /// All files of a container.
     Container(Place),
-    /// One file.
     Plain(FileId),
 }
 
-/// What is known of pods.
+/// The pods of all pod lists.
 #[derive(Debug, Default)]
 pub struct PodIndex {
-    /// Of all lists.
+    /// The merged lists.
     pods: Pods,
-    /// The lists that were read.
     lists: Vec<PodList>,
     changed: bool,
 }
 
-/// A list of pods, and which state of its file was read.
+/// A pod list, and the version of its file.
 #[derive(Debug)]
 struct PodList {
     path: PathBuf,
@@ -42,11 +40,11 @@ struct PodList {
     pods: Pods,
 }
 
-/// What changes when a file is written.
+/// Changes when a file is written.
 type FileVersion = (FileId, u64, Option<SystemTime>);
 
 impl PodIndex {
-    /// Adds the files of a path, and reads its list of pods when that has changed. What cannot be read is told in `errors`.
+    /// Adds the files of a path, and reads its pod list if it changed. Adds errors to `errors`.
     pub(super) fn add_path(&mut self, path: &Path, found: &mut Vec<FoundFile>, errors: &mut Vec<FileError>) {
         match fs::metadata(path) {
             Ok(data) if data.is_dir() => {
@@ -54,7 +52,7 @@ impl PodIndex {
                 found.extend(list_log_files(path, errors));
             }
             Ok(data) => found.push(FoundFile::new(path.to_owned(), &data)),
-            // A file that is renamed is not there until the next is begun; folders go with their pods.
+            // During rotation, a file may be missing for a moment; folders disappear with their pods.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => errors.push(FileError::io(path)(error)),
         }
@@ -94,17 +92,16 @@ impl PodIndex {
         Ok(())
     }
 
-    /// Whether pods have become known since this was asked last.
+    /// Whether pods were added since the last call.
     pub fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
 
-    /// Whether what can be known of a container's pod is known.
+    /// Whether the metadata of a container's pod is complete.
     pub fn has_pod(&self, place: &Place) -> bool {
         self.lists.is_empty() || self.pods.get(&place.namespace, &place.pod).is_some()
     }
 
-    /// A container's origin.
     pub fn origin(&self, place: &Place) -> Origin {
         self.pods.origin(place.clone())
     }
@@ -117,7 +114,7 @@ impl PodIndex {
     }
 }
 
-/// What is left out: it was read before it was compressed.
+/// Such files were read before compression.
 pub(super) fn is_compressed(path: &Path) -> bool {
     path.extension()
         .is_some_and(|extension| extension == "gz" || extension == "zst")

@@ -1,4 +1,4 @@
-//! How far files were read, and how that is kept.
+//! Saved read positions of files.
 
 use std::{
     collections::BTreeMap,
@@ -11,13 +11,13 @@ use std::{
 use flate2::Crc;
 use serde_json::{Value, json};
 
-/// Most that positions take: a line each of some 200,000 files. What is longer was not written here.
+/// Maximum size of the checkpoint file, enough for 200,000 files. A longer file is not a checkpoint.
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Bytes of a file's beginning by which it is known again.
+/// Number of leading bytes that identify a file.
 const PREFIX_BYTES: u64 = 1024;
 
-/// Which file is meant, whatever it is called now. A number that is given to another file later: see [`Prefix`].
+/// Identifies a file independent of its name. The system may reuse an inode: see [`Prefix`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId {
     device: u64,
@@ -33,7 +33,7 @@ impl FileId {
     }
 }
 
-/// What a file begins with: bytes that do not change while lines are only added.
+/// A checksum of the start of a file, which does not change while lines are appended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Prefix {
     length: u64,
@@ -41,7 +41,7 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// The longest that a file of this size has.
+    /// The longest prefix for this size.
     pub(super) fn read(file: &File, size: u64) -> io::Result<Self> {
         Self::read_prefix(file, size.min(PREFIX_BYTES))
     }
@@ -57,36 +57,36 @@ impl Prefix {
         })
     }
 
-    /// Whether the file still begins so.
+    /// Whether the file still has this prefix.
     pub(super) fn matches(self, file: &File, size: u64) -> io::Result<bool> {
         Ok(self.length <= size && Self::read_prefix(file, self.length)? == self)
     }
 
-    /// Whether more of the file could be known.
+    /// Whether a longer prefix is possible.
     pub(super) const fn is_short(self) -> bool {
         self.length < PREFIX_BYTES
     }
 }
 
-/// How far one file was read.
+/// The read position of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// What its lines are called after.
+    /// The file name in its lines.
     pub(super) name: String,
     pub(super) prefix: Prefix,
-    /// Where the first line begins that is still to be given out, bytes.
+    /// Byte offset of the first line that was not delivered.
     pub(super) offset: u64,
 }
 
-/// How far files were read. Whoever begins there gets every line that was not given out before, and perhaps a few that were.
+/// The read positions of all files. A process that starts there misses no line, but may repeat some.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Positions(pub(super) BTreeMap<FileId, Position>);
 
 impl Positions {
-    /// What [`Self::write`] has written; nothing where there is no such file.
+    /// Reads a checkpoint; empty if the file does not exist.
     ///
     /// # Errors
-    /// The system's, and for a file that does not hold positions.
+    /// An I/O error, or an invalid checkpoint.
     pub fn read(path: &Path) -> io::Result<Self> {
         match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
@@ -110,10 +110,10 @@ impl Positions {
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it does not hold positions"))
     }
 
-    /// Writes them whole or not at all: who reads gets the old ones or these.
+    /// Writes a checkpoint atomically.
     ///
     /// # Errors
-    /// The system's.
+    /// An I/O error.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let files: Vec<Value> = self
             .0

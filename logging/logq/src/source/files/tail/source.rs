@@ -1,4 +1,4 @@
-//! The files of one container, or one file.
+//! Reads the files of a container, or a single file.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -14,20 +14,20 @@ use crate::source::{
     files::{blocks::MAX_LINE_BYTES, line_splitter::PhysicalLine},
 };
 
-/// How late a line may be seen after it was written. So much longer than a joiner says a line is held, so that what belongs
-/// together by its times is joined, whenever it is read.
+/// Maximum delay between writing and reading a line. The joiner waits this much longer, so that joining depends only on
+/// the times of the lines.
 const MAX_READ_DELAY: Duration = Duration::from_millis(500);
 
-/// Lines that follow each other.
+/// A followed source.
 #[derive(Debug)]
 pub struct TailedSource {
     pub origin: Origin,
-    /// The oldest first.
+    /// Oldest first.
     pub files: Vec<TailedFile>,
-    /// Nothing is read before: what is known of the pod may be about to come.
+    /// Start reading at this time: the pod's metadata may arrive before.
     pub read_after: Duration,
     joiner: Joiner,
-    /// How far the files were read when the joiner began to hold something.
+    /// Read positions when the joiner became non-empty.
     held_since: Option<Vec<(FileId, Position)>>,
 }
 
@@ -42,7 +42,7 @@ impl TailedSource {
         }
     }
 
-    /// Reads a part of what there is; returns how many bytes, and which file cannot be read.
+    /// Reads a part; returns the number of bytes, and an unreadable file.
     pub fn read(&mut self, now: Duration, out: &mut Vec<Entry>) -> (usize, Option<(PathBuf, io::Error)>) {
         if now < self.read_after {
             return (0, None);
@@ -58,7 +58,7 @@ impl TailedSource {
                 Ok(Some(chunk)) => {
                     read += chunk.bytes.len();
                     self.process_chunk(number, &chunk, now, out);
-                    // The next file's lines come after this one's last.
+                    // Lines of the next file follow this one's.
                     break;
                 }
                 Ok(None) => file.close_if_idle(now, is_newest),
@@ -111,7 +111,7 @@ impl TailedSource {
         }
     }
 
-    /// Gives on all that is held: nothing goes on with it.
+    /// Flushes the joiner.
     pub fn flush(&mut self, out: &mut Vec<Entry>) {
         let origin = &self.origin;
         self.joiner.flush(&mut |line| out.push(to_entry(&line, origin)));
@@ -123,7 +123,7 @@ impl TailedSource {
         self.files.iter().map(position).collect()
     }
 
-    /// From where on lines have not been given out.
+    /// Read positions after the delivered lines.
     pub fn positions(&self) -> Vec<(FileId, Position)> {
         self.held_since
             .clone()

@@ -1,4 +1,4 @@
-//! One kubectl that follows one container.
+//! Follows one container with its own kubectl.
 
 use std::{
     sync::{
@@ -26,13 +26,12 @@ use crate::{
     source::Entry,
 };
 
-/// Blocks that are read before their lines are needed.
 const MAX_QUEUED_BLOCKS: usize = 2;
 
-/// Where nothing is held, how long nothing need come.
+/// Timeout while the joiner is empty.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// What follows one container, in a thread of its own.
+/// Follows one container, in its own thread.
 pub struct ContainerFollower {
     pub program: KubectlProgram,
     pub container: Container,
@@ -47,7 +46,7 @@ pub struct ContainerFollower {
 impl ContainerFollower {
     pub fn run(self) {
         let known = lock(&self.positions).contains_key(&self.container.place);
-        // What was written before the container was started again.
+        // Lines from before the restart.
         if known && self.container.logs == AvailableLogs::CurrentAndPrevious {
             let _ = self.run_command(true);
         }
@@ -80,7 +79,7 @@ impl ContainerFollower {
         let stderr = process.wait().unwrap_or_else(|error| Some(error.to_string()));
         let problem = non_log_text.or_else(|| stderr.map(|stderr| Problem::from_stderr(&stderr)));
         match problem {
-            // It is gone: its lines have been given.
+            // The pod is gone; its lines were delivered.
             None | Some(Problem::Gone) => Ok(()),
             Some(_) if self.sink.is_cancelled() => Err(FeedEnd::Cancelled),
             Some(problem) => {
@@ -90,7 +89,7 @@ impl ContainerFollower {
         }
     }
 
-    /// Gives what comes until nothing more does.
+    /// Sends lines until kubectl ends.
     fn send_lines(
         &self,
         output: std::process::ChildStdout,

@@ -1,9 +1,7 @@
-//! The lines of pods as they come.
+//! The feed of pods.
 //!
-//! What is there is read first, and then one kubectl follows each container
-//! from where it was read to, by the clock of its own node. Pods are listed
-//! again and again: those that are new, and containers that were started
-//! again, are followed from their beginning.
+//! Reads existing lines first. Then one kubectl follows each container from there, by the clock of its node. The feed
+//! lists pods regularly, and follows new pods and restarted containers from their beginning.
 
 mod container;
 
@@ -34,22 +32,22 @@ use crate::{
     source::SourceError,
 };
 
-/// Between two lists of the pods: so late a new pod's lines may come.
+/// Interval between pod lists: the maximum delay of a new pod's lines.
 const LIST_INTERVAL: Duration = Duration::from_secs(2);
 
-/// So many containers are followed at most: each is a kubectl of its own.
+/// Maximum number of followed containers: each needs its own kubectl.
 const MAX_CONTAINERS: usize = 50;
 
-/// One that breaks off is not begun again before this has passed.
+/// Minimum delay before a broken kubectl is restarted.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// So often it is seen whether it is over while pods are listed.
+/// How often to check for cancellation while pods are listed.
 const CANCEL_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// So many lines are given at a time.
+/// Maximum number of lines per batch.
 const BATCH: usize = 1_000;
 
-/// Lines of pods, as they come.
+/// Delivers the lines of pods.
 pub struct PodsFeed {
     pods: KubectlSource,
     query: Query,
@@ -59,15 +57,15 @@ pub struct PodsFeed {
     positions: ReadPositions,
     followed: HashMap<Place, FollowedContainer>,
     notices: NoticeThrottle,
-    /// Whether the pods could not be listed lately.
+    /// The last list failed.
     list_failed: bool,
 }
 
-/// A container that is followed, or was.
+/// A container that is or was followed.
 struct FollowedContainer {
     process: ProcessSlot,
     ended: Arc<AtomicBool>,
-    /// The start that was the newest.
+    /// Its last known start.
     start_id: String,
     begun: Instant,
 }
@@ -85,7 +83,6 @@ impl Drop for FollowedContainer {
 }
 
 impl PodsFeed {
-    /// Reads nothing yet.
     #[must_use]
     pub fn new(pods: KubectlSource, query: Query, search: &Search) -> Self {
         Self {
@@ -101,7 +98,7 @@ impl PodsFeed {
         }
     }
 
-    /// The lines that are given, by what is known.
+    /// The lines to deliver, by the current context.
     fn filter(&self) -> Filter {
         let filter = if self.context_lines.is_wanted() {
             self.query.scope(&self.context)
@@ -111,13 +108,12 @@ impl PodsFeed {
         if self.query.photos.is_empty() {
             return filter;
         }
-        // Which traces are the photo's is learnt from its lines, and what
-        // else belongs to them was written before.
+        // The photo's lines reveal its traces, whose other lines are older.
         let journey = Filter::All(vec![self.query.time_range.filter(), self.query.photo_journey()]);
         Filter::Any(vec![self.query.scope(&self.context), journey])
     }
 
-    /// What is there already.
+    /// Sends existing lines.
     fn send_existing(&mut self, sink: &FeedSink) -> Result<(), FeedEnd> {
         if self.query.needs_context() {
             self.context = self.pods.resolve(&self.query);
@@ -131,7 +127,7 @@ impl PodsFeed {
         let mut batch = Vec::new();
         for line in lines {
             match line {
-                // They are read all the same, for it is known then how far.
+                // Read them anyway, to learn the positions.
                 Ok(_) if self.backlog == Backlog::Last(0) => {}
                 Ok(entry) => batch.push(entry),
                 Err(error) => self.notices.send(error.to_string(), sink)?,
@@ -150,7 +146,7 @@ impl PodsFeed {
         Ok(())
     }
 
-    /// Refuses to start a program for each of very many containers.
+    /// Refuses to start too many processes.
     fn check_container_count(&self) -> Result<(), FeedEnd> {
         let filter = self.filter();
         let containers = self.pods.containers.iter();
@@ -167,11 +163,11 @@ impl PodsFeed {
         Ok(())
     }
 
-    /// Follows what is not followed yet.
+    /// Follows new containers.
     fn follow_new_containers(&mut self, sink: &FeedSink) -> Result<(), FeedEnd> {
         let filter = self.filter();
         let listed: HashSet<&Place> = self.pods.containers.iter().map(|one| &one.place).collect();
-        // One that is still read has more to say.
+        // A container that is still read has more lines.
         self.followed
             .retain(|container_ref, followed| listed.contains(container_ref) || !followed.has_ended());
         for container in &self.pods.containers {
@@ -207,8 +203,7 @@ impl PodsFeed {
         Ok(())
     }
 
-    /// Whether a container that is not read now can have lines that were not
-    /// read.
+    /// Whether a container that is not followed now can have unread lines.
     fn has_unread_lines(&self, container: &Container) -> bool {
         if matches!(container.logs, AvailableLogs::Pending(_)) {
             return false;
@@ -223,12 +218,12 @@ impl PodsFeed {
         }
     }
 
-    /// Sees which pods there are now.
+    /// Lists the pods again.
     fn refresh_containers(&mut self, sink: &FeedSink) -> Result<(), FeedEnd> {
         let (done, result) = mpsc::channel();
         let (program, scope) = (self.pods.program.clone(), self.pods.scope.clone());
         thread::spawn(move || {
-            // Who does not wait any more needs nothing.
+            // The receiver may be gone.
             let _ = done.send(list_containers(&program, &scope, LIST_TIMEOUT));
         });
         let listing = loop {
@@ -274,15 +269,15 @@ impl Feed for PodsFeed {
     }
 }
 
-/// What is still wrong is told again after this.
+/// Repeat a persistent problem after this time.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What was told, and when.
+/// Suppresses repeated messages.
 #[derive(Clone, Debug, Default)]
 pub struct NoticeThrottle(Arc<Mutex<HashMap<String, Instant>>>);
 
 impl NoticeThrottle {
-    /// Says it, unless it was said just now.
+    /// Sends a message, unless it was sent recently.
     pub fn send(&self, text: String, sink: &FeedSink) -> Result<(), FeedEnd> {
         let now = Instant::now();
         let before = lock(&self.0).insert(text.clone(), now);

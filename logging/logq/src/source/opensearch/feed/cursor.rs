@@ -1,4 +1,4 @@
-//! Up to where lines have been given, by OpenSearch's clock.
+//! The cursor of the feed, by OpenSearch's clock.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -9,42 +9,41 @@ use serde_json::{Value, json};
 use super::{MAX_DELAY, USUAL_DELAY, recent::Hit};
 use crate::filter::{Comparison, Filter, Literal};
 
-/// Milliseconds since 1970, as OpenSearch has them in its index.
+/// Milliseconds since 1970, the resolution of the index.
 pub type Millis = i64;
 
-/// How far back rounds look.
+/// How far back a round looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lookback {
-    /// As far as lines usually need.
+    /// The usual indexing delay.
     Usual,
-    /// As far as lines may need.
+    /// The maximum indexing delay.
     Far,
 }
 
-/// Up to where lines have been given.
+/// How far lines were delivered.
 #[derive(Debug, Default)]
 pub struct FeedCursor {
-    /// When the first round was asked.
+    /// Start of the first round.
     first_round: Option<Millis>,
-    /// When the last whole round was asked; none before the first, and where
-    /// there was no stream yet.
+    /// Start of the last complete round; None before the first one, or without a stream.
     last_round: Option<Millis>,
-    /// Far rounds look back to there, whatever the clock says, until then:
-    /// what waited through an outage was stamped before it.
+    /// Start of the last outage, and until when far rounds look back to it: lines that waited through the outage were
+    /// stamped before it.
     outage_start: Option<(Millis, Millis)>,
-    /// From when on this round looks.
+    /// Start of the current round's range.
     from: Millis,
-    /// What can be found again, and when it was taken.
+    /// Lines that a round may find again, with their ingestion times.
     delivered: HashMap<String, Millis>,
 }
 
 const fn millis(duration: Duration) -> Millis {
-    // Minutes fit.
+    // A duration of minutes fits.
     duration.as_millis() as Millis
 }
 
 impl FeedCursor {
-    /// A round begins, that looks so far back.
+    /// Starts a round.
     pub fn begin(&mut self, lookback: Lookback) {
         self.from = match lookback {
             Lookback::Usual => self
@@ -60,25 +59,23 @@ impl FeedCursor {
         self.outage_start.map_or(far, |(from, _)| from.min(far))
     }
 
-    /// From when on lines may be new.
     #[must_use]
     pub const fn from(&self) -> Millis {
         self.from
     }
 
-    /// The same as OpenSearch's query: lines that were taken since.
+    /// The range as query DSL.
     #[must_use]
     pub fn query(&self) -> Value {
         json!({ "range": { field::EVENT_INGESTED: { "gte": self.from(), "format": "epoch_millis" } } })
     }
 
-    /// When the last whole round was asked.
     #[must_use]
     pub const fn last_round(&self) -> Option<Millis> {
         self.last_round
     }
 
-    /// Those of a page that have not been given.
+    /// The lines of a page that were not delivered.
     #[must_use]
     pub fn undelivered<'p>(&self, page: &'p [Hit]) -> Vec<&'p Hit> {
         page.iter()
@@ -86,23 +83,22 @@ impl FeedCursor {
             .collect()
     }
 
-    /// This line is given.
+    /// Marks a line as delivered.
     pub fn mark(&mut self, id: String, taken: Millis) {
         if taken >= self.far() {
             self.delivered.insert(id, taken);
         }
     }
 
-    /// This line is given.
+    /// Marks a line as delivered.
     pub fn mark_line(&mut self, document: &Document) {
         if let (Some(id), Some(taken)) = (document.id(), document.ingested()) {
             self.mark(id.to_owned(), taken.nanos().div_euclid(1_000_000));
         }
     }
 
-    /// A round is whole that was asked then. What cannot be found again is
-    /// forgotten. Returns how far the clock was set back, where that is so far
-    /// that what is taken from now on would not be found.
+    /// Completes a round that started at `now`, and forgets lines that cannot be found again. If the clock was set back
+    /// so far that new lines would be missed, returns the difference.
     pub fn advance(&mut self, now: Option<Millis>) -> Option<Millis> {
         let ahead = self
             .last_round
@@ -126,7 +122,7 @@ impl FeedCursor {
         back
     }
 
-    /// Lines that were taken since the first round, and those of traces.
+    /// Lines since the first round, and lines of these traces.
     #[must_use]
     pub fn since_start_or_in_traces(&self, traces: &[String]) -> Filter {
         let first_round = line::Time::from_nanos(self.first_round.unwrap_or(0).saturating_mul(1_000_000));
@@ -185,7 +181,7 @@ mod tests {
             from(&mut cursor, Lookback::Usual),
             30 * MINUTE - millis(USUAL_DELAY)
         );
-        // A second one, within that time.
+        // A second outage within that time.
         cursor.advance(Some(31 * MINUTE));
         assert_eq!(from(&mut cursor, Lookback::Far), before);
         assert!(cursor.undelivered(&[hit("a")]).is_empty());
@@ -201,11 +197,11 @@ mod tests {
         let mut cursor = FeedCursor::default();
         assert_eq!(cursor.advance(Some(10 * MINUTE)), None);
         cursor.mark("a".into(), 10 * MINUTE - 1_000);
-        // What is taken from now on is found where one is.
+        // New lines are within the range.
         assert_eq!(cursor.advance(Some(9 * MINUTE)), None);
         assert_eq!(cursor.advance(None), None);
         assert_eq!(cursor.last_round(), Some(10 * MINUTE));
-        // And from here on it would not be.
+        // From here on, they would not be.
         assert_eq!(cursor.advance(Some(5 * MINUTE)), Some(5 * MINUTE));
         assert_eq!(
             from(&mut cursor, Lookback::Usual),

@@ -1,9 +1,7 @@
-//! Lines that were deleted before they were read.
+//! Detects lines that were deleted before they were read.
 //!
-//! Lines are deleted with the index that holds them: by retention, or with
-//! their stream. What has not been read yet is in the index that was written
-//! to when it was looked last, or in a later one. If all of these are there
-//! still, nothing is missing.
+//! Retention deletes whole indices. Unread lines are in the write index of the last check, or in later ones. If all of
+//! these still exist, nothing is missing.
 
 use std::{
     collections::BTreeMap,
@@ -19,38 +17,35 @@ use crate::{
     source::opensearch::{OpenSearchSource, streams},
 };
 
-/// So often it is looked.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// An index of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Index {
-    /// The stream's how-manieth.
+    /// The generation of the index in its stream.
     number: u64,
-    /// Another index of the same name has another one.
+    /// Differs if an index of the same name was recreated.
     id: String,
 }
 
-/// The indices of each stream, the oldest first; the last is written to.
+/// The indices of each stream, oldest first; the last one is the write index.
 type Streams = BTreeMap<String, Vec<Index>>;
 
-/// What was there when it was looked last.
+/// Compares the indices with those of the last check.
 #[derive(Default)]
 pub struct Gaps {
     previous: Streams,
     last_check: Option<Instant>,
-    /// Streams of which lines may be missing, and since when: not told yet.
+    /// Streams with a gap and its start, not yet reported.
     found: BTreeMap<String, Millis>,
 }
 
 impl Gaps {
-    /// Whether it is time to look again.
     pub fn is_due(&self) -> bool {
         self.last_check
             .is_none_or(|last_check| last_check.elapsed() >= CHECK_INTERVAL)
     }
 
-    /// Looks.
+    /// Lists the indices, and records gaps.
     ///
     /// # Errors
     /// Every error of [`crate::opensearch::Client::ask`].
@@ -66,8 +61,7 @@ impl Gaps {
         Ok(())
     }
 
-    /// What a person should know, once: from when to when lines may be
-    /// missing, by OpenSearch's clock.
+    /// Takes the notes about gaps: the affected times, by OpenSearch's clock.
     pub fn take_notes(&mut self, now: Option<Millis>) -> Vec<String> {
         let until = now.map_or_else(|| "now".to_owned(), format_millis);
         let found = std::mem::take(&mut self.found).into_iter();
@@ -83,8 +77,7 @@ impl Gaps {
     }
 }
 
-/// The streams of which an index is gone that may have held lines that were
-/// not read.
+/// The streams that lost an index with possibly unread lines.
 fn streams_with_gaps(previous: &Streams, present: &Streams) -> Vec<String> {
     let lost = previous.iter().filter(|(name, before)| {
         let Some(written) = before.last() else {
@@ -94,7 +87,7 @@ fn streams_with_gaps(previous: &Streams, present: &Streams) -> Vec<String> {
         let Some(at) = now.iter().position(|index| index == written) else {
             return true;
         };
-        // Those after it, one by one.
+        // Later generations must be consecutive.
         let after = now.get(at..).unwrap_or_default();
         after
             .iter()
@@ -104,7 +97,7 @@ fn streams_with_gaps(previous: &Streams, present: &Streams) -> Vec<String> {
     lost.map(|(name, _)| name.clone()).collect()
 }
 
-/// OpenSearch's time, for people who look for it there.
+/// Formats a time as OpenSearch shows it.
 fn format_millis(time: Millis) -> String {
     DateTime::from_timestamp_millis(time)
         .unwrap_or_default()
@@ -114,7 +107,7 @@ fn format_millis(time: Millis) -> String {
 impl OpenSearchSource {
     fn indices(&self) -> Result<Streams> {
         let what = "list the data streams";
-        // One that is missing would be an error by its name.
+        // A wildcard avoids an error for a missing stream.
         let answer = self.ask(what, Method::Get, "/_data_stream/logs-*", &[], None)?;
         let known = streams();
         let all = answer.get("data_streams").and_then(Value::as_array);
@@ -140,7 +133,7 @@ impl OpenSearchSource {
 mod tests {
     use super::*;
 
-    /// Indices as `number` and the letter of their ids.
+    /// Indices with a number and an id.
     fn streams(indices: &[(u64, &str)]) -> Streams {
         let indices = indices.iter().map(|(number, id)| Index {
             number: *number,
@@ -155,14 +148,14 @@ mod tests {
 
     #[test]
     fn what_was_read_may_go_and_what_was_not_may_not() {
-        // Rolled over, and what was full deleted.
+        // After a rollover and deletion of a full index.
         assert!(!is_missing(&[(1, "a"), (2, "b")], &[(2, "b"), (3, "c")]));
         assert!(!is_missing(&[], &[(1, "a")]));
-        // The one that was written to is gone.
+        // The write index is gone.
         assert!(is_missing(&[(1, "a"), (2, "b")], &[(3, "c")]));
-        // One that came and went meanwhile.
+        // An index was created and deleted meanwhile.
         assert!(is_missing(&[(2, "b")], &[(2, "b"), (4, "d")]));
-        // Another stream of the same name, or none.
+        // The stream was recreated or deleted.
         assert!(is_missing(&[(1, "a")], &[(1, "x")]));
         assert!(is_missing(&[(1, "a")], &[]));
         assert_eq!(

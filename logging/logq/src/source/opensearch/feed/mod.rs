@@ -1,19 +1,16 @@
-//! New lines, by when OpenSearch took them.
+//! The feed of OpenSearch: new lines by ingestion time.
 //!
-//! OpenSearch stamps each line with its own clock when it takes it
-//! (`event.ingested`), and shows it with the next refresh of its stream, one
-//! second later at most, or more when it is busy. So a round asks for all that
-//! was taken since shortly before the round before it: [`USUAL_DELAY`] is ten times
-//! what a line usually needs from the stamp to being found, and leaves room for
-//! the nodes' clocks to differ. A bulk request may wait a minute for its shard
-//! after its lines were stamped (its `timeout`), while a node comes back; so
-//! from time to time a round looks back by [`MAX_DELAY`], and to before an outage
-//! for as long after it. What was given is known by its id for as
-//! long as it can be found again. Both ends of that time are OpenSearch's
-//! clock: this machine's may be wrong.
+//! OpenSearch stamps each line with its own clock (`event.ingested`), and finds it after the next refresh of the
+//! stream, usually within a second. So each round asks for lines since shortly before the previous round.
+//! [`USUAL_DELAY`] is ten times the usual delay from stamp to search, and allows for clock differences between nodes.
 //!
-//! A round asks for ids first, and then for the lines whose ids are new: a
-//! quiet round is one small question, and no line is sent twice.
+//! A bulk request may wait up to a minute for its shard (its `timeout`), while a node restarts. So some rounds look
+//! back by [`MAX_DELAY`], and for the same time after an outage, to before it. The cursor remembers the ids of
+//! delivered lines as long as a round can find them again. All times come from OpenSearch's clock: the local one may be
+//! wrong.
+//!
+//! A round fetches ids first, then the lines with new ids. A quiet round is one small request, and no line is
+//! transferred twice.
 
 mod cursor;
 mod gaps;
@@ -40,27 +37,24 @@ use crate::{
     source::{Entry, Order},
 };
 
-/// Lines that were taken so long before the round before may still come.
+/// How far a usual round looks back.
 const USUAL_DELAY: Duration = Duration::from_secs(10);
 
-/// Some may come even later.
+/// How far a far round looks back.
 const MAX_DELAY: Duration = Duration::from_secs(90);
 
-/// So often they are looked for.
 const FAR_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Between two rounds at least. Together with the refresh it is what a line
-/// needs until it is given.
+/// Minimum interval between rounds. With the refresh, it determines the delay of a line.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Between two rounds at most, where they take long: OpenSearch is asked for a
-/// third of the time.
+/// Maximum interval between slow rounds. OpenSearch is busy for a third of the time at most.
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// So many lines are given at a time.
+/// Maximum number of lines per batch.
 const BATCH: usize = 1_000;
 
-/// Lines of OpenSearch, as they come.
+/// Delivers the lines of OpenSearch.
 pub struct OpenSearchFeed {
     store: OpenSearchSource,
     query: Query,
@@ -68,14 +62,13 @@ pub struct OpenSearchFeed {
     context_lines: ContextLines,
     context: ResolvedContext,
     cursor: FeedCursor,
-    /// When a whole round looked far back.
+    /// Start of the last complete far round.
     last_far_round: Instant,
     gaps: Gaps,
     outage: Outage,
 }
 
 impl OpenSearchFeed {
-    /// Asks nothing yet.
     #[must_use]
     pub fn new(store: OpenSearchSource, query: Query, search: &Search) -> Self {
         Self {
@@ -91,7 +84,7 @@ impl OpenSearchFeed {
         }
     }
 
-    /// The lines that are given, by what is known.
+    /// The lines to deliver, by the current context.
     fn filter(&self, context: &ResolvedContext) -> Filter {
         if self.context_lines.is_wanted() {
             self.query.scope(context)
@@ -100,7 +93,7 @@ impl OpenSearchFeed {
         }
     }
 
-    /// What is there already.
+    /// Sends existing lines.
     fn send_existing(&mut self, sink: &FeedSink) -> Result<(), FeedEnd> {
         if self.query.needs_context() {
             self.context = self.store.resolve(&self.query)?;
@@ -109,8 +102,7 @@ impl OpenSearchFeed {
                 sink.send_note(note)?;
             }
         }
-        // What comes from here on is new. What can be found already is not,
-        // even if it is not among the lines that are shown first.
+        // Lines found from now on are new. Existing ones are not, even if they are not shown.
         let filter = self.filter(&self.context);
         self.store.prime(&filter, &mut self.cursor)?;
         self.gaps.check(&self.store, &self.cursor)?;
@@ -126,7 +118,7 @@ impl OpenSearchFeed {
         Ok(())
     }
 
-    /// All lines of a filter that are there.
+    /// Sends all existing matches.
     fn send_past(&mut self, filter: &Filter, sink: &FeedSink) -> Result<(), FeedEnd> {
         let mut lines = self.store.lines(filter, Order::Forward);
         let mut batch = Vec::new();
@@ -144,7 +136,7 @@ impl OpenSearchFeed {
                     self.outage.end(sink)?;
                     return sink.send_past(batch);
                 }
-                // Where it was begun is forgotten in a restart.
+                // A restart loses the point in time.
                 Some(Err(error)) if error.is_transient() || error.rejection_status() == Some(404) => {
                     self.outage.wait(&error, sink)?;
                     lines.resume();
@@ -154,7 +146,7 @@ impl OpenSearchFeed {
         }
     }
 
-    /// The newest lines, with those around them where they are wanted.
+    /// Sends the newest matches with their context.
     fn send_tail(&mut self, max_lines: usize, sink: &FeedSink) -> Result<(), FeedEnd> {
         let filter = self.query.filter(&self.context);
         let newest = self.newest(&filter, max_lines)?;
@@ -168,7 +160,7 @@ impl OpenSearchFeed {
         };
         let scope = self.filter(&self.context);
         let within = |bound: Option<Filter>| Filter::All(bound.into_iter().chain([scope.clone()]).collect());
-        // Where nothing was found, these can stand before what comes.
+        // Without a match, these may be context of a future match.
         let before = self.newest(&within(bound(Comparison::Less)), self.context_lines.before)?;
         self.send_entries(before, sink)?;
         match bound(Comparison::AtLeast) {
@@ -177,7 +169,7 @@ impl OpenSearchFeed {
         }
     }
 
-    /// So many of the newest lines of a filter, the oldest of them first.
+    /// The newest lines of a filter, oldest first.
     fn newest(&self, filter: &Filter, limit: usize) -> Result<Vec<Entry>, FeedEnd> {
         let lines = self.store.lines(filter, Order::Backward).take(limit);
         let mut lines = lines.collect::<Result<Vec<_>, _>>()?;
@@ -192,7 +184,7 @@ impl OpenSearchFeed {
         sink.send_past(entries)
     }
 
-    /// Gives what has come since the round before.
+    /// Delivers the lines since the last round.
     fn poll(&mut self, sink: &FeedSink) -> Result<(), FeedEnd> {
         let begun = Instant::now();
         let lookback = if self.last_far_round.elapsed() < FAR_INTERVAL {
@@ -217,8 +209,7 @@ impl OpenSearchFeed {
             for ids in self.cursor.undelivered(&page).chunks(BATCH) {
                 let lines = self.store.fetch(ids, &self.cursor)?;
                 let (ids, mut entries): (Vec<_>, Vec<Entry>) = lines.into_iter().unzip();
-                // Others would be remembered for when more is known, and
-                // given a second time by `apply_context`.
+                // Otherwise `apply_context` would deliver them again when the context grows.
                 entries.retain(|entry| filter.matches(&entry.document));
                 for (id, taken) in ids {
                     self.cursor.mark(id, taken);
@@ -241,15 +232,14 @@ impl OpenSearchFeed {
         Ok(())
     }
 
-    /// Takes in what was learnt, and gives the lines from before that are
-    /// wanted since.
+    /// Adds to the context, and delivers older lines that match now.
     fn apply_context(&mut self, more: ResolvedContext, sink: &FeedSink) -> Result<(), FeedEnd> {
         let mut context = self.context.clone();
         let traces: Vec<String> = more.traces.difference(&context.traces).cloned().collect();
         if !context.merge(more) {
             return Ok(());
         }
-        // Whoever wants lines around others has all lines of the scope.
+        // With context lines, the whole scope is delivered anyway.
         let entries = if self.context_lines.is_wanted() {
             Vec::new()
         } else {

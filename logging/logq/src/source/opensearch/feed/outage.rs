@@ -1,4 +1,4 @@
-//! OpenSearch that is away for a while.
+//! Handles outages of OpenSearch.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use crate::{
     opensearch::Error,
 };
 
-/// Between two tries; the last one again and again.
+/// Delays between attempts; the last one repeats.
 const RETRY_DELAYS: [Duration; 6] = [
     Duration::from_millis(250),
     Duration::from_millis(500),
@@ -17,16 +17,15 @@ const RETRY_DELAYS: [Duration; 6] = [
     Duration::from_secs(5),
 ];
 
-/// Whether it is away, and since when.
+/// The current outage, if any.
 pub struct Outage {
     url: String,
     since: Option<Instant>,
-    /// So many questions in a row were not answered.
+    /// Number of consecutive failed requests.
     tries: usize,
 }
 
 impl Outage {
-    /// It is there.
     pub fn new(url: &str) -> Self {
         Self {
             url: url.to_owned(),
@@ -35,17 +34,15 @@ impl Outage {
         }
     }
 
-    /// Whether it is away.
     pub const fn is_active(&self) -> bool {
         self.since.is_some()
     }
 
-    /// It did not answer: waits, and says so if it did not answer the second
-    /// time either. A single broken connection is nothing that one has to
-    /// know.
+    /// Waits after a failed request. Reports an outage after the second failure; a single broken connection is not
+    /// worth a message.
     ///
     /// # Errors
-    /// [`Stop::Over`].
+    /// [`FeedEnd::Cancelled`].
     pub fn wait(&mut self, error: &Error, sink: &FeedSink) -> Result<(), FeedEnd> {
         self.since.get_or_insert_with(Instant::now);
         if self.tries == 1 {
@@ -60,10 +57,10 @@ impl Outage {
         sink.wait(delay)
     }
 
-    /// It answered: says so if it was away.
+    /// Ends an outage, and reports it.
     ///
     /// # Errors
-    /// [`Stop::Over`].
+    /// [`FeedEnd::Cancelled`].
     pub fn end(&mut self, sink: &FeedSink) -> Result<(), FeedEnd> {
         let tries = std::mem::take(&mut self.tries);
         match self.since.take() {

@@ -1,4 +1,4 @@
-//! The questions of a round: which lines were taken lately, and those lines.
+//! The requests of a round: ids of recent lines, then the lines.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -16,28 +16,27 @@ use crate::{
     },
 };
 
-/// Ids of one page; OpenSearch gives 10,000 at most (`index.max_result_window`).
+/// Ids per page; OpenSearch allows 10,000 (`index.max_result_window`).
 const PAGE_SIZE: usize = 10_000;
 
-/// An answer that takes longer is not waited for: the questions are small.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Of an answer only what is read.
+/// The fields of the response to return.
 const HIT_FIELDS: &str = "hits.hits._id,hits.hits.sort,aggregations,_shards,timed_out";
 
-/// The bucket whose beginning is OpenSearch's time.
+/// The bucket whose start is OpenSearch's time.
 const CLOCK_PATH: &str = "/aggregations/now/buckets/0/from";
 
-/// A line that was taken lately.
+/// A recent line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hit {
-    /// Its `_id`, which is its `event.id`.
+    /// Its `_id`, equal to `event.id`.
     pub id: String,
-    /// When it was taken.
+    /// When it was ingested.
     pub taken: Millis,
 }
 
-/// Pages of lines that were taken lately, in the order in which they were.
+/// Pages of recent lines, by ingestion time.
 pub struct RecentPages {
     body: Value,
     now: Option<Millis>,
@@ -45,8 +44,7 @@ pub struct RecentPages {
 }
 
 impl RecentPages {
-    /// The next page. A line that can be found only later may be missing in
-    /// it; the next round finds it.
+    /// The next page. It may lack lines that are not searchable yet; a later round finds them.
     ///
     /// # Errors
     /// Every error of [`crate::opensearch::Client::ask`].
@@ -64,7 +62,7 @@ impl RecentPages {
         }
         let hits = match answer.pointer_mut("/hits/hits").map(Value::take) {
             Some(Value::Array(hits)) => hits,
-            // Left out of the answer when there are none.
+            // OpenSearch omits an empty list.
             None => Vec::new(),
             Some(_) => return Err(store.client.unexpected(what, "its answer has no hits")),
         };
@@ -81,8 +79,7 @@ impl RecentPages {
         Ok(Some(page))
     }
 
-    /// OpenSearch's time when it was asked for the first page; none where it
-    /// has no stream.
+    /// OpenSearch's time at the first request; None without a stream.
     #[must_use]
     pub const fn now(&self) -> Option<Millis> {
         self.now
@@ -90,7 +87,7 @@ impl RecentPages {
 }
 
 impl OpenSearchSource {
-    /// The lines of a filter that may be new, and perhaps others.
+    /// Lines of a filter that may be new.
     #[must_use]
     pub(super) fn recent_pages(&self, filter: &Filter, cursor: &FeedCursor) -> RecentPages {
         self.taken_since(filter, cursor.query())
@@ -103,7 +100,7 @@ impl OpenSearchSource {
             "sort": [{ field::EVENT_INGESTED: "asc" }, { field::EVENT_ID: "asc" }],
             "track_total_hits": false,
             "query": { "bool": { "filter": [since, push_down(filter).upper.into_dsl()] } },
-            // Its clock, which no answer says otherwise.
+            // No response contains OpenSearch's time otherwise.
             "aggs": { "now": { "date_range": {
                 "field": field::EVENT_INGESTED, "ranges": [{ "from": "now" }],
             } } },
@@ -115,9 +112,9 @@ impl OpenSearchSource {
         }
     }
 
-    /// Marks what can be found already.
+    /// Marks existing lines as delivered.
     pub(super) fn prime(&self, filter: &Filter, cursor: &mut FeedCursor) -> Result<()> {
-        // As far back as any round will see it.
+        // As far back as any round looks.
         let far = format!("now-{}s", super::MAX_DELAY.as_secs());
         let mut recent_pages = self.taken_since(
             filter,
@@ -132,13 +129,13 @@ impl OpenSearchSource {
         Ok(())
     }
 
-    /// These lines, in this order, fewer at a time where they are too long. One that is gone, or that the copy of the
-    /// shard that answers has not found yet, is missing.
+    /// Fetches lines in the given order, in smaller batches if they are too large. Omits lines that are deleted or not
+    /// yet searchable on this replica.
     pub(super) fn fetch(&self, hits: &[&Hit], cursor: &FeedCursor) -> Result<Vec<((String, Millis), Entry)>> {
         let what = "give new lines";
         let ids: Vec<&str> = hits.iter().map(|hit| hit.id.as_str()).collect();
         let body = json!({
-            // A line that was sent again after a rollover is there twice.
+            // A line that was repeated after a rollover exists twice.
             "size": 2 * ids.len(),
             "track_total_hits": false,
             "query": { "bool": { "filter": [cursor.query(), { "ids": { "values": ids } }] } },
@@ -173,8 +170,7 @@ impl OpenSearchSource {
         Ok(lines.collect())
     }
 
-    /// Asks all streams, and the same copies of their shards each time: one
-    /// that is behind the other would hide what the other has shown.
+    /// Searches all streams, always on the same replicas: another replica may lag behind.
     pub(super) fn search(&self, what: &str, filter_path: &str, body: &Value) -> Result<Value> {
         let path = format!("/{}/_search", streams());
         let session = format!("logq-{}", std::process::id());

@@ -1,4 +1,4 @@
-//! What lines that came lately say of who uses what, and of a photo's traces.
+//! Resolves the context from recent lines.
 
 use schema::{field, label};
 use serde_json::{Map, Value, json};
@@ -11,11 +11,11 @@ use crate::{
     source::opensearch::{MAX_VALUES, OpenSearchSource},
 };
 
-/// What is read of the answer: the values, and whether it is whole.
+/// The fields of the response to return.
 const ANSWER_FIELDS: &str = "aggregations,_shards,timed_out";
 
 impl OpenSearchSource {
-    /// What can be learnt from lines that may be new.
+    /// The knowledge in lines that may be new.
     pub(super) fn resolve_recent(&self, query: &Query, cursor: &FeedCursor) -> Result<ResolvedContext> {
         let mut questions = Map::new();
         if !query.components.is_empty() {

@@ -23,7 +23,7 @@ fn append(path: &Path, text: &str) {
     file.unwrap().write_all(text.as_bytes()).unwrap();
 }
 
-/// A line of the kubelet's, at a second of the day.
+/// A kubelet line, at a second of the day.
 fn cri(second: u32, tag: char, text: &str) -> String {
     format!(
         "2026-11-22T{:02}:{:02}:{:02}.000000001Z stdout {tag} {text}\n",
@@ -37,7 +37,7 @@ fn open(path: &Path, start: Start) -> Tail {
     Tail::open(&[path.to_owned()], start).unwrap()
 }
 
-/// The next lines; the folder is looked at in any case.
+/// Returns the next lines, after a forced scan.
 fn next(tail: &mut Tail) -> Vec<String> {
     tail.next_scan = Duration::ZERO;
     let mut all = Vec::new();
@@ -54,7 +54,7 @@ fn next(tail: &mut Tail) -> Vec<String> {
     }
 }
 
-/// As if time had passed.
+/// Simulates the passage of time.
 fn later(tail: &mut Tail, seconds: u64) {
     tail.begun -= Duration::from_secs(seconds);
 }
@@ -112,7 +112,7 @@ fn an_emptied_file_is_read_from_its_beginning() {
     assert_eq!(next(&mut tail), ["one", "two"]);
     fs::write(&file, "a\n").unwrap();
     assert_eq!(next(&mut tail), ["a"]);
-    // Longer than before, so only its beginning tells.
+    // Longer than before, so only the start differs.
     fs::write(&file, "b\nc\nd\ne\n").unwrap();
     assert_eq!(next(&mut tail), ["b", "c", "d", "e"]);
 }
@@ -137,7 +137,7 @@ fn reading_goes_on_where_it_was_whatever_the_name() {
     found.sort();
     assert_eq!(found, ["four", "three"]);
 
-    // The same file in the kernel's eyes, with other lines.
+    // The same inode with other content.
     fs::write(folder.path().join("app.log.1"), "quite other lines than before\n").unwrap();
     let mut tail = open(&folder.path().join("app.log.1"), Start::At(noted));
     assert_eq!(next(&mut tail), ["quite other lines than before"]);
@@ -167,7 +167,7 @@ fn positions_stay_before_what_is_held() {
     fs::rename(&file, file.with_file_name("0.log.20261122-000003")).unwrap();
     append(&file, &cri(3, 'F', "gun"));
     assert_eq!(next(&mut tail), ["begun"]);
-    // A process that was killed meanwhile gets the whole line.
+    // A process that was killed here still gets the whole line.
     let mut second = open(folder.path(), Start::At(positions));
     assert_eq!(next(&mut second), ["begun"]);
     let mut third = open(folder.path(), Start::At(tail.positions()));
@@ -249,12 +249,12 @@ fn a_folder_that_cannot_be_read_is_told_once_and_the_rest_is_followed() {
     mode(folder.path(), 0o755);
     mode(&folder.path().join("b"), 0o000);
     let path = folder.path().to_owned();
-    // Root reads all: as somebody else, and in a thread of its own.
+    // root can read everything: use another user, in its own thread.
     let follow = move || {
         nix::unistd::setfsuid(nix::unistd::Uid::from_raw(65_534));
         let mut tail = open(&path, Start::Beginning);
         let reported = tail.take_errors().len();
-        // Neither tells it again.
+        // Neither call reports it again.
         (reported, next(&mut tail), next(&mut tail))
     };
     let found = std::thread::spawn(follow).join().unwrap();
@@ -278,7 +278,7 @@ fn what_cannot_be_followed() {
     }
 }
 
-/// What happens to a container's files, and to who reads them.
+/// What happens to the files and to the reader.
 #[derive(Clone, Debug)]
 enum Event {
     Write(u8),
@@ -352,7 +352,7 @@ proptest! {
                 Event::Rotate => {}
                 Event::Restart => start += 1,
                 Event::Read => read(&mut tail, &mut found),
-                // What was given out is stored by now.
+                // All delivered lines are stored by now.
                 Event::Note => noted = tail.positions(),
                 Event::Die => tail = open(folder.path(), Start::At(noted.clone())),
             }
