@@ -7,7 +7,7 @@
 //! `follow` replaces `search` for new lines. `config` holds the settings. `opensearch` is the client, `forward` its
 //! port-forward into a cluster. `admin`, `doctor` and `import` are separate commands.
 
-#![allow(missing_docs, reason = "a private crate; the name often says it all")]
+#![allow(missing_docs, reason = "a private crate; most names need no comment")]
 
 pub mod admin;
 pub mod cli;

@@ -109,7 +109,7 @@ fn print_report(report: &RunReport) -> u8 {
     } else {
         if report.notes.is_empty() {
             print_diagnostic(
-                "no line found; --explain says what was looked for, `logq doctor` whether lines arrive",
+                "no lines found; --explain shows the query, `logq doctor` checks whether lines arrive",
             );
         }
         EXIT_NO_MATCH

@@ -42,7 +42,7 @@ impl FromStr for Pager {
             "never" | "" | "cat" => Ok(Self::Never),
             command => match shlex::split(command) {
                 Some(words) if !words.is_empty() => Ok(Self::Named(words)),
-                _ => Err("a quotation mark is missing"),
+                _ => Err("unclosed quotation mark"),
             },
         }
     }
@@ -78,7 +78,7 @@ impl Output {
             // The user did not ask for less.
             Err(_) if program == LESS => (Self::straight(), None),
             Err(error) => {
-                let note = format!("the pager {program} cannot be run: {error}");
+                let note = format!("cannot run the pager {program}: {error}");
                 (Self::straight(), Some(note))
             }
         }
@@ -208,7 +208,7 @@ mod tests {
             ("cat", Ok(Pager::Never)),
             ("less -S", named(&["less", "-S"])),
             ("'my pager' -x", named(&["my pager", "-x"])),
-            ("less '", Err("a quotation mark is missing")),
+            ("less '", Err("unclosed quotation mark")),
         ] {
             assert_eq!(typed.parse::<Pager>(), meant, "{typed:?}");
         }

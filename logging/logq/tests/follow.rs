@@ -177,7 +177,7 @@ fn a_name_that_no_line_has_is_told() {
     let pods = world::write(folder.path());
     let path = pods.to_str().unwrap();
     let mut logq = Running::start(NOBODY, &[path, "-c", "irmgard", "-c", "postgrs", "-o", "jsonl"]);
-    logq.wait_until_it_says("no line of a component postgrs so far; did you mean postgres?");
+    logq.wait_until_it_says("no lines of component postgrs so far; did you mean postgres?");
     logq.wait_for("i4 detail");
     write(&log(&pods, "irmgard-a"), 1, &ours(1, "i5 later", json!({})));
     logq.wait_for("i5 later");

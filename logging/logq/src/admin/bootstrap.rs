@@ -76,7 +76,7 @@ async fn install(client: &Client, object: &ManagedObject, dry_run: bool) -> Resu
                 let installed = current.get("version").and_then(Value::as_u64);
                 if installed > ours {
                     return Ok(Action::Skipped(format!(
-                        "version {} is of a newer release (this one's: {})",
+                        "version {} belongs to a newer release (this release: {})",
                         number(installed),
                         number(ours)
                     )));
@@ -85,22 +85,24 @@ async fn install(client: &Client, object: &ManagedObject, dry_run: bool) -> Resu
                     return Ok(first_action.unwrap_or(Action::Unchanged));
                 }
                 Action::Changed(if installed == ours {
-                    format!("somebody had changed it; it is version {} again", number(ours))
+                    format!("another program changed it; back to version {}", number(ours))
                 } else {
-                    format!("version {} is now {}", number(installed), number(ours))
+                    format!("version {} replaced by {}", number(installed), number(ours))
                 })
             }
         };
         if dry_run {
             return Ok(action.planned());
         }
-        let what = format!("take the {}", object.title());
+        let what = format!("store the {}", object.title());
         client
             .ask(&what, Method::Put, &object.path(), &[], Some(&object.body))
             .await?;
         first_action.get_or_insert(action);
     }
-    Ok(Action::Skipped("others keep changing it; run this again".into()))
+    Ok(Action::Skipped(
+        "other programs keep changing it; run this command again".into(),
+    ))
 }
 
 fn number(version: Option<u64>) -> String {

@@ -30,7 +30,7 @@ impl Action {
     /// The same action as a plan, for a dry run.
     pub(super) fn planned(self) -> Self {
         match self {
-            Self::Created => Self::Planned("be created: it is not there".into()),
+            Self::Created => Self::Planned("be created: it does not exist".into()),
             Self::Changed(how) => Self::Planned(format!("be changed: {how}")),
             other => other,
         }
@@ -60,8 +60,8 @@ impl fmt::Display for Change {
         match &self.action {
             Action::Created => write!(formatter, "created   {what}"),
             Action::Changed(how) => write!(formatter, "changed   {what}: {how}"),
-            Action::Unchanged => write!(formatter, "as it was {what}"),
-            Action::Skipped(why) => write!(formatter, "left      {what}: {why}"),
+            Action::Unchanged => write!(formatter, "unchanged {what}"),
+            Action::Skipped(why) => write!(formatter, "skipped   {what}: {why}"),
             Action::Deleted(why) => write!(formatter, "deleted   {what}: {why}"),
             Action::Planned(what_then) => write!(formatter, "would     {what}: {what_then}"),
         }

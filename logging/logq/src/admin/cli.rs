@@ -153,7 +153,7 @@ async fn wait_until_ready(client: &Client, timeout: Duration) -> crate::opensear
         // Without a cluster manager, OpenSearch rejects this request after the timeout.
         let health = client
             .ask(
-                "tell its health",
+                "report its health",
                 Method::Get,
                 "/_cluster/health",
                 &[("timeout", "1s")],

@@ -107,7 +107,7 @@ pub fn version() -> Result<u64> {
         .and_then(Value::as_u64)
         .ok_or_else(|| Error::Broken {
             file: "version.json",
-            reason: "it has no number `version`".into(),
+            reason: "it has no numeric `version`".into(),
         })
 }
 
@@ -163,7 +163,8 @@ pub fn managed_objects() -> Result<Vec<ManagedObject>> {
                 "priority": PRIORITY,
                 "composed_of": ["irmgard-logs-settings", "irmgard-logs-mappings", "irmgard-logs-custom"],
                 "version": version,
-                "_meta": { "description": "Log lines, one stream for each component; made by `logq admin bootstrap`" },
+                "_meta": { "description": "Log lines, one stream for each component; made by `logq admin \
+                 bootstrap`" },
             }),
         ),
     ])

@@ -47,7 +47,7 @@ impl FromStr for Size {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         parse(text, &SIZES)
             .map(Self)
-            .ok_or("a size is a whole number above 0 and b, kb, mb, gb or tb, as in 20gb")
+            .ok_or("expected a whole number above 0 with b, kb, mb, gb or tb, for example 20gb")
     }
 }
 
@@ -57,7 +57,7 @@ impl FromStr for Age {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         parse(text, &AGES)
             .map(|seconds| Self(Duration::from_secs(seconds)))
-            .ok_or("a time is a whole number above 0 and s, m, h, d or w, as in 30d")
+            .ok_or("expected a whole number above 0 with s, m, h, d or w, for example 30d")
     }
 }
 

@@ -31,7 +31,9 @@ pub enum Error {
     OpenSearch(#[from] crate::opensearch::Error),
     /// Another index template wins over ours for a stream.
     #[error(
-        "another index template than {TEMPLATE} is taken for {stream}: one with a higher priority matches its name. Change that template's patterns or its priority, then run this again. Templates that match: {overlapping}"
+        "OpenSearch uses another index template than {TEMPLATE} for {stream}: its priority is higher. Change \
+         the patterns or the priority of that template, then run this command again. Matching templates: \
+         {overlapping}"
     )]
     Outranked {
         stream: String,
@@ -40,12 +42,13 @@ pub enum Error {
     },
     /// An index or alias has the name of a stream.
     #[error(
-        "{stream} is an index or an alias and must become a data stream: something has written to it before the first bootstrap. Move its documents elsewhere (_reindex), delete it, and run this again"
+        "{stream} is an index or an alias, not a data stream: a program wrote to it before the first \
+         bootstrap. Copy its documents to another index (_reindex), delete it, then run this command again"
     )]
     Taken { stream: String },
-    #[error("opensearch/{file}, which is part of this program, is broken: {reason}")]
+    #[error("the built-in file opensearch/{file} is invalid: {reason}")]
     Broken { file: &'static str, reason: String },
-    #[error("cannot write what was done: {0}")]
+    #[error("cannot write the report: {0}")]
     Output(#[from] io::Error),
 }
 

@@ -37,7 +37,9 @@ fn compare_versions(current: &Value, desired: &Value, description: &str) -> Opti
     let ours = described_version(desired.pointer(description));
     if installed > ours {
         let newer = installed.unwrap_or_default();
-        return Some(Action::Skipped(format!("version {newer} is of a newer release")));
+        return Some(Action::Skipped(format!(
+            "version {newer} belongs to a newer release"
+        )));
     }
     contains(current, desired).then_some(Action::Unchanged)
 }
@@ -48,7 +50,7 @@ pub(super) async fn roles(client: &Client, report: Say<'_>) -> Result<()> {
         let path = format!("/_plugins/_security/api/roles/{name}");
         let action = match find_plugin_object(client, &format!("show the role {name}"), &path).await? {
             PluginObject::NoPlugin => {
-                let why = "OpenSearch runs without its security plugin: whoever reaches it may do everything";
+                let why = "OpenSearch runs without its security plugin: every client has all rights";
                 return report(Change::new("roles", Action::Skipped(why.into())));
             }
             PluginObject::Missing => Action::Created,
@@ -58,10 +60,10 @@ pub(super) async fn roles(client: &Client, report: Say<'_>) -> Result<()> {
                     report(Change::new(title, action))?;
                     continue;
                 }
-                Action::Changed("has the rights of this release".into())
+                Action::Changed("now has the permissions of this release".into())
             }
         };
-        let what = format!("take the role {name}");
+        let what = format!("store the role {name}");
         client.ask(&what, Method::Put, &path, &[], Some(&desired)).await?;
         report(Change::new(title, action))?;
     }
@@ -74,7 +76,7 @@ pub(super) async fn policy(client: &Client, report: Say<'_>) -> Result<()> {
     let desired = desired_policy()?;
     let (action, query) = match find_plugin_object(client, "show its index state policy", &path).await? {
         PluginObject::NoPlugin => {
-            let why = "OpenSearch runs without index state management: use `logq admin retain`";
+            let why = "OpenSearch runs without Index State Management. Use `logq admin retain`";
             return report(Change::new(title, Action::Skipped(why.into())));
         }
         PluginObject::Missing => (Action::Created, Vec::new()),
@@ -87,7 +89,7 @@ pub(super) async fn policy(client: &Client, report: Say<'_>) -> Result<()> {
                 ("if_seq_no", number("_seq_no")),
                 ("if_primary_term", number("_primary_term")),
             ];
-            (Action::Changed("is this release's".into()), query)
+            (Action::Changed("now matches this release".into()), query)
         }
     };
     let query: Vec<(&str, &str)> = query
@@ -96,7 +98,7 @@ pub(super) async fn policy(client: &Client, report: Say<'_>) -> Result<()> {
         .collect();
     client
         .ask(
-            "take the index state policy",
+            "store the index state policy",
             Method::Put,
             &path,
             &query,
@@ -131,7 +133,7 @@ pub(super) async fn manage_streams(client: &Client, report: Say<'_>) -> Result<(
         if updated > 0 {
             report(Change::new(
                 format!("data stream {stream}"),
-                Action::Changed(format!("{updated} indices follow the policy {POLICY} now")),
+                Action::Changed(format!("{updated} more indices use the policy {POLICY}")),
             ))?;
         }
     }

@@ -85,7 +85,7 @@ async fn retain_stream(
 ) -> Result<()> {
     let title = format!("data stream {stream}");
     let Some(indices) = indices(client, stream).await? else {
-        let why = "it is not there: run `logq admin bootstrap`";
+        let why = "it does not exist: run `logq admin bootstrap`";
         return report(Change::new(title, Action::Skipped(why.into())));
     };
     let Some((write_index, filled)) = indices.split_last() else {
@@ -100,7 +100,7 @@ async fn retain_stream(
             continue;
         }
         changed = true;
-        let why = format!("{} lines, {}, filled {age} ago", index.lines, index.size);
+        let why = format!("{} lines, {}, closed {age} ago", index.lines, index.size);
         let action = if limits.dry_run {
             Action::Planned(format!("be deleted: {why}"))
         } else {
@@ -172,7 +172,7 @@ async fn describe_indices(client: &Client, stream: &str, names: Vec<String>) -> 
 /// # Errors
 /// [`super::Error`].
 pub async fn server_time(client: &Client) -> Result<u64> {
-    let what = "say what time it is";
+    let what = "report its time";
     let query = [("filter_path", "nodes.*.timestamp")];
     let answer = client
         .ask(what, Method::Get, "/_nodes/_local/stats/process", &query, None)
@@ -183,7 +183,7 @@ pub async fn server_time(client: &Client) -> Result<u64> {
         .and_then(|nodes| nodes.values().next())
         .and_then(|node| node.get("timestamp"))
         .and_then(Value::as_u64)
-        .ok_or_else(|| client.unexpected(what, "its answer has no time").into())
+        .ok_or_else(|| client.unexpected(what, "the response has no time").into())
 }
 
 /// Returns whether the stream has, or would have, a new index.

@@ -54,7 +54,7 @@ pub(super) async fn find(client: &Client, stream: &str) -> Result<Option<DataStr
 pub(super) async fn simulate_template(client: &Client) -> Result<Value> {
     let answer = client
         .ask(
-            &format!("say what the index template {TEMPLATE} comes to"),
+            &format!("simulate the index template {TEMPLATE}"),
             Method::Post,
             &format!("/_index_template/_simulate/{TEMPLATE}"),
             &[],
@@ -100,7 +100,7 @@ pub(super) async fn prepare(
 async fn check_template_wins(client: &Client, stream: &str) -> Result<()> {
     let answer = client
         .ask(
-            &format!("say which template {stream} would have"),
+            &format!("simulate the index template of {stream}"),
             Method::Post,
             &format!("/_index_template/_simulate_index/{stream}"),
             &[],
@@ -167,7 +167,7 @@ async fn competing_templates(client: &Client, stream: &str) -> Result<String> {
     all.sort_by(|one, other| other.cmp(one));
     let texts: Vec<String> = all.into_iter().map(|(_, text)| text).collect();
     Ok(if texts.is_empty() {
-        "none; perhaps irmgard-logs-custom takes index.final_pipeline away".into()
+        "none; check whether irmgard-logs-custom removes index.final_pipeline".into()
     } else {
         texts.join(", ")
     })
@@ -175,10 +175,7 @@ async fn competing_templates(client: &Client, stream: &str) -> Result<String> {
 
 async fn create(client: &Client, stream: &str) -> Result<Action> {
     let known = client
-        .find(
-            "say what the name stands for",
-            &format!("/_resolve/index/{stream}"),
-        )
+        .find("resolve the name", &format!("/_resolve/index/{stream}"))
         .await?
         .unwrap_or_default();
     let taken = ["indices", "aliases"].iter().any(|kind| {
@@ -239,7 +236,7 @@ async fn update_mappings(
         let title = format!("mapping of {index}");
         let new = new_fields(current, &desired);
         let added = if new.is_empty() {
-            "fields are kept in more ways than before".to_owned()
+            "new ways to store existing fields".to_owned()
         } else {
             format!("new fields {}", names(&new).join(", "))
         };
@@ -272,7 +269,7 @@ async fn update_mappings(
             client.ask(&what, Method::Put, &path, &[], Some(&body)).await?;
             report(Change::new(title, Action::Changed(added)))?;
         } else {
-            let why = "it is filled, and keeps fields that are otherwise in new indices";
+            let why = "closed; its fields have another mapping than in new indices";
             report(Change::new(title, Action::Skipped(why.into())))?;
         }
     }
@@ -325,10 +322,10 @@ async fn roll_over_if_current(
         None
     };
     let action = match answer {
-        None => Action::Skipped("it has a new index already".into()),
+        None => Action::Skipped("it already has a new index".into()),
         Some(answer) => {
             let index = answer.get("new_index").and_then(Value::as_str).unwrap_or("?");
-            Action::Changed(format!("new lines go to {index}, with the new mapping"))
+            Action::Changed(format!("new lines go to {index}, which has the new mapping"))
         }
     };
     report(Change::new(format!("data stream {stream}"), action))
@@ -375,7 +372,7 @@ async fn update_settings(
         if write_index.is_some() {
             // Only an attempt shows whether an open index accepts the setting.
             nothing = false;
-            let action = Action::Changed(format!("is to be {value}")).planned();
+            let action = Action::Changed(format!("the new value is {value}")).planned();
             report(Change::new(format!("{name} of {stream}"), action))?;
             continue;
         }
@@ -389,7 +386,7 @@ async fn update_settings(
             }
             // A static setting applies to the next index.
             Err(refused) if refused.rejection_status() == Some(400) => {
-                Action::Skipped(format!("becomes {value} with the stream's next index"))
+                Action::Skipped(format!("{value} from the stream's next index on"))
             }
             Err(error) => return Err(error.into()),
         };

@@ -10,23 +10,22 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConditionError {
     /// No operator.
-    #[error(
-        "{0:?} says nothing of a field: write FIELD=VALUE, !=, ~=, !~=, >, >=, <, <= or \"FIELD exists\""
-    )]
+    #[error("{0:?} is not a condition: write FIELD=VALUE, !=, ~=, !~=, >, >=, <, <= or \"FIELD exists\"")]
     Operator(String),
     /// An empty or invalid field name.
-    #[error("{0:?} is no field's name")]
+    #[error("{0:?} is not a field name")]
     Field(String),
     /// Invalid regular expression.
-    #[error("{pattern:?} is no regular expression: {why}")]
+    #[error("invalid regular expression {pattern:?}: {why}")]
     Pattern { pattern: String, why: String },
     /// A value without an order.
     #[error(
-        "{0:?} is neither a number nor a time: nothing is greater or less than it (a field in seconds, …_seconds, takes 20ms, 1.5s, 2m)"
+        "{0:?} is neither a number nor a time. >, >=, < and <= need one; fields named …_seconds also accept \
+         20ms, 1.5s or 2m"
     )]
     Order(String),
     /// Use `--level` to order levels.
-    #[error("-f does not order levels: --level {0} shows the lines of this level and above")]
+    #[error("-f cannot order levels. Use --level {0} for this level and above")]
     Level(String),
     /// Invalid time for a time field.
     #[error(transparent)]
@@ -226,17 +225,17 @@ mod tests {
     #[test]
     fn what_is_none_is_told() {
         for (typed, why) in [
-            ("photo", "\"photo\" says nothing of a field"),
-            ("=17", "\"\" is no field's name"),
-            ("a b=17", "\"a b\" is no field's name"),
-            ("a~=(", "\"(\" is no regular expression"),
+            ("photo", "\"photo\" is not a condition"),
+            ("=17", "\"\" is not a field name"),
+            ("a b=17", "\"a b\" is not a field name"),
+            ("a~=(", "invalid regular expression \"(\""),
             ("a>b", "\"b\" is neither a number nor a time"),
-            ("@timestamp>b", "\"b\" is no time: write 15m"),
-            ("@timestamp=b", "\"b\" is no time: write 15m"),
-            ("level >= warn", "-f does not order levels: --level warn shows"),
-            ("exists", "\"exists\" says nothing of a field"),
-            ("a b exists", "\"a b exists\" says nothing of a field"),
-            (" != 17", "\"\" is no field's name"),
+            ("@timestamp>b", "\"b\" is not a time: write 15m"),
+            ("@timestamp=b", "\"b\" is not a time: write 15m"),
+            ("level >= warn", "-f cannot order levels. Use --level warn"),
+            ("exists", "\"exists\" is not a condition"),
+            ("a b exists", "\"a b exists\" is not a condition"),
+            (" != 17", "\"\" is not a field name"),
         ] {
             assert!(shown(typed).starts_with(why), "{typed}: {}", shown(typed));
         }

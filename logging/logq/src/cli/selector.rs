@@ -7,7 +7,7 @@ use crate::filter::{Filter, Literal};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{requirement:?} is no requirement of a selector: write a=b, a!=b, \"a in (b,c)\", \"a notin (b,c)\", a or !a"
+    "{requirement:?} is not a label requirement: write a=b, a!=b, \"a in (b,c)\", \"a notin (b,c)\", a or !a"
 )]
 pub struct SelectorError {
     requirement: String,

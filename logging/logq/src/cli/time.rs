@@ -8,12 +8,12 @@ use line::Time;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimeError {
     #[error(
-        "{0:?} is no time: write 15m, 3h or 2d (ago), now, today, yesterday, 14:00, \"yesterday 14:00\", \
+        "{0:?} is not a time: write 15m, 3h or 2d (ago), now, today, yesterday, 14:00, \"yesterday 14:00\", \
          2026-11-22, \"2026-11-22 14:00:05\", 2026-11-22T14:00:05Z or 2026-11-22T14:00:05+02:00"
     )]
     Unread(String),
     /// No line can have this time.
-    #[error("{0:?} is before 1970 or after 2261: lines have times between")]
+    #[error("{0:?} is out of range: before 1970 or after 2261")]
     OutOfRange(String),
 }
 
@@ -303,9 +303,7 @@ mod tests {
                 .unwrap_err()
                 .to_string()
         };
-        assert!(
-            told("9999-01-01T00:00:00Z").ends_with("is before 1970 or after 2261: lines have times between")
-        );
-        assert!(told("9999-13-01").contains("is no time"));
+        assert!(told("9999-01-01T00:00:00Z").ends_with("is out of range: before 1970 or after 2261"));
+        assert!(told("9999-13-01").contains("is not a time"));
     }
 }

@@ -13,22 +13,22 @@ const POLLS: &str = "^duration: [0-9]{1,2}([.][0-9]+)? ms  .*: /[*] poll [*]/";
 const VIEWS: [(&str, &str, &[&str]); 6] = [
     (
         "webservice-db",
-        "the web service and its database, without what is asked every few seconds",
+        "the web service and its database, without polling queries",
         &["--component", "irmgard", "--with-db", "--exclude", POLLS],
     ),
     (
         "failed-photos",
-        "photos that could not be anonymised, and why",
+        "photos that failed, with the reason",
         &["--field", "failure.reason exists"],
     ),
     (
         "slow-requests",
-        "requests that took a second or more",
+        "requests of 1 s or more",
         &["--field", "http.route exists", "--field", "duration_seconds>=1"],
     ),
     (
         "slow-statements",
-        "statements of PostgreSQL that took 100 ms or more",
+        "PostgreSQL statements of 100 ms or more",
         &[
             "--field",
             "db.system.name=postgresql",
@@ -38,7 +38,7 @@ const VIEWS: [(&str, &str, &[&str]); 6] = [
     ),
     (
         "broker",
-        "what the broker complains about, and those who use it",
+        "warnings and errors of the broker and its clients",
         &[
             "--component",
             "irmgard",
@@ -49,11 +49,7 @@ const VIEWS: [(&str, &str, &[&str]); 6] = [
             "warn",
         ],
     ),
-    (
-        "trouble",
-        "whatever is a warning or an error",
-        &["--level", "warn"],
-    ),
+    ("trouble", "all warnings and errors", &["--level", "warn"]),
 ];
 
 /// A named set of options.
@@ -69,14 +65,14 @@ pub struct View {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ViewError {
-    #[error("there is no view {name:?}; there are {known}")]
+    #[error("no view {name:?}; the views are {known}")]
     Unknown {
         name: String,
         /// Names of all views.
         known: String,
     },
     /// The first argument is an option instead of a name.
-    #[error("{option:?} is an option: the name of a view comes first; there are {known}")]
+    #[error("{option:?} is an option. Put the view's name first; the views are {known}")]
     Option {
         option: String,
         /// Names of all views.
@@ -100,9 +96,7 @@ impl View {
             .into_iter()
             .chain(self.options.iter().map(String::as_str));
         match Cli::try_parse_from(words) {
-            Ok(cli) if cli.command.is_some() => {
-                Err("a view is made of options, and not of another command".to_owned())
-            }
+            Ok(cli) if cli.command.is_some() => Err("a view contains only options, no command".to_owned()),
             Ok(_) => Ok(()),
             Err(error) => {
                 let text = error.render().to_string();

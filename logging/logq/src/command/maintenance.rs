@@ -65,7 +65,7 @@ pub(super) fn run_import(
     })?;
     let mut report = RunReport::success();
     report.notes.push(format!(
-        "{} lines stored, {} known before",
+        "{} lines stored, {} already in OpenSearch",
         stats.stored, stats.duplicates
     ));
     report.errors = stats.errors;
@@ -73,7 +73,7 @@ pub(super) fn run_import(
         let reason = stats.reason.unwrap_or_default();
         report
             .errors
-            .push(format!("{} lines refused, the first: {reason}", stats.refused));
+            .push(format!("{} lines rejected, the first: {reason}", stats.refused));
     }
     Ok(report)
 }

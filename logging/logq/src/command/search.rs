@@ -33,7 +33,7 @@ pub(super) fn run(search: Search, config: &Config) -> Result<RunReport, SearchEr
     // Check last, because the writer may start late. Do not wait: under cron, ssh and CI, standard input may be a pipe
     // that stays open.
     if expects_no_input && has_piped_input() {
-        print_diagnostic("what comes by standard input was not read: logq - reads it");
+        print_diagnostic("standard input was ignored; use `logq -` to read it");
     }
     result
 }
@@ -174,7 +174,7 @@ pub(super) fn run_traces(search: Search, config: &Config) -> Result<RunReport, S
         .count();
     if untimed > 0 {
         report.notes.push(format!(
-            "{untimed} lines without a time are not drawn: logq --trace shows them"
+            "{untimed} lines without a time are not in the waterfall; `logq --trace ID` shows them"
         ));
     }
     Ok(report)
@@ -199,7 +199,8 @@ fn fall_back_to_pods(
         }
         Err(error) => {
             print_diagnostic(&format!(
-                "OpenSearch has no line of a component that is asked for, of any time. Its pods may have some: {error}; --source kubectl waits for it"
+                "OpenSearch has no lines of a requested component. Its pods may have some, but {error}; \
+                 --source kubectl waits longer"
             ));
             None
         }
@@ -213,7 +214,7 @@ fn print_option_notes(search: &Search, query: &Query, form: Option<&str>) {
         print_diagnostic(&note);
     }
     if let (Some(option), Some(form)) = (search.show.chooses_fields, form) {
-        print_diagnostic(&format!("--{option} changes nothing in {form}"));
+        print_diagnostic(&format!("--{option} has no effect on {form}"));
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) fn list_views(config: &Config) -> Result<RunReport, SearchError> {
     let bad: BTreeSet<&String> = config.bad_views().iter().map(|(name, _)| name).collect();
     for name in bad {
         let name = terminal::escaped(name);
-        writeln!(out, "{name:<width$}  cannot be used: `logq config` says why")?;
+        writeln!(out, "{name:<width$}  invalid: `logq config` shows the error")?;
     }
     out.flush()?;
     Ok(RunReport::success())

@@ -189,7 +189,8 @@ mod tests {
         }
     }
 
-    const FILE: &str = "[opensearch]\nurl = \"https://logs.example\"\nusername = \"reader\"\npassword_file = \"secret\"\nca = \"~/ca.pem\"\ntimeout = 5\n";
+    const FILE: &str = "[opensearch]\nurl = \"https://logs.example\"\nusername = \"reader\"\npassword_file = \
+        \"secret\"\nca = \"~/ca.pem\"\ntimeout = 5\n";
 
     fn all(config: &Config) -> String {
         let texts = keys().into_iter().filter_map(|key| {
@@ -220,7 +221,8 @@ mod tests {
             // The same.
             (
                 &[("LOGQ_OPENSEARCH_URL", "https://logs.example")],
-                "url=https://logs.example username=reader password_file=/etc/logq/secret ca=~/ca.pem timeout=5",
+                "url=https://logs.example username=reader password_file=/etc/logq/secret ca=~/ca.pem \
+                 timeout=5",
             ),
             // Another user.
             (
@@ -249,8 +251,8 @@ mod tests {
         assert_eq!(
             mistakes,
             [
-                "opensearch.url (/etc/logq/c.toml:2) is no URL (http://host:9200 or https://…)",
-                "opensearch.client_cert (/etc/logq/c.toml:3) is set, and LOGQ_OPENSEARCH_CLIENT_KEY is not"
+                "opensearch.url (/etc/logq/c.toml:2) is not a URL (http://host:9200 or https://…)",
+                "opensearch.client_cert (/etc/logq/c.toml:3) is set, but LOGQ_OPENSEARCH_CLIENT_KEY is not"
             ]
         );
     }

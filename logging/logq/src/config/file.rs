@@ -60,7 +60,7 @@ impl ConfigFile {
     ) -> Result<Option<Self>, Vec<String>> {
         let read = |error: std::io::Error| {
             vec![format!(
-                "{}: the configuration cannot be read: {error}",
+                "{}: cannot read the configuration: {error}",
                 path.display()
             )]
         };
@@ -74,7 +74,11 @@ impl ConfigFile {
         let is_open = path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd");
         let can_end = kind.is_file() || kind.is_char_device() || (kind.is_fifo() && is_open);
         if !can_end {
-            let what = if kind.is_dir() { "a folder" } else { "no file" };
+            let what = if kind.is_dir() {
+                "a folder"
+            } else {
+                "not a regular file"
+            };
             return Err(read(io::Error::other(format!("it is {what}"))));
         }
         let mut text = String::new();
@@ -118,7 +122,7 @@ impl ConfigFile {
             Err(error) => {
                 let at = error.span().map_or(0, |span| span.start);
                 // Do not print the line: it may contain a password.
-                let what = format!("{} (texts stand in \"quotation marks\")", error.message());
+                let what = format!("{} (put texts in \"quotation marks\")", error.message());
                 parser.mistake(at, &what);
             }
         }
@@ -175,7 +179,7 @@ impl FileParser<'_> {
                 (connection::TABLE, DeValue::Table(inner)) => self.connection(inner),
                 ("views", DeValue::Table(inner)) => self.views(inner),
                 (name @ (connection::TABLE | "views"), _) => {
-                    self.mistake(key.span().start, &format!("{name} is a table: [{name}]"));
+                    self.mistake(key.span().start, &format!("{name} must be a table: [{name}]"));
                 }
                 _ => self.option(key, value),
             }
@@ -188,7 +192,7 @@ impl FileParser<'_> {
         let Some(argument) = self.options.get(name) else {
             let tables = [connection::TABLE, "views"];
             let hint = suggestion(name, self.options.keys().chain(tables));
-            return self.mistake(at, &format!("{name:?} is no setting of logq's{hint}"));
+            return self.mistake(at, &format!("unknown setting {name:?}{hint}"));
         };
         let Some(value) = self.convert(name, value, options::value_kind(argument)) else {
             return;
@@ -232,7 +236,7 @@ impl FileParser<'_> {
                 ValueKind::Text => "a text in quotation marks",
                 ValueKind::Number => "a number",
             };
-            let what = format!("{name} must be {expected}, and is {}", kind_name(found));
+            let what = format!("{name} must be {expected}, not {}", kind_name(found));
             self.mistake(value.span().start, &what);
         }
         typed
@@ -250,7 +254,7 @@ impl FileParser<'_> {
             let known = connection::keys();
             if !known.contains(&name) {
                 let hint = suggestion(&name, known.iter().map(String::as_str));
-                self.mistake(at, &format!("{name:?} is no setting of logq's{hint}"));
+                self.mistake(at, &format!("unknown setting {name:?}{hint}"));
                 continue;
             }
             let value_kind = if connection::is_number(&name) {
@@ -263,8 +267,8 @@ impl FileParser<'_> {
             };
             if connection::is_secret(&name) && self.mode & 0o077 != 0 {
                 let what = format!(
-                    "{name} stands in a file that others may read (mode {:04o}): chmod 600 {}, or put it in a file \
-                     of its own and name that one in {name}_file",
+                    "other users can read {name} in this file (mode {:04o}). Run chmod 600 {}, or move it to \
+                     a separate file and set {name}_file",
                     self.mode & 0o7777,
                     self.file.path.display()
                 );
@@ -282,7 +286,7 @@ impl FileParser<'_> {
                 self.view(key, inner);
             } else {
                 let what = format!(
-                    "views.{0} is a table: [views.{0}] with about = \"…\" and options = [\"…\"]",
+                    "views.{0} must be a table: [views.{0}] with about = \"…\" and options = [\"…\"]",
                     key.get_ref()
                 );
                 self.mistake(key.span().start, &what);
@@ -299,11 +303,11 @@ impl FileParser<'_> {
         let at = key.span().start;
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if name.is_empty() || name.starts_with('-') || !name.chars().all(is_allowed) {
-            let what = format!("{name:?} cannot be a view's name: letters, digits, - and _ can");
+            let what = format!("invalid view name {name:?}: use letters, digits, - and _");
             return self.mistake(at, &what);
         }
         if is_shipped(name) {
-            let what = format!("a view {name} comes with logq: give this one another name");
+            let what = format!("{name} is a built-in view: choose another name");
             return self.mistake(at, &what);
         }
         let (mut about, mut words) = (String::new(), None);
@@ -318,7 +322,7 @@ impl FileParser<'_> {
                 "options" => words = self.words(&full, value),
                 other => {
                     let hint = suggestion(other, ["about", "options"]);
-                    let what = format!("{full}: a view has about and options, and no {other:?}{hint}");
+                    let what = format!("{full}: unknown key {other:?}; a view has about and options{hint}");
                     self.mistake(key.span().start, &what);
                 }
             }
@@ -329,7 +333,7 @@ impl FileParser<'_> {
         let Some(options) = words else {
             return self.mistake(
                 at,
-                &format!("views.{name} has no options: options = [\"--level\", \"warn\"]"),
+                &format!("views.{name} has no options: add options = [\"--level\", \"warn\"]"),
             );
         };
         let view = View {
@@ -348,10 +352,7 @@ impl FileParser<'_> {
         if let Some(text) = value.get_ref().as_str() {
             let words = shlex::split(text);
             if words.is_none() {
-                self.mistake(
-                    value.span().start,
-                    &format!("{name}: a quotation mark is missing"),
-                );
+                self.mistake(value.span().start, &format!("{name}: unclosed quotation mark"));
             }
             return words;
         }
@@ -368,7 +369,7 @@ const fn kind_name(value: &DeValue<'_>) -> &'static str {
         DeValue::Integer(_) | DeValue::Float(_) => "a number",
         DeValue::Boolean(_) => "true or false",
         DeValue::Datetime(_) => "a date",
-        DeValue::Array(_) => "a list of something else",
+        DeValue::Array(_) => "a list of other values",
         DeValue::Table(_) => "a table",
     }
 }

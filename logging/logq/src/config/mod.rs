@@ -186,7 +186,7 @@ pub fn take_config_option(arguments: Vec<OsString>) -> Result<(Option<PathBuf>, 
         let value = value.or_else(|| arguments.next());
         let Some(value) = value.filter(|value| !value.is_empty()) else {
             return Err(ConfigError(vec![
-                "--config names no file: --config FILE".to_owned(),
+                "--config needs a file: --config FILE".to_owned(),
             ]));
         };
         path = Some(PathBuf::from(value));

@@ -121,12 +121,12 @@ pub fn check(argument: &Arg, values: &[String]) -> Result<(), String> {
     if let Some(clap::error::ContextValue::Strings(valid)) = error.get(ContextKind::ValidValue)
         && !valid.is_empty()
     {
-        return Err(format!("{given:?} is none of {}", valid.join(", ")));
+        return Err(format!("{given:?} is not one of {}", valid.join(", ")));
     }
     let why = std::error::Error::source(&error).map(ToString::to_string);
     Err(match why {
         Some(why) => format!("{given:?}: {why}"),
-        None => format!("{given:?} cannot be its value"),
+        None => format!("{given:?} is not a valid value"),
     })
 }
 

@@ -51,10 +51,7 @@ fn settings(config: &Config, command: &Command) -> Vec<Setting> {
             }
             Some((value, origin)) => (value, origin.to_string()),
             None => match config.overriding_variable(&key) {
-                Some(variable) => (
-                    "-".to_owned(),
-                    format!("the file's is not taken beside {variable}"),
-                ),
+                Some(variable) => ("-".to_owned(), format!("ignored, because {variable} is set")),
                 None if key == "opensearch.url" => {
                     (DEFAULT_URL.to_owned(), SettingSource::BuiltIn.to_string())
                 }

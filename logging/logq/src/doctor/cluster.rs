@@ -20,7 +20,7 @@ const IDENTITY: &str = "identity";
 
 pub async fn health(client: &Client) -> Result<Finding> {
     let answer = client
-        .ask("say how it is", Method::Get, "/_cluster/health", &[], None)
+        .ask("report its health", Method::Get, "/_cluster/health", &[], None)
         .await?;
     Ok(judge_health(&answer))
 }
@@ -39,20 +39,21 @@ fn judge_health(answer: &Value) -> Finding {
         "green" => Finding::ok(HEALTH, format!("green, {node_count}")),
         "yellow" if nodes == 1 => Finding::warn(
             HEALTH,
-            format!("yellow, {node_count}: {unassigned} copies of shards have no place"),
-            "our streams need no copy on one node: see which indices want one, GET _cat/indices?health=yellow",
+            format!("yellow, {node_count}: {unassigned} replicas are not assigned"),
+            "Irmgard's streams need no replica on a single node: GET _cat/indices?health=yellow lists the \
+             indices with replicas",
         ),
         "yellow" => Finding::warn(
             HEALTH,
-            format!("yellow, {node_count}: {unassigned} copies of shards are missing"),
-            "a node is away, or has just come back: GET _cluster/allocation/explain says why",
+            format!("yellow, {node_count}: {unassigned} replicas are missing"),
+            "a node is down or just restarted: GET _cluster/allocation/explain shows the reason",
         ),
         status => Finding::fail(
             HEALTH,
             format!(
-                "{status}, {node_count}: {unassigned} shards are missing, lines cannot be stored or found"
+                "{status}, {node_count}: {unassigned} shards are missing, so lines cannot be stored or found"
             ),
-            "bring back the node that has them: GET _cluster/allocation/explain says which",
+            "restart the node that has them: GET _cluster/allocation/explain shows which",
         ),
     }
 }
@@ -87,7 +88,7 @@ pub async fn disks(client: &Client) -> Result<Finding> {
     let query = [("filter_path", "nodes.*.name,nodes.*.fs.total")];
     let answer = client
         .ask(
-            "say how full its disks are",
+            "report the use of its disks",
             Method::Get,
             "/_nodes/stats/fs",
             &query,
@@ -106,7 +107,7 @@ async fn watermarks(client: &Client) -> Result<DiskWatermarks> {
     ];
     let answer = client
         .ask(
-            "say when a disk is full",
+            "report its disk watermarks",
             Method::Get,
             "/_cluster/settings",
             &query,
@@ -152,24 +153,27 @@ fn judge_disks(answer: &Value, watermarks: DiskWatermarks) -> Finding {
     let Some((used, name, free)) = fullest else {
         return Finding::warn(
             DISKS,
-            "OpenSearch says nothing of its disks",
-            "look at them on the machines",
+            "OpenSearch reports no disks",
+            "check the disks on the machines",
         );
     };
     let detail = format!("{:.0} % used on {name}, {free} free", used * 100.0);
-    let remedy = "keep lines for a shorter time (logq admin retain --keep …), or give it more room";
+    let remedy = "keep lines for a shorter time (logq admin retain --keep …), or add disk space";
     if watermarks.is_enforced && used >= watermarks.flood {
         let flood = watermarks.flood * 100.0;
-        let detail = format!("{detail}: OpenSearch stores nothing more (flood stage {flood:.0} %)");
+        let detail = format!("{detail}: OpenSearch rejects new lines (flood stage {flood:.0} %)");
         Finding::fail(DISKS, detail, remedy)
     } else if watermarks.is_enforced && used >= watermarks.high {
         let high = watermarks.high * 100.0;
-        let detail = format!("{detail}: shards are moved away (high watermark {high:.0} %)");
+        let detail = format!("{detail}: OpenSearch moves shards away (high watermark {high:.0} %)");
         Finding::warn(DISKS, detail, remedy)
     } else if free.0 < MIN_FREE_BYTES {
         Finding::warn(DISKS, detail, remedy)
     } else if !watermarks.is_enforced {
-        Finding::ok(DISKS, format!("{detail}; OpenSearch is told not to look at it"))
+        Finding::ok(
+            DISKS,
+            format!("{detail}; OpenSearch's disk thresholds are disabled"),
+        )
     } else {
         Finding::ok(DISKS, detail)
     }
@@ -202,7 +206,7 @@ fn judge_clock(ahead: f64) -> Finding {
         return Finding::ok(
             CLOCK,
             format!(
-                "the same as this machine's, to {}",
+                "equal to this machine's within {}",
                 format_seconds(CLOCK_TOLERANCE_SECONDS)
             ),
         );
@@ -211,13 +215,13 @@ fn judge_clock(ahead: f64) -> Finding {
     Finding::warn(
         CLOCK,
         format!("{} {direction} this machine's", format_seconds(ahead.abs())),
-        "--since 5m means this machine's clock: set both by NTP",
+        "--since 5m uses this machine's clock: synchronize both with NTP",
     )
 }
 
 /// The user and its permissions.
 pub async fn identity(client: &Client, settings: &Settings) -> Result<Finding> {
-    let what = "say who asks";
+    let what = "report the user";
     let path = "/_plugins/_security/authinfo";
     match client.ask(what, Method::Get, path, &[], None).await {
         Ok(answer) => Ok(judge_identity(&answer)),
@@ -230,19 +234,19 @@ pub async fn identity(client: &Client, settings: &Settings) -> Result<Finding> {
 }
 
 fn judge_without_security(settings: &Settings) -> Finding {
-    let detail = "OpenSearch runs without its security plugin: whoever reaches it may do everything";
+    let detail = "OpenSearch runs without its security plugin: every client has all rights";
     if settings.is_local() {
-        Finding::ok(IDENTITY, format!("{detail}; it is this machine's"))
+        Finding::ok(IDENTITY, format!("{detail}; it runs on this machine"))
     } else if settings.service().is_some() {
         Finding::ok(
             IDENTITY,
-            format!("{detail}; who that is in the cluster, its network policies say"),
+            format!("{detail}; the cluster's network policies limit the clients"),
         )
     } else {
         Finding::warn(
             IDENTITY,
             detail,
-            "switch the plugin on, and make the roles with logq admin bootstrap --roles",
+            "enable the plugin, then create the roles with logq admin bootstrap --roles",
         )
     }
 }
@@ -261,7 +265,7 @@ fn judge_identity(answer: &Value) -> Finding {
         return Finding::warn(
             IDENTITY,
             detail,
-            "logq only reads: the role irmgard-logq is enough for it (logq admin bootstrap --roles)",
+            "logq only reads: use the role irmgard-logq (logq admin bootstrap --roles)",
         );
     }
     Finding::ok(IDENTITY, detail)
@@ -278,12 +282,12 @@ mod tests {
     fn health_goes_by_colour_and_nodes() {
         for (status, nodes, state, detail) in [
             ("green", 3, CheckStatus::Ok, "green, 3 nodes"),
-            ("yellow", 1, CheckStatus::Warn, "yellow, 1 node: 2 copies"),
+            ("yellow", 1, CheckStatus::Warn, "yellow, 1 node: 2 replicas"),
             (
                 "yellow",
                 3,
                 CheckStatus::Warn,
-                "yellow, 3 nodes: 2 copies of shards are missing",
+                "yellow, 3 nodes: 2 replicas are missing",
             ),
             ("red", 3, CheckStatus::Fail, "red, 3 nodes: 2 shards are missing"),
         ] {
@@ -304,12 +308,12 @@ mod tests {
             (
                 9,
                 CheckStatus::Warn,
-                "91 % used on b, 9gb free: shards are moved away",
+                "91 % used on b, 9gb free: OpenSearch moves shards away",
             ),
             (
                 5,
                 CheckStatus::Fail,
-                "95 % used on b, 5gb free: OpenSearch stores nothing more",
+                "95 % used on b, 5gb free: OpenSearch rejects new lines",
             ),
         ] {
             let answer = json!({ "nodes": { "1": disk("a", 60), "2": disk("b", free) } });

@@ -253,7 +253,7 @@ async fn find_stored(client: &Client, ids: &[&str]) -> Result<Vec<String>> {
         ("ignore_unavailable", "true"),
         ("filter_path", "hits.hits._id,_shards"),
     ];
-    let what = "say which lines it has";
+    let what = "report which lines it has";
     let answer = client.ask(what, Method::Post, &path, &query, Some(&body)).await?;
     let hits = answer.pointer("/hits/hits").and_then(Value::as_array);
     let ids = hits

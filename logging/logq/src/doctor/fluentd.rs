@@ -51,7 +51,7 @@ impl Metrics {
             metrics.take(sample);
         }
         if metrics.outputs.is_empty() {
-            return Err(format!("no metric {OUTPUT}… among them"));
+            return Err(format!("the response has no metric {OUTPUT}…"));
         }
         Ok(metrics)
     }
@@ -83,15 +83,16 @@ impl Metrics {
         let with_name = |detail: String| format!("{name}: {detail}");
         let dead = self.dead_letters.max(0.0) as u64;
         let mut findings = vec![if dead == 0 {
-            Finding::ok(WHAT, with_name("none since its start".to_owned()))
+            Finding::ok(WHAT, with_name("none since the start".to_owned()))
         } else {
             Finding::fail(
                 WHAT,
                 with_name(format!(
-                    "{} refused by OpenSearch since its start",
+                    "{} rejected by OpenSearch since the start",
                     format_count(dead, "line")
                 )),
-                "its own lines say why; how to send them again: fluentd/README.md, Dead letters",
+                "Fluentd's log shows the reason; fluentd/README.md, Dead letters, describes how to send them \
+                 again",
             )
         }];
         let buffers = self.outputs.iter().filter(|(_, output)| output.free.is_some());
@@ -107,17 +108,18 @@ fn buffer(name: String, output: &Output) -> Finding {
     let free = output.free.unwrap_or(100.0);
     let waiting = Size(output.waiting.max(0.0) as u64);
     let detail = format!(
-        "{name}: {waiting} wait, {free:.0} % free, {} failed tries since its start",
+        "{name}: {waiting} waiting, {free:.0} % free, {} failed attempts since the start",
         output.retries
     );
-    let remedy = "is OpenSearch there, has it room, does it let this Fluentd in? Its own lines say what it was answered";
+    let remedy = "check that OpenSearch runs, has disk space, and accepts Fluentd's credentials; Fluentd's \
+        log shows its responses";
     if free < CRITICAL_PERCENT {
-        Finding::fail(WHAT, format!("{detail}: it stops reading soon"), remedy)
+        Finding::fail(WHAT, format!("{detail}: it will stop reading soon"), remedy)
     } else if output.retrying > 0.0 {
         let length = format_seconds(output.retrying);
         Finding::warn(
             WHAT,
-            format!("{detail}: it has been trying again for {length}"),
+            format!("{detail}: it has been retrying for {length}"),
             remedy,
         )
     } else if free < LOW_PERCENT {
@@ -134,13 +136,13 @@ pub async fn check(url: &str) -> Vec<Finding> {
         Err(why) => vec![Finding::fail(
             "Fluentd",
             format!("{url}: {why}"),
-            "is it the address of its metrics (http://host:24231), and does it run?",
+            "check that it runs and that this is the address of its metrics (http://host:24231)",
         )],
     }
 }
 
 async fn metrics(url: &str) -> Result<String, String> {
-    let mut address = url::Url::parse(url).map_err(|_| "this is no URL".to_owned())?;
+    let mut address = url::Url::parse(url).map_err(|_| "this is not a URL".to_owned())?;
     if address.path() == "/" {
         address.set_path("/metrics");
     }
@@ -200,10 +202,11 @@ fluentd_output_status_retry_wait{plugin_id="object:654",type="null"} 0.0
         assert_eq!(
             found(AWAY),
             [
-                dead(CheckStatus::Ok, "none since its start"),
+                dead(CheckStatus::Ok, "none since the start"),
                 buffer(
                     CheckStatus::Warn,
-                    "2.5kb wait, 100 % free, 4 failed tries since its start: it has been trying again for 16 s"
+                    "2.5kb waiting, 100 % free, 4 failed attempts since the start: it has been retrying for \
+                     16 s"
                 ),
             ]
         );
@@ -217,10 +220,13 @@ fluentd_output_status_retry_wait{plugin_id="object:654",type="null"} 0.0
         assert_eq!(
             found(&refused),
             [
-                dead(CheckStatus::Fail, "3 lines refused by OpenSearch since its start"),
+                dead(
+                    CheckStatus::Fail,
+                    "3 lines rejected by OpenSearch since the start"
+                ),
                 buffer(
                     CheckStatus::Ok,
-                    "2.5kb wait, 100 % free, 4 failed tries since its start"
+                    "2.5kb waiting, 100 % free, 4 failed attempts since the start"
                 ),
             ]
         );

@@ -89,13 +89,13 @@ async fn run_checks(options: &DoctorOptions, config: &Config) -> DoctorReport {
             if options.fluentd.is_empty() {
                 report.findings.push(Finding::skip(
                     "Fluentd",
-                    "its address is not known",
-                    "name the address of its metrics: --fluentd http://host:24231, or LOGQ_FLUENTD",
+                    "its address is unknown",
+                    "set the address of its metrics: --fluentd http://host:24231, or LOGQ_FLUENTD",
                 ));
             }
             report.findings.push(Finding::skip(
                 "kubectl",
-                "only needed for a cluster: lines that its pods wrote are compared with those that arrived",
+                "only for a cluster: compares the lines of its pods with those in OpenSearch",
                 why,
             ));
         }
@@ -120,7 +120,7 @@ async fn cluster_pods(options: &DoctorOptions) -> Result<(Kubectl, (Vec<Pod>, us
 
 fn settings(options: &DoctorOptions, config: &Config) -> Result<(Settings, Finding), Finding> {
     const WHAT: &str = "settings";
-    let remedy = "logq config shows every setting and where it comes from";
+    let remedy = "`logq config` shows all settings and their origin";
     let fail = |detail: String| Finding::fail(WHAT, detail.replace('\n', "; "), remedy);
     let settings = config
         .opensearch()
@@ -240,7 +240,7 @@ async fn compare_written_lines(
     found: &mut Vec<Finding>,
 ) -> Option<BTreeMap<ComponentKey, WrittenStats>> {
     const WHAT: &str = "lines that were written";
-    const FILES: &str = "name files or folders that can be read";
+    const FILES: &str = "name readable files or folders";
     let window = CompareWindow::new(now, options.policy.keep.0);
     let lines = if !options.files.is_empty() {
         let files = options.files.clone();
@@ -261,7 +261,7 @@ async fn compare_written_lines(
         let read = spawn_blocking(move || WrittenLines::from_pods(program, window)).await;
         read.map_err(|error| error.to_string())
             .and_then(|read| read.map_err(|error| error.to_string()))
-            .map_err(|why| Finding::warn(WHAT, why, "needed are get and list on pods, and get on pods/log"))
+            .map_err(|why| Finding::warn(WHAT, why, "grant get and list on pods, and get on pods/log"))
     };
     let mut written = match lines {
         Ok(lines) => match lines.compare(client).await {
@@ -294,7 +294,7 @@ fn finding_or_error(what: &str, found: Result<Finding, Error>) -> Finding {
 fn admin_error(what: &str, error: &admin::Error) -> Finding {
     match error {
         admin::Error::OpenSearch(error) => request_error(what, error),
-        error => Finding::fail(what, error.to_string(), "this must not be: report it"),
+        error => Finding::fail(what, error.to_string(), "this is a bug: report it"),
     }
 }
 
@@ -305,17 +305,15 @@ fn request_error(what: &str, error: &Error) -> Finding {
         Error::Forbidden { .. } => Finding::warn(
             what,
             format!("not checked: {detail}"),
-            "the role irmgard-logq of this release may (logq admin bootstrap --roles)",
+            "the role irmgard-logq of this release has the permission (logq admin bootstrap --roles)",
         ),
-        Error::Unauthorized { .. } | Error::Settings(_) => Finding::fail(
-            what,
-            detail,
-            "logq config shows every setting and where it comes from",
-        ),
+        Error::Unauthorized { .. } | Error::Settings(_) => {
+            Finding::fail(what, detail, "`logq config` shows all settings and their origin")
+        }
         Error::Unreachable { .. } => Finding::fail(
             what,
             detail,
-            "start it, or name its address: LOGQ_OPENSEARCH_URL; logq config shows what is in force",
+            "start it, or set its address in LOGQ_OPENSEARCH_URL; `logq config` shows the current settings",
         ),
         Error::Forward {
             error: ForwardError::NotRunning { .. },
@@ -323,21 +321,27 @@ fn request_error(what: &str, error: &Error) -> Finding {
         } => Finding::fail(
             what,
             detail,
-            "get it to run: kubectl get and kubectl describe its pods; logq --source kubectl shows lines meanwhile",
+            "check its pods with kubectl get and kubectl describe; logq --source kubectl shows lines \
+             meanwhile",
         ),
         Error::Forward { .. } => Finding::fail(
             what,
             detail,
-            "name its address where it has one: LOGQ_OPENSEARCH_URL; logq config shows what is in force",
+            "set its address in LOGQ_OPENSEARCH_URL; `logq config` shows the current settings",
         ),
-        Error::Tls { .. } => Finding::fail(what, detail, "no line can be read or stored until this is right"),
+        Error::Tls { .. } => Finding::fail(
+            what,
+            detail,
+            "logq cannot read or store lines until this is \
+            fixed",
+        ),
         error if error.is_transient() => {
-            Finding::fail(what, detail, "look again; then at OpenSearch's own lines")
+            Finding::fail(what, detail, "try again; if it persists, check OpenSearch's log")
         }
         _ => Finding::fail(
             what,
             detail,
-            "is it an OpenSearch 3, and are the templates in place (logq admin bootstrap)?",
+            "check that it is OpenSearch 3 and that the templates exist (logq admin bootstrap)",
         ),
     }
 }

@@ -75,8 +75,8 @@ pub fn judge_list(pods: usize, skipped: usize) -> Finding {
     }
     Finding::warn(
         "kubectl",
-        format!("{detail}; {skipped} of its items have no name, namespace or container, and are left out"),
-        "kubectl get pods --all-namespaces --output=json shows them",
+        format!("{detail}; skipped {skipped} items without a name, a namespace or containers"),
+        "`kubectl get pods --all-namespaces --output=json` lists them",
     )
 }
 
@@ -119,7 +119,7 @@ pub fn check_fluentd_nodes(pods: &[Pod]) -> Finding {
         return Finding::warn(
             FLUENTD,
             "the cluster has no pod with app.kubernetes.io/name=fluentd",
-            "apply its manifests; without it no line comes to OpenSearch",
+            "apply its manifests; without it no line reaches OpenSearch",
         );
     }
     let waiting: Vec<String> = fluentds
@@ -143,7 +143,8 @@ pub fn check_fluentd_nodes(pods: &[Pod]) -> Finding {
     Finding::fail(
         FLUENTD,
         problems.join(", "),
-        "kubectl describe daemonset fluentd says why; lines wait in the nodes' files meanwhile, until these are rotated away",
+        "`kubectl describe daemonset fluentd` shows the reason; lines wait in the nodes' files until these \
+         are rotated",
     )
 }
 
@@ -165,7 +166,7 @@ pub async fn check_fluentds(kubectl: &Kubectl, pods: &[Pod]) -> Vec<Finding> {
             Err(why) => findings.push(Finding::warn(
                 "Fluentd",
                 format!("{name}: {why}"),
-                "who asks needs the right to get pods/proxy; or name the address of its metrics with --fluentd",
+                "grant get on pods/proxy, or set the address of its metrics with --fluentd",
             )),
         }
     }

@@ -61,7 +61,7 @@ impl DoctorReport {
         }
         let counts = [
             (CheckStatus::Ok, "ok"),
-            (CheckStatus::Warn, "to be looked at"),
+            (CheckStatus::Warn, "to check"),
             (CheckStatus::Fail, "broken"),
             (CheckStatus::Skip, "not checked"),
         ];

@@ -11,7 +11,7 @@ use crate::{
 const TEMPLATES: &str = "templates, streams";
 const RETENTION: &str = "retention";
 
-const BOOTSTRAP: &str = "run `logq admin bootstrap`, as it is run at every release";
+const BOOTSTRAP: &str = "run `logq admin bootstrap`, as for every release";
 
 /// Checks templates, pipeline and streams with a dry run of `logq admin bootstrap`.
 pub async fn templates(client: &Client) -> Result<Vec<Finding>, admin::Error> {
@@ -57,11 +57,11 @@ fn judge_templates(changes: &[Change], version: u64) -> Vec<Finding> {
     }
     if !missing.is_empty() {
         let are = if missing.len() == 1 { "is" } else { "are" };
-        let detail = format!("{} {are} not there", missing.join(", "));
+        let detail = format!("{} {are} missing", missing.join(", "));
         findings.insert(0, Finding::fail(TEMPLATES, detail, BOOTSTRAP));
     }
     if findings.is_empty() {
-        let detail = format!("as this logq wants them (version {version})");
+        let detail = format!("up to date (version {version})");
         findings.push(Finding::ok(TEMPLATES, detail));
     }
     findings
@@ -104,7 +104,7 @@ fn judge_retention(streams: &[(String, Vec<Index>)], policy: RetentionPolicy, no
             if filled > policy.keep.0 + slack {
                 let name = &index.name;
                 let detail = format!(
-                    "{name} was filled {} ago, and lines are kept for {}",
+                    "{name} was closed {} ago, but the retention is {}",
                     rounded(filled),
                     policy.keep
                 );
@@ -117,14 +117,14 @@ fn judge_retention(streams: &[(String, Vec<Index>)], policy: RetentionPolicy, no
         }
         if age(write_index.created) > policy.rollover_age.0.mul_f64(OVERDUE_FACTOR) {
             let detail = format!(
-                "{stream} has been writing to one index for {}, and should for {}",
+                "{stream} has written to one index for {}, but the limit is {}",
                 rounded(age(write_index.created)),
                 policy.rollover_age
             );
             findings.push(overdue(detail));
         } else if write_index.size.0 as f64 > policy.rollover_size.0 as f64 * OVERDUE_FACTOR {
             let detail = format!(
-                "the index of {stream} has {}, and should have {} at most",
+                "the index of {stream} has {}, but the limit is {}",
                 write_index.size, policy.rollover_size
             );
             findings.push(overdue(detail));
@@ -133,9 +133,9 @@ fn judge_retention(streams: &[(String, Vec<Index>)], policy: RetentionPolicy, no
     if findings.is_empty() {
         let indices: usize = streams.iter().map(|(_, indices)| indices.len()).sum();
         let filled = if oldest == Duration::ZERO {
-            "none filled yet".to_owned()
+            "none closed yet".to_owned()
         } else {
-            format!("the oldest filled {} ago", rounded(oldest))
+            format!("the oldest closed {} ago", rounded(oldest))
         };
         let size = admin::Size(bytes);
         findings.push(Finding::ok(
@@ -160,8 +160,8 @@ fn overdue(detail: String) -> Finding {
     Finding::warn(
         RETENTION,
         detail,
-        "does the job that runs `logq admin retain` run? Its limits here: LOGQ_RETAIN_KEEP, LOGQ_RETAIN_ROLLOVER_AGE, \
-         LOGQ_RETAIN_ROLLOVER_SIZE",
+        "check the job that runs `logq admin retain`; its limits: LOGQ_RETAIN_KEEP, \
+         LOGQ_RETAIN_ROLLOVER_AGE, LOGQ_RETAIN_ROLLOVER_SIZE",
     )
 }
 
@@ -180,10 +180,7 @@ mod tests {
     #[test]
     fn what_bootstrap_would_do_is_told() {
         let found = judge_templates(&[change("index template x", Action::Unchanged)], 3);
-        assert_eq!(
-            found,
-            [Finding::ok(TEMPLATES, "as this logq wants them (version 3)")]
-        );
+        assert_eq!(found, [Finding::ok(TEMPLATES, "up to date (version 3)")]);
         let found = judge_templates(
             &[
                 change(
@@ -192,15 +189,15 @@ mod tests {
                 ),
                 change(
                     "index template x",
-                    Action::Skipped("version 9 is of a newer release".into()),
+                    Action::Skipped("version 9 belongs to a newer release".into()),
                 ),
                 change(
                     "data stream a",
-                    Action::Planned("be created: it is not there".into()),
+                    Action::Planned("be created: it does not exist".into()),
                 ),
                 change(
                     "data stream b",
-                    Action::Planned("be created: it is not there".into()),
+                    Action::Planned("be created: it does not exist".into()),
                 ),
             ],
             3,
@@ -214,7 +211,7 @@ mod tests {
             [
                 (
                     finding::CheckStatus::Fail,
-                    "data stream a, data stream b are not there"
+                    "data stream a, data stream b are missing"
                 ),
                 (
                     finding::CheckStatus::Warn,
@@ -222,7 +219,7 @@ mod tests {
                 ),
                 (
                     finding::CheckStatus::Warn,
-                    "index template x: version 9 is of a newer release"
+                    "index template x: version 9 belongs to a newer release"
                 ),
             ]
         );
@@ -262,7 +259,7 @@ mod tests {
         // An empty index may have any age.
         assert_eq!(
             found(&[index("a", now - 90 * DAY, 0, 0)]),
-            ["1 indices, 0b, none filled yet; kept for 30d"]
+            ["1 indices, 0b, none closed yet; kept for 30d"]
         );
         assert_eq!(
             found(&[
@@ -271,13 +268,13 @@ mod tests {
                 index("c", now - 3 * DAY, 5, 50)
             ]),
             [
-                "a was filled 40d ago, and lines are kept for 30d",
-                "logs-irmgard has been writing to one index for 3d, and should for 1d",
+                "a was closed 40d ago, but the retention is 30d",
+                "logs-irmgard has written to one index for 3d, but the limit is 1d",
             ]
         );
         assert_eq!(
             found(&[index("c", now - DAY, 5, 31)]),
-            ["the index of logs-irmgard has 31gb, and should have 20gb at most"]
+            ["the index of logs-irmgard has 31gb, but the limit is 20gb"]
         );
     }
 }

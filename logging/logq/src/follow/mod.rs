@@ -84,7 +84,7 @@ pub fn parse_order_window(text: &str) -> Result<Duration, String> {
     };
     length
         .filter(|length| *length <= MAX_ORDER_WINDOW)
-        .ok_or_else(|| "write 0, 500ms, 2s or the like; a minute at most".to_owned())
+        .ok_or_else(|| "write a duration such as 0, 500ms or 2s, at most one minute".to_owned())
 }
 
 /// Rejects contradictory options.
@@ -100,11 +100,11 @@ pub fn check_options(show: &ShowOptions) -> Result<(), FollowError> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FollowError {
-    #[error("--limit shows the first lines and --tail the last ones: only with --follow can both be said")]
+    #[error("--limit shows the first lines, --tail the last: use both only with --follow")]
     LimitAndTail,
-    #[error("only one source can be followed: --source opensearch or --source kubectl")]
+    #[error("--follow needs a single source: --source opensearch or --source kubectl")]
     Both,
-    #[error("a waterfall is drawn of a trace that is over: follow its lines with `logq -F --trace ID`")]
+    #[error("a waterfall shows a finished trace: follow its lines with `logq -F --trace ID`")]
     Waterfall,
 }
 

@@ -26,7 +26,7 @@ const GUARD_ARGUMENT: &str = "--child-guard";
 
 /// What the guard prints if it cannot start the child.
 const SPAWN_FAILED: &str = "logq cannot start it: ";
-const NOT_FOUND: &str = "there is no such program";
+const NOT_FOUND: &str = "the program does not exist";
 
 const MAX_STDERR_BYTES: u64 = 16 * 1024;
 
@@ -102,7 +102,7 @@ impl ChildGuard {
             .spawn()?;
         let output = child.stdout.take();
         let guard = Self { child, stderr };
-        let output = output.ok_or_else(|| io::Error::other("it has no output"))?;
+        let output = output.ok_or_else(|| io::Error::other("it has no standard output"))?;
         Ok((guard, output))
     }
 
@@ -119,7 +119,7 @@ impl ChildGuard {
             .and_then(|()| (&mut self.stderr).take(MAX_STDERR_BYTES).read_to_end(&mut stderr));
         match read {
             Ok(_) => String::from_utf8_lossy(&stderr).into_owned(),
-            Err(error) => format!("what it says cannot be read: {error}"),
+            Err(error) => format!("cannot read its error messages: {error}"),
         }
     }
 }

@@ -14,17 +14,17 @@ pub enum ForwardError {
     #[error(transparent)]
     Kubectl(kubectl::Error),
     #[error(
-        "the cluster has none ({reason}). Where it has OpenSearch, LOGQ_OPENSEARCH_URL can say: \
-         kubernetes://NAMESPACE/SERVICE"
+        "the service does not exist ({reason}). If OpenSearch is another service, set \
+         LOGQ_OPENSEARCH_URL=kubernetes://NAMESPACE/SERVICE"
     )]
     NoService { reason: String },
     #[error(
-        "it may not be made: {reason}. Needed in the namespace {namespace} are get on services, get and list on pods, \
-         and create on pods/portforward"
+        "permission denied: {reason}. Grant in the namespace {namespace}: get on services, get and list on \
+         pods, and create on pods/portforward"
     )]
     Forbidden { namespace: String, reason: String },
     /// The service has no running pod, or nothing listens in it.
-    #[error("OpenSearch does not run there: {reason}")]
+    #[error("OpenSearch is not running there: {reason}")]
     NotRunning { reason: String },
     #[error("kubectl port-forward was not ready within {timeout:?}{}", stderr_suffix(.stderr))]
     Timeout { timeout: Duration, stderr: String },
@@ -67,7 +67,7 @@ impl ForwardError {
     pub fn from_broken_connection(stderr: &str) -> Option<Self> {
         // kubectl listens before the pod does.
         stderr.contains("connection refused").then(|| Self::NotRunning {
-            reason: "nothing listens in its pod (yet): connection refused".to_owned(),
+            reason: "nothing listens in its pod yet: connection refused".to_owned(),
         })
     }
 

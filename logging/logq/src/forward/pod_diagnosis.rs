@@ -48,7 +48,7 @@ fn selector(service: &Value) -> Option<String> {
 fn describe_pods(pods: &[Value], selector: &str) -> Option<String> {
     if pods.is_empty() {
         return Some(format!(
-            "no pod has the labels of its service ({selector}): was it scaled to 0?"
+            "no pod matches its service ({selector}). Is it scaled to 0?"
         ));
     }
     let states: Option<Vec<String>> = pods.iter().map(describe_not_ready).collect();
@@ -67,7 +67,7 @@ fn describe_not_ready(pod: &Value) -> Option<String> {
     let name = text("/metadata/name").unwrap_or("?");
     let list = |path: &str| pod.pointer(path).and_then(Value::as_array).into_iter().flatten();
     if text("/metadata/deletionTimestamp").is_some() {
-        return Some(format!("{name} is ending"));
+        return Some(format!("{name} is terminating"));
     }
     let condition = |kind: &str| {
         list("/status/conditions")
@@ -107,7 +107,8 @@ mod tests {
         let ready = |status: &str| json!([{ "type": "Ready", "status": status }]);
         let waiting = json!([{ "state": { "waiting": { "reason": "CrashLoopBackOff" } } }]);
         let unscheduled = json!([{
-            "type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient memory.",
+            "type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient \
+             memory.",
         }]);
         let well = pod("a", &json!({ "phase": "Running", "conditions": ready("True") }));
         let not_yet = pod("b", &json!({ "phase": "Running", "conditions": ready("False") }));
@@ -121,13 +122,14 @@ mod tests {
         for (pods, reason) in [
             (
                 vec![],
-                Some("no pod has the labels of its service (app=x): was it scaled to 0?"),
+                Some("no pod matches its service (app=x). Is it scaled to 0?"),
             ),
             (vec![not_yet.clone()], Some("b is not ready")),
             (
                 vec![crashes, pending],
                 Some(
-                    "c is not ready: CrashLoopBackOff, d is Pending: 0/1 nodes are available: 1 Insufficient memory",
+                    "c is not ready: CrashLoopBackOff, d is Pending: 0/1 nodes are available: 1 Insufficient \
+                     memory",
                 ),
             ),
             (vec![ending], Some("a is ending")),

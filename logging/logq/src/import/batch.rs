@@ -49,7 +49,7 @@ impl Batch {
         let responses = answer.get("items").and_then(Value::as_array);
         let responses = responses.filter(|responses| responses.len() == self.items.len());
         let responses = responses
-            .ok_or_else(|| client.unexpected(OPERATION, "its answer has other items than were sent"))?;
+            .ok_or_else(|| client.unexpected(OPERATION, "the response has other items than the request"))?;
         let mut busy = None;
         for (item, response) in std::mem::take(&mut self.items).into_iter().zip(responses) {
             let response = response.get("create").unwrap_or(&Value::Null);

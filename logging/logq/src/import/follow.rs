@@ -72,7 +72,8 @@ pub async fn follow(
     let before = match Positions::read(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
             report(&format!(
-                "{}: {error}; reading begins anew, and what is known stays as it is",
+                "{}: {error}; reading starts again from the beginning; OpenSearch ignores lines that it \
+                 already has",
                 path.display()
             ));
             Positions::default()
@@ -153,7 +154,7 @@ async fn send_until_stored(
         }
         delay = delays.next().copied().unwrap_or(delay);
         if waiting_since.is_none() && delay >= Duration::from_millis(500) {
-            report(&format!("{error}; lines wait"));
+            report(&format!("{error}; lines wait in the files"));
             waiting_since = Some(Instant::now());
         }
         tokio::time::sleep(delay).await;
@@ -163,7 +164,7 @@ async fn send_until_stored(
     }
     if let Some(since) = waiting_since {
         report(&format!(
-            "OpenSearch takes lines again, after {:.0} s",
+            "OpenSearch accepts lines again, after {:.0} s",
             since.elapsed().as_secs_f64()
         ));
     }
@@ -171,7 +172,7 @@ async fn send_until_stored(
     if stats.refused.checked_ilog2() != refused.checked_ilog2() {
         let reason = stats.reason.as_deref().unwrap_or_default();
         report(&format!(
-            "lines are refused, and left out: {} so far, the first: {reason}",
+            "OpenSearch rejected {} lines so far, which are skipped; the first: {reason}",
             stats.refused
         ));
     }

@@ -36,7 +36,7 @@ pub enum ImportError {
     #[error(transparent)]
     OpenSearch(#[from] Error),
     /// The checkpoint file.
-    #[error("{path}: {error}; --positions names another file for how far the lines were read")]
+    #[error("{path}: {error}; choose another file with --positions")]
     Positions { path: PathBuf, error: io::Error },
 }
 

@@ -37,7 +37,7 @@ pub(super) fn from_transport_error(context: RequestContext<'_>, error: &(dyn Std
         .iter()
         .find_map(|cause| cause.downcast_ref::<reqwest::Error>());
     if http.is_some_and(reqwest::Error::is_builder) {
-        return Error::Settings(format!("the connection to OpenSearch cannot be set up: {root}"));
+        return Error::Settings(format!("cannot set up the connection to OpenSearch: {root}"));
     }
     if http.is_some_and(reqwest::Error::is_connect) {
         return Error::Unreachable {
@@ -47,11 +47,11 @@ pub(super) fn from_transport_error(context: RequestContext<'_>, error: &(dyn Std
     }
     let reason = if http.is_some_and(reqwest::Error::is_timeout) {
         format!(
-            "did not answer within {:?} (LOGQ_OPENSEARCH_TIMEOUT)",
+            "it did not answer within {:?} (LOGQ_OPENSEARCH_TIMEOUT)",
             context.timeout
         )
     } else {
-        format!("the connection broke: {root}")
+        format!("the connection was lost: {root}")
     };
     Error::Interrupted {
         url,
@@ -68,7 +68,7 @@ pub(super) fn redirected(context: RequestContext<'_>, url: &Url, target: &Url) -
         url: context.url.into(),
         what: context.what.into(),
         reason: format!(
-            "it sends on to {}, and nothing else than what was asked is believed: name that in LOGQ_OPENSEARCH_URL if it is right",
+            "it redirects to {}. If that server is right, set it in LOGQ_OPENSEARCH_URL",
             target.ascii_serialization()
         ),
     })
@@ -121,17 +121,21 @@ fn unreachable(chain: &[&(dyn StdError + 'static)], root: String, timeout: Durat
 fn remedy(error: &Tls) -> &'static str {
     match error {
         Tls::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            "Its certificate is of an authority that this machine does not know: name the authority's PEM file in LOGQ_OPENSEARCH_CA"
+            "This machine does not know the certificate's authority: set the authority's PEM file in \
+             LOGQ_OPENSEARCH_CA"
         }
         Tls::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        ) => "Its certificate is for another name: use one of the names in it in LOGQ_OPENSEARCH_URL",
-        Tls::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-            "Its certificate has expired: it must be renewed (or this machine's clock is wrong)"
+        ) => {
+            "The certificate is for another host name: use a name from the certificate in \
+            LOGQ_OPENSEARCH_URL"
         }
-        Tls::InvalidCertificate(_) => "Its certificate cannot be accepted",
+        Tls::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            "The certificate has expired: renew it, or check this machine's clock"
+        }
+        Tls::InvalidCertificate(_) => "The certificate is not acceptable",
         Tls::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            "It seems not to speak TLS: try http:// in LOGQ_OPENSEARCH_URL"
+            "The server seems not to use TLS: try http:// in LOGQ_OPENSEARCH_URL"
         }
         Tls::AlertReceived(
             AlertDescription::CertificateRequired
@@ -141,9 +145,10 @@ fn remedy(error: &Tls) -> &'static str {
             | AlertDescription::CertificateExpired
             | AlertDescription::HandshakeFailure,
         ) => {
-            "It does not accept our client certificate, or wants one: LOGQ_OPENSEARCH_CLIENT_CERT and LOGQ_OPENSEARCH_CLIENT_KEY"
+            "The server requires a client certificate or rejects this one: check LOGQ_OPENSEARCH_CLIENT_CERT \
+             and LOGQ_OPENSEARCH_CLIENT_KEY"
         }
-        _ => "The two have no TLS in common",
+        _ => "Client and server support no common TLS version",
     }
 }
 
@@ -174,9 +179,7 @@ pub(super) fn from_status(context: RequestContext<'_>, status: u16, body: &[u8])
         404 | 405 if kind == NOT_JSON && !reason.is_empty() => Error::Unexpected {
             url,
             what,
-            reason: format!(
-                "{status} {reason}. Does LOGQ_OPENSEARCH_URL name OpenSearch, and not a server beside it?"
-            ),
+            reason: format!("{status} {reason}. Does LOGQ_OPENSEARCH_URL point to OpenSearch?"),
         },
         _ => Error::Rejected {
             url,
@@ -189,7 +192,7 @@ pub(super) fn from_status(context: RequestContext<'_>, status: u16, body: &[u8])
 }
 
 /// Error name for a body that is not JSON.
-const NOT_JSON: &str = "no JSON";
+const NOT_JSON: &str = "not JSON";
 
 /// Extracts the name and the most specific reason of an error:
 /// `{"error":{"type","reason","root_cause":[…],"caused_by":{…}}}` or `{"error":"text"}`.
@@ -241,11 +244,7 @@ pub(super) fn check_all_shards(context: RequestContext<'_>, answer: &Value) -> R
         .and_then(|failures| failures.first())
         .and_then(|failure| failure.pointer("/reason/reason"))
         .and_then(Value::as_str)
-        .unwrap_or(if late {
-            "it ran out of time"
-        } else {
-            "no reason given"
-        });
+        .unwrap_or(if late { "it timed out" } else { "no reason given" });
     Err(Error::Partial {
         url: context.url.into(),
         successful: count("successful"),

@@ -112,7 +112,7 @@ impl Client {
     /// # Errors
     /// [`Error::Unreachable`], also if the server accepts the connection but stays silent.
     pub async fn reach(&self, patience: Duration) -> Result<String> {
-        let what = "say its version";
+        let what = "report its version";
         // The port-forward has its own timeout.
         self.connect().await?;
         let hello = self.ask(what, Method::Get, "/", &[], None);
@@ -129,7 +129,7 @@ impl Client {
             .pointer("/version/number")
             .and_then(Value::as_str)
             .map(str::to_owned)
-            .ok_or_else(|| self.unexpected(what, "its answer has no version"))
+            .ok_or_else(|| self.unexpected(what, "the response has no version"))
     }
 
     /// Sends a request and returns the response. `what` completes "is asked to …" in an error message.
@@ -290,7 +290,7 @@ fn transport(settings: &Settings, url: Url) -> Result<Transport> {
             let header = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()));
             let mut header = header.map_err(|_| {
                 Error::Settings(
-                    "LOGQ_OPENSEARCH_TOKEN cannot be sent: it holds a line break or the like".into(),
+                    "LOGQ_OPENSEARCH_TOKEN contains a control character, for example a line break".into(),
                 )
             })?;
             header.set_sensitive(true);
@@ -325,10 +325,18 @@ fn basic(user: &str, password: &str) -> Result<HeaderValue> {
         .get("http://localhost/")
         .basic_auth(user, Some(password))
         .build()
-        .map_err(|_| Error::Settings("LOGQ_OPENSEARCH_PASSWORD cannot be sent".into()))?;
-    request
-        .headers()
-        .get(AUTHORIZATION)
-        .cloned()
-        .ok_or_else(|| Error::Settings("LOGQ_OPENSEARCH_PASSWORD cannot be sent".into()))
+        .map_err(|_| {
+            Error::Settings(
+                "LOGQ_OPENSEARCH_PASSWORD contains characters that HTTP does not \
+            allow"
+                    .into(),
+            )
+        })?;
+    request.headers().get(AUTHORIZATION).cloned().ok_or_else(|| {
+        Error::Settings(
+            "LOGQ_OPENSEARCH_PASSWORD contains characters that HTTP does not \
+            allow"
+                .into(),
+        )
+    })
 }

@@ -24,10 +24,10 @@ pub enum Unreachable {
 #[non_exhaustive]
 pub enum Error {
     /// No connection. Only in this case may another source replace OpenSearch.
-    #[error("OpenSearch at {url} cannot be reached: {reason}. Is LOGQ_OPENSEARCH_URL right?")]
+    #[error("OpenSearch at {url} is unreachable: {reason}. Check LOGQ_OPENSEARCH_URL")]
     Unreachable { url: String, reason: Unreachable },
     /// No port-forward, so nothing was requested.
-    #[error("OpenSearch cannot be reached by a port-forward to {service}: {error}")]
+    #[error("OpenSearch is unreachable through a port-forward to {service}: {error}")]
     Forward { service: String, error: ForwardError },
     /// The TLS handshake failed.
     #[error("TLS with OpenSearch at {url} failed: {reason}. {remedy}")]
@@ -38,11 +38,12 @@ pub enum Error {
     },
     /// 401: the credentials are missing or invalid.
     #[error(
-        "OpenSearch at {url} does not know who asks (401): {identity}. Set LOGQ_OPENSEARCH_USERNAME and LOGQ_OPENSEARCH_PASSWORD (or …_PASSWORD_FILE, …_TOKEN, …_CLIENT_CERT)"
+        "OpenSearch at {url} rejected the credentials (401): {identity}. Set LOGQ_OPENSEARCH_USERNAME and \
+         LOGQ_OPENSEARCH_PASSWORD (or …_PASSWORD_FILE, …_TOKEN, …_CLIENT_CERT)"
     )]
     Unauthorized { url: String, identity: String },
     /// 403: the user lacks a permission.
-    #[error("OpenSearch at {url} refuses to {what} (403): {identity}: {reason}")]
+    #[error("OpenSearch at {url} denied the request to {what} (403): {identity}: {reason}")]
     Forbidden {
         url: String,
         what: String,
@@ -51,7 +52,7 @@ pub enum Error {
         reason: String,
     },
     /// 400, 404, 409 and similar: the server rejects the request.
-    #[error("OpenSearch at {url} rejects to {what} ({status} {kind}): {reason}")]
+    #[error("OpenSearch at {url} rejected the request to {what} ({status} {kind}): {reason}")]
     Rejected {
         url: String,
         what: String,
@@ -61,7 +62,7 @@ pub enum Error {
         reason: String,
     },
     /// 429: the server is overloaded.
-    #[error("OpenSearch at {url} is too busy to {what} (429): {reason}. Try again later, or ask for less")]
+    #[error("OpenSearch at {url} is too busy to {what} (429): {reason}. Try again later, or request less")]
     Busy {
         url: String,
         what: String,
@@ -69,7 +70,7 @@ pub enum Error {
     },
     /// Some shards failed, so lines are missing.
     #[error(
-        "OpenSearch at {url} could answer from {successful} of {total} shards only, so lines are missing: {reason}"
+        "only {successful} of {total} shards of OpenSearch at {url} answered, so lines are missing: {reason}"
     )]
     Partial {
         url: String,
@@ -79,7 +80,7 @@ pub enum Error {
         reason: String,
     },
     /// 5xx: the server failed.
-    #[error("OpenSearch at {url} cannot {what} now ({status}): {reason}")]
+    #[error("OpenSearch at {url} failed to {what} ({status}): {reason}")]
     Failed {
         url: String,
         what: String,
@@ -87,7 +88,7 @@ pub enum Error {
         reason: String,
     },
     /// The connection was established, but the response is incomplete or late.
-    #[error("OpenSearch at {url} was asked to {what}, and {reason}")]
+    #[error("OpenSearch at {url} failed to {what}: {reason}")]
     Interrupted {
         url: String,
         what: String,
@@ -95,11 +96,12 @@ pub enum Error {
     },
     /// The response is too large.
     #[error(
-        "OpenSearch at {url} was asked to {what}, and its answer of {} MiB is longer than what is read. Ask for less", .bytes >> 20
+        "OpenSearch at {url} failed to {what}: the response of {} MiB is too large. Request \
+         less", .bytes >> 20
     )]
     TooLong { url: String, what: String, bytes: u64 },
     /// The response does not look like OpenSearch's.
-    #[error("what answers at {url} was asked to {what} and does not answer as OpenSearch does: {reason}")]
+    #[error("the server at {url} failed to {what}; it does not respond like OpenSearch: {reason}")]
     Unexpected {
         url: String,
         what: String,

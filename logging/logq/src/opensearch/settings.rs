@@ -18,20 +18,26 @@ const URL: &str = "LOGQ_OPENSEARCH_URL";
 pub const VARIABLES: [(&str, &str); 10] = [
     (
         "LOGQ_OPENSEARCH_URL",
-        "http://… or https://… of OpenSearch, or kubernetes://NAMESPACE/SERVICE of one in a cluster",
+        "http://…, https://…, or kubernetes://NAMESPACE/SERVICE for OpenSearch in a cluster",
     ),
-    ("LOGQ_OPENSEARCH_USERNAME", "user, for basic authentication"),
-    ("LOGQ_OPENSEARCH_PASSWORD", "its password"),
-    ("LOGQ_OPENSEARCH_PASSWORD_FILE", "a file with the password"),
-    ("LOGQ_OPENSEARCH_TOKEN", "a bearer token, in place of a user"),
-    ("LOGQ_OPENSEARCH_TOKEN_FILE", "a file with the token"),
+    ("LOGQ_OPENSEARCH_USERNAME", "user for basic authentication"),
+    ("LOGQ_OPENSEARCH_PASSWORD", "password of the user"),
+    ("LOGQ_OPENSEARCH_PASSWORD_FILE", "file with the password"),
+    ("LOGQ_OPENSEARCH_TOKEN", "bearer token, instead of a user"),
+    ("LOGQ_OPENSEARCH_TOKEN_FILE", "file with the token"),
+    ("LOGQ_OPENSEARCH_CA", "PEM file of additional trusted authorities"),
     (
-        "LOGQ_OPENSEARCH_CA",
-        "PEM file of the authorities to trust beside the system's",
+        "LOGQ_OPENSEARCH_CLIENT_CERT",
+        "PEM file of the client certificate",
     ),
-    ("LOGQ_OPENSEARCH_CLIENT_CERT", "PEM file of a client certificate"),
-    ("LOGQ_OPENSEARCH_CLIENT_KEY", "PEM file of its key"),
-    ("LOGQ_OPENSEARCH_TIMEOUT", "seconds to wait for an answer; 60"),
+    (
+        "LOGQ_OPENSEARCH_CLIENT_KEY",
+        "PEM file of the client certificate's key",
+    ),
+    (
+        "LOGQ_OPENSEARCH_TIMEOUT",
+        "timeout of a request in seconds; default 60",
+    ),
 ];
 
 /// Looks up a variable: in the environment, a configuration file, or a map in a test.
@@ -99,8 +105,8 @@ impl Settings {
         let timeout = reader.timeout();
         if certificate.is_some() && matches!(url, Some((_, Some(_)))) {
             reader.mistake(
-                "LOGQ_OPENSEARCH_CLIENT_CERT cannot be shown through a port-forward, where OpenSearch is spoken to \
-                 without TLS: name its Ingress in LOGQ_OPENSEARCH_URL, or use a user or a token",
+                "LOGQ_OPENSEARCH_CLIENT_CERT does not work through a port-forward, which uses no TLS: set \
+                 OpenSearch's Ingress in LOGQ_OPENSEARCH_URL, or use a user or a token",
             );
         }
         match (url, reader.mistakes.is_empty()) {
@@ -205,19 +211,17 @@ impl Settings {
 
 /// Parses OpenSearch's URL. The error does not contain the text, which may include a password.
 fn parse(text: &str) -> Result<(Url, Option<ServiceRef>), &'static str> {
-    let url = Url::parse(text).map_err(|_| "is no URL (http://host:9200 or https://…)")?;
+    let url = Url::parse(text).map_err(|_| "is not a URL (http://host:9200 or https://…)")?;
     if !matches!(url.scheme(), "http" | "https" | SCHEME) || url.host_str().is_none() {
-        return Err(
-            "must begin with http:// or https:// and name a host, or be kubernetes://NAMESPACE/SERVICE",
-        );
+        return Err("must be http://HOST, https://HOST or kubernetes://NAMESPACE/SERVICE");
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(
-            "holds a user or a password: these belong in LOGQ_OPENSEARCH_USERNAME and LOGQ_OPENSEARCH_PASSWORD",
+            "contains a user or a password: use LOGQ_OPENSEARCH_USERNAME and LOGQ_OPENSEARCH_PASSWORD",
         );
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("must not hold ? or #");
+        return Err("must not contain ? or #");
     }
     let service = (url.scheme() == SCHEME)
         .then(|| ServiceRef::from_url(&url))
@@ -290,17 +294,15 @@ impl SettingsReader<'_> {
         let token = self.secret("LOGQ_OPENSEARCH_TOKEN");
         match (user, password, token) {
             (Some(_), _, Some(_)) => {
-                self.mistake(
-                    "LOGQ_OPENSEARCH_USERNAME and LOGQ_OPENSEARCH_TOKEN are both set: which one is it?",
-                );
+                self.mistake("LOGQ_OPENSEARCH_USERNAME and LOGQ_OPENSEARCH_TOKEN are both set: set only one");
             }
             (Some(user), Some(password), None) => return Identity::Basic(user, password),
             (None, None, Some(token)) => return Identity::Bearer(token),
             (Some(_), None, None) if self.mistakes.len() == before => {
-                self.mistake("LOGQ_OPENSEARCH_USERNAME is set, and LOGQ_OPENSEARCH_PASSWORD is not");
+                self.mistake("LOGQ_OPENSEARCH_USERNAME is set, but LOGQ_OPENSEARCH_PASSWORD is not");
             }
             (None, Some(_), _) => {
-                self.mistake("LOGQ_OPENSEARCH_PASSWORD is set, and LOGQ_OPENSEARCH_USERNAME is not");
+                self.mistake("LOGQ_OPENSEARCH_PASSWORD is set, but LOGQ_OPENSEARCH_USERNAME is not");
             }
             _ => {}
         }
@@ -321,11 +323,11 @@ impl SettingsReader<'_> {
                 Some(ClientCertificate { path, pem })
             }
             (Some(_), None) => {
-                self.mistake(format!("{CERTIFICATE} is set, and {KEY} is not"));
+                self.mistake(format!("{CERTIFICATE} is set, but {KEY} is not"));
                 None
             }
             (None, Some(_)) => {
-                self.mistake(format!("{KEY} is set, and {CERTIFICATE} is not"));
+                self.mistake(format!("{KEY} is set, but {CERTIFICATE} is not"));
                 None
             }
             (None, None) => None,
@@ -341,7 +343,7 @@ impl SettingsReader<'_> {
                 .filter(|seconds| (1..=3600).contains(seconds))
                 .map(Duration::from_secs)
                 .unwrap_or_else(|| {
-                    self.mistake(format!("{NAME} must be whole seconds from 1 to 3600"));
+                    self.mistake(format!("{NAME} must be a whole number of seconds from 1 to 3600"));
                     default
                 })
         })

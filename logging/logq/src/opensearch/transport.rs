@@ -121,7 +121,7 @@ impl PortForward {
         *active = Some((forward, Arc::clone(&connection)));
         if let Some(reason) = lock(&self.end_reason).take() {
             lock(&self.notes).push(format!(
-                "the port-forward to {} has ended{reason}; a new one is in its place",
+                "the port-forward to {} ended{reason}; logq opened a new one",
                 self.service
             ));
         }
@@ -139,7 +139,7 @@ impl PortForward {
         let suffix = stderr_suffix(&stderr);
         let error = match ForwardError::from_broken_connection(&stderr) {
             Some(why) => self.forward_error(why),
-            None => error.through(&format!("a port-forward{stderr}")),
+            None => error.through(&format!("a port-forward{suffix}")),
         };
         *lock(&self.end_reason) = Some(suffix);
         error

@@ -84,7 +84,7 @@ impl TimeRange {
                 .strip_prefix('-')
                 .filter(|length| parse_duration(length).is_some())?;
             Some(format!(
-                "--{option} {typed} means {length} ago, as --{option} {length} does"
+                "--{option} {typed} means {length} ago, like --{option} {length}"
             ))
         })
     }

@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn lengths_are_short() {
-        for (nanos, is_marker_only) in [
+        for (nanos, expected) in [
             (0, "0"),
             (499, "0"),
             (96_000, "96 µs"),
@@ -79,9 +79,9 @@ mod tests {
             (183_600_000_000_000, "2d03h"),
         ] {
             let (from, to) = (Time::from_nanos(5), Time::from_nanos(5 + nanos));
-            assert_eq!(format_duration(from, to), is_marker_only, "{nanos}");
+            assert_eq!(format_duration(from, to), expected, "{nanos}");
             if nanos > 0 {
-                assert_eq!(format_duration(to, from), format!("-{is_marker_only}"));
+                assert_eq!(format_duration(to, from), format!("-{expected}"));
             }
         }
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::filter::Glob;
 
 #[derive(Debug, thiserror::Error)]
-#[error("--{option}: {name:?} is no field's name: {why}")]
+#[error("--{option}: invalid field name {name:?}: {why}")]
 pub struct FieldsError {
     option: &'static str,
     name: String,

@@ -33,24 +33,24 @@ pub fn explain(
     if let Some(source) = source {
         source.explain(&filter, out)?;
         if Summary::from_options(search)?.is_some_and(|summary| source.can_count(&filter, &summary)) {
-            writeln!(out, "OpenSearch counts these lines itself: none is read.")?;
+            writeln!(out, "OpenSearch counts these lines; logq reads none.")?;
         }
     } else {
         let files = search.files.iter().map(|file| file.display().to_string());
         let files = files.collect::<Vec<_>>().join(", ");
-        writeln!(out, "looked for in: {}", terminal::escaped(&files))?;
+        writeln!(out, "sources: {}", terminal::escaped(&files))?;
         if query.needs_context() {
             writeln!(
                 out,
-                "What is used, and the traces of a photo, are read from the files first."
+                "logq first reads the files for dependencies and for the traces of a photo."
             )?;
         }
     }
     if query.related_option().is_some() {
         writeln!(
             out,
-            "Related lines of the broker are looked for afterwards: about the connections of these lines' \
-             pods, from {} s before the first line of a trace to {0} s after its last.",
+            "Then logq searches related lines of the broker: about the connections of these pods, from {} s \
+             before the first line of a trace to {0} s after its last.",
             MARGIN.as_secs()
         )?;
     }

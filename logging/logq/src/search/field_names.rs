@@ -18,7 +18,7 @@ pub fn unknown_field_notes(show: &ShowOptions, query: &Query) -> Vec<String> {
         for name in names.iter().map(|name| name.trim()) {
             if !name.is_empty() && !may_exist(name) {
                 notes.push(format!(
-                    "{option}: there is no field {name}{}",
+                    "{option}: no field {name}{}",
                     suggestion_or_fields_path(name)
                 ));
             }
@@ -35,7 +35,7 @@ pub fn unknown_field_notes(show: &ShowOptions, query: &Query) -> Vec<String> {
         };
         if !is_field(field) {
             notes.push(format!(
-                "-f {typed}: there is no field {field}{}",
+                "-f {typed}: no field {field}{}",
                 suggestion_or_fields_path(field)
             ));
         } else if let Filter::Equals(_, value) = filter.as_ref()
@@ -43,7 +43,7 @@ pub fn unknown_field_notes(show: &ShowOptions, query: &Query) -> Vec<String> {
             && !level::ALL.contains(&value.text())
         {
             let suggestion = suggest_alternatives(field, "!~=", value.text()).unwrap_or_default();
-            notes.push(format!("-f {typed}: there is no level {value}{suggestion}"));
+            notes.push(format!("-f {typed}: no level {value}{suggestion}"));
         }
     }
     notes
@@ -63,7 +63,7 @@ pub fn suggest_alternatives(field: &str, operator: &str, value: &str) -> Option<
     let condition = format!("{field}{operator}^({})$", values.join("|"));
     // Quote for a shell.
     let condition = condition.replace('\'', r"'\''");
-    Some(format!("; for one of several write -f '{condition}'"))
+    Some(format!("; to match several write -f '{condition}'"))
 }
 
 /// "; did you mean …?", or an empty text.
@@ -77,7 +77,7 @@ fn suggestion_or_fields_path(name: &str) -> String {
     let suggestion = suggestion(name);
     if suggestion.is_empty() && !name.contains(WILDCARDS) {
         return format!(
-            "; what other programs call {name} is {}.{name}",
+            "; for {name} of other programs use {}.{name}",
             field::FIELDS_OTHER
         );
     }
@@ -189,14 +189,14 @@ mod tests {
 
     #[test]
     fn several_values_are_asked_for_as_one_pattern() {
-        for (value, notes) in [
+        for (value, pattern) in [
             ("warn", None),
             ("warn,", None),
             ("warn,error", Some("level~=^(warn|error)$")),
             (" a.b | c ", Some(r"level~=^(a\.b|c)$")),
         ] {
-            let notes = notes.map(|notes| format!("; for one of several write -f '{notes}'"));
-            assert_eq!(suggest_alternatives("level", "~=", value), notes, "{value}");
+            let expected = pattern.map(|condition| format!("; to match several write -f '{condition}'"));
+            assert_eq!(suggest_alternatives("level", "~=", value), expected, "{value}");
         }
     }
 

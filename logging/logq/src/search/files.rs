@@ -32,8 +32,8 @@ pub fn traces(search: &Search, query: &Query) -> Result<(Vec<Vec<Entry>>, RunRep
     if is_piped(search) {
         let (found, mut report) = collect_sorted(files::open(&search.files, &filter)?);
         report.notes.extend(notes);
-        let note = "the broker's lines that are related were not looked for: that needs to read several times, \
-                    and standard input is read once";
+        let note = "related lines of the broker are missing: that needs several passes, and standard input \
+            is read once";
         report.notes.push(note.to_owned());
         let traces = split_traces(found, &Related::new(query), query, &context, &mut report);
         return Ok((traces, report));

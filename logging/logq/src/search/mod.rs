@@ -49,14 +49,14 @@ pub enum SearchError {
     File(#[from] FileError),
     /// The query needs to read standard input twice.
     #[error(
-        "--{0} needs to read twice, first to learn which lines belong together: save the input in a file, \
-         or name the components with -c and the traces with --trace"
+        "--{0} needs two passes over the lines, but standard input is read once: save the input to a file, \
+         or name components with -c and traces with --trace"
     )]
     Twice(&'static str),
     /// The query needs to read standard input several times.
     #[error(
-        "--{0} beside a trace or a photo needs to read several times, first to learn whose connections the \
-         broker's lines are about: save the input in a file, or leave the option out"
+        "--{0} with a trace or a photo needs several passes over the lines, but standard input is read once: \
+         save the input to a file, or omit the option"
     )]
     TooOften(&'static str),
     #[error(transparent)]
@@ -74,7 +74,7 @@ pub enum SearchError {
     #[error(transparent)]
     Follow(#[from] FollowError),
     /// No thread or signal handler.
-    #[error("the system refuses a thread, or its signals: {0}")]
+    #[error("cannot start a thread or handle signals: {0}")]
     System(std::io::Error),
     /// Cannot write the output.
     #[error("output: {0}")]
@@ -129,7 +129,8 @@ pub fn unknown_dependencies_note(query: &Query, context: &ResolvedContext) -> Op
     let option = query.dependencies.option()?;
     (context.dependencies.is_empty() && !query.components.is_empty()).then(|| {
         format!(
-            "--{option}: no line of these components says what they use (label {}); name it with -c",
+            "--{option}: the dependencies of these components are unknown: no line has the label {}. Name \
+             them with -c",
             query
                 .dependencies
                 .requested()

@@ -32,19 +32,20 @@ pub fn explain(search: &Search, query: &Query, probe: SourceProbe<'_>) -> Vec<St
         " in this time"
     };
     let missing_subjects =
-        missing_subjects(search, query, probe).map(|subject| format!("no line of {subject}{when}"));
+        missing_subjects(search, query, probe).map(|subject| format!("no lines of {subject}{when}"));
     let notes = query.criteria.iter().filter_map(|criterion| {
         let name = explain_name(criterion, query, probe, when);
         name.or_else(|| explain_condition(criterion, query.time_range, probe, when))
     });
-    let doubt = doubt.map(|doubt| format!("no line found; {doubt}"));
+    let doubt = doubt.map(|doubt| format!("no lines found; {doubt}"));
     let mut notes: Vec<String> = doubt
         .into_iter()
         .chain(missing_subjects.chain(notes).take(MAX_NOTES))
         .collect();
     if notes.is_empty() && !search.select.grep.is_empty() {
         notes.push(
-            "no line found: --grep looks into texts (message, error, statement, stack trace); -f FIELD=VALUE asks for a field"
+            "no lines found; --grep searches texts (message, error, statement, stack trace), -f FIELD=VALUE \
+             tests a field"
                 .to_owned(),
         );
     }
@@ -98,7 +99,7 @@ fn explain_name(criterion: &Criterion, query: &Query, probe: SourceProbe<'_>, wh
     let mut names = probe.values(&time_range.filter(), field);
     let list = (1..=MAX_LISTED_NAMES).contains(&names.len()).then(|| {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        format!("; there are some of {}", names.join(", "))
+        format!("; names in the lines: {}", names.join(", "))
     });
     if *field == field::COMPONENT {
         names.extend(component::ALL.map(str::to_owned));
@@ -107,9 +108,9 @@ fn explain_name(criterion: &Criterion, query: &Query, probe: SourceProbe<'_>, wh
     let meant = nearest_name(typed, &names).map(|name| format!("; did you mean {name}?"));
     let meant = meant.or(list).unwrap_or_default();
     Some(match (probe.lists_pods(), *what) {
-        (true, "pod") => format!("there is no pod {typed}{when}{meant}"),
-        (true, what) => format!("there is no pod of a {what} {typed}{meant}"),
-        (false, what) => format!("no line of a {what} {typed}{when}{meant}"),
+        (true, "pod") => format!("no pod {typed}{when}{meant}"),
+        (true, what) => format!("no pod of {what} {typed}{meant}"),
+        (false, what) => format!("no lines of {what} {typed}{when}{meant}"),
     })
 }
 
@@ -117,7 +118,7 @@ fn explain_name(criterion: &Criterion, query: &Query, probe: SourceProbe<'_>, wh
 #[must_use]
 pub fn field_not_found(field: &str) -> String {
     format!(
-        "no line that was found has a field {field}{}",
+        "no line in the result has a field {field}{}",
         field_names::suggestion(field)
     )
 }
@@ -146,9 +147,7 @@ fn explain_condition(
     if !field_names::is_field(field) {
         // An unknown field may exist but is not indexed.
         let meant = field_names::similar_field(field)?;
-        return Some(format!(
-            "{field} is no field that every line can have; did you mean {meant}?"
-        ));
+        return Some(format!("{field} is not a standard field; did you mean {meant}?"));
     }
     let Filter::Equals(_, value) = filter else {
         return None;
@@ -162,7 +161,7 @@ fn explain_condition(
         && kind != Some(Kind::Text)
         && let Some(alternatives) = field_names::suggest_alternatives(field, "~=", value.text())
     {
-        return Some(format!("{typed} asks for one value{alternatives}"));
+        return Some(format!("{typed} matches one value{alternatives}"));
     }
     if kind != Some(Kind::Keyword) || has_value != Some(false) {
         return None;

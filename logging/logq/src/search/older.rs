@@ -57,7 +57,7 @@ pub fn find(
     };
     Some(OlderLines {
         note: format!(
-            "only lines {since} were looked at, and there {are} older ones: --since 1d, or --since {ALL}"
+            "logq searched only lines {since}; there {are} older ones: use --since 1d or --since {ALL}"
         ),
         is_certain,
     })

@@ -125,7 +125,7 @@ fn run<W: Write>(
         match source.count(&filter)? {
             Some(count) => report.found = count.max(report.shown),
             None => report.notes.push(format!(
-                "{} line{} shown; how many there are was not counted",
+                "{} line{} shown; the total was not counted",
                 report.shown,
                 if report.shown == 1 { "" } else { "s" }
             )),

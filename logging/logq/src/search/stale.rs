@@ -30,14 +30,15 @@ pub fn note(store: &OpenSearchSource, query: &Query, context: &ResolvedContext) 
     match silent_components(store, query, context, recent) {
         Ok(silent) if silent.is_empty() => None,
         Ok(silent) => Some(format!(
-            "the view may be stale: {}. `logq doctor` says whether lines still arrive; `logq doctor FOLDER` compares files",
+            "the view may be stale: {}. `logq doctor` checks whether lines still arrive; `logq doctor \
+             FOLDER` compares files",
             silent
                 .iter()
                 .map(SilentComponent::description)
                 .collect::<Vec<_>>()
                 .join(", ")
         )),
-        Err(error) => Some(format!("whether lines still arrive was not found out: {error}")),
+        Err(error) => Some(format!("cannot check whether lines still arrive: {error}")),
     }
 }
 
@@ -53,16 +54,16 @@ impl SilentComponent {
     fn description(&self) -> String {
         let name = &self.name;
         let idle = if self.may_be_idle {
-            " (lines of others come: it may be idle)"
+            " (other components are active: it may be idle)"
         } else {
             ""
         };
         match self.seconds {
             Some(seconds) => format!(
-                "the newest line of {name} came {} ago{idle}",
+                "the newest line of {name} arrived {} ago{idle}",
                 format_age(seconds as i64)
             ),
-            None => format!("no line of {name} has come for a day{idle}"),
+            None => format!("no line of {name} has arrived for a day{idle}"),
         }
     }
 }
@@ -106,7 +107,7 @@ fn silent_components(
         let may_be_idle = others_come && !is_missed;
         if is_named || !may_be_idle {
             silent.push(SilentComponent {
-                name: glob.map_or("what is asked for", Glob::as_str).to_owned(),
+                name: glob.map_or("the query", Glob::as_str).to_owned(),
                 seconds,
                 may_be_idle,
             });

@@ -37,7 +37,7 @@ pub fn split_traces(
         };
     }
     if ids.is_empty() && !entries.is_empty() {
-        let note = "no line that was found is of a trace of the photo's way: logq --photo shows them";
+        let note = "no line in the result belongs to a trace of the photo; `logq --photo ID` shows them";
         report.notes.push(note.to_owned());
     }
     let traces: Vec<Vec<Entry>> = ids

@@ -22,8 +22,8 @@ use crate::{
 };
 
 /// What pods cannot show.
-const POD_LIMITATIONS: &str = "not seen so: lines of pods that were deleted, of nodes that are gone, of files that were \
-                      rotated away, and of starts before the last two";
+const POD_LIMITATIONS: &str = "missing there: lines of deleted pods, of removed nodes, of rotated files, and \
+    from before the last two container starts";
 
 /// Limit for listing pods after OpenSearch answered: an unreachable cluster must not delay that answer.
 const FALLBACK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -47,18 +47,17 @@ pub enum ChooseError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// No runtime for requests.
-    #[error("cannot wait for OpenSearch: {0}")]
+    #[error("cannot start a runtime for requests: {0}")]
     System(#[from] io::Error),
     /// OpenSearch is required but not found.
     #[error(
-        "{0} Say in LOGQ_OPENSEARCH_URL where OpenSearch is: http://…, https://…, or kubernetes://NAMESPACE/SERVICE in \
-         a cluster"
+        "{0} Set LOGQ_OPENSEARCH_URL to http://…, https://…, or kubernetes://NAMESPACE/SERVICE in a cluster"
     )]
     Unavailable(String),
     /// Neither OpenSearch nor pods are available.
     #[error(
-        "there is nobody to ask for lines: say in LOGQ_OPENSEARCH_URL where OpenSearch is, or see that `kubectl get \
-         pods` works, or name files (logq FILE…). {opensearch} And of the pods: {kubectl}"
+        "no source of lines: set LOGQ_OPENSEARCH_URL, make `kubectl get pods` work, or name files (logq \
+         FILE…). OpenSearch: {opensearch} Pods: {kubectl}"
     )]
     Neither {
         opensearch: String,
@@ -130,7 +129,7 @@ fn scope(search: &Search, query: &Query) -> (KubectlProgram, Scope) {
 fn fallback_note(pods: &KubectlSource) -> String {
     let context = pods.context_name();
     let context = context.map_or_else(String::new, |name| format!(" of the context {name}"));
-    format!("The pods{context} are asked with kubectl instead; {POD_LIMITATIONS}.")
+    format!("logq reads the pods{context} with kubectl instead; {POD_LIMITATIONS}.")
 }
 
 /// Requires OpenSearch. For a configured URL, the first request shows whether it is reachable.
@@ -228,7 +227,7 @@ pub fn fall_back_to_pods(
         .collect();
     Ok((!names.is_empty()).then(|| ChosenSource {
         notes: vec![format!(
-            "OpenSearch has no line of {}, of any time. {} `logq doctor` says whether lines arrive.",
+            "OpenSearch has no lines of {}. {} `logq doctor` checks whether lines arrive.",
             names.join(", "),
             fallback_note(&pods)
         )],

@@ -42,8 +42,8 @@ pub fn check(settings: &Settings) -> Result<Reachability, ChooseError> {
     );
     let Some(settings) = settings.in_cluster() else {
         let preamble = Some(format!(
-            "{no_local_opensearch} No cluster was asked: a user, a token or a certificate is set, and nobody said that it is for \
-             OpenSearch there, as LOGQ_OPENSEARCH_URL={} does.",
+            "{no_local_opensearch} logq did not try the cluster: a user, a token or a certificate is set, \
+             which may belong to another server. To use it there, set LOGQ_OPENSEARCH_URL={}.",
             ServiceRef::default_opensearch().url()
         ));
         return Ok(Reachability::Unavailable(Unavailable { preamble, error }));
@@ -123,7 +123,7 @@ impl Unavailable {
                     },
             } => Err(ChooseError::Neither {
                 opensearch: preamble.unwrap_or_else(|| {
-                    format!("OpenSearch is to be reached by a port-forward to {service}.")
+                    format!("logq reaches OpenSearch through a port-forward to {service}.")
                 }),
                 kubectl,
             }),

@@ -20,10 +20,10 @@ use crate::cli::Search;
 #[derive(Debug, thiserror::Error)]
 pub enum SummaryError {
     /// `--top` without a field.
-    #[error("--top: {0:?} is no field's name")]
+    #[error("--top: {0:?} is not a field name")]
     Field(String),
     /// A summary always covers all matching lines.
-    #[error("--{0} chooses among lines, and numbers are of all of them: leave it out")]
+    #[error("--{0} selects a part of the lines, but summaries count all of them: omit it")]
     Part(&'static str),
 }
 

@@ -40,7 +40,8 @@ async fn nothing_that_listens_is_unreachable() {
     assert_eq!(
         error.to_string(),
         format!(
-            "OpenSearch at http://127.0.0.1:{port}/ cannot be reached: the connection was refused: nothing listens there. Is LOGQ_OPENSEARCH_URL right?"
+            "OpenSearch at http://127.0.0.1:{port}/ is unreachable: the connection was refused: nothing \
+             listens there. Check LOGQ_OPENSEARCH_URL"
         )
     );
     assert!(error.is_unreachable());
@@ -167,7 +168,7 @@ async fn who_sends_on_to_another_place_gets_no_password_there() {
         ] {
             let values = [[("URL", url.as_str())].as_slice(), identity].concat();
             let error = search(&client(&values)).await.unwrap_err();
-            let told = format!("it sends on to http://127.0.0.1:{other}");
+            let told = format!("it redirects to http://127.0.0.1:{other}");
             assert!(
                 matches!(error, Error::Unexpected { .. }) && error.to_string().contains(&told),
                 "{status}: {error:?}"
@@ -221,7 +222,7 @@ fn what_is_on_this_machine_is_asked_without_a_proxy() {
     };
     for host in ["127.0.0.1", "localhost"] {
         let errors = ask(&format!("http://{host}:{port}"));
-        assert!(errors.contains("its answer has no pit_id"), "{errors}");
+        assert!(errors.contains("the response has no pit_id"), "{errors}");
     }
     assert_eq!(asked.try_iter().count(), 0);
     let errors = ask("http://opensearch.invalid:9200");
@@ -244,7 +245,7 @@ async fn another_server_is_told_from_opensearch() {
         let error = refused_by(port).await;
         let told = error.to_string();
         assert_eq!(matches!(error, Error::Unexpected { .. }), is_other, "{error:?}");
-        let asks = told.contains("Does LOGQ_OPENSEARCH_URL name OpenSearch");
+        let asks = told.contains("Does LOGQ_OPENSEARCH_URL point to OpenSearch");
         assert_eq!(asks, is_other, "{told}");
     }
 }

@@ -184,7 +184,7 @@ fn whatever_answers_in_its_place_is_told_and_ends() {
     is(
         "a page",
         always(answer(200, "<html>\u{1b}[2J")),
-        "does not answer as OpenSearch does",
+        "does not respond like OpenSearch",
     );
     for json in [
         "[]",
@@ -196,7 +196,7 @@ fn whatever_answers_in_its_place_is_told_and_ends() {
         is(
             json,
             always(answer(200, json)),
-            "does not answer as OpenSearch does",
+            "does not respond like OpenSearch",
         );
     }
     is(

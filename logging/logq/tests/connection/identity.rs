@@ -74,10 +74,10 @@ fn every_mistake_in_the_settings_is_told_at_once_and_no_secret() {
         (vec![("PASSWORD", "a")], "USERNAME is not"),
         (
             vec![("USERNAME", "a"), ("PASSWORD", "b"), ("TOKEN", "c")],
-            "which one",
+            "set only one",
         ),
-        (vec![("URL", "search:9200")], "http:// or https://"),
-        (vec![("URL", "http://search:9200/?a=b")], "must not hold"),
+        (vec![("URL", "search:9200")], "must be http://HOST"),
+        (vec![("URL", "http://search:9200/?a=b")], "must not contain"),
     ] {
         let text = settings(&values).unwrap_err().to_string();
         assert!(text.contains(part), "{values:?}: {text}");

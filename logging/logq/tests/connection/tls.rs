@@ -31,7 +31,7 @@ async fn tls_failures_say_what_to_do() {
     let (url, _requests) = authority.server("elsewhere", false);
     let text = tls_failure(&[("URL", &url), ("CA", &ca)]).await;
     assert!(
-        text.contains("search.example") && text.contains("for another name"),
+        text.contains("search.example") && text.contains("for another host name"),
         "{text}"
     );
 

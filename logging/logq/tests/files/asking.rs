@@ -184,7 +184,7 @@ fn a_pipe_tells_nothing_of_what_is_related() {
     assert_eq!(refused.status.code(), Some(2));
     let told = text(&refused.stderr);
     assert!(
-        told.contains("--with-all beside a trace or a photo needs to read several times"),
+        told.contains("--with-all with a trace or a photo needs several passes over the lines"),
         "{told}"
     );
     let drawn = piped(&["trace", world::TRACE], line.as_bytes());
@@ -202,7 +202,7 @@ fn what_is_cut_is_told() {
         (&["--tail", "3", "-c", "irmgard"], "logq: 3 of 4 lines shown\n"),
         (
             &["-c", "postgres", "--with-db"],
-            "logq: --with-db: no line of these components says what they use",
+            "logq: --with-db: the dependencies of these components are unknown",
         ),
     ] {
         let output = logq(arguments, &pods).output().unwrap();

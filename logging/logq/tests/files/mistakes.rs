@@ -13,51 +13,59 @@ fn what_is_asked_wrongly_is_told() {
     for (arguments, told) in [
         (
             ["--since", "soon"].as_slice(),
-            "--since: \"soon\" is no time: write 15m",
+            "--since: \"soon\" is not a time: write 15m",
         ),
         (
             &["--since", "-5m", "--until", "2h"],
             "logq: error: --until 2h is before --since -5m\n",
         ),
-        (&["-f", "photo"], "-f: \"photo\" says nothing of a field"),
+        (&["-f", "photo"], "-f: \"photo\" is not a condition"),
         (
             &["-f", "level >= warn"],
-            "-f does not order levels: --level warn shows the lines of this level and above",
+            "-f cannot order levels. Use --level warn for this level and above",
         ),
-        (&["-f", "@timestamp=soon"], "-f: \"soon\" is no time: write 15m"),
+        (
+            &["-f", "@timestamp=soon"],
+            "-f: \"soon\" is not a time: write 15m",
+        ),
         (
             &["--around", "14:00", "--since", "yesterday"],
-            "--since \"yesterday\" beside --around is no length of time: write 30s",
+            "with --around, --since must be a duration such as 30s, 15m or 2h, not \"yesterday\"",
         ),
-        (&["--since", "+5m"], "--since: \"+5m\" is no time: write 15m"),
+        (&["--since", "+5m"], "--since: \"+5m\" is not a time: write 15m"),
         (
             &["--since", "14:00 CET"],
-            "--since: \"14:00 CET\" is no time: write 15m",
+            "--since: \"14:00 CET\" is not a time: write 15m",
         ),
         (
             &["view", "--utc", "trouble"],
-            "\"--utc\" is an option: the name of a view comes first; there are webservice-db",
+            "\"--utc\" is an option. Put the view's name first; the views are webservice-db",
         ),
         (
             &["--grep", "a(b"],
-            "logq: error: --grep: \"a(b\" is no regular expression: unclosed group\nlogq:     a(b\nlogq:      ^\n",
+            "logq: error: --grep: invalid regular expression \"a(b\": unclosed group\nlogq:     a(b\n\
+             logq:      ^\n",
         ),
         (
             &["-f", "message~=["],
-            "logq: error: -f: \"[\" is no regular expression: unclosed character class\nlogq:     [\nlogq:     ^\n",
+            "logq: error: -f: invalid regular expression \"[\": unclosed character class\nlogq:     [\n\
+             logq:     ^\n",
         ),
         (
             &["--since", "9999-01-01T00:00:00Z"],
-            "is before 1970 or after 2261",
+            "is out of range: before 1970 or after 2261",
         ),
-        (&["-f", "@timestamp>soon"], "-f: \"soon\" is no time: write 15m"),
-        (&["-l", "a b"], "--selector: \"a b\" is no requirement"),
-        (&["--trace", "xyz"], "--trace: \"xyz\" is no trace id"),
         (
-            &["--with-db"],
-            "--with-db says whose lines beside those of a component",
+            &["-f", "@timestamp>soon"],
+            "-f: \"soon\" is not a time: write 15m",
         ),
-        (&["-c", "irmgard", "--with-db"], "--with-db needs to read twice"),
+        (&["-l", "a b"], "--selector: \"a b\" is not a label requirement"),
+        (&["--trace", "xyz"], "--trace: \"xyz\" is not a trace id"),
+        (&["--with-db"], "--with-db adds dependencies of a component"),
+        (
+            &["-c", "irmgard", "--with-db"],
+            "--with-db needs two passes over the lines",
+        ),
         (&["--level", "loud"], "error, warn, info, debug, trace"),
         (
             &["--level", "warn", "--level", "error"],
@@ -69,15 +77,15 @@ fn what_is_asked_wrongly_is_told() {
         ),
         (
             &["--stats", "--tail", "5"],
-            "--tail chooses among lines, and numbers are of all of them",
+            "--tail selects a part of the lines, but summaries count all of them",
         ),
-        (&["--photo", "abc"], "a photo's id is a number, such as 17"),
-        (&["-c", ""], "a name has at least one character"),
-        (&["-c", "irmgard,"], "a name has at least one character"),
-        (&["trace"], "--trace: \"-\" is no trace id"),
+        (&["--photo", "abc"], "a photo id is a number, for example 17"),
+        (&["-c", ""], "a name must not be empty"),
+        (&["-c", "irmgard,"], "a name must not be empty"),
+        (&["trace"], "--trace: \"-\" is not a trace id"),
         (
             &["trace", world::TRACE, "--tail", "3"],
-            "a waterfall shows the whole trace: leave --tail out",
+            "a waterfall shows the whole trace: omit --tail",
         ),
     ] {
         let output = piped(arguments, b"");
@@ -89,7 +97,7 @@ fn what_is_asked_wrongly_is_told() {
         );
     }
     let output = logq(&[], Path::new("answered")).output().unwrap();
-    assert!(text(&output.stderr).contains("--grep WORD looks for a text"));
+    assert!(text(&output.stderr).contains("--grep WORD searches texts"));
     let output = logq(&[], Path::new("/nowhere/at/all")).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).starts_with("logq: error: /nowhere/at/all: "));
@@ -102,16 +110,17 @@ fn why_nothing_is_found_is_told() {
     for (arguments, told) in [
         (
             ["-c", "irmgrad"].as_slice(),
-            "no line of a component irmgrad; did you mean irmgard?",
+            "no lines of component irmgrad; did you mean irmgard?",
         ),
         (
             &["-c", "irmgard", "-c", "typo", "--level", "trace", "-n", "photo"],
-            "no line of a component typo; there are some of anonymizer, irmgard, object-store, postgres, rabbitmq\n\
-             logq: no line of a namespace photo; did you mean photos?",
+            "no lines of component typo; names in the lines: anonymizer, irmgard, object-store, postgres, \
+             rabbitmq\n\
+             logq: no lines of namespace photo; did you mean photos?",
         ),
         (
             &["--pod", "irmgard-*", "--since", "1h"],
-            "no line of a pod irmgard-* in this time",
+            "no lines of pod irmgard-* in this time",
         ),
         (
             &["-f", "levl=warn"],
@@ -132,35 +141,35 @@ fn why_nothing_is_found_is_told() {
         ),
         (
             &["--since", "-5m"],
-            "no line found; --since -5m means 5m ago, as --since 5m does",
+            "no lines found; --since -5m means 5m ago, like --since 5m",
         ),
         (
             &["-f", "level=warn,error"],
-            "level=warn,error asks for one value; for one of several write -f 'level~=^(warn|error)$'",
+            "level=warn,error matches one value; to match several write -f 'level~=^(warn|error)$'",
         ),
         (
             &["-f", "photo.id = 17|18"],
-            "photo.id = 17|18 asks for one value; for one of several write -f 'photo.id~=^(17|18)$'",
+            "photo.id = 17|18 matches one value; to match several write -f 'photo.id~=^(17|18)$'",
         ),
-        (&["--top", "*"], "no line that was found has a field *"),
+        (&["--top", "*"], "no line in the result has a field *"),
         (
             &["trace", world::TRACE, "-c", "postgre"],
-            "no line of a component postgre; did you mean postgres?",
+            "no lines of component postgre; did you mean postgres?",
         ),
-        (&["--photo", "4711"], "no line of photo 4711"),
+        (&["--photo", "4711"], "no lines of photo 4711"),
         (
             &["trace", "deadbeefdeadbeef"],
-            "no line of trace deadbeefdeadbeef",
+            "no lines of trace deadbeefdeadbeef",
         ),
         // What irmgard uses was asked for too, so irmgard's silence is not the reason.
         (
             &["-c", "irmgard", "--with-all", "--level", "error", "--since", "1h"],
-            "no line found; --explain says what was looked for, `logq doctor` whether lines arrive",
+            "no lines found; --explain shows the query, `logq doctor` checks whether lines arrive",
         ),
         // Each of them is there, and no line has both.
         (
             &["-c", "irmgard", "-f", "outcome=anonymized"],
-            "no line found; --explain says what was looked for, `logq doctor` whether lines arrive",
+            "no lines found; --explain shows the query, `logq doctor` checks whether lines arrive",
         ),
     ] {
         let output = logq(arguments, &pods).output().unwrap();
@@ -184,32 +193,33 @@ fn names_of_fields_that_change_nothing_are_told() {
     for (arguments, told) in [
         (
             ["--fields", "levl,message"].as_slice(),
-            "--fields: there is no field levl; did you mean level?",
+            "--fields: no field levl; did you mean level?",
         ),
         (
             &["--hide", "who"],
-            "--hide: there is no field who; what other programs call who is fields.who",
+            "--hide: no field who; for who of other programs use fields.who",
         ),
-        (&["--hide", "*_secnds"], "--hide: there is no field *_secnds"),
+        (&["--hide", "*_secnds"], "--hide: no field *_secnds"),
         (
             &["-f", "levl != info"],
-            "-f levl != info: there is no field levl; did you mean level?",
+            "-f levl != info: no field levl; did you mean level?",
         ),
         (
             &["-f", "traceid not exists"],
-            "-f traceid not exists: there is no field traceid; did you mean trace_id?",
+            "-f traceid not exists: no field traceid; did you mean trace_id?",
         ),
         (
             &["-f", "level!=warn,error"],
-            "-f level!=warn,error: there is no level warn,error; for one of several write -f 'level!~=^(warn|error)$'",
+            "-f level!=warn,error: no level warn,error; to match several write -f \
+             'level!~=^(warn|error)$'",
         ),
         (
             &["--hide", "message", "-o", "raw"],
-            "--hide changes nothing in -o raw",
+            "--hide has no effect on -o raw",
         ),
         (
             &["--fields", "message", "--stats"],
-            "--fields changes nothing in --stats",
+            "--fields has no effect on --stats",
         ),
     ] {
         let output = piped(arguments, line);
@@ -243,7 +253,7 @@ fn a_pipe_that_is_not_named_is_told() {
         write.write_all(content.as_bytes()).unwrap();
         (Stdio::from(read), write)
     };
-    let note = "what comes by standard input was not read: logq - reads it\n";
+    let note = "standard input was ignored; use `logq -` to read it\n";
     let (full, _open) = pipe("a line\n");
     assert!(told(&["--level", "warn"], full).starts_with(&format!("logq: {note}")));
     let (silent, _open) = pipe("");

@@ -41,14 +41,14 @@ fn each_trace_is_drawn() {
         .unwrap();
     let told = text(&none.stderr);
     assert_eq!(none.status.code(), Some(2));
-    assert!(told.contains("which trace? logq trace ID"), "{told}");
+    assert!(told.contains("no trace given: use `logq trace ID`"), "{told}");
     // Nobody's trace.
     let file = folder.path().join("old.jsonl");
     fs::write(&file, "{\"@timestamp\":\"2026-11-22T10:00:00Z\",\"level\":\"info\",\"message\":\"m\",\"photo\":{\"id\":5}}\n").unwrap();
     let output = logq(&["trace", "--photo", "5"], &file).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let told = text(&output.stderr);
-    assert!(told.contains("logq --photo shows them"), "{told}");
+    assert!(told.contains("`logq --photo ID` shows them"), "{told}");
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn lines_without_a_time_are_not_drawn() {
     let drawn = piped(&["trace", trace], format!("{timed}{untimed}").as_bytes());
     let told = text(&drawn.stderr);
     assert!(
-        told.contains("1 lines without a time are not drawn: logq --trace shows them"),
+        told.contains("1 lines without a time are not in the waterfall; `logq --trace ID` shows them"),
         "{told}"
     );
     let out = text(&drawn.stdout);
@@ -403,7 +403,9 @@ fn what_can_be_read_is_shown_where_something_cannot() {
     let output = logq(&[], folder.path()).output().unwrap();
     let errors = text(&output.stderr);
     assert_eq!(
-        errors.matches("pods.json: 2 of its items have no name").count(),
+        errors
+            .matches("pods.json: skipped 2 items without a name")
+            .count(),
         1,
         "{errors}"
     );

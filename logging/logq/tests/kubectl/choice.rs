@@ -52,14 +52,14 @@ fn pods_stand_in_where_opensearch_cannot_be_reached() {
             "{told}"
         );
         assert!(
-            told.starts_with(&format!("logq: OpenSearch at {url}/ cannot be reached: ")),
+            told.starts_with(&format!("logq: OpenSearch at {url}/ is unreachable: ")),
             "{told}"
         );
         for part in [
-            "The pods of the context there are asked with kubectl instead",
+            "logq reads the pods of the context there with kubectl instead",
             "deleted",
-            "rotated away",
-            "nodes that are gone",
+            "rotated files",
+            "of removed nodes",
         ] {
             assert!(told.contains(part), "{part} is missing in {told}");
         }
@@ -72,15 +72,15 @@ fn what_opensearch_answers_is_never_hidden_by_pods() {
     for (answer, told) in [
         (
             "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-            "does not know who asks (401)",
+            "rejected the credentials (401)",
         ),
         (
             "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-            "refuses to",
+            "denied the request to",
         ),
         (
             "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-            "rejects to",
+            "rejected the request to",
         ),
         (
             "HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
@@ -92,14 +92,15 @@ fn what_opensearch_answers_is_never_hidden_by_pods() {
         ),
         (
             "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello",
-            "does not answer as OpenSearch does",
+            "does not respond like OpenSearch",
         ),
         (
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 75\r\nconnection: close\r\n\r\n\
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 75\r\nconnection: \
+             close\r\n\r\n\
              {\"pit_id\":\"x\",\"_shards\":{\"total\":4,\"successful\":3,\"failed\":1},\"hits\":{}}     ",
-            "could answer from 3 of 4 shards only",
+            "only 3 of 4 shards",
         ),
-        ("", "the connection broke"),
+        ("", "the connection was lost"),
     ] {
         let url = server(answer);
         let output = asked(&pods, &url);
@@ -121,7 +122,7 @@ fn what_opensearch_answers_is_never_hidden_by_pods() {
             server("hello").replace("http:", "https:"),
             "TLS with OpenSearch at",
         ),
-        ("nonsense".to_owned(), "LOGQ_OPENSEARCH_URL is no URL"),
+        ("nonsense".to_owned(), "LOGQ_OPENSEARCH_URL is not a URL"),
     ] {
         let output = pods
             .logq(&[])
@@ -149,9 +150,9 @@ fn where_neither_is_there_it_is_told_what_helps() {
         let told = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{told}");
         for part in [
-            "there is nobody to ask for lines",
-            "cannot be reached",
-            "/nowhere/kubectl: there is no such program",
+            "no source of lines",
+            "is unreachable",
+            "/nowhere/kubectl: the program does not exist",
             "LOGQ_OPENSEARCH_URL",
             "LOGQ_KUBECTL",
             "logq FILE",

@@ -59,15 +59,16 @@ fn a_port_forward_into_a_real_cluster_is_made() {
         // It has a page of metrics there, and is reached.
         (
             "kubernetes://kube-system/kube-dns:9153",
-            "Does LOGQ_OPENSEARCH_URL name OpenSearch, and not a server beside it?",
+            "Does LOGQ_OPENSEARCH_URL point to OpenSearch?",
         ),
         (
             "kubernetes://kube-system/kube-dns:9999",
-            "the cluster has none (Service kube-dns does not have a service port 9999)",
+            "the service does not exist (Service kube-dns does not have a service port 9999)",
         ),
         (
             "kubernetes://kube-system/no-such-service",
-            "the cluster has none (Error from server (NotFound): services \"no-such-service\" not found)",
+            "the service does not exist (Error from server (NotFound): services \"no-such-service\" not \
+             found)",
         ),
     ] {
         let output = ask(address);
@@ -77,7 +78,7 @@ fn a_port_forward_into_a_real_cluster_is_made() {
     }
     let output = ask("kubernetes://irmgard/opensearch");
     let errors = text(&output.stderr);
-    if errors.contains("cannot be reached by a port-forward") {
+    if errors.contains("is unreachable through a port-forward") {
         local::not_tested(&format!("logq's questions to OpenSearch in a cluster: {errors}"));
         return;
     }

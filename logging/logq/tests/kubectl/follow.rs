@@ -183,12 +183,12 @@ fn trouble_is_told_and_waited_for() {
     let pods = Pods::of_the_world();
     pods.fault("postgres-0", "forbidden");
     let logq = Running::start(&pods, &["--tail", "1"]);
-    logq.tells("photos/postgres-0, container postgres: its lines may not be read");
+    logq.tells("photos/postgres-0, container postgres: permission denied");
     let list = std::fs::read(pods.path("pods.json")).unwrap();
     pods.list(b"{");
-    logq.tells("new pods are not seen: kubectl: ");
+    logq.tells("cannot list pods, so new pods are missing: kubectl: ");
     pods.list(&list);
-    logq.tells("the pods can be listed again");
+    logq.tells("listing pods works again");
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn more_pods_than_can_be_followed_are_refused() {
     let told = crate::text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{told}");
     assert!(
-        told.contains("51 containers would be followed, more than 50"),
+        told.contains("51 containers match, but logq follows at most 50"),
         "{told}"
     );
     let mut command = pods.logq(&["--follow", "--source", "both"]);
@@ -209,14 +209,14 @@ fn more_pods_than_can_be_followed_are_refused() {
     let output = command.output().unwrap();
     let told = crate::text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{told}");
-    assert!(told.contains("only one source can be followed"), "{told}");
+    assert!(told.contains("--follow needs a single source"), "{told}");
 }
 
 #[test]
 fn a_name_that_no_pod_has_is_told() {
     let pods = Pods::of_the_world();
     let logq = Running::start(&pods, &["-c", "irmgard", "-c", "postgrs", "-o", "raw"]);
-    logq.tells("there is no pod of a component postgrs; did you mean postgres?");
+    logq.tells("no pod of component postgrs; did you mean postgres?");
 }
 
 #[test]

@@ -20,28 +20,28 @@ const FAULTS: [(&str, &str, &[&str]); 7] = [
     (
         PLACE,
         "forbidden",
-        &["it may not be made", "create on pods/portforward"],
+        &["permission denied", "create on pods/portforward"],
     ),
     (
         PLACE,
         "pending",
-        &["does not run there", "Current status=Pending"],
+        &["is not running there", "Current status=Pending"],
     ),
     (
         PLACE,
         "scaled",
         &[
-            "does not run there",
-            "no pod has the labels of its service (app.kubernetes.io/name=opensearch): was it scaled to 0?",
+            "is not running there",
+            "no pod matches its service (app.kubernetes.io/name=opensearch). Is it scaled to 0?",
         ],
     ),
-    (PLACE, "deaf", &["does not run there", "connection refused"]),
+    (PLACE, "deaf", &["is not running there", "connection refused"]),
     (PLACE, "silent", &["was not ready within 5s"]),
     (
         "kubernetes://irmgard/elsewhere",
         "",
         &[
-            "the cluster has none",
+            "the service does not exist",
             "services \"elsewhere\" not found",
             "kubernetes://NAMESPACE/SERVICE",
         ],
@@ -49,7 +49,7 @@ const FAULTS: [(&str, &str, &[&str]); 7] = [
     (
         "kubernetes://irmgard/opensearch:9300",
         "",
-        &["the cluster has none", "does not have a service port 9300"],
+        &["the service does not exist", "does not have a service port 9300"],
     ),
 ];
 
@@ -67,12 +67,12 @@ fn pods_stand_in_and_it_is_told_why() {
         let place = url.trim_start_matches("kubernetes://");
         assert!(
             told.starts_with(&format!(
-                "logq: OpenSearch cannot be reached by a port-forward to {place}: "
+                "logq: OpenSearch is unreachable through a port-forward to {place}: "
             )),
             "{told}"
         );
         assert!(
-            told.contains("The pods of the context there are asked with kubectl instead"),
+            told.contains("logq reads the pods of the context there with kubectl instead"),
             "{told}"
         );
         for part in parts {
@@ -109,7 +109,7 @@ fn without_kubectl_or_its_context_nothing_else_is_tried() {
         for (command, part) in [
             (
                 &mut missing,
-                "/nowhere/kubectl: there is no such program. Install kubectl",
+                "/nowhere/kubectl: the program does not exist. Install kubectl",
             ),
             (
                 &mut context,
@@ -140,7 +140,7 @@ fn addresses_that_are_none_are_told() {
                 ("LOGQ_OPENSEARCH_CLIENT_CERT", "/dev/null"),
                 ("LOGQ_OPENSEARCH_CLIENT_KEY", "/dev/null"),
             ],
-            "LOGQ_OPENSEARCH_CLIENT_CERT cannot be shown through a port-forward",
+            "LOGQ_OPENSEARCH_CLIENT_CERT does not work through a port-forward",
         ),
     ] {
         let output = pods
@@ -173,8 +173,8 @@ fn nobody_s_address_leads_to_the_cluster_but_not_with_credentials() {
     let (told, calls) = asked(&[("STAND_IN_SERVER", "127.0.0.1:1")]);
     assert!(
         told.starts_with(
-            "logq: LOGQ_OPENSEARCH_URL is not set, and nothing answers at http://localhost:9200. OpenSearch cannot be \
-             reached by a port-forward to irmgard/opensearch: "
+            "logq: LOGQ_OPENSEARCH_URL is not set, and nothing answers at http://localhost:9200. OpenSearch \
+             is unreachable through a port-forward to irmgard/opensearch: "
         ),
         "{told}"
     );
@@ -184,7 +184,7 @@ fn nobody_s_address_leads_to_the_cluster_but_not_with_credentials() {
         ("LOGQ_OPENSEARCH_PASSWORD", "secret"),
     ]);
     assert!(
-        told.contains("as LOGQ_OPENSEARCH_URL=kubernetes://irmgard/opensearch does"),
+        told.contains("set LOGQ_OPENSEARCH_URL=kubernetes://irmgard/opensearch"),
         "{told}"
     );
     assert!(!calls.contains("port-forward"), "{calls}");

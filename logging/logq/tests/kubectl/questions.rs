@@ -27,15 +27,15 @@ fn why_nothing_is_found_is_told_without_asking_again() {
     for (arguments, told) in [
         (
             ["-c", "irmgrad"].as_slice(),
-            "logq: there is no pod of a component irmgrad; did you mean irmgard?\n",
+            "logq: no pod of component irmgrad; did you mean irmgard?\n",
         ),
         (
             &["--pod", "irmgrad-*"],
-            "logq: there is no pod irmgrad-*; did you mean irmgard-b?\n",
+            "logq: no pod irmgrad-*; did you mean irmgard-b?\n",
         ),
         (
             &["-f", "levl=warn"],
-            "logq: levl is no field that every line can have; did you mean level?\n",
+            "logq: levl is not a standard field; did you mean level?\n",
         ),
     ] {
         let output = pods.logq(arguments).output().unwrap();
@@ -260,7 +260,7 @@ fn what_is_no_pod_is_counted_and_said_once() {
         let output = pods.logq(arguments).output().unwrap();
         let errors = text(&output.stderr);
         assert_eq!(
-            errors.matches("2 of what kubectl lists has no name").count(),
+            errors.matches("kubectl listed 2 items without a name").count(),
             1,
             "{errors}"
         );

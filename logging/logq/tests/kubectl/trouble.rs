@@ -19,13 +19,16 @@ fn pods_that_cannot_be_read_are_told_and_the_others_shown() {
     for (fault, told) in [
         (
             "gone",
-            "photos/postgres-0, container postgres: the pod is gone since it was listed",
+            "photos/postgres-0, container postgres: the pod was deleted after it was listed",
         ),
         (
             "forbidden",
-            "its lines may not be read: Error from server (Forbidden): pods \"postgres-0\"",
+            "permission denied: Error from server (Forbidden): pods \"postgres-0\"",
         ),
-        ("unread", "its node says: unable to retrieve container logs for"),
+        (
+            "unread",
+            "its node reports: unable to retrieve container logs for",
+        ),
         ("breaks", "kubectl: unexpected EOF"),
     ] {
         let pods = Pods::of_the_world();
@@ -54,7 +57,9 @@ fn a_photo_whose_lines_are_missing_is_told_once() {
     let output = pods.logq(&["--photo", "17", "-o", "jsonl"]).output().unwrap();
     assert_eq!(words(&output), ["i1", "i2", "a1"]);
     assert_eq!(
-        text(&output.stderr).matches("is gone").count(),
+        text(&output.stderr)
+            .matches("was deleted after it was listed")
+            .count(),
         1,
         "{}",
         text(&output.stderr)
@@ -69,7 +74,7 @@ fn a_container_that_has_not_started_has_no_lines_and_it_is_said() {
     let output = pods.logq(&["-n", "photos", "-o", "jsonl"]).output().unwrap();
     assert_eq!(
         text(&output.stderr),
-        "logq: photos/new, container main has not started, so it has no lines: ContainerCreating\n"
+        "logq: photos/new, container main has not started and has no lines: ContainerCreating\n"
     );
     assert_eq!((words(&output).len(), output.status.code()), (10, Some(0)));
 }
@@ -89,12 +94,14 @@ fn what_keeps_pods_from_being_asked_is_told() {
     let pods = Pods::of_the_world();
     for (said, told) in [
         (
-            "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
-            "logq: error: kubectl reaches no cluster: The connection to the server localhost:8080 was refused",
+            "The connection to the server localhost:8080 was refused - did you specify the right host or \
+             port?",
+            "logq: error: kubectl cannot reach the cluster: The connection to the server localhost:8080 was \
+             refused",
         ),
         (
             "error: You must be logged in to the server (Unauthorized)",
-            "logq: error: the cluster does not know who asks",
+            "logq: error: the cluster rejected the credentials",
         ),
         ("error: what is this", "logq: error: kubectl: what is this"),
     ] {
@@ -104,7 +111,7 @@ fn what_keeps_pods_from_being_asked_is_told() {
     }
     fails(
         pods.logq(&["-n", "forbidden"]),
-        &["pods cannot be listed", "cannot list resource", "with -n"],
+        &["cannot list pods", "cannot list resource", "with -n"],
     );
     fails(
         pods.logq(&["--kube-context", "nope"]),
@@ -118,7 +125,7 @@ fn what_keeps_pods_from_being_asked_is_told() {
     command.env("LOGQ_KUBECTL", "/nowhere/kubectl");
     fails(
         command,
-        &["/nowhere/kubectl: there is no such program", "LOGQ_KUBECTL"],
+        &["/nowhere/kubectl: the program does not exist", "LOGQ_KUBECTL"],
     );
     std::fs::write(pods.path("pods.json"), "{").unwrap();
     fails(pods.logq(&[]), &["logq: error: kubectl: EOF"]);
@@ -168,7 +175,7 @@ fn one_that_closes_its_output_and_stays_is_ended() {
         let errors = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{errors}");
         assert!(
-            errors.contains("it closed its output and was still there"),
+            errors.contains("it closed its output but did not exit"),
             "{errors}"
         );
         assert_eq!(words(&output).join(" "), shown, "{errors}");
@@ -184,7 +191,10 @@ fn a_list_without_end_is_refused() {
     let pods = Pods::of_the_world();
     let mut command = pods.logq(&[]);
     command.env("STAND_IN_ENDLESS", "get");
-    fails(command, &["kubectl prints more than 512 MiB", "with -n or -l"]);
+    fails(
+        command,
+        &["the list of pods is larger than 512 MiB", "with -n or -l"],
+    );
 }
 
 #[test]

@@ -64,8 +64,8 @@ async fn pods_answer_where_opensearch_has_never_had_their_lines() {
     let told = text(&output.stderr);
     assert!(
         told.starts_with(
-            "logq: OpenSearch has no line of irmgard, of any time. The pods of the context there are asked with kubectl \
-             instead; not seen so: "
+            "logq: OpenSearch has no lines of irmgard. logq reads the pods of the context there with kubectl \
+             instead; missing there: "
         ),
         "{told}"
     );
@@ -79,7 +79,7 @@ async fn pods_answer_where_opensearch_has_never_had_their_lines() {
         in_cluster(command, folder);
     });
     followed.wait_for("i4 detail");
-    followed.wait_until_it_says("OpenSearch has no line of irmgard, of any time");
+    followed.wait_until_it_says("OpenSearch has no lines of irmgard");
     assert_eq!(followed.interrupt().0, 0);
 
     // With --source opensearch its answer stands.
@@ -125,7 +125,7 @@ async fn an_opensearch_that_has_had_lines_is_never_replaced() {
     assert_eq!(world::first_words(&output), ["d1", "d2"]);
     let told = text(&output.stderr);
     assert!(
-        told.contains("no line of postgres, of any time. The pods"),
+        told.contains("no lines of postgres. logq reads the pods"),
         "{told}"
     );
     // A component without pods: the answer of OpenSearch stands.
@@ -150,9 +150,9 @@ async fn a_cluster_that_does_not_answer_is_not_waited_for() {
     let output = command.env("STAND_IN_SILENT", "get").output().unwrap();
     let (took, told) = (begun.elapsed(), text(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains("no line of a component irmgrad"), "{told}");
+    assert!(told.contains("no lines of component irmgrad"), "{told}");
     assert!(calls(folder.path()).contains("get pods"), "kubectl was not asked");
-    let why = "kubectl did not answer within 5s; --source kubectl waits for it";
+    let why = "kubectl did not answer within 5s; --source kubectl waits longer";
     assert!(told.contains(why), "{told}");
     assert!(took < Duration::from_secs(20), "{took:?}");
 }

@@ -222,14 +222,21 @@ async fn kills_outages_and_rotation_lose_no_line_and_store_none_twice() {
     let (code, said) = importer.end(Signal::SIGTERM);
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(said.matches("; lines wait").count(), 1, "{said}");
-    assert_eq!(said.matches("OpenSearch takes lines again").count(), 1, "{said}");
+    assert_eq!(
+        said.matches("OpenSearch accepts lines again").count(),
+        1,
+        "{said}"
+    );
 
     // Another process goes on, and reads nothing again.
     let again = Importer::start(&gate.url(), &pods);
     load(&mut logs, 1, 30_000).await;
     wait_for(&store, &again, wanted + 6 * LINES).await;
     let (_, said) = again.end(Signal::SIGTERM);
-    assert!(said.contains("45 lines stored, 0 known before"), "{said}");
+    assert!(
+        said.contains("45 lines stored, 0 already in OpenSearch"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

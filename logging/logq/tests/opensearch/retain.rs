@@ -184,7 +184,7 @@ async fn the_program_tells_what_it_did_and_ends_with_its_code() {
     let (code, out, errors) = run(&["bootstrap", "--dry-run"]);
     assert_eq!((code, errors.as_str()), (Some(0), ""), "{out}");
     assert!(
-        out.contains("would     index template irmgard-logs: be created: it is not there\n")
+        out.contains("would     index template irmgard-logs: be created: it does not exist\n")
             && out.ends_with("0 of 14 changed\n"),
         "{out}"
     );
@@ -198,5 +198,5 @@ async fn the_program_tells_what_it_did_and_ends_with_its_code() {
     assert_eq!(code, Some(0), "{out}");
     let (code, _, errors) = run(&["retain", "--keep", "never"]);
     assert_eq!(code, Some(2));
-    assert!(errors.contains("as in 30d"), "{errors}");
+    assert!(errors.contains("for example 30d"), "{errors}");
 }

@@ -49,9 +49,15 @@ async fn every_question_is_answered_as_from_files() {
     let pods = pods.to_str().unwrap();
 
     let first = logq(&store, &["import", pods]);
-    assert_eq!(text(&first.stderr), "logq: 10 lines stored, 0 known before\n");
+    assert_eq!(
+        text(&first.stderr),
+        "logq: 10 lines stored, 0 already in OpenSearch\n"
+    );
     let again = logq(&store, &["import", pods]);
-    assert_eq!(text(&again.stderr), "logq: 0 lines stored, 10 known before\n");
+    assert_eq!(
+        text(&again.stderr),
+        "logq: 0 lines stored, 10 already in OpenSearch\n"
+    );
     store.ask(Method::Post, "/logs-*/_refresh", None).await;
 
     for source in ["opensearch", "both"] {
@@ -67,7 +73,7 @@ async fn every_question_is_answered_as_from_files() {
         (["--tail", "3"].as_slice(), "logq: 3 of 10 lines shown\n"),
         (
             &["--tail", "2", "--grep", "."],
-            "logq: 2 lines shown; how many there are was not counted\n",
+            "logq: 2 lines shown; the total was not counted\n",
         ),
         (&["--tail", "20"], ""),
         (&["--limit", "4"], "logq: 4 of 10 lines shown\n"),
@@ -79,12 +85,16 @@ async fn every_question_is_answered_as_from_files() {
 
     let explained = logq(&store, &["-c", "irmgard", "--with-db", "-g", "x", "--explain"]);
     let explained = text(&explained.stdout);
-    for part in ["component=postgres", "\"component\": \"irmgard\"", "tested here"] {
+    for part in [
+        "component=postgres",
+        "\"component\": \"irmgard\"",
+        "tests the rest",
+    ] {
         assert!(explained.contains(part), "{part} is missing in {explained}");
     }
 
     // Numbers are counted there, unless a condition must be tested here.
-    let told = "OpenSearch counts these lines itself: none is read.";
+    let told = "OpenSearch counts these lines; logq reads none.";
     for (arguments, is_counted) in [
         (["--stats"].as_slice(), true),
         (&["--top", "photo.id", "--level", "warn"], true),
@@ -155,7 +165,8 @@ async fn lines_that_both_have_are_shown_once_and_the_others_counted() {
         .map(|entry| entry.unwrap().into_path())
         .find(|file| file.ends_with("object-store/0.log"))
         .unwrap();
-    let more = "2026-11-22T10:00:30Z stdout F s2 new\n2026-11-22T10:00:31Z stdout F s3 new\n2026-11-22T10:00:00Z stdout F s4 the clock goes back\n";
+    let more = "2026-11-22T10:00:30Z stdout F s2 new\n2026-11-22T10:00:31Z stdout F s3 \
+        new\n2026-11-22T10:00:00Z stdout F s4 the clock goes back\n";
     let before = std::fs::read_to_string(&log).unwrap();
     std::fs::write(&log, before + more).unwrap();
 
@@ -246,12 +257,12 @@ async fn a_view_that_may_be_stale_is_told() {
     for (arguments, name) in [
         (["-c", "irmgard"].as_slice(), "irmgard"),
         (&["-c", "anon*", "--stats"], "anon*"),
-        (&["-n", "photos"], "what is asked for"),
+        (&["-n", "photos"], "the query"),
     ] {
         let told = auto(arguments);
-        let expected = format!("logq: the view may be stale: the newest line of {name} came ");
+        let expected = format!("logq: the view may be stale: the newest line of {name} arrived ");
         assert!(
-            told.starts_with(&expected) && told.contains(" s ago. `logq doctor` says"),
+            told.starts_with(&expected) && told.contains(" s ago. `logq doctor` checks"),
             "{told}"
         );
     }
@@ -260,7 +271,7 @@ async fn a_view_that_may_be_stale_is_told() {
         told_of_both.contains("line of irmgard ") && told_of_both.contains("line of postgres "),
         "{told_of_both}"
     );
-    assert!(auto(&["-c", "none"]).starts_with("logq: no line of a component none; there are some of"));
+    assert!(auto(&["-c", "none"]).starts_with("logq: no lines of component none; names in the lines:"));
     for silent in [
         [
             "-c",
@@ -280,7 +291,10 @@ async fn a_view_that_may_be_stale_is_told() {
     store.came(&[came("opensearch", 1)]).await;
     for idle in ["irmgard", "anon*"] {
         let told = auto(&["-c", idle]);
-        assert!(told.contains("(lines of others come: it may be idle)"), "{told}");
+        assert!(
+            told.contains("(other components are active: it may be idle)"),
+            "{told}"
+        );
     }
     assert_eq!(auto(&["-n", "photos"]), "");
 }
@@ -353,7 +367,7 @@ async fn lines_of_one_time_are_all_given_once_across_pages() {
     let imported = logq(&store, &["import", file.to_str().unwrap()]);
     assert_eq!(
         text(&imported.stderr),
-        "logq: 12000 lines stored, 0 known before\n"
+        "logq: 12000 lines stored, 0 already in OpenSearch\n"
     );
     store.ask(Method::Post, "/logs-*/_refresh", None).await;
 
@@ -435,7 +449,7 @@ fn a_store_that_is_away_is_told() {
     assert_eq!(output.status.code(), Some(2));
     let told = text(&output.stderr);
     assert!(
-        told.starts_with("logq: error: OpenSearch at http://127.0.0.1:1/ cannot be reached"),
+        told.starts_with("logq: error: OpenSearch at http://127.0.0.1:1/ is unreachable"),
         "{told}"
     );
 }

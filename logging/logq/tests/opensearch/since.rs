@@ -14,7 +14,7 @@ fn ago(seconds: i64) -> String {
 }
 
 const NONE: &str =
-    "logq: no line found; --explain says what was looked for, `logq doctor` whether lines arrive\n";
+    "logq: no lines found; --explain shows the query, `logq doctor` checks whether lines arrive\n";
 
 #[tokio::test]
 async fn it_is_the_last_hour_and_what_is_left_out_is_told() {
@@ -44,7 +44,8 @@ async fn it_is_the_last_hour_and_what_is_left_out_is_told() {
     store.create(&documents).await;
     store.ask(Method::Post, "/logs-*/_refresh", None).await;
 
-    let hour = "logq: only lines of the last hour were looked at, and there are older ones: --since 1d, or --since all\n";
+    let hour = "logq: logq searched only lines of the last hour; there are older ones: use --since 1d or \
+        --since all\n";
     let perhaps = hour.replace("are older", "may be older");
     let three = hour.replace("the last hour", "the last 3h");
     let settled = [("LOGQ_SINCE", "3h")];
@@ -57,19 +58,19 @@ async fn it_is_the_last_hour_and_what_is_left_out_is_told() {
             &["-c", "rabbitmq"],
             &[],
             "",
-            &no("of a component rabbitmq in this time; there are some of irmgard"),
+            &no("of component rabbitmq in this time; names in the lines: irmgard"),
         ),
         (
             &["-c", "irmgrad", "--limit", "3"],
             &[],
             "",
-            &no("of a component irmgrad in this time; did you mean irmgard?"),
+            &no("of component irmgrad in this time; did you mean irmgard?"),
         ),
         (
             &["trace", "--trace", "4bf92f35", "-c", "postgrs"],
             &[],
             "",
-            &no("of a component postgrs; did you mean postgres?"),
+            &no("of component postgrs; did you mean postgres?"),
         ),
         (
             &["-f", "component=IRMGARD"],
@@ -81,13 +82,13 @@ async fn it_is_the_last_hour_and_what_is_left_out_is_told() {
             &["-f", "level=warn", "-n", "photos"],
             &[],
             "",
-            &(no("of a namespace photos in this time") + &no("has a field level in this time")),
+            &(no("of namespace photos in this time") + &no("has a field level in this time")),
         ),
         (
             &["-f", "levl=warn"],
             &[],
             "",
-            &format!("logq: levl is no field that every line can have; did you mean level?\n{perhaps}"),
+            &format!("logq: levl is not a standard field; did you mean level?\n{perhaps}"),
         ),
         (
             &["--since", "2100-01-01"],
@@ -99,7 +100,7 @@ async fn it_is_the_last_hour_and_what_is_left_out_is_told() {
             &["--top", "photo.idd", "--since", "all"],
             &[],
             "",
-            &no("that was found has a field photo.idd; did you mean photo.id?"),
+            &no("in the result has a field photo.idd; did you mean photo.id?"),
         ),
         (&["--level", "error"], &[], "", NONE),
         (&["--since", "3h"], &[], "old new", ""),

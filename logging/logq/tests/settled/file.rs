@@ -100,7 +100,7 @@ fn another_file_can_be_named_and_none() {
     assert_eq!(output.status.code(), Some(2));
     assert!(
         home.errors(&output)
-            .starts_with("logq: error: /nowhere.toml: the configuration cannot be read: "),
+            .starts_with("logq: error: /nowhere.toml: cannot read the configuration: "),
         "{}",
         home.errors(&output)
     );
@@ -117,12 +117,12 @@ fn what_is_no_file_is_refused_and_not_waited_for() {
         assert_eq!(output.status.code(), Some(2));
         let told = home.errors(&output);
         assert!(
-            told.ends_with(&format!("the configuration cannot be read: {why}\n")),
+            told.ends_with(&format!("cannot read the configuration: {why}\n")),
             "{told}"
         );
     };
     refused(folder, "it is a folder");
-    refused(pipe.to_str().unwrap(), "it is no file");
+    refused(pipe.to_str().unwrap(), "it is not a regular file");
     refused("/dev/zero", "it is longer than 1048576 bytes");
     // What a shell's <(…) gives, and nothing.
     let script = r#""$0" config --config <(echo 'output = "raw"') && "$0" config --config /dev/null"#;
@@ -222,7 +222,7 @@ fn mistakes_in_variables_name_them() {
         (
             "LOGQ_COLOR",
             "red",
-            "LOGQ_COLOR: \"red\" is none of auto, always, never",
+            "LOGQ_COLOR: \"red\" is not one of auto, always, never",
         ),
         (
             "LOGQ_UTC",
@@ -232,7 +232,7 @@ fn mistakes_in_variables_name_them() {
         (
             "LOGQ_RETAIN_KEEP",
             "ever",
-            "LOGQ_RETAIN_KEEP: \"ever\": a time is a whole number",
+            "LOGQ_RETAIN_KEEP: \"ever\": expected a whole number",
         ),
     ] {
         let output = home.logq(&["config"]).env(variable, value).output().unwrap();
@@ -249,8 +249,8 @@ fn a_password_in_the_file_needs_a_private_file() {
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(
         home.errors(&output),
-        "logq: error: HOME/.config/logq/config.toml:3: opensearch.password stands in a file that others may read (mode \
-         0644): chmod 600 HOME/.config/logq/config.toml, or put it in a file of its own and name that one in \
+        "logq: error: HOME/.config/logq/config.toml:3: other users can read opensearch.password in this file \
+         (mode 0644). Run chmod 600 HOME/.config/logq/config.toml, or move it to a separate file and set \
          opensearch.password_file\n"
     );
     chmod(&home.config(), 0o600);

@@ -171,7 +171,7 @@ fn a_pager_that_is_missing_is_no_error() {
     assert_eq!(seen.terminal.lines().count(), 2, "{}", seen.terminal);
     assert_eq!(
         seen.errors,
-        "logq: the pager /nowhere/less cannot be run: No such file or directory (os error 2)\n"
+        "logq: cannot run the pager /nowhere/less: No such file or directory (os error 2)\n"
     );
     // That less is not there is nobody's mistake.
     let mut command = home.logq(&["-c", "postgres", pods]);

@@ -69,7 +69,7 @@ fn help_of_views_and_of_one_view_is_given() {
     assert_eq!(output.status.code(), Some(2));
     let told = home.errors(&output);
     assert!(
-        told.contains("\"--tail\" is an option: the name of a view comes first"),
+        told.contains("\"--tail\" is an option. Put the view's name first"),
         "{told}"
     );
 }
@@ -77,7 +77,8 @@ fn help_of_views_and_of_one_view_is_given() {
 #[test]
 fn a_view_that_is_wrong_is_told_to_who_uses_it() {
     let home = Home::with(&format!(
-        "{OWN}\n[views.bad]\nabout = 5\noptions = \"--levle warn\"\n[views.twice]\noptions = \"--limit 1 --limit 2\"\n"
+        "{OWN}\n[views.bad]\nabout = 5\noptions = \"--levle warn\"\n[views.twice]\noptions = \"--limit 1 \
+         --limit 2\"\n"
     ));
     let pods = home.pods.to_str().unwrap();
     for arguments in [["-c", "postgres"], ["view", "database"], ["view", "trouble"]] {
@@ -87,8 +88,10 @@ fn a_view_that_is_wrong_is_told_to_who_uses_it() {
             (Some(0), "")
         );
     }
-    let bad = "logq: error: HOME/.config/logq/config.toml:10: views.bad.about must be a text in quotation marks, and is a number\n";
-    let twice = "logq: error: HOME/.config/logq/config.toml:12: views.twice: the argument '--limit <NUMBER>' cannot be used multiple times\n";
+    let bad = "logq: error: HOME/.config/logq/config.toml:10: views.bad.about must be a text in quotation \
+        marks, not a number\n";
+    let twice = "logq: error: HOME/.config/logq/config.toml:12: views.twice: the argument '--limit <NUMBER>' \
+        cannot be used multiple times\n";
     for (view, told) in [("bad", bad), ("twice", twice)] {
         let output = home.logq(&["view", view, pods]).output().unwrap();
         assert_eq!(
@@ -112,7 +115,7 @@ fn a_view_that_is_wrong_is_told_to_who_uses_it() {
     let twice = listed.lines().find_map(|line| line.strip_prefix("twice "));
     assert_eq!(
         twice.unwrap().trim(),
-        "cannot be used: `logq config` says why",
+        "invalid: `logq config` shows the error",
         "{listed}"
     );
 }

@@ -68,7 +68,8 @@ pub struct Arrivals {
 }
 
 /// The delay of a line in milliseconds.
-const LATENESS_SCRIPT: &str = "doc['event.ingested'].value.toInstant().toEpochMilli() - doc['@timestamp'].value.toInstant().toEpochMilli()";
+const LATENESS_SCRIPT: &str = "doc['event.ingested'].value.toInstant().toEpochMilli() - \
+    doc['@timestamp'].value.toInstant().toEpochMilli()";
 
 pub(super) fn since(time: &str) -> Value {
     json!({ "range": { field::EVENT_INGESTED: { "gte": time } } })
@@ -145,7 +146,7 @@ fn request_body() -> Value {
 pub async fn fetch(client: &Client, now: f64) -> Result<Arrivals> {
     let path = format!("/{}/_search", streams());
     let query = [("ignore_unavailable", "true")];
-    let what = "say which lines have come";
+    let what = "report which lines arrived";
     let answer = client
         .ask(what, Method::Post, &path, &query, Some(&request_body()))
         .await?;

@@ -46,7 +46,7 @@ impl Component<'_> {
 
     fn newest(&self) -> String {
         self.arrived.map_or_else(
-            || "none has come in 24 h".to_owned(),
+            || "no line in 24 h".to_owned(),
             |stats| format!("the newest {}", self.ago(stats.stored)),
         )
     }
@@ -72,8 +72,8 @@ impl Component<'_> {
         Some(Finding::fail(
             &self.title,
             format!("{what}: {when}{unreadable}"),
-            "look at what brings the lines: Fluentd on that pod's node, kubectl logs -l app.kubernetes.io/name=fluentd; on \
-             this machine, local status",
+            "check Fluentd on that pod's node: kubectl logs -l app.kubernetes.io/name=fluentd; for the local \
+             stack: local status",
         ))
     }
 
@@ -85,15 +85,15 @@ impl Component<'_> {
             return None;
         }
         let runs = if self.running == Some(0) {
-            "kubectl lists no pod of it that runs; "
+            "it has no running pod; "
         } else {
             ""
         };
         Some(Finding::warn(
             &self.title,
             format!("{runs}{}, while {}", self.newest(), waiting.description(self.now)),
-            "does it run, and does it reach RabbitMQ? kubectl get pods -l app.kubernetes.io/name=anonymizer, on this \
-             machine local status; logq -c anonymizer --tail 5 shows its last lines",
+            "check that it runs and reaches RabbitMQ: kubectl get pods -l app.kubernetes.io/name=anonymizer, \
+             or local status; logq -c anonymizer --tail 5 shows its last lines",
         ))
     }
 
@@ -109,7 +109,7 @@ impl Component<'_> {
         let why = written.unreadable.as_ref()?;
         let newest = self.newest();
         let detail = match written.compared {
-            0 => format!("{newest}; no line of its pods was compared: {why}"),
+            0 => format!("{newest}; the lines of its pods were not compared: {why}"),
             compared => {
                 let lines = format_count(compared, "line");
                 format!("{newest}; all of {lines} have come, and others could not be read: {why}")
@@ -132,12 +132,12 @@ impl Component<'_> {
         Some(Finding::warn(
             &self.title,
             format!(
-                "kubectl lists no pod of it that runs; its newest line came {}",
+                "it has no running pod; its newest line arrived {}",
                 self.ago(stats.stored)
             ),
             format!(
-                "was it scaled to 0, does it not start, or does kubectl ask another cluster? kubectl get pods -A -l \
-                 app.kubernetes.io/name={}",
+                "check whether it is scaled to 0, fails to start, or runs in another cluster: kubectl get \
+                 pods -A -l app.kubernetes.io/name={}",
                 self.key.component
             ),
         ))
@@ -148,7 +148,7 @@ impl Component<'_> {
         let name = &self.key.component;
         match self.written.filter(|written| written.is_fully_compared()) {
             Some(WrittenStats { newest: None, .. }) => {
-                Finding::ok(&self.title, "its pods have written none in 24 h")
+                Finding::ok(&self.title, "its pods wrote no lines in 24 h")
             }
             Some(WrittenStats {
                 newest: Some(newest),
@@ -157,20 +157,21 @@ impl Component<'_> {
             }) => Finding::ok(
                 &self.title,
                 format!(
-                    "its pods wrote the first {}: too new to be missed",
+                    "its pods wrote the first line {}: too new to judge",
                     self.ago(*newest)
                 ),
             ),
             _ if QUIET_COMPONENTS.contains(&name.as_str())
                 && self.written.is_none_or(|written| written.texts == 0) =>
             {
-                Finding::ok(&self.title, "none: it writes nothing while all goes well")
+                Finding::ok(&self.title, "no line: it logs only problems")
             }
             _ => Finding::warn(
                 &self.title,
                 self.newest(),
                 format!(
-                    "does it run, and does Fluentd on its node? logq --source kubectl -c {name} shows what it writes"
+                    "check that it runs, and Fluentd on its node; logq --source kubectl -c {name} shows its \
+                     lines"
                 ),
             ),
         }
@@ -186,17 +187,17 @@ impl Component<'_> {
         if age <= SILENT_SECONDS || all_came {
             return Finding::ok(&self.title, format!("{newest}{details}"));
         }
-        let remedy = format!("compare with what it writes: logq --source kubectl -c {name} --tail 1");
+        let remedy = format!("compare with the lines of its pods: logq --source kubectl -c {name} --tail 1");
         match stats.rhythm {
             _ if self.no_lines_arrive => Finding::warn(
                 &self.title,
-                format!("{newest}, and none of any other component since"),
+                format!("{newest}, and no other component sent one since"),
                 remedy,
             ),
             Some(rhythm) if rhythm.is_broken(self.now) => Finding::warn(
                 &self.title,
                 format!(
-                    "{newest}, and never that long before: it came at least every {} for {}",
+                    "{newest}, which is unusual: the longest gap was {} in {}",
                     format_seconds(rhythm.longest.max(60.0)),
                     format_seconds(rhythm.span)
                 ),
@@ -205,13 +206,16 @@ impl Component<'_> {
             Some(rhythm) if rhythm.is_known() => Finding::ok(
                 &self.title,
                 format!(
-                    "{newest}; it has been silent for {} before, and lines of others come{details}",
+                    "{newest}; it has been silent for {} before, and other components are active{details}",
                     format_seconds(rhythm.longest)
                 ),
             ),
             _ => Finding::ok(
                 &self.title,
-                format!("{newest}; how often it writes is not known yet, and lines of others come{details}"),
+                format!(
+                    "{newest}; its usual rhythm is not known yet, and other components are \
+                    active{details}"
+                ),
             ),
         }
     }
@@ -242,7 +246,7 @@ impl Component<'_> {
 
 fn delays(stats: &ArrivalStats) -> String {
     format!(
-        "{} late in the middle, {} at worst, of {}",
+        "delay {} median, {} maximum, of {}",
         format_seconds(stats.median().max(0.0)),
         format_seconds(stats.worst()),
         format_count(stats.late.len() as u64, "line")
@@ -251,8 +255,8 @@ fn delays(stats: &ArrivalStats) -> String {
 
 /// Judges the delay of its lines.
 pub(super) fn lateness(title: &str, stats: &ArrivalStats) -> Option<Finding> {
-    let remedy = "is OpenSearch slow, Fluentd's buffer full, or was a Fluentd away? (A `logq import` of old lines counts too; so \
-                  does a clock that is behind.)";
+    let remedy = "check whether OpenSearch is slow, Fluentd's buffer is full, or a Fluentd was down (a `logq \
+        import` of old lines or a slow clock also cause this)";
     let median = stats.median();
     if median > TOO_LATE_SECONDS {
         Some(Finding::fail(title, delays(stats), remedy))

@@ -155,7 +155,7 @@ pub fn clocks(arrivals: &Arrivals) -> Finding {
         .filter(|(_, ahead)| **ahead > CLOCK_TOLERANCE_SECONDS)
         .map(|(node, ahead)| {
             let node = if node.is_empty() {
-                "a machine without a node's name"
+                "a machine without a node name"
             } else {
                 node
             };
@@ -165,14 +165,14 @@ pub fn clocks(arrivals: &Arrivals) -> Finding {
     if arrivals.ahead.is_empty() {
         Finding::skip(
             WHAT,
-            "no line has come in 15 m",
-            "look again when there are lines",
+            "no line arrived in 15 m",
+            "run this again when lines arrive",
         )
     } else if ahead.is_empty() {
         Finding::ok(
             WHAT,
             format!(
-                "no line of {} is from the future",
+                "no line of {} has a future time",
                 format_count(arrivals.ahead.len() as u64, "node")
             ),
         )
@@ -180,7 +180,7 @@ pub fn clocks(arrivals: &Arrivals) -> Finding {
         Finding::warn(
             WHAT,
             ahead.join(", "),
-            "set the clocks by NTP: lines of several nodes are shown in the order of their times",
+            "synchronize the clocks with NTP: logq sorts lines by their times",
         )
     }
 }
@@ -209,7 +209,7 @@ pub fn tags(arrivals: &Arrivals) -> Finding {
     Finding::warn(
         WHAT,
         tags.join("; "),
-        format!("they are kept, but not as they were meant: logq --since 1h -f tags={first}"),
+        format!("these lines are stored but changed: logq --since 1h -f tags={first}"),
     )
 }
 

@@ -32,8 +32,8 @@ impl PendingPhotos {
     pub fn description(&self, now: f64) -> String {
         let Some(since) = self.since else {
             return match self.is_partial {
-                true => format!("none of the newest {MAX_BUCKETS} photos waits"),
-                false => "no photo waits".to_owned(),
+                true => format!("none of the newest {MAX_BUCKETS} photos is waiting"),
+                false => "no photo is waiting".to_owned(),
             };
         };
         let least = if self.is_partial { "at least " } else { "" };
@@ -48,7 +48,7 @@ impl PendingPhotos {
 pub async fn fetch(client: &Client, namespace: &str) -> Result<PendingPhotos> {
     let path = format!("/{}/_search", streams());
     let query = [("ignore_unavailable", "true")];
-    let what = "say which photos wait";
+    let what = "report the waiting photos";
     let answer = client
         .ask(what, Method::Post, &path, &query, Some(&request_body(namespace)))
         .await?;
@@ -156,10 +156,10 @@ mod tests {
             waiting(4_000, true).description(640.0),
             "at least 4000 photos wait, the oldest for 9 m"
         );
-        assert_eq!(waiting(0, false).description(640.0), "no photo waits");
+        assert_eq!(waiting(0, false).description(640.0), "no photo is waiting");
         assert_eq!(
             waiting(0, true).description(640.0),
-            "none of the newest 4000 photos waits"
+            "none of the newest 4000 photos is waiting"
         );
     }
 }

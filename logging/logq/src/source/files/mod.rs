@@ -17,7 +17,8 @@ pub mod tail;
 fn word_hint(path: &Path, error: &io::Error) -> &'static str {
     let is_word = path.components().count() == 1 && path.extension().is_none();
     if is_word && error.kind() == io::ErrorKind::NotFound {
-        ". What stands alone is a file: --grep WORD looks for a text, -f FIELD=VALUE for a field, `logq trace ID` for a trace"
+        ". Arguments without an option are files: --grep WORD searches texts, -f FIELD=VALUE tests a field, \
+         `logq trace ID` shows a trace"
     } else {
         ""
     }
@@ -62,7 +63,7 @@ pub enum FileError {
     #[error("a thread that reads lines has failed")]
     Thread,
     /// Some items of a pod list are not pods.
-    #[error("{path}: {count} of its items have no name or no namespace: they are no pods, and left out")]
+    #[error("{path}: skipped {count} items without a name or a namespace")]
     InvalidPods { path: PathBuf, count: usize },
     /// An invalid pod list.
     #[error("{path}: {error}")]

@@ -9,39 +9,39 @@ use super::pods::Container;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    #[error("{program}: there is no such program. Install kubectl, or say in LOGQ_KUBECTL where it is")]
+    #[error("{program}: the program does not exist. Install kubectl, or set its path in LOGQ_KUBECTL")]
     ProgramNotFound { program: String },
-    #[error("{program} cannot be run: {error}")]
+    #[error("cannot run {program}: {error}")]
     Io { program: String, error: io::Error },
     /// The cluster is unreachable, or kubectl has none.
-    #[error(
-        "kubectl reaches no cluster: {reason}. Does KUBECONFIG (or --kubeconfig, --kube-context) name the right one?"
-    )]
+    #[error("kubectl cannot reach the cluster: {reason}. Check KUBECONFIG, --kubeconfig or --kube-context")]
     NoCluster { reason: String },
     /// The context or the kubeconfig does not exist.
-    #[error("kubectl: {reason}. `kubectl config get-contexts` lists what --kube-context can be")]
+    #[error("kubectl: {reason}. `kubectl config get-contexts` lists the contexts for --kube-context")]
     Context { reason: String },
     /// The credentials are missing or invalid.
-    #[error("the cluster does not know who asks: {reason}. Renew the credentials in the kubeconfig")]
+    #[error("the cluster rejected the credentials: {reason}. Renew the credentials in the kubeconfig")]
     Unauthorized { reason: String },
     /// A permission is missing.
     #[error(
-        "pods cannot be listed: {reason}. Name a namespace that you may read with -n; needed are get and list on \
-         pods, and get on pods/log"
+        "cannot list pods: {reason}. Choose a namespace with -n, or grant get and list on pods, and get on \
+         pods/log"
     )]
     Forbidden { reason: String },
     #[error("kubectl did not answer within {0:?}")]
     Timeout(Duration),
     /// The output is too long; limit in MiB.
-    #[error("kubectl prints more than {0} MiB for a list of pods: name fewer of them with -n or -l")]
+    #[error("the list of pods is larger than {0} MiB: choose fewer pods with -n or -l")]
     ListTooLong(u64),
     /// The output is not a pod list.
-    #[error("what kubectl says to `get pods` is no list of pods: {reason}")]
+    #[error("the output of `kubectl get pods` is not a list of pods: {reason}")]
     Unexpected { reason: String },
     #[error("kubectl: {reason}")]
     Failed { reason: String },
     /// Each followed container needs its own kubectl.
-    #[error("{count} containers would be followed, more than {limit}: name fewer with -n, -l, -c or --pod")]
+    #[error(
+        "{count} containers match, but logq follows at most {limit}: choose fewer with -n, -l, -c or --pod"
+    )]
     TooMany { count: usize, limit: usize },
     /// Lines of a container are missing.
     #[error("{container}: {problem}")]
@@ -53,20 +53,20 @@ pub enum Error {
 #[non_exhaustive]
 pub enum Problem {
     /// The pod was deleted after it was listed.
-    #[error("the pod is gone since it was listed, and its lines with it")]
+    #[error("the pod was deleted after it was listed, and its lines are lost")]
     Gone,
     /// The container ended, and its node deleted the lines.
-    #[error("its lines are no longer kept: {0}")]
+    #[error("its lines were deleted: {0}")]
     Deleted(String),
-    #[error("its lines may not be read: {0}. Grant get and list on pods, and get on pods/log")]
+    #[error("permission denied: {0}. Grant get and list on pods, and get on pods/log")]
     Forbidden(String),
-    #[error("nothing came of its lines for {0:?}; the rest of them is missing")]
+    #[error("no data for {0:?}; the remaining lines are missing")]
     Silent(Duration),
     /// The deadline for all containers passed.
-    #[error("its lines were not read to the end within {0:?}")]
+    #[error("reading its lines took longer than {0:?}")]
     Timeout(Duration),
     /// The kubelet printed a message instead of lines.
-    #[error("its node says: {0}")]
+    #[error("its node reports: {0}")]
     Unread(String),
     #[error("kubectl: {0}")]
     Failed(String),
@@ -162,7 +162,7 @@ impl Problem {
 /// The last message of kubectl; earlier ones are retries.
 pub(crate) fn last_message(stderr: &str) -> String {
     let mut lines = stderr.lines().map(str::trim).filter(|line| !line.is_empty());
-    let last = lines.next_back().unwrap_or("it has failed and says nothing");
+    let last = lines.next_back().unwrap_or("it failed without a message");
     let last = last.strip_prefix("error: ").unwrap_or(last);
     let last = last.strip_prefix("Error in configuration: ").unwrap_or(last);
     // A sentence with advice follows.
@@ -199,12 +199,13 @@ mod tests {
             "E1122 14:18:56.148921   25630 memcache.go:265] \"Unhandled Error\" err=\"couldn't get\"\n";
         for (stderr, told) in [
             (
-                "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
+                "The connection to the server localhost:8080 was refused - did you specify the right host or \
+                 port?",
                 "right host or port. Does KUBECONFIG",
             ),
             (
                 "Unable to connect to the server: dial tcp: lookup x on 10.0.0.1:53: no such host",
-                "reaches no cluster",
+                "cannot reach the cluster",
             ),
             (
                 "Error in configuration: context was not found for specified context: nope",
@@ -220,14 +221,14 @@ mod tests {
             ),
             (
                 "error: You must be logged in to the server (Unauthorized)",
-                "does not know who asks: You must",
+                "rejected the credentials: You must",
             ),
             (
                 "Error from server (Forbidden): pods is forbidden: User \"x\" cannot list",
-                "Name a namespace",
+                "Choose a namespace",
             ),
             ("error: something new", "kubectl: something new"),
-            ("", "says nothing"),
+            ("", "without a message"),
         ] {
             let error = Error::from_list_stderr(&format!("{tries}{stderr}\n"));
             let error = if stderr.is_empty() {

@@ -76,7 +76,7 @@ impl KubectlSource {
     pub fn within(program: KubectlProgram, scope: Scope, timeout: Duration) -> Result<Self, Error> {
         let (containers, skipped) = list_containers(&program, &scope, timeout)?;
         let note = (skipped > 0).then(|| {
-            format!("{skipped} of what kubectl lists has no name or no namespace: no pods, and not asked")
+            format!("kubectl listed {skipped} items without a name or a namespace, which are skipped")
         });
         Ok(Self {
             containers,
@@ -203,7 +203,7 @@ impl KubectlSource {
     /// An I/O error of the output.
     pub fn explain(&self, filter: &Filter, out: &mut dyn Write) -> io::Result<()> {
         let since = since(filter);
-        writeln!(out, "asked of the pods, at most {MAX_CONCURRENT} at once:")?;
+        writeln!(out, "kubectl commands, at most {MAX_CONCURRENT} at a time:")?;
         let lists = self.program.list_commands(&self.scope);
         let logs = self
             .matching_containers(filter)
@@ -211,14 +211,14 @@ impl KubectlSource {
         for arguments in lists.into_iter().chain(logs) {
             writeln!(out, "  {}", self.program.command_line(&arguments))?;
         }
-        writeln!(out, "All of it is tested here, line by line.")
+        writeln!(out, "logq tests the whole query on each line.")
     }
 
     /// The containers whose lines may match.
     fn matching_containers(&self, filter: &Filter) -> impl Iterator<Item = &Container> {
         let tells = |name: &str| ![field::LOG_IOSTREAM, field::EVENT_INGESTED].contains(&name);
         if !filter.uses_only(&tells) {
-            let note = "kubectl tells neither log.iostream nor event.ingested: no line has them";
+            let note = "lines from kubectl have no log.iostream and no event.ingested";
             lock(&self.notes).insert(note.to_owned());
         }
         self.containers
@@ -228,10 +228,7 @@ impl KubectlSource {
                 let AvailableLogs::Pending(reason) = &container.logs else {
                     return true;
                 };
-                let note = format!(
-                    "{} has not started, so it has no lines: {reason}",
-                    container.name()
-                );
+                let note = format!("{} has not started and has no lines: {reason}", container.name());
                 lock(&self.notes).insert(note);
                 false
             })

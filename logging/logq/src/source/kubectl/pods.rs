@@ -78,7 +78,7 @@ pub fn read(json: &[u8]) -> Result<(Vec<Container>, usize), Error> {
             let pod_fields = normalize(&Line::plain(b"{}", 0), &origin);
             let waiting = || {
                 AvailableLogs::Pending(match metadata.node {
-                    Some(_) => "its node has not taken it up yet".to_owned(),
+                    Some(_) => "its node has not started it yet".to_owned(),
                     None => "the pod has no node yet".to_owned(),
                 })
             };

@@ -207,7 +207,7 @@ impl KubectlProgram {
             .spawn()
             .map_err(|error| self.spawn_error(error))?;
         let output = child.stdout.take().ok_or_else(|| {
-            let error = io::Error::other("it has no output");
+            let error = io::Error::other("it has no standard output");
             self.spawn_error(error)
         })?;
         let child = Arc::new(Mutex::new(Some(child)));
@@ -275,8 +275,8 @@ impl KubectlProcess {
                 Some(false) => break,
                 None if begun.elapsed() >= EXIT_GRACE => {
                     return Ok(Some(format!(
-                        "it closed its output and was still there {EXIT_GRACE:?} later, so that it was ended: \
-                         something may be missing"
+                        "it closed its output but did not exit within {EXIT_GRACE:?}, so logq killed it; \
+                         lines may be missing"
                     )));
                 }
                 None => thread::sleep(pause),

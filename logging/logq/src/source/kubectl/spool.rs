@@ -98,7 +98,7 @@ impl Iterator for Spool {
 }
 
 fn spool_error(container: &Container, error: &io::Error) -> Error {
-    let problem = Problem::Failed(format!("its lines could not be kept: {error}"));
+    let problem = Problem::Failed(format!("cannot buffer its lines: {error}"));
     Error::logs(container, problem)
 }
 

@@ -101,11 +101,11 @@ impl OpenSearchSource {
     /// An I/O error of the output.
     pub fn explain(&self, filter: &Filter, out: &mut dyn Write) -> io::Result<()> {
         if let Some(command) = self.client.command() {
-            writeln!(out, "reached by: {command}")?;
+            writeln!(out, "connection: {command}")?;
         }
         writeln!(
             out,
-            "asked of {}: POST /_search, a point in time of {}",
+            "requests to {}: POST /_search, with a point in time of {}",
             self.url(),
             streams()
         )?;
@@ -114,7 +114,7 @@ impl OpenSearchSource {
             writeln!(out, "{}", terminal::escaped(line))?;
         }
         if !push_down(filter).is_exact() {
-            writeln!(out, "The rest is tested here, line by line.")?;
+            writeln!(out, "logq tests the rest of the query on each line.")?;
         }
         Ok(())
     }
@@ -136,7 +136,7 @@ impl OpenSearchSource {
         let path = format!("/{}/_count", streams());
         let answer = self.ask(what, Method::Post, &path, &IGNORE_UNAVAILABLE, Some(&body))?;
         let count = answer.get("count").and_then(Value::as_u64);
-        count.ok_or_else(|| self.client.unexpected(what, "its answer has no count"))
+        count.ok_or_else(|| self.client.unexpected(what, "the response has no count"))
     }
 
     /// Whether a line matches OpenSearch's part of a filter.
@@ -148,7 +148,7 @@ impl OpenSearchSource {
         add_filter(&mut body, filter);
         let path = format!("/{}/_search", streams());
         let answer = self.ask(
-            "look for a line",
+            "search a line",
             Method::Post,
             &path,
             &IGNORE_UNAVAILABLE,
@@ -230,7 +230,7 @@ impl OpenSearchSource {
         let answer = self.ask(what, Method::Post, &path, &IGNORE_UNAVAILABLE, Some(&body))?;
         let values = answer.pointer("/aggregations/values");
         let buckets = values.and_then(|values| values.get("buckets")?.as_array());
-        let buckets = buckets.ok_or_else(|| self.client.unexpected(what, "its answer has no buckets"))?;
+        let buckets = buckets.ok_or_else(|| self.client.unexpected(what, "the response has no buckets"))?;
         let others = values.and_then(|values| values.get("sum_other_doc_count")?.as_u64());
         let keys = buckets.iter().filter_map(|bucket| bucket.get("key")?.as_str());
         Ok((keys.map(str::to_owned).collect(), others))
@@ -252,7 +252,7 @@ impl OpenSearchSource {
 
     /// Opens a point in time; returns its id.
     fn open_point_in_time(&self) -> Result<String> {
-        let what = "hold a moment";
+        let what = "open a point in time";
         let path = format!("/{}{PIT_PATH}", streams());
         let [available] = IGNORE_UNAVAILABLE;
         let answer = self.ask(
@@ -264,7 +264,7 @@ impl OpenSearchSource {
         )?;
         match answer.get("pit_id").and_then(Value::as_str) {
             Some(point_in_time) => Ok(point_in_time.to_owned()),
-            None => Err(self.client.unexpected(what, "its answer has no pit_id")),
+            None => Err(self.client.unexpected(what, "the response has no pit_id")),
         }
     }
 

@@ -82,7 +82,7 @@ impl PagedLines<'_> {
     }
 
     fn load_page(&mut self) -> Result<()> {
-        let what = "give lines";
+        let what = "return lines";
         let (page, size) = match self.next.take() {
             Some(page) => page,
             None => match self.ask()? {
@@ -108,7 +108,7 @@ impl PagedLines<'_> {
             self.point_in_time = Some(point_in_time);
         }
         let Some(Value::Array(mut hits)) = answer.pointer_mut("/hits/hits").map(Value::take) else {
-            return Err(self.store.client.unexpected(what, "its answer has no hits"));
+            return Err(self.store.client.unexpected(what, "the response has no hits"));
         };
         self.pages_loaded += 1;
         if bytes < PAGE_BYTES / 8 {
@@ -178,7 +178,7 @@ impl PagedLines<'_> {
         }
         let client = self.store.client.clone();
         let page = self.store.runtime.spawn(async move {
-            let asked = client.ask_for("give lines", Method::Post, "/_search", &[], Some(&body));
+            let asked = client.ask_for("return lines", Method::Post, "/_search", &[], Some(&body));
             asked.await
         });
         Ok(Some((page, size)))
@@ -241,9 +241,13 @@ impl Drop for PagedLines<'_> {
         if let Some(point_in_time) = self.point_in_time.take() {
             let body = json!({ "pit_id": [point_in_time] });
             // Otherwise it expires by itself.
-            let _ = self
-                .store
-                .ask("forget a moment", Method::Delete, PIT_PATH, &[], Some(&body));
+            let _ = self.store.ask(
+                "close a point in time",
+                Method::Delete,
+                PIT_PATH,
+                &[],
+                Some(&body),
+            );
         }
     }
 }

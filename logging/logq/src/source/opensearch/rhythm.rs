@@ -50,7 +50,7 @@ impl Rhythm {
             },
         });
         let path = format!("/{}/_search", streams());
-        let what = "say when lines have come";
+        let what = "report when lines arrived";
         let answer = client
             .ask(what, Method::Post, &path, &IGNORE_UNAVAILABLE, Some(&body))
             .await?;

@@ -42,10 +42,10 @@ async fn what_is_not_in_place_is_told() {
     assert_eq!(
         found,
         [
-            "fail: templates, streams: data stream logs-rabbitmq is not there",
+            "fail: templates, streams: data stream logs-rabbitmq is missing",
             &format!(
-                "warn: templates, streams: component template irmgard-logs-settings would be changed: somebody had \
-                 changed it; it is version {} again",
+                "warn: templates, streams: component template irmgard-logs-settings would be changed: \
+                 another program changed it; back to version {}",
                 logq::admin::version().unwrap()
             ),
         ]
@@ -65,7 +65,8 @@ async fn what_is_not_in_place_is_told() {
     assert_eq!(
         found,
         [
-            "warn: templates, streams: index.refresh_interval of logs-postgres would be changed: is to be \"1s\""
+            "warn: templates, streams: index.refresh_interval of logs-postgres would be changed: the new \
+             value is \"1s\""
         ]
     );
 }
@@ -77,7 +78,7 @@ async fn an_index_that_nobody_rolls_over_is_told() {
     assert_eq!(found.len(), 4, "{found:#?}");
     assert!(
         found[0].starts_with("warn: retention: the index of logs-irmgard has ")
-            && found[0].ends_with("1b at most"),
+            && found[0].ends_with("the limit is 1b"),
         "{found:#?}"
     );
 }
@@ -98,7 +99,7 @@ async fn disks_are_judged_by_the_cluster_s_own_marks() {
     set(Value::Null, Value::Null, Value::Null, Value::Null).await;
     assert_eq!(found.len(), 1, "{found:#?}");
     assert!(
-        found[0].ends_with("shards are moved away (high watermark 0 %)"),
+        found[0].ends_with("OpenSearch moves shards away (high watermark 0 %)"),
         "{found:#?}"
     );
 }

@@ -193,7 +193,8 @@ async fn holes_and_components_that_never_arrived_are_told() {
         assert_eq!(
             found,
             [
-                "fail: lines of rabbitmq: none of 2 lines has come: photos/rabbitmq-a wrote the first TIME ago, the last \
+                "fail: lines of rabbitmq: none of 2 lines has come: photos/rabbitmq-a wrote the first TIME \
+                 ago, the last \
               TIME ago"
             ],
         );
@@ -261,7 +262,7 @@ async fn pods_whose_lines_cannot_be_read_are_told() {
     let found: Vec<_> = found.iter().filter(|text| text.contains(": lines of ")).collect();
     assert_eq!(found.len(), 1, "{found:#?}");
     let told =
-        "no line of its pods was compared: photos/irmgard-a, container irmgard: its lines may not be read: ";
+        "the lines of its pods were not compared: photos/irmgard-a, container irmgard: permission denied: ";
     assert!(
         found[0].starts_with("warn: lines of irmgard: the newest ") && found[0].contains(told),
         "{found:#?}"

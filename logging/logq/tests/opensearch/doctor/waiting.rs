@@ -58,7 +58,7 @@ async fn a_worker_that_is_silent_while_photos_wait_is_told() {
     // It goes on.
     store.came(&[verdict(PHOTOS, 2, 0), verdict(PHOTOS, 3, 0)]).await;
     let (code, text) = seen(&mut doctor(&store, &[]));
-    assert!(text.contains("no photo waits"), "{text}");
+    assert!(text.contains("no photo is waiting"), "{text}");
     assert_eq!(code, Some(0), "{text}");
 }
 
@@ -91,7 +91,8 @@ async fn the_photos_of_every_namespace_are_looked_at() {
         .collect();
     let told = namespaces.map(|namespace| {
         format!(
-            "warn: lines of anonymizer in {namespace}: the newest TIME ago, while 1 photo waits, the oldest for TIME"
+            "warn: lines of anonymizer in {namespace}: the newest TIME ago, while 1 photo waits, the oldest \
+             for TIME"
         )
     });
     assert_eq!(found, told);

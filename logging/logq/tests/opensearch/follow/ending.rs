@@ -81,7 +81,7 @@ fn what_makes_no_sense_with_it_is_refused() {
         (&["-F", "--top", "level"], "'--top <FIELD>'"),
         (&["-F", "--until", "now"], "'--until <TIME>'"),
         (&["-F", "--around", "now"], "'--around <TIME>'"),
-        (&["-F", "--order-window", "1h"], "a minute at most"),
+        (&["-F", "--order-window", "1h"], "at most one minute"),
         (&["trace", "4bf92f35", "-F"], "logq -F --trace ID"),
         (&["--limit", "1", "--tail", "1"], "only with --follow"),
     ] {

@@ -81,7 +81,7 @@ async fn the_database_is_known_as_soon_as_a_line_names_it() {
     store.take(&[line("db-old", "postgres", 0.0, json!({}))]).await;
     let arguments = ["-c", "irmgard", "--with-db", "--level", "warn", "-o", "jsonl"];
     let logq = Running::start(store.url(), &[arguments.as_slice(), &SHORT].concat());
-    logq.wait_until_it_says("no line of these components says what they use");
+    logq.wait_until_it_says("the dependencies of these components are unknown");
     wait_for_rounds(&store).await;
 
     let warn = json!({ "level": "warn" });

@@ -42,11 +42,11 @@ async fn what_came_while_it_was_away_is_shown_once_and_both_are_told_once() {
     let said = logq.said();
     let words = [
         "the connection was refused",
-        "answers again, after",
+        "answers again after",
         "(503): not yet",
-        "answers again, after",
+        "answers again after",
         "1 of 2 shards",
-        "answers again, after",
+        "answers again after",
     ];
     assert_eq!(said.len(), words.len(), "{said:#?}");
     for (said, word) in said.iter().zip(words) {
@@ -86,9 +86,9 @@ async fn what_waiting_does_not_help_with_ends_it() {
         return;
     };
     for (status, word) in [
-        (401, "does not know who asks (401)"),
+        (401, "rejected the credentials (401)"),
         (403, "(403)"),
-        (400, "rejects to"),
+        (400, "rejected the request to"),
     ] {
         let network = Proxy::before(store.url());
         let mut logq = follow(&network.url(), &SHORT);
@@ -129,7 +129,7 @@ async fn ctrl_c_ends_it_at_once_also_while_it_waits() {
             tokio::time::sleep(Duration::from_secs(2)).await;
         } else {
             network.refuse();
-            logq.wait_until_it_says("lines stop here");
+            logq.wait_until_it_says("output pauses");
             tokio::time::sleep(Duration::from_secs(2)).await;
         }
         let (code, took) = logq.interrupt();
@@ -148,9 +148,9 @@ async fn what_was_deleted_before_it_was_read_is_told() {
     // What was read may go.
     store.ask(Method::Post, "/logs-irmgard/_rollover", None).await;
     network.refuse();
-    logq.wait_until_it_says("lines stop here");
+    logq.wait_until_it_says("output pauses");
     network.heal();
-    logq.wait_until_it_says("answers again, after");
+    logq.wait_until_it_says("answers again after");
     let first = store.indices("logs-irmgard").await[0].clone();
     store.ask(Method::Delete, &format!("/{first}"), None).await;
     network.refuse();
@@ -169,7 +169,7 @@ async fn what_was_deleted_before_it_was_read_is_told() {
         store.ask(Method::Delete, &format!("/{index}"), None).await;
     }
     network.heal();
-    logq.wait_until_it_says("lines of logs-irmgard may be missing, of those that OpenSearch took from 20");
+    logq.wait_until_it_says("lines of logs-irmgard that OpenSearch stored from 20");
     store.take(&[plain("b", 3.0)]).await;
     logq.wait_for("\"b\"");
     assert_eq!(logq.messages(), ["begin", "a", "b"]);

@@ -79,7 +79,7 @@ async fn a_node_that_is_killed_and_comes_back_costs_no_line() {
         if batch == BATCHES / 2 {
             // Right after lines that it has taken and not shown yet.
             server.kill().await.unwrap();
-            logq.wait_until_it_says("lines stop here until OpenSearch answers again");
+            logq.wait_until_it_says("output pauses until OpenSearch answers again");
             server.restart().await.unwrap();
         }
         while send(&client, batch).await.is_err() {

@@ -166,7 +166,7 @@ async fn a_name_that_no_line_has_is_told_once() {
     };
     let arguments = ["-c", "irmgard", "-c", "typo", "-o", "jsonl"];
     let mut logq = Running::start(store.url(), &arguments);
-    logq.wait_until_it_says("no line of a component typo so far; there are some of irmgard");
+    logq.wait_until_it_says("no lines of component typo so far; names in the lines: irmgard");
     store.take(&[plain("a", 1.0)]).await;
     logq.wait_for("\"a\"");
     assert_eq!(logq.interrupt().0, 0);

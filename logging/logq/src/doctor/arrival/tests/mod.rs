@@ -73,33 +73,34 @@ fn what_must_be_there_is_asked_of_labels_and_what_was_seen() {
             (
                 CheckStatus::Ok,
                 "lines of anonymizer",
-                "the newest 15 m ago; it has been silent for 10 m before, and lines of others come; no photo waits"
+                "the newest 15 m ago; it has been silent for 10 m before, and other components are active; \
+                 no photo is waiting"
             ),
             (
                 CheckStatus::Warn,
                 "lines of gone",
-                "the newest 15 m ago, and never that long before: it came at least every 1 m for 2 h"
+                "the newest 15 m ago, which is unusual: the longest gap was 1 m in 2 h"
             ),
             (
                 CheckStatus::Ok,
                 "lines of irmgard",
-                "the newest 4 s ago; 0.8 s late in the middle, 2.5 s at worst, of 3 lines"
+                "the newest 4 s ago; delay 0.8 s median, 2.5 s maximum, of 3 lines"
             ),
             (
                 CheckStatus::Ok,
                 "lines of object-store",
-                "none: it writes nothing while all goes well"
+                "no line: it logs only problems"
             ),
-            (CheckStatus::Warn, "lines of postgres", "none has come in 24 h"),
+            (CheckStatus::Warn, "lines of postgres", "no line in 24 h"),
             (
                 CheckStatus::Ok,
                 "lines of rabbitmq",
-                "the newest 15 m ago; how often it writes is not known yet, and lines of others come"
+                "the newest 15 m ago; its usual rhythm is not known yet, and other components are active"
             ),
             (
                 CheckStatus::Warn,
                 "lines of late",
-                "11 s late in the middle, 12 s at worst, of 3 lines"
+                "delay 11 s median, 12 s maximum, of 3 lines"
             ),
             (CheckStatus::Ok, "lines of others", "etcd"),
         ]
@@ -114,7 +115,7 @@ fn what_must_be_there_is_asked_of_labels_and_what_was_seen() {
         (
             CheckStatus::Warn,
             "lines of anonymizer",
-            "the newest 15 m ago, and none of any other component since"
+            "the newest 15 m ago, and no other component sent one since"
         )
     );
 }
@@ -208,7 +209,8 @@ fn a_worker_that_is_silent_while_photos_wait_is_told() {
             Some(540.0),
             None,
             CheckStatus::Ok,
-            "the newest 9 m ago; how often it writes is not known yet, and lines of others come; no photo waits",
+            "the newest 9 m ago; its usual rhythm is not known yet, and other components are active; no \
+             photo is waiting",
         ),
         (
             Some(540.0),
@@ -220,7 +222,7 @@ fn a_worker_that_is_silent_while_photos_wait_is_told() {
             None,
             Some(600.0),
             CheckStatus::Warn,
-            "none has come in 24 h, while 2 photos wait, the oldest for 10 m",
+            "no line in 24 h, while 2 photos wait, the oldest for 10 m",
         ),
         // It is processing them, or they arrived just now.
         (
@@ -233,7 +235,8 @@ fn a_worker_that_is_silent_while_photos_wait_is_told() {
             Some(540.0),
             Some(5.0),
             CheckStatus::Ok,
-            "the newest 9 m ago; how often it writes is not known yet, and lines of others come; 2 photos wait, the oldest for 5 s",
+            "the newest 9 m ago; its usual rhythm is not known yet, and other components are active; 2 \
+             photos wait, the oldest for 5 s",
         ),
     ] {
         let mut arrivals = arrivals_of(&[("irmgard", arrival_stats(1.0, &[]))]);
@@ -263,7 +266,7 @@ fn lines_from_the_future_show_whose_clock_is_ahead() {
         (found.status, found.detail.as_str()),
         (
             CheckStatus::Warn,
-            "a machine without a node's name is 3 s ahead of OpenSearch, node-2 is 2 m 10 s ahead of OpenSearch"
+            "a machine without a node name is 3 s ahead of OpenSearch, node-2 is 2 m 10 s ahead of OpenSearch"
         )
     );
 }

@@ -23,7 +23,7 @@ fn what_pods_have_written_must_have_come() {
     let quiet = arrivals_of(&[("irmgard", arrival_stats(900.0, &[]))]);
     let nothing = Arrivals::default();
     let none_read = WrittenStats {
-        unreadable: Some("its lines may not be read".to_owned()),
+        unreadable: Some("permission denied".to_owned()),
         ..written(Some(1), 0, &[])
     };
     let silent = WrittenStats {
@@ -65,25 +65,25 @@ fn what_pods_have_written_must_have_come() {
             &nothing,
             written(Some(1), 0, &[]),
             CheckStatus::Ok,
-            "its pods wrote the first 1 s ago: too new to be missed",
+            "its pods wrote the first line 1 s ago: too new to judge",
         ),
         (
             &nothing,
             silent,
             CheckStatus::Ok,
-            "its pods have written none in 24 h",
+            "its pods wrote no lines in 24 h",
         ),
         (
             &nothing,
             none_read.clone(),
             CheckStatus::Warn,
-            "none has come in 24 h; no line of its pods was compared: its lines may not be read",
+            "no line in 24 h; the lines of its pods were not compared: permission denied",
         ),
         (
             &fresh,
             none_read.clone(),
             CheckStatus::Warn,
-            "the newest 1 s ago; no line of its pods was compared: its lines may not be read",
+            "the newest 1 s ago; the lines of its pods were not compared: permission denied",
         ),
         (
             &fresh,
@@ -92,14 +92,14 @@ fn what_pods_have_written_must_have_come() {
                 ..none_read
             },
             CheckStatus::Warn,
-            "the newest 1 s ago; all of 3 lines have come, and others could not be read: its lines may not be read",
+            "the newest 1 s ago; all of 3 lines have come, and others could not be read: permission denied",
         ),
         // Plain text is not compared.
         (
             &quiet,
             text.clone(),
             CheckStatus::Warn,
-            "the newest 15 m ago, and none of any other component since",
+            "the newest 15 m ago, and no other component sent one since",
         ),
         (
             &fresh,
@@ -107,12 +107,12 @@ fn what_pods_have_written_must_have_come() {
             CheckStatus::Ok,
             "the newest 1 s ago; 7 lines of plain text in its pods, which are not compared",
         ),
-        (&nothing, text, CheckStatus::Warn, "none has come in 24 h"),
+        (&nothing, text, CheckStatus::Warn, "no line in 24 h"),
         (
             &quiet,
             written(Some(0), 0, &[]),
             CheckStatus::Warn,
-            "kubectl lists no pod of it that runs; its newest line came 15 m ago",
+            "it has no running pod; its newest line arrived 15 m ago",
         ),
         // It restarts right now.
         (
@@ -144,7 +144,8 @@ fn what_pods_have_written_must_have_come() {
     );
     assert_eq!(
         found[0].detail,
-        "2 of 5 lines have not come: photos/irmgard-a and 1 other pod wrote the first 2 m ago, the last 1 m 30 s ago; \
+        "2 of 5 lines have not come: photos/irmgard-a and 1 other pod wrote the first 2 m ago, the last 1 m \
+         30 s ago; \
          others could not be read: the node is gone"
     );
     // Missing lines of a finished job count; the missing job does not.
@@ -169,7 +170,7 @@ fn a_service_without_a_pod_is_told_where_kubectl_knows_its_namespace() {
         anonymizer(&arrivals),
         (
             CheckStatus::Warn,
-            "kubectl lists no pod of it that runs; its newest line came 9 m ago".to_owned()
+            "it has no running pod; its newest line arrived 9 m ago".to_owned()
         )
     );
     let pending = PendingPhotos {
@@ -182,7 +183,8 @@ fn a_service_without_a_pod_is_told_where_kubectl_knows_its_namespace() {
         anonymizer(&arrivals),
         (
             CheckStatus::Warn,
-            "kubectl lists no pod of it that runs; the newest 9 m ago, while 12 photos wait, the oldest for 10 m"
+            "it has no running pod; the newest 9 m ago, while 12 photos wait, the oldest for \
+             10 m"
                 .to_owned()
         )
     );
@@ -205,7 +207,8 @@ fn a_service_without_a_pod_is_told_where_kubectl_knows_its_namespace() {
             (found.status, found.detail.as_str()),
             (
                 CheckStatus::Ok,
-                "the newest 9 m ago; how often it writes is not known yet, and lines of others come; no photo waits"
+                "the newest 9 m ago; its usual rhythm is not known yet, and other components are active; no \
+                 photo is waiting"
             )
         );
     }
@@ -230,6 +233,7 @@ fn a_worker_that_never_ran_is_missed_where_photos_wait() {
     arrivals.pending.insert(String::new(), pending(10.0));
     assert_eq!(anonymizer(&arrivals), None);
     arrivals.pending.insert(String::new(), pending(600.0));
-    let told = "kubectl lists no pod of it that runs; none has come in 24 h, while 500 photos wait, the oldest for 10 m";
+    let told = "it has no running pod; no line in 24 h, while 500 photos wait, the \
+        oldest for 10 m";
     assert_eq!(anonymizer(&arrivals), Some((CheckStatus::Warn, told.to_owned())));
 }

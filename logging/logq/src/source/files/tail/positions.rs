@@ -93,13 +93,18 @@ impl Positions {
             Err(error) => return Err(error),
             Ok(data) if data.len() > MAX_FILE_BYTES => {
                 let reason = format!(
-                    "it is longer than {} MiB: it does not hold positions",
+                    "it is larger than {} MiB, so it is not a positions file",
                     MAX_FILE_BYTES >> 20
                 );
                 return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
             }
             Ok(data) if data.is_file() => {}
-            Ok(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file")),
+            Ok(_) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "it is not a regular file",
+                ));
+            }
         }
         let text = fs::read(path)?;
         let value: Value = serde_json::from_slice(&text)?;
@@ -107,7 +112,7 @@ impl Positions {
         files
             .and_then(|files| files.iter().map(parse_position).collect::<Option<_>>())
             .map(Self)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it does not hold positions"))
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is not a positions file"))
     }
 
     /// Writes a checkpoint atomically.

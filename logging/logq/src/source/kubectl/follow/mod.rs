@@ -177,7 +177,10 @@ impl PodsFeed {
             let live = self.followed.values().filter(|followed| !followed.has_ended());
             if live.count() >= MAX_CONTAINERS {
                 let name = container.name();
-                let text = format!("{name} is not followed: {MAX_CONTAINERS} containers are already");
+                let text = format!(
+                    "{name} is not followed: logq already follows {MAX_CONTAINERS} \
+                    containers"
+                );
                 self.notices.send(text, sink)?;
                 continue;
             }
@@ -238,11 +241,14 @@ impl PodsFeed {
             Ok((containers, _)) => self.pods.containers = containers,
             Err(error) => {
                 self.list_failed = true;
-                return self.notices.send(format!("new pods are not seen: {error}"), sink);
+                return self.notices.send(
+                    format!("cannot list pods, so new pods are missing: {error}"),
+                    sink,
+                );
             }
         }
         if std::mem::take(&mut self.list_failed) {
-            sink.send_note("the pods can be listed again")?;
+            sink.send_note("listing pods works again")?;
         }
         if !self.query.needs_context() {
             return Ok(());

@@ -68,8 +68,8 @@ impl Gaps {
         found
             .map(|(stream, read)| {
                 format!(
-                    "lines of {stream} may be missing, of those that OpenSearch took from {} to {until}: it has deleted \
-                     the index that held them (retention, or the whole stream) before they were read",
+                    "lines of {stream} that OpenSearch stored from {} to {until} may be missing: their index \
+                     was deleted (by retention, or with the stream) before logq read them",
                     format_millis(read)
                 )
             })
@@ -111,7 +111,7 @@ impl OpenSearchSource {
         let answer = self.ask(what, Method::Get, "/_data_stream/logs-*", &[], None)?;
         let known = streams();
         let all = answer.get("data_streams").and_then(Value::as_array);
-        let all = all.ok_or_else(|| self.client.unexpected(what, "its answer has no data_streams"))?;
+        let all = all.ok_or_else(|| self.client.unexpected(what, "the response has no data_streams"))?;
         let ours = all.iter().filter_map(|stream| {
             let name = stream.get("name")?.as_str()?;
             known.split(',').any(|own| own == name).then_some(())?;

@@ -222,7 +222,7 @@ impl OpenSearchFeed {
         }
         if let Some(back) = self.cursor.advance(pages.now()) {
             sink.send_note(format!(
-                "OpenSearch's clock was set back by {} s: lines that came shortly before may be shown again",
+                "OpenSearch's clock was set back by {} s: recent lines may appear twice",
                 back / 1_000
             ))?;
         }

@@ -46,7 +46,7 @@ impl Outage {
     pub fn wait(&mut self, error: &Error, sink: &FeedSink) -> Result<(), FeedEnd> {
         self.since.get_or_insert_with(Instant::now);
         if self.tries == 1 {
-            sink.send_note(format!("lines stop here until OpenSearch answers again: {error}"))?;
+            sink.send_note(format!("output pauses until OpenSearch answers again: {error}"))?;
         }
         let delay = RETRY_DELAYS
             .get(self.tries)
@@ -67,7 +67,7 @@ impl Outage {
             Some(since) if tries > 1 => {
                 let seconds = since.elapsed().as_secs_f64();
                 sink.send_note(format!(
-                    "OpenSearch at {} answers again, after {seconds:.1} s: lines go on where they stopped",
+                    "OpenSearch at {} answers again after {seconds:.1} s; output continues without gaps",
                     self.url
                 ))
             }

@@ -64,7 +64,7 @@ impl RecentPages {
             Some(Value::Array(hits)) => hits,
             // OpenSearch omits an empty list.
             None => Vec::new(),
-            Some(_) => return Err(store.client.unexpected(what, "its answer has no hits")),
+            Some(_) => return Err(store.client.unexpected(what, "the response has no hits")),
         };
         self.ended = hits.len() < PAGE_SIZE;
         let mut page = Vec::with_capacity(hits.len());
@@ -132,7 +132,7 @@ impl OpenSearchSource {
     /// Fetches lines in the given order, in smaller batches if they are too large. Omits lines that are deleted or not
     /// yet searchable on this replica.
     pub(super) fn fetch(&self, hits: &[&Hit], cursor: &FeedCursor) -> Result<Vec<((String, Millis), Entry)>> {
-        let what = "give new lines";
+        let what = "return new lines";
         let ids: Vec<&str> = hits.iter().map(|hit| hit.id.as_str()).collect();
         let body = json!({
             // A line that was repeated after a rollover exists twice.
@@ -186,7 +186,7 @@ impl OpenSearchSource {
                 Err(_) => Err(Error::Interrupted {
                     url: self.client.url().to_owned(),
                     what: what.to_owned(),
-                    reason: format!("did not answer within {REQUEST_TIMEOUT:?}"),
+                    reason: format!("it did not answer within {REQUEST_TIMEOUT:?}"),
                 }),
             }
         })

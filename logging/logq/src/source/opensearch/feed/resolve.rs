@@ -40,7 +40,7 @@ impl OpenSearchSource {
             "query": { "bool": { "filter": [cursor.query()] } },
             "aggs": questions,
         });
-        let answer = self.search("learn from new lines", ANSWER_FIELDS, &body)?;
+        let answer = self.search("resolve dependencies from new lines", ANSWER_FIELDS, &body)?;
         let mut context = ResolvedContext::default();
         for name in questions.keys() {
             let found = answer

@@ -268,7 +268,7 @@ fn positions_that_are_too_long_are_not_read() {
     let path = folder.path().join("positions");
     fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
     let error = Positions::read(&path).unwrap_err();
-    assert!(error.to_string().contains("longer than 64 MiB"), "{error}");
+    assert!(error.to_string().contains("larger than 64 MiB"), "{error}");
 }
 
 #[test]
@@ -311,7 +311,7 @@ proptest! {
         let folder = TempDir::new().unwrap();
         let directory = folder.path().join(POD);
         let (mut start, mut second, mut rotated) = (0, 0, 0);
-        let mut render_lines = 0;
+        let mut written = 0;
         let mut found = std::collections::BTreeMap::new();
         let mut noted = Positions::default();
         let mut tail = open(folder.path(), Start::Beginning);
@@ -333,16 +333,16 @@ proptest! {
             match event {
                 Event::Write(lines) => {
                     for _ in 0..lines {
-                        (second, render_lines) = (second + 1, render_lines + 1);
-                        append(&file, &cri(second, 'F', &format!("line {render_lines}")));
+                        (second, written) = (second + 1, written + 1);
+                        append(&file, &cri(second, 'F', &format!("line {written}")));
                     }
                 }
                 Event::WriteInParts => {
-                    render_lines += 1;
+                    written += 1;
                     append(&file, &cri(second + 1, 'P', "li"));
                     append(&file, &cri(second + 2, 'P', "ne "));
                     read(&mut tail, &mut found);
-                    append(&file, &cri(second + 3, 'F', &render_lines.to_string()));
+                    append(&file, &cri(second + 3, 'F', &written.to_string()));
                     second += 3;
                 }
                 Event::Rotate if file.exists() => {
@@ -359,7 +359,7 @@ proptest! {
         }
         let mut messages: Vec<_> = found.into_values().collect();
         messages.sort_by_key(|message| message[5..].parse::<u32>().unwrap());
-        let wanted: Vec<_> = (1..=render_lines).map(|number| format!("line {number}")).collect();
+        let wanted: Vec<_> = (1..=written).map(|number| format!("line {number}")).collect();
         prop_assert_eq!(messages, wanted);
     }
 }
