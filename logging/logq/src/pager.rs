@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pager_is_named_as_in_a_shell() {
+    fn pager_command_is_split_like_a_shell() {
         let named = |words: &[&str]| Ok(Pager::Named(words.iter().map(|word| (*word).into()).collect()));
         for (typed, meant) in [
             ("auto", Ok(Pager::Auto)),

@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_description_carries_its_version() {
+    fn description_contains_the_version() {
         for (_, role) in roles().unwrap() {
             assert_eq!(
                 described_version(role.get("description")),
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn components_come_before_who_is_composed_of_them() {
+    fn component_templates_precede_index_templates() {
         let managed_objects = managed_objects().unwrap();
         let template = managed_objects.last().unwrap();
         assert_eq!(template.kind, ObjectKind::IndexTemplate);

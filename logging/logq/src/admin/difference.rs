@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_server_adds_is_no_difference() {
+    fn server_defaults_are_no_difference() {
         let desired =
             json!({ "dynamic": false, "properties": { "a": { "type": "long" } }, "list": ["x", 1] });
         let current = json!({
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_nowhere_is_new() {
+    fn only_unknown_fields_are_new() {
         let current = json!({ "properties": {
             "a": { "type": "long" }, "o": { "properties": { "x": { "type": "long" } } }, "s": { "type": "long" },
         }});
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_told_by_dotted_names() {
+    fn dotted_setting_names_are_compared() {
         let flat =
             flat_settings(&json!({ "index": { "codec": "x", "mapping": { "ignore_malformed": "true" } } }));
         let names: Vec<_> = flat.iter().map(|(name, _)| name.as_str()).collect();

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_ages_are_read_and_written() {
+    fn sizes_and_ages_round_trip() {
         assert_eq!("20gb".parse(), Ok(Size(20 << 30)));
         assert_eq!("1W".parse(), Ok(Age(Duration::from_secs(604_800))));
         assert_eq!(Size(1536 << 20).to_string(), "1.5gb");
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_refused() {
+    fn invalid_values_are_rejected() {
         for text in [
             "",
             "20",

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn each_operator_is_read() {
+    fn all_operators_are_parsed() {
         for (typed, meant) in [
             ("photo.id=17", "photo.id=17"),
             ("outcome!=ok", "not outcome=ok"),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn blanks_around_an_operator_do_not_count() {
+    fn spaces_around_an_operator_are_ignored() {
         for (operator, value) in [
             ("=", "x y"),
             ("==", "x"),
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_in_quotes_keeps_its_blanks() {
+    fn quoted_value_keeps_its_spaces() {
         for (typed, meant) in [
             ("a = ' x '", " x "),
             ("a=\" x\"", " x"),
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_told() {
+    fn invalid_values_are_reported() {
         for (typed, why) in [
             ("photo", "\"photo\" is not a condition"),
             ("=17", "\"\" is not a field name"),

@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_is_said_of_time_it_is_the_last_hour() {
+    fn default_range_is_the_last_hour() {
         for (words, expected) in [
             ("logq", Some("1h")),
             ("logq -c irmgard --level warn --stats", Some("1h")),

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_kubernetes_takes() {
+    fn accepted_selectors_equal_those_of_kubernetes() {
         for selector in [
             "app.kubernetes.io/name=irmgard",
             "app.kubernetes.io/name==irmgard,tier=web",
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_selector() {
+    fn invalid_selectors() {
         for selector in ["", "a=b,", "a within (b)", "a in b", "=b", "a b"] {
             assert!(parse(selector).is_err(), "{selector}");
         }

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_type() {
+    fn accepted_inputs() {
         for (typed, meant) in [
             ("15m", "2026-11-22T10:15:00.000000000Z"),
             ("-3h", "2026-11-22T07:30:00.000000000Z"),
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time() {
+    fn invalid_times() {
         for typed in [
             "",
             "-",

@@ -168,7 +168,7 @@ mod tests {
     use crate::{cli::time::Clock, query::Query};
 
     #[test]
-    fn every_view_asks_for_something() {
+    fn every_view_has_options() {
         let config = Config::without_file(Box::new(|_| None));
         for (name, ..) in VIEWS {
             let typed = [name.to_owned(), "--since".to_owned(), "15m".to_owned()];

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_written_before_it_is_decided() {
+    fn incomplete_context_writes_nothing() {
         let mut out = FallbackBuffer::new(Vec::new());
         out.write_all(b"[]").unwrap();
         out.flush().unwrap();
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn much_is_written_as_it_comes() {
+    fn large_output_is_written_unsorted() {
         let mut out = FallbackBuffer::new(Vec::new());
         let block = [b'x'; MAX_BUFFER_BYTES];
         for blocks in [0, 2, 3] {

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_from_the_folder_of_the_file() {
+    fn paths_are_relative_to_the_file() {
         let config = config(FILE, &[("HOME", "/h")]);
         assert_eq!(
             all(&config),
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_goes_only_where_and_for_whom_it_is_meant() {
+    fn secret_goes_only_to_its_server() {
         for (variables, left) in [
             // Another server.
             (
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_name_the_place_where_they_were_made() {
+    fn errors_name_their_location() {
         let config = config("[opensearch]\nurl = \"nowhere\"\nclient_cert = \"c\"\n", &[]);
         let SettingsError(mistakes) = config.opensearch().unwrap_err();
         assert_eq!(

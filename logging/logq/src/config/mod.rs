@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_is_named_anywhere_before_two_dashes() {
+    fn config_option_is_found_before_double_dash() {
         let words = |text: &str| text.split_whitespace().map(OsString::from).collect::<Vec<_>>();
         for (typed, path, rest) in [
             ("logq -c a", None, "logq -c a"),
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_place_follows_the_specification() {
+    fn default_location_follows_the_xdg_specification() {
         let at = |home: Option<&str>, xdg: Option<&str>| {
             let (home, xdg) = (home.map(str::to_owned), xdg.map(str::to_owned));
             default_path(&move |name| match name {

@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_meant_is_found() {
+    fn mistyped_names_are_suggested() {
         let names = ["output", "color", "utc", "opensearch.password_file"];
         assert_eq!(nearest("colour", names), Some("color"));
         assert_eq!(

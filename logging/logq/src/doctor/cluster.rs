@@ -279,7 +279,7 @@ mod tests {
     use crate::doctor::finding::CheckStatus;
 
     #[test]
-    fn health_goes_by_colour_and_nodes() {
+    fn health_depends_on_color_and_nodes() {
         for (status, nodes, state, detail) in [
             ("green", 3, CheckStatus::Ok, "green, 3 nodes"),
             ("yellow", 1, CheckStatus::Warn, "yellow, 1 node: 2 replicas"),
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fullest_disk_counts() {
+    fn fullest_disk_is_judged() {
         let disk = |name: &str, free: u64| json!({ "name": name, "fs": { "total": { "total_in_bytes": 100_u64 << 30, "available_in_bytes": free << 30 } } });
         for (free, state, detail) in [
             (50, CheckStatus::Ok, "50 % used on b, 50gb free"),
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_read_where_they_are_set() {
+    fn disk_watermarks_are_read() {
         let watermarks = read_watermarks(&json!({
             "defaults": {
                 "cluster.routing.allocation.disk.watermark.high": "90%",
@@ -355,14 +355,14 @@ mod tests {
     }
 
     #[test]
-    fn clocks_are_the_same_to_a_point() {
+    fn small_clock_differences_are_ignored() {
         assert_eq!(judge_clock(-1.9).status, CheckStatus::Ok);
         assert_eq!(judge_clock(30.0).detail, "30 s behind this machine's");
         assert_eq!(judge_clock(-90.0).detail, "1 m 30 s ahead of this machine's");
     }
 
     #[test]
-    fn more_rights_than_needed_are_told() {
+    fn excess_permissions_are_reported() {
         let judge = |roles: &[&str]| judge_identity(&json!({ "user_name": "u", "roles": roles }));
         assert_eq!(
             judge(&["irmgard-logq"]),

@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn each_line_counts_and_the_newest_says_nothing_of_the_others() {
+    fn delays_of_all_lines_count() {
         let entries = [
             entry("a", "{}", 500.0),
             entry("a", "{}", 400.0),
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn only_lines_of_json_are_compared() {
+    fn only_json_lines_are_compared() {
         let raws = [
             ("{\"a\":1}", 1),
             ("plain", 0),
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_lines_of_a_pod_are_compared() {
+    fn only_the_newest_lines_of_a_pod_are_compared() {
         let entries: Vec<Entry> = (0..MAX_LINES_PER_POD + 5)
             .map(|number| entry("a", "{}", 40_000.0 - number as f64))
             .collect();

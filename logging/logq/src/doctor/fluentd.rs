@@ -190,7 +190,7 @@ fluentd_output_status_retry_wait{plugin_id="object:654",type="null"} 0.0
     }
 
     #[test]
-    fn what_waits_and_what_was_refused_is_told() {
+    fn buffer_and_dead_letters_are_reported() {
         let dead = |state, detail: &str| (state, "dead letters".to_owned(), format!("node-1: {detail}"));
         let buffer = |state, detail: &str| {
             (
@@ -234,7 +234,7 @@ fluentd_output_status_retry_wait{plugin_id="object:654",type="null"} 0.0
     }
 
     #[test]
-    fn what_is_no_fluentd_is_told() {
+    fn missing_metrics_are_reported() {
         for text in ["", "<html>", "up 1\n"] {
             assert!(Metrics::read(text).is_err(), "{text}");
         }

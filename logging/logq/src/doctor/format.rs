@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_have_two_parts_at_most() {
+    fn durations_have_at_most_two_parts() {
         for (length, text) in [
             (0.04, "0 s"),
             (0.44, "0.4 s"),

@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn each_node_has_a_fluentd_that_runs() {
+    fn each_node_needs_a_running_fluentd() {
         let irmgard = ("irmgard-a", "irmgard", "node-1", "Running");
         let other = ("irmgard-b", "irmgard", "node-2", "Running");
         let one = ("fluentd-x", "fluentd", "node-1", "Running");
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pods_of_our_components_that_run_are_counted() {
+    fn running_pods_are_counted() {
         let pods = list(&[
             ("irmgard-a", "irmgard", "n", "Running"),
             ("irmgard-b", "irmgard", "n", "Pending"),

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_bootstrap_would_do_is_told() {
+    fn planned_changes_are_reported() {
         let found = judge_templates(&[change("index template x", Action::Unchanged)], 3);
         assert_eq!(found, [Finding::ok(TEMPLATES, "up to date (version 3)")]);
         let found = judge_templates(
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_retain_has_left_undone_is_told() {
+    fn overdue_retention_is_reported() {
         let policy = RetentionPolicy {
             rollover_size: Size(20 << 30),
             rollover_age: Age(Duration::from_secs(86_400)),

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_as_people_type_them() {
+    fn accepted_order_windows() {
         assert_eq!(parse_order_window("0"), Ok(Duration::ZERO));
         assert_eq!(parse_order_window("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_order_window("1m"), Ok(MAX_ORDER_WINDOW));

@@ -124,7 +124,7 @@ mod tests {
     const LENGTH: Duration = Duration::from_secs(2);
 
     #[test]
-    fn lines_are_shown_by_their_times_when_the_first_of_them_is_due() {
+    fn lines_are_released_in_time_order() {
         let mut buffer = ReorderBuffer::new(LENGTH);
         let begin = Instant::now();
         buffer.push(at(5, "b"), begin);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_too_late_is_shown_when_it_comes() {
+    fn late_line_is_shown_on_arrival() {
         let mut buffer = ReorderBuffer::new(LENGTH);
         let begin = Instant::now();
         buffer.push(at(5, "b"), begin);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_one_time_stay_as_they_came_and_those_without_one_where_they_were() {
+    fn sort_is_stable_and_keeps_lines_without_a_time_in_place() {
         let mut buffer = ReorderBuffer::new(LENGTH);
         let begin = Instant::now();
         let none = Entry {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn of_those_from_before_only_the_newest_are_held() {
+    fn backlog_keeps_only_the_newest_lines() {
         let mut buffer = ReorderBuffer::new(LENGTH);
         let begin = Instant::now();
         for entry in [at(1, "a"), at(6, "b"), at(8, "c")] {
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_window_lines_are_shown_as_they_come() {
+    fn without_a_window_lines_pass_through() {
         let mut buffer = ReorderBuffer::new(Duration::ZERO);
         let begin = Instant::now();
         buffer.push(at(5, "b"), begin);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_shown_before_its_time_and_nothing_of_it_is_lost() {
+    fn full_buffer_releases_lines_early() {
         let mut buffer = ReorderBuffer::new(LENGTH);
         let begin = Instant::now();
         for _ in 0..MAX_LINES + 3 {

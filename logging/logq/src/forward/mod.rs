@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_port_is_read_of_what_kubectl_says() {
+    fn port_is_parsed_from_kubectl_output() {
         assert_eq!(
             parse_port("Forwarding from 127.0.0.1:38465 -> 9200"),
             Some(38_465)

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pods_say_why() {
+    fn pods_explain_the_failure() {
         let ready = |status: &str| json!([{ "type": "Ready", "status": status }]);
         let waiting = json!([{ "state": { "waiting": { "reason": "CrashLoopBackOff" } } }]);
         let unscheduled = json!([{
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_selector_of_a_service_is_read() {
+    fn service_selector_is_parsed() {
         let service = json!({ "spec": { "selector": { "app": "x", "tier": "db" } } });
         assert_eq!(selector(&service).as_deref(), Some("app=x,tier=db"));
         for none in [json!({}), json!({ "spec": { "selector": {} } })] {

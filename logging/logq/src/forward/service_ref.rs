@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read_and_named_again() {
+    fn service_urls_round_trip() {
         for (address, shown) in [
             ("kubernetes://irmgard/opensearch", "irmgard/opensearch"),
             ("kubernetes://irmgard/opensearch:9200", "irmgard/opensearch"),

@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_can_never_be_taken_is_left_out() {
+    fn only_permanent_rejections_are_skipped() {
         for (status, expected) in [
             (201, ItemStatus::Stored),
             (409, ItemStatus::Duplicate),

@@ -250,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_looked_at_a_photo_is_no_part_of_its_way() {
+    fn view_requests_are_not_traces_of_the_photo() {
         let select = SelectOptions {
             photos: vec![17],
             ..SelectOptions::default()

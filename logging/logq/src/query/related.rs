@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_known_by_the_line_that_named_it() {
+    fn connection_is_identified_by_its_naming_line() {
         let mut related = related(SelectOptions::default());
         related.add_trace_line(&trace_line(20, "a", "irmgard", Some("irmgard-a")));
         related.add_trace_line(&trace_line(30, "a", "anonymizer", None));
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn each_trace_has_its_own_time() {
+    fn each_trace_has_its_own_time_range() {
         let mut related = related(SelectOptions::default());
         related.add_trace_line(&trace_line(1, "a", "irmgard", Some("irmgard-a")));
         related.add_trace_line(&trace_line(50, "b", "irmgard", Some("irmgard-b")));
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wanted_of_lines_is_wanted_of_related_ones() {
+    fn related_lines_fulfil_the_other_criteria() {
         let mut related = related(SelectOptions {
             level: Some("warn"),
             ..SelectOptions::default()
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_related_to_no_trace() {
+    fn nothing_is_related_without_a_trace() {
         let related = related(SelectOptions::default());
         let line = broker(1, 1, None, Some("irmgard relay"));
         assert!(
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn many_names_are_asked_for_as_one() {
+    fn many_names_become_one_query() {
         let mut related = related(SelectOptions::default());
         for pod in 0..=MAX_NAMES {
             related.add_trace_line(&trace_line(1, "a", "irmgard", Some(&format!("irmgard-{pod}"))));
@@ -389,14 +389,14 @@ mod tests {
     }
 
     #[test]
-    fn long_names_of_pods_are_cut_as_host_names_are() {
+    fn long_pod_names_are_cut_like_host_names() {
         let long = format!("{}-{}", "a".repeat(62), "b".repeat(20));
         assert_eq!(host_name(&long), "a".repeat(62));
         assert_eq!(host_name("irmgard-a"), "irmgard-a");
     }
 
     #[test]
-    fn a_mark_leaves_other_tags() {
+    fn marker_keeps_other_tags() {
         let line = tag_related(document(json!({ "tags": ["cut"] })));
         assert_eq!(line.tags().collect::<Vec<_>>(), ["cut", "related"]);
         assert!(tag_related(Document::default()).has_tag(TAG));

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_are_short() {
+    fn durations_are_short() {
         for (nanos, expected) in [
             (0, "0"),
             (499, "0"),

@@ -119,7 +119,7 @@ mod tests {
     };
 
     #[test]
-    fn what_does_not_fit_is_cut_on_a_terminal_only() {
+    fn only_terminal_output_is_cut() {
         assert_eq!(TERMINAL.truncate_end("abcdef", 6), "abcdef");
         assert_eq!(TERMINAL.truncate_end("abcdef", 5), "abcd…");
         assert_eq!(TERMINAL.truncate_start("abcdef", 5), "…cdef");
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_wrapped_where_they_fit() {
+    fn header_wraps_at_parts() {
         let parts = || "one two three four".split(' ');
         assert_eq!(TERMINAL.wrap(parts(), " ", 9), ["one two", "three", "four"]);
         assert_eq!(TERMINAL.wrap(parts(), "  ", 2), ["one", "two", "three", "four"]);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_become_one() {
+    fn partial_lines_are_joined() {
         assert_eq!(
             one_line("UPDATE photo\n   SET\tx = 1\r\n\n \u{1b}[2J"),
             "UPDATE photo SET x = 1 \\u001b[2J"

@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn which_fields_are_known() {
+    fn standard_fields_are_recognized() {
         for name in [
             "level",
             "photo.id",
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_are_known_by_what_they_can_stand_for() {
+    fn patterns_exist_if_a_field_matches() {
         for name in [
             "*",
             "*_seconds",
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn several_values_are_asked_for_as_one_pattern() {
+    fn alternatives_are_suggested_as_a_pattern() {
         for (value, pattern) in [
             ("warn", None),
             ("warn,", None),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn which_field_was_meant() {
+    fn mistyped_fields_are_suggested() {
         for (typed, suggestion) in [
             ("levl", Some("level")),
             ("Level", Some("level")),

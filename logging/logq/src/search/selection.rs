@@ -335,7 +335,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(4_096))]
 
         #[test]
-        fn what_is_selected_is_what_the_options_say(options in options(), found in prop::collection::vec(any::<bool>(), 0..14)) {
+        fn selection_equals_a_simple_implementation(options in options(), found in prop::collection::vec(any::<bool>(), 0..14)) {
             let show = show(&options);
             let expected = expected(&show, &found);
             prop_assert_eq!(&selected(&show, Order::Forward, &found), &expected);
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_as_with_grep() {
+    fn context_equals_grep() {
         for (options, lines, expected) in [
             ("-C 1", "abCdefGh", "bCd|fGh"),
             ("-B 2", "abCDefgH", "abCD|fgH"),
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_after_lines_that_are_left_out_stands_alone() {
+    fn lines_after_a_gap_stand_alone() {
         let mut selection = Selection::new(LineLimit::All, ContextLines { before: 1, after: 2 });
         let mut shown = selection.take('A', true);
         shown.extend(selection.take('b', false));
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_stand_before_a_later_match_is_given_too() {
+    fn possible_context_before_a_match_is_included() {
         let mut selection = Selection::new(LineLimit::Last(1), ContextLines { before: 1, after: 1 });
         for letter in "aBcDefgh".chars() {
             selection.take(letter, letter.is_uppercase());

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ages_are_told_roughly() {
+    fn ages_are_rounded() {
         for (seconds, told) in [
             (61, "61 s"),
             (300, "5 min"),

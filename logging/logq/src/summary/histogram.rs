@@ -198,7 +198,7 @@ mod tests {
     proptest! {
         /// Each line counts in the bar of its time, in any order of arrival.
         #[test]
-        fn the_order_of_lines_does_not_matter(
+        fn judgement_does_not_depend_on_the_line_order(
             mut seconds in prop::collection::vec(0_i64..3_000_000, 1..60), scale in 0_u32..6,
         ) {
             seconds.iter_mut().for_each(|second| *second /= 10_i64.pow(scale));

@@ -1,4 +1,4 @@
-//! Who asks: how it is told, and that no secret is shown.
+//! Credentials: sent correctly, never shown.
 
 use std::fs;
 
@@ -51,7 +51,7 @@ async fn credentials_are_sent_and_never_shown() {
 }
 
 #[test]
-fn every_mistake_in_the_settings_is_told_at_once_and_no_secret() {
+fn all_setting_errors_are_reported_without_secrets() {
     let error = settings(&[
         ("URL", "https://reader:hunter2-never-shown@search:9200"),
         ("PASSWORD", PASSWORD),

@@ -1,4 +1,4 @@
-//! What is asked for, and what is said where that is wrong or not there.
+//! Queries on files, and their diagnostics.
 
 use std::{
     fs,
@@ -9,7 +9,7 @@ use std::{
 use super::{logq, piped, text, world};
 
 #[test]
-fn every_question_is_answered() {
+fn all_cases_return_the_expected_lines() {
     let folder = tempfile::tempdir().unwrap();
     let pods = world::write(folder.path());
     world::ask(world::CASES, &[], |arguments| {
@@ -19,7 +19,7 @@ fn every_question_is_answered() {
 }
 
 #[test]
-fn a_list_of_pods_says_what_a_component_without_a_line_uses() {
+fn dependencies_of_a_silent_component_come_from_the_pod_list() {
     let folder = tempfile::tempdir().unwrap();
     let pods = world::write(folder.path());
     for entry in fs::read_dir(&pods).unwrap() {
@@ -39,7 +39,7 @@ fn a_list_of_pods_says_what_a_component_without_a_line_uses() {
     );
 }
 
-/// One of the inputs beside these tests.
+/// The path of a test input.
 fn input(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/files/input")
@@ -47,7 +47,7 @@ fn input(name: &str) -> PathBuf {
 }
 
 #[test]
-fn matches_and_lines_around_them_are_those_of_grep() {
+fn context_lines_equal_those_of_grep() {
     for (file, options, shown) in [
         ("a.jsonl", "--limit 1 -A 3", "two three four five"),
         ("a.jsonl", "--tail 1 -A 2", "five six seven"),
@@ -73,9 +73,9 @@ fn matches_and_lines_around_them_are_those_of_grep() {
     }
 }
 
-/// 2026-10-25 02:30 is there twice in this zone, and 2026-03-29 02:30 never was.
+/// In this zone, 2026-10-25 02:30 occurs twice and 2026-03-29 02:30 never.
 #[test]
-fn a_time_that_the_clock_shows_twice_or_never_bounds_what_was_meant() {
+fn ambiguous_and_skipped_local_times_are_resolved() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("dst.jsonl");
     let more = "{\"@timestamp\":\"2026-03-29T00:59:59Z\",\"message\":\"01:59 CET\"}\n\
@@ -138,7 +138,7 @@ fn a_time_that_the_clock_shows_twice_or_never_bounds_what_was_meant() {
 }
 
 #[test]
-fn the_brokers_lines_of_connections_are_related_to_a_trace() {
+fn broker_connection_lines_are_related_to_a_trace() {
     let folder = tempfile::tempdir().unwrap();
     let pods = world::write_with_connections(folder.path());
     for (arguments, found) in world::RELATED {
@@ -175,7 +175,7 @@ fn the_brokers_lines_of_connections_are_related_to_a_trace() {
 }
 
 #[test]
-fn a_pipe_tells_nothing_of_what_is_related() {
+fn pipe_has_no_related_lines() {
     let line = format!(
         "{{\"level\":\"info\",\"msg\":\"m\",\"trace_id\":\"{}\"}}\n",
         world::TRACE
@@ -193,7 +193,7 @@ fn a_pipe_tells_nothing_of_what_is_related() {
 }
 
 #[test]
-fn what_is_cut_is_told() {
+fn truncation_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let pods = world::write(folder.path());
     for (arguments, told) in [
@@ -215,7 +215,7 @@ fn what_is_cut_is_told() {
 }
 
 #[test]
-fn levels_are_completed_and_read_as_people_know_them() {
+fn levels_have_completions_and_aliases() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
     let script = command
         .args(["completions", "bash"])
@@ -238,7 +238,7 @@ fn levels_are_completed_and_read_as_people_know_them() {
 }
 
 #[test]
-fn help_that_cannot_be_written_is_an_error() {
+fn unwritable_help_is_an_error() {
     for arguments in [["--help"].as_slice(), &["view", "trouble", "--help"]] {
         let full = fs::File::options().write(true).open("/dev/full").unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
@@ -254,7 +254,7 @@ fn help_that_cannot_be_written_is_an_error() {
 }
 
 #[test]
-fn a_command_can_stand_behind_options() {
+fn command_may_follow_options() {
     let folder = tempfile::tempdir().unwrap();
     let pods = world::write(folder.path());
     let show = |arguments: &[&str]| {
@@ -284,7 +284,7 @@ fn a_command_can_stand_behind_options() {
         assert_eq!(code, Some(2), "{typed:?}");
         assert!(errors.contains(told), "{typed:?}: {errors}");
     }
-    // What is there is a file, whatever its name.
+    // An existing file is a file, even with the name of a command.
     fs::write(folder.path().join("doctor"), "a line\n").unwrap();
     let mut command = logq(&["-o", "raw", "doctor"], &pods);
     let output = command.current_dir(folder.path()).output().unwrap();
@@ -295,9 +295,9 @@ fn a_command_can_stand_behind_options() {
     );
 }
 
-/// Two folders, each with a list of its own pods.
+/// Two folders, each with its own pod list.
 #[test]
-fn every_folder_s_list_of_pods_counts() {
+fn each_folder_has_its_own_pod_list() {
     let folders = ["irmgard", "postgres"].map(|name| {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join(format!("photos_{name}-0_uid/main"));

@@ -1,4 +1,4 @@
-//! Files, folders and standard input, through the real program.
+//! Tests of the program with files, folders and standard input.
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
 
@@ -37,7 +37,7 @@ fn piped(arguments: &[&str], input: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // One that refuses what it is asked may be gone.
+    // logq may have exited because of an invalid argument.
     let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()
 }

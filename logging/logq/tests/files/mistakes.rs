@@ -1,4 +1,4 @@
-//! What is said where a question is wrong, or nothing is found.
+//! Diagnostics for invalid queries and empty results.
 
 use std::{
     io::Write,
@@ -9,7 +9,7 @@ use std::{
 use super::{logq, piped, text, world};
 
 #[test]
-fn what_is_asked_wrongly_is_told() {
+fn invalid_queries_are_rejected() {
     for (arguments, told) in [
         (
             ["--since", "soon"].as_slice(),
@@ -104,7 +104,7 @@ fn what_is_asked_wrongly_is_told() {
 }
 
 #[test]
-fn why_nothing_is_found_is_told() {
+fn empty_results_are_explained() {
     let folder = tempfile::tempdir().unwrap();
     let pods = world::write(folder.path());
     for (arguments, told) in [
@@ -161,12 +161,12 @@ fn why_nothing_is_found_is_told() {
             &["trace", "deadbeefdeadbeef"],
             "no lines of trace deadbeefdeadbeef",
         ),
-        // What irmgard uses was asked for too, so irmgard's silence is not the reason.
+        // irmgard's dependencies are included, so a silent irmgard does not explain the empty result.
         (
             &["-c", "irmgard", "--with-all", "--level", "error", "--since", "1h"],
             "no lines found; --explain shows the query, `logq doctor` checks whether lines arrive",
         ),
-        // Each of them is there, and no line has both.
+        // Both values exist, but no line has both.
         (
             &["-c", "irmgard", "-f", "outcome=anonymized"],
             "no lines found; --explain shows the query, `logq doctor` checks whether lines arrive",
@@ -188,7 +188,7 @@ fn why_nothing_is_found_is_told() {
 }
 
 #[test]
-fn names_of_fields_that_change_nothing_are_told() {
+fn unknown_field_names_are_reported() {
     let line = b"{\"level\":\"info\",\"msg\":\"m1\",\"who\":\"u\"}\n";
     for (arguments, told) in [
         (
@@ -233,9 +233,9 @@ fn names_of_fields_that_change_nothing_are_told() {
     }
 }
 
-/// A pipe that is not named is not read, and that is said where something waits in it.
+/// logq ignores a pipe that is not an argument, and reports data in it.
 #[test]
-fn a_pipe_that_is_not_named_is_told() {
+fn ignored_standard_input_is_reported() {
     let told = |arguments: &[&str], input: Stdio| {
         let output = Command::new(env!("CARGO_BIN_EXE_logq"))
             .args(arguments)
@@ -261,7 +261,7 @@ fn a_pipe_that_is_not_named_is_told() {
     let (ended, open) = pipe("");
     drop(open);
     assert!(!told(&[], ended).contains(note));
-    // A loop over ids.
+    // As in a shell loop over ids.
     let (full, _open) = pipe("18\n");
     assert!(!told(&["--photo", "17"], full).contains(note));
 }

@@ -1,4 +1,4 @@
-//! What is read, and how it is shown.
+//! Input formats and output.
 
 use std::{fs, io::Write, process::Command};
 
@@ -7,7 +7,7 @@ use flate2::{Compression, write::GzEncoder};
 use super::{ages, logq, pipe, piped, text, world};
 
 #[test]
-fn each_trace_is_drawn() {
+fn each_trace_has_a_waterfall() {
     let folder = tempfile::tempdir().unwrap();
     let pods = world::write_with_connections(folder.path());
     let show = |arguments: &[&str]| {
@@ -42,7 +42,7 @@ fn each_trace_is_drawn() {
     let told = text(&none.stderr);
     assert_eq!(none.status.code(), Some(2));
     assert!(told.contains("no trace given: use `logq trace ID`"), "{told}");
-    // Nobody's trace.
+    // A trace without any line.
     let file = folder.path().join("old.jsonl");
     fs::write(&file, "{\"@timestamp\":\"2026-11-22T10:00:00Z\",\"level\":\"info\",\"message\":\"m\",\"photo\":{\"id\":5}}\n").unwrap();
     let output = logq(&["trace", "--photo", "5"], &file).output().unwrap();
@@ -52,7 +52,7 @@ fn each_trace_is_drawn() {
 }
 
 #[test]
-fn lines_without_a_time_are_not_drawn() {
+fn lines_without_a_time_are_not_in_the_waterfall() {
     let trace = world::TRACE;
     let timed = format!(
         "{{\"@timestamp\":\"2026-11-22T10:00:00Z\",\"level\":\"info\",\"message\":\"m1\",\"trace_id\":\"{trace}\"}}\n"
@@ -69,7 +69,7 @@ fn lines_without_a_time_are_not_drawn() {
 }
 
 #[test]
-fn what_is_hidden_is_not_shown() {
+fn hidden_fields_are_not_shown() {
     let line = format!(
         "{{\"@timestamp\":\"2026-11-22T10:00:00Z\",\"level\":\"warn\",\"message\":\"m1\\nm2\",\"component\":\"c\",\
          \"photo\":{{\"id\":17}},\"trace_id\":\"{}\",\"exception\":{{\"stacktrace\":\"at x\"}}}}\n",
@@ -113,7 +113,7 @@ fn what_is_hidden_is_not_shown() {
 }
 
 #[test]
-fn a_blank_line_of_a_text_is_a_line() {
+fn blank_line_of_a_text_is_kept() {
     let lines = "first\n\n \t\nlast\n\n";
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("text.log");
@@ -128,7 +128,7 @@ fn a_blank_line_of_a_text_is_a_line() {
         let output = piped(arguments, lines.as_bytes());
         assert_eq!(text(&output.stdout), lines, "{arguments:?}");
     }
-    // Within and after a stack trace it is a line of that.
+    // This line is part of the stack trace.
     let panic = "before\npanic: boom\n\ngoroutine 1 [running]:\nmain.main()\n\tmain.go:3 +0x1\n\nafter\n";
     assert_eq!(text(&piped(&["-o", "raw"], panic.as_bytes()).stdout), panic);
     let counted = text(&piped(&["--stats", "-o", "json"], panic.as_bytes()).stdout);
@@ -136,11 +136,11 @@ fn a_blank_line_of_a_text_is_a_line() {
 }
 
 #[test]
-fn compressed_files_are_read_as_others() {
+fn compressed_files_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let lines = b"{\"level\":\"info\",\"msg\":\"m1\"}\n{\"level\":\"warn\",\"msg\":\"m2\"}\n";
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
-    // Two members, as when something is appended.
+    // Two gzip members, as after appending.
     gzip.write_all(&lines[..30]).unwrap();
     let mut compressed = gzip.finish().unwrap();
     let mut gzip = GzEncoder::new(&mut compressed, Compression::fast());
@@ -167,7 +167,7 @@ fn compressed_files_are_read_as_others() {
             "{name}"
         );
     }
-    // One that breaks off gives what it has, and says so.
+    // A truncated file yields its readable part and an error.
     let file = folder.path().join("d.log.gz");
     fs::write(&file, &compressed[..compressed.len() - 12]).unwrap();
     let output = logq(&["-o", "jsonl"], &file).output().unwrap();
@@ -186,7 +186,7 @@ fn compressed_files_are_read_as_others() {
 }
 
 #[test]
-fn nothing_that_a_terminal_acts_on_is_shown() {
+fn control_characters_are_escaped() {
     let evil = "{\"level\":\"info\",\"msg\":\"a\\u001b]0;x\\u0007\\u202eb\",\"k\\u001b[2J\":\"\\u009b31m\"}\n\x1b[31mred\x1b[0m \x1b]52;c;x\x07\r\n";
     for form in ["pretty", "jsonl", "json", "logfmt"] {
         let output = piped(&["-o", form, "--fields", "*"], evil.as_bytes());
@@ -195,13 +195,13 @@ fn nothing_that_a_terminal_acts_on_is_shown() {
         assert!(!shown.contains(acted_on), "{form}: {shown:?}");
         assert!(shown.contains("red"), "{form}: {shown:?}");
     }
-    // What is not for a terminal is what was written.
+    // Raw output to a pipe is unchanged.
     let output = piped(&["-o", "raw"], evil.as_bytes());
     assert_eq!(text(&output.stdout), evil.replace("\r\n", "\n"));
 }
 
 #[test]
-fn a_pipe_that_is_closed_ends_quietly() {
+fn closed_pipe_ends_quietly() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("long.log");
     fs::write(&file, "a line of text\n".repeat(200_000)).unwrap();
@@ -209,7 +209,7 @@ fn a_pipe_that_is_closed_ends_quietly() {
 }
 
 #[test]
-fn a_folder_is_searched_for_files_of_lines() {
+fn folder_is_searched_for_log_files() {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str, content: &str| {
         let file = folder.path().join(name);
@@ -241,7 +241,7 @@ fn a_folder_is_searched_for_files_of_lines() {
 }
 
 #[test]
-fn long_lines_are_cut_and_the_rest_is_read() {
+fn long_lines_are_cut() {
     let long = [b"x".repeat(3_000_000), b"\nshort\n".to_vec()].concat();
     let output = piped(&["-o", "jsonl", "--fields", "message,truncated"], &long);
     let shown = text(&output.stdout);
@@ -256,7 +256,7 @@ fn long_lines_are_cut_and_the_rest_is_read() {
 }
 
 #[test]
-fn fields_do_not_tear_a_text_of_several_lines() {
+fn fields_follow_a_multiline_text() {
     let line = |message: &str, more: &str| {
         format!(
             r#"{{"@timestamp":"2026-11-22T10:00:00Z","level":"error","component":"c","message":"{message}"{more}}}"#
@@ -287,7 +287,7 @@ fn fields_do_not_tear_a_text_of_several_lines() {
 }
 
 #[test]
-fn numbers_are_told_to_people_and_to_programs() {
+fn summaries_have_text_and_json_forms() {
     let folder = tempfile::tempdir().unwrap();
     let pods = world::write(folder.path());
     let show = |arguments: &[&str], zone: &str| {
@@ -295,7 +295,7 @@ fn numbers_are_told_to_people_and_to_programs() {
         ages::without(&text(&output.stdout))
     };
     insta::assert_snapshot!("stats", show(&["--stats"], "UTC"));
-    // A component that is named has its row, one that a pattern could mean has none.
+    // A named component has a row even without lines; a pattern has none.
     let named = ["--stats", "-c", "irmgard", "-c", "nobody", "-c", "no*"];
     insta::assert_snapshot!("stats_named", show(&named, "Europe/Berlin"));
     assert_eq!(
@@ -314,7 +314,7 @@ fn numbers_are_told_to_people_and_to_programs() {
             assert_eq!(lines.len() == 1, form == "json", "{told}");
         }
     }
-    // None at all are still JSON.
+    // An empty result is still valid JSON.
     for summary in ["--stats", "--histogram"] {
         let none = logq(&[summary, "-n", "elsewhere", "-o", "json"], &pods)
             .output()
@@ -328,7 +328,7 @@ fn numbers_are_told_to_people_and_to_programs() {
 }
 
 #[test]
-fn a_histogram_says_where_there_is_nothing() {
+fn histogram_marks_gaps() {
     let line =
         |time: &str, level: &str| format!(r#"{{"@timestamp":"{time}","level":"{level}","message":"m"}}"#);
     let lines = [
@@ -342,7 +342,7 @@ fn a_histogram_says_where_there_is_nothing() {
 }
 
 #[test]
-fn people_see_this() {
+fn pretty_output_with_colors() {
     let folder = tempfile::tempdir().unwrap();
     let pods = world::write(folder.path());
     let show = |arguments: &[&str]| text(&logq(arguments, &pods).output().unwrap().stdout);
@@ -387,7 +387,7 @@ fn people_see_this() {
 }
 
 #[test]
-fn what_can_be_read_is_shown_where_something_cannot() {
+fn unreadable_files_do_not_hide_others() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.log"), "readable\n").unwrap();
     fs::write(folder.path().join("pods.json"), "{").unwrap();

@@ -1,4 +1,4 @@
-//! Which source is asked, where nobody names one.
+//! Choice of the source with `--source auto`.
 
 use std::{
     io::{Read, Write},
@@ -9,7 +9,7 @@ use std::{
 
 use crate::{Pods, text, words};
 
-/// Answers every request so; returns where.
+/// Starts a server with a fixed response; returns its URL.
 fn server(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -17,7 +17,7 @@ fn server(answer: &'static str) -> String {
         for peer in listener.incoming() {
             let mut peer = peer.unwrap();
             let mut request = [0; 65_536];
-            // Whoever asks may be gone.
+            // The client may have closed the connection.
             let _ = peer.read(&mut request);
             let _ = peer.write_all(answer.as_bytes());
         }
@@ -25,13 +25,13 @@ fn server(answer: &'static str) -> String {
     url
 }
 
-/// Nothing listens there any more.
+/// A URL where nothing listens.
 fn nowhere() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}", listener.local_addr().unwrap())
 }
 
-/// What comes where nobody names a source.
+/// The output with `--source auto`.
 fn asked(pods: &Pods, url: &str) -> Output {
     pods.logq(&["-o", "jsonl"])
         .env("LOGQ_SOURCE", "auto")
@@ -41,8 +41,8 @@ fn asked(pods: &Pods, url: &str) -> Output {
 }
 
 #[test]
-fn pods_stand_in_where_opensearch_cannot_be_reached() {
-    let pods = Pods::of_the_world();
+fn pods_replace_an_unreachable_opensearch() {
+    let pods = Pods::with_world();
     for url in [nowhere(), "http://no-such-host.invalid:9200".to_owned()] {
         let output = asked(&pods, &url);
         let told = text(&output.stderr);
@@ -67,8 +67,8 @@ fn pods_stand_in_where_opensearch_cannot_be_reached() {
 }
 
 #[test]
-fn what_opensearch_answers_is_never_hidden_by_pods() {
-    let pods = Pods::of_the_world();
+fn pods_do_not_hide_errors_of_opensearch() {
+    let pods = Pods::with_world();
     for (answer, told) in [
         (
             "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
@@ -116,7 +116,7 @@ fn what_opensearch_answers_is_never_hidden_by_pods() {
         );
         assert_eq!(pods.calls(), Vec::<String>::new(), "{told}");
     }
-    // What is no TLS, and settings that are none, neither.
+    // The same for TLS errors and invalid settings.
     for (url, told) in [
         (
             server("hello").replace("http:", "https:"),
@@ -137,7 +137,7 @@ fn what_opensearch_answers_is_never_hidden_by_pods() {
 }
 
 #[test]
-fn where_neither_is_there_it_is_told_what_helps() {
+fn error_without_any_source_suggests_a_remedy() {
     let pods = Pods::none();
     for source in ["auto", "both"] {
         let output = pods
@@ -164,8 +164,8 @@ fn where_neither_is_there_it_is_told_what_helps() {
 }
 
 #[test]
-fn one_of_both_that_is_away_is_told_and_the_other_shown() {
-    let pods = Pods::of_the_world();
+fn unavailable_source_of_both_is_reported() {
+    let pods = Pods::with_world();
     let output = pods
         .logq(&["-o", "jsonl", "--source", "both"])
         .env("LOGQ_OPENSEARCH_URL", nowhere())

@@ -1,11 +1,11 @@
-//! A real cluster, where `LOGQ_TEST_KUBECONFIG` names one.
+//! Tests with a real cluster, if `LOGQ_TEST_KUBECONFIG` names one.
 
 use std::env;
 
 use crate::{documents, logq, text};
 
 #[test]
-fn the_pods_of_a_real_cluster_are_asked() {
+fn pods_of_a_real_cluster_are_read() {
     let Some(kubeconfig) = env::var_os("LOGQ_TEST_KUBECONFIG") else {
         local::not_tested("logq's questions to the pods of a real cluster: LOGQ_TEST_KUBECONFIG names none");
         return;
@@ -40,9 +40,9 @@ fn the_pods_of_a_real_cluster_are_asked() {
     );
 }
 
-/// Whether OpenSearch is there or not: what answers is told as what it is.
+/// Works with and without OpenSearch in the cluster, and reports other servers.
 #[test]
-fn a_port_forward_into_a_real_cluster_is_made() {
+fn port_forward_into_a_real_cluster_opens() {
     let Some(kubeconfig) = env::var_os("LOGQ_TEST_KUBECONFIG") else {
         local::not_tested("logq's port-forward into a real cluster: LOGQ_TEST_KUBECONFIG names none");
         return;
@@ -56,7 +56,7 @@ fn a_port_forward_into_a_real_cluster_is_made() {
         command.output().unwrap()
     };
     for (address, told) in [
-        // It has a page of metrics there, and is reached.
+        // CoreDNS serves its metrics there, so the connection succeeds.
         (
             "kubernetes://kube-system/kube-dns:9153",
             "Does LOGQ_OPENSEARCH_URL point to OpenSearch?",

@@ -1,4 +1,4 @@
-//! Pods that are followed.
+//! `logq --follow` with pods.
 
 use std::{
     fs::OpenOptions,
@@ -14,7 +14,7 @@ use crate::Pods;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// `logq --follow`, ended with the test.
+/// A running `logq --follow`; killed on drop.
 struct Running {
     child: Child,
     lines: Receiver<String>,
@@ -50,7 +50,7 @@ impl Running {
         }
     }
 
-    /// The next lines are these and no others, in this order.
+    /// Checks that the next lines are exactly these, in this order.
     fn gives(&self, wanted: &[&str]) {
         for wanted in wanted {
             let line = self.lines.recv_timeout(PATIENCE);
@@ -62,12 +62,12 @@ impl Running {
         }
     }
 
-    /// This is told, now or later.
+    /// Waits until logq prints this message.
     fn tells(&self, part: &str) {
         while !self.errors.recv_timeout(PATIENCE).unwrap().contains(part) {}
     }
 
-    /// The next lines are these and no others, in whatever order.
+    /// Checks that the next lines are exactly these, in any order.
     fn gives_all(&self, wanted: &[&str]) {
         let mut given: Vec<String> = wanted
             .iter()
@@ -91,7 +91,7 @@ fn append(file: &Path, lines: &str) {
 }
 
 #[test]
-fn what_pods_write_is_shown_once_whatever_becomes_of_them() {
+fn each_line_is_shown_once_across_restarts_and_deletions() {
     let pods = Pods::none();
     pods.add(
         "a",
@@ -104,24 +104,24 @@ fn what_pods_write_is_shown_once_whatever_becomes_of_them() {
     let mut logq = Running::start(&pods, &["-o", "raw", "--limit", "12"]);
     logq.gives(&["a1", "b1", "a2"]);
 
-    // A new line, also of the same moment as the last one.
+    // A new line, once with the same time as the last one.
     append(&place("a", 0), "2026-11-22T10:00:02Z stdout F a3\n");
     logq.gives(&["a3"]);
-    // A pod that is new, and one that has just started.
+    // A new pod, and one that has just started.
     pods.add("c", &["2026-11-22T10:00:03Z stdout F c1\n"]);
     append(&place("z", 0), "2026-11-22T10:00:03Z stdout F z1\n");
     logq.gives_all(&["c1", "z1"]);
-    // A container that is started again: its last line is given, too.
+    // A container restarts: its last line is included.
     append(&place("b", 0), "2026-11-22T10:00:04Z stdout F b2\n");
     append(&place("b", 1), "2026-11-22T10:00:05Z stdout F b3\n");
     logq.gives_all(&["b2", "b3"]);
-    // A line of a trace waits for those that follow.
+    // A line of the trace waits for the lines before it.
     append(
         &place("a", 0),
         "2026-11-22T10:00:06Z stderr F panic: boom\n2026-11-22T10:00:06Z stderr F goroutine 1 [running]:\n",
     );
     logq.gives(&["panic: boom", "goroutine 1 [running]:"]);
-    // A pod that is deleted is no trouble, and its name can be used again.
+    // A deleted pod causes no error, and its name can be reused.
     append(&place("c", 0), "2026-11-22T10:00:07Z stdout F c2\n");
     logq.gives(&["c2"]);
     std::fs::remove_file(place("c", 0)).unwrap();
@@ -134,7 +134,7 @@ fn what_pods_write_is_shown_once_whatever_becomes_of_them() {
     assert_eq!(logq.lines.recv().ok(), None);
     logq.tells("photos/z, container main has not started");
     assert_eq!(logq.errors.recv().ok(), None);
-    // Nothing that was started is left.
+    // Every started process has ended.
     for call in pods.calls() {
         let pid = call.split(' ').nth(1).unwrap();
         let left = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -143,8 +143,8 @@ fn what_pods_write_is_shown_once_whatever_becomes_of_them() {
 }
 
 #[test]
-fn the_last_lines_come_first_and_what_is_used_is_followed() {
-    let pods = Pods::of_the_world();
+fn backlog_comes_first_and_dependencies_are_followed() {
+    let pods = Pods::with_world();
     let logq = Running::start(
         &pods,
         &[
@@ -179,8 +179,8 @@ fn the_last_lines_come_first_and_what_is_used_is_followed() {
 }
 
 #[test]
-fn trouble_is_told_and_waited_for() {
-    let pods = Pods::of_the_world();
+fn errors_are_reported_and_retried() {
+    let pods = Pods::with_world();
     pods.fault("postgres-0", "forbidden");
     let logq = Running::start(&pods, &["--tail", "1"]);
     logq.tells("photos/postgres-0, container postgres: permission denied");
@@ -192,7 +192,7 @@ fn trouble_is_told_and_waited_for() {
 }
 
 #[test]
-fn more_pods_than_can_be_followed_are_refused() {
+fn too_many_pods_are_rejected() {
     let pods = Pods::none();
     for pod in 0..51 {
         pods.add(&format!("pod-{pod}"), &["2026-11-22T10:00:00Z stdout F x\n"]);
@@ -213,14 +213,14 @@ fn more_pods_than_can_be_followed_are_refused() {
 }
 
 #[test]
-fn a_name_that_no_pod_has_is_told() {
-    let pods = Pods::of_the_world();
+fn name_without_pods_is_reported() {
+    let pods = Pods::with_world();
     let logq = Running::start(&pods, &["-c", "irmgard", "-c", "postgrs", "-o", "raw"]);
     logq.tells("no pod of component postgrs; did you mean postgres?");
 }
 
 #[test]
-fn lines_around_are_those_of_the_last_matches_and_of_what_comes() {
+fn context_of_old_and_new_matches_is_shown() {
     let pods = Pods::none();
     let lines = |begin: u32, words: &str| -> String {
         let line = |(n, word)| format!("2026-11-22T10:00:{:02}Z stdout F {word}\n", begin + n);

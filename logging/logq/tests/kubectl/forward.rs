@@ -1,4 +1,4 @@
-//! No way to OpenSearch through the cluster: the pods stand in, and why is told.
+//! Failing port-forwards: logq reads the pods and explains why.
 
 use std::{fs, net::TcpStream, process::Output, time::Duration};
 
@@ -15,7 +15,7 @@ fn asked(pods: &Pods, source: &str, url: &str, fault: &str) -> Output {
         .unwrap()
 }
 
-/// What is wrong, and what is told of it.
+/// Faults and the expected messages.
 const FAULTS: [(&str, &str, &[&str]); 7] = [
     (
         PLACE,
@@ -54,8 +54,8 @@ const FAULTS: [(&str, &str, &[&str]); 7] = [
 ];
 
 #[test]
-fn pods_stand_in_and_it_is_told_why() {
-    let pods = Pods::of_the_world();
+fn fallback_to_pods_is_explained() {
+    let pods = Pods::with_world();
     for (url, fault, parts) in FAULTS {
         let output = asked(&pods, "auto", url, fault);
         let told = text(&output.stderr);
@@ -83,8 +83,8 @@ fn pods_stand_in_and_it_is_told_why() {
 }
 
 #[test]
-fn where_opensearch_alone_is_asked_it_is_an_error() {
-    let pods = Pods::of_the_world();
+fn failed_port_forward_is_an_error_for_opensearch_only() {
+    let pods = Pods::with_world();
     for (url, fault, parts) in FAULTS {
         let output = asked(&pods, "opensearch", url, fault);
         let told = text(&output.stderr);
@@ -100,8 +100,8 @@ fn where_opensearch_alone_is_asked_it_is_an_error() {
 }
 
 #[test]
-fn without_kubectl_or_its_context_nothing_else_is_tried() {
-    let pods = Pods::of_the_world();
+fn missing_kubectl_or_context_ends_the_search() {
+    let pods = Pods::with_world();
     for source in ["auto", "opensearch"] {
         let mut missing = pods.logq(&["--source", source]);
         missing.env("LOGQ_KUBECTL", "/nowhere/kubectl");
@@ -127,7 +127,7 @@ fn without_kubectl_or_its_context_nothing_else_is_tried() {
 }
 
 #[test]
-fn addresses_that_are_none_are_told() {
+fn invalid_urls_are_reported() {
     let pods = Pods::none();
     for (variables, told) in [
         (
@@ -156,13 +156,13 @@ fn addresses_that_are_none_are_told() {
 }
 
 #[test]
-fn nobody_s_address_leads_to_the_cluster_but_not_with_credentials() {
+fn default_url_tries_the_cluster_unless_credentials_are_set() {
     let here = "127.0.0.1:9200".parse().unwrap();
     if TcpStream::connect_timeout(&here, Duration::from_secs(1)).is_ok() {
         local::not_tested("where logq looks when it is told nothing: something listens at port 9200 here");
         return;
     }
-    let pods = Pods::of_the_world();
+    let pods = Pods::with_world();
     fs::write(pods.path("forward"), "pending").unwrap();
     let asked = |variables: &[(&str, &str)]| {
         let mut command = pods.logq(&["--source", "auto", "-o", "jsonl"]);

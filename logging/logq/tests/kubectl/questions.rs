@@ -1,12 +1,12 @@
-//! What is found in pods, and how they are asked.
+//! Queries on pods, and the kubectl commands for them.
 
 use std::fmt::Write;
 
 use crate::{Pods, documents, kubectl::stand_in, of_files, text, world};
 
 #[test]
-fn every_question_is_answered_as_from_files() {
-    let pods = Pods::of_the_world();
+fn all_cases_return_the_same_lines_as_files() {
+    let pods = Pods::with_world();
     world::ask(world::CASES, &[], |arguments| {
         pods.logq(arguments).output().unwrap()
     });
@@ -22,8 +22,8 @@ fn every_question_is_answered_as_from_files() {
 }
 
 #[test]
-fn why_nothing_is_found_is_told_without_asking_again() {
-    let pods = Pods::of_the_world();
+fn empty_result_is_explained_without_more_requests() {
+    let pods = Pods::with_world();
     for (arguments, told) in [
         (
             ["-c", "irmgrad"].as_slice(),
@@ -50,7 +50,7 @@ fn why_nothing_is_found_is_told_without_asking_again() {
 }
 
 #[test]
-fn what_is_related_is_found_as_in_files() {
+fn related_lines_equal_those_of_files() {
     let pods = Pods::none();
     world::write_with_connections(pods.path("").as_path());
     world::ask(world::RELATED, &[], |arguments| {
@@ -59,8 +59,8 @@ fn what_is_related_is_found_as_in_files() {
 }
 
 #[test]
-fn a_trace_and_numbers_are_those_of_files() {
-    let pods = Pods::of_the_world();
+fn waterfall_and_summaries_equal_those_of_files() {
+    let pods = Pods::with_world();
     let folder = pods.path("pods");
     let folder = folder.to_str().unwrap();
     for arguments in [
@@ -82,10 +82,10 @@ fn a_trace_and_numbers_are_those_of_files() {
 }
 
 #[test]
-fn a_line_is_the_same_as_in_its_nodes_file() {
+fn line_from_kubectl_equals_the_line_of_the_file() {
     let pods = Pods::none();
     let mut lines = String::from("2026-11-22T10:00:00Z stdout F first\n");
-    // As containerd writes 40,000 bytes.
+    // containerd splits a line of 40,000 bytes like this.
     for (tag, length) in [("P", 16_384), ("P", 16_384), ("F", 7_232)] {
         writeln!(
             lines,
@@ -114,12 +114,12 @@ fn a_line_is_the_same_as_in_its_nodes_file() {
     let output = pods.logq(&["-o", "jsonl"]).output().unwrap();
     let mut asked = documents(&output);
     let mut read = of_files(&pods.path("pods"));
-    // What is being written is no line yet, and kubectl does not tell the streams apart.
+    // The unfinished line is not complete yet, and kubectl does not separate the streams.
     read.retain(|line| line["message"] != "without an end");
     for line in &mut read {
         line.as_object_mut().unwrap().remove("log");
     }
-    // The list of pods has the node, the folder has not.
+    // Only the list of pods contains the node.
     for line in asked.iter_mut().chain(&mut read) {
         line["kubernetes"].as_object_mut().unwrap().remove("node");
     }
@@ -132,8 +132,8 @@ fn a_line_is_the_same_as_in_its_nodes_file() {
 }
 
 #[test]
-fn only_what_can_match_is_asked_for() {
-    let pods = Pods::of_the_world();
+fn only_matching_containers_are_read() {
+    let pods = Pods::with_world();
     let calls = |arguments: &[&str]| {
         let output = pods.logq(arguments).output().unwrap();
         assert_ne!(output.status.code(), Some(2), "{}", text(&output.stderr));
@@ -204,13 +204,13 @@ fn only_what_can_match_is_asked_for() {
 }
 
 #[test]
-fn many_pods_are_asked_a_few_at_a_time_and_shown_in_order() {
+fn many_pods_are_read_concurrently_and_shown_in_order() {
     let pods = Pods::none();
     let mut wanted = Vec::new();
     for pod in 0..30 {
         let mut lines = String::new();
         for line in 0..40 {
-            // Each pod's lines lie between those of all others.
+            // The lines of all pods alternate in time.
             let time = format!("2026-11-22T10:{line:02}:{pod:02}");
             writeln!(lines, "{time}.5Z stdout F {time} {}", "x".repeat(300)).unwrap();
             wanted.push(time);
@@ -235,8 +235,8 @@ fn many_pods_are_asked_a_few_at_a_time_and_shown_in_order() {
 }
 
 #[test]
-fn what_would_be_asked_is_explained() {
-    let pods = Pods::of_the_world();
+fn explain_lists_the_commands() {
+    let pods = Pods::with_world();
     let output = pods
         .logq(&["-c", "irmgard", "--with-db", "--level", "warn", "--explain"])
         .output()
@@ -246,8 +246,8 @@ fn what_would_be_asked_is_explained() {
 }
 
 #[test]
-fn what_is_no_pod_is_counted_and_said_once() {
-    let pods = Pods::of_the_world();
+fn items_that_are_not_pods_are_counted() {
+    let pods = Pods::with_world();
     let path = pods.path("pods.json");
     let mut list: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     let items = list["items"].as_array_mut().unwrap();

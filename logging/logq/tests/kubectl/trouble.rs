@@ -1,10 +1,10 @@
-//! What goes wrong with pods, and that it is told.
+//! Errors while reading pods.
 
 use std::{path::Path, process::Command};
 
 use crate::{Pods, text, words};
 
-/// Exit status 2, and this said.
+/// Checks for exit status 2 and these messages.
 fn fails(mut command: Command, parts: &[&str]) {
     let output = command.output().unwrap();
     let errors = text(&output.stderr);
@@ -15,7 +15,7 @@ fn fails(mut command: Command, parts: &[&str]) {
 }
 
 #[test]
-fn pods_that_cannot_be_read_are_told_and_the_others_shown() {
+fn unreadable_pods_are_reported_and_others_shown() {
     for (fault, told) in [
         (
             "gone",
@@ -31,7 +31,7 @@ fn pods_that_cannot_be_read_are_told_and_the_others_shown() {
         ),
         ("breaks", "kubectl: unexpected EOF"),
     ] {
-        let pods = Pods::of_the_world();
+        let pods = Pods::with_world();
         pods.fault("postgres-0", fault);
         for (arguments, rest) in [
             (["-o", "jsonl"].as_slice(), "q1 i1 i2 a1 i3 s1 a2 i4"),
@@ -51,8 +51,8 @@ fn pods_that_cannot_be_read_are_told_and_the_others_shown() {
 }
 
 #[test]
-fn a_photo_whose_lines_are_missing_is_told_once() {
-    let pods = Pods::of_the_world();
+fn missing_lines_of_a_photo_are_reported_once() {
+    let pods = Pods::with_world();
     pods.fault("postgres-0", "gone");
     let output = pods.logq(&["--photo", "17", "-o", "jsonl"]).output().unwrap();
     assert_eq!(words(&output), ["i1", "i2", "a1"]);
@@ -68,8 +68,8 @@ fn a_photo_whose_lines_are_missing_is_told_once() {
 }
 
 #[test]
-fn a_container_that_has_not_started_has_no_lines_and_it_is_said() {
-    let pods = Pods::of_the_world();
+fn pending_container_is_reported() {
+    let pods = Pods::with_world();
     pods.add("new", &[]);
     let output = pods.logq(&["-n", "photos", "-o", "jsonl"]).output().unwrap();
     assert_eq!(
@@ -80,18 +80,18 @@ fn a_container_that_has_not_started_has_no_lines_and_it_is_said() {
 }
 
 #[test]
-fn a_container_that_is_started_again_while_it_is_asked_is_shown_once() {
+fn container_restart_during_the_read_duplicates_no_line() {
     let pods = Pods::none();
     let lines = "2026-11-22T10:00:00Z stdout F one\n2026-11-22T10:00:01Z stdout F two\n";
-    // What kubectl gives for the newest start, once that has ended, is also what `--previous` gives.
+    // After the newest start has ended, kubectl prints the same lines with `--previous`.
     pods.add("again", &[lines, lines]);
     let output = pods.logq(&["-o", "jsonl"]).output().unwrap();
     assert_eq!(words(&output), ["one", "two"]);
 }
 
 #[test]
-fn what_keeps_pods_from_being_asked_is_told() {
-    let pods = Pods::of_the_world();
+fn kubectl_errors_are_reported() {
+    let pods = Pods::with_world();
     for (said, told) in [
         (
             "The connection to the server localhost:8080 was refused - did you specify the right host or \
@@ -132,7 +132,7 @@ fn what_keeps_pods_from_being_asked_is_told() {
 }
 
 #[test]
-fn a_name_never_becomes_an_option() {
+fn name_never_becomes_an_option() {
     let pods = Pods::none();
     pods.add("--help", &["2026-11-22T10:00:00Z stdout F safe\n"]);
     let output = pods.logq(&["-o", "jsonl"]).output().unwrap();
@@ -148,12 +148,12 @@ fn a_name_never_becomes_an_option() {
 }
 
 #[test]
-fn nothing_of_kubectls_outlives_logq() {
+fn no_kubectl_process_outlives_logq() {
     let pods = Pods::none();
     let line = "2026-11-22T10:00:00Z stdout F a line of text\n";
     pods.add("long", &[&line.repeat(200_000)]);
     crate::pipe::ends_quietly_when_closed(&mut pods.logq(&[]));
-    // It was ended before its own end, which it would have recorded.
+    // The process was killed, so it did not record its end.
     let calls = pods.calls();
     assert_eq!(
         calls
@@ -166,9 +166,9 @@ fn nothing_of_kubectls_outlives_logq() {
 }
 
 #[test]
-fn one_that_closes_its_output_and_stays_is_ended() {
+fn lingering_kubectl_is_killed() {
     for (call, shown) in [("get", ""), ("logs", "q1 i1 d1 i2 a1 i3 d2 s1 a2 i4")] {
-        let pods = Pods::of_the_world();
+        let pods = Pods::with_world();
         let mut command = pods.logq(&["-o", "jsonl"]);
         command.env("STAND_IN_STAYS", call);
         let output = command.output().unwrap();
@@ -187,8 +187,8 @@ fn one_that_closes_its_output_and_stays_is_ended() {
 }
 
 #[test]
-fn a_list_without_end_is_refused() {
-    let pods = Pods::of_the_world();
+fn endless_pod_list_is_rejected() {
+    let pods = Pods::with_world();
     let mut command = pods.logq(&[]);
     command.env("STAND_IN_ENDLESS", "get");
     fails(
@@ -198,8 +198,8 @@ fn a_list_without_end_is_refused() {
 }
 
 #[test]
-fn what_is_said_cannot_act_on_a_terminal() {
-    let pods = Pods::of_the_world();
+fn messages_are_escaped_for_the_terminal() {
+    let pods = Pods::with_world();
     let mut command = pods.logq(&[]);
     command.env("STAND_IN_SAYS", "error: \u{1b}]0;x\u{7}");
     let output = command.output().unwrap();

@@ -1,4 +1,4 @@
-//! `logq admin bootstrap` on a real OpenSearch.
+//! `logq admin bootstrap` with a real OpenSearch.
 
 use super::store::Store;
 use logq::admin::{self, Action, Change, ObjectKind, Options, data_streams, managed_objects, version};
@@ -26,7 +26,7 @@ fn line(number: u32) -> (String, String, String) {
 }
 
 #[tokio::test]
-async fn the_first_time_makes_everything_and_the_second_nothing() {
+async fn bootstrap_is_idempotent() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -45,7 +45,7 @@ async fn the_first_time_makes_everything_and_the_second_nothing() {
         "{second:#?}"
     );
 
-    // A line gets its time of arrival by the server's clock, to the nanosecond's digits, and nothing else.
+    // OpenSearch adds only the arrival time, in nanoseconds.
     let (stream, id, document) = line(1);
     let results = store
         .create(&[
@@ -66,7 +66,7 @@ async fn the_first_time_makes_everything_and_the_second_nothing() {
 }
 
 #[tokio::test]
-async fn several_at_once_make_each_thing_once() {
+async fn concurrent_bootstraps_create_each_object_once() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -74,7 +74,7 @@ async fn several_at_once_make_each_thing_once() {
     for stream in data_streams() {
         assert_eq!(store.indices(&stream).await, [format!(".ds-{stream}-000001")]);
     }
-    // Who was slower has found what the others made; each stream was made by one.
+    // A slower process finds the objects of the others; exactly one created each stream.
     for stream in data_streams() {
         let what = format!("data stream {stream}");
         let made = all
@@ -90,7 +90,7 @@ async fn several_at_once_make_each_thing_once() {
     );
 }
 
-/// Puts all pieces as another release has them.
+/// Stores all objects of another release.
 async fn put_as(store: &Store, version: u64, change: impl Fn(ObjectKind, &str, &mut Value)) {
     for piece in managed_objects().unwrap() {
         let mut body = piece.body.clone();
@@ -103,7 +103,7 @@ async fn put_as(store: &Store, version: u64, change: impl Fn(ObjectKind, &str, &
 }
 
 #[tokio::test]
-async fn an_older_release_leaves_what_a_newer_one_has_put() {
+async fn older_release_keeps_newer_objects() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -129,7 +129,7 @@ async fn an_older_release_leaves_what_a_newer_one_has_put() {
         store.get("/_component_template/irmgard-logs-mappings").await,
         before
     );
-    // Streams are made as the newer one wants them, too.
+    // New streams use the newer version, too.
     let mapping = store.get("/logs-irmgard/_mapping").await;
     assert_eq!(
         mapping[".ds-logs-irmgard-000001"]["mappings"]["properties"]["of_tomorrow"]["type"],
@@ -138,7 +138,7 @@ async fn an_older_release_leaves_what_a_newer_one_has_put() {
 }
 
 #[tokio::test]
-async fn a_newer_release_adds_fields_in_place_and_loses_nothing() {
+async fn newer_release_adds_fields_in_place() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -207,7 +207,7 @@ async fn a_newer_release_adds_fields_in_place_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_field_of_another_kind_gets_a_new_index_once_and_loses_nothing() {
+async fn changed_field_type_rolls_over_once() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -236,7 +236,7 @@ async fn a_field_of_another_kind_gets_a_new_index_once_and_loses_nothing() {
         "long"
     );
 
-    // What is filled can be searched for the new field at the next run, and there is no third index.
+    // The next run makes the new field searchable in the closed index. There is no third index.
     store.bootstrap().await;
     let mapping = store.get("/.ds-logs-irmgard-000001/_mapping").await;
     let old = &mapping[".ds-logs-irmgard-000001"]["mappings"]["properties"];
@@ -250,7 +250,7 @@ async fn a_field_of_another_kind_gets_a_new_index_once_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn what_an_installation_wants_otherwise_stays() {
+async fn custom_settings_are_kept() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -278,7 +278,7 @@ async fn what_an_installation_wants_otherwise_stays() {
 }
 
 #[tokio::test]
-async fn what_somebody_has_changed_is_put_right() {
+async fn external_changes_are_reverted() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -295,7 +295,7 @@ async fn what_somebody_has_changed_is_put_right() {
 }
 
 #[tokio::test]
-async fn somebody_else_s_template_above_ours_is_named() {
+async fn template_with_higher_priority_is_reported() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -315,7 +315,7 @@ async fn somebody_else_s_template_above_ours_is_named() {
 }
 
 #[tokio::test]
-async fn an_index_in_a_stream_s_place_is_named_and_kept() {
+async fn index_with_the_name_of_a_stream_is_reported_and_kept() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -332,9 +332,9 @@ async fn an_index_in_a_stream_s_place_is_named_and_kept() {
     assert_eq!(store.count("logs-postgres", &json!({ "match_all": {} })).await, 1);
 }
 
-/// The distribution on Maven Central has neither plugin.
+/// The Maven Central distribution has neither plugin.
 #[tokio::test]
-async fn plugins_that_are_not_there_are_told_and_no_error() {
+async fn missing_plugins_are_reported_without_an_error() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };

@@ -1,4 +1,4 @@
-//! What OpenSearch counts is what the lines say, or it is not asked.
+//! Summaries that OpenSearch counts equal those of the lines, or logq reads the lines.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::{
     store::Store,
 };
 
-/// As people and programs see it.
+/// The summary as text and as JSON.
 fn written(summary: &Summary) -> String {
     let mut out = Vec::new();
     for output in [Output::Pretty, Output::Jsonl] {
@@ -37,7 +37,7 @@ fn written(summary: &Summary) -> String {
     String::from_utf8(out).unwrap()
 }
 
-/// Asks for a summary of the lines of a filter; whether OpenSearch could tell.
+/// Compares the summary of a filter; returns whether OpenSearch could count it.
 fn compare(lines: &OpenSearchSource, documents: &[Document], filter: &Filter, empty: &Summary) -> bool {
     let mut counted = empty.clone();
     let Some(found) = lines.fill_summary(filter, &mut counted).unwrap() else {
@@ -90,12 +90,12 @@ fn compare_all(lines: &OpenSearchSource, all: &BTreeMap<String, Value>) {
 }
 
 #[tokio::test]
-async fn numbers_are_those_of_the_lines() {
+async fn counts_equal_those_of_the_lines() {
     let Some(store) = Store::empty("what OpenSearch counts").await else {
         return;
     };
     store.bootstrap().await;
-    // First none at all.
+    // First without any document.
     for some in [BTreeMap::new(), all_documents()] {
         let documents: Vec<_> = some.values().cloned().collect();
         let results = store.create(&documents).await;
@@ -107,7 +107,7 @@ async fn numbers_are_those_of_the_lines() {
         on_thread(move |lines| compare_all(lines, &documents)).await;
     }
 
-    // Another shipper does not know that this is a number. That is in the line, and not in the index.
+    // Another shipper stores this number as text: it is in the line, but not in the index.
     let strange = r#"{"@timestamp":"2026-11-22T10:00:00Z","message":"m","attempt":"many"}"#;
     let strange = ("logs-other".to_owned(), "strange".to_owned(), strange.to_owned());
     assert_eq!(store.create(&[strange]).await[0].0, 201);
@@ -124,7 +124,7 @@ async fn numbers_are_those_of_the_lines() {
     .await;
 }
 
-/// Asks on a thread that may wait. A connection belongs to the runtime that has made it.
+/// Runs `query` on a thread that may block. A connection belongs to the runtime that created it.
 async fn on_thread(asked: impl FnOnce(&OpenSearchSource) + Send + 'static) {
     let asked = tokio::task::spawn_blocking(move || {
         let settings = Settings::read(&|name| std::env::var(name).ok()).unwrap();

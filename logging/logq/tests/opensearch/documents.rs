@@ -1,4 +1,4 @@
-//! What the normaliser makes of lines, and what a real OpenSearch makes of that: nothing is rejected, everything is found.
+//! Documents of log-normalizer in a real OpenSearch: all are stored, and all fields can be found.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ fn golden() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fluentd/golden")
 }
 
-/// What must come out of the golden cases: stream, id, document.
+/// The expected documents of the golden cases: stream, id, document.
 pub fn golden_documents() -> Vec<(String, String, String)> {
     let mut documents = BTreeMap::new();
     for case in fs::read_dir(golden()).unwrap() {
@@ -27,7 +27,7 @@ pub fn golden_documents() -> Vec<(String, String, String)> {
             let mut document: Value = serde_json::from_str(line).unwrap();
             let members = document.as_object_mut().unwrap();
             let stream = members.remove("_stream").unwrap();
-            // A line that the kubelet did not write has the time of its reading.
+            // A line without the kubelet's time has its time of reading.
             members
                 .entry("@timestamp")
                 .or_insert("2026-11-22T10:00:00.000000000Z".into());
@@ -44,8 +44,8 @@ fn get<'a>(document: &'a Value, name: &str) -> Option<&'a Value> {
 }
 
 #[tokio::test]
-async fn every_document_of_the_golden_cases_is_taken_and_found() {
-    let Some(store) = Store::of_the_run(WHAT).await else {
+async fn golden_documents_are_stored_and_found() {
+    let Some(store) = Store::from_environment(WHAT).await else {
         return;
     };
     store.bootstrap().await;
@@ -56,11 +56,11 @@ async fn every_document_of_the_golden_cases_is_taken_and_found() {
         .map(|(stream, id, text)| (id.clone(), (stream.clone(), serde_json::from_str(text).unwrap())))
         .collect();
     for ((status, error), (_, id, document)) in store.create(&bulk).await.iter().zip(&bulk) {
-        // A run before this one may have left it in a server from outside.
+        // An external server may have it from an earlier run.
         assert!(matches!(status, 201 | 409), "{id}: {status} {error}\n{document}");
     }
 
-    // By every field of the schema that a document has, as one would ask for it.
+    // Search by each schema field of a document.
     for (id, (stream, document)) in &documents {
         let mut asked = vec![json!({ "term": { field::EVENT_ID: id } })];
         for field in FIELDS {
@@ -97,7 +97,7 @@ async fn every_document_of_the_golden_cases_is_taken_and_found() {
         assert_eq!(store.count(stream, &query).await, 1, "{query}\n{document}");
     }
 
-    // No value was left out of the index but those that are too long for it.
+    // No value is missing in the index, except too long ones.
     let ids: Vec<_> = documents.keys().collect();
     let body = json!({ "size": 1000, "stored_fields": ["_ignored"], "query": { "bool": { "filter": [
         { "exists": { "field": "_ignored" } }, { "ids": { "values": ids } },
@@ -107,8 +107,8 @@ async fn every_document_of_the_golden_cases_is_taken_and_found() {
 }
 
 #[tokio::test]
-async fn a_part_of_a_message_is_found_however_long_the_message_is() {
-    let Some(store) = Store::of_the_run(WHAT).await else {
+async fn part_of_a_long_message_is_found() {
+    let Some(store) = Store::from_environment(WHAT).await else {
         return;
     };
     store.bootstrap().await;
@@ -136,7 +136,7 @@ async fn a_part_of_a_message_is_found_however_long_the_message_is() {
     let beyond = json!({ "bool": { "must_not": { "exists": { "field": "message.wildcard" } } } });
     assert_eq!(found(wildcard.clone()).await, 1);
     assert_eq!(found(regexp).await, 1);
-    // What is too long for the subfield has none, which can be asked for: the rest is for who asked to look at.
+    // A too long text has no subfield, and a query can select that; logq then tests the lines.
     assert_eq!(found(beyond.clone()).await, 2);
     assert_eq!(
         found(json!({ "bool": { "should": [wildcard, beyond] } })).await,
@@ -144,7 +144,7 @@ async fn a_part_of_a_message_is_found_however_long_the_message_is() {
     );
 }
 
-/// What the normaliser makes of a line: stream, id, document.
+/// The document of a line: stream, id, document.
 pub fn normalized(bytes: &[u8], origin: &Origin) -> (String, String, String) {
     let mut document = normalize(&Line::plain(bytes, 0), origin).into_members();
     document
@@ -168,7 +168,7 @@ fn ours(members: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// What OpenSearch would refuse, were it given as it is.
+/// Lines that OpenSearch would reject without normalization.
 pub fn hostile() -> Vec<Vec<u8>> {
     let nested =
         |open: &str, close: &str, depth: usize| format!("{}1{}", open.repeat(depth), close.repeat(depth));
@@ -218,7 +218,7 @@ pub fn hostile() -> Vec<Vec<u8>> {
     ]
 }
 
-/// A value of every kind in the place of every field.
+/// Each field with a value of each type.
 fn contradictions() -> Vec<Vec<u8>> {
     let mut lines = Vec::new();
     for field in FIELDS {
@@ -241,8 +241,8 @@ fn contradictions() -> Vec<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn no_line_is_rejected_whatever_a_program_writes() {
-    let Some(store) = Store::of_the_run(WHAT).await else {
+async fn no_line_is_rejected() {
+    let Some(store) = Store::from_environment(WHAT).await else {
         return;
     };
     store.bootstrap().await;
@@ -272,10 +272,10 @@ async fn no_line_is_rejected_whatever_a_program_writes() {
     }
 }
 
-/// In OpenSearch `app` cannot be a text and hold `kubernetes.io/name` too, unless the dots are replaced.
+/// In OpenSearch, `app` cannot be both a text and an object with `kubernetes.io/name`; the dots are replaced.
 #[tokio::test]
-async fn labels_that_contradict_each_other_stand_side_by_side() {
-    let Some(store) = Store::of_the_run(WHAT).await else {
+async fn conflicting_labels_are_stored() {
+    let Some(store) = Store::from_environment(WHAT).await else {
         return;
     };
     store.bootstrap().await;

@@ -1,4 +1,4 @@
-//! Pods answer in place of an OpenSearch that has never had their lines, as without Fluentd.
+//! Pods replace an OpenSearch without their lines, for example without Fluentd.
 
 use std::{
     fs,
@@ -35,7 +35,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// What kubectl was asked since the last time.
+/// The kubectl calls since the last check.
 fn calls(folder: &Path) -> String {
     let calls = fs::read_to_string(folder.join("calls")).unwrap_or_default();
     let _ = fs::remove_file(folder.join("calls"));
@@ -43,7 +43,7 @@ fn calls(folder: &Path) -> String {
 }
 
 #[tokio::test]
-async fn pods_answer_where_opensearch_has_never_had_their_lines() {
+async fn pods_replace_an_opensearch_without_their_lines() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -82,14 +82,14 @@ async fn pods_answer_where_opensearch_has_never_had_their_lines() {
     followed.wait_until_it_says("OpenSearch has no lines of irmgard");
     assert_eq!(followed.interrupt().0, 0);
 
-    // With --source opensearch its answer stands.
+    // With --source opensearch, there is no fallback.
     calls(folder);
     let output = ask(&["-c", "irmgard", "--source", "opensearch"]);
     assert_eq!((output.status.code(), calls(folder)), (Some(1), String::new()));
 }
 
 #[tokio::test]
-async fn an_opensearch_that_has_had_lines_is_never_replaced() {
+async fn opensearch_with_lines_is_never_replaced() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -105,7 +105,7 @@ async fn an_opensearch_that_has_had_lines_is_never_replaced() {
         .create(&[("logs-irmgard".to_owned(), "id".to_owned(), line.to_string())])
         .await;
     assert_eq!(stored[0].0, 201, "{stored:?}");
-    // Where it finds lines, and where it finds none: pods are not asked.
+    // Without a fallback: OpenSearch has lines of the component.
     for (arguments, found) in [
         (["-c", "irmgard", "-o", "jsonl"], 1),
         (["-c", "irmgard", "--since", "1h"], 0),
@@ -116,7 +116,7 @@ async fn an_opensearch_that_has_had_lines_is_never_replaced() {
         let shown = text(&output.stdout).lines().count();
         assert_eq!((shown, calls(folder)), (found, String::new()), "{arguments:?}");
     }
-    // One of two components has lines only in its pods.
+    // Only the pods have lines of one of the two components.
     let output = ask(
         &store,
         folder,
@@ -128,16 +128,16 @@ async fn an_opensearch_that_has_had_lines_is_never_replaced() {
         told.contains("no lines of postgres. logq reads the pods"),
         "{told}"
     );
-    // A component without pods: the answer of OpenSearch stands.
+    // A component without pods: no fallback.
     let output = ask(&store, folder, &["-c", "elsewhere"]);
     let told = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(!told.contains("instead"), "{told}");
 }
 
-/// A component that nobody has costs no minute where kubectl does not answer.
+/// With an unknown component, an unresponsive kubectl does not delay the result by a minute.
 #[tokio::test]
-async fn a_cluster_that_does_not_answer_is_not_waited_for() {
+async fn unresponsive_cluster_does_not_delay_the_result() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };

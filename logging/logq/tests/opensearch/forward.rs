@@ -1,4 +1,4 @@
-//! OpenSearch through a port-forward, the real program and the real OpenSearch; kubectl's stand-in forwards.
+//! OpenSearch through a port-forward of kubectl's stand-in.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ use crate::{
 
 const PLACE: &str = "kubernetes://irmgard/opensearch";
 
-/// The cluster of a folder, in which OpenSearch is.
+/// Configures a cluster with OpenSearch.
 fn in_cluster(command: &mut Command, store: &Store, folder: &Path) {
     let server = store.url().trim_start_matches("http://").trim_end_matches('/');
     command
@@ -43,7 +43,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// The port-forwards that were made, by their processes.
+/// The process ids of all port-forwards.
 fn forwards(folder: &Path) -> Vec<i32> {
     let calls = fs::read_to_string(folder.join("calls")).unwrap_or_default();
     let begun = calls.lines().filter_map(|call| call.strip_prefix("+ "));
@@ -51,7 +51,7 @@ fn forwards(folder: &Path) -> Vec<i32> {
     forwards.map(|(process, _)| process.parse().unwrap()).collect()
 }
 
-/// Waits until none of them is there.
+/// Waits until all port-forwards have ended.
 fn all_ended(folder: &Path) {
     let begun = Instant::now();
     for process in forwards(folder) {
@@ -66,7 +66,7 @@ fn all_ended(folder: &Path) {
 }
 
 #[tokio::test]
-async fn every_question_is_answered_through_it_and_nothing_is_left_behind() {
+async fn all_cases_work_through_a_port_forward() {
     let Some(store) = Store::empty("logq's questions through a port-forward").await else {
         return;
     };
@@ -108,7 +108,7 @@ async fn every_question_is_answered_through_it_and_nothing_is_left_behind() {
 }
 
 #[tokio::test]
-async fn it_is_made_anew_when_its_pod_is_gone_and_no_line_is_lost_or_shown_twice() {
+async fn port_forward_reopens_without_lost_or_duplicate_lines() {
     let Some(store) = Store::empty("a port-forward that ends while one follows").await else {
         return;
     };
@@ -136,7 +136,7 @@ async fn it_is_made_anew_when_its_pod_is_gone_and_no_line_is_lost_or_shown_twice
                         thread::sleep(Duration::from_millis(2));
                     }
                     if round > 0 {
-                        // The next pod is not there at once.
+                        // The new pod needs some time.
                         fs::write(folder.join("forward"), "pending").unwrap();
                         while forwards(folder).len() < made + 3 {
                             thread::sleep(Duration::from_millis(5));
@@ -162,7 +162,7 @@ async fn it_is_made_anew_when_its_pod_is_gone_and_no_line_is_lost_or_shown_twice
 }
 
 #[tokio::test]
-async fn it_ends_with_logq_however_that_ends() {
+async fn port_forward_ends_with_logq() {
     let Some(store) = Store::empty("a port-forward when logq ends").await else {
         return;
     };
@@ -182,7 +182,7 @@ async fn it_ends_with_logq_however_that_ends() {
         logq.ended();
         all_ended(folder);
     }
-    // Nobody reads on.
+    // The test reads no more output.
     let mut child = command(&store, folder, &["--follow", "-o", "jsonl"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -198,10 +198,10 @@ async fn it_ends_with_logq_however_that_ends() {
     assert_eq!(forwards(folder).len(), 5);
 }
 
-/// What changes something is done only where somebody has said where.
+/// Commands that change OpenSearch need an explicit address.
 #[tokio::test]
-async fn nothing_is_changed_in_a_cluster_that_nobody_named() {
-    let Some(store) = Store::of_the_run("logq admin without an address").await else {
+async fn admin_never_changes_an_unnamed_cluster() {
+    let Some(store) = Store::from_environment("logq admin without an address").await else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();

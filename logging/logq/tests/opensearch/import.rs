@@ -1,4 +1,4 @@
-//! Lines that `logq import --follow` brings while they are written.
+//! `logq import --follow` of growing files.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -21,10 +21,10 @@ use crate::{gate::Gate, store::Store};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Lines of one log in a round of the load.
+/// Lines of each log in one round.
 const LINES: u64 = 15;
 
-/// One container's log as the kubelet keeps it, with numbered lines.
+/// A container's log with numbered lines, in the kubelet's format.
 struct Log {
     directory: PathBuf,
     file: File,
@@ -56,7 +56,7 @@ impl Log {
 
     fn line(&mut self, most: usize) {
         self.written += 1;
-        // Times of their own: the same bytes at the same time are the same line.
+        // Distinct times, because equal lines with equal times have equal ids.
         let now = DateTime::from_timestamp_nanos(
             Utc::now().timestamp_nanos_opt().unwrap() / 1_000_000 * 1_000_000
                 + i64::try_from(self.written % 1_000_000).unwrap(),
@@ -75,7 +75,7 @@ impl Log {
     }
 }
 
-/// `logq import --follow`, ended in any case.
+/// A running `logq import --follow`; killed on drop.
 struct Importer(Child, PathBuf);
 
 impl Importer {
@@ -94,7 +94,7 @@ impl Importer {
         kill(pid, signal).unwrap();
     }
 
-    /// What it said, once it has ended.
+    /// Ends the process; returns the exit status and the messages.
     fn end(mut self, signal: Signal) -> (Option<i32>, String) {
         self.signal(signal);
         let code = self.0.wait().unwrap().code();
@@ -134,7 +134,7 @@ async fn wait_for(store: &Store, importer: &Importer, wanted: u64) {
     }
 }
 
-/// Every line is there, and once: by its number, of each pod.
+/// Checks that each line of each pod exists exactly once.
 fn check(store: &Store, logs: &[Log]) {
     for (number, log) in logs.iter().enumerate() {
         let output = Command::new(env!("CARGO_BIN_EXE_logq"))
@@ -177,7 +177,7 @@ async fn load(logs: &mut [Log], rounds: usize, most: usize) {
 }
 
 #[tokio::test]
-async fn kills_outages_and_rotation_lose_no_line_and_store_none_twice() {
+async fn kills_outages_and_rotation_neither_lose_nor_duplicate_lines() {
     let Some(store) = Store::empty("logq import --follow").await else {
         return;
     };
@@ -209,7 +209,7 @@ async fn kills_outages_and_rotation_lose_no_line_and_store_none_twice() {
     check(&store, &logs);
     assert!(logs.iter().all(|log| log.rotated > 5));
 
-    // What comes now is there soon.
+    // New lines arrive soon.
     let before = Instant::now();
     load(&mut logs, 1, 30_000).await;
     wait_for(&store, &importer, wanted + 3 * LINES).await;
@@ -228,7 +228,7 @@ async fn kills_outages_and_rotation_lose_no_line_and_store_none_twice() {
         "{said}"
     );
 
-    // Another process goes on, and reads nothing again.
+    // A new process continues and reads no line again.
     let again = Importer::start(&gate.url(), &pods);
     load(&mut logs, 1, 30_000).await;
     wait_for(&store, &again, wanted + 6 * LINES).await;
@@ -240,7 +240,7 @@ async fn kills_outages_and_rotation_lose_no_line_and_store_none_twice() {
 }
 
 #[tokio::test]
-async fn a_place_for_positions_that_cannot_be_written_to_is_told() {
+async fn unwritable_positions_file_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_logq"))
         .args(["import", "--follow", "--positions", "/nowhere/positions"])

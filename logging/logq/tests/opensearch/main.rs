@@ -1,4 +1,4 @@
-//! What is done to a real OpenSearch. `local exec --with opensearch -- cargo test -p logq` brings one.
+//! Tests with a real OpenSearch. `local exec --with opensearch -- cargo test -p logq` starts one.
 
 #![expect(
     clippy::panic,

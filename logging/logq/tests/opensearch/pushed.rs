@@ -1,5 +1,4 @@
-//! What OpenSearch is asked for never leaves out a line that is wanted, whatever lines there are. Only values that are too long
-//! for the index of their keyword are not found.
+//! The query for OpenSearch never misses a matching line, except for values that are too long for a keyword index.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 use crate::documents::{golden_documents, hostile, normalized};
 use crate::store::Store;
 
-/// Fields that are asked for beside those of the schema: labels, members of flat objects, unknown ones.
+/// Fields outside of the schema: labels, members of flat objects, unknown ones.
 pub const OTHERS: [&str; 12] = [
     "kubernetes.labels.app.kubernetes.io/name",
     "kubernetes.labels.app.kubernetes.io/nobody-knows",
@@ -43,7 +42,7 @@ fn every_text(document: &Value, name: &str, found: &mut BTreeSet<String>) {
     }
 }
 
-/// A short one, a long one, and one between.
+/// A short value, a medium one and a long one.
 fn picked(all: BTreeSet<String>) -> Vec<String> {
     let mut all: Vec<String> = all.into_iter().collect();
     all.sort_by_key(String::len);
@@ -52,7 +51,7 @@ fn picked(all: BTreeSet<String>) -> Vec<String> {
     all.into_iter().skip(middle).take(1).chain(last).collect()
 }
 
-/// Whether a keyword is too long for its index.
+/// Whether a keyword value is too long for the index.
 pub fn has_unindexed(document: &Value) -> bool {
     let keywords = FIELDS.iter().filter(|field| field.kind == Kind::Keyword);
     keywords.into_iter().any(|field| {
@@ -62,14 +61,14 @@ pub fn has_unindexed(document: &Value) -> bool {
     })
 }
 
-/// The characters from one to another, where there are any.
+/// The characters `from..to`, as far as they exist.
 fn part(text: &str, from: usize, to: usize) -> String {
     text.chars().skip(from).take(to - from).collect()
 }
 
 pub fn questions(documents: &BTreeMap<String, Value>) -> Vec<Filter> {
     let mut questions: Vec<Filter> = level::ALL.into_iter().map(Filter::Level).collect();
-    // These lines do not tell themselves when they came.
+    // The arrival time of these lines is unknown.
     let known = FIELDS
         .iter()
         .filter(|field| field.name != field::EVENT_INGESTED)
@@ -111,7 +110,7 @@ pub fn questions(documents: &BTreeMap<String, Value>) -> Vec<Filter> {
     ] {
         questions.push(Filter::Text(Pattern::new(pattern).unwrap()));
     }
-    // Beside another one each, as they are and negated.
+    // Each filter alone, negated, and combined with another one.
     let negated: Vec<Filter> = questions.iter().cloned().map(Filter::negated).collect();
     let beside = questions.iter().zip(negated.iter().rev()).enumerate();
     let pairs: Vec<Filter> = beside
@@ -127,7 +126,7 @@ pub fn questions(documents: &BTreeMap<String, Value>) -> Vec<Filter> {
     questions.into_iter().chain(pairs).collect()
 }
 
-/// The ids of what each query finds.
+/// The ids of the lines that match each query.
 async fn found(store: &Store, queries: &[DslQuery]) -> Vec<BTreeSet<String>> {
     let mut found = Vec::new();
     for some in queries.chunks(200) {
@@ -154,9 +153,9 @@ async fn found(store: &Store, queries: &[DslQuery]) -> Vec<BTreeSet<String>> {
     found
 }
 
-/// Golden and hostile lines as documents by id, whose fields are all indexed.
+/// Golden and hostile lines as documents by id, with all fields indexed.
 pub fn all_documents() -> BTreeMap<String, (String, String, String)> {
-    // Longer ones say nothing more here, and take long to look through.
+    // Longer values add nothing here, and are slow to test.
     let hostile = hostile()
         .into_iter()
         .filter(|line| line.len() < 100_000)
@@ -170,7 +169,7 @@ pub fn all_documents() -> BTreeMap<String, (String, String, String)> {
 }
 
 #[tokio::test]
-async fn no_wanted_line_is_left_out_and_no_other_is_said_to_be_wanted() {
+async fn pushdown_finds_all_matches_and_exact_ones_only_those() {
     let Some(store) = Store::empty("what logq asks of OpenSearch").await else {
         return;
     };
@@ -225,7 +224,7 @@ async fn no_wanted_line_is_left_out_and_no_other_is_said_to_be_wanted() {
         questions.len(),
         wrong.join("\n")
     );
-    // It is worth asking.
+    // Checks that the filters are selective.
     assert!(
         narrowed * 2 > questions.len(),
         "{narrowed} of {}",

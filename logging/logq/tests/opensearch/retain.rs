@@ -1,4 +1,4 @@
-//! `logq admin retain` on a real OpenSearch, and the program's exit codes.
+//! `logq admin retain` with a real OpenSearch, and exit statuses.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ fn changes(said: &[Change]) -> Vec<&Change> {
 }
 
 #[tokio::test]
-async fn full_indices_are_closed_old_ones_go_and_the_written_one_stays() {
+async fn retain_rolls_over_full_indices_and_deletes_old_ones() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -45,7 +45,7 @@ async fn full_indices_are_closed_old_ones_go_and_the_written_one_stays() {
 
     assert_eq!(changes(&store.retain(LATER).await), Vec::<&Change>::new());
 
-    // Of one byte every index is full; a stream without lines keeps its index all the same.
+    // With a limit of one byte, every index with lines is full; an empty stream keeps its index.
     let full = Limits {
         rollover_size: Size(1),
         ..LATER
@@ -76,11 +76,11 @@ async fn full_indices_are_closed_old_ones_go_and_the_written_one_stays() {
     store.create(&lines(50, 60)).await;
     assert_eq!(store.count("logs-irmgard", &everything).await, 60);
 
-    // Filled just now, it is kept.
+    // Just closed, so it is kept.
     assert_eq!(changes(&store.retain(LATER).await), Vec::<&Change>::new());
     assert_eq!(store.count("logs-irmgard", &everything).await, 60);
 
-    // A second after it was filled the first one may go.
+    // One second after it was closed, the first index may be deleted.
     let brief = Limits {
         keep: Age(Duration::from_secs(1)),
         ..LATER
@@ -110,13 +110,13 @@ async fn full_indices_are_closed_old_ones_go_and_the_written_one_stays() {
     assert_eq!(store.indices("logs-irmgard").await, [".ds-logs-irmgard-000002"]);
     assert_eq!(store.count("logs-irmgard", &everything).await, 10);
 
-    // The one that is written to is older than that too, by now.
+    // The write index is older than the limit, too, but stays.
     assert_eq!(changes(&store.retain(brief).await), Vec::<&Change>::new());
     assert_eq!(store.count("logs-irmgard", &everything).await, 10);
 }
 
 #[tokio::test]
-async fn two_at_once_close_an_index_once() {
+async fn concurrent_retains_roll_over_once() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -133,7 +133,7 @@ async fn two_at_once_close_an_index_once() {
 }
 
 #[tokio::test]
-async fn streams_that_are_not_there_are_told() {
+async fn missing_streams_are_reported() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -145,9 +145,9 @@ async fn streams_that_are_not_there_are_told() {
     );
 }
 
-/// A task is done to its end, whoever stops listening.
+/// The task finishes even if its output is closed.
 #[tokio::test]
-async fn a_closed_pipe_ends_no_task() {
+async fn closed_pipe_does_not_end_the_task() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -164,9 +164,9 @@ async fn a_closed_pipe_ends_no_task() {
     assert_eq!(changes(&said), Vec::<&Change>::new());
 }
 
-/// As a CronJob sees it.
+/// Exit statuses and output, as for a CronJob.
 #[tokio::test]
-async fn the_program_tells_what_it_did_and_ends_with_its_code() {
+async fn admin_prints_changes_and_exit_status() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };

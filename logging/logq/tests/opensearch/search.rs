@@ -1,5 +1,4 @@
-//! The questions that every source answers alike, asked of the real
-//! OpenSearch through the real program.
+//! The queries of [`world`] with a real OpenSearch.
 
 use std::{
     path::Path,
@@ -25,7 +24,7 @@ fn command(store: &Store, arguments: &[&str]) -> Command {
     command
 }
 
-/// The same, which may also ask the pods of a folder.
+/// The same, with the pods of a folder as a second source.
 fn with_pods(store: &Store, folder: &Path, arguments: &[&str]) -> Output {
     let mut command = command(store, arguments);
     command
@@ -39,7 +38,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn every_question_is_answered_as_from_files() {
+async fn all_cases_return_the_same_lines_as_files() {
     let Some(store) = Store::empty("logq's questions to OpenSearch").await else {
         return;
     };
@@ -93,7 +92,7 @@ async fn every_question_is_answered_as_from_files() {
         assert!(explained.contains(part), "{part} is missing in {explained}");
     }
 
-    // Numbers are counted there, unless a condition must be tested here.
+    // OpenSearch counts, unless logq must test a condition.
     let told = "OpenSearch counts these lines; logq reads none.";
     for (arguments, is_counted) in [
         (["--stats"].as_slice(), true),
@@ -120,12 +119,12 @@ async fn every_question_is_answered_as_from_files() {
         trace.starts_with(&format!("trace {}  photo 17\n", world::TRACE)),
         "{trace}"
     );
-    // Three of the whole, two of heads, one of each line.
+    // Three lines of the whole trace, two headers, one row for each line.
     assert_eq!(trace.lines().count(), 9, "{trace}");
 }
 
 #[tokio::test]
-async fn what_is_related_is_found_as_in_files() {
+async fn related_lines_equal_those_of_files() {
     let Some(store) = Store::empty("logq's questions of what is related").await else {
         return;
     };
@@ -145,7 +144,7 @@ async fn what_is_related_is_found_as_in_files() {
 }
 
 #[tokio::test]
-async fn lines_that_both_have_are_shown_once_and_the_others_counted() {
+async fn lines_of_both_sources_are_shown_once() {
     let Some(store) = Store::empty("logq's questions to OpenSearch and to pods").await else {
         return;
     };
@@ -154,7 +153,7 @@ async fn lines_that_both_have_are_shown_once_and_the_others_counted() {
     let pods = world::write(folder.path());
     logq(&store, &["import", pods.to_str().unwrap()]);
     store.ask(Method::Post, "/logs-*/_refresh", None).await;
-    // One pod is deleted, and another has written since.
+    // One pod was deleted, and another one has written since.
     let json = std::fs::read_to_string(folder.path().join("pods.json")).unwrap();
     let mut list: Value = serde_json::from_str(&json).unwrap();
     let items = list["items"].as_array_mut().unwrap();
@@ -181,10 +180,10 @@ async fn lines_that_both_have_are_shown_once_and_the_others_counted() {
         "logq: 2 lines only in OpenSearch, 3 only in the pods\n"
     );
     assert_eq!(output.status.code(), Some(0));
-    // What OpenSearch has is more.
+    // The document of OpenSearch has more fields.
     assert!(lines.lines().next().unwrap().contains("\"ingested\""), "{lines}");
 
-    // A pod that cannot be read is told; what is missing then is not counted.
+    // An unreadable pod is reported; its lines are not counted.
     let mut list: Value = serde_json::from_str(&json).unwrap();
     list["items"][3]["metadata"]["annotations"] = serde_json::json!({ "stand-in/fault": "unread" });
     std::fs::write(folder.path().join("pods.json"), list.to_string()).unwrap();
@@ -199,7 +198,7 @@ async fn lines_that_both_have_are_shown_once_and_the_others_counted() {
 }
 
 #[tokio::test]
-async fn a_line_that_was_stored_again_after_a_rollover_is_shown_once() {
+async fn line_stored_again_after_a_rollover_is_shown_once() {
     let Some(store) = Store::empty("logq's questions after a rollover").await else {
         return;
     };
@@ -231,9 +230,10 @@ async fn a_line_that_was_stored_again_after_a_rollover_is_shown_once() {
     }
 }
 
-/// That components are judged by how they wrote before: `doctor::who_has_nothing_to_say_…`.
+/// The test `idle_components_are_distinguished_from_silent_ones` of the doctor covers the judgement of single
+/// components.
 #[tokio::test]
-async fn a_view_that_may_be_stale_is_told() {
+async fn stale_view_is_reported() {
     let Some(store) = Store::empty("logq's word on a stale view").await else {
         return;
     };
@@ -253,7 +253,7 @@ async fn a_view_that_may_be_stale_is_told() {
     store.came(&lines).await;
     let told = |arguments: &[&str]| text(&logq(&store, arguments).stderr);
     let auto = |arguments: &[&str]| told(&[arguments, &["--source", "auto"]].concat());
-    // Nothing comes of anybody.
+    // No component is active.
     for (arguments, name) in [
         (["-c", "irmgard"].as_slice(), "irmgard"),
         (&["-c", "anon*", "--stats"], "anon*"),
@@ -287,7 +287,7 @@ async fn a_view_that_may_be_stale_is_told() {
     ] {
         assert!(!told(silent).contains("stale"), "{silent:?}");
     }
-    // Something comes of another: they may be idle.
+    // Another component is active: the others may be idle.
     store.came(&[came("opensearch", 1)]).await;
     for idle in ["irmgard", "anon*"] {
         let told = auto(&["-c", idle]);
@@ -299,9 +299,9 @@ async fn a_view_that_may_be_stale_is_told() {
     assert_eq!(auto(&["-n", "photos"]), "");
 }
 
-/// What is in a document was not always made by us.
+/// Documents may come from other programs.
 #[tokio::test]
-async fn nothing_of_a_document_is_acted_on_by_a_terminal() {
+async fn documents_are_escaped_for_the_terminal() {
     let Some(store) = Store::empty("documents with escapes").await else {
         return;
     };
@@ -338,7 +338,7 @@ async fn nothing_of_a_document_is_acted_on_by_a_terminal() {
     ] {
         let output = logq(&store, arguments);
         for shown in [&output.stdout, &output.stderr] {
-            // Colours are ours.
+            // Only logq's own escape sequences remain.
             let shown = text(shown);
             let shown = colours.replace_all(&shown, "");
             let is_raw = arguments.contains(&"raw");
@@ -353,9 +353,9 @@ async fn nothing_of_a_document_is_acted_on_by_a_terminal() {
     }
 }
 
-/// More lines than a page holds, all of the same time.
+/// More lines than a page, all with the same time.
 #[tokio::test]
-async fn lines_of_one_time_are_all_given_once_across_pages() {
+async fn lines_of_one_time_are_returned_once_across_pages() {
     let Some(store) = Store::empty("pages of OpenSearch").await else {
         return;
     };
@@ -379,16 +379,16 @@ async fn lines_of_one_time_are_all_given_once_across_pages() {
     assert!(shown == wanted, "{} lines", shown.len());
 }
 
-/// Who reads slowly may come back after OpenSearch has forgotten the moment.
+/// A slow reader may continue after the point in time has expired.
 #[tokio::test]
-async fn a_moment_that_is_forgotten_loses_no_line_and_doubles_none() {
+async fn expired_point_in_time_neither_loses_nor_duplicates_lines() {
     let Some(store) = Store::empty("a moment that OpenSearch forgets").await else {
         return;
     };
     store.bootstrap().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("many.log");
-    // Three lines a second, so that a page ends among lines of one time.
+    // Three lines per second, so that a page ends within one second.
     let lines = (0..12_999).map(|n| {
         let (minutes, seconds) = (n / 3 / 60, n / 3 % 60);
         let time = format!(
@@ -404,7 +404,7 @@ async fn a_moment_that_is_forgotten_loses_no_line_and_doubles_none() {
     for order in [Order::Forward, Order::Backward] {
         let client = store.client.clone();
         let mut shown: Vec<String> = tokio::task::spawn_blocking(move || {
-            // A connection belongs to the runtime that has made it.
+            // A connection belongs to the runtime that created it.
             let settings = Settings::read(&|name| std::env::var(name).ok()).unwrap();
             let own = Client::new(&settings).unwrap();
             let lines = OpenSearchSource::new(own).unwrap();
@@ -428,7 +428,7 @@ async fn a_moment_that_is_forgotten_loses_no_line_and_doubles_none() {
         })
         .await
         .unwrap();
-        // Lines of one time may be in any order.
+        // Lines of the same time may have any order.
         shown.chunks_mut(3).for_each(<[String]>::sort_unstable);
         if order == Order::Backward {
             shown = shown.chunks(3).rev().flatten().cloned().collect();
@@ -439,7 +439,7 @@ async fn a_moment_that_is_forgotten_loses_no_line_and_doubles_none() {
 }
 
 #[test]
-fn a_store_that_is_away_is_told() {
+fn unreachable_opensearch_is_reported() {
     let output = Command::new(env!("CARGO_BIN_EXE_logq"))
         .args(["--source", "opensearch"])
         .env("LOGQ_CONFIG", "")

@@ -1,4 +1,4 @@
-//! What is looked at where nothing is said of time.
+//! The default time range.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::store::Store;
 
-/// So many seconds ago, as a line has it.
+/// A time in the format of log lines, `seconds` ago.
 fn ago(seconds: i64) -> String {
     let time = chrono::Utc::now() - chrono::TimeDelta::seconds(seconds);
     time.to_rfc3339_opts(chrono::SecondsFormat::Nanos, true)
@@ -17,7 +17,7 @@ const NONE: &str =
     "logq: no lines found; --explain shows the query, `logq doctor` checks whether lines arrive\n";
 
 #[tokio::test]
-async fn it_is_the_last_hour_and_what_is_left_out_is_told() {
+async fn default_range_is_the_last_hour_and_older_lines_are_reported() {
     let Some(store) = Store::empty("the usual time of logq's questions").await else {
         return;
     };

@@ -1,10 +1,10 @@
-//! The file and the variables.
+//! The configuration file and the environment variables.
 
 use std::{fs, process::Command};
 
 use crate::{Home, chmod};
 
-/// Every key, and what it looks like.
+/// All keys, with an example.
 const FULL: &str = r#"
 output = "logfmt"
 color = "never"
@@ -29,7 +29,7 @@ options = "-c postgres --grep 'duration: 12.5 ms'"
 "#;
 
 #[test]
-fn what_is_typed_wins_over_variables_over_the_file_over_what_is_built_in() {
+fn arguments_override_variables_override_the_file() {
     let home = Home::with("output = \"logfmt\"\nutc = true\n");
     let pods = home.pods.to_str().unwrap();
     let first = |output: &str| output.lines().next().unwrap_or_default().to_owned();
@@ -47,7 +47,7 @@ fn what_is_typed_wins_over_variables_over_the_file_over_what_is_built_in() {
     assert!(typed.starts_with("{\"@timestamp\""), "{typed}");
     let built_in = shown(&[], &[("LOGQ_CONFIG", "")]);
     assert!(built_in.contains("10:00:03.000 INFO  postgres"), "{built_in}");
-    // A switch can be turned back.
+    // A switch can be set to false.
     let zone = |arguments: &[&str], variables: &[(&str, &str)]| {
         let variables = [&[("TZ", "Asia/Tokyo"), ("LOGQ_OUTPUT", "pretty")], variables].concat();
         shown(arguments, &variables).split(' ').nth(1).unwrap().to_owned()
@@ -59,7 +59,7 @@ fn what_is_typed_wins_over_variables_over_the_file_over_what_is_built_in() {
 }
 
 #[test]
-fn another_file_can_be_named_and_none() {
+fn file_can_be_chosen_or_disabled() {
     let home = Home::with("output = \"logfmt\"\n");
     let other = home.path().join("other.toml");
     fs::write(&other, "output = \"raw\"\n").unwrap();
@@ -107,7 +107,7 @@ fn another_file_can_be_named_and_none() {
 }
 
 #[test]
-fn what_is_no_file_is_refused_and_not_waited_for() {
+fn other_than_regular_files_are_rejected() {
     let home = Home::new();
     let pipe = home.path().join("pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR).unwrap();
@@ -124,7 +124,7 @@ fn what_is_no_file_is_refused_and_not_waited_for() {
     refused(folder, "it is a folder");
     refused(pipe.to_str().unwrap(), "it is not a regular file");
     refused("/dev/zero", "it is longer than 1048576 bytes");
-    // What a shell's <(…) gives, and nothing.
+    // A shell's `<(…)`, and an empty file.
     let script = r#""$0" config --config <(echo 'output = "raw"') && "$0" config --config /dev/null"#;
     let output = Command::new("bash")
         .args(["-c", script, env!("CARGO_BIN_EXE_logq")])
@@ -136,7 +136,7 @@ fn what_is_no_file_is_refused_and_not_waited_for() {
 }
 
 #[test]
-fn what_is_in_force_is_shown_and_no_secret() {
+fn effective_settings_are_shown_without_secrets() {
     let home = Home::with(FULL);
     fs::write(home.path().join(".config/logq/password"), "hunter2\n").unwrap();
     let show = |variables: &[(&str, &str)]| {
@@ -146,7 +146,7 @@ fn what_is_in_force_is_shown_and_no_secret() {
             .output()
             .unwrap();
         assert_eq!(home.errors(&output), "");
-        // The columns are as wide as the home's path.
+        // The column width depends on the path of the home directory.
         home.out(&output)
             .lines()
             .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ") + "\n")
@@ -163,7 +163,7 @@ fn what_is_in_force_is_shown_and_no_secret() {
 }
 
 #[test]
-fn mistakes_in_the_file_are_told_with_their_place() {
+fn errors_in_the_file_name_the_location() {
     let home = Home::with(
         r#"colour = "never"
 output = "yaml"
@@ -198,7 +198,7 @@ six = "-c x"
     assert_eq!(home.out(&output), "");
     insta::assert_snapshot!("mistakes", home.errors(&output));
 
-    // Help is given all the same.
+    // Help works with an invalid file.
     let output = home.logq(&["--help"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert!(
@@ -216,7 +216,7 @@ six = "-c x"
 }
 
 #[test]
-fn mistakes_in_variables_name_them() {
+fn errors_in_variables_name_the_variable() {
     let home = Home::new();
     for (variable, value, told) in [
         (
@@ -243,7 +243,7 @@ fn mistakes_in_variables_name_them() {
 }
 
 #[test]
-fn a_password_in_the_file_needs_a_private_file() {
+fn password_needs_a_private_file() {
     let home = Home::with("[opensearch]\nusername = \"reader\"\npassword = \"hunter2\"\n");
     let output = home.logq(&["config"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
@@ -260,7 +260,7 @@ fn a_password_in_the_file_needs_a_private_file() {
 }
 
 #[test]
-fn mistakes_of_the_connection_name_the_file() {
+fn errors_of_the_connection_name_the_file() {
     let home = Home::with("[opensearch]\nurl = \"logs.example\"\nusername = \"reader\"\n");
     let output = home.logq(&["--since", "1h"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
@@ -268,7 +268,7 @@ fn mistakes_of_the_connection_name_the_file() {
 }
 
 #[test]
-fn a_namespace_that_is_settled_is_not_asked_of_files() {
+fn configured_namespace_does_not_apply_to_files() {
     let home = Home::with("namespace = \"elsewhere\"\nsince = \"1h\"\n");
     let pods = home.pods.to_str().unwrap();
     let output = home.logq(&["--stats", pods]).output().unwrap();

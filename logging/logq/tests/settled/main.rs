@@ -1,5 +1,4 @@
-//! The configuration file, variables, views and the pager, through the real
-//! program.
+//! Tests of the configuration file, variables, views and the pager.
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
 
@@ -23,7 +22,7 @@ use std::{
 
 use tempfile::TempDir;
 
-/// A home with the world's pods in it, and perhaps a configuration.
+/// A home directory with the pods of [`world`] and an optional configuration file.
 struct Home {
     folder: TempDir,
     pods: PathBuf,
@@ -36,7 +35,7 @@ impl Home {
         Self { folder, pods }
     }
 
-    /// With this configuration at the usual place.
+    /// Writes the configuration file at its default location.
     fn with(config: &str) -> Self {
         let home = Self::new();
         let path = home.config();
@@ -54,7 +53,7 @@ impl Home {
         self.path().join(".config/logq/config.toml")
     }
 
-    /// `logq` with nothing in its environment but this home.
+    /// `logq` in this home directory, with an empty environment.
     fn logq(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
         command
@@ -66,7 +65,7 @@ impl Home {
         command
     }
 
-    /// What people see of an output, with the home's name for its path.
+    /// The output as text, with the home directory replaced by HOME.
     fn seen(&self, bytes: &[u8]) -> String {
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         text.replace(&self.path().display().to_string(), "HOME")

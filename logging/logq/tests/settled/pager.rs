@@ -1,4 +1,4 @@
-//! What goes through the pager, on a real pseudo-terminal.
+//! The pager, on a pseudo-terminal.
 
 use std::{
     fs::{self, File},
@@ -12,19 +12,19 @@ use nix::pty::{Winsize, openpty};
 
 use crate::{Home, chmod};
 
-/// What was on the terminal, on standard error, and the exit status.
+/// The terminal's content, standard error and the exit status.
 pub struct SeenX {
     pub terminal: String,
     pub errors: String,
     pub code: Option<i32>,
 }
 
-/// Runs a command with a terminal as its standard output.
+/// Runs a command with a terminal as standard output.
 fn on_terminal(command: &mut Command) -> SeenX {
     on_terminal_of(command, 0)
 }
 
-/// The same on one that has so many columns; 0 if it does not know.
+/// The same with this number of columns; 0 if the width is unknown.
 pub fn on_terminal_of(command: &mut Command, columns: u16) -> SeenX {
     let size = Winsize {
         ws_row: 24,
@@ -40,12 +40,12 @@ pub fn on_terminal_of(command: &mut Command, columns: u16) -> SeenX {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // The terminal ends when nobody holds its other side.
+    // The terminal ends when all writers have closed it.
     command.stdout(Stdio::null());
     let mut shown = File::from(terminal.master);
     let reader = thread::spawn(move || {
         let mut all = Vec::new();
-        // At its end a terminal fails (EIO).
+        // At its end, reading a terminal fails with EIO.
         let _ = shown.read_to_end(&mut all);
         String::from_utf8_lossy(&all).replace("\r\n", "\n")
     });
@@ -59,7 +59,7 @@ pub fn on_terminal_of(command: &mut Command, columns: u16) -> SeenX {
     }
 }
 
-/// A pager that says that it is one, and what it is told.
+/// A pager that prints a marker and its arguments.
 fn pager(home: &Home, script: &str) -> String {
     let path = home.path().join("pager");
     fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -70,7 +70,7 @@ fn pager(home: &Home, script: &str) -> String {
 const SAYS: &str = "echo \"PAGED $1 LESS=$LESS LV=$LV\"\ncat";
 
 #[test]
-fn people_s_lines_go_through_it_on_a_terminal() {
+fn pretty_output_uses_the_pager_on_a_terminal() {
     let home = Home::new();
     let says = pager(&home, SAYS);
     let pods = home.pods.to_str().unwrap();
@@ -108,7 +108,7 @@ fn people_s_lines_go_through_it_on_a_terminal() {
         let lines = seen.terminal.lines().count() - usize::from(!first.is_empty());
         assert!(lines >= 2, "{arguments:?}: {}", seen.terminal);
     }
-    // A pipe is no terminal, unless it shall be.
+    // A pipe uses no pager unless --pager requests it.
     for (arguments, paged) in [([].as_slice(), false), (&["--pager", "always"], true)] {
         let all = [arguments, &["-c", "postgres", pods]].concat();
         let output = home.logq(&all).env("PAGER", &says).output().unwrap();
@@ -117,7 +117,7 @@ fn people_s_lines_go_through_it_on_a_terminal() {
 }
 
 #[test]
-fn a_trace_goes_through_it_and_standard_input_does_not() {
+fn waterfall_uses_the_pager_but_standard_input_does_not() {
     let home = Home::new();
     let says = pager(&home, SAYS);
     let pods = home.pods.to_str().unwrap();
@@ -135,7 +135,7 @@ fn a_trace_goes_through_it_and_standard_input_does_not() {
     );
 }
 
-/// As [`on_terminal`], with a file at standard input.
+/// Like [`on_terminal`], with a file as standard input.
 fn with_input(command: &mut Command, input: &Path) -> SeenX {
     let shell = format!("exec \"$0\" \"$@\" < {}", input.display());
     let mut through = Command::new("sh");
@@ -153,7 +153,7 @@ fn with_input(command: &mut Command, input: &Path) -> SeenX {
 }
 
 #[test]
-fn what_else_is_to_be_known_is_told_after_it() {
+fn notes_follow_the_pager() {
     let home = Home::new();
     let says = pager(&home, "cat > /dev/null\necho paged >&2");
     let pods = home.pods.to_str().unwrap();
@@ -162,7 +162,7 @@ fn what_else_is_to_be_known_is_told_after_it() {
 }
 
 #[test]
-fn a_pager_that_is_missing_is_no_error() {
+fn missing_pager_is_not_an_error() {
     let home = Home::new();
     let pods = home.pods.to_str().unwrap();
     let mut command = home.logq(&["-c", "postgres", pods]);
@@ -173,7 +173,7 @@ fn a_pager_that_is_missing_is_no_error() {
         seen.errors,
         "logq: cannot run the pager /nowhere/less: No such file or directory (os error 2)\n"
     );
-    // That less is not there is nobody's mistake.
+    // A missing less is not an error.
     let mut command = home.logq(&["-c", "postgres", pods]);
     let seen = on_terminal(command.env("PATH", "/nowhere"));
     assert_eq!((seen.code, seen.errors.as_str()), (Some(0), ""));
@@ -184,7 +184,7 @@ fn a_pager_that_is_missing_is_no_error() {
 }
 
 #[test]
-fn who_leaves_it_ends_logq_quietly() {
+fn quitting_the_pager_ends_logq_quietly() {
     let home = Home::new();
     let file = home.path().join("long.log");
     fs::write(&file, "a line of text\n".repeat(200_000)).unwrap();
@@ -194,14 +194,13 @@ fn who_leaves_it_ends_logq_quietly() {
     assert_eq!(seen.terminal.lines().count(), 1, "{}", seen.terminal);
 }
 
-/// With Ctrl-C one tells a pager to stop what it does; it stays, and so does
-/// the program that it belongs to.
+/// Ctrl-C interrupts the pager's current action; pager and logq keep running.
 #[test]
-fn an_interrupt_ends_the_lines_and_not_the_pager() {
+fn interrupt_ends_the_lines_but_not_the_pager() {
     let home = Home::new();
     let file = home.path().join("long.log");
     fs::write(&file, "a line of text\n".repeat(200_000)).unwrap();
-    // A shell reads slowly: all lines would take it seconds.
+    // The shell reads slowly: all lines would take seconds.
     let stays = pager(
         &home,
         "trap '' INT\nread line\nkill -INT $PPID\nn=0\nwhile read -r line; do n=$((n + 1)); done\n\
@@ -212,9 +211,9 @@ fn an_interrupt_ends_the_lines_and_not_the_pager() {
     assert_eq!(seen.terminal, "stopped\nthere\n");
 }
 
-/// Also while no line is found, so that nothing is written.
+/// The same before the first match, while nothing is written.
 #[test]
-fn who_leaves_it_need_not_wait_for_the_next_line() {
+fn quitting_the_pager_does_not_wait_for_the_next_line() {
     let home = Home::new();
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
@@ -229,7 +228,7 @@ fn who_leaves_it_need_not_wait_for_the_next_line() {
 }
 
 #[test]
-fn less_shows_what_fits_the_screen_and_ends() {
+fn less_exits_if_the_output_fits() {
     if !Path::new("/usr/bin/less").exists() {
         return local::not_tested("less as the pager: there is no /usr/bin/less");
     }

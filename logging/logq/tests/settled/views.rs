@@ -1,4 +1,4 @@
-//! Views that ship, and one's own.
+//! Built-in and custom views.
 
 use crate::Home;
 
@@ -12,14 +12,14 @@ options = "-c postgres --grep 'duration: 12.5 ms'"
 "#;
 
 #[test]
-fn views_are_listed_with_where_they_come_from() {
+fn views_are_listed_with_their_location() {
     let home = Home::with(OWN);
     let output = home.logq(&["view"]).output().unwrap();
     insta::assert_snapshot!("views", home.out(&output));
 }
 
 #[test]
-fn own_views_find_what_they_say_and_what_is_typed_wins() {
+fn custom_views_work_and_arguments_override_them() {
     let home = Home::with(OWN);
     let pods = home.pods.to_str().unwrap();
     let found = |arguments: &[&str]| {
@@ -46,7 +46,7 @@ fn own_views_find_what_they_say_and_what_is_typed_wins() {
 }
 
 #[test]
-fn help_of_views_and_of_one_view_is_given() {
+fn help_of_views() {
     let home = Home::with(OWN);
     for arguments in [["view", "--help"], ["view", "-h"], ["help", "view"]] {
         let output = home.logq(&arguments).output().unwrap();
@@ -75,7 +75,7 @@ fn help_of_views_and_of_one_view_is_given() {
 }
 
 #[test]
-fn a_view_that_is_wrong_is_told_to_who_uses_it() {
+fn invalid_view_fails_when_used() {
     let home = Home::with(&format!(
         "{OWN}\n[views.bad]\nabout = 5\noptions = \"--levle warn\"\n[views.twice]\noptions = \"--limit 1 \
          --limit 2\"\n"
@@ -120,9 +120,8 @@ fn a_view_that_is_wrong_is_told_to_who_uses_it() {
     );
 }
 
-/// Lines as the services write them (`api/observe.rs`, `results/consume.rs`
-/// of irmgard, `job/report.rs` of the anonymizer) and the broker does: name,
-/// and the line.
+/// Lines in the formats of irmgard (`api/observe.rs`, `results/consume.rs`), the anonymizer (`job/report.rs`) and the
+/// broker: name and line.
 const SERVICES: &[(&str, &str)] = &[
     (
         "quick",
@@ -175,7 +174,7 @@ const SERVICES: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn views_that_ship_find_what_they_are_for() {
+fn builtin_views_find_their_lines() {
     let home = Home::new();
     let file = home.path().join("services.log");
     let lines: Vec<&str> = SERVICES.iter().map(|(_, line)| *line).collect();

@@ -1,8 +1,8 @@
-//! A waterfall on terminals of several widths, and where there is none.
+//! The width of the waterfall.
 
 use crate::{Home, pager::on_terminal_of, world};
 
-/// Of which there is a line that is longer than some terminals are wide.
+/// A trace with a line that is longer than some terminals are wide.
 const TRACE: &str = world::TRACE;
 
 fn widest(text: &str) -> usize {
@@ -13,7 +13,7 @@ fn widest(text: &str) -> usize {
 }
 
 #[test]
-fn a_trace_is_as_wide_as_the_terminal() {
+fn waterfall_is_as_wide_as_the_terminal() {
     let home = Home::new();
     let pods = home.pods.to_str().unwrap();
     let drawn = |columns: u16, named: Option<&str>| {
@@ -23,7 +23,7 @@ fn a_trace_is_as_wide_as_the_terminal() {
         assert_eq!(seen.code, Some(0), "{}", seen.errors);
         seen.terminal
     };
-    // What is cut ends in the last column.
+    // A truncated line ends in the last column.
     let narrow = drawn(60, None);
     assert_eq!(widest(&narrow), 60, "{narrow}");
     assert!(drawn(60, None).contains('…'));
@@ -33,14 +33,14 @@ fn a_trace_is_as_wide_as_the_terminal() {
         "{wide}"
     );
     assert_eq!(drawn(60, Some("160")), wide);
-    // What makes no sense does not count.
+    // An invalid COLUMNS is ignored.
     assert_eq!(drawn(160, Some("wide")), wide);
-    // A terminal that does not know its width is as wide as most.
+    // If the width is unknown, logq uses 80 columns.
     assert_eq!(drawn(0, None), drawn(80, None));
 }
 
 #[test]
-fn a_pipe_gets_all_of_each_line() {
+fn pipe_gets_complete_lines() {
     let home = Home::new();
     let pods = home.pods.to_str().unwrap();
     let drawn = |named: Option<&str>| {

@@ -1,4 +1,4 @@
-//! The real program while it follows.
+//! A running `logq --follow`.
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
@@ -16,7 +16,7 @@ use nix::{
 };
 use serde_json::Value;
 
-/// What is waited for comes, or the test has failed.
+/// A test fails after this time without the expected event.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
@@ -25,14 +25,14 @@ struct Lines {
     more: Condvar,
 }
 
-/// `logq --follow`, ended with the test.
+/// A running `logq --follow`; killed on drop.
 pub struct Running {
     child: Child,
     out: Arc<Lines>,
     errors: Arc<Lines>,
 }
 
-/// `logq`, asking this OpenSearch for lines of all times.
+/// `logq` with this OpenSearch and all times.
 pub fn asking(url: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
     command
@@ -95,7 +95,7 @@ impl Running {
         Self::start_with(url, arguments, |_| {})
     }
 
-    /// The same with more in its environment.
+    /// The same with more environment variables.
     pub fn start_with(url: &str, arguments: &[&str], more: impl FnOnce(&mut Command)) -> Self {
         let mut command = following(url, arguments);
         more(&mut command);
@@ -105,12 +105,12 @@ impl Running {
         Self { child, out, errors }
     }
 
-    /// The same, of what is written to it.
+    /// Follows standard input.
     pub fn piped(arguments: &[&str]) -> (Self, ChildStdin) {
         Self::of_a_pipe(&[&["--follow"], arguments].concat())
     }
 
-    /// Not following, of what is written to it.
+    /// Reads standard input without following it.
     pub fn of_a_pipe(arguments: &[&str]) -> (Self, ChildStdin) {
         let mut child = command("http://127.0.0.1:1", arguments)
             .stdin(Stdio::piped())
@@ -122,7 +122,7 @@ impl Running {
         (Self { child, out, errors }, input)
     }
 
-    /// The same, but nobody reads its lines.
+    /// The same without a reader of its output.
     pub fn unread(url: &str, arguments: &[&str]) -> (Self, ChildStdout) {
         let mut child = following(url, arguments).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
@@ -131,43 +131,43 @@ impl Running {
         (Self { child, out, errors }, stdout)
     }
 
-    /// Waits until this is in a line that it shows.
+    /// Waits for an output line with this text.
     pub fn wait_for(&self, text: &str) {
         self.out.wait(text, &self.errors, |lines| {
             lines.iter().any(|(_, line)| line.contains(text))
         });
     }
 
-    /// Waits until it shows so many lines.
+    /// Waits for this number of output lines.
     pub fn wait_for_lines(&self, lines: usize) {
         self.out.wait("lines", &self.errors, |all| all.len() >= lines);
     }
 
-    /// Waits until it says this on standard error.
+    /// Waits for this message on standard error.
     pub fn wait_until_it_says(&self, text: &str) {
         self.errors.wait(text, &self.out, |lines| {
             lines.iter().any(|(_, line)| line.contains(text))
         });
     }
 
-    /// What it has shown.
+    /// All output lines so far.
     pub fn lines(&self) -> Vec<String> {
         self.out.texts()
     }
 
-    /// The messages of the JSON lines that it has shown.
+    /// The messages of the JSON lines so far.
     pub fn messages(&self) -> Vec<String> {
         messages(&self.lines())
     }
 
-    /// When it showed the line with this text.
+    /// When the line with this text appeared.
     pub fn shown_at(&self, text: &str) -> Instant {
         self.wait_for(text);
         let all = self.out.all.lock().unwrap();
         all.iter().find(|(_, line)| line.contains(text)).unwrap().0
     }
 
-    /// What it has said.
+    /// All messages so far.
     pub fn said(&self) -> Vec<String> {
         self.errors.texts()
     }
@@ -176,7 +176,7 @@ impl Running {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
     }
 
-    /// Ctrl-C; returns the exit status, and how long it took.
+    /// Sends SIGINT; returns the exit status and the time until the exit.
     pub fn interrupt(&mut self) -> (i32, Duration) {
         let begun = Instant::now();
         self.signal(Signal::SIGINT);
@@ -184,12 +184,12 @@ impl Running {
         (code, begun.elapsed())
     }
 
-    /// Waits for its end; returns the exit status.
+    /// Waits for the exit; returns the status.
     pub fn ended(&mut self) -> i32 {
         let until = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                // What it wrote last is read, too.
+                // Waits for the reader threads, so that no output is missing.
                 while Arc::strong_count(&self.errors) > 1 || Arc::strong_count(&self.out) > 1 {
                     thread::yield_now();
                 }

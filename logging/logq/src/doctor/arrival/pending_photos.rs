@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_photo_waits_until_its_verdict_and_again_after_it_was_sent_again() {
+    fn photo_waits_until_its_verdict() {
         let time = |seconds: Option<f64>| {
             let value = seconds.map(|seconds| seconds * 1_000.0);
             json!({ "first": { "value": value }, "last": { "value": value } })
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_described() {
+    fn waiting_photos_are_described() {
         let waiting = |count, is_partial| PendingPhotos {
             count,
             is_partial,

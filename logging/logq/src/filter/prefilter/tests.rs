@@ -24,7 +24,7 @@ fn at(comparison: Comparison, time: &str) -> Filter {
 }
 
 #[test]
-fn a_line_that_cannot_match_is_refused() {
+fn prefilter_rejects_a_non_matching_line() {
     let field = |text| condition::parse(text, &Clock::system(true)).unwrap();
     let glob = |name: &str, glob| Filter::Glob(name.to_owned(), Glob::new(glob).unwrap());
     for (filter, fitting, other) in [
@@ -74,7 +74,7 @@ fn a_line_that_cannot_match_is_refused() {
 }
 
 #[test]
-fn numbers_are_compared_however_they_are_written() {
+fn numbers_are_compared_by_value() {
     let wanted = condition::parse("photo.id=17", &Clock::system(true)).unwrap();
     for (written, fits) in [
         ("17.0", true),
@@ -92,7 +92,7 @@ fn numbers_are_compared_however_they_are_written() {
 
 /// A line may be older than the kubelet's timestamp, and have a time in seconds.
 #[test]
-fn a_time_in_seconds_is_looked_at() {
+fn time_in_seconds_is_rendered() {
     let wanted = Filter::All(vec![
         at(Comparison::AtLeast, "2026-11-22T10:19:59Z"),
         at(Comparison::AtMost, "2026-11-22T10:20:00Z"),

@@ -115,7 +115,7 @@ fn drawn(entries: &[Entry], columns: usize, truncates: bool) -> String {
 }
 
 #[test]
-fn an_upload_is_drawn_as_wide_as_the_terminal() {
+fn waterfall_of_an_upload_fits_the_terminal() {
     let upload = upload();
     for columns in [60, 100, 200] {
         let drawn = drawn(&upload, columns, true);
@@ -131,14 +131,14 @@ fn an_upload_is_drawn_as_wide_as_the_terminal() {
 }
 
 #[test]
-fn nothing_is_cut_where_a_program_may_read_it() {
+fn output_for_programs_is_never_cut() {
     let drawn = drawn(&upload(), 80, false);
     insta::assert_snapshot!("pipe", drawn);
     assert!(drawn.contains("INSERT INTO outbox SELECT id FROM new\n") && !drawn.contains('…'));
 }
 
 #[test]
-fn colours_take_no_columns() {
+fn colors_have_no_width() {
     let waterfall = Waterfall {
         palette: Palette::TERMINAL,
         utc: true,
@@ -158,14 +158,14 @@ fn colours_take_no_columns() {
 }
 
 #[test]
-fn what_came_later_in_a_session_is_drawn_later() {
+fn waterfall_keeps_the_order_of_a_session() {
     let drawn = drawn(&upload(), 200, true);
     let at = |step: &str| drawn.find(step).unwrap();
     assert!(at("BEGIN") < at("parse ") && at("parse ") < at("bind ") && at("bind ") < at("execute "));
 }
 
 #[test]
-fn a_trace_without_lines_is_nothing_and_one_line_is_one() {
+fn trace_without_lines_and_with_one_line() {
     assert_eq!(drawn(&[], 80, true), "");
     assert_eq!(
         drawn(&[entry(json!({ "message": "without a time" }))], 80, true),
@@ -192,7 +192,7 @@ fn a_trace_without_lines_is_nothing_and_one_line_is_one() {
 }
 
 #[test]
-fn many_lines_are_all_drawn() {
+fn waterfall_contains_all_lines() {
     let many: Vec<Entry> = (0..2_000)
         .map(|n| {
             line(
@@ -213,7 +213,7 @@ fn many_lines_are_all_drawn() {
 }
 
 #[test]
-fn wide_and_dangerous_characters_break_nothing() {
+fn wide_and_control_characters_keep_the_columns() {
     let lines = [
         line(
             "werkstätte",
@@ -258,7 +258,7 @@ fn wide_and_dangerous_characters_break_nothing() {
 }
 
 #[test]
-fn a_trace_over_midnight_tells_both_days() {
+fn trace_over_midnight_shows_both_dates() {
     let mut lines = upload();
     lines.push(entry(json!({
         "@timestamp": "2026-11-23T00:00:00.100000000Z", "component": "anonymizer", "level": "info",

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_s_links_are_followed_to_the_containers_files() {
+    fn links_are_followed_to_the_container_files() {
         let node = folder();
         let runtime = node.path().join("runtime/17/17-json.log");
         write(&runtime);
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn links_to_nothing_and_in_circles_are_passed_over() {
+    fn dangling_and_circular_links_are_skipped() {
         let outer = folder();
         let sub = outer.path().join("sub");
         write(&sub.join("a.log"));
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_read_does_not_end_the_search() {
+    fn unreadable_entries_do_not_end_the_search() {
         let outer = folder();
         for name in ["a/1.log", "b/2.log", "c/3.log"] {
             write(&outer.path().join(name));

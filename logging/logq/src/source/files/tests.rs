@@ -363,7 +363,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_fast_way_shows_what_the_plain_way_shows(
+    fn fast_rendering_equals_slow_rendering(
         lines in vec(line(), 0..40), filter in filter(), block in 40_usize..3000, in_pod in any::<bool>(),
     ) {
         let folder = tempfile::tempdir().unwrap();
@@ -375,7 +375,7 @@ proptest! {
 }
 
 #[test]
-fn every_golden_line_is_shown_as_the_plain_way_shows_it() {
+fn rendering_golden_lines_equals_the_slow_path() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fluentd/golden");
     let filters: Vec<Filter> = [
         "photo.id=17",

@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_of_an_ended_container_may_be_deleted() {
+    fn deleted_lines_of_an_ended_container_are_not_missing() {
         let previous =
             "Error from server (BadRequest): previous terminated container \"a\" in pod \"b\" not found";
         let lost = "unable to retrieve container logs for containerd://1";
@@ -194,7 +194,7 @@ mod tests {
 
     /// Messages of kubectl 1.34, each on standard error and with exit status 1.
     #[test]
-    fn what_kubectl_says_is_told_apart() {
+    fn kubectl_messages_are_classified() {
         let tries =
             "E1122 14:18:56.148921   25630 memcache.go:265] \"Unhandled Error\" err=\"couldn't get\"\n";
         for (stderr, told) in [

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_read_is_not_read_again() {
+    fn read_lines_are_not_read_again() {
         let mut position = ReadPosition::default();
         let times = [1, 2, 2].map(Time::from_nanos);
         for (time, content) in times.into_iter().zip([b"a", b"b", b"c"]) {

@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn which_starts_have_lines() {
+    fn container_starts_with_lines() {
         let ended = json!({ "terminated": { "containerID": "containerd://a" } });
         for (status, expected) in [
             (

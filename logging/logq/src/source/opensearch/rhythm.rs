@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_never_silent_for_so_long_is_missed() {
+    fn unusual_silence_is_reported() {
         for (step, silent, broken) in [
             (1, 2, false),
             (1, 4, true),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_no_rhythm() {
+    fn burst_is_not_a_rhythm() {
         let burst = Rhythm::from_minutes([0.0, 60.0, 120.0]).unwrap();
         assert!(!burst.is_broken(86_400.0));
         // Neither do two bursts, an hour apart.

@@ -1,4 +1,4 @@
-//! Whether lines arrive, and how late.
+//! Checks of arriving lines and their delay.
 
 use std::process::Command;
 
@@ -10,12 +10,12 @@ use super::{WHAT, ago, came, doctor, healthy, line, seen, wrong};
 use crate::store::Store;
 
 #[tokio::test]
-async fn lines_that_do_not_come_are_late_or_from_the_future_are_told() {
+async fn missing_late_and_future_lines_are_reported() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
     store.bootstrap().await;
-    // There was an OpenSearch before these were written.
+    // This line exists first, so that the others are newer than OpenSearch.
     store.came(&[came("rabbitmq", 3_600, json!({}))]).await;
     let ahead = json!({ "kubernetes": { "node": "node-2" } });
     let lines = [
@@ -47,7 +47,7 @@ async fn lines_that_do_not_come_are_late_or_from_the_future_are_told() {
             "warn: tagged lines: cut: 1 of object-store; scrubbed: 1 of object-store",
         ]
     );
-    // The remedy finds them.
+    // The suggested command finds them.
     let tagged = Command::new(env!("CARGO_BIN_EXE_logq"))
         .args([
             "--since",
@@ -69,9 +69,9 @@ async fn lines_that_do_not_come_are_late_or_from_the_future_are_told() {
     );
 }
 
-/// The demonstration's first minute: what was written while OpenSearch started comes when it is there.
+/// The first minute of the demo: lines written during OpenSearch's start arrive afterwards.
 #[tokio::test]
-async fn a_fresh_stack_is_well() {
+async fn fresh_installation_is_healthy() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -91,7 +91,7 @@ async fn a_fresh_stack_is_well() {
 }
 
 #[tokio::test]
-async fn who_has_nothing_to_say_is_idle_and_who_always_had_is_missed() {
+async fn idle_components_are_distinguished_from_silent_ones() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -105,7 +105,7 @@ async fn who_has_nothing_to_say_is_idle_and_who_always_had_is_missed() {
     let mut lines = [
         every_minute("postgres", 10),
         every_minute("opensearch", 0),
-        // Bursts, as photos come.
+        // Bursts, as with photos.
         vec![came("irmgard", 2_000, uses.clone()), came("irmgard", 1_990, uses)],
         vec![
             came("anonymizer", 1_995, json!({})),
@@ -123,7 +123,7 @@ async fn who_has_nothing_to_say_is_idle_and_who_always_had_is_missed() {
         "{found:#?}"
     );
 
-    // The same judgement for who asks for lines.
+    // A search reports the same.
     let told = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_logq"))
             .args(arguments)
@@ -148,7 +148,7 @@ async fn who_has_nothing_to_say_is_idle_and_who_always_had_is_missed() {
         "{missed}"
     );
 
-    // Nothing comes at all: nobody is idle.
+    // No line arrives at all: no component counts as idle.
     store.ask(Method::Delete, "/_data_stream/logs-*", None).await;
     store.bootstrap().await;
     lines.retain(|(stream, ..)| stream != "logs-opensearch");
@@ -162,9 +162,9 @@ async fn who_has_nothing_to_say_is_idle_and_who_always_had_is_missed() {
     );
 }
 
-/// Times that no clock has, names that act on terminals, one id in two streams.
+/// Invalid times, names with control characters, and one id in two streams.
 #[tokio::test]
-async fn odd_lines_are_looked_at_as_others() {
+async fn unusual_lines_are_checked_like_others() {
     let Some(store) = healthy().await else { return };
     let odd = |stream: &str, time: &str, node: &str| {
         let line = json!({
@@ -197,7 +197,7 @@ async fn odd_lines_are_looked_at_as_others() {
     );
     assert!(found[1].starts_with("warn: tagged lines: cut: "), "{found:#?}");
 
-    // All of them are shown, the one that is there twice once.
+    // A search shows all of them, the duplicate id once.
     for arguments in [
         ["--source", "opensearch"].as_slice(),
         &["--source", "auto", "--reverse"],

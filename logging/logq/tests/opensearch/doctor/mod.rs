@@ -1,4 +1,4 @@
-//! `logq doctor` on a real OpenSearch, well and broken.
+//! `logq doctor` with a healthy and a broken OpenSearch.
 
 mod arrival;
 mod place;
@@ -14,13 +14,13 @@ use crate::store::Store;
 
 const WHAT: &str = "what `logq doctor` finds";
 
-/// So many seconds ago, as a line has it.
+/// A time in the format of log lines, `seconds` ago.
 fn ago(seconds: i64) -> String {
     let time = chrono::Utc::now() - chrono::TimeDelta::seconds(seconds);
     time.to_rfc3339_opts(chrono::SecondsFormat::Nanos, true)
 }
 
-/// A line of a component, written so many seconds ago.
+/// A line of a component, written `seconds` ago.
 fn line(component: &str, seconds: i64, more: Value) -> (String, String, String) {
     let mut line = json!({
         "@timestamp": ago(seconds), "message": "x", "component": component,
@@ -36,7 +36,7 @@ fn line(component: &str, seconds: i64, more: Value) -> (String, String, String) 
     (format!("logs-{component}"), id, line.to_string())
 }
 
-/// The same, which came at once.
+/// The same line, arrived immediately.
 fn came(component: &str, seconds: i64, more: Value) -> (String, String, String) {
     let (stream, id, text) = line(component, seconds, more);
     let mut line: Value = serde_json::from_str(&text).unwrap();
@@ -44,7 +44,7 @@ fn came(component: &str, seconds: i64, more: Value) -> (String, String, String) 
     (stream, id, line.to_string())
 }
 
-/// OpenSearch with all that should be there, and lines that have just come.
+/// OpenSearch with all objects and recent lines.
 async fn healthy() -> Option<Store> {
     let store = Store::empty(WHAT).await?;
     store.bootstrap().await;
@@ -64,7 +64,7 @@ fn doctor(store: &Store, arguments: &[&str]) -> Command {
     command
 }
 
-/// What a person sees, without what is otherwise each time.
+/// Exit status and report, with variable parts replaced.
 fn seen(command: &mut Command) -> (Option<i32>, String) {
     let output = command.output().unwrap();
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
@@ -78,7 +78,7 @@ fn seen(command: &mut Command) -> (Option<i32>, String) {
         (r"\d+ % used on \S+, [\d.]+[tgmk]?b", "N % used on NODE, SIZE"),
         (r"indices, [\d.]+[tgmk]?b", "indices, SIZE"),
         (
-            r"\d+(\.\d+)? (s|m)( \d+ s)? (ago|late|at worst|ahead|before)",
+            r"\d+(\.\d+)? (s|m)( \d+ s)? (ago|median|maximum|ahead|before)",
             "TIME $4",
         ),
     ] {
@@ -87,13 +87,13 @@ fn seen(command: &mut Command) -> (Option<i32>, String) {
     (output.status.code(), text)
 }
 
-/// A text whose lengths of time are not those of this run.
+/// Replaces durations by TIME.
 fn without_times(text: &str) -> String {
     let time = Regex::new(r"\d+(\.\d+)? [smh]( \d+ [sm])?\b").unwrap();
     time.replace_all(text, "TIME").into_owned()
 }
 
-/// State, subject and detail of what is not well.
+/// Exit status and all findings other than ok: status, check and detail.
 fn wrong(command: &mut Command) -> (Option<i32>, Vec<String>) {
     let output = command.args(["-o", "json"]).output().unwrap();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -1,4 +1,4 @@
-//! What must be in place, and whether there is room.
+//! Checks of templates, streams, retention and disks.
 
 use std::process::Stdio;
 
@@ -9,17 +9,17 @@ use super::{WHAT, doctor, healthy, seen, wrong};
 use crate::store::Store;
 
 #[tokio::test]
-async fn all_is_well() {
+async fn healthy_installation_passes() {
     let Some(store) = healthy().await else { return };
     let (code, text) = seen(&mut doctor(&store, &[]));
     insta::assert_snapshot!("doctor_healthy", text);
     assert_eq!(code, Some(0));
-    // Nothing was changed.
+    // Nothing has changed.
     assert_eq!(wrong(&mut doctor(&store, &[])), (Some(0), Vec::new()));
 }
 
 #[tokio::test]
-async fn what_is_not_in_place_is_told() {
+async fn missing_objects_are_reported() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -50,7 +50,7 @@ async fn what_is_not_in_place_is_told() {
             ),
         ]
     );
-    // It has only been looked at.
+    // The doctor only reads.
     assert_eq!(
         store.get(path).await["component_templates"][0]["component_template"]["template"]["settings"]["index"]
             ["refresh_interval"],
@@ -72,7 +72,7 @@ async fn what_is_not_in_place_is_told() {
 }
 
 #[tokio::test]
-async fn an_index_that_nobody_rolls_over_is_told() {
+async fn overdue_rollover_is_reported() {
     let Some(store) = healthy().await else { return };
     let (_, found) = wrong(&mut doctor(&store, &["--rollover-size", "1b"]));
     assert_eq!(found.len(), 4, "{found:#?}");
@@ -84,7 +84,7 @@ async fn an_index_that_nobody_rolls_over_is_told() {
 }
 
 #[tokio::test]
-async fn disks_are_judged_by_the_cluster_s_own_marks() {
+async fn disks_are_judged_by_the_cluster_s_watermarks() {
     let Some(store) = healthy().await else { return };
     let set = async |threshold: Value, low: Value, high: Value, flood: Value| {
         let marks = json!({ "low": low, "high": high, "flood_stage": flood });
@@ -105,7 +105,7 @@ async fn disks_are_judged_by_the_cluster_s_own_marks() {
 }
 
 #[tokio::test]
-async fn who_waits_is_told_when_all_is_well() {
+async fn wait_ends_when_all_checks_pass() {
     let Some(store) = healthy().await else { return };
     store.ask(Method::Delete, "/_data_stream/logs-other", None).await;
     let child = doctor(&store, &["--wait", "60s"])

@@ -1,4 +1,4 @@
-//! A worker that is silent while photos wait for it, as lines say.
+//! A silent worker with waiting photos, detected from lines.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn uses_queue(namespace: &str, more: Value) -> Value {
     all
 }
 
-/// irmgard accepted a photo so many seconds ago.
+/// irmgard accepted a photo `seconds` ago.
 fn accepted(namespace: &str, photo: u64, seconds: i64) -> (String, String, String) {
     let request = json!({
         "photo": { "id": photo }, "outcome": "new",
@@ -26,16 +26,16 @@ fn accepted(namespace: &str, photo: u64, seconds: i64) -> (String, String, Strin
     (stream, format!("{id}-{namespace}-{photo}"), text)
 }
 
-/// A worker answered.
+/// A worker returned a verdict.
 fn verdict(namespace: &str, photo: u64, seconds: i64) -> (String, String, String) {
     let line = json!({ "photo": { "id": photo }, "outcome": "anonymized" });
     let (stream, id, text) = came("anonymizer", seconds, uses_queue(namespace, line));
     (stream, format!("{id}-{namespace}-{photo}"), text)
 }
 
-/// Who sees only OpenSearch knows of the photos that wait what irmgard's lines say.
+/// Without kubectl, the doctor knows the waiting photos only from irmgard's lines.
 #[tokio::test]
-async fn a_worker_that_is_silent_while_photos_wait_is_told() {
+async fn silent_worker_with_waiting_photos_is_reported() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -55,7 +55,7 @@ async fn a_worker_that_is_silent_while_photos_wait_is_told() {
         ["warn: lines of anonymizer: the newest TIME ago, while 2 photos wait, the oldest for TIME"]
     );
 
-    // It goes on.
+    // The worker continues.
     store.came(&[verdict(PHOTOS, 2, 0), verdict(PHOTOS, 3, 0)]).await;
     let (code, text) = seen(&mut doctor(&store, &[]));
     assert!(text.contains("no photo is waiting"), "{text}");
@@ -63,7 +63,7 @@ async fn a_worker_that_is_silent_while_photos_wait_is_told() {
 }
 
 #[tokio::test]
-async fn the_photos_of_every_namespace_are_looked_at() {
+async fn photos_of_all_namespaces_are_checked() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -73,7 +73,7 @@ async fn the_photos_of_every_namespace_are_looked_at() {
         .iter()
         .enumerate()
         .flat_map(|(number, namespace)| {
-            // The last has the fewest lines.
+            // The last photo has the fewest lines.
             let answered = (number as u64..4).flat_map(|photo| {
                 let photo = 10 + photo;
                 [accepted(namespace, photo, 700), verdict(namespace, photo, 690)]

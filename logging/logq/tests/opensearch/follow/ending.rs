@@ -1,4 +1,4 @@
-//! How it ends.
+//! How following ends.
 
 use std::{
     io::{BufRead, BufReader},
@@ -12,7 +12,7 @@ use super::plain;
 use crate::{running::Running, store::Store};
 
 #[tokio::test]
-async fn a_reader_that_goes_ends_it_even_if_nothing_comes() {
+async fn closed_output_ends_following_without_new_lines() {
     let Some(store) = Store::begun("a closed pipe").await else {
         return;
     };
@@ -27,7 +27,7 @@ async fn a_reader_that_goes_ends_it_even_if_nothing_comes() {
 }
 
 #[tokio::test]
-async fn one_that_nobody_reads_is_ended_by_ctrl_c() {
+async fn interrupt_ends_following_with_a_blocked_reader() {
     let Some(store) = Store::begun("a pager that stands still").await else {
         return;
     };
@@ -37,19 +37,19 @@ async fn one_that_nobody_reads_is_ended_by_ctrl_c() {
         .collect();
     store.take(&lines).await;
     let (mut logq, _out) = Running::unread(store.url(), &["-o", "jsonl", "--tail", "100"]);
-    // The pipe is full, and what is written waits.
+    // The pipe is full, so the output blocks.
     tokio::time::sleep(Duration::from_secs(4)).await;
     let (_, took) = logq.interrupt();
     assert!(took < Duration::from_secs(4), "{took:?}");
 }
 
 #[tokio::test]
-async fn without_a_line_it_ends_with_1() {
+async fn exit_status_is_1_without_a_line() {
     let Some(store) = Store::begun("an end without lines").await else {
         return;
     };
     let mut logq = Running::start(store.url(), &["-c", "nothing", "-o", "json"]);
-    // Its signals are watched from its first question on.
+    // logq handles signals from its first request on.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let (code, took) = logq.interrupt();
     assert_eq!((code, logq.lines().join("\n")), (1, "[]".to_owned()));
@@ -57,7 +57,7 @@ async fn without_a_line_it_ends_with_1() {
 }
 
 #[tokio::test]
-async fn held_lines_are_shown_at_the_end() {
+async fn buffered_lines_are_shown_at_the_end() {
     let Some(store) = Store::begun("an end with lines that are held").await else {
         return;
     };
@@ -73,7 +73,7 @@ async fn held_lines_are_shown_at_the_end() {
 }
 
 #[test]
-fn what_makes_no_sense_with_it_is_refused() {
+fn incompatible_options_are_rejected() {
     for (arguments, word) in [
         (["-F", "--reverse"].as_slice(), "'--reverse'"),
         (&["-F", "--stats"], "'--stats'"),

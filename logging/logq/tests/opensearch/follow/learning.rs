@@ -1,4 +1,4 @@
-//! What belongs together turns out while one follows.
+//! Traces and dependencies that logq resolves while following.
 
 use std::time::Duration;
 
@@ -20,12 +20,12 @@ fn of(trace: &str) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn a_trace_of_the_photo_that_begins_later_is_shown_from_its_beginning() {
+async fn later_trace_of_the_photo_is_shown_from_its_start() {
     let Some(store) = Store::empty("a trace that is learnt late").await else {
         return;
     };
     of_a_photo(&store, &[]).await;
-    // What OpenSearch cannot test passes through logq.
+    // OpenSearch cannot test this, so logq tests each line.
     store.forget().await;
     of_a_photo(&store, &["-g", "."]).await;
 }
@@ -39,7 +39,7 @@ async fn of_a_photo(store: &Store, more: &[&str]) {
     let mut logq = Running::start(store.url(), &arguments);
     logq.wait_for("begin");
 
-    // The database's lines come before anything names the photo, well before.
+    // The database's lines arrive well before a line names the photo.
     store
         .take(&[
             line("db-insert", "postgres", 1.0, of(TRACE)),
@@ -72,12 +72,12 @@ async fn of_a_photo(store: &Store, more: &[&str]) {
 }
 
 #[tokio::test]
-async fn the_database_is_known_as_soon_as_a_line_names_it() {
+async fn dependency_is_resolved_from_a_new_line() {
     let Some(store) = Store::empty("a label that is learnt late").await else {
         return;
     };
     store.bootstrap().await;
-    // Of before: it is not shown even when the database is known.
+    // An old line: not shown, even after the dependency is resolved.
     store.take(&[line("db-old", "postgres", 0.0, json!({}))]).await;
     let arguments = ["-c", "irmgard", "--with-db", "--level", "warn", "-o", "jsonl"];
     let logq = Running::start(store.url(), &[arguments.as_slice(), &SHORT].concat());
@@ -88,7 +88,7 @@ async fn the_database_is_known_as_soon_as_a_line_names_it() {
     let labels = json!({ "kubernetes": { "labels": { "irmgard_dev/uses-database": "postgres" } } });
     store.take(&[line("db-1", "postgres", 1.0, warn.clone())]).await;
     wait_for_rounds(&store).await;
-    // It is no line that is wanted itself.
+    // This line does not match itself.
     store.take(&[line("named", "irmgard", 2.0, labels)]).await;
     logq.wait_for("db-1");
     store
@@ -102,7 +102,7 @@ async fn the_database_is_known_as_soon_as_a_line_names_it() {
 }
 
 #[tokio::test]
-async fn without_a_single_stream_it_waits_for_the_first() {
+async fn following_waits_for_the_first_stream() {
     let Some(store) = Store::empty("an OpenSearch without streams").await else {
         return;
     };
@@ -116,7 +116,7 @@ async fn without_a_single_stream_it_waits_for_the_first() {
     assert_eq!(logq.messages(), ["first", "second"]);
 }
 
-/// Whoever follows asks several times in that time; nothing tells a test when.
+/// Waits for several polling rounds: logq gives no signal of a round.
 async fn wait_for_rounds(store: &Store) {
     store.ask(Method::Post, "/logs-*/_refresh", None).await;
     tokio::time::sleep(Duration::from_millis(2_500)).await;

@@ -1,4 +1,4 @@
-//! OpenSearch, or the network before it, is away for a while.
+//! Outages of OpenSearch or the network.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::{SHORT, follow, plain, proxy::Proxy};
 use crate::store::Store;
 
 #[tokio::test]
-async fn what_came_while_it_was_away_is_shown_once_and_both_are_told_once() {
+async fn lines_of_an_outage_are_shown_once_and_it_is_reported() {
     let Some(store) = Store::begun("an outage while one follows").await else {
         return;
     };
@@ -30,7 +30,7 @@ async fn what_came_while_it_was_away_is_shown_once_and_both_are_told_once() {
         }
         let during = format!("during-{outage}");
         store.take(&[plain(&during, f64::from(outage) + 0.5)]).await;
-        // More than one try.
+        // Long enough for several attempts.
         tokio::time::sleep(Duration::from_secs(2)).await;
         network.heal();
         logq.wait_for(&during);
@@ -54,9 +54,9 @@ async fn what_came_while_it_was_away_is_shown_once_and_both_are_told_once() {
     }
 }
 
-/// A single broken connection in the midst of an answer, again and again.
+/// Connections break repeatedly in the middle of a response.
 #[tokio::test]
-async fn connections_that_break_cost_no_line() {
+async fn broken_connections_lose_no_line() {
     const LINES: usize = 3_000;
     let Some(store) = Store::begun("connections that break").await else {
         return;
@@ -81,7 +81,7 @@ async fn connections_that_break_cost_no_line() {
 }
 
 #[tokio::test]
-async fn what_waiting_does_not_help_with_ends_it() {
+async fn permanent_errors_end_following() {
     let Some(store) = Store::begun("refusals while one follows").await else {
         return;
     };
@@ -99,7 +99,7 @@ async fn what_waiting_does_not_help_with_ends_it() {
 }
 
 #[tokio::test]
-async fn one_that_is_too_busy_is_asked_again() {
+async fn overloaded_server_is_retried() {
     let Some(store) = Store::begun("429 while one follows").await else {
         return;
     };
@@ -116,7 +116,7 @@ async fn one_that_is_too_busy_is_asked_again() {
 }
 
 #[tokio::test]
-async fn ctrl_c_ends_it_at_once_also_while_it_waits() {
+async fn interrupt_ends_following_during_an_outage() {
     let Some(store) = Store::begun("Ctrl-C in an outage").await else {
         return;
     };
@@ -125,7 +125,7 @@ async fn ctrl_c_ends_it_at_once_also_while_it_waits() {
         let mut logq = follow(&network.url(), &SHORT);
         if silent {
             network.be_silent();
-            // The first answer breaks, the next never comes.
+            // The first response breaks, the next never arrives.
             tokio::time::sleep(Duration::from_secs(2)).await;
         } else {
             network.refuse();
@@ -139,13 +139,13 @@ async fn ctrl_c_ends_it_at_once_also_while_it_waits() {
 }
 
 #[tokio::test]
-async fn what_was_deleted_before_it_was_read_is_told() {
+async fn lines_deleted_before_they_were_read_are_reported() {
     let Some(store) = Store::begun("a gap").await else {
         return;
     };
     let network = Proxy::before(store.url());
     let mut logq = follow(&network.url(), &SHORT);
-    // What was read may go.
+    // Deleting lines after they were read is no gap.
     store.ask(Method::Post, "/logs-irmgard/_rollover", None).await;
     network.refuse();
     logq.wait_until_it_says("output pauses");
@@ -159,7 +159,7 @@ async fn what_was_deleted_before_it_was_read_is_told() {
     logq.wait_for("\"a\"");
     assert!(!logq.said().join("\n").contains("missing"), "{:?}", logq.said());
 
-    // What was not may not.
+    // Deleting unread lines is a gap.
     network.refuse();
     store.take(&[plain("never-seen", 2.0)]).await;
     store.ask(Method::Post, "/logs-irmgard/_rollover", None).await;
@@ -174,7 +174,7 @@ async fn what_was_deleted_before_it_was_read_is_told() {
     logq.wait_for("\"b\"");
     assert_eq!(logq.messages(), ["begin", "a", "b"]);
 
-    // The stream itself, while nobody is away.
+    // The whole stream is deleted, without an outage.
     store
         .ask(Method::Delete, "/_data_stream/logs-irmgard", None)
         .await;

@@ -1,4 +1,4 @@
-//! The other options together with `--follow`.
+//! Other options together with `--follow`.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::{
     store::Store,
 };
 
-/// The messages that are shown until the last line.
+/// The messages up to the line `last`.
 fn shown(store: &Store, arguments: &[&str], last: &str) -> String {
     let arguments = [["-o", "jsonl", "--utc"].as_slice(), &SHORT, arguments].concat();
     let mut logq = Running::start(store.url(), &arguments);
@@ -18,7 +18,7 @@ fn shown(store: &Store, arguments: &[&str], last: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_was_there_before_is_chosen_as_without_it() {
+async fn backlog_is_selected_like_a_search() {
     let Some(store) = Store::empty("what is shown first").await else {
         return;
     };
@@ -40,11 +40,11 @@ async fn what_was_there_before_is_chosen_as_without_it() {
         "l11 l12 l13 l14 l15"
     );
 
-    // Nothing of before is shown, however young it is.
+    // No old line appears, even a recent one.
     let logq = Running::start(store.url(), &["--tail", "0", "-o", "jsonl", "--limit", "1"]);
     let mut logq = logq;
     let mut n = 0;
-    // Until it has begun, what comes is of before.
+    // Lines count as old until logq starts to poll.
     while logq.lines().is_empty() {
         n += 1;
         store.take(&[plain(&format!("new{n}"), 20.0)]).await;
@@ -59,7 +59,7 @@ async fn what_was_there_before_is_chosen_as_without_it() {
 }
 
 #[tokio::test]
-async fn lines_are_selected_as_without_it() {
+async fn new_lines_are_selected_like_a_search() {
     let Some(store) = Store::begun("what is selected of what comes").await else {
         return;
     };
@@ -80,7 +80,7 @@ async fn lines_are_selected_as_without_it() {
         .await;
     logq.wait_for("yes-2");
     store.take(&[plain("yes-3", 8.0), plain("yes-4", 9.0)]).await;
-    // The limit ends it.
+    // --limit ends following.
     assert_eq!(logq.ended(), 0);
     let lines = logq.lines();
     let words: Vec<&str> = ["begin", "yes-1", "yes-2", "yes-3"]
@@ -93,7 +93,7 @@ async fn lines_are_selected_as_without_it() {
 }
 
 #[tokio::test]
-async fn lines_around_are_shown_as_they_come() {
+async fn context_lines_are_shown_on_arrival() {
     let Some(store) = Store::begun("context of what comes").await else {
         return;
     };
@@ -117,7 +117,7 @@ async fn lines_around_are_shown_as_they_come() {
 }
 
 #[tokio::test]
-async fn lines_around_are_those_of_the_last_matches_and_of_what_comes() {
+async fn context_of_old_and_new_matches_is_shown() {
     let Some(store) = Store::empty("context of what was there and of what comes").await else {
         return;
     };
@@ -136,13 +136,13 @@ async fn lines_around_are_those_of_the_last_matches_and_of_what_comes() {
 }
 
 #[tokio::test]
-async fn every_form_is_whole_at_the_end() {
+async fn every_format_is_complete_at_the_end() {
     let Some(store) = Store::begun("the forms of what comes").await else {
         return;
     };
     for form in ["pretty", "jsonl", "json", "logfmt", "raw"] {
         let mut logq = Running::start(store.url(), &["-o", form, "--order-window", "0", "--utc"]);
-        // An element of the array ends with the next one, or the array.
+        // An array element is complete with the next element or the end of the array.
         logq.wait_for(if form == "json" { "[" } else { "begin" });
         assert_eq!(logq.interrupt().0, 0, "{form}");
         let text = logq.lines().join("\n");
@@ -160,7 +160,7 @@ async fn every_form_is_whole_at_the_end() {
 }
 
 #[tokio::test]
-async fn a_name_that_no_line_has_is_told_once() {
+async fn name_without_lines_is_reported_once() {
     let Some(store) = Store::begun("a name that no line has").await else {
         return;
     };

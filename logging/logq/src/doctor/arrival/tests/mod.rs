@@ -43,7 +43,7 @@ fn texts(findings: &[Finding]) -> Vec<(CheckStatus, &str, &str)> {
 }
 
 #[test]
-fn what_must_be_there_is_asked_of_labels_and_what_was_seen() {
+fn required_dependencies_come_from_labels_and_lines() {
     let rhythm = |longest, span| {
         Some(Rhythm {
             newest: NOW - 900.0,
@@ -121,7 +121,7 @@ fn what_must_be_there_is_asked_of_labels_and_what_was_seen() {
 }
 
 #[test]
-fn each_namespace_has_components_of_its_own() {
+fn components_are_separate_for_each_namespace() {
     let mut arrivals = Arrivals::default();
     for (namespace, component) in [
         ("a", "irmgard"),
@@ -153,7 +153,7 @@ fn each_namespace_has_components_of_its_own() {
 }
 
 #[test]
-fn what_was_written_before_there_was_an_opensearch_is_not_late() {
+fn lines_older_than_opensearch_are_not_late() {
     let hit = |stored: u64, written: u64| json!({ "fields": { "event.ingested": [stored.to_string()], "@timestamp": [written.to_string()] } });
     let hits = [hit(500_300, 500_000), hit(500_100, 470_000)];
     let answer = json!({ "aggregations": {
@@ -175,7 +175,7 @@ fn what_was_written_before_there_was_an_opensearch_is_not_late() {
 }
 
 #[test]
-fn lines_are_late_in_the_middle_or_at_worst() {
+fn median_and_maximum_delay_are_judged() {
     for (late, status) in [
         ([10.0, 10.0, 300.0], CheckStatus::Ok),
         ([10.1, 1.0, 11.0], CheckStatus::Warn),
@@ -198,7 +198,7 @@ fn lines_are_late_in_the_middle_or_at_worst() {
 }
 
 #[test]
-fn a_worker_that_is_silent_while_photos_wait_is_told() {
+fn silent_worker_with_waiting_photos_is_reported() {
     let photos = |age: f64| PendingPhotos {
         count: 2,
         is_partial: false,
@@ -254,7 +254,7 @@ fn a_worker_that_is_silent_while_photos_wait_is_told() {
 }
 
 #[test]
-fn lines_from_the_future_show_whose_clock_is_ahead() {
+fn future_lines_reveal_a_fast_clock() {
     let mut arrivals = Arrivals::default();
     assert_eq!(clocks(&arrivals).status, CheckStatus::Skip);
     arrivals.ahead.insert("node-1".to_owned(), -0.3);

@@ -18,7 +18,7 @@ fn written(running: Option<usize>, compared: u64, missing: &[f64]) -> WrittenSta
 }
 
 #[test]
-fn what_pods_have_written_must_have_come() {
+fn written_lines_must_arrive() {
     let fresh = arrivals_of(&[("irmgard", arrival_stats(1.0, &[]))]);
     let quiet = arrivals_of(&[("irmgard", arrival_stats(900.0, &[]))]);
     let nothing = Arrivals::default();
@@ -156,7 +156,7 @@ fn what_pods_have_written_must_have_come() {
 }
 
 #[test]
-fn a_service_without_a_pod_is_told_where_kubectl_knows_its_namespace() {
+fn service_without_a_pod_is_diagnosed() {
     let mut arrivals = arrivals_of(&[
         ("irmgard", arrival_stats(1.0, &[])),
         ("anonymizer", arrival_stats(540.0, &[])),
@@ -215,7 +215,7 @@ fn a_service_without_a_pod_is_told_where_kubectl_knows_its_namespace() {
 }
 
 #[test]
-fn a_worker_that_never_ran_is_missed_where_photos_wait() {
+fn missing_worker_with_waiting_photos_is_reported() {
     let mut arrivals = arrivals_of(&[("irmgard", arrival_stats(1.0, &[]))]);
     let written = BTreeMap::from([(component_key("irmgard"), written(Some(1), 0, &[]))]);
     let anonymizer = |arrivals: &Arrivals| {

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_found_again_is_known_and_the_rest_forgotten() {
+    fn only_findable_ids_are_remembered() {
         let mut cursor = FeedCursor::default();
         cursor.mark("a".into(), 1_000);
         cursor.advance(Some(5_000));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn after_an_outage_it_is_looked_back_to_before_it_for_a_while() {
+    fn lookback_covers_an_outage() {
         let mut cursor = FeedCursor::default();
         cursor.advance(Some(10 * MINUTE));
         cursor.mark("a".into(), 10 * MINUTE);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_back_takes_nothing_with_it() {
+    fn clock_set_back_loses_no_line() {
         let mut cursor = FeedCursor::default();
         assert_eq!(cursor.advance(Some(10 * MINUTE)), None);
         cursor.mark("a".into(), 10 * MINUTE - 1_000);

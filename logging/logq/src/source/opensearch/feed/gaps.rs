@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_may_go_and_what_was_not_may_not() {
+    fn only_unread_deleted_indices_are_a_gap() {
         // After a rollover and deletion of a full index.
         assert!(!is_missing(&[(1, "a"), (2, "b")], &[(2, "b"), (3, "c")]));
         assert!(!is_missing(&[], &[(1, "a")]));

@@ -60,7 +60,7 @@ fn later(tail: &mut Tail, seconds: u64) {
 }
 
 #[test]
-fn lines_come_once_they_are_whole() {
+fn incomplete_lines_wait() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("app.log");
     append(&file, "one\ntw");
@@ -74,7 +74,7 @@ fn lines_come_once_they_are_whole() {
 }
 
 #[test]
-fn the_end_is_after_whole_lines() {
+fn end_position_is_after_complete_lines() {
     let folder = TempDir::new().unwrap();
     append(&folder.path().join("app.log"), "one\ntw");
     let mut tail = open(folder.path(), Start::End);
@@ -87,7 +87,7 @@ fn the_end_is_after_whole_lines() {
 }
 
 #[test]
-fn renamed_files_are_read_to_their_end_and_no_line_twice() {
+fn renamed_files_are_read_once_to_their_end() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("app.log");
     append(&file, "one\n");
@@ -104,7 +104,7 @@ fn renamed_files_are_read_to_their_end_and_no_line_twice() {
 }
 
 #[test]
-fn an_emptied_file_is_read_from_its_beginning() {
+fn truncated_file_is_read_from_its_start() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("app.log");
     append(&file, "one\ntwo\n");
@@ -118,7 +118,7 @@ fn an_emptied_file_is_read_from_its_beginning() {
 }
 
 #[test]
-fn reading_goes_on_where_it_was_whatever_the_name() {
+fn reading_resumes_after_a_rename() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("app.log");
     append(&file, "one\ntwo\n");
@@ -144,7 +144,7 @@ fn reading_goes_on_where_it_was_whatever_the_name() {
 }
 
 #[test]
-fn no_positions_and_wrong_ones() {
+fn missing_and_invalid_positions() {
     let folder = TempDir::new().unwrap();
     let note = folder.path().join("positions");
     assert_eq!(Positions::read(&note).unwrap(), Positions::default());
@@ -156,7 +156,7 @@ fn no_positions_and_wrong_ones() {
 }
 
 #[test]
-fn positions_stay_before_what_is_held() {
+fn positions_stay_before_buffered_lines() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join(POD).join("0.log");
     append(&file, &cri(1, 'F', "whole"));
@@ -175,7 +175,7 @@ fn positions_stay_before_what_is_held() {
 }
 
 #[test]
-fn what_nothing_goes_on_with_is_given_out_in_time() {
+fn incomplete_text_is_released_in_time() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join(POD).join("0.log");
     append(&file, &cri(1, 'F', "panic: out of cheese"));
@@ -193,7 +193,7 @@ fn what_nothing_goes_on_with_is_given_out_in_time() {
 }
 
 #[test]
-fn a_line_without_an_end_ends_with_its_container() {
+fn unfinished_line_ends_with_its_container() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join(POD).join("0.log");
     append(&file, cri(1, 'F', "killed in the midst").trim_end());
@@ -205,7 +205,7 @@ fn a_line_without_an_end_ends_with_its_container() {
 }
 
 #[test]
-fn a_line_longer_than_may_be_kept_is_cut_and_the_next_comes_whole() {
+fn too_long_line_is_cut_and_the_next_is_complete() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("app.log");
     append(&file, &"x".repeat(1_500_000));
@@ -219,7 +219,7 @@ fn a_line_longer_than_may_be_kept_is_cut_and_the_next_comes_whole() {
 }
 
 #[test]
-fn a_file_with_several_names_is_followed_once() {
+fn hard_links_are_followed_once() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("pods").join(POD).join("0.log");
     append(&file, &cri(1, 'F', "a"));
@@ -240,7 +240,7 @@ fn a_file_with_several_names_is_followed_once() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_read_is_told_once_and_the_rest_is_followed() {
+fn unreadable_folder_is_reported_once() {
     let folder = TempDir::new().unwrap();
     let (file, other) = (folder.path().join("a/a.log"), folder.path().join("b/b.log"));
     append(&file, "a\n");
@@ -263,7 +263,7 @@ fn a_folder_that_cannot_be_read_is_told_once_and_the_rest_is_followed() {
 }
 
 #[test]
-fn positions_that_are_too_long_are_not_read() {
+fn too_large_positions_file_is_rejected() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("positions");
     fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
@@ -272,7 +272,7 @@ fn positions_that_are_too_long_are_not_read() {
 }
 
 #[test]
-fn what_cannot_be_followed() {
+fn rejected_option_combinations() {
     for path in ["-", "/nowhere/at/all"] {
         assert!(Tail::open(&[PathBuf::from(path)], Start::Beginning).is_err());
     }
@@ -307,7 +307,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn every_line_comes_and_its_id_is_the_same_whenever_it_comes(events in events()) {
+    fn ids_do_not_depend_on_the_read_order(events in events()) {
         let folder = TempDir::new().unwrap();
         let directory = folder.path().join(POD);
         let (mut start, mut second, mut rotated) = (0, 0, 0);

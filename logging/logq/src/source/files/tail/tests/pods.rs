@@ -26,7 +26,7 @@ fn components(tail: &mut Tail) -> Vec<String> {
 }
 
 #[test]
-fn pods_become_known_while_lines_come() {
+fn pods_are_resolved_while_following() {
     let folder = TempDir::new().unwrap();
     let pods = folder.path().join("pods.json");
     let list = |names: &[&str]| list(&pods, names);
@@ -64,7 +64,7 @@ fn pods_become_known_while_lines_come() {
 }
 
 #[test]
-fn every_folder_s_list_of_pods_counts() {
+fn each_folder_has_its_own_pod_list() {
     let folders = [POD, "photos_postgres-0_u1/main"].map(|pod| {
         let folder = TempDir::new().unwrap();
         append(&folder.path().join(pod).join("0.log"), &cri(1, 'F', "x"));
