@@ -98,7 +98,7 @@ fn pod_lines_are_followed() {
     logq.wait_for("\"f3\"");
     assert_eq!(first_words(&logq), "d2 i4 f1 f2 f3");
     assert_eq!(logq.interrupt().0, 0);
-    assert_eq!(logq.said(), Vec::<String>::new());
+    assert_eq!(logq.stderr_lines(), Vec::<String>::new());
 }
 
 #[test]
@@ -149,26 +149,30 @@ fn pipe_is_followed_to_its_end() {
     }
     writeln!(input, "{}", ours(3, "c", json!({}))).unwrap();
     drop(input);
-    assert_eq!(logq.ended(), 0);
+    assert_eq!(logq.wait_for_exit(), 0);
     assert_eq!(first_words(&logq), "a b c");
 
     // Also without --follow.
-    let (mut logq, mut input) = Running::of_a_pipe(&["-", "-o", "jsonl"]);
+    let (mut logq, mut input) = Running::with_pipe(&["-", "-o", "jsonl"]);
     writeln!(input, "{}", ours(1, "a", json!({}))).unwrap();
     logq.wait_for("\"a\"");
     drop(input);
-    assert_eq!(logq.ended(), 0);
+    assert_eq!(logq.wait_for_exit(), 0);
 
     let (mut logq, input) = Running::piped(&["-"]);
     drop(input);
-    assert_eq!(logq.ended(), 1);
+    assert_eq!(logq.wait_for_exit(), 1);
 }
 
 #[test]
 fn missing_file_cannot_be_followed() {
     let mut logq = Running::start(NOBODY, &["/nowhere/pods"]);
-    assert_eq!(logq.ended(), 2);
-    assert!(logq.said()[0].contains("/nowhere/pods"), "{:?}", logq.said());
+    assert_eq!(logq.wait_for_exit(), 2);
+    assert!(
+        logq.stderr_lines()[0].contains("/nowhere/pods"),
+        "{:?}",
+        logq.stderr_lines()
+    );
 }
 
 #[test]
@@ -177,12 +181,12 @@ fn name_without_lines_is_reported() {
     let pods = world::write(folder.path());
     let path = pods.to_str().unwrap();
     let mut logq = Running::start(NOBODY, &[path, "-c", "irmgard", "-c", "postgrs", "-o", "jsonl"]);
-    logq.wait_until_it_says("no lines of component postgrs so far; did you mean postgres?");
+    logq.wait_for_message("no lines of component postgrs so far; did you mean postgres?");
     logq.wait_for("i4 detail");
     write(&log(&pods, "irmgard-a"), 1, &ours(1, "i5 later", json!({})));
     logq.wait_for("i5 later");
     assert_eq!(logq.interrupt().0, 0);
-    assert_eq!(logq.said().len(), 1, "{:?}", logq.said());
+    assert_eq!(logq.stderr_lines().len(), 1, "{:?}", logq.stderr_lines());
 }
 
 #[test]
@@ -207,7 +211,12 @@ fn context_of_old_and_new_matches_is_shown() {
         for (second, message) in [(1, "x1"), (2, "new"), (3, "y1"), (4, "y2")] {
             write(&web, second, &ours(second, message, json!({})));
         }
-        assert_eq!(logq.ended(), 0, "{arguments:?}: {:?}", logq.said());
+        assert_eq!(
+            logq.wait_for_exit(),
+            0,
+            "{arguments:?}: {:?}",
+            logq.stderr_lines()
+        );
         let lines = logq.lines();
         let word = |line: &String| line.split_whitespace().nth(4).unwrap_or(line).to_owned();
         assert_eq!(

@@ -109,9 +109,9 @@ fn checksum() -> String {
 }
 
 fn write_version() {
-    let known = version_file();
-    if known["sha256"] != checksum() {
-        let version = known["version"].as_u64().unwrap() + 1;
+    let recorded = version_file();
+    if recorded["sha256"] != checksum() {
+        let version = recorded["version"].as_u64().unwrap() + 1;
         let new = json!({ "version": version, "sha256": checksum() });
         fs::write(file("version.json"), format!("{new:#}\n")).unwrap();
     }

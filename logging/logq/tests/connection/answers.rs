@@ -168,9 +168,9 @@ async fn redirect_target_gets_no_password() {
         ] {
             let values = [[("URL", url.as_str())].as_slice(), identity].concat();
             let error = search(&client(&values)).await.unwrap_err();
-            let told = format!("it redirects to http://127.0.0.1:{other}");
+            let message = format!("it redirects to http://127.0.0.1:{other}");
             assert!(
-                matches!(error, Error::Unexpected { .. }) && error.to_string().contains(&told),
+                matches!(error, Error::Unexpected { .. }) && error.to_string().contains(&message),
                 "{status}: {error:?}"
             );
         }
@@ -204,7 +204,7 @@ async fn too_large_response_is_rejected() {
 #[test]
 fn local_server_bypasses_the_proxy() {
     let (port, _requests) = server(answer(200, "{}"));
-    let (proxy, asked) = server(answer(502, "{}"));
+    let (proxy, requests) = server(answer(502, "{}"));
     let proxy = format!("http://127.0.0.1:{proxy}");
     let ask = |url: &str| {
         let output = Command::new(env!("CARGO_BIN_EXE_logq"))
@@ -224,10 +224,10 @@ fn local_server_bypasses_the_proxy() {
         let errors = ask(&format!("http://{host}:{port}"));
         assert!(errors.contains("the response has no pit_id"), "{errors}");
     }
-    assert_eq!(asked.try_iter().count(), 0);
+    assert_eq!(requests.try_iter().count(), 0);
     let errors = ask("http://opensearch.invalid:9200");
     assert!(
-        errors.contains("502") && asked.try_iter().count() == 1,
+        errors.contains("502") && requests.try_iter().count() == 1,
         "{errors}"
     );
 }
@@ -243,10 +243,10 @@ async fn other_server_is_distinguished_from_opensearch() {
     ] {
         let (port, _requests) = server(answer(404, page));
         let error = error_of_server(port).await;
-        let told = error.to_string();
+        let message = error.to_string();
         assert_eq!(matches!(error, Error::Unexpected { .. }), is_other, "{error:?}");
-        let asks = told.contains("Does LOGQ_OPENSEARCH_URL point to OpenSearch");
-        assert_eq!(asks, is_other, "{told}");
+        let asks = message.contains("Does LOGQ_OPENSEARCH_URL point to OpenSearch");
+        assert_eq!(asks, is_other, "{message}");
     }
 }
 
@@ -280,13 +280,13 @@ fn requests_during_startup(arguments: &[&str]) -> (Vec<String>, String) {
 
 #[test]
 fn bootstrap_waits_for_a_starting_server_with_wait() {
-    let (asked, told) = requests_during_startup(&["--wait", "30s"]);
+    let (requests, message) = requests_during_startup(&["--wait", "30s"]);
     let health = "GET /_cluster/health?timeout=1s HTTP/1.1";
-    assert_eq!(asked.len(), 3, "{asked:?}");
-    assert!(asked.iter().all(|line| line == health), "{asked:?}");
-    assert!(told.contains("400"), "{told}");
+    assert_eq!(requests.len(), 3, "{requests:?}");
+    assert!(requests.iter().all(|line| line == health), "{requests:?}");
+    assert!(message.contains("400"), "{message}");
 
-    let (asked, told) = requests_during_startup(&[]);
-    assert_eq!(asked.len(), 1, "{asked:?}");
-    assert!(told.contains("503"), "{told}");
+    let (requests, message) = requests_during_startup(&[]);
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    assert!(message.contains("503"), "{message}");
 }

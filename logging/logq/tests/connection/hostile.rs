@@ -70,7 +70,7 @@ fn command(url: &str, arguments: &[&str]) -> Command {
 fn too_large_pages_are_split() {
     const LINES: usize = 650;
     let sizes = Arc::new(Mutex::new(Vec::new()));
-    let asked = Arc::clone(&sizes);
+    let requested_sizes = Arc::clone(&sizes);
     let url = opensearch(move |path, body| {
         if path.contains("point_in_time") {
             return answer(200, r#"{"pit_id":"p"}"#);
@@ -79,7 +79,7 @@ fn too_large_pages_are_split() {
         let after = body["search_after"][0]
             .as_u64()
             .map_or(0, |after| after as usize + 1);
-        asked.lock().unwrap().push(size);
+        requested_sizes.lock().unwrap().push(size);
         let hits: Vec<Value> = (after..LINES.min(after + size))
             .map(|number| {
                 // 600 kB each from the 500th line on.
@@ -140,7 +140,7 @@ fn raw(
 
 /// logq's errors for several commands. Checks that each ends in time and prints no control characters.
 fn error_messages(name: &str, url: &str) -> Vec<String> {
-    let asked: [&[&str]; 6] = [
+    let commands: [&[&str]; 6] = [
         &["--trace", "4bf92f3577b34da6a3ce929d0e0e4736"],
         &["--stats"],
         &["-F"],
@@ -148,30 +148,30 @@ fn error_messages(name: &str, url: &str) -> Vec<String> {
         &["--source", "both", "--kube-context", "none"],
         &["doctor"],
     ];
-    let told = asked.iter().map(|arguments| {
-        let begun = Instant::now();
+    let message = commands.iter().map(|arguments| {
+        let start = Instant::now();
         let mut command = command(url, arguments);
         let output = command.env("LOGQ_OPENSEARCH_TIMEOUT", "1").output().unwrap();
-        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        let stderr = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         let code = output.status.code();
         let is_right = code == Some(2) || arguments[0] == "doctor" && code == Some(1);
-        assert!(is_right, "{name} {arguments:?}: {code:?} {said}");
-        assert!(begun.elapsed() < Duration::from_secs(30), "{name} {arguments:?}");
+        assert!(is_right, "{name} {arguments:?}: {code:?} {stderr}");
+        assert!(start.elapsed() < Duration::from_secs(30), "{name} {arguments:?}");
         let acts = |c: char| c.is_control() && c != '\n';
         assert!(
-            !said.contains(acts) && !said.contains("panicked"),
-            "{name} {arguments:?}: {said:?}"
+            !stderr.contains(acts) && !stderr.contains("panicked"),
+            "{name} {arguments:?}: {stderr:?}"
         );
-        said
+        stderr
     });
-    told.collect()
+    message.collect()
 }
 
 #[test]
 fn invalid_responses_end_with_an_error() {
     let is = |name: &str, url: String, part: &str| {
-        for said in error_messages(name, &url) {
-            assert!(said.contains(part), "{name}: {part} is missing in {said}");
+        for stderr in error_messages(name, &url) {
+            assert!(stderr.contains(part), "{name}: {part} is missing in {stderr}");
         }
     };
     let always = |text: String| opensearch(move |_, _| text.clone());

@@ -4,11 +4,11 @@
 
 #[path = "../support/ages.rs"]
 mod ages;
-mod asking;
-mod mistakes;
+mod diagnostics;
+mod output;
 #[path = "../support/pipe.rs"]
 mod pipe;
-mod shown;
+mod queries;
 #[path = "../support/world.rs"]
 mod world;
 

@@ -55,7 +55,7 @@ fn port_forward_into_a_real_cluster_opens() {
             .env("LOGQ_OPENSEARCH_URL", address);
         command.output().unwrap()
     };
-    for (address, told) in [
+    for (address, message) in [
         // CoreDNS serves its metrics there, so the connection succeeds.
         (
             "kubernetes://kube-system/kube-dns:9153",
@@ -74,7 +74,7 @@ fn port_forward_into_a_real_cluster_opens() {
         let output = ask(address);
         let errors = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{errors}");
-        assert!(errors.contains(told), "{told} is missing in {errors}");
+        assert!(errors.contains(message), "{message} is missing in {errors}");
     }
     let output = ask("kubernetes://irmgard/opensearch");
     let errors = text(&output.stderr);

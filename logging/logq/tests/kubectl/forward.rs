@@ -58,27 +58,27 @@ fn fallback_to_pods_is_explained() {
     let pods = Pods::with_world();
     for (url, fault, parts) in FAULTS {
         let output = asked(&pods, "auto", url, fault);
-        let told = text(&output.stderr);
+        let message = text(&output.stderr);
         assert_eq!(
             (words(&output).len(), output.status.code()),
             (10, Some(0)),
-            "{fault}: {told}"
+            "{fault}: {message}"
         );
         let place = url.trim_start_matches("kubernetes://");
         assert!(
-            told.starts_with(&format!(
+            message.starts_with(&format!(
                 "logq: OpenSearch is unreachable through a port-forward to {place}: "
             )),
-            "{told}"
+            "{message}"
         );
         assert!(
-            told.contains("logq reads the pods of the context there with kubectl instead"),
-            "{told}"
+            message.contains("logq reads the pods of the context there with kubectl instead"),
+            "{message}"
         );
         for part in parts {
-            assert!(told.contains(part), "{part} is missing in {told}");
+            assert!(message.contains(part), "{part} is missing in {message}");
         }
-        assert_eq!(told.lines().count(), 1, "{told}");
+        assert_eq!(message.lines().count(), 1, "{message}");
     }
 }
 
@@ -87,14 +87,14 @@ fn failed_port_forward_is_an_error_for_opensearch_only() {
     let pods = Pods::with_world();
     for (url, fault, parts) in FAULTS {
         let output = asked(&pods, "opensearch", url, fault);
-        let told = text(&output.stderr);
+        let message = text(&output.stderr);
         assert_eq!(
             (words(&output).len(), output.status.code()),
             (0, Some(2)),
-            "{fault}: {told}"
+            "{fault}: {message}"
         );
         for part in parts {
-            assert!(told.contains(part), "{part} is missing in {told}");
+            assert!(message.contains(part), "{part} is missing in {message}");
         }
     }
 }
@@ -117,9 +117,9 @@ fn missing_kubectl_or_context_ends_the_search() {
             ),
         ] {
             let output = command.env("LOGQ_OPENSEARCH_URL", PLACE).output().unwrap();
-            let told = text(&output.stderr);
-            assert_eq!(output.status.code(), Some(2), "{told}");
-            assert!(told.contains(part), "{part} is missing in {told}");
+            let message = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{message}");
+            assert!(message.contains(part), "{part} is missing in {message}");
         }
     }
     let calls = pods.calls();
@@ -128,8 +128,8 @@ fn missing_kubectl_or_context_ends_the_search() {
 
 #[test]
 fn invalid_urls_are_reported() {
-    let pods = Pods::none();
-    for (variables, told) in [
+    let pods = Pods::empty();
+    for (variables, message) in [
         (
             [("LOGQ_OPENSEARCH_URL", "kubernetes://irmgard")].as_slice(),
             "LOGQ_OPENSEARCH_URL must be kubernetes://NAMESPACE/SERVICE",
@@ -150,7 +150,7 @@ fn invalid_urls_are_reported() {
             .unwrap();
         let errors = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{errors}");
-        assert!(errors.contains(told), "{told}: {errors}");
+        assert!(errors.contains(message), "{message}: {errors}");
     }
     assert_eq!(pods.calls(), Vec::<String>::new());
 }
@@ -170,13 +170,13 @@ fn default_url_tries_the_cluster_unless_credentials_are_set() {
         assert_eq!(words(&output).len(), 10);
         (text(&output.stderr), pods.calls().join("\n"))
     };
-    let (told, calls) = asked(&[("STAND_IN_SERVER", "127.0.0.1:1")]);
+    let (message, calls) = asked(&[("STAND_IN_SERVER", "127.0.0.1:1")]);
     assert!(
-        told.starts_with(
+        message.starts_with(
             "logq: LOGQ_OPENSEARCH_URL is not set, and nothing answers at http://localhost:9200. OpenSearch \
              is unreachable through a port-forward to irmgard/opensearch: "
         ),
-        "{told}"
+        "{message}"
     );
     assert!(calls.contains("port-forward"), "{calls}");
     let (told, calls) = asked(&[
@@ -185,7 +185,7 @@ fn default_url_tries_the_cluster_unless_credentials_are_set() {
     ]);
     assert!(
         told.contains("set LOGQ_OPENSEARCH_URL=kubernetes://irmgard/opensearch"),
-        "{told}"
+        "{message}"
     );
     assert!(!calls.contains("port-forward"), "{calls}");
 }

@@ -4,16 +4,16 @@
 
 #[path = "../support/ages.rs"]
 mod ages;
-mod choice;
 mod cluster;
+mod errors;
 mod follow;
 mod forward;
 #[path = "../support/kubectl.rs"]
 mod kubectl;
 #[path = "../support/pipe.rs"]
 mod pipe;
-mod questions;
-mod trouble;
+mod queries;
+mod source_choice;
 #[path = "../support/world.rs"]
 mod world;
 
@@ -36,12 +36,12 @@ struct Pods {
 impl Pods {
     /// The pods of [`world`].
     fn with_world() -> Self {
-        let pods = Self::none();
+        let pods = Self::empty();
         world::write(pods.folder.path());
         pods
     }
 
-    fn none() -> Self {
+    fn empty() -> Self {
         let pods = Self {
             folder: tempfile::tempdir().unwrap(),
         };
@@ -133,7 +133,7 @@ fn documents(output: &Output) -> Vec<Value> {
 }
 
 /// The documents that logq reads from the same lines as files.
-fn of_files(folder: &Path) -> Vec<Value> {
+fn documents_of_files(folder: &Path) -> Vec<Value> {
     let output = logq(&["-o", "jsonl", folder.to_str().unwrap()]).output().unwrap();
     documents(&output)
 }

@@ -63,8 +63,8 @@ fn main() -> ExitCode {
     record('-', &arguments);
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(said) => {
-            eprintln!("{said}");
+        Err(stderr) => {
+            eprintln!("{stderr}");
             ExitCode::from(1)
         }
     }
@@ -98,8 +98,8 @@ fn run(arguments: &[String]) -> Result<(), Refusal> {
     if let Some(context) = options.remove("context")
         && context != "there"
     {
-        let said = "Error in configuration: context was not found for specified context";
-        return Err(format!("{said}: {context}"));
+        let stderr = "Error in configuration: context was not found for specified context";
+        return Err(format!("{stderr}: {context}"));
     }
     match words.as_slice() {
         [get, pods] if *get == "get" && *pods == "pods" => list(options),

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 const WHAT: &str = "what `logq admin bootstrap` does";
 
-fn of<'a>(said: &'a [Change], what: &str) -> &'a Action {
-    &said
+fn of<'a>(changes: &'a [Change], what: &str) -> &'a Action {
+    &changes
         .iter()
         .find(|change| change.what == what)
-        .unwrap_or_else(|| panic!("nothing was said of {what}: {said:#?}"))
+        .unwrap_or_else(|| panic!("nothing was said of {what}: {changes:#?}"))
         .action
 }
 
@@ -79,7 +79,7 @@ async fn concurrent_bootstraps_create_each_object_once() {
         let what = format!("data stream {stream}");
         let made = all
             .iter()
-            .filter(|said| *of(said, &what) == Action::Created)
+            .filter(|changes| *of(changes, &what) == Action::Created)
             .count();
         assert!(made <= 1, "{made} have made {stream}");
     }
@@ -115,9 +115,9 @@ async fn older_release_keeps_newer_objects() {
     })
     .await;
     let before = store.get("/_component_template/irmgard-logs-mappings").await;
-    let said = store.bootstrap().await;
+    let changes = store.bootstrap().await;
     for piece in managed_objects().unwrap() {
-        let action = of(&said, &piece.title());
+        let action = of(&changes, &piece.title());
         let expected = if piece.is_user_owned {
             matches!(action, Action::Unchanged)
         } else {
@@ -160,20 +160,20 @@ async fn newer_release_adds_fields_in_place() {
     store.ask(Method::Put, "/_data_stream/logs-irmgard", None).await;
     assert_eq!(store.create(&[line(1)]).await[0].0, 201);
 
-    let said = store.bootstrap().await;
-    let Action::Changed(how) = of(&said, "mapping of .ds-logs-irmgard-000001") else {
-        panic!("{said:#?}")
+    let changes = store.bootstrap().await;
+    let Action::Changed(how) = of(&changes, "mapping of .ds-logs-irmgard-000001") else {
+        panic!("{changes:#?}")
     };
     assert!(how.contains("photo.id") && how.contains("trace_id"), "{how}");
     assert!(
         matches!(
-            of(&said, "index.refresh_interval of logs-irmgard"),
+            of(&changes, "index.refresh_interval of logs-irmgard"),
             Action::Changed(_)
         ),
-        "{said:#?}"
+        "{changes:#?}"
     );
     assert!(matches!(
-        of(&said, "component template irmgard-logs-mappings"),
+        of(&changes, "component template irmgard-logs-mappings"),
         Action::Changed(_)
     ));
     assert_eq!(store.indices("logs-irmgard").await.len(), 1);
@@ -222,10 +222,10 @@ async fn changed_field_type_rolls_over_once() {
     store.ask(Method::Put, "/_data_stream/logs-irmgard", None).await;
     assert_eq!(store.create(&[line(1)]).await[0].0, 201);
 
-    let said = store.bootstrap().await;
+    let changes = store.bootstrap().await;
     assert!(
-        matches!(of(&said, "data stream logs-irmgard"), Action::Changed(_)),
-        "{said:#?}"
+        matches!(of(&changes, "data stream logs-irmgard"), Action::Changed(_)),
+        "{changes:#?}"
     );
     assert_eq!(store.indices("logs-irmgard").await.len(), 2);
     assert_eq!(store.create(&[line(2)]).await[0].0, 201);
@@ -287,10 +287,10 @@ async fn external_changes_are_reverted() {
     store
         .ask(Method::Put, "/_ingest/pipeline/irmgard-logs", Some(&empty))
         .await;
-    let said = store.bootstrap().await;
+    let changes = store.bootstrap().await;
     assert!(
-        matches!(of(&said, "ingest pipeline irmgard-logs"), Action::Changed(_)),
-        "{said:#?}"
+        matches!(of(&changes, "ingest pipeline irmgard-logs"), Action::Changed(_)),
+        "{changes:#?}"
     );
 }
 
@@ -338,7 +338,7 @@ async fn missing_plugins_are_reported_without_an_error() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
-    let said = store
+    let changes = store
         .try_bootstrap(Options {
             roles: true,
             ism: true,
@@ -346,9 +346,15 @@ async fn missing_plugins_are_reported_without_an_error() {
         })
         .await
         .unwrap();
-    assert!(matches!(of(&said, "roles"), Action::Skipped(_)), "{said:#?}");
     assert!(
-        matches!(of(&said, "index state policy irmgard-logs"), Action::Skipped(_)),
-        "{said:#?}"
+        matches!(of(&changes, "roles"), Action::Skipped(_)),
+        "{changes:#?}"
+    );
+    assert!(
+        matches!(
+            of(&changes, "index state policy irmgard-logs"),
+            Action::Skipped(_)
+        ),
+        "{changes:#?}"
     );
 }

@@ -62,7 +62,7 @@ async fn golden_documents_are_stored_and_found() {
 
     // Search by each schema field of a document.
     for (id, (stream, document)) in &documents {
-        let mut asked = vec![json!({ "term": { field::EVENT_ID: id } })];
+        let mut terms = vec![json!({ "term": { field::EVENT_ID: id } })];
         for field in FIELDS {
             let Some(value) = get(document, field.name) else {
                 continue;
@@ -72,12 +72,12 @@ async fn golden_documents_are_stored_and_found() {
                 .is_some_and(|text| text.encode_utf16().count() > MAX_TERM_BYTES);
             match field.kind {
                 Kind::Keyword | Kind::Long | Kind::Double | Kind::Boolean if !long => {
-                    asked.push(json!({ "term": { field.name: value } }));
+                    terms.push(json!({ "term": { field.name: value } }));
                 }
                 Kind::DateNanos => {
-                    asked.push(json!({ "range": { field.name: { "gte": value, "lte": value } } }));
+                    terms.push(json!({ "range": { field.name: { "gte": value, "lte": value } } }));
                 }
-                Kind::Keywords => asked.push(json!({ "terms": { field.name: value } })),
+                Kind::Keywords => terms.push(json!({ "terms": { field.name: value } })),
                 Kind::KeywordMap | Kind::FlatObject if value.as_object().is_some_and(|o| !o.is_empty()) => {
                     for (name, value) in value.as_object().unwrap() {
                         let indexed = field.kind == Kind::FlatObject
@@ -86,14 +86,14 @@ async fn golden_documents_are_stored_and_found() {
                                 .any(|label| schema::label::stored(label).as_ref() == Some(name));
                         if indexed && value.is_string() {
                             let path = format!("{}.{name}", field.name);
-                            asked.push(json!({ "term": { path: value } }));
+                            terms.push(json!({ "term": { path: value } }));
                         }
                     }
                 }
                 _ => {}
             }
         }
-        let query = json!({ "bool": { "filter": asked } });
+        let query = json!({ "bool": { "filter": terms } });
         assert_eq!(store.count(stream, &query).await, 1, "{query}\n{document}");
     }
 

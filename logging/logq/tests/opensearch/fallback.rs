@@ -26,7 +26,7 @@ fn in_cluster(command: &mut Command, folder: &Path) {
 }
 
 fn ask(store: &Store, folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = running::asking(store.url(), arguments);
+    let mut command = running::search_command(store.url(), arguments);
     in_cluster(&mut command, folder);
     command.output().unwrap()
 }
@@ -52,7 +52,7 @@ async fn pods_replace_an_opensearch_without_their_lines() {
     let folder = folder.path();
     world::write(folder);
     let ask = |arguments: &[&str]| ask(&store, folder, arguments);
-    world::ask(world::CASES, &["--source", "auto"], ask);
+    world::check_cases(world::CASES, &["--source", "auto"], ask);
 
     let output = ask(&["-c", "irmgard", "-o", "json"]);
     let all: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -61,13 +61,13 @@ async fn pods_replace_an_opensearch_without_their_lines() {
         4,
         "one array, and not another one before it"
     );
-    let told = text(&output.stderr);
+    let message = text(&output.stderr);
     assert!(
-        told.starts_with(
+        message.starts_with(
             "logq: OpenSearch has no lines of irmgard. logq reads the pods of the context there with kubectl \
              instead; missing there: "
         ),
-        "{told}"
+        "{message}"
     );
     let stats = text(&ask(&["-c", "irmgard", "--stats", "-o", "jsonl"]).stdout);
     assert_eq!(stats.lines().count(), 1, "{stats}");
@@ -79,7 +79,7 @@ async fn pods_replace_an_opensearch_without_their_lines() {
         in_cluster(command, folder);
     });
     followed.wait_for("i4 detail");
-    followed.wait_until_it_says("OpenSearch has no lines of irmgard");
+    followed.wait_for_message("OpenSearch has no lines of irmgard");
     assert_eq!(followed.interrupt().0, 0);
 
     // With --source opensearch, there is no fallback.
@@ -123,16 +123,16 @@ async fn opensearch_with_lines_is_never_replaced() {
         &["-c", "irmgard,postgres", "--grep", "^d", "-o", "jsonl"],
     );
     assert_eq!(world::first_words(&output), ["d1", "d2"]);
-    let told = text(&output.stderr);
+    let message = text(&output.stderr);
     assert!(
-        told.contains("no lines of postgres. logq reads the pods"),
-        "{told}"
+        message.contains("no lines of postgres. logq reads the pods"),
+        "{message}"
     );
     // A component without pods: no fallback.
     let output = ask(&store, folder, &["-c", "elsewhere"]);
-    let told = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(!told.contains("instead"), "{told}");
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(!message.contains("instead"), "{message}");
 }
 
 /// With an unknown component, an unresponsive kubectl does not delay the result by a minute.
@@ -144,15 +144,15 @@ async fn unresponsive_cluster_does_not_delay_the_result() {
     store.bootstrap().await;
     let folder = tempfile::tempdir().unwrap();
     world::write(folder.path());
-    let begun = Instant::now();
-    let mut command = running::asking(store.url(), &["-c", "irmgrad"]);
+    let start = Instant::now();
+    let mut command = running::search_command(store.url(), &["-c", "irmgrad"]);
     in_cluster(&mut command, folder.path());
     let output = command.env("STAND_IN_SILENT", "get").output().unwrap();
-    let (took, told) = (begun.elapsed(), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains("no lines of component irmgrad"), "{told}");
+    let (took, message) = (start.elapsed(), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("no lines of component irmgrad"), "{message}");
     assert!(calls(folder.path()).contains("get pods"), "kubectl was not asked");
     let why = "kubectl did not answer within 5s; --source kubectl waits longer";
-    assert!(told.contains(why), "{told}");
+    assert!(message.contains(why), "{message}");
     assert!(took < Duration::from_secs(20), "{took:?}");
 }

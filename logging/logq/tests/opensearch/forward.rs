@@ -34,7 +34,7 @@ fn in_cluster(command: &mut Command, store: &Store, folder: &Path) {
 }
 
 fn command(store: &Store, folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = running::asking(PLACE, arguments);
+    let mut command = running::search_command(PLACE, arguments);
     in_cluster(&mut command, store, folder);
     command
 }
@@ -46,18 +46,18 @@ fn text(bytes: &[u8]) -> String {
 /// The process ids of all port-forwards.
 fn forwards(folder: &Path) -> Vec<i32> {
     let calls = fs::read_to_string(folder.join("calls")).unwrap_or_default();
-    let begun = calls.lines().filter_map(|call| call.strip_prefix("+ "));
-    let forwards = begun.filter_map(|call| call.split_once(" port-forward "));
+    let start = calls.lines().filter_map(|call| call.strip_prefix("+ "));
+    let forwards = start.filter_map(|call| call.split_once(" port-forward "));
     forwards.map(|(process, _)| process.parse().unwrap()).collect()
 }
 
 /// Waits until all port-forwards have ended.
-fn all_ended(folder: &Path) {
-    let begun = Instant::now();
+fn wait_until_all_ended(folder: &Path) {
+    let start = Instant::now();
     for process in forwards(folder) {
         while kill(Pid::from_raw(process), None).is_ok() {
             assert!(
-                begun.elapsed() < Duration::from_secs(10),
+                start.elapsed() < Duration::from_secs(10),
                 "{process} is left behind"
             );
             thread::sleep(Duration::from_millis(5));
@@ -84,12 +84,16 @@ async fn all_cases_work_through_a_port_forward() {
     );
     store.ask(Method::Post, "/logs-*/_refresh", None).await;
     for source in ["auto", "opensearch", "both"] {
-        world::ask(world::CASES, &["--source", source], ask);
+        world::check_cases(world::CASES, &["--source", source], ask);
     }
 
-    let told = "logq: OpenSearch through a port-forward to irmgard/opensearch of the context there\n";
+    let message = "logq: OpenSearch through a port-forward to irmgard/opensearch of the context there\n";
     let people = ask(&["--limit", "20"]);
-    assert!(text(&people.stderr).starts_with(told), "{}", text(&people.stderr));
+    assert!(
+        text(&people.stderr).starts_with(message),
+        "{}",
+        text(&people.stderr)
+    );
     let program = text(&ask(&["-o", "json"]).stderr);
     assert!(!program.contains("port-forward"), "{program}");
     let explained = text(&ask(&["--explain", "--kube-context", "there"]).stdout);
@@ -104,7 +108,7 @@ async fn all_cases_work_through_a_port_forward() {
         doctor.contains("through a port-forward to irmgard/opensearch"),
         "{doctor}"
     );
-    all_ended(folder);
+    wait_until_all_ended(folder);
 }
 
 #[tokio::test]
@@ -113,7 +117,7 @@ async fn port_forward_reopens_without_lost_or_duplicate_lines() {
         return;
     };
     store.bootstrap().await;
-    store.take(&[crate::follow::plain("begin", 0.0)]).await;
+    store.store_lines(&[crate::follow::plain("begin", 0.0)]).await;
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let cluster = |command: &mut Command| in_cluster(command, &store, folder);
@@ -125,7 +129,7 @@ async fn port_forward_reopens_without_lost_or_duplicate_lines() {
         for when in ["before", "while", "after"] {
             second += 1.0;
             let id = format!("{when}-{round}");
-            store.take(&[crate::follow::plain(&id, second)]).await;
+            store.store_lines(&[crate::follow::plain(&id, second)]).await;
             wanted.push(id.clone());
             match when {
                 "before" => {
@@ -153,12 +157,12 @@ async fn port_forward_reopens_without_lost_or_duplicate_lines() {
     assert_eq!(logq.messages(), wanted);
     let (code, _) = logq.interrupt();
     assert_eq!(code, 0);
-    let said = logq.said().join("\n");
+    let stderr = logq.stderr_lines().join("\n");
     let anew = "the port-forward to irmgard/opensearch ended: lost connection to pod; logq opened a new one";
-    assert_eq!(said.matches(anew).count(), 3, "{said}");
-    assert_eq!(said.matches("output pauses").count(), 2, "{said}");
-    assert_eq!(said.matches("answers again after").count(), 2, "{said}");
-    all_ended(folder);
+    assert_eq!(stderr.matches(anew).count(), 3, "{stderr}");
+    assert_eq!(stderr.matches("output pauses").count(), 2, "{stderr}");
+    assert_eq!(stderr.matches("answers again after").count(), 2, "{stderr}");
+    wait_until_all_ended(folder);
 }
 
 #[tokio::test]
@@ -167,7 +171,7 @@ async fn port_forward_ends_with_logq() {
         return;
     };
     store.bootstrap().await;
-    store.take(&[crate::follow::plain("begin", 0.0)]).await;
+    store.store_lines(&[crate::follow::plain("begin", 0.0)]).await;
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     for (number, signal) in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGKILL]
@@ -179,8 +183,8 @@ async fn port_forward_ends_with_logq() {
         logq.wait_for("begin");
         assert_eq!(forwards(folder).len(), number + 1);
         logq.signal(signal);
-        logq.ended();
-        all_ended(folder);
+        logq.wait_for_exit();
+        wait_until_all_ended(folder);
     }
     // The test reads no more output.
     let mut child = command(&store, folder, &["--follow", "-o", "jsonl"])
@@ -194,7 +198,7 @@ async fn port_forward_ends_with_logq() {
     }
     drop(child.stdout.take());
     child.wait().unwrap();
-    all_ended(folder);
+    wait_until_all_ended(folder);
     assert_eq!(forwards(folder).len(), 5);
 }
 

@@ -16,7 +16,7 @@ pub struct Gate {
 
 impl Gate {
     /// An open proxy for `http://HOST:PORT`.
-    pub async fn before(url: &str) -> Self {
+    pub async fn for_server(url: &str) -> Self {
         let mut gate = Self {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             server: url.trim_start_matches("http://").trim_end_matches('/').to_owned(),

@@ -98,10 +98,10 @@ impl Importer {
     fn end(mut self, signal: Signal) -> (Option<i32>, String) {
         self.signal(signal);
         let code = self.0.wait().unwrap().code();
-        (code, self.said())
+        (code, self.stderr_lines())
     }
 
-    fn said(&self) -> String {
+    fn stderr_lines(&self) -> String {
         fs::read_to_string(&self.1).unwrap()
     }
 }
@@ -128,7 +128,7 @@ async fn wait_for(store: &Store, importer: &Importer, wanted: u64) {
         assert!(
             Instant::now() < end,
             "{stored} of {wanted} lines: {}",
-            importer.said()
+            importer.stderr_lines()
         );
         sleep(Duration::from_millis(500)).await;
     }
@@ -182,7 +182,7 @@ async fn kills_outages_and_rotation_neither_lose_nor_duplicate_lines() {
         return;
     };
     store.bootstrap().await;
-    let mut gate = Gate::before(store.url()).await;
+    let mut gate = Gate::for_server(store.url()).await;
     let folder = tempfile::tempdir().unwrap();
     let pods = folder.path().join("pods");
     let mut logs: Vec<Log> = (0..3)
@@ -219,23 +219,23 @@ async fn kills_outages_and_rotation_neither_lose_nor_duplicate_lines() {
         before.elapsed()
     );
 
-    let (code, said) = importer.end(Signal::SIGTERM);
-    assert_eq!(code, Some(0), "{said}");
-    assert_eq!(said.matches("; lines wait").count(), 1, "{said}");
+    let (code, stderr) = importer.end(Signal::SIGTERM);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(stderr.matches("; lines wait").count(), 1, "{stderr}");
     assert_eq!(
-        said.matches("OpenSearch accepts lines again").count(),
+        stderr.matches("OpenSearch accepts lines again").count(),
         1,
-        "{said}"
+        "{stderr}"
     );
 
     // A new process continues and reads no line again.
     let again = Importer::start(&gate.url(), &pods);
     load(&mut logs, 1, 30_000).await;
     wait_for(&store, &again, wanted + 6 * LINES).await;
-    let (_, said) = again.end(Signal::SIGTERM);
+    let (_, stderr) = again.end(Signal::SIGTERM);
     assert!(
-        said.contains("45 lines stored, 0 already in OpenSearch"),
-        "{said}"
+        stderr.contains("45 lines stored, 0 already in OpenSearch"),
+        "{stderr}"
     );
 }
 
@@ -248,10 +248,10 @@ async fn unwritable_positions_file_is_reported() {
         .env("LOGQ_OPENSEARCH_URL", "http://127.0.0.1:1")
         .output()
         .unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(
-        said.contains("/nowhere/positions") && said.contains("--positions"),
-        "{said}"
+        stderr.contains("/nowhere/positions") && stderr.contains("--positions"),
+        "{stderr}"
     );
 }

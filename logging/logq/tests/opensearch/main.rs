@@ -9,7 +9,7 @@
 #[path = "../support/ages.rs"]
 mod ages;
 mod bootstrap;
-mod counted;
+mod default_range;
 mod doctor;
 mod documents;
 mod fallback;
@@ -19,12 +19,12 @@ mod gate;
 mod import;
 #[path = "../support/kubectl.rs"]
 mod kubectl;
-mod pushed;
+mod pushdown;
 mod retain;
 #[path = "../support/running.rs"]
 mod running;
 mod search;
-mod since;
 mod store;
+mod summaries;
 #[path = "../support/world.rs"]
 mod world;

@@ -30,8 +30,8 @@ fn lines(from: u32, to: u32) -> Vec<(String, String, String)> {
         .collect()
 }
 
-fn changes(said: &[Change]) -> Vec<&Change> {
-    said.iter().filter(|change| change.is_change()).collect()
+fn changes(report: &[Change]) -> Vec<&Change> {
+    report.iter().filter(|change| change.is_change()).collect()
 }
 
 #[tokio::test]
@@ -67,9 +67,9 @@ async fn retain_rolls_over_full_indices_and_deletes_old_ones() {
         "a dry run has done something"
     );
 
-    let said = store.retain(full).await;
-    assert_eq!(changes(&said).len(), 1, "{said:#?}");
-    assert_eq!(changes(&said)[0].what, "data stream logs-irmgard");
+    let report = store.retain(full).await;
+    assert_eq!(changes(&report).len(), 1, "{report:#?}");
+    assert_eq!(changes(&report)[0].what, "data stream logs-irmgard");
     let indices = store.indices("logs-irmgard").await;
     assert_eq!(indices, [".ds-logs-irmgard-000001", ".ds-logs-irmgard-000002"]);
     assert_eq!(store.indices("logs-postgres").await.len(), 1);
@@ -102,10 +102,10 @@ async fn retain_rolls_over_full_indices_and_deletes_old_ones() {
         assert!(Instant::now() < deadline, "the index never grows old: {dry:#?}");
     }
     assert_eq!(store.count("logs-irmgard", &everything).await, 60);
-    let said = store.retain(brief).await;
+    let report = store.retain(brief).await;
     assert!(
-        matches!(changes(&said)[0].action, Action::Deleted(_)),
-        "{said:#?}"
+        matches!(changes(&report)[0].action, Action::Deleted(_)),
+        "{report:#?}"
     );
     assert_eq!(store.indices("logs-irmgard").await, [".ds-logs-irmgard-000002"]);
     assert_eq!(store.count("logs-irmgard", &everything).await, 10);
@@ -137,11 +137,12 @@ async fn missing_streams_are_reported() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
-    let said = store.retain(LATER).await;
+    let report = store.retain(LATER).await;
     assert!(
-        said.iter()
+        report
+            .iter()
             .all(|change| matches!(change.action, Action::Skipped(_))),
-        "{said:#?}"
+        "{report:#?}"
     );
 }
 
@@ -160,8 +161,8 @@ async fn closed_pipe_does_not_end_the_task() {
         .unwrap();
     drop(child.stdout.take());
     assert!(child.wait().unwrap().success());
-    let said = store.bootstrap().await;
-    assert_eq!(changes(&said), Vec::<&Change>::new());
+    let report = store.bootstrap().await;
+    assert_eq!(changes(&report), Vec::<&Change>::new());
 }
 
 /// Exit statuses and output, as for a CronJob.

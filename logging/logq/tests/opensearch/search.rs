@@ -19,7 +19,7 @@ fn logq(store: &Store, arguments: &[&str]) -> Output {
 }
 
 fn command(store: &Store, arguments: &[&str]) -> Command {
-    let mut command = running::asking(store.url(), arguments);
+    let mut command = running::search_command(store.url(), arguments);
     command.env("LOGQ_SOURCE", "opensearch");
     command
 }
@@ -60,15 +60,15 @@ async fn all_cases_return_the_same_lines_as_files() {
     store.ask(Method::Post, "/logs-*/_refresh", None).await;
 
     for source in ["opensearch", "both"] {
-        world::ask(world::CASES, &["--source", source], |arguments| {
+        world::check_cases(world::CASES, &["--source", source], |arguments| {
             with_pods(&store, folder.path(), arguments)
         });
-        world::ask_around(&["--source", source], |arguments| {
+        world::check_context(&["--source", source], |arguments| {
             with_pods(&store, folder.path(), arguments)
         });
     }
 
-    for (arguments, told) in [
+    for (arguments, message) in [
         (["--tail", "3"].as_slice(), "logq: 3 of 10 lines shown\n"),
         (
             &["--tail", "2", "--grep", "."],
@@ -79,7 +79,7 @@ async fn all_cases_return_the_same_lines_as_files() {
         (&["--limit", "10"], ""),
         (&["--reverse", "--limit", "1"], "logq: 1 of 10 lines shown\n"),
     ] {
-        assert_eq!(text(&logq(&store, arguments).stderr), told, "{arguments:?}");
+        assert_eq!(text(&logq(&store, arguments).stderr), message, "{arguments:?}");
     }
 
     let explained = logq(&store, &["-c", "irmgard", "--with-db", "-g", "x", "--explain"]);
@@ -93,7 +93,7 @@ async fn all_cases_return_the_same_lines_as_files() {
     }
 
     // OpenSearch counts, unless logq must test a condition.
-    let told = "OpenSearch counts these lines; logq reads none.";
+    let message = "OpenSearch counts these lines; logq reads none.";
     for (arguments, is_counted) in [
         (["--stats"].as_slice(), true),
         (&["--top", "photo.id", "--level", "warn"], true),
@@ -104,13 +104,13 @@ async fn all_cases_return_the_same_lines_as_files() {
     ] {
         let explained = logq(&store, &[arguments, &["--explain"]].concat());
         assert_eq!(
-            text(&explained.stdout).contains(told),
+            text(&explained.stdout).contains(message),
             is_counted,
             "{arguments:?}"
         );
-        let asked = text(&logq(&store, arguments).stdout);
+        let output = text(&logq(&store, arguments).stdout);
         let read = text(&logq(&store, &[arguments, &["-g", ""]].concat()).stdout);
-        assert_eq!(ages::without(&asked), ages::without(&read), "{arguments:?}");
+        assert_eq!(ages::without(&output), ages::without(&read), "{arguments:?}");
     }
 
     let trace = logq(&store, &["trace", world::TRACE, "--utc"]);
@@ -134,7 +134,7 @@ async fn related_lines_equal_those_of_files() {
     logq(&store, &["import", pods.to_str().unwrap()]);
     store.ask(Method::Post, "/logs-*/_refresh", None).await;
     for source in ["opensearch", "both"] {
-        world::ask(world::RELATED, &["--source", source], |arguments| {
+        world::check_cases(world::RELATED, &["--source", source], |arguments| {
             with_pods(&store, folder.path(), arguments)
         });
     }
@@ -188,12 +188,12 @@ async fn lines_of_both_sources_are_shown_once() {
     list["items"][3]["metadata"]["annotations"] = serde_json::json!({ "stand-in/fault": "unread" });
     std::fs::write(folder.path().join("pods.json"), list.to_string()).unwrap();
     let output = with_pods(&store, folder.path(), &["--source", "both", "-o", "jsonl"]);
-    let told = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{told}");
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
     assert_eq!(text(&output.stdout).lines().count(), 13);
     assert!(
-        told.contains("photos/postgres-0") && !told.contains("only in"),
-        "{told}"
+        message.contains("photos/postgres-0") && !message.contains("only in"),
+        "{message}"
     );
 }
 
@@ -238,7 +238,7 @@ async fn stale_view_is_reported() {
         return;
     };
     store.bootstrap().await;
-    let came = |component: &str, seconds: i64| {
+    let arrived = |component: &str, seconds: i64| {
         let time = chrono::Utc::now() - chrono::TimeDelta::seconds(seconds);
         let time = time.to_rfc3339_opts(chrono::SecondsFormat::Nanos, true);
         let line = serde_json::json!({
@@ -249,21 +249,21 @@ async fn stale_view_is_reported() {
         let id = format!("{component}{seconds}");
         (format!("logs-{component}"), id, line.to_string())
     };
-    let lines = ["irmgard", "anonymizer", "postgres"].map(|name| came(name, 90));
-    store.came(&lines).await;
-    let told = |arguments: &[&str]| text(&logq(&store, arguments).stderr);
-    let auto = |arguments: &[&str]| told(&[arguments, &["--source", "auto"]].concat());
+    let lines = ["irmgard", "anonymizer", "postgres"].map(|name| arrived(name, 90));
+    store.create_with_arrival(&lines).await;
+    let note = |arguments: &[&str]| text(&logq(&store, arguments).stderr);
+    let auto = |arguments: &[&str]| note(&[arguments, &["--source", "auto"]].concat());
     // No component is active.
     for (arguments, name) in [
         (["-c", "irmgard"].as_slice(), "irmgard"),
         (&["-c", "anon*", "--stats"], "anon*"),
         (&["-n", "photos"], "the query"),
     ] {
-        let told = auto(arguments);
+        let message = auto(arguments);
         let expected = format!("logq: the view may be stale: the newest line of {name} arrived ");
         assert!(
-            told.starts_with(&expected) && told.contains(" s ago. `logq doctor` checks"),
-            "{told}"
+            message.starts_with(&expected) && message.contains(" s ago. `logq doctor` checks"),
+            "{message}"
         );
     }
     let told_of_both = auto(&["-c", "irmgard", "--with-db"]);
@@ -285,15 +285,15 @@ async fn stale_view_is_reported() {
         &["-c", "postgres", "--explain", "--source", "auto"],
         &["-c", "postgres", "--source", "opensearch"],
     ] {
-        assert!(!told(silent).contains("stale"), "{silent:?}");
+        assert!(!note(silent).contains("stale"), "{silent:?}");
     }
     // Another component is active: the others may be idle.
-    store.came(&[came("opensearch", 1)]).await;
+    store.create_with_arrival(&[arrived("opensearch", 1)]).await;
     for idle in ["irmgard", "anon*"] {
-        let told = auto(&["-c", idle]);
+        let message = auto(&["-c", idle]);
         assert!(
-            told.contains("(other components are active: it may be idle)"),
-            "{told}"
+            message.contains("(other components are active: it may be idle)"),
+            "{message}"
         );
     }
     assert_eq!(auto(&["-n", "photos"]), "");
@@ -317,7 +317,7 @@ async fn documents_are_escaped_for_the_terminal() {
         "event": { "id": "evil", "ingested": "2026-11-22T10:00:00.000000000Z" }, "photo": { "id": 17 },
     });
     store
-        .came(&[("logs-other".to_owned(), "evil".to_owned(), line.to_string())])
+        .create_with_arrival(&[("logs-other".to_owned(), "evil".to_owned(), line.to_string())])
         .await;
     let colours = regex::Regex::new("\u{1b}\\[[0-9;]+m").unwrap();
     for arguments in [
@@ -414,8 +414,8 @@ async fn expired_point_in_time_neither_loses_nor_duplicates_lines() {
                 .unwrap();
             let forget = || {
                 let path = "/_search/point_in_time/_all";
-                let asked = client.ask("forget all moments", Method::Delete, path, &[], None);
-                other.block_on(asked).unwrap();
+                let request = client.ask("close all points in time", Method::Delete, path, &[], None);
+                other.block_on(request).unwrap();
             };
             let mut shown = Vec::new();
             for (number, line) in lines.lines(&Filter::EVERYTHING, order).enumerate() {
@@ -447,9 +447,9 @@ fn unreachable_opensearch_is_reported() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
-    let told = text(&output.stderr);
+    let message = text(&output.stderr);
     assert!(
-        told.starts_with("logq: error: OpenSearch at http://127.0.0.1:1/ is unreachable"),
-        "{told}"
+        message.starts_with("logq: error: OpenSearch at http://127.0.0.1:1/ is unreachable"),
+        "{message}"
     );
 }

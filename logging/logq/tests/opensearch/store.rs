@@ -76,24 +76,24 @@ impl Store {
     }
 
     pub async fn try_bootstrap(&self, options: Options) -> admin::Result<Vec<Change>> {
-        let mut said = Vec::new();
-        bootstrap(&self.client, options, &mut |outcome| {
-            said.push(outcome);
+        let mut report = Vec::new();
+        bootstrap(&self.client, options, &mut |change| {
+            report.push(change);
             Ok(())
         })
         .await?;
-        Ok(said)
+        Ok(report)
     }
 
     pub async fn retain(&self, limits: Limits) -> Vec<Change> {
-        let mut said = Vec::new();
-        retain(&self.client, limits, &mut |outcome| {
-            said.push(outcome);
+        let mut report = Vec::new();
+        retain(&self.client, limits, &mut |change| {
+            report.push(change);
             Ok(())
         })
         .await
         .unwrap();
-        said
+        report
     }
 
     /// Stores documents like a shipper; returns each status, with the reason of an error.
@@ -120,7 +120,7 @@ impl Store {
     }
 
     /// The same for documents with an explicit arrival time: OpenSearch otherwise sets the current time.
-    pub async fn came(&self, documents: &[(String, String, String)]) {
+    pub async fn create_with_arrival(&self, documents: &[(String, String, String)]) {
         let pipeline = async |name: &str| {
             let settings = serde_json::json!({ "index": { "final_pipeline": name } });
             self.ask(Method::Put, "/logs-*/_settings", Some(&settings)).await;

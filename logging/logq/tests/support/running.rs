@@ -33,7 +33,7 @@ pub struct Running {
 }
 
 /// `logq` with this OpenSearch and all times.
-pub fn asking(url: &str, arguments: &[&str]) -> Command {
+pub fn search_command(url: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
     command
         .args(arguments)
@@ -45,7 +45,7 @@ pub fn asking(url: &str, arguments: &[&str]) -> Command {
 }
 
 fn command(url: &str, arguments: &[&str]) -> Command {
-    let mut command = asking(url, arguments);
+    let mut command = search_command(url, arguments);
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -107,11 +107,11 @@ impl Running {
 
     /// Follows standard input.
     pub fn piped(arguments: &[&str]) -> (Self, ChildStdin) {
-        Self::of_a_pipe(&[&["--follow"], arguments].concat())
+        Self::with_pipe(&[&["--follow"], arguments].concat())
     }
 
     /// Reads standard input without following it.
-    pub fn of_a_pipe(arguments: &[&str]) -> (Self, ChildStdin) {
+    pub fn with_pipe(arguments: &[&str]) -> (Self, ChildStdin) {
         let mut child = command("http://127.0.0.1:1", arguments)
             .stdin(Stdio::piped())
             .spawn()
@@ -123,7 +123,7 @@ impl Running {
     }
 
     /// The same without a reader of its output.
-    pub fn unread(url: &str, arguments: &[&str]) -> (Self, ChildStdout) {
+    pub fn without_reader(url: &str, arguments: &[&str]) -> (Self, ChildStdout) {
         let mut child = following(url, arguments).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let errors = collect(child.stderr.take().unwrap());
@@ -144,7 +144,7 @@ impl Running {
     }
 
     /// Waits for this message on standard error.
-    pub fn wait_until_it_says(&self, text: &str) {
+    pub fn wait_for_message(&self, text: &str) {
         self.errors.wait(text, &self.out, |lines| {
             lines.iter().any(|(_, line)| line.contains(text))
         });
@@ -161,14 +161,14 @@ impl Running {
     }
 
     /// When the line with this text appeared.
-    pub fn shown_at(&self, text: &str) -> Instant {
+    pub fn time_of(&self, text: &str) -> Instant {
         self.wait_for(text);
         let all = self.out.all.lock().unwrap();
         all.iter().find(|(_, line)| line.contains(text)).unwrap().0
     }
 
     /// All messages so far.
-    pub fn said(&self) -> Vec<String> {
+    pub fn stderr_lines(&self) -> Vec<String> {
         self.errors.texts()
     }
 
@@ -180,12 +180,12 @@ impl Running {
     pub fn interrupt(&mut self) -> (i32, Duration) {
         let begun = Instant::now();
         self.signal(Signal::SIGINT);
-        let code = self.ended();
+        let code = self.wait_for_exit();
         (code, begun.elapsed())
     }
 
     /// Waits for the exit; returns the status.
-    pub fn ended(&mut self) -> i32 {
+    pub fn wait_for_exit(&mut self) -> i32 {
         let until = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -195,7 +195,11 @@ impl Running {
                 }
                 return status.code().unwrap_or(-1);
             }
-            assert!(Instant::now() < until, "it does not end: {:?}", self.said());
+            assert!(
+                Instant::now() < until,
+                "it does not end: {:?}",
+                self.stderr_lines()
+            );
             thread::sleep(Duration::from_millis(2));
         }
     }

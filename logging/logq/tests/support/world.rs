@@ -207,7 +207,7 @@ pub const CASES: &[(&[&str], &str)] = &[
 
 /// Compares context options, limits and their combinations with a simple implementation, including the separators of
 /// gaps.
-pub fn ask_around(more: &[&str], logq: impl Fn(&[&str]) -> Output) {
+pub fn check_context(more: &[&str], logq: impl Fn(&[&str]) -> Output) {
     const WORDS: [&str; 10] = ["q1", "i1", "d1", "i2", "a1", "i3", "d2", "s1", "a2", "i4"];
     let found = |line: &usize| ["i1", "d2", "a2"].contains(&WORDS[*line]);
     let parts = [
@@ -395,7 +395,7 @@ fn uid(pod: &str) -> String {
 }
 
 /// Runs each case with more options, and compares the lines.
-pub fn ask(cases: &[(&[&str], &str)], more: &[&str], logq: impl Fn(&[&str]) -> Output) {
+pub fn check_cases(cases: &[(&[&str], &str)], more: &[&str], logq: impl Fn(&[&str]) -> Output) {
     for (arguments, found) in cases {
         let arguments = [arguments, more, ["-o", "jsonl", "--utc"].as_slice()].concat();
         let output = logq(&arguments);

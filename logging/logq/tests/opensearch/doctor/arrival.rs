@@ -6,7 +6,7 @@ use logq::opensearch::Method;
 use regex::Regex;
 use serde_json::json;
 
-use super::{WHAT, ago, came, doctor, healthy, line, seen, wrong};
+use super::{WHAT, ago, arrived, doctor, healthy, line, problems, report};
 use crate::store::Store;
 
 #[tokio::test]
@@ -16,7 +16,9 @@ async fn missing_late_and_future_lines_are_reported() {
     };
     store.bootstrap().await;
     // This line exists first, so that the others are newer than OpenSearch.
-    store.came(&[came("rabbitmq", 3_600, json!({}))]).await;
+    store
+        .create_with_arrival(&[arrived("rabbitmq", 3_600, json!({}))])
+        .await;
     let ahead = json!({ "kubernetes": { "node": "node-2" } });
     let lines = [
         line("irmgard", 20, json!({})),
@@ -25,7 +27,7 @@ async fn missing_late_and_future_lines_are_reported() {
         line("object-store", 1, json!({ "tags": ["cut", "scrubbed", "own"] })),
     ];
     store.create(&lines).await;
-    let (code, found) = wrong(&mut doctor(&store, &[]));
+    let (code, found) = problems(&mut doctor(&store, &[]));
     assert_eq!(code, Some(1));
     let found: Vec<_> = found
         .iter()
@@ -87,7 +89,7 @@ async fn fresh_installation_is_healthy() {
         line("rabbitmq", 50, json!({})),
     ];
     store.create(&lines).await;
-    assert_eq!(wrong(&mut doctor(&store, &[])), (Some(0), Vec::new()));
+    assert_eq!(problems(&mut doctor(&store, &[])), (Some(0), Vec::new()));
 }
 
 #[tokio::test]
@@ -97,7 +99,7 @@ async fn idle_components_are_distinguished_from_silent_ones() {
     };
     store.bootstrap().await;
     let every_minute = |name: &'static str, until: i64| {
-        let minutes = (until..until + 40).map(move |minute| came(name, 60 * minute, json!({})));
+        let minutes = (until..until + 40).map(move |minute| arrived(name, 60 * minute, json!({})));
         minutes.collect::<Vec<_>>()
     };
     let uses = json!({ "kubernetes": { "labels": { "irmgard_dev/uses-database": "postgres",
@@ -106,16 +108,19 @@ async fn idle_components_are_distinguished_from_silent_ones() {
         every_minute("postgres", 10),
         every_minute("opensearch", 0),
         // Bursts, as with photos.
-        vec![came("irmgard", 2_000, uses.clone()), came("irmgard", 1_990, uses)],
         vec![
-            came("anonymizer", 1_995, json!({})),
-            came("anonymizer", 600, json!({})),
+            arrived("irmgard", 2_000, uses.clone()),
+            arrived("irmgard", 1_990, uses),
         ],
-        vec![came("rabbitmq", 2_400, json!({}))],
+        vec![
+            arrived("anonymizer", 1_995, json!({})),
+            arrived("anonymizer", 600, json!({})),
+        ],
+        vec![arrived("rabbitmq", 2_400, json!({}))],
     ]
     .concat();
-    store.came(&lines).await;
-    let (code, found) = wrong(&mut doctor(&store, &[]));
+    store.create_with_arrival(&lines).await;
+    let (code, found) = problems(&mut doctor(&store, &[]));
     assert_eq!((code, found.len()), (Some(1), 1), "{found:#?}");
     assert!(
         found[0].starts_with("warn: lines of postgres: the newest 10 m ")
@@ -124,7 +129,7 @@ async fn idle_components_are_distinguished_from_silent_ones() {
     );
 
     // A search reports the same.
-    let told = |arguments: &[&str]| {
+    let note = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_logq"))
             .args(arguments)
             .args(["--source", "auto", "--since", "1h"])
@@ -135,14 +140,14 @@ async fn idle_components_are_distinguished_from_silent_ones() {
         String::from_utf8(output.stderr).unwrap()
     };
     for idle in ["irmgard", "anonymizer", "rabbitmq"] {
-        let told = told(&["-c", idle]);
+        let message = note(&["-c", idle]);
         assert!(
-            told.contains(" ago (other components are active: it may be idle). "),
-            "{told}"
+            message.contains(" ago (other components are active: it may be idle). "),
+            "{message}"
         );
     }
-    assert_eq!(told(&["-c", "opensearch"]), "");
-    let missed = told(&["-c", "irmgard", "--with-db"]);
+    assert_eq!(note(&["-c", "opensearch"]), "");
+    let missed = note(&["-c", "irmgard", "--with-db"]);
     assert!(
         missed.contains("the newest line of postgres arrived 10 min ago. "),
         "{missed}"
@@ -152,10 +157,10 @@ async fn idle_components_are_distinguished_from_silent_ones() {
     store.ask(Method::Delete, "/_data_stream/logs-*", None).await;
     store.bootstrap().await;
     lines.retain(|(stream, ..)| stream != "logs-opensearch");
-    store.came(&lines).await;
-    let (_, found) = wrong(&mut doctor(&store, &[]));
+    store.create_with_arrival(&lines).await;
+    let (_, found) = problems(&mut doctor(&store, &[]));
     assert_eq!(found.len(), 4, "{found:#?}");
-    let nothing = told(&["-c", "anonymizer"]);
+    let nothing = note(&["-c", "anonymizer"]);
     assert!(
         nothing.contains("the newest line of anonymizer arrived 10 min ago"),
         "{nothing}"
@@ -184,12 +189,12 @@ async fn unusual_lines_are_checked_like_others() {
     for (status, reason) in store.create(&lines).await {
         assert_eq!(status, 201, "{reason}");
     }
-    let (code, text) = seen(&mut doctor(&store, &[]));
+    let (code, text) = report(&mut doctor(&store, &[]));
     assert_eq!(code, Some(1), "{text}");
     assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
     let far: chrono::DateTime<chrono::Utc> = "2261-12-31T23:59:59.999999999Z".parse().unwrap();
     let days = (far - chrono::Utc::now()).num_days();
-    let (_, found) = wrong(&mut doctor(&store, &[]));
+    let (_, found) = problems(&mut doctor(&store, &[]));
     assert_eq!(found.len(), 2, "{found:#?}");
     assert!(
         found[0].contains(&format!("b\u{1b}[2J is {days} d")) && found[0].contains("c\u{1b}[2J is 2 h ahead"),

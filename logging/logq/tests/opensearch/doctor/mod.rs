@@ -1,9 +1,9 @@
 //! `logq doctor` with a healthy and a broken OpenSearch.
 
 mod arrival;
-mod place;
+mod installation;
+mod pending_photos;
 mod pods;
-mod waiting;
 
 use std::process::Command;
 
@@ -37,7 +37,7 @@ fn line(component: &str, seconds: i64, more: Value) -> (String, String, String) 
 }
 
 /// The same line, arrived immediately.
-fn came(component: &str, seconds: i64, more: Value) -> (String, String, String) {
+fn arrived(component: &str, seconds: i64, more: Value) -> (String, String, String) {
     let (stream, id, text) = line(component, seconds, more);
     let mut line: Value = serde_json::from_str(&text).unwrap();
     line["event"] = json!({ "id": id, "ingested": ago(seconds) });
@@ -65,7 +65,7 @@ fn doctor(store: &Store, arguments: &[&str]) -> Command {
 }
 
 /// Exit status and report, with variable parts replaced.
-fn seen(command: &mut Command) -> (Option<i32>, String) {
+fn report(command: &mut Command) -> (Option<i32>, String) {
     let output = command.output().unwrap();
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
     let mut text = String::from_utf8(output.stdout).unwrap();
@@ -94,13 +94,13 @@ fn without_times(text: &str) -> String {
 }
 
 /// Exit status and all findings other than ok: status, check and detail.
-fn wrong(command: &mut Command) -> (Option<i32>, Vec<String>) {
+fn problems(command: &mut Command) -> (Option<i32>, Vec<String>) {
     let output = command.args(["-o", "json"]).output().unwrap();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["status"].as_i64(), output.status.code().map(i64::from));
     let text = |finding: &Value, name: &str| finding[name].as_str().unwrap().to_owned();
-    let findings = report["checks"].as_array().unwrap();
-    let wrong = findings
+    let checks = report["checks"].as_array().unwrap();
+    let problems = checks
         .iter()
         .filter(|finding| ["warn", "fail"].contains(&finding["state"].as_str().unwrap()))
         .map(|finding| {
@@ -109,5 +109,5 @@ fn wrong(command: &mut Command) -> (Option<i32>, Vec<String>) {
                 .map(|name| text(finding, name))
                 .join(": ")
         });
-    (output.status.code(), wrong.collect())
+    (output.status.code(), problems.collect())
 }

@@ -11,7 +11,7 @@ use std::{
 use logq::opensearch::Method;
 use serde_json::{Value, json};
 
-use super::{WHAT, ago, doctor, healthy, seen, without_times, wrong};
+use super::{WHAT, ago, doctor, healthy, problems, report, without_times};
 use crate::{kubectl::stand_in, store::Store};
 
 /// Answers requests for Fluentd's metrics; the stand-in answers the rest.
@@ -144,7 +144,7 @@ fn append(log: &Path, line: &str) {
 }
 
 /// The findings about lines, the same from kubectl and from files.
-async fn lines_wrong(store: &Store, cluster: &Cluster, pods: &Path) -> Vec<Vec<String>> {
+async fn line_problems(store: &Store, cluster: &Cluster, pods: &Path) -> Vec<Vec<String>> {
     store.ask(Method::Post, "/logs-*/_refresh", None).await;
     let of_lines = |(_, found): (_, Vec<String>)| {
         let lines = found.iter().filter(|text| text.contains(": lines of "));
@@ -152,8 +152,8 @@ async fn lines_wrong(store: &Store, cluster: &Cluster, pods: &Path) -> Vec<Vec<S
     };
     let files = pods.to_str().unwrap();
     [
-        wrong(&mut cluster.doctor(store)),
-        wrong(&mut doctor(store, &[files])),
+        problems(&mut cluster.doctor(store)),
+        problems(&mut doctor(store, &[files])),
     ]
     .map(of_lines)
     .into()
@@ -167,7 +167,7 @@ async fn written_lines_are_compared_with_arrived_lines() {
         cluster.write("irmgard", seconds, text);
     }
     cluster.ship(&store, "newest").await;
-    let (code, text) = seen(&mut cluster.doctor(&store));
+    let (code, text) = report(&mut cluster.doctor(&store));
     insta::assert_snapshot!("doctor_cluster", text);
     assert_eq!(code, Some(1));
 }
@@ -189,7 +189,7 @@ async fn gaps_and_missing_components_are_reported() {
     }
     cluster.write("object-store", 1, "just started");
     cluster.ship(&store, "hello").await;
-    for found in lines_wrong(&store, &cluster, &pods).await {
+    for found in line_problems(&store, &cluster, &pods).await {
         assert_eq!(
             found,
             [
@@ -200,7 +200,7 @@ async fn gaps_and_missing_components_are_reported() {
         );
     }
     cluster.ship(&store, "no line has this").await;
-    for found in lines_wrong(&store, &cluster, &pods).await {
+    for found in line_problems(&store, &cluster, &pods).await {
         assert_eq!(found, Vec::<String>::new());
     }
 }
@@ -216,7 +216,7 @@ async fn gap_in_the_middle_is_reported() {
         cluster.write("irmgard", seconds, text);
     }
     cluster.ship(&store, "middle").await;
-    for found in lines_wrong(&store, &cluster, &cluster.path("pods")).await {
+    for found in line_problems(&store, &cluster, &cluster.path("pods")).await {
         assert_eq!(
             found,
             ["fail: lines of irmgard: 1 of 3 lines have not come: photos/irmgard-a wrote TIME ago"]
@@ -242,7 +242,7 @@ async fn plain_text_lines_are_not_compared() {
         cluster.write_raw("rabbitmq", 500, stream, text);
     }
     cluster.ship(&store, "no line has this").await;
-    for found in lines_wrong(&store, &cluster, &cluster.path("pods")).await {
+    for found in line_problems(&store, &cluster, &cluster.path("pods")).await {
         assert_eq!(found, Vec::<String>::new());
     }
 }
@@ -258,13 +258,13 @@ async fn unreadable_pods_are_reported() {
     cluster.write("rabbitmq", 500, "one");
     cluster.ship(&store, "no line has this").await;
     cluster.fault("irmgard", "forbidden");
-    let (_, found) = wrong(&mut cluster.doctor(&store));
+    let (_, found) = problems(&mut cluster.doctor(&store));
     let found: Vec<_> = found.iter().filter(|text| text.contains(": lines of ")).collect();
     assert_eq!(found.len(), 1, "{found:#?}");
-    let told =
+    let message =
         "the lines of its pods were not compared: photos/irmgard-a, container irmgard: permission denied: ";
     assert!(
-        found[0].starts_with("warn: lines of irmgard: the newest ") && found[0].contains(told),
+        found[0].starts_with("warn: lines of irmgard: the newest ") && found[0].contains(message),
         "{found:#?}"
     );
 }
@@ -290,7 +290,7 @@ async fn deleted_lines_do_not_hide_missing_ones() {
     let newest = cluster.log("irmgard").with_file_name("1.log");
     append(&newest, &format!("{} stdout F {line}", ago(500)));
     cluster.fault("irmgard", "forgotten");
-    let (_, found) = wrong(&mut cluster.doctor(&store));
+    let (_, found) = problems(&mut cluster.doctor(&store));
     let found: Vec<_> = found.iter().filter(|text| text.contains(": lines of ")).collect();
     assert_eq!(found.len(), 1, "{found:#?}");
     let missing = "fail: lines of irmgard: 1 of 2 lines have not come: photos/irmgard-a wrote ";

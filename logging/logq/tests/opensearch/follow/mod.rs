@@ -1,11 +1,11 @@
 //! `logq --follow` with a real OpenSearch.
 
-mod ending;
-mod learning;
+mod context;
+mod exit;
+mod options;
 mod outage;
 mod proxy;
 mod restart;
-mod selecting;
 
 use std::time::Duration;
 
@@ -37,22 +37,22 @@ pub fn plain(id: &str, second: f64) -> (String, String, String) {
 
 impl Store {
     /// Stores lines and makes them searchable.
-    pub async fn take(&self, lines: &[(String, String, String)]) {
+    pub async fn store_lines(&self, lines: &[(String, String, String)]) {
         for (status, error) in self.create(lines).await {
             assert_eq!(status, 201, "{error}");
         }
     }
 
     /// Deletes the streams with all lines.
-    async fn forget(&self) {
+    async fn delete_streams(&self) {
         self.ask(Method::Delete, "/_data_stream/logs-*", None).await;
     }
 
     /// A store with the streams and one line.
-    async fn begun(what: &str) -> Option<Self> {
+    async fn with_streams(what: &str) -> Option<Self> {
         let store = Self::empty(what).await?;
         store.bootstrap().await;
-        store.take(&[plain("begin", 0.0)]).await;
+        store.store_lines(&[plain("begin", 0.0)]).await;
         Some(store)
     }
 }
@@ -74,33 +74,33 @@ const SHORT: [&str; 2] = ["--order-window", "100ms"];
 
 #[tokio::test]
 async fn new_lines_are_shown_once_and_in_order() {
-    let Some(store) = Store::begun("what comes is shown").await else {
+    let Some(store) = Store::with_streams("what comes is shown").await else {
         return;
     };
     let mut logq = follow(store.url(), &[]);
     // Two streams that become searchable one after the other, not in time order.
     store
-        .take(&[plain("c", 3.0), plain("e", 5.0), plain("d", 4.0)])
+        .store_lines(&[plain("c", 3.0), plain("e", 5.0), plain("d", 4.0)])
         .await;
     let mut documents = vec![line("b", "postgres", 2.0, json!({}))];
     documents.push(line("f", "postgres", 5.0, json!({})));
-    store.take(&documents).await;
+    store.store_lines(&documents).await;
     logq.wait_for("\"f\"");
     // Delayed lines, and a clock that goes back.
-    store.take(&[plain("a", 1.0)]).await;
+    store.store_lines(&[plain("a", 1.0)]).await;
     logq.wait_for("\"a\"");
-    store.take(&[plain("z", 9.0)]).await;
+    store.store_lines(&[plain("z", 9.0)]).await;
     logq.wait_for("\"z\"");
     assert_eq!(logq.messages(), ["begin", "b", "c", "d", "e", "f", "a", "z"]);
     let (code, _) = logq.interrupt();
-    assert_eq!((code, logq.said()), (0, Vec::new()));
+    assert_eq!((code, logq.stderr_lines()), (0, Vec::new()));
 }
 
 /// More than a page of ids and of lines, all with the same time.
 #[tokio::test]
 async fn burst_is_shown_completely_and_once() {
     const BURST: usize = 25_000;
-    let Some(store) = Store::begun("a burst").await else {
+    let Some(store) = Store::with_streams("a burst").await else {
         return;
     };
     let logq = follow(store.url(), &[&["-o", "raw"], SHORT.as_slice()].concat());
@@ -119,7 +119,7 @@ async fn burst_is_shown_completely_and_once() {
         .unwrap();
     logq.wait_for_lines(BURST + 1);
     // A duplicate would have appeared by now.
-    store.take(&[plain("end", 6.0)]).await;
+    store.store_lines(&[plain("end", 6.0)]).await;
     logq.wait_for("end");
     let mut shown = logq.lines();
     shown.sort_unstable();
@@ -131,26 +131,26 @@ async fn burst_is_shown_completely_and_once() {
 
 #[tokio::test]
 async fn rollover_loses_and_duplicates_no_line() {
-    let Some(store) = Store::begun("a rollover while one follows").await else {
+    let Some(store) = Store::with_streams("a rollover while one follows").await else {
         return;
     };
     let mut logq = follow(store.url(), &SHORT);
-    store.take(&[plain("a", 1.0)]).await;
+    store.store_lines(&[plain("a", 1.0)]).await;
     store.ask(Method::Post, "/logs-irmgard/_rollover", None).await;
     // A shipper retries after a lost response, so the line is stored twice.
-    store.take(&[plain("a", 1.0), plain("b", 2.0)]).await;
+    store.store_lines(&[plain("a", 1.0), plain("b", 2.0)]).await;
     logq.wait_for("\"b\"");
-    store.take(&[plain("c", 3.0)]).await;
+    store.store_lines(&[plain("c", 3.0)]).await;
     logq.wait_for("\"c\"");
     assert_eq!(logq.messages(), ["begin", "a", "b", "c"]);
     assert_eq!(logq.interrupt().0, 0);
-    assert_eq!(logq.said(), Vec::<String>::new());
+    assert_eq!(logq.stderr_lines(), Vec::<String>::new());
 }
 
 /// A stream whose lines become searchable late, as on a slow node.
 #[tokio::test]
 async fn late_line_is_not_missed() {
-    let Some(store) = Store::begun("lines that are found late").await else {
+    let Some(store) = Store::with_streams("lines that are found late").await else {
         return;
     };
     let logq = follow(store.url(), &SHORT);
@@ -168,7 +168,7 @@ async fn late_line_is_not_missed() {
         .ask(Method::Put, &format!("/{stream}/_create/{id}"), Some(&body))
         .await;
     // Stored later, shown earlier.
-    store.take(&[plain("early", 2.0)]).await;
+    store.store_lines(&[plain("early", 2.0)]).await;
     logq.wait_for("early");
     // Longer than the lookback of most rounds.
     tokio::time::sleep(Duration::from_secs(12)).await;
@@ -187,7 +187,7 @@ async fn late_line_is_not_missed() {
 /// Measures the delay from OpenSearch to the terminal, and the number of requests.
 #[tokio::test]
 async fn line_is_shown_soon_with_few_requests() {
-    let Some(store) = Store::begun("how soon a line is shown").await else {
+    let Some(store) = Store::with_streams("how soon a line is shown").await else {
         return;
     };
     let logq = follow(store.url(), &["--order-window", "0"]);
@@ -199,7 +199,7 @@ async fn line_is_shown_soon_with_few_requests() {
         store
             .ask(Method::Put, &format!("/{stream}/_create/{id}"), Some(&body))
             .await;
-        took.push(logq.shown_at(&id).duration_since(sent));
+        took.push(logq.time_of(&id).duration_since(sent));
     }
     took.sort_unstable();
     assert!(took[2] < Duration::from_secs(4), "{took:?}");

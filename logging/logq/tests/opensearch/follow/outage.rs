@@ -10,15 +10,15 @@ use crate::store::Store;
 
 #[tokio::test]
 async fn lines_of_an_outage_are_shown_once_and_it_is_reported() {
-    let Some(store) = Store::begun("an outage while one follows").await else {
+    let Some(store) = Store::with_streams("an outage while one follows").await else {
         return;
     };
-    let network = Proxy::before(store.url());
+    let network = Proxy::for_server(store.url());
     let mut logq = follow(&network.url(), &SHORT);
     let mut wanted = vec!["begin".to_owned()];
     for outage in 1..=3 {
         let before = format!("before-{outage}");
-        store.take(&[plain(&before, f64::from(outage))]).await;
+        store.store_lines(&[plain(&before, f64::from(outage))]).await;
         logq.wait_for(&before);
         match outage {
             1 => network.refuse(),
@@ -29,7 +29,9 @@ async fn lines_of_an_outage_are_shown_once_and_it_is_reported() {
             ),
         }
         let during = format!("during-{outage}");
-        store.take(&[plain(&during, f64::from(outage) + 0.5)]).await;
+        store
+            .store_lines(&[plain(&during, f64::from(outage) + 0.5)])
+            .await;
         // Long enough for several attempts.
         tokio::time::sleep(Duration::from_secs(2)).await;
         network.heal();
@@ -39,7 +41,7 @@ async fn lines_of_an_outage_are_shown_once_and_it_is_reported() {
     assert_eq!(logq.messages(), wanted);
     let (code, _) = logq.interrupt();
     assert_eq!(code, 0);
-    let said = logq.said();
+    let stderr = logq.stderr_lines();
     let words = [
         "the connection was refused",
         "answers again after",
@@ -48,9 +50,9 @@ async fn lines_of_an_outage_are_shown_once_and_it_is_reported() {
         "1 of 2 shards",
         "answers again after",
     ];
-    assert_eq!(said.len(), words.len(), "{said:#?}");
-    for (said, word) in said.iter().zip(words) {
-        assert!(said.contains(word), "{word}: {said}");
+    assert_eq!(stderr.len(), words.len(), "{stderr:#?}");
+    for (stderr, word) in stderr.iter().zip(words) {
+        assert!(stderr.contains(word), "{word}: {stderr}");
     }
 }
 
@@ -58,20 +60,20 @@ async fn lines_of_an_outage_are_shown_once_and_it_is_reported() {
 #[tokio::test]
 async fn broken_connections_lose_no_line() {
     const LINES: usize = 3_000;
-    let Some(store) = Store::begun("connections that break").await else {
+    let Some(store) = Store::with_streams("connections that break").await else {
         return;
     };
-    let network = Proxy::before(store.url());
+    let network = Proxy::for_server(store.url());
     let mut logq = follow(&network.url(), &[["-o", "raw"].as_slice(), &SHORT].concat());
     for hundred in 0..LINES / 100 {
         let lines: Vec<_> = (0..100)
             .map(|n| plain(&format!("line-{:04}", hundred * 100 + n), hundred as f64))
             .collect();
-        store.take(&lines).await;
+        store.store_lines(&lines).await;
         network.cut();
     }
     logq.wait_for_lines(LINES + 1);
-    store.take(&[plain("end", 3_000.0)]).await;
+    store.store_lines(&[plain("end", 3_000.0)]).await;
     logq.wait_for("end");
     let mut shown = logq.lines();
     shown.sort_unstable();
@@ -82,7 +84,7 @@ async fn broken_connections_lose_no_line() {
 
 #[tokio::test]
 async fn permanent_errors_end_following() {
-    let Some(store) = Store::begun("refusals while one follows").await else {
+    let Some(store) = Store::with_streams("refusals while one follows").await else {
         return;
     };
     for (status, word) in [
@@ -90,38 +92,42 @@ async fn permanent_errors_end_following() {
         (403, "(403)"),
         (400, "rejected the request to"),
     ] {
-        let network = Proxy::before(store.url());
+        let network = Proxy::for_server(store.url());
         let mut logq = follow(&network.url(), &SHORT);
         network.answer(status, r#"{"error":{"type":"x","reason":"no"},"status":1}"#);
-        assert_eq!(logq.ended(), 2, "{status}");
-        assert!(logq.said().join("\n").contains(word), "{:?}", logq.said());
+        assert_eq!(logq.wait_for_exit(), 2, "{status}");
+        assert!(
+            logq.stderr_lines().join("\n").contains(word),
+            "{:?}",
+            logq.stderr_lines()
+        );
     }
 }
 
 #[tokio::test]
 async fn overloaded_server_is_retried() {
-    let Some(store) = Store::begun("429 while one follows").await else {
+    let Some(store) = Store::with_streams("429 while one follows").await else {
         return;
     };
-    let network = Proxy::before(store.url());
+    let network = Proxy::for_server(store.url());
     let logq = follow(&network.url(), &SHORT);
     network.answer(
         429,
         r#"{"error":{"type":"x","reason":"queue is full"},"status":429}"#,
     );
-    logq.wait_until_it_says("too busy");
+    logq.wait_for_message("too busy");
     network.heal();
-    store.take(&[plain("a", 1.0)]).await;
+    store.store_lines(&[plain("a", 1.0)]).await;
     logq.wait_for("\"a\"");
 }
 
 #[tokio::test]
 async fn interrupt_ends_following_during_an_outage() {
-    let Some(store) = Store::begun("Ctrl-C in an outage").await else {
+    let Some(store) = Store::with_streams("Ctrl-C in an outage").await else {
         return;
     };
     for silent in [false, true] {
-        let network = Proxy::before(store.url());
+        let network = Proxy::for_server(store.url());
         let mut logq = follow(&network.url(), &SHORT);
         if silent {
             network.be_silent();
@@ -129,7 +135,7 @@ async fn interrupt_ends_following_during_an_outage() {
             tokio::time::sleep(Duration::from_secs(2)).await;
         } else {
             network.refuse();
-            logq.wait_until_it_says("output pauses");
+            logq.wait_for_message("output pauses");
             tokio::time::sleep(Duration::from_secs(2)).await;
         }
         let (code, took) = logq.interrupt();
@@ -140,28 +146,32 @@ async fn interrupt_ends_following_during_an_outage() {
 
 #[tokio::test]
 async fn lines_deleted_before_they_were_read_are_reported() {
-    let Some(store) = Store::begun("a gap").await else {
+    let Some(store) = Store::with_streams("a gap").await else {
         return;
     };
-    let network = Proxy::before(store.url());
+    let network = Proxy::for_server(store.url());
     let mut logq = follow(&network.url(), &SHORT);
     // Deleting lines after they were read is no gap.
     store.ask(Method::Post, "/logs-irmgard/_rollover", None).await;
     network.refuse();
-    logq.wait_until_it_says("output pauses");
+    logq.wait_for_message("output pauses");
     network.heal();
-    logq.wait_until_it_says("answers again after");
+    logq.wait_for_message("answers again after");
     let first = store.indices("logs-irmgard").await[0].clone();
     store.ask(Method::Delete, &format!("/{first}"), None).await;
     network.refuse();
     network.heal();
-    store.take(&[plain("a", 1.0)]).await;
+    store.store_lines(&[plain("a", 1.0)]).await;
     logq.wait_for("\"a\"");
-    assert!(!logq.said().join("\n").contains("missing"), "{:?}", logq.said());
+    assert!(
+        !logq.stderr_lines().join("\n").contains("missing"),
+        "{:?}",
+        logq.stderr_lines()
+    );
 
     // Deleting unread lines is a gap.
     network.refuse();
-    store.take(&[plain("never-seen", 2.0)]).await;
+    store.store_lines(&[plain("never-seen", 2.0)]).await;
     store.ask(Method::Post, "/logs-irmgard/_rollover", None).await;
     store.ask(Method::Post, "/logs-irmgard/_rollover", None).await;
     let indices = store.indices("logs-irmgard").await;
@@ -169,8 +179,8 @@ async fn lines_deleted_before_they_were_read_are_reported() {
         store.ask(Method::Delete, &format!("/{index}"), None).await;
     }
     network.heal();
-    logq.wait_until_it_says("lines of logs-irmgard that OpenSearch stored from 20");
-    store.take(&[plain("b", 3.0)]).await;
+    logq.wait_for_message("lines of logs-irmgard that OpenSearch stored from 20");
+    store.store_lines(&[plain("b", 3.0)]).await;
     logq.wait_for("\"b\"");
     assert_eq!(logq.messages(), ["begin", "a", "b"]);
 
@@ -179,13 +189,13 @@ async fn lines_deleted_before_they_were_read_are_reported() {
         .ask(Method::Delete, "/_data_stream/logs-irmgard", None)
         .await;
     store.bootstrap().await;
-    store.take(&[plain("c", 4.0)]).await;
+    store.store_lines(&[plain("c", 4.0)]).await;
     logq.wait_for("\"c\"");
-    let missing = |said: Vec<String>| said.iter().filter(|line| line.contains("missing")).count();
-    while missing(logq.said()) < 2 {
+    let missing = |stderr: Vec<String>| stderr.iter().filter(|line| line.contains("missing")).count();
+    while missing(logq.stderr_lines()) < 2 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     logq.signal(Signal::SIGTERM);
-    assert_eq!(logq.ended(), 0);
-    assert_eq!(missing(logq.said()), 2, "{:#?}", logq.said());
+    assert_eq!(logq.wait_for_exit(), 0);
+    assert_eq!(missing(logq.stderr_lines()), 2, "{:#?}", logq.stderr_lines());
 }

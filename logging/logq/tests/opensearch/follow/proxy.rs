@@ -33,7 +33,7 @@ pub struct Proxy {
 
 impl Proxy {
     /// A proxy for the server at this URL.
-    pub fn before(url: &str) -> Self {
+    pub fn for_server(url: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let proxy = Self {
             port: listener.local_addr().unwrap().port(),

@@ -78,7 +78,7 @@ async fn node_restart_loses_no_line() {
         if batch == BATCHES / 2 {
             // Directly after OpenSearch stored lines, before they are searchable.
             server.kill().await.unwrap();
-            logq.wait_until_it_says("output pauses until OpenSearch answers again");
+            logq.wait_for_message("output pauses until OpenSearch answers again");
             server.restart().await.unwrap();
         }
         while send(&client, batch).await.is_err() {
@@ -98,6 +98,6 @@ async fn node_restart_loses_no_line() {
         .map(|n| format!("line-{:02}-{:03}", n / 200, n % 200))
         .collect();
     assert!(shown == wanted, "{} lines of {}", shown.len(), wanted.len());
-    assert_eq!(logq.said().len(), 2, "{:#?}", logq.said());
+    assert_eq!(logq.stderr_lines().len(), 2, "{:#?}", logq.stderr_lines());
     stack.stop().await.unwrap();
 }
