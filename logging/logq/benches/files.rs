@@ -5,8 +5,8 @@
 //! writes the same numbers as JSON. Each round measures every case once, so that other load affects all cases; the
 //! medians count.
 
-#![allow(clippy::panic, reason = "a benchmark ends by panicking where a test does")]
-#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+#![allow(clippy::panic, reason = "a benchmark fails with a panic")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 #[path = "support/lines.rs"]
 mod lines;

@@ -5,8 +5,8 @@
 //! NUMBER]` stores lines in the formats of our programs (default 200,000), prints a table and writes the same numbers
 //! as JSON. Each round measures every case once; the medians count. Server and clients share the machine.
 
-#![allow(clippy::panic, reason = "a benchmark ends by panicking where a test does")]
-#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+#![allow(clippy::panic, reason = "a benchmark fails with a panic")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 #[path = "support/lines.rs"]
 mod lines;

@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn pager_command_is_split_like_a_shell() {
         let named = |words: &[&str]| Ok(Pager::Named(words.iter().map(|word| (*word).into()).collect()));
-        for (typed, meant) in [
+        for (typed, expected) in [
             ("auto", Ok(Pager::Auto)),
             ("never", Ok(Pager::Never)),
             ("", Ok(Pager::Never)),
@@ -210,7 +210,7 @@ mod tests {
             ("'my pager' -x", named(&["my pager", "-x"])),
             ("less '", Err("unclosed quotation mark")),
         ] {
-            assert_eq!(typed.parse::<Pager>(), meant, "{typed:?}");
+            assert_eq!(typed.parse::<Pager>(), expected, "{typed:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `logq doctor` without OpenSearch: skipped checks, and Fluentd's metrics.
 
-#![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
+#![expect(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 #[path = "connection/peer.rs"]
 mod peer;

@@ -3,12 +3,12 @@
 #![expect(
     clippy::panic,
     clippy::unwrap_used,
-    reason = "in a test, a panic is how it fails"
+    reason = "a test fails with a panic"
 )]
 
 #[path = "support/running.rs"]
 mod running;
-#[expect(dead_code, reason = "its questions are asked elsewhere")]
+#[expect(dead_code, reason = "other tests use its cases")]
 #[path = "support/world.rs"]
 mod world;
 

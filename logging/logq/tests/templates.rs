@@ -1,7 +1,7 @@
 //! Checks that `opensearch/mappings.json` matches `logging/schema`, and that a change of the installed objects
 //! increases the version. `UPDATE=1 cargo test -p logq --test templates` writes both.
 
-#![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
+#![expect(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -202,14 +202,14 @@ async fn roll_over(
         "max_size": format!("{}b", limits.rollover_size.0),
         "max_age": format!("{}s", limits.rollover_age.0.as_secs()),
     }});
-    let asked = streams::roll_over(
+    let request = streams::roll_over(
         client,
         stream,
         &write_index.name,
         limits.dry_run,
         Some(&conditions),
     );
-    let Some(answer) = asked.await? else {
+    let Some(answer) = request.await? else {
         // Another run rolled over first.
         return Ok(false);
     };

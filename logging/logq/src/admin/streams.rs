@@ -285,7 +285,7 @@ pub(super) async fn roll_over(
     dry_run: bool,
     conditions: Option<&Value>,
 ) -> Result<Option<Value>> {
-    let asked = client
+    let request = client
         .ask(
             &format!("give {stream} a new index"),
             Method::Post,
@@ -294,7 +294,7 @@ pub(super) async fn roll_over(
             conditions,
         )
         .await;
-    match asked {
+    match request {
         Ok(answer) => Ok(Some(answer)),
         Err(error @ (Refusal::Failed { .. } | Refusal::Rejected { .. })) => {
             let now = find(client, stream).await?;

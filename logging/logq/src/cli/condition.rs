@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn all_operators_are_parsed() {
-        for (typed, meant) in [
+        for (typed, expected) in [
             ("photo.id=17", "photo.id=17"),
             ("outcome!=ok", "not outcome=ok"),
             ("message~=time(d out|out)", "message~=time(d out|out)"),
@@ -160,7 +160,7 @@ mod tests {
             ("a=~b", "a~=b"),
             ("a!~b", "not a~=b"),
         ] {
-            assert_eq!(shown(typed), meant, "{typed}");
+            assert_eq!(shown(typed), expected, "{typed}");
         }
         let Ok(Filter::Compare(_, _, half)) = parse("duration_seconds>500ms", &Clock::system(true)) else {
             panic!("a comparison");
@@ -195,18 +195,18 @@ mod tests {
                 assert_eq!(shown(&wide), close, "{wide:?}");
             }
         }
-        for (typed, meant) in [
+        for (typed, expected) in [
             ("  trace_id   exists ", "trace_id exists"),
             ("trace_id\tnot  exists", "not trace_id exists"),
             ("@timestamp <= 2026-11-22 10:00", "@timestamp<=2026-11-22 10:00"),
         ] {
-            assert_eq!(shown(typed), meant, "{typed:?}");
+            assert_eq!(shown(typed), expected, "{typed:?}");
         }
     }
 
     #[test]
     fn quoted_value_keeps_its_spaces() {
-        for (typed, meant) in [
+        for (typed, expected) in [
             ("a = ' x '", " x "),
             ("a=\" x\"", " x"),
             ("a='\"x\"'", "\"x\""),
@@ -218,7 +218,7 @@ mod tests {
             let Ok(Filter::Equals(_, value)) = parse(typed, &Clock::system(true)) else {
                 panic!("{typed}");
             };
-            assert_eq!(value.text(), meant, "{typed}");
+            assert_eq!(value.text(), expected, "{typed}");
         }
     }
 

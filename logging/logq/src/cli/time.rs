@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn accepted_inputs() {
-        for (typed, meant) in [
+        for (typed, expected) in [
             ("15m", "2026-11-22T10:15:00.000000000Z"),
             ("-3h", "2026-11-22T07:30:00.000000000Z"),
             ("-5m", "2026-11-22T10:25:00.000000000Z"),
@@ -261,7 +261,7 @@ mod tests {
             ("yesterday 14:00 -0100", "2026-11-21T15:00:00.000000000Z"),
             ("today Z", "2026-11-22T00:00:00.000000000Z"),
         ] {
-            assert_eq!(read(typed).as_deref(), Some(meant), "{typed}");
+            assert_eq!(read(typed).as_deref(), Some(expected), "{typed}");
         }
     }
 
@@ -297,13 +297,13 @@ mod tests {
         ] {
             assert_eq!(read(typed), None, "{typed}");
         }
-        let told = |text: &str| {
+        let error_text = |text: &str| {
             Clock::system(true)
                 .parse(text, Edge::Begin)
                 .unwrap_err()
                 .to_string()
         };
-        assert!(told("9999-01-01T00:00:00Z").ends_with("is out of range: before 1970 or after 2261"));
-        assert!(told("9999-13-01").contains("is not a time"));
+        assert!(error_text("9999-01-01T00:00:00Z").ends_with("is out of range: before 1970 or after 2261"));
+        assert!(error_text("9999-13-01").contains("is not a time"));
     }
 }

@@ -75,8 +75,8 @@ impl Forward {
 
     /// kubectl's messages about its end or a broken connection.
     pub async fn into_stderr(mut self) -> String {
-        let begun = Instant::now();
-        while !self.guard.has_ended() && begun.elapsed() < STDERR_DELAY {
+        let started = Instant::now();
+        while !self.guard.has_ended() && started.elapsed() < STDERR_DELAY {
             time::sleep(POLL_INTERVAL).await;
         }
         self.guard.stderr()

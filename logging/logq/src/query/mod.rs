@@ -178,8 +178,9 @@ impl Query {
     /// The option that requests lines [`related`] to traces, if any.
     #[must_use]
     pub fn related_option(&self) -> Option<&'static str> {
-        let asked = self.asks_for_traces() && self.dependencies.requested().contains(&Dependency::Queue);
-        asked.then(|| match self.dependencies.option() {
+        let is_requested =
+            self.asks_for_traces() && self.dependencies.requested().contains(&Dependency::Queue);
+        is_requested.then(|| match self.dependencies.option() {
             Some("with-all") => "with-all",
             _ => "with-queue",
         })

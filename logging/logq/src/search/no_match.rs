@@ -105,12 +105,12 @@ fn explain_name(criterion: &Criterion, query: &Query, probe: SourceProbe<'_>, wh
         names.extend(component::ALL.map(str::to_owned));
     }
     names.remove(typed);
-    let meant = nearest_name(typed, &names).map(|name| format!("; did you mean {name}?"));
-    let meant = meant.or(list).unwrap_or_default();
+    let suggestion = nearest_name(typed, &names).map(|name| format!("; did you mean {name}?"));
+    let suggestion = suggestion.or(list).unwrap_or_default();
     Some(match (probe.lists_pods(), *what) {
-        (true, "pod") => format!("no pod {typed}{when}{meant}"),
-        (true, what) => format!("no pod of {what} {typed}{meant}"),
-        (false, what) => format!("no lines of {what} {typed}{when}{meant}"),
+        (true, "pod") => format!("no pod {typed}{when}{suggestion}"),
+        (true, what) => format!("no pod of {what} {typed}{suggestion}"),
+        (false, what) => format!("no lines of {what} {typed}{when}{suggestion}"),
     })
 }
 
@@ -146,8 +146,10 @@ fn explain_condition(
     }
     if !field_names::is_field(field) {
         // An unknown field may exist but is not indexed.
-        let meant = field_names::similar_field(field)?;
-        return Some(format!("{field} is not a standard field; did you mean {meant}?"));
+        let suggestion = field_names::similar_field(field)?;
+        return Some(format!(
+            "{field} is not a standard field; did you mean {suggestion}?"
+        ));
     }
     let Filter::Equals(_, value) = filter else {
         return None;
@@ -172,8 +174,12 @@ fn explain_condition(
         probe.values(&time_range.filter(), field)
     };
     values.remove(value.text());
-    let meant = nearest_name(value.text(), &values).map(|name| format!("; did you mean {field}={name}?"));
-    Some(format!("no line has {typed}{when}{}", meant.unwrap_or_default()))
+    let suggestion =
+        nearest_name(value.text(), &values).map(|name| format!("; did you mean {field}={name}?"));
+    Some(format!(
+        "no line has {typed}{when}{}",
+        suggestion.unwrap_or_default()
+    ))
 }
 
 fn in_time_range(time_range: TimeRange, filter: &Filter) -> Filter {

@@ -136,13 +136,13 @@ mod tests {
 
     #[test]
     fn ages_are_rounded() {
-        for (seconds, told) in [
+        for (seconds, expected) in [
             (61, "61 s"),
             (300, "5 min"),
             (7_300, "2 h"),
             (1_000_000, "11 days"),
         ] {
-            assert_eq!(format_age(seconds), told);
+            assert_eq!(format_age(seconds), expected);
         }
     }
 }

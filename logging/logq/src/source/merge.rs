@@ -29,7 +29,7 @@ pub struct Merged<R, T, E> {
     /// The time of the last line of each source.
     reached: Vec<Time>,
     errors: VecDeque<E>,
-    begun: bool,
+    is_started: bool,
     /// The source of the last returned line.
     given: Option<usize>,
 }
@@ -43,7 +43,7 @@ impl<T: Timed, E, R: Iterator<Item = Result<T, E>>> Merged<R, T, E> {
             readers,
             order: BinaryHeap::new(),
             errors: VecDeque::new(),
-            begun: false,
+            is_started: false,
             given: None,
         }
     }
@@ -73,7 +73,7 @@ impl<T: Timed, E, R: Iterator<Item = Result<T, E>>> Iterator for Merged<R, T, E>
     type Item = Result<T, E>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if !std::mem::replace(&mut self.begun, true) {
+        if !std::mem::replace(&mut self.is_started, true) {
             for source in 0..self.readers.len() {
                 self.advance(source);
             }

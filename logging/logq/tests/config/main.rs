@@ -1,16 +1,13 @@
 //! Tests of the configuration file, variables, views and the pager.
 
-#![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
+#![expect(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 mod file;
 mod pager;
 mod views;
 mod width;
 #[path = "../support/world.rs"]
-#[expect(
-    dead_code,
-    reason = "the questions about it are asked of each source, elsewhere"
-)]
+#[expect(dead_code, reason = "other tests use its cases")]
 mod world;
 
 use std::{

@@ -92,11 +92,11 @@ fn invalid_view_fails_when_used() {
         marks, not a number\n";
     let twice = "logq: error: HOME/.config/logq/config.toml:12: views.twice: the argument '--limit <NUMBER>' \
         cannot be used multiple times\n";
-    for (view, told) in [("bad", bad), ("twice", twice)] {
+    for (view, message) in [("bad", bad), ("twice", twice)] {
         let output = home.logq(&["view", view, pods]).output().unwrap();
         assert_eq!(
             (output.status.code(), home.errors(&output).as_str()),
-            (Some(2), told)
+            (Some(2), message)
         );
     }
     let output = home.logq(&["config"]).output().unwrap();

@@ -269,7 +269,7 @@ fn requests_during_startup(arguments: &[&str]) -> (Vec<String>, String) {
     assert_eq!(
         output.status.code(),
         Some(2),
-        "what it is asked for then is refused"
+        "the request after the startup fails"
     );
     let first_lines = requests
         .try_iter()

@@ -1,6 +1,6 @@
 //! Tests of the program with files, folders and standard input.
 
-#![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
+#![expect(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 #[path = "../support/ages.rs"]
 mod ages;

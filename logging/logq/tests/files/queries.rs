@@ -64,11 +64,11 @@ fn context_lines_equal_those_of_grep() {
             .chain(["-f", "level = error", "--utc"])
             .collect();
         let output = logq(&arguments, &input(file)).output().unwrap();
-        let told = text(&output.stderr);
+        let message = text(&output.stderr);
         assert_eq!(
             world::pretty_words(&output).join(" "),
             shown,
-            "{file}, {options}: {told}"
+            "{file}, {options}: {message}"
         );
     }
 }
@@ -131,8 +131,8 @@ fn ambiguous_and_skipped_local_times_are_resolved() {
                 .iter()
                 .map(|message| format!("{{\"message\":\"{message}\"}}\n"))
                 .collect();
-            let told = text(&output.stderr);
-            assert_eq!(text(&output.stdout), expected, "{zone}, {options:?}: {told}");
+            let message = text(&output.stderr);
+            assert_eq!(text(&output.stdout), expected, "{zone}, {options:?}: {message}");
         }
     }
 }
@@ -188,21 +188,21 @@ fn pipe_has_no_related_lines() {
     );
     let refused = piped(&["--trace", world::TRACE, "--with-all"], line.as_bytes());
     assert_eq!(refused.status.code(), Some(2));
-    let told = text(&refused.stderr);
+    let message = text(&refused.stderr);
     assert!(
-        told.contains("--with-all with a trace or a photo needs several passes over the lines"),
-        "{told}"
+        message.contains("--with-all with a trace or a photo needs several passes over the lines"),
+        "{message}"
     );
     let drawn = piped(&["trace", world::TRACE], line.as_bytes());
-    let told = text(&drawn.stderr);
-    assert!(told.contains("standard input is read once"), "{told}");
+    let message = text(&drawn.stderr);
+    assert!(message.contains("standard input is read once"), "{message}");
 }
 
 #[test]
 fn truncation_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let pods = world::write(folder.path());
-    for (arguments, told) in [
+    for (arguments, message) in [
         (["--limit", "3"].as_slice(), "logq: 3 of 10 lines shown\n"),
         (&["--tail", "4", "-c", "irmgard"], ""),
         (&["--tail", "3", "-c", "irmgard"], "logq: 3 of 4 lines shown\n"),
@@ -214,7 +214,7 @@ fn truncation_is_reported() {
         let output = logq(arguments, &pods).output().unwrap();
         let errors = text(&output.stderr);
         assert!(
-            errors.starts_with(told) && errors.is_empty() == told.is_empty(),
+            errors.starts_with(message) && errors.is_empty() == message.is_empty(),
             "{arguments:?}: {errors}"
         );
     }
@@ -254,8 +254,8 @@ fn unwritable_help_is_an_error() {
         assert!(text(&whole.stdout).contains("Exit status:"));
         let output = command.stdout(full).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        let told = text(&output.stderr);
-        assert!(told.starts_with("logq: error: output: "), "{told}");
+        let message = text(&output.stderr);
+        assert!(message.starts_with("logq: error: output: "), "{message}");
     }
 }
 
@@ -284,7 +284,7 @@ fn command_may_follow_options() {
             "{typed:?}: {errors}"
         );
     }
-    for (typed, told) in [
+    for (typed, message) in [
         (["doctr"].as_slice(), "did you mean `logq doctor`?"),
         (&["traces", world::TRACE], "did you mean `logq trace`?"),
         (&["truoble"], "did you mean `logq view trouble`?"),
@@ -292,7 +292,7 @@ fn command_may_follow_options() {
     ] {
         let (code, _, errors) = show(typed);
         assert_eq!(code, Some(2), "{typed:?}");
-        assert!(errors.contains(told), "{typed:?}: {errors}");
+        assert!(errors.contains(message), "{typed:?}: {errors}");
     }
     // An existing file is a file, even with the name of a command.
     fs::write(folder.path().join("doctor"), "a line\n").unwrap();

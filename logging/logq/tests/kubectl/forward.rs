@@ -6,7 +6,7 @@ use crate::{Pods, text, words};
 
 const PLACE: &str = "kubernetes://irmgard/opensearch";
 
-fn asked(pods: &Pods, source: &str, url: &str, fault: &str) -> Output {
+fn run(pods: &Pods, source: &str, url: &str, fault: &str) -> Output {
     fs::write(pods.path("forward"), fault).unwrap();
     pods.logq(&["-o", "jsonl", "--source", source])
         .env("LOGQ_OPENSEARCH_URL", url)
@@ -57,7 +57,7 @@ const FAULTS: [(&str, &str, &[&str]); 7] = [
 fn fallback_to_pods_is_explained() {
     let pods = Pods::with_world();
     for (url, fault, parts) in FAULTS {
-        let output = asked(&pods, "auto", url, fault);
+        let output = run(&pods, "auto", url, fault);
         let message = text(&output.stderr);
         assert_eq!(
             (words(&output).len(), output.status.code()),
@@ -86,7 +86,7 @@ fn fallback_to_pods_is_explained() {
 fn failed_port_forward_is_an_error_for_opensearch_only() {
     let pods = Pods::with_world();
     for (url, fault, parts) in FAULTS {
-        let output = asked(&pods, "opensearch", url, fault);
+        let output = run(&pods, "opensearch", url, fault);
         let message = text(&output.stderr);
         assert_eq!(
             (words(&output).len(), output.status.code()),
@@ -159,18 +159,18 @@ fn invalid_urls_are_reported() {
 fn default_url_tries_the_cluster_unless_credentials_are_set() {
     let here = "127.0.0.1:9200".parse().unwrap();
     if TcpStream::connect_timeout(&here, Duration::from_secs(1)).is_ok() {
-        local::not_tested("where logq looks when it is told nothing: something listens at port 9200 here");
+        local::not_tested("the default address: another server listens at port 9200");
         return;
     }
     let pods = Pods::with_world();
     fs::write(pods.path("forward"), "pending").unwrap();
-    let asked = |variables: &[(&str, &str)]| {
+    let run = |variables: &[(&str, &str)]| {
         let mut command = pods.logq(&["--source", "auto", "-o", "jsonl"]);
         let output = command.envs(variables.iter().copied()).output().unwrap();
         assert_eq!(words(&output).len(), 10);
         (text(&output.stderr), pods.calls().join("\n"))
     };
-    let (message, calls) = asked(&[("STAND_IN_SERVER", "127.0.0.1:1")]);
+    let (message, calls) = run(&[("STAND_IN_SERVER", "127.0.0.1:1")]);
     assert!(
         message.starts_with(
             "logq: LOGQ_OPENSEARCH_URL is not set, and nothing answers at http://localhost:9200. OpenSearch \
@@ -179,12 +179,12 @@ fn default_url_tries_the_cluster_unless_credentials_are_set() {
         "{message}"
     );
     assert!(calls.contains("port-forward"), "{calls}");
-    let (told, calls) = asked(&[
+    let (message, calls) = run(&[
         ("LOGQ_OPENSEARCH_USERNAME", "somebody"),
         ("LOGQ_OPENSEARCH_PASSWORD", "secret"),
     ]);
     assert!(
-        told.contains("set LOGQ_OPENSEARCH_URL=kubernetes://irmgard/opensearch"),
+        message.contains("set LOGQ_OPENSEARCH_URL=kubernetes://irmgard/opensearch"),
         "{message}"
     );
     assert!(!calls.contains("port-forward"), "{calls}");

@@ -1,6 +1,6 @@
 //! Tests with pods. A stand-in program replaces kubectl and needs no cluster.
 
-#![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
+#![expect(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 #[path = "../support/ages.rs"]
 mod ages;

@@ -32,7 +32,7 @@ fn closed_port_url() -> String {
 }
 
 /// The output with `--source auto`.
-fn asked(pods: &Pods, url: &str) -> Output {
+fn run_auto(pods: &Pods, url: &str) -> Output {
     pods.logq(&["-o", "jsonl"])
         .env("LOGQ_SOURCE", "auto")
         .env("LOGQ_OPENSEARCH_URL", url)
@@ -44,7 +44,7 @@ fn asked(pods: &Pods, url: &str) -> Output {
 fn pods_replace_an_unreachable_opensearch() {
     let pods = Pods::with_world();
     for url in [closed_port_url(), "http://no-such-host.invalid:9200".to_owned()] {
-        let output = asked(&pods, &url);
+        let output = run_auto(&pods, &url);
         let message = text(&output.stderr);
         assert_eq!(
             (words(&output).len(), output.status.code()),
@@ -103,7 +103,7 @@ fn pods_do_not_hide_errors_of_opensearch() {
         ("", "the connection was lost"),
     ] {
         let url = server(answer);
-        let output = asked(&pods, &url);
+        let output = run_auto(&pods, &url);
         let errors = text(&output.stderr);
         assert_eq!(
             (words(&output).len(), output.status.code()),

@@ -18,7 +18,7 @@
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "it is what the program is for"
+    reason = "a command-line program prints"
 )]
 
 #[path = "stand_in_forward.rs"]

@@ -11,7 +11,7 @@ fn of<'a>(changes: &'a [Change], what: &str) -> &'a Action {
     &changes
         .iter()
         .find(|change| change.what == what)
-        .unwrap_or_else(|| panic!("nothing was said of {what}: {changes:#?}"))
+        .unwrap_or_else(|| panic!("no change of {what}: {changes:#?}"))
         .action
 }
 

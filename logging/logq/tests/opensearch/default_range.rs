@@ -50,7 +50,7 @@ async fn default_range_is_the_last_hour_and_older_lines_are_reported() {
     let three = hour.replace("the last hour", "the last 3h");
     let settled = [("LOGQ_SINCE", "3h")];
     let no = |text: &str| format!("logq: no line {text}\n");
-    for (arguments, variables, found, told) in [
+    for (arguments, variables, found, message) in [
         ([].as_slice(), [].as_slice(), "new", hour),
         (&["-g", "[a-z]"], &[], "new", &perhaps),
         (&["-c", "postgres"], &[], "", hour),
@@ -126,7 +126,7 @@ async fn default_range_is_the_last_hour_and_older_lines_are_reported() {
         let shown = text(&output.stdout).lines().collect::<Vec<_>>().join(" ");
         assert_eq!(
             (shown.as_str(), text(&output.stderr).as_str()),
-            (found, told),
+            (found, message),
             "{arguments:?}"
         );
         assert_eq!(

@@ -151,7 +151,7 @@ async fn unresponsive_cluster_does_not_delay_the_result() {
     let (took, message) = (start.elapsed(), text(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(message.contains("no lines of component irmgrad"), "{message}");
-    assert!(calls(folder.path()).contains("get pods"), "kubectl was not asked");
+    assert!(calls(folder.path()).contains("get pods"), "no call of kubectl");
     let why = "kubectl did not answer within 5s; --source kubectl waits longer";
     assert!(message.contains(why), "{message}");
     assert!(took < Duration::from_secs(20), "{took:?}");

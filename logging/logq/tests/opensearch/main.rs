@@ -3,7 +3,7 @@
 #![expect(
     clippy::panic,
     clippy::unwrap_used,
-    reason = "in a test, a panic is how it fails"
+    reason = "a test fails with a panic"
 )]
 
 #[path = "../support/ages.rs"]

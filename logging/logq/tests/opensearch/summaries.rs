@@ -109,7 +109,7 @@ async fn counts_equal_those_of_the_lines() {
 
     // Another shipper stores this number as text: it is in the line, but not in the index.
     let unusual = r#"{"@timestamp":"2026-11-22T10:00:00Z","message":"m","attempt":"many"}"#;
-    let unusual = ("logs-other".to_owned(), "strange".to_owned(), unusual.to_owned());
+    let unusual = ("logs-other".to_owned(), "unusual".to_owned(), unusual.to_owned());
     assert_eq!(store.create(&[unusual]).await[0].0, 201);
     on_thread(|lines| {
         assert!(!compare(lines, &[], &Filter::EVERYTHING, &top("attempt")));

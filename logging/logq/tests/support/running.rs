@@ -77,7 +77,7 @@ impl Lines {
             let left = until.saturating_duration_since(Instant::now());
             assert!(
                 !left.is_zero(),
-                "{what} is waited for, and there is {all:?}, and {:?}",
+                "timeout while waiting for {what}: {all:?}, {:?}",
                 beside.texts()
             );
             all = self.more.wait_timeout(all, left).unwrap().0;
@@ -178,10 +178,10 @@ impl Running {
 
     /// Sends SIGINT; returns the exit status and the time until the exit.
     pub fn interrupt(&mut self) -> (i32, Duration) {
-        let begun = Instant::now();
+        let start = Instant::now();
         self.signal(Signal::SIGINT);
         let code = self.wait_for_exit();
-        (code, begun.elapsed())
+        (code, start.elapsed())
     }
 
     /// Waits for the exit; returns the status.
@@ -197,7 +197,7 @@ impl Running {
             }
             assert!(
                 Instant::now() < until,
-                "it does not end: {:?}",
+                "logq does not exit: {:?}",
                 self.stderr_lines()
             );
             thread::sleep(Duration::from_millis(2));

@@ -197,7 +197,7 @@ mod tests {
     fn kubectl_messages_are_classified() {
         let tries =
             "E1122 14:18:56.148921   25630 memcache.go:265] \"Unhandled Error\" err=\"couldn't get\"\n";
-        for (stderr, told) in [
+        for (stderr, expected) in [
             (
                 "The connection to the server localhost:8080 was refused - did you specify the right host or \
                  port?",
@@ -236,7 +236,7 @@ mod tests {
             } else {
                 error
             };
-            assert!(error.to_string().contains(told), "{stderr}: {error}");
+            assert!(error.to_string().contains(expected), "{stderr}: {error}");
         }
         for (stderr, problem) in [
             (

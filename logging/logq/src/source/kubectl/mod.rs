@@ -264,10 +264,10 @@ fn list_containers(
     scope: &Scope,
     timeout: Duration,
 ) -> Result<(Vec<Container>, usize), Error> {
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut all = (Vec::new(), 0);
     for list in program.list_commands(scope) {
-        let left = timeout.saturating_sub(begun.elapsed());
+        let left = timeout.saturating_sub(started.elapsed());
         let list = program.run_within(&list, left).map_err(|error| match error {
             Error::Timeout(_) => Error::Timeout(timeout),
             error => error,

@@ -266,14 +266,14 @@ impl KubectlProcess {
 
     /// Waits for the end. Returns kubectl's message if it failed, was killed or does not exit.
     pub(super) fn wait(mut self) -> io::Result<Option<String>> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut pause = Duration::from_millis(1);
         loop {
             // Do not hold the lock while sleeping: another thread may kill the process.
             match self.try_exit_success()? {
                 Some(true) => return Ok(None),
                 Some(false) => break,
-                None if begun.elapsed() >= EXIT_GRACE => {
+                None if started.elapsed() >= EXIT_GRACE => {
                     return Ok(Some(format!(
                         "it closed its output but did not exit within {EXIT_GRACE:?}, so logq killed it; \
                          lines may be missing"

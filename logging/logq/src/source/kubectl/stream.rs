@@ -51,14 +51,14 @@ pub struct LogStream {
 /// A deadline for reading.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
-    begun: Instant,
+    started: Instant,
     total: Duration,
 }
 
 impl Deadline {
     pub(super) fn new(total: Duration) -> Self {
-        let begun = Instant::now();
-        Self { begun, total }
+        let started = Instant::now();
+        Self { started, total }
     }
 
     /// No deadline.
@@ -67,7 +67,7 @@ impl Deadline {
     }
 
     fn remaining(self) -> Duration {
-        self.total.saturating_sub(self.begun.elapsed())
+        self.total.saturating_sub(self.started.elapsed())
     }
 
     /// The error of a container without time left.

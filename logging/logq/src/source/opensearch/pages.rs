@@ -178,8 +178,8 @@ impl PagedLines<'_> {
         }
         let client = self.store.client.clone();
         let page = self.store.runtime.spawn(async move {
-            let asked = client.ask_for("return lines", Method::Post, "/_search", &[], Some(&body));
-            asked.await
+            let request = client.ask_for("return lines", Method::Post, "/_search", &[], Some(&body));
+            request.await
         });
         Ok(Some((page, size)))
     }

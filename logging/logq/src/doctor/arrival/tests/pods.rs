@@ -233,7 +233,10 @@ fn missing_worker_with_waiting_photos_is_reported() {
     arrivals.pending.insert(String::new(), pending(10.0));
     assert_eq!(anonymizer(&arrivals), None);
     arrivals.pending.insert(String::new(), pending(600.0));
-    let told = "it has no running pod; no line in 24 h, while 500 photos wait, the \
+    let expected = "it has no running pod; no line in 24 h, while 500 photos wait, the \
         oldest for 10 m";
-    assert_eq!(anonymizer(&arrivals), Some((CheckStatus::Warn, told.to_owned())));
+    assert_eq!(
+        anonymizer(&arrivals),
+        Some((CheckStatus::Warn, expected.to_owned()))
+    );
 }

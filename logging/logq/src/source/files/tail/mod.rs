@@ -62,7 +62,7 @@ pub struct Tail {
     pods: PodIndex,
     saved_positions: Positions,
     sources: BTreeMap<SourceKey, TailedSource>,
-    begun: Instant,
+    started: Instant,
     next_scan: Duration,
     /// The source to read next.
     next_source: usize,
@@ -92,7 +92,7 @@ impl Tail {
             pods: PodIndex::default(),
             saved_positions: Positions::default(),
             sources: BTreeMap::new(),
-            begun: Instant::now(),
+            started: Instant::now(),
             next_scan: Duration::ZERO,
             next_source: 0,
             errors: Vec::new(),
@@ -156,11 +156,11 @@ impl Tail {
 
     /// Also returns the number of bytes.
     fn read(&mut self) -> (Vec<Entry>, usize) {
-        let now = self.begun.elapsed();
+        let now = self.started.elapsed();
         let mut entries = Vec::new();
         if now >= self.next_scan {
             entries = self.scan(now);
-            let took = self.begun.elapsed().saturating_sub(now);
+            let took = self.started.elapsed().saturating_sub(now);
             self.next_scan = now + MIN_SCAN_INTERVAL.max(took * SCAN_COST_FACTOR);
         }
         let count = self.sources.len();

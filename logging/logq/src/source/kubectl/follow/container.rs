@@ -65,7 +65,7 @@ impl ContainerFollower {
         };
         let arguments = self.program.log_command(&self.container, options);
         let (process, output) = match self.program.spawn(&arguments) {
-            Ok(begun) => begun,
+            Ok(started) => started,
             Err(error) => return self.notices.send(error.to_string(), &self.sink),
         };
         if !self.process.try_set(process.kill_handle()) {
@@ -104,15 +104,15 @@ impl ContainerFollower {
                 }
             }
         });
-        let begun = Instant::now();
+        let started = Instant::now();
         loop {
             let wait = line_filter
                 .due()
-                .map_or(IDLE_TIMEOUT, |due| due.saturating_sub(begun.elapsed()));
+                .map_or(IDLE_TIMEOUT, |due| due.saturating_sub(started.elapsed()));
             let mut entries = Vec::new();
             match read.recv_timeout(wait) {
-                Ok(block) => line_filter.take(block.bytes(), begun.elapsed(), &mut entries),
-                Err(RecvTimeoutError::Timeout) => line_filter.expire(begun.elapsed(), &mut entries),
+                Ok(block) => line_filter.take(block.bytes(), started.elapsed(), &mut entries),
+                Err(RecvTimeoutError::Timeout) => line_filter.expire(started.elapsed(), &mut entries),
                 Err(RecvTimeoutError::Disconnected) => {
                     line_filter.flush(&mut entries);
                     return self.send(entries);

@@ -67,7 +67,7 @@ struct FollowedContainer {
     ended: Arc<AtomicBool>,
     /// Its last known start.
     start_id: String,
-    begun: Instant,
+    started: Instant,
 }
 
 impl FollowedContainer {
@@ -188,7 +188,7 @@ impl PodsFeed {
                 process: ProcessSlot::default(),
                 ended: Arc::default(),
                 start_id: container.start_id.clone(),
-                begun: Instant::now(),
+                started: Instant::now(),
             };
             let follower = ContainerFollower {
                 program: self.pods.program.clone(),
@@ -214,7 +214,7 @@ impl PodsFeed {
         match self.followed.get(&container.place) {
             Some(before) if !before.has_ended() => false,
             Some(before) if before.start_id == container.start_id => {
-                container.is_running && before.begun.elapsed() >= RETRY_DELAY
+                container.is_running && before.started.elapsed() >= RETRY_DELAY
             }
             Some(_) => true,
             None => container.is_running || !lock(&self.positions).contains_key(&container.place),

@@ -48,14 +48,14 @@ impl FeedCursor {
         self.from = match lookback {
             Lookback::Usual => self
                 .last_round
-                .map_or(0, |asked| asked.saturating_sub(millis(USUAL_DELAY))),
+                .map_or(0, |previous| previous.saturating_sub(millis(USUAL_DELAY))),
             Lookback::Far => self.far(),
         };
     }
 
     fn far(&self) -> Millis {
-        let Some(asked) = self.last_round else { return 0 };
-        let far = asked.saturating_sub(millis(MAX_DELAY));
+        let Some(previous) = self.last_round else { return 0 };
+        let far = previous.saturating_sub(millis(MAX_DELAY));
         self.outage_start.map_or(far, |(from, _)| from.min(far))
     }
 
@@ -103,7 +103,7 @@ impl FeedCursor {
         let ahead = self
             .last_round
             .zip(now)
-            .map_or(0, |(asked, now)| now.saturating_sub(asked));
+            .map_or(0, |(previous, now)| now.saturating_sub(previous));
         let back = (ahead < -millis(MAX_DELAY)).then_some(-ahead);
         if back.is_some() {
             (self.last_round, self.first_round, self.outage_start) = (now, self.first_round.min(now), None);

@@ -186,7 +186,7 @@ impl OpenSearchFeed {
 
     /// Delivers the lines since the last round.
     fn poll(&mut self, sink: &FeedSink) -> Result<(), FeedEnd> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let lookback = if self.last_far_round.elapsed() < FAR_INTERVAL {
             Lookback::Usual
         } else {
@@ -227,7 +227,7 @@ impl OpenSearchFeed {
             ))?;
         }
         if lookback == Lookback::Far {
-            self.last_far_round = begun;
+            self.last_far_round = started;
         }
         Ok(())
     }
@@ -266,14 +266,14 @@ impl Feed for OpenSearchFeed {
     fn follow(mut self: Box<Self>, sink: &FeedSink) -> Result<(), FeedEnd> {
         self.send_existing(sink)?;
         loop {
-            let begun = Instant::now();
+            let started = Instant::now();
             let result = self.poll(sink);
             for note in self.store.client().take_notes() {
                 sink.send_note(note)?;
             }
             match result {
                 Ok(()) => {
-                    let pause = begun.elapsed().saturating_mul(2);
+                    let pause = started.elapsed().saturating_mul(2);
                     sink.wait(pause.clamp(POLL_INTERVAL, MAX_POLL_INTERVAL))?;
                 }
                 Err(FeedEnd::Failed(SearchError::OpenSearch(error))) if error.is_transient() => {

@@ -179,9 +179,9 @@ impl OpenSearchSource {
             ("filter_path", filter_path),
             ("preference", session.as_str()),
         ];
-        let asked = self.client.ask(what, Method::Post, &path, &query, Some(body));
+        let request = self.client.ask(what, Method::Post, &path, &query, Some(body));
         self.runtime.block_on(async {
-            match tokio::time::timeout(REQUEST_TIMEOUT, asked).await {
+            match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
                 Ok(answer) => answer,
                 Err(_) => Err(Error::Interrupted {
                     url: self.client.url().to_owned(),

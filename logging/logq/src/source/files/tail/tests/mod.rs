@@ -56,7 +56,7 @@ fn next(tail: &mut Tail) -> Vec<String> {
 
 /// Simulates the passage of time.
 fn later(tail: &mut Tail, seconds: u64) {
-    tail.begun -= Duration::from_secs(seconds);
+    tail.started -= Duration::from_secs(seconds);
 }
 
 #[test]
