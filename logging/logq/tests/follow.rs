@@ -1,10 +1,6 @@
 //! `logq --follow` with files and a pipe.
 
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails with a panic"
-)]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails with a panic")]
 
 #[path = "support/running.rs"]
 mod running;

@@ -1,10 +1,6 @@
 //! Tests with a real OpenSearch. `local exec --with opensearch -- cargo test -p logq` starts one.
 
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails with a panic"
-)]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails with a panic")]
 
 #[path = "../support/ages.rs"]
 mod ages;

@@ -187,10 +187,10 @@ impl OpenSearchSource {
     ///
     /// # Errors
     /// Every error of [`Client::ask`].
-    pub fn components_since(&self, field_path: &Filter, since: Time) -> Result<Vec<String>> {
+    pub fn components_since(&self, filter: &Filter, since: Time) -> Result<Vec<String>> {
         let since = Literal::new(&since.to_string());
         let recent = Filter::Compare(field::EVENT_INGESTED.to_owned(), Comparison::AtLeast, since);
-        self.values(&Filter::All(vec![field_path.clone(), recent]), field::COMPONENT)
+        self.values(&Filter::All(vec![filter.clone(), recent]), field::COMPONENT)
     }
 
     /// The rhythm of these lines, and OpenSearch's time; None without a line in the last day.
