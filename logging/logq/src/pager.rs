@@ -64,12 +64,16 @@ impl Output {
     /// people.
     #[must_use]
     pub fn new(pager: &Pager, terminal: bool, plain: bool) -> (Self, Option<String>) {
-        let wanted = match pager {
+        let is_enabled = match pager {
             Pager::Never => false,
             Pager::Always => true,
             Pager::Auto | Pager::Named(_) => terminal && plain && !is_dumb(),
         };
-        let words = if wanted { words(pager) } else { Vec::new() };
+        let words = if is_enabled {
+            command_words(pager)
+        } else {
+            Vec::new()
+        };
         let Some((program, arguments)) = words.split_first() else {
             return (Self::straight(), None);
         };
@@ -85,7 +89,7 @@ impl Output {
     }
 }
 
-fn words(pager: &Pager) -> Vec<String> {
+fn command_words(pager: &Pager) -> Vec<String> {
     if let Pager::Named(words) = pager {
         return words.clone();
     }

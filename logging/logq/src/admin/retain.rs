@@ -43,7 +43,9 @@ pub struct Index {
 /// [`super::Error`].
 pub async fn indices(client: &Client, stream: &str) -> Result<Option<Vec<Index>>> {
     match streams::find(client, stream).await? {
-        Some(there) => describe_indices(client, stream, there.indices).await.map(Some),
+        Some(data_stream) => describe_indices(client, stream, data_stream.indices)
+            .await
+            .map(Some),
         None => Ok(None),
     }
 }

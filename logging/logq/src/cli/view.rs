@@ -65,18 +65,18 @@ pub struct View {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ViewError {
-    #[error("no view {name:?}; the views are {known}")]
+    #[error("no view {name:?}; the views are {names}")]
     Unknown {
         name: String,
         /// Names of all views.
-        known: String,
+        names: String,
     },
     /// The first argument is an option instead of a name.
-    #[error("{option:?} is an option. Put the view's name first; the views are {known}")]
+    #[error("{option:?} is an option. Put the view's name first; the views are {names}")]
     Option {
         option: String,
         /// Names of all views.
-        known: String,
+        names: String,
     },
     /// The view in the configuration file is invalid; one text per error.
     #[error("{}", .0.join("\n"))]
@@ -116,7 +116,7 @@ impl View {
 
 #[must_use]
 pub fn is_shipped(name: &str) -> bool {
-    VIEWS.iter().any(|(known, ..)| *known == name)
+    VIEWS.iter().any(|(builtin, ..)| *builtin == name)
 }
 
 /// The built-in views, then those of the configuration file.
@@ -151,12 +151,12 @@ pub fn expand_view(arguments: &[String], config: &Config) -> Result<Search, View
             return Err(ViewError::Bad(bad));
         }
         let names: Vec<&str> = all.iter().map(|view| view.name.as_str()).collect();
-        let known = names.join(", ");
+        let names = names.join(", ");
         let name = name.to_owned();
         return Err(if name.starts_with('-') {
-            ViewError::Option { option: name, known }
+            ViewError::Option { option: name, names }
         } else {
-            ViewError::Unknown { name, known }
+            ViewError::Unknown { name, names }
         });
     };
     Ok(parse_with_view(&view.options, more, config)?)

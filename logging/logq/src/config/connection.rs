@@ -56,13 +56,8 @@ impl Config {
             self.connection(&format!("{TABLE}.{}", key.to_ascii_lowercase()))
                 .map(|(value, _)| value)
         };
-        Settings::read(&lookup).map_err(|SettingsError(mistakes)| {
-            SettingsError(
-                mistakes
-                    .into_iter()
-                    .map(|text| self.with_file_keys(text))
-                    .collect(),
-            )
+        Settings::read(&lookup).map_err(|SettingsError(errors)| {
+            SettingsError(errors.into_iter().map(|text| self.with_file_keys(text)).collect())
         })
     }
 
@@ -147,17 +142,17 @@ impl Config {
     }
 
     /// Replaces the names of unset variables in an error with the file's keys.
-    fn with_file_keys(&self, mut mistake: String) -> String {
+    fn with_file_keys(&self, mut message: String) -> String {
         let mut keys = keys();
         // Longest first: `…_PASSWORD` is a prefix of `…_PASSWORD_FILE`.
         keys.sort_by_key(|key| std::cmp::Reverse(key.len()));
         for key in keys {
             if let Some((_, SettingSource::File(location))) = self.connection(&key) {
                 let named = format!("{key} ({location})");
-                mistake = mistake.replace(&options::variable(&key), &named);
+                message = message.replace(&options::variable(&key), &named);
             }
         }
-        mistake
+        message
     }
 }
 
@@ -178,7 +173,7 @@ mod tests {
             0o600,
             &ConfigurableOptions::from_command(&command),
         );
-        let file = file.unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+        let file = file.unwrap_or_else(|errors| panic!("{errors:?}"));
         let variables: HashMap<String, String> = variables
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -247,9 +242,9 @@ mod tests {
     #[test]
     fn errors_name_their_location() {
         let config = config("[opensearch]\nurl = \"nowhere\"\nclient_cert = \"c\"\n", &[]);
-        let SettingsError(mistakes) = config.opensearch().unwrap_err();
+        let SettingsError(errors) = config.opensearch().unwrap_err();
         assert_eq!(
-            mistakes,
+            errors,
             [
                 "opensearch.url (/etc/logq/c.toml:2) is not a URL (http://host:9200 or https://…)",
                 "opensearch.client_cert (/etc/logq/c.toml:3) is set, but LOGQ_OPENSEARCH_CLIENT_KEY is not"

@@ -108,7 +108,7 @@ impl ConfigFile {
             text,
             mode,
             options,
-            mistakes: Vec::new(),
+            errors: Vec::new(),
             bad_views: Vec::new(),
             file: Self {
                 path: path.to_owned(),
@@ -123,19 +123,19 @@ impl ConfigFile {
                 let at = error.span().map_or(0, |span| span.start);
                 // Do not print the line: it may contain a password.
                 let what = format!("{} (put texts in \"quotation marks\")", error.message());
-                parser.mistake(at, &what);
+                parser.add_error(at, &what);
             }
         }
         parser.bad_views.sort();
-        if parser.mistakes.is_empty() {
+        if parser.errors.is_empty() {
             let bad = parser.bad_views.into_iter();
             parser.file.bad_views = bad.map(|(_, name, text)| (name, text)).collect();
             return Ok(parser.file);
         }
         let of_views = parser.bad_views.into_iter().map(|(at, _, text)| (at, text));
-        parser.mistakes.extend(of_views);
-        parser.mistakes.sort();
-        Err(parser.mistakes.into_iter().map(|(_, text)| text).collect())
+        parser.errors.extend(of_views);
+        parser.errors.sort();
+        Err(parser.errors.into_iter().map(|(_, text)| text).collect())
     }
 
     pub fn get(&self, key: &str) -> Option<&Value> {
@@ -154,7 +154,7 @@ struct FileParser<'a> {
     mode: u32,
     options: &'a ConfigurableOptions,
     /// Errors with their byte offsets.
-    mistakes: Vec<(usize, String)>,
+    errors: Vec<(usize, String)>,
     /// Errors in views, with offset and view name. They matter only if the user opens that view.
     bad_views: Vec<(usize, String, String)>,
     file: ConfigFile,
@@ -169,8 +169,8 @@ impl FileParser<'_> {
         }
     }
 
-    fn mistake(&mut self, at: usize, what: &str) {
-        self.mistakes.push((at, format!("{}: {what}", self.location(at))));
+    fn add_error(&mut self, at: usize, what: &str) {
+        self.errors.push((at, format!("{}: {what}", self.location(at))));
     }
 
     fn table(&mut self, table: &DeTable<'_>) {
@@ -179,7 +179,7 @@ impl FileParser<'_> {
                 (connection::TABLE, DeValue::Table(inner)) => self.connection(inner),
                 ("views", DeValue::Table(inner)) => self.views(inner),
                 (name @ (connection::TABLE | "views"), _) => {
-                    self.mistake(key.span().start, &format!("{name} must be a table: [{name}]"));
+                    self.add_error(key.span().start, &format!("{name} must be a table: [{name}]"));
                 }
                 _ => self.option(key, value),
             }
@@ -192,7 +192,7 @@ impl FileParser<'_> {
         let Some(argument) = self.options.get(name) else {
             let tables = [connection::TABLE, "views"];
             let hint = suggestion(name, self.options.keys().chain(tables));
-            return self.mistake(at, &format!("unknown setting {name:?}{hint}"));
+            return self.add_error(at, &format!("unknown setting {name:?}{hint}"));
         };
         let Some(value) = self.convert(name, value, options::value_kind(argument)) else {
             return;
@@ -210,7 +210,7 @@ impl FileParser<'_> {
         }
         match checked {
             Ok(()) => self.add_entry(name.to_owned(), value, at),
-            Err(why) => self.mistake(at, &format!("{name}: {why}")),
+            Err(why) => self.add_error(at, &format!("{name}: {why}")),
         }
     }
 
@@ -237,7 +237,7 @@ impl FileParser<'_> {
                 ValueKind::Number => "a number",
             };
             let what = format!("{name} must be {expected}, not {}", kind_name(found));
-            self.mistake(value.span().start, &what);
+            self.add_error(value.span().start, &what);
         }
         typed
     }
@@ -251,10 +251,10 @@ impl FileParser<'_> {
         for (key, value) in table {
             let name = format!("{}.{}", connection::TABLE, key.get_ref());
             let at = key.span().start;
-            let known = connection::keys();
-            if !known.contains(&name) {
-                let hint = suggestion(&name, known.iter().map(String::as_str));
-                self.mistake(at, &format!("unknown setting {name:?}{hint}"));
+            let keys = connection::keys();
+            if !keys.contains(&name) {
+                let hint = suggestion(&name, keys.iter().map(String::as_str));
+                self.add_error(at, &format!("unknown setting {name:?}{hint}"));
                 continue;
             }
             let value_kind = if connection::is_number(&name) {
@@ -272,7 +272,7 @@ impl FileParser<'_> {
                     self.mode & 0o7777,
                     self.file.path.display()
                 );
-                self.mistake(at, &what);
+                self.add_error(at, &what);
                 continue;
             }
             self.add_entry(name, value, at);
@@ -281,7 +281,7 @@ impl FileParser<'_> {
 
     fn views(&mut self, table: &DeTable<'_>) {
         for (key, value) in table {
-            let before = std::mem::take(&mut self.mistakes);
+            let before = std::mem::take(&mut self.errors);
             if let DeValue::Table(inner) = value.get_ref() {
                 self.view(key, inner);
             } else {
@@ -289,9 +289,9 @@ impl FileParser<'_> {
                     "views.{0} must be a table: [views.{0}] with about = \"…\" and options = [\"…\"]",
                     key.get_ref()
                 );
-                self.mistake(key.span().start, &what);
+                self.add_error(key.span().start, &what);
             }
-            let bad = std::mem::replace(&mut self.mistakes, before);
+            let bad = std::mem::replace(&mut self.errors, before);
             let name = key.get_ref();
             self.bad_views
                 .extend(bad.into_iter().map(|(at, text)| (at, name.to_string(), text)));
@@ -304,11 +304,11 @@ impl FileParser<'_> {
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if name.is_empty() || name.starts_with('-') || !name.chars().all(is_allowed) {
             let what = format!("invalid view name {name:?}: use letters, digits, - and _");
-            return self.mistake(at, &what);
+            return self.add_error(at, &what);
         }
         if is_shipped(name) {
             let what = format!("{name} is a built-in view: choose another name");
-            return self.mistake(at, &what);
+            return self.add_error(at, &what);
         }
         let (mut about, mut words) = (String::new(), None);
         for (key, value) in table {
@@ -319,19 +319,19 @@ impl FileParser<'_> {
                         about = text;
                     }
                 }
-                "options" => words = self.words(&full, value),
+                "options" => words = self.split_options(&full, value),
                 other => {
                     let hint = suggestion(other, ["about", "options"]);
                     let what = format!("{full}: unknown key {other:?}; a view has about and options{hint}");
-                    self.mistake(key.span().start, &what);
+                    self.add_error(key.span().start, &what);
                 }
             }
         }
-        if !self.mistakes.is_empty() {
+        if !self.errors.is_empty() {
             return;
         }
         let Some(options) = words else {
-            return self.mistake(
+            return self.add_error(
                 at,
                 &format!("views.{name} has no options: add options = [\"--level\", \"warn\"]"),
             );
@@ -344,15 +344,15 @@ impl FileParser<'_> {
         };
         match view.check() {
             Ok(()) => self.file.views.push(view),
-            Err(why) => self.mistake(at, &format!("views.{name}: {why}")),
+            Err(why) => self.add_error(at, &format!("views.{name}: {why}")),
         }
     }
 
-    fn words(&mut self, name: &str, value: &Spanned<DeValue<'_>>) -> Option<Vec<String>> {
+    fn split_options(&mut self, name: &str, value: &Spanned<DeValue<'_>>) -> Option<Vec<String>> {
         if let Some(text) = value.get_ref().as_str() {
             let words = shlex::split(text);
             if words.is_none() {
-                self.mistake(value.span().start, &format!("{name}: unclosed quotation mark"));
+                self.add_error(value.span().start, &format!("{name}: unclosed quotation mark"));
             }
             return words;
         }

@@ -56,7 +56,7 @@ impl fmt::Display for SettingSource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BuiltIn => formatter.write_str("default"),
-            Self::File(place) => place.fmt(formatter),
+            Self::File(location) => location.fmt(formatter),
             Self::Variable(name) => formatter.write_str(name),
         }
     }
@@ -102,18 +102,18 @@ impl Config {
             (None, None) => default_path(&environment).map(|path| (path, false)),
         };
         let options = ConfigurableOptions::from_command(command);
-        let mut mistakes = Vec::new();
+        let mut errors = Vec::new();
         let file = path.and_then(|(path, required)| {
             ConfigFile::read(&path, required, &options).unwrap_or_else(|mut wrong| {
-                mistakes.append(&mut wrong);
+                errors.append(&mut wrong);
                 None
             })
         });
-        options.check_environment(&environment, &mut mistakes);
-        if mistakes.is_empty() {
+        options.check_environment(&environment, &mut errors);
+        if errors.is_empty() {
             Ok(Self { environment, file })
         } else {
-            Err(ConfigError(mistakes))
+            Err(ConfigError(errors))
         }
     }
 

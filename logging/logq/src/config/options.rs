@@ -54,14 +54,14 @@ impl ConfigurableOptions {
     }
 
     /// Validates the environment variables.
-    pub fn check_environment(&self, environment: &Lookup<'_>, mistakes: &mut Vec<String>) {
+    pub fn check_environment(&self, environment: &Lookup<'_>, errors: &mut Vec<String>) {
         for (key, argument) in &self.arguments {
             let variable = variable(key);
             let Some(text) = environment(&variable) else {
                 continue;
             };
             if let Err(why) = check(argument, &[text]) {
-                mistakes.push(format!("{variable}: {why}"));
+                errors.push(format!("{variable}: {why}"));
             }
         }
     }

@@ -124,7 +124,7 @@ fn settings(options: &DoctorOptions, config: &Config) -> Result<(Settings, Findi
     let fail = |detail: String| Finding::fail(WHAT, detail.replace('\n', "; "), remedy);
     let settings = config
         .opensearch()
-        .map_err(|mistakes| fail(mistakes.to_string()))?
+        .map_err(|errors| fail(errors.to_string()))?
         .with_kubectl(&options.kubectl);
     let file = config
         .path()
@@ -189,7 +189,7 @@ async fn check_opensearch(
     } = connected;
     report.reached_opensearch = true;
     let tls = match (settings.service(), settings.url().scheme()) {
-        (Some(place), _) => format!("through a port-forward to {place}"),
+        (Some(service), _) => format!("through a port-forward to {service}"),
         (None, "https") => "over TLS".to_owned(),
         (None, _) => "without TLS".to_owned(),
     };
@@ -280,8 +280,8 @@ async fn compare_written_lines(
         for stats in written.values_mut() {
             stats.running = Some(0);
         }
-        for (place, count) in pods::count_running(pods.unwrap_or_default()) {
-            written.entry(place).or_default().running = Some(count);
+        for (key, count) in pods::count_running(pods.unwrap_or_default()) {
+            written.entry(key).or_default().running = Some(count);
         }
     }
     Some(written)

@@ -230,7 +230,7 @@ mod tests {
         ]);
         let running: Vec<_> = count_running(&pods)
             .into_iter()
-            .map(|(place, pods)| (place.component, pods))
+            .map(|(key, pods)| (key.component, pods))
             .collect();
         assert_eq!(running, [("anonymizer".to_owned(), 0), ("irmgard".to_owned(), 2)]);
     }

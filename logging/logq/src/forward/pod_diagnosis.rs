@@ -51,14 +51,14 @@ fn describe_pods(pods: &[Value], selector: &str) -> Option<String> {
             "no pod matches its service ({selector}). Is it scaled to 0?"
         ));
     }
-    let states: Option<Vec<String>> = pods.iter().map(describe_not_ready).collect();
-    let mut states = states?;
-    let more = states.len().saturating_sub(MAX_NAMED_PODS);
-    states.truncate(MAX_NAMED_PODS);
+    let descriptions: Option<Vec<String>> = pods.iter().map(describe_not_ready).collect();
+    let mut descriptions = descriptions?;
+    let more = descriptions.len().saturating_sub(MAX_NAMED_PODS);
+    descriptions.truncate(MAX_NAMED_PODS);
     if more > 0 {
-        states.push(format!("and {more} more are not ready"));
+        descriptions.push(format!("and {more} more are not ready"));
     }
-    Some(states.join(", "))
+    Some(descriptions.join(", "))
 }
 
 /// Describes why a pod is not ready; None if it is.

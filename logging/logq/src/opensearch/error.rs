@@ -155,10 +155,10 @@ impl Error {
     #[must_use]
     pub fn is_too_large(&self) -> bool {
         // OpenSearch's circuit breakers report memory limits.
-        let is_connection_lost = |reason: &str| reason.contains("Data too large");
+        let is_memory_limit = |reason: &str| reason.contains("Data too large");
         match self {
             Self::TooLong { .. } => true,
-            Self::Busy { reason, .. } => is_connection_lost(reason),
+            Self::Busy { reason, .. } => is_memory_limit(reason),
             _ => false,
         }
     }

@@ -90,7 +90,7 @@ impl Settings {
     pub fn read(lookup: &Lookup<'_>) -> Result<Self, SettingsError> {
         let mut reader = SettingsReader {
             lookup,
-            mistakes: Vec::new(),
+            errors: Vec::new(),
         };
         let url = reader.url();
         let identity = reader.identity();
@@ -104,12 +104,12 @@ impl Settings {
         let certificate = reader.certificate();
         let timeout = reader.timeout();
         if certificate.is_some() && matches!(url, Some((_, Some(_)))) {
-            reader.mistake(
+            reader.add_error(
                 "LOGQ_OPENSEARCH_CLIENT_CERT does not work through a port-forward, which uses no TLS: set \
                  OpenSearch's Ingress in LOGQ_OPENSEARCH_URL, or use a user or a token",
             );
         }
-        match (url, reader.mistakes.is_empty()) {
+        match (url, reader.errors.is_empty()) {
             (Some((url, service)), true) => Ok(Self {
                 url,
                 service,
@@ -120,7 +120,7 @@ impl Settings {
                 certificate,
                 timeout,
             }),
-            _ => Err(SettingsError(reader.mistakes)),
+            _ => Err(SettingsError(reader.errors)),
         }
     }
 
@@ -231,7 +231,7 @@ fn parse(text: &str) -> Result<(Url, Option<ServiceRef>), &'static str> {
 
 struct SettingsReader<'a> {
     lookup: &'a Lookup<'a>,
-    mistakes: Vec<String>,
+    errors: Vec<String>,
 }
 
 impl SettingsReader<'_> {
@@ -239,8 +239,8 @@ impl SettingsReader<'_> {
         (self.lookup)(name).filter(|value| !value.is_empty())
     }
 
-    fn mistake(&mut self, text: impl Into<String>) {
-        self.mistakes.push(text.into());
+    fn add_error(&mut self, text: impl Into<String>) {
+        self.errors.push(text.into());
     }
 
     fn url(&mut self) -> Option<(Url, Option<ServiceRef>)> {
@@ -248,7 +248,7 @@ impl SettingsReader<'_> {
         match parse(&text) {
             Ok(parsed) => Some(parsed),
             Err(why) => {
-                self.mistake(format!("LOGQ_OPENSEARCH_URL {why}"));
+                self.add_error(format!("LOGQ_OPENSEARCH_URL {why}"));
                 None
             }
         }
@@ -258,7 +258,7 @@ impl SettingsReader<'_> {
         match fs::read(path) {
             Ok(bytes) => Some(bytes),
             Err(error) => {
-                self.mistake(format!("{name}: cannot read {}: {error}", path.display()));
+                self.add_error(format!("{name}: cannot read {}: {error}", path.display()));
                 None
             }
         }
@@ -269,7 +269,7 @@ impl SettingsReader<'_> {
         let variable = format!("{name}_FILE");
         match (self.value(name), self.value(&variable)) {
             (Some(_), Some(_)) => {
-                self.mistake(format!("{name} and {variable} are both set"));
+                self.add_error(format!("{name} and {variable} are both set"));
                 None
             }
             (Some(value), None) => Some(value.into()),
@@ -278,7 +278,7 @@ impl SettingsReader<'_> {
                 match String::from_utf8(bytes) {
                     Ok(text) => Some(text.trim_end_matches(['\r', '\n']).into()),
                     Err(_) => {
-                        self.mistake(format!("{variable}: {path} is not UTF-8"));
+                        self.add_error(format!("{variable}: {path} is not UTF-8"));
                         None
                     }
                 }
@@ -288,21 +288,23 @@ impl SettingsReader<'_> {
     }
 
     fn identity(&mut self) -> Identity {
-        let before = self.mistakes.len();
+        let before = self.errors.len();
         let user = self.value("LOGQ_OPENSEARCH_USERNAME");
         let password = self.secret("LOGQ_OPENSEARCH_PASSWORD");
         let token = self.secret("LOGQ_OPENSEARCH_TOKEN");
         match (user, password, token) {
             (Some(_), _, Some(_)) => {
-                self.mistake("LOGQ_OPENSEARCH_USERNAME and LOGQ_OPENSEARCH_TOKEN are both set: set only one");
+                self.add_error(
+                    "LOGQ_OPENSEARCH_USERNAME and LOGQ_OPENSEARCH_TOKEN are both set: set only one",
+                );
             }
             (Some(user), Some(password), None) => return Identity::Basic(user, password),
             (None, None, Some(token)) => return Identity::Bearer(token),
-            (Some(_), None, None) if self.mistakes.len() == before => {
-                self.mistake("LOGQ_OPENSEARCH_USERNAME is set, but LOGQ_OPENSEARCH_PASSWORD is not");
+            (Some(_), None, None) if self.errors.len() == before => {
+                self.add_error("LOGQ_OPENSEARCH_USERNAME is set, but LOGQ_OPENSEARCH_PASSWORD is not");
             }
             (None, Some(_), _) => {
-                self.mistake("LOGQ_OPENSEARCH_PASSWORD is set, but LOGQ_OPENSEARCH_USERNAME is not");
+                self.add_error("LOGQ_OPENSEARCH_PASSWORD is set, but LOGQ_OPENSEARCH_USERNAME is not");
             }
             _ => {}
         }
@@ -323,11 +325,11 @@ impl SettingsReader<'_> {
                 Some(ClientCertificate { path, pem })
             }
             (Some(_), None) => {
-                self.mistake(format!("{CERTIFICATE} is set, but {KEY} is not"));
+                self.add_error(format!("{CERTIFICATE} is set, but {KEY} is not"));
                 None
             }
             (None, Some(_)) => {
-                self.mistake(format!("{KEY} is set, but {CERTIFICATE} is not"));
+                self.add_error(format!("{KEY} is set, but {CERTIFICATE} is not"));
                 None
             }
             (None, None) => None,
@@ -343,7 +345,7 @@ impl SettingsReader<'_> {
                 .filter(|seconds| (1..=3600).contains(seconds))
                 .map(Duration::from_secs)
                 .unwrap_or_else(|| {
-                    self.mistake(format!("{NAME} must be a whole number of seconds from 1 to 3600"));
+                    self.add_error(format!("{NAME} must be a whole number of seconds from 1 to 3600"));
                     default
                 })
         })

@@ -24,15 +24,6 @@ impl Dependency {
             Self::ObjectStore => label::USES_STORE,
         }
     }
-
-    #[must_use]
-    pub const fn noun(self) -> &'static str {
-        match self {
-            Self::Database => "database",
-            Self::Queue => "broker",
-            Self::ObjectStore => "object store",
-        }
-    }
 }
 
 /// The dependencies to include.

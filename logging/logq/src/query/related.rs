@@ -140,8 +140,8 @@ impl Related {
         };
         let pid = document.text(field::RABBITMQ_CONNECTION_PID).map(str::to_owned);
         let is_ours = self.traces.values().any(|trace| trace.has(name));
-        if let (true, Some(place)) = (is_ours, connection_key(document)) {
-            let connections = self.connections.entry(place).or_default();
+        if let (true, Some(key)) = (is_ours, connection_key(document)) {
+            let connections = self.connections.entry(key).or_default();
             connections.retain(|connection| connection.pid != pid);
             connections.push(Connection {
                 pid,

@@ -28,9 +28,10 @@ impl OutputWidth {
         let named = named
             .and_then(|text| text.parse().ok())
             .filter(|columns| *columns > 0);
-        let own = || terminal_size_of(io::stdout()).map(|(Width(columns), _)| usize::from(columns));
+        let terminal_width =
+            || terminal_size_of(io::stdout()).map(|(Width(columns), _)| usize::from(columns));
         // A terminal of unknown size reports 0.
-        let columns = named.or_else(own).filter(|columns| *columns > 0);
+        let columns = named.or_else(terminal_width).filter(|columns| *columns > 0);
         Self {
             columns: columns.unwrap_or(DEFAULT_COLUMNS).max(MIN_COLUMNS),
             truncates: io::stdout().is_terminal(),

@@ -55,8 +55,8 @@ pub fn explain(search: &Search, query: &Query, probe: SourceProbe<'_>) -> Vec<St
 /// Notes for --follow: names that no line has so far.
 #[must_use]
 pub fn missing_so_far(query: &Query, probe: SourceProbe<'_>) -> Vec<String> {
-    let wishes = query.criteria.iter();
-    let notes = wishes.filter_map(|criterion| explain_name(criterion, query, probe, " so far"));
+    let criteria = query.criteria.iter();
+    let notes = criteria.filter_map(|criterion| explain_name(criterion, query, probe, " so far"));
     notes.take(MAX_NOTES).collect()
 }
 

@@ -127,7 +127,7 @@ impl Histogram {
             return Ok(());
         }
         let rows = self.rows();
-        let most = self.bars.values().map(|(all, _)| *all).max().unwrap_or_default();
+        let max_lines = self.bars.values().map(|(all, _)| *all).max().unwrap_or_default();
         let room = format
             .width
             .columns
@@ -139,8 +139,8 @@ impl Histogram {
         for row in rows {
             match row {
                 Row::Bar(number, (all, warn_or_error)) => {
-                    let columns = (all * room).div_ceil(most.max(1));
-                    let full = (warn_or_error * room).div_ceil(most.max(1)).min(columns);
+                    let columns = (all * room).div_ceil(max_lines.max(1));
+                    let full = (warn_or_error * room).div_ceil(max_lines.max(1)).min(columns);
                     let bar: String = (0..columns)
                         .map(|column| if column < full { '█' } else { '░' })
                         .collect();
@@ -154,9 +154,9 @@ impl Histogram {
                 }
             }
         }
-        if most > 0 {
+        if max_lines > 0 {
             let each = format_width(self.seconds());
-            let column = most.div_ceil(room);
+            let column = max_lines.div_ceil(room);
             let lines = if column == 1 { "line" } else { "lines" };
             writeln!(
                 out,

@@ -88,9 +88,9 @@ fn order_sessions<'e>(rows: &mut [Row<'e>]) {
 /// From the first start to the last end. Ignores related lines unless there are no others.
 pub fn span(rows: &[Row<'_>]) -> Option<(Time, Time)> {
     let alone = rows.iter().all(|row| row.is_related);
-    let own = || rows.iter().filter(|row| alone || !row.is_related);
-    let first = own().map(|row| row.begin).min()?;
-    let last = own().map(|row| row.end).max()?;
+    let shown_rows = || rows.iter().filter(|row| alone || !row.is_related);
+    let first = shown_rows().map(|row| row.begin).min()?;
+    let last = shown_rows().map(|row| row.end).max()?;
     Some((first, last))
 }
 

@@ -45,9 +45,9 @@ pub struct ContainerFollower {
 
 impl ContainerFollower {
     pub fn run(self) {
-        let known = lock(&self.positions).contains_key(&self.container.place);
+        let has_position = lock(&self.positions).contains_key(&self.container.place);
         // Lines from before the restart.
-        if known && self.container.logs == AvailableLogs::CurrentAndPrevious {
+        if has_position && self.container.logs == AvailableLogs::CurrentAndPrevious {
             let _ = self.run_command(true);
         }
         let _ = self.run_command(false);

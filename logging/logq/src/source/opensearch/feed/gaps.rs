@@ -109,12 +109,15 @@ impl OpenSearchSource {
         let what = "list the data streams";
         // A wildcard avoids an error for a missing stream.
         let answer = self.ask(what, Method::Get, "/_data_stream/logs-*", &[], None)?;
-        let known = streams();
+        let our_streams = streams();
         let all = answer.get("data_streams").and_then(Value::as_array);
         let all = all.ok_or_else(|| self.client.unexpected(what, "the response has no data_streams"))?;
         let ours = all.iter().filter_map(|stream| {
             let name = stream.get("name")?.as_str()?;
-            known.split(',').any(|own| own == name).then_some(())?;
+            our_streams
+                .split(',')
+                .any(|our_stream| our_stream == name)
+                .then_some(())?;
             let indices = stream.get("indices")?.as_array()?;
             let indices = indices.iter().filter_map(|index| {
                 let number = index.get("index_name")?.as_str()?.rsplit('-').next()?;
