@@ -99,7 +99,7 @@ fn other_server_than_fluentd_is_reported() {
         &[],
     );
     for part in [
-        "no metric fluentd_output_status_… among them",
+        "the response has no metric fluentd_output_status_…",
         "client error (404",
     ] {
         assert!(text.contains(part), "{part} is missing in {text}");

@@ -77,7 +77,7 @@ fn mappings_equal_the_schema() {
     );
     assert!(
         version_file()["sha256"] == checksum(),
-        "what is put into OpenSearch has changed under the old version: UPDATE=1 cargo test -p logq --test templates"
+        "the installed objects changed without a new version: UPDATE=1 cargo test -p logq --test templates"
     );
 }
 

@@ -254,7 +254,7 @@ mod tests {
         let now = 100 * DAY;
         assert_eq!(
             found(&[index("a", now - 30 * DAY, 5, 1), index("b", now - DAY / 2, 5, 1)]),
-            ["2 indices, 2gb, the oldest filled 12h ago; kept for 30d"]
+            ["2 indices, 2gb, the oldest closed 12h ago; kept for 30d"]
         );
         // An empty index may have any age.
         assert_eq!(

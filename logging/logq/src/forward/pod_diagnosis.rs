@@ -132,7 +132,7 @@ mod tests {
                      memory",
                 ),
             ),
-            (vec![ending], Some("a is ending")),
+            (vec![ending], Some("a is terminating")),
             (
                 vec![not_yet.clone(), not_yet.clone(), not_yet.clone(), not_yet.clone()],
                 Some("b is not ready, b is not ready, b is not ready, and 1 more are not ready"),

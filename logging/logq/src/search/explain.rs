@@ -38,7 +38,7 @@ pub fn explain(
     } else {
         let files = search.files.iter().map(|file| file.display().to_string());
         let files = files.collect::<Vec<_>>().join(", ");
-        writeln!(out, "sources: {}", terminal::escaped(&files))?;
+        writeln!(out, "files: {}", terminal::escaped(&files))?;
         if query.needs_context() {
             writeln!(
                 out,

@@ -57,7 +57,7 @@ pub fn find(
     };
     Some(OlderLines {
         note: format!(
-            "logq searched only lines {since}; there {are} older ones: use --since 1d or --since {ALL}"
+            "only lines {since} were searched; there {are} older ones: use --since 1d or --since {ALL}"
         ),
         is_certain,
     })

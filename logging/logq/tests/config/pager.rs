@@ -230,7 +230,7 @@ fn quitting_the_pager_does_not_wait_for_the_next_line() {
 #[test]
 fn less_exits_if_the_output_fits() {
     if !Path::new("/usr/bin/less").exists() {
-        return local::not_tested("less as the pager: there is no /usr/bin/less");
+        return local::not_tested("the pager less: /usr/bin/less is not installed");
     }
     let home = Home::new();
     let pods = home.pods.to_str().unwrap();

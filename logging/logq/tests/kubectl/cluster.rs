@@ -7,7 +7,7 @@ use crate::{documents, logq, text};
 #[test]
 fn pods_of_a_real_cluster_are_read() {
     let Some(kubeconfig) = env::var_os("LOGQ_TEST_KUBECONFIG") else {
-        local::not_tested("logq's questions to the pods of a real cluster: LOGQ_TEST_KUBECONFIG names none");
+        local::not_tested("pods of a real cluster: LOGQ_TEST_KUBECONFIG is not set");
         return;
     };
     let ask = |arguments: &[&str]| {
@@ -44,7 +44,7 @@ fn pods_of_a_real_cluster_are_read() {
 #[test]
 fn port_forward_into_a_real_cluster_opens() {
     let Some(kubeconfig) = env::var_os("LOGQ_TEST_KUBECONFIG") else {
-        local::not_tested("logq's port-forward into a real cluster: LOGQ_TEST_KUBECONFIG names none");
+        local::not_tested("a port-forward into a real cluster: LOGQ_TEST_KUBECONFIG is not set");
         return;
     };
     let ask = |address: &str| {
@@ -79,7 +79,7 @@ fn port_forward_into_a_real_cluster_opens() {
     let output = ask("kubernetes://irmgard/opensearch");
     let errors = text(&output.stderr);
     if errors.contains("is unreachable through a port-forward") {
-        local::not_tested(&format!("logq's questions to OpenSearch in a cluster: {errors}"));
+        local::not_tested(&format!("search through a port-forward into a cluster: {errors}"));
         return;
     }
     assert!(output.status.code() != Some(2), "{errors}");

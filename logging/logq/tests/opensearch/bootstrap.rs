@@ -5,7 +5,7 @@ use logq::admin::{self, Action, Change, ObjectKind, Options, data_streams, manag
 use logq::opensearch::Method;
 use serde_json::{Value, json};
 
-const WHAT: &str = "what `logq admin bootstrap` does";
+const WHAT: &str = "`logq admin bootstrap`";
 
 fn of<'a>(changes: &'a [Change], what: &str) -> &'a Action {
     &changes
@@ -310,7 +310,7 @@ async fn template_with_higher_priority_is_reported() {
     assert_eq!(
         streams["data_streams"],
         json!([]),
-        "a stream was made of a template that is not ours"
+        "a stream was created from another template"
     );
 }
 

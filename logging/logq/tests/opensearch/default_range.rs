@@ -18,7 +18,7 @@ const NONE: &str =
 
 #[tokio::test]
 async fn default_range_is_the_last_hour_and_older_lines_are_reported() {
-    let Some(store) = Store::empty("the usual time of logq's questions").await else {
+    let Some(store) = Store::empty("the default time range").await else {
         return;
     };
     store.bootstrap().await;
@@ -44,7 +44,7 @@ async fn default_range_is_the_last_hour_and_older_lines_are_reported() {
     store.create(&documents).await;
     store.ask(Method::Post, "/logs-*/_refresh", None).await;
 
-    let hour = "logq: logq searched only lines of the last hour; there are older ones: use --since 1d or \
+    let hour = "logq: only lines of the last hour were searched; there are older ones: use --since 1d or \
         --since all\n";
     let perhaps = hour.replace("are older", "may be older");
     let three = hour.replace("the last hour", "the last 3h");

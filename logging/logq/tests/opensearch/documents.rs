@@ -10,7 +10,7 @@ use logq::opensearch::Method;
 use schema::{FIELDS, Kind, MAX_TERM_BYTES, field, stream};
 use serde_json::{Value, json};
 
-const WHAT: &str = "whether OpenSearch takes every line";
+const WHAT: &str = "storing every line in OpenSearch";
 
 fn golden() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fluentd/golden")
@@ -208,7 +208,8 @@ pub fn hostile() -> Vec<Vec<u8>> {
         b"{\"level\":\"info\",\"msg\":{\"a\":1},\"time\":\"0001-01-01T00:00:00Z\",\"app\":\"x\",\"app.kubernetes.io/name\":\"y\"}".to_vec(),
         b"{\"@timestamp\":\"2262-12-31T00:00:00Z\",\"level\":\"info\",\"message\":\"m\"}".to_vec(),
         b"{\"@timestamp\":\"1969-12-31T00:00:00Z\",\"level\":\"info\",\"message\":\"m\"}".to_vec(),
-        b"{\"timestamp\":\"x\",\"error_severity\":\"LOG\",\"message\":\"duration: 1e9 ms\",\"pid\":{},\"dbname\":[1],\"txid\":\"a\"}".to_vec(),
+        b"{\"timestamp\":\"x\",\"error_severity\":\"LOG\",\"message\":\"duration: 1e9 \
+            ms\",\"pid\":{},\"dbname\":[1],\"txid\":\"a\"}".to_vec(),
         b"{\"time\":\"x\",\"level\":\"info\",\"msg\":\"m\",\"pid\":\"<0.1.0>\",\"line\":\"x\",\"mfa\":{},\"file\":1}".to_vec(),
         b"\x00\x01\x1b[31m\xff\xfe plain".to_vec(),
         b"".to_vec(),

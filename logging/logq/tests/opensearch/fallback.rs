@@ -16,7 +16,7 @@ use crate::{
     world,
 };
 
-const WHAT: &str = "pods in place of an OpenSearch that never had their lines";
+const WHAT: &str = "the fallback to pods";
 
 fn in_cluster(command: &mut Command, folder: &Path) {
     command

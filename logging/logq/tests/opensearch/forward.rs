@@ -67,7 +67,7 @@ fn wait_until_all_ended(folder: &Path) {
 
 #[tokio::test]
 async fn all_cases_work_through_a_port_forward() {
-    let Some(store) = Store::empty("logq's questions through a port-forward").await else {
+    let Some(store) = Store::empty("search through a port-forward").await else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
@@ -113,7 +113,7 @@ async fn all_cases_work_through_a_port_forward() {
 
 #[tokio::test]
 async fn port_forward_reopens_without_lost_or_duplicate_lines() {
-    let Some(store) = Store::empty("a port-forward that ends while one follows").await else {
+    let Some(store) = Store::empty("a lost port-forward while following").await else {
         return;
     };
     store.bootstrap().await;
@@ -167,7 +167,7 @@ async fn port_forward_reopens_without_lost_or_duplicate_lines() {
 
 #[tokio::test]
 async fn port_forward_ends_with_logq() {
-    let Some(store) = Store::empty("a port-forward when logq ends").await else {
+    let Some(store) = Store::empty("the end of a port-forward").await else {
         return;
     };
     store.bootstrap().await;

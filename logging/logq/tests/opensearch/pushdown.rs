@@ -170,7 +170,7 @@ pub fn all_documents() -> BTreeMap<String, (String, String, String)> {
 
 #[tokio::test]
 async fn pushdown_finds_all_matches_and_exact_ones_only_those() {
-    let Some(store) = Store::empty("what logq asks of OpenSearch").await else {
+    let Some(store) = Store::empty("the pushed-down queries").await else {
         return;
     };
     store.bootstrap().await;

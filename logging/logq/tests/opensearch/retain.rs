@@ -7,7 +7,7 @@ use super::store::Store;
 use logq::admin::{Action, Age, Change, Limits, Size};
 use serde_json::json;
 
-const WHAT: &str = "what `logq admin retain` does";
+const WHAT: &str = "`logq admin retain`";
 
 const LATER: Limits = Limits {
     rollover_size: Size(1 << 40),

@@ -39,7 +39,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[tokio::test]
 async fn all_cases_return_the_same_lines_as_files() {
-    let Some(store) = Store::empty("logq's questions to OpenSearch").await else {
+    let Some(store) = Store::empty("search in OpenSearch").await else {
         return;
     };
     store.bootstrap().await;
@@ -125,7 +125,7 @@ async fn all_cases_return_the_same_lines_as_files() {
 
 #[tokio::test]
 async fn related_lines_equal_those_of_files() {
-    let Some(store) = Store::empty("logq's questions of what is related").await else {
+    let Some(store) = Store::empty("search of related lines").await else {
         return;
     };
     store.bootstrap().await;
@@ -145,7 +145,7 @@ async fn related_lines_equal_those_of_files() {
 
 #[tokio::test]
 async fn lines_of_both_sources_are_shown_once() {
-    let Some(store) = Store::empty("logq's questions to OpenSearch and to pods").await else {
+    let Some(store) = Store::empty("search in OpenSearch and in pods").await else {
         return;
     };
     store.bootstrap().await;
@@ -199,7 +199,7 @@ async fn lines_of_both_sources_are_shown_once() {
 
 #[tokio::test]
 async fn line_stored_again_after_a_rollover_is_shown_once() {
-    let Some(store) = Store::empty("logq's questions after a rollover").await else {
+    let Some(store) = Store::empty("search after a rollover").await else {
         return;
     };
     store.bootstrap().await;
@@ -234,7 +234,7 @@ async fn line_stored_again_after_a_rollover_is_shown_once() {
 /// components.
 #[tokio::test]
 async fn stale_view_is_reported() {
-    let Some(store) = Store::empty("logq's word on a stale view").await else {
+    let Some(store) = Store::empty("the note about a stale view").await else {
         return;
     };
     store.bootstrap().await;
@@ -382,7 +382,7 @@ async fn lines_of_one_time_are_returned_once_across_pages() {
 /// A slow reader may continue after the point in time has expired.
 #[tokio::test]
 async fn expired_point_in_time_neither_loses_nor_duplicates_lines() {
-    let Some(store) = Store::empty("a moment that OpenSearch forgets").await else {
+    let Some(store) = Store::empty("an expired point in time").await else {
         return;
     };
     store.bootstrap().await;

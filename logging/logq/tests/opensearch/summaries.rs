@@ -91,7 +91,7 @@ fn compare_all(lines: &OpenSearchSource, all: &BTreeMap<String, Value>) {
 
 #[tokio::test]
 async fn counts_equal_those_of_the_lines() {
-    let Some(store) = Store::empty("what OpenSearch counts").await else {
+    let Some(store) = Store::empty("summaries that OpenSearch counts").await else {
         return;
     };
     store.bootstrap().await;

@@ -201,7 +201,7 @@ mod tests {
             (
                 "The connection to the server localhost:8080 was refused - did you specify the right host or \
                  port?",
-                "right host or port. Does KUBECONFIG",
+                "right host or port. Check KUBECONFIG",
             ),
             (
                 "Unable to connect to the server: dial tcp: lookup x on 10.0.0.1:53: no such host",

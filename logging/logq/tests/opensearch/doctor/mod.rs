@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::store::Store;
 
-const WHAT: &str = "what `logq doctor` finds";
+const WHAT: &str = "`logq doctor`";
 
 /// A time in the format of log lines, `seconds` ago.
 fn ago(seconds: i64) -> String {

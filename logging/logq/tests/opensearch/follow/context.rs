@@ -21,7 +21,7 @@ fn of(trace: &str) -> serde_json::Value {
 
 #[tokio::test]
 async fn later_trace_of_the_photo_is_shown_from_its_start() {
-    let Some(store) = Store::empty("a trace that is learnt late").await else {
+    let Some(store) = Store::empty("a trace that becomes known late").await else {
         return;
     };
     of_a_photo(&store, &[]).await;
@@ -75,7 +75,7 @@ async fn of_a_photo(store: &Store, more: &[&str]) {
 
 #[tokio::test]
 async fn dependency_is_resolved_from_a_new_line() {
-    let Some(store) = Store::empty("a label that is learnt late").await else {
+    let Some(store) = Store::empty("a dependency label that arrives late").await else {
         return;
     };
     store.bootstrap().await;

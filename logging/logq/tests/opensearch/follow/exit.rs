@@ -28,7 +28,7 @@ async fn closed_output_ends_following_without_new_lines() {
 
 #[tokio::test]
 async fn interrupt_ends_following_with_a_blocked_reader() {
-    let Some(store) = Store::with_streams("a pager that stands still").await else {
+    let Some(store) = Store::with_streams("a blocked reader").await else {
         return;
     };
     let long = "x".repeat(10_000);
@@ -45,7 +45,7 @@ async fn interrupt_ends_following_with_a_blocked_reader() {
 
 #[tokio::test]
 async fn exit_status_is_1_without_a_line() {
-    let Some(store) = Store::with_streams("an end without lines").await else {
+    let Some(store) = Store::with_streams("an exit without lines").await else {
         return;
     };
     let mut logq = Running::start(store.url(), &["-c", "nothing", "-o", "json"]);
@@ -58,7 +58,7 @@ async fn exit_status_is_1_without_a_line() {
 
 #[tokio::test]
 async fn buffered_lines_are_shown_at_the_end() {
-    let Some(store) = Store::with_streams("an end with lines that are held").await else {
+    let Some(store) = Store::with_streams("an exit with buffered lines").await else {
         return;
     };
     let mut logq = Running::start(store.url(), &["-o", "jsonl", "--order-window", "1m"]);

@@ -74,7 +74,7 @@ const SHORT: [&str; 2] = ["--order-window", "100ms"];
 
 #[tokio::test]
 async fn new_lines_are_shown_once_and_in_order() {
-    let Some(store) = Store::with_streams("what comes is shown").await else {
+    let Some(store) = Store::with_streams("new lines").await else {
         return;
     };
     let mut logq = follow(store.url(), &[]);
@@ -131,7 +131,7 @@ async fn burst_is_shown_completely_and_once() {
 
 #[tokio::test]
 async fn rollover_loses_and_duplicates_no_line() {
-    let Some(store) = Store::with_streams("a rollover while one follows").await else {
+    let Some(store) = Store::with_streams("a rollover while following").await else {
         return;
     };
     let mut logq = follow(store.url(), &SHORT);
@@ -150,7 +150,7 @@ async fn rollover_loses_and_duplicates_no_line() {
 /// A stream whose lines become searchable late, as on a slow node.
 #[tokio::test]
 async fn late_line_is_not_missed() {
-    let Some(store) = Store::with_streams("lines that are found late").await else {
+    let Some(store) = Store::with_streams("lines that become searchable late").await else {
         return;
     };
     let logq = follow(store.url(), &SHORT);
@@ -187,7 +187,7 @@ async fn late_line_is_not_missed() {
 /// Measures the delay from OpenSearch to the terminal, and the number of requests.
 #[tokio::test]
 async fn line_is_shown_soon_with_few_requests() {
-    let Some(store) = Store::with_streams("how soon a line is shown").await else {
+    let Some(store) = Store::with_streams("the delay of a line").await else {
         return;
     };
     let logq = follow(store.url(), &["--order-window", "0"]);

@@ -19,7 +19,7 @@ fn shown(store: &Store, arguments: &[&str], last: &str) -> String {
 
 #[tokio::test]
 async fn backlog_is_selected_like_a_search() {
-    let Some(store) = Store::empty("what is shown first").await else {
+    let Some(store) = Store::empty("the backlog").await else {
         return;
     };
     store.bootstrap().await;
@@ -60,7 +60,7 @@ async fn backlog_is_selected_like_a_search() {
 
 #[tokio::test]
 async fn new_lines_are_selected_like_a_search() {
-    let Some(store) = Store::with_streams("what is selected of what comes").await else {
+    let Some(store) = Store::with_streams("selection of new lines").await else {
         return;
     };
     let select = ["-c", "irmgard", "--level", "info", "-g", "begin|yes", "-v", "not"];
@@ -96,7 +96,7 @@ async fn new_lines_are_selected_like_a_search() {
 
 #[tokio::test]
 async fn context_lines_are_shown_on_arrival() {
-    let Some(store) = Store::with_streams("context of what comes").await else {
+    let Some(store) = Store::with_streams("context of new lines").await else {
         return;
     };
     let logq = follow(
@@ -120,7 +120,7 @@ async fn context_lines_are_shown_on_arrival() {
 
 #[tokio::test]
 async fn context_of_old_and_new_matches_is_shown() {
-    let Some(store) = Store::empty("context of what was there and of what comes").await else {
+    let Some(store) = Store::empty("context of old and new lines").await else {
         return;
     };
     store.bootstrap().await;
@@ -141,7 +141,7 @@ async fn context_of_old_and_new_matches_is_shown() {
 
 #[tokio::test]
 async fn every_format_is_complete_at_the_end() {
-    let Some(store) = Store::with_streams("the forms of what comes").await else {
+    let Some(store) = Store::with_streams("output formats while following").await else {
         return;
     };
     for form in ["pretty", "jsonl", "json", "logfmt", "raw"] {
@@ -165,7 +165,7 @@ async fn every_format_is_complete_at_the_end() {
 
 #[tokio::test]
 async fn name_without_lines_is_reported_once() {
-    let Some(store) = Store::with_streams("a name that no line has").await else {
+    let Some(store) = Store::with_streams("a name without lines").await else {
         return;
     };
     let arguments = ["-c", "irmgard", "-c", "typo", "-o", "jsonl"];

@@ -10,7 +10,7 @@ use crate::store::Store;
 
 #[tokio::test]
 async fn lines_of_an_outage_are_shown_once_and_it_is_reported() {
-    let Some(store) = Store::with_streams("an outage while one follows").await else {
+    let Some(store) = Store::with_streams("an outage while following").await else {
         return;
     };
     let network = Proxy::for_server(store.url());
@@ -60,7 +60,7 @@ async fn lines_of_an_outage_are_shown_once_and_it_is_reported() {
 #[tokio::test]
 async fn broken_connections_lose_no_line() {
     const LINES: usize = 3_000;
-    let Some(store) = Store::with_streams("connections that break").await else {
+    let Some(store) = Store::with_streams("broken connections").await else {
         return;
     };
     let network = Proxy::for_server(store.url());
@@ -84,7 +84,7 @@ async fn broken_connections_lose_no_line() {
 
 #[tokio::test]
 async fn permanent_errors_end_following() {
-    let Some(store) = Store::with_streams("refusals while one follows").await else {
+    let Some(store) = Store::with_streams("permanent errors while following").await else {
         return;
     };
     for (status, word) in [
@@ -106,7 +106,7 @@ async fn permanent_errors_end_following() {
 
 #[tokio::test]
 async fn overloaded_server_is_retried() {
-    let Some(store) = Store::with_streams("429 while one follows").await else {
+    let Some(store) = Store::with_streams("an overloaded OpenSearch while following").await else {
         return;
     };
     let network = Proxy::for_server(store.url());
@@ -123,7 +123,7 @@ async fn overloaded_server_is_retried() {
 
 #[tokio::test]
 async fn interrupt_ends_following_during_an_outage() {
-    let Some(store) = Store::with_streams("Ctrl-C in an outage").await else {
+    let Some(store) = Store::with_streams("Ctrl-C during an outage").await else {
         return;
     };
     for silent in [false, true] {
@@ -146,7 +146,7 @@ async fn interrupt_ends_following_during_an_outage() {
 
 #[tokio::test]
 async fn lines_deleted_before_they_were_read_are_reported() {
-    let Some(store) = Store::with_streams("a gap").await else {
+    let Some(store) = Store::with_streams("a gap of deleted lines").await else {
         return;
     };
     let network = Proxy::for_server(store.url());

@@ -37,7 +37,7 @@ async fn send(client: &Client, batch: usize) -> Result<(), logq::opensearch::Err
 #[tokio::test]
 async fn node_restart_loses_no_line() {
     const BATCHES: usize = 40;
-    if local::opensearch("a restart under a follower")
+    if local::opensearch("a node restart while following")
         .await
         .unwrap()
         .is_none()
