@@ -63,7 +63,7 @@ impl fmt::Display for Change {
             Action::Unchanged => write!(formatter, "unchanged {what}"),
             Action::Skipped(why) => write!(formatter, "skipped   {what}: {why}"),
             Action::Deleted(why) => write!(formatter, "deleted   {what}: {why}"),
-            Action::Planned(what_then) => write!(formatter, "would     {what}: {what_then}"),
+            Action::Planned(what_then) => write!(formatter, "planned   {what}: would {what_then}"),
         }
     }
 }

@@ -214,7 +214,7 @@ fn print_option_notes(search: &Search, query: &Query, form: Option<&str>) {
         print_diagnostic(&note);
     }
     if let (Some(option), Some(form)) = (search.show.chooses_fields, form) {
-        print_diagnostic(&format!("--{option} has no effect on {form}"));
+        print_diagnostic(&format!("--{option} has no effect with {form}"));
     }
 }
 

@@ -219,11 +219,11 @@ fn unknown_field_names_are_reported() {
         ),
         (
             &["--hide", "message", "-o", "raw"],
-            "--hide has no effect on -o raw",
+            "--hide has no effect with -o raw",
         ),
         (
             &["--fields", "message", "--stats"],
-            "--fields has no effect on --stats",
+            "--fields has no effect with --stats",
         ),
     ] {
         let output = piped(arguments, line);

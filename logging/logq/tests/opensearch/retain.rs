@@ -185,7 +185,7 @@ async fn admin_prints_changes_and_exit_status() {
     let (code, out, errors) = run(&["bootstrap", "--dry-run"]);
     assert_eq!((code, errors.as_str()), (Some(0), ""), "{out}");
     assert!(
-        out.contains("would     index template irmgard-logs: be created: it does not exist\n")
+        out.contains("planned   index template irmgard-logs: would be created: it does not exist\n")
             && out.ends_with("0 of 14 changed\n"),
         "{out}"
     );
