@@ -9,11 +9,11 @@ use std::{
 use clap::Parser;
 use dashboards::Source;
 use logq::{
-    cli::{Cli, expanded, time::Clock},
+    cli::{Cli, expand_view, time::Clock},
     config::Config,
     opensearch::Method,
-    plan::{Known, Wanted},
-    source::{Order, opensearch::Store as Lines},
+    query::{Query, ResolvedContext},
+    source::{Order, opensearch::OpenSearchSource},
 };
 use serde_json::Value;
 
@@ -141,16 +141,16 @@ async fn saved_searches_find_what_the_views_of_logq_find() {
 fn viewed(client: logq::opensearch::Client, view: String) -> Vec<String> {
     let arguments = [view, "--since".into(), FROM.into(), "--until".into(), TO.into()];
     let config = Config::without_file(Box::new(|_| None));
-    let search = expanded(&arguments, &config).unwrap();
-    let wanted = Wanted::of(&search.select, &search.window, &Clock::system(true)).unwrap();
-    let lines = Lines::new(client).unwrap();
-    let known = if wanted.depends() {
-        lines.known(&wanted).unwrap()
+    let search = expand_view(&arguments, &config).unwrap();
+    let query = Query::from_options(&search.select, &search.time, &Clock::system(true)).unwrap();
+    let source = OpenSearchSource::new(client).unwrap();
+    let context = if query.needs_context() {
+        source.resolve(&query).unwrap()
     } else {
-        Known::default()
+        ResolvedContext::default()
     };
-    lines
-        .lines(&wanted.filter(&known), Order::Forward)
+    source
+        .lines(&query.filter(&context), Order::Forward)
         .map(|entry| entry.unwrap().document.id().unwrap().to_owned())
         .collect()
 }

@@ -5,12 +5,12 @@ use std::{fs, path::Path};
 
 use clap::Parser;
 use logq::{
-    cli::{Cli, Command, expanded, time::Clock},
+    cli::{Cli, Command, expand_view, time::Clock},
     config::Config,
     opensearch::Client,
-    plan::Wanted,
+    query::{Query, ResolvedContext},
     search::explain,
-    source::{Order, Source, opensearch::Store as Lines},
+    source::{Order, Source, opensearch::OpenSearchSource},
 };
 
 use super::store::Store;
@@ -73,23 +73,23 @@ fn run(client: Client, words: &[String]) -> Result<(), String> {
         None => cli.search,
         Some(Command::View { arguments }) => {
             let config = Config::without_file(Box::new(|_| None));
-            expanded(&arguments, &config).map_err(|error| error.to_string())?
+            expand_view(&arguments, &config).map_err(|error| error.to_string())?
         }
         // That it can be asked so; what it finds is tested in its own place.
         Some(Command::Doctor(_)) => return Ok(()),
         Some(_) => return Err("is no search".to_owned()),
     };
-    let wanted = Wanted::of(&search.select, &search.window, &Clock::system(true))
+    let query = Query::from_options(&search.select, &search.time, &Clock::system(true))
         .map_err(|error| error.to_string())?;
-    let lines = Source::OpenSearch(Lines::new(client).map_err(|error| error.to_string())?);
+    let source = Source::OpenSearch(OpenSearchSource::new(client).map_err(|error| error.to_string())?);
     let mut text = Vec::new();
-    explain(&search, &wanted, Some(&lines), &mut text).map_err(|error| error.to_string())?;
-    let known = if wanted.depends() {
-        lines.known(&wanted).map_err(|error| error.to_string())?
+    explain(&search, &query, Some(&source), &mut text).map_err(|error| error.to_string())?;
+    let context = if query.needs_context() {
+        source.resolve(&query).map_err(|error| error.to_string())?
     } else {
-        logq::plan::Known::default()
+        ResolvedContext::default()
     };
-    match lines.lines(&wanted.filter(&known), Order::Forward).next() {
+    match source.lines(&query.filter(&context), Order::Forward).next() {
         Some(Err(error)) => Err(error.to_string()),
         _ => Ok(()),
     }

@@ -1,15 +1,12 @@
-//! How fast files are read: whole, filtered, counted; beside `grep -c` and
-//! `jq`, where they are installed.
+//! Measures how fast logq reads files completely, filters and counts; compares with `grep -c` and `jq` if installed.
 //!
-//! `cargo bench -p logq --bench files -- [--json FILE] [--bytes NUMBER]
-//! [--folder FOLDER] [--rounds NUMBER]` writes lines of the shapes that our
-//! programs write, 1 GB unless told otherwise, into a temporary file of the
-//! folder, prints a table and writes the same figures as JSON. In each round
-//! everything is measured once, so that a busy machine slows all of it; the
+//! `cargo bench -p logq --bench files -- [--json FILE] [--bytes NUMBER] [--folder FOLDER] [--rounds NUMBER]` writes
+//! lines in the formats of our programs (default 1 GB) into a temporary file in the folder. It prints a table and
+//! writes the same numbers as JSON. Each round measures every case once, so that other load affects all cases; the
 //! medians count.
 
-#![allow(clippy::panic, reason = "a benchmark ends by panicking where a test does")]
-#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+#![allow(clippy::panic, reason = "a benchmark fails with a panic")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 #[path = "support/lines.rs"]
 mod lines;
@@ -29,7 +26,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use row::Row;
 use serde_json::json;
 
-/// What is measured, and the arguments.
+/// Cases and their arguments.
 const LOGQ: [(&str, &[&str]); 12] = [
     ("whole", &[]),
     ("whole, jsonl", &["-o", "jsonl"]),
@@ -48,7 +45,7 @@ const LOGQ: [(&str, &[&str]); 12] = [
     ("any case", &["--grep", "(?i)POOL Timed"]),
 ];
 
-/// What it is measured beside.
+/// Other programs for comparison.
 const OTHERS: [(&str, &[&str]); 2] = [
     ("grep", &["-c", lines::RARE]),
     ("jq", &["-c", "select(.level == \"warn\" or .level == \"error\")"]),
@@ -85,7 +82,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             row.seconds.push(seconds(command.args(options), file.path())?);
         }
         if memory == 0 {
-            // In KiB, the most that one child has had.
+            // In KiB: the maximum of all children so far.
             memory = getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss();
         }
         for (program, options) in OTHERS {
@@ -113,8 +110,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// How long a program takes. What it prints goes nowhere; that of grep is
-/// read, as it stops at the first line when nobody reads.
+/// Runs a program and returns the time. Discards its output, except for grep, which stops early if its output is
+/// `/dev/null`.
 fn seconds(command: &mut Command, file: &Path) -> Result<f64, Box<dyn Error>> {
     let is_grep = command.get_program() == "grep";
     let out = if is_grep { Stdio::piped() } else { Stdio::null() };

@@ -1,14 +1,12 @@
-//! How fast lines come out of OpenSearch: the first one, beside curl, and all
-//! of them, beside reading the same pages without looking into them.
+//! Measures how fast logq returns lines from OpenSearch: the first line, compared with curl; and all lines, compared
+//! with fetching the same pages without parsing them.
 //!
-//! `local exec --with opensearch -- cargo bench -p logq --bench opensearch --
-//! [--json FILE] [--lines NUMBER] [--rounds NUMBER]` stores lines of the shapes
-//! that our programs write (200,000 unless told otherwise), prints a table and
-//! writes the same figures as JSON. In each round everything is measured once;
-//! the medians count. The server and its clients share the machine.
+//! `local exec --with opensearch -- cargo bench -p logq --bench opensearch -- [--json FILE] [--lines NUMBER] [--rounds
+//! NUMBER]` stores lines in the formats of our programs (default 200,000), prints a table and writes the same numbers
+//! as JSON. Each round measures every case once; the medians count. Server and clients share the machine.
 
-#![allow(clippy::panic, reason = "a benchmark ends by panicking where a test does")]
-#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+#![allow(clippy::panic, reason = "a benchmark fails with a panic")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 #[path = "support/lines.rs"]
 mod lines;
@@ -40,7 +38,7 @@ use tokio::runtime::Runtime;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// What is measured, and the arguments: all lines, then the first one.
+/// Cases and their arguments: all lines, then the first one.
 const ALL: [(&str, &[&str]); 10] = [
     ("jsonl", &["-o", "jsonl"]),
     ("pretty", &["-o", "pretty"]),
@@ -52,7 +50,7 @@ const ALL: [(&str, &[&str]); 10] = [
     ("literal", &["--grep", lines::RARE]),
     ("photo", &["--photo", "777"]),
     ("stats", &["--stats"]),
-    // What OpenSearch cannot test, so that each line is read and counted here.
+    // OpenSearch cannot test this, so logq reads and counts each line.
     ("stats, read", &["--stats", "--grep", "."]),
     ("histogram", &["--histogram"]),
     ("top", &["--top", "trace_id"]),
@@ -64,7 +62,7 @@ struct Arguments {
     rounds: usize,
 }
 
-/// What was measured, and the lines that came; 0 where that does not matter.
+/// A measurement and the number of lines; 0 if the number does not matter.
 struct Measured {
     row: Row,
     lines: u64,
@@ -126,7 +124,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Stores so many lines; returns how long that took.
+/// Stores `number` lines; returns the time.
 fn store(runtime: &Runtime, client: &Client, number: u64) -> Result<f64> {
     let file = tempfile::Builder::new()
         .suffix(".jsonl")
@@ -155,11 +153,11 @@ fn store(runtime: &Runtime, client: &Client, number: u64) -> Result<f64> {
     Ok(seconds)
 }
 
-/// How long curl takes for the first line: a whole process, as logq is.
+/// The time that curl needs for the first line, including its start.
 fn first_by_curl(url: &str) -> Result<f64> {
     let mut body = page(&Filter::EVERYTHING, Order::Forward);
     body["size"] = 1.into();
-    // Places within a moment are only there where one is held.
+    // `_shard_doc` needs a point in time.
     if let Some(sort) = body["sort"].as_array_mut() {
         sort.truncate(1);
     }
@@ -182,7 +180,7 @@ fn first_by_curl(url: &str) -> Result<f64> {
     Ok(seconds)
 }
 
-/// Runs logq and counts what it shows; returns how long it took.
+/// Runs logq and counts its lines; returns the time.
 fn run(options: &[&str]) -> Result<(f64, u64)> {
     let begin = Instant::now();
     let mut child = Command::new(env!("CARGO_BIN_EXE_logq"))
@@ -208,7 +206,7 @@ fn run(options: &[&str]) -> Result<(f64, u64)> {
     Ok((seconds, lines))
 }
 
-/// Asks for every page as logq does, and only looks where the next begins.
+/// Requests every page as logq does; parses only the sort values of the last hit.
 fn every_page(runtime: &Runtime, client: &Client, url: &str) -> Result<(f64, u64)> {
     let http = reqwest::Client::builder().no_proxy().build()?;
     let url = format!("{}/_search", url.trim_end_matches('/'));

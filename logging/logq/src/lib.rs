@@ -1,11 +1,13 @@
-//! What `logq` is made of, for its tests and benchmarks.
+//! logq as a library, for its tests and benchmarks.
 //!
-//! The way of a call: `cli` (as typed) → `plan` (what is wanted, as data) →
-//! `source` (OpenSearch, pods, files) → `filter` (what the source could not
-//! leave out) → `search` (which of it) → `render` or `summary` → `pager`;
-//! `command` walks it. `follow` takes the place of `search` for lines that are still to come;
-//! `config` is what a person has settled once; `forward` is the way to an OpenSearch in a cluster; `admin` and `doctor` stand
-//! beside it all.
+//! A search runs through `command`: `cli` (arguments) → `query` (what to search) → `source` (OpenSearch, pods, files) →
+//! `filter` (the conditions that the source did not apply) → `search` (selection and summary) → `render` or `summary` →
+//! `pager`.
+//!
+//! `follow` replaces `search` for new lines. `config` holds the settings. `opensearch` is the client, `forward` its
+//! port-forward into a cluster. `admin`, `doctor` and `import` are separate commands.
+
+#![allow(missing_docs, reason = "a private crate; most names need no comment")]
 
 pub mod admin;
 pub mod cli;
@@ -18,7 +20,7 @@ pub mod forward;
 pub mod import;
 pub mod opensearch;
 pub mod pager;
-pub mod plan;
+pub mod query;
 pub mod render;
 pub mod search;
 pub mod source;

@@ -1,4 +1,4 @@
-//! Shows what the components log.
+//! Searches the logs of all components.
 
 use std::{
     io::{self, ErrorKind, Write},
@@ -7,108 +7,111 @@ use std::{
 
 use clap::{CommandFactory, Parser};
 use logq::{
-    cli::{self, Cli, NoView},
-    command::{self, say},
+    cli::{self, Cli, ViewError},
+    command::{self, print_diagnostic},
     config::{self, Config},
     forward,
-    search::{NOTHING, Outcome, SearchError},
+    search::{EXIT_NO_MATCH, RunReport, SearchError},
 };
 
-/// Lines were found, or nothing was asked for that could be missing.
-const FOUND: u8 = 0;
-/// Something went wrong.
-const ERROR: u8 = 2;
+/// Lines were found, or the command is not a search.
+const EXIT_SUCCESS: u8 = 0;
+const EXIT_ERROR: u8 = 2;
 
 fn main() -> ExitCode {
-    if let Some(code) = forward::hold(std::env::args_os()) {
+    if let Some(code) = forward::run_child_guard(std::env::args_os()) {
         return code;
     }
-    let done = settled().and_then(|(cli, config)| Ok(command::run(cli, &config)?));
-    let code = match done {
-        Ok(outcome) => told(&outcome),
-        Err(End::Usage(error)) | Err(End::Search(SearchError::View(NoView::Usage(error)))) => usage(&error),
-        // Whoever read the output has seen enough.
-        Err(End::Search(SearchError::Output(error))) if error.kind() == ErrorKind::BrokenPipe => FOUND,
-        Err(End::Search(error)) => failed(&error),
+    let result = parse_arguments().and_then(|(cli, config)| Ok(command::run(cli, &config)?));
+    let code = match result {
+        Ok(report) => print_report(&report),
+        Err(Failure::Usage(error)) | Err(Failure::Search(SearchError::View(ViewError::Usage(error)))) => {
+            print_usage(&error)
+        }
+        // The reader of the output has seen enough.
+        Err(Failure::Search(SearchError::Output(error))) if error.kind() == ErrorKind::BrokenPipe => {
+            EXIT_SUCCESS
+        }
+        Err(Failure::Search(error)) => print_error(&error),
     };
     ExitCode::from(code)
 }
 
-/// Why there is no outcome.
-enum End {
-    /// The words are none that can be understood, or ask for help.
+enum Failure {
+    /// Invalid arguments, or a request for help.
     Usage(clap::Error),
-    /// What is asked for cannot be had.
+    /// The command failed.
     Search(SearchError),
 }
 
-impl<E: Into<SearchError>> From<E> for End {
+impl<E: Into<SearchError>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::Search(error.into())
     }
 }
 
-/// What is typed, and what is settled beside it.
-fn settled() -> Result<(Cli, Config), End> {
-    let typed: Vec<_> = std::env::args_os().collect();
-    let (path, words) = config::named(typed)?;
-    // What is no UTF-8 is not what was meant, and is told as such by who reads it.
+/// Parses the command line and reads the settings.
+fn parse_arguments() -> Result<(Cli, Config), Failure> {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let (path, arguments) = config::take_config_option(arguments)?;
+    // Replace invalid UTF-8. The parser of the value then reports it.
     let environment = Box::new(|name: &str| Some(std::env::var_os(name)?.to_string_lossy().into_owned()));
     match Config::read(path.as_deref(), environment, &Cli::command()) {
         Ok(config) => {
-            let cli = cli::read(words, &config).map_err(End::Usage)?;
+            let cli = cli::parse(arguments, &config).map_err(Failure::Usage)?;
             Ok((cli, config))
         }
-        Err(mistakes) => match Cli::try_parse_from(words) {
-            // Help is given all the same.
-            Err(error) if !error.use_stderr() => Err(End::Usage(error)),
-            Ok(_) | Err(_) => Err(mistakes.into()),
+        Err(errors) => match Cli::try_parse_from(arguments) {
+            // Invalid settings do not prevent --help.
+            Err(error) if !error.use_stderr() => Err(Failure::Usage(error)),
+            Ok(_) | Err(_) => Err(errors.into()),
         },
     }
 }
 
-/// Prints help, or what is wrong with the words; returns the exit status.
-fn usage(error: &clap::Error) -> u8 {
+/// Prints clap's error or help; returns the exit status.
+fn print_usage(error: &clap::Error) -> u8 {
     let printed = error.print().and_then(|()| io::stdout().flush());
     match printed {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => failed(&error.into()),
-        _ if error.use_stderr() => ERROR,
-        _ => FOUND,
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => print_error(&error.into()),
+        _ if error.use_stderr() => EXIT_ERROR,
+        _ => EXIT_SUCCESS,
     }
 }
 
-/// Says what went wrong; returns the exit status.
-fn failed(error: &SearchError) -> u8 {
+/// Prints an error; returns the exit status.
+fn print_error(error: &SearchError) -> u8 {
     for line in error.to_string().lines() {
-        // One line for each of several mistakes; what is indented belongs to
-        // the one before.
-        let begin = if line.starts_with(' ') { "" } else { "error: " };
-        say(&format!("{begin}{line}"));
+        // One line per error. An indented line continues the previous one.
+        let prefix = if line.starts_with(' ') { "" } else { "error: " };
+        print_diagnostic(&format!("{prefix}{line}"));
     }
-    ERROR
+    EXIT_ERROR
 }
 
-/// Says what a person should know beside the lines; returns the exit status.
-fn told(outcome: &Outcome) -> u8 {
-    for note in &outcome.notes {
-        say(note);
+/// Prints the notes and errors of a command; returns the exit status.
+fn print_report(report: &RunReport) -> u8 {
+    for note in &report.notes {
+        print_diagnostic(note);
     }
-    for error in &outcome.errors {
-        say(&format!("error: {error}"));
+    for error in &report.errors {
+        print_diagnostic(&format!("error: {error}"));
     }
-    if outcome.shown < outcome.found {
-        say(&format!("{} of {} lines shown", outcome.shown, outcome.found));
+    if report.shown < report.found {
+        print_diagnostic(&format!("{} of {} lines shown", report.shown, report.found));
     }
-    if let Some(status) = outcome.status {
+    if let Some(status) = report.status {
         status
-    } else if !outcome.errors.is_empty() {
-        ERROR
-    } else if outcome.found > 0 {
-        FOUND
+    } else if !report.errors.is_empty() {
+        EXIT_ERROR
+    } else if report.found > 0 {
+        EXIT_SUCCESS
     } else {
-        if outcome.notes.is_empty() {
-            say("no line found; --explain says what was looked for, `logq doctor` whether lines arrive");
+        if report.notes.is_empty() {
+            print_diagnostic(
+                "no lines found; --explain shows the query, `logq doctor` checks whether lines arrive",
+            );
         }
-        NOTHING
+        EXIT_NO_MATCH
     }
 }

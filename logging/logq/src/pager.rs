@@ -1,4 +1,4 @@
-//! What is more than a screen goes through the person's pager, as with git.
+//! Sends long output to a pager, as git does.
 
 use std::{
     ffi::OsStr,
@@ -14,23 +14,20 @@ use std::{
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The pager where none is named.
 const LESS: &str = "less";
 
-/// What pagers are told unless the person has told them: less ends where all
-/// fits the screen (F), shows colours (R) and leaves the lines on the terminal (X).
+/// Default environment of pagers. less exits if the output fits (F), shows colours (R) and keeps the screen (X).
 const SETTINGS: [(&str, &str); 2] = [("LESS", "FRX"), ("LV", "-c")];
 
-/// Which pager, and when.
+/// When to page, and with which pager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pager {
-    /// On a terminal, the one that `PAGER` names, or less.
+    /// On a terminal, with `PAGER` or less.
     Auto,
-    /// The same, on a terminal or not.
+    /// Always, with `PAGER` or less.
     Always,
-    /// None.
     Never,
-    /// On a terminal, this one: a program and its arguments.
+    /// On a terminal, with this program and its arguments.
     Named(Vec<String>),
 }
 
@@ -41,57 +38,58 @@ impl FromStr for Pager {
         match text.trim() {
             "auto" => Ok(Self::Auto),
             "always" => Ok(Self::Always),
-            // As git has it.
+            // As in git.
             "never" | "" | "cat" => Ok(Self::Never),
             command => match shlex::split(command) {
                 Some(words) if !words.is_empty() => Ok(Self::Named(words)),
-                _ => Err("a quotation mark is missing"),
+                _ => Err("unclosed quotation mark"),
             },
         }
     }
 }
 
-/// Where lines go.
 pub enum Output {
-    /// Standard output.
     Straight(StdoutLock<'static>),
-    /// A pager. It is waited for when this is dropped.
+    /// A pager. Dropping it waits for its end.
     Paged(Paged),
 }
 
 impl Output {
-    /// Standard output.
     #[must_use]
     pub fn straight() -> Self {
         Self::Straight(io::stdout().lock())
     }
 
-    /// A pager, if one is wanted here and can be run. `terminal`: whether
-    /// standard output is one; `plain`: whether what is written is for people.
+    /// Starts the pager if needed and possible. `terminal`: standard output is a terminal. `plain`: the output is for
+    /// people.
     #[must_use]
     pub fn new(pager: &Pager, terminal: bool, plain: bool) -> (Self, Option<String>) {
-        let wanted = match pager {
+        let is_enabled = match pager {
             Pager::Never => false,
             Pager::Always => true,
             Pager::Auto | Pager::Named(_) => terminal && plain && !is_dumb(),
         };
-        let words = if wanted { words(pager) } else { Vec::new() };
+        let words = if is_enabled {
+            command_words(pager)
+        } else {
+            Vec::new()
+        };
         let Some((program, arguments)) = words.split_first() else {
             return (Self::straight(), None);
         };
         match Paged::start(program, arguments) {
             Ok(paged) => (Self::Paged(paged), None),
-            // Nobody has asked for less.
+            // The user did not ask for less.
             Err(_) if program == LESS => (Self::straight(), None),
             Err(error) => {
-                let note = format!("the pager {program} cannot be run: {error}");
+                let note = format!("cannot run the pager {program}: {error}");
                 (Self::straight(), Some(note))
             }
         }
     }
 }
 
-fn words(pager: &Pager) -> Vec<String> {
+fn command_words(pager: &Pager) -> Vec<String> {
     if let Pager::Named(words) = pager {
         return words.clone();
     }
@@ -102,7 +100,6 @@ fn words(pager: &Pager) -> Vec<String> {
     }
 }
 
-/// Whether the terminal can show no more than lines.
 fn is_dumb() -> bool {
     std::env::var_os("TERM").is_none_or(|term| term == OsStr::new("dumb"))
 }
@@ -118,18 +115,18 @@ impl Write for Output {
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Straight(out) => out.flush(),
-            // What is in a pipe needs no more.
+            // The pipe needs no flush.
             Self::Paged(_) => Ok(()),
         }
     }
 }
 
-/// A pager that runs.
+/// A running pager.
 pub struct Paged {
     out: Option<ChildStdin>,
-    /// Nothing more is written, so its end is no surprise.
+    /// All output is written, so the pager may end.
     finished: Arc<AtomicBool>,
-    /// Ctrl-C was pressed, with which one tells a pager something else.
+    /// Ctrl-C was pressed, which pagers use for other purposes.
     stopped: Arc<AtomicBool>,
     waiter: Option<JoinHandle<()>>,
 }
@@ -168,14 +165,13 @@ impl Drop for Paged {
         self.finished.store(true, Ordering::SeqCst);
         self.out = None;
         if let Some(waiter) = self.waiter.take() {
-            // It does not panic.
+            // The thread does not panic.
             let _ = waiter.join();
         }
     }
 }
 
-/// Waits for the pager's end. Who leaves it has seen enough, also while the
-/// next line is still looked for.
+/// Waits for the pager. If the user quits it, logq exits, too, even during a search.
 fn wait(mut child: Child, finished: Arc<AtomicBool>) -> JoinHandle<()> {
     thread::spawn(move || {
         let ended = child.wait();
@@ -185,8 +181,7 @@ fn wait(mut child: Child, finished: Arc<AtomicBool>) -> JoinHandle<()> {
     })
 }
 
-/// Ctrl-C reaches the pager too, which stays; it must not be left without us.
-/// No more lines are written from then on.
+/// Ctrl-C also reaches the pager, which continues. logq must outlive the pager, so it only stops writing.
 fn heed_interrupts(stopped: Arc<AtomicBool>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -208,18 +203,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pager_is_named_as_in_a_shell() {
+    fn pager_command_is_split_like_a_shell() {
         let named = |words: &[&str]| Ok(Pager::Named(words.iter().map(|word| (*word).into()).collect()));
-        for (typed, meant) in [
+        for (typed, expected) in [
             ("auto", Ok(Pager::Auto)),
             ("never", Ok(Pager::Never)),
             ("", Ok(Pager::Never)),
             ("cat", Ok(Pager::Never)),
             ("less -S", named(&["less", "-S"])),
             ("'my pager' -x", named(&["my pager", "-x"])),
-            ("less '", Err("a quotation mark is missing")),
+            ("less '", Err("unclosed quotation mark")),
         ] {
-            assert_eq!(typed.parse::<Pager>(), meant, "{typed:?}");
+            assert_eq!(typed.parse::<Pager>(), expected, "{typed:?}");
         }
     }
 }

@@ -1,7 +1,6 @@
-//! `logq doctor` without an OpenSearch: what cannot be asked, and Fluentd's
-//! metrics.
+//! `logq doctor` without OpenSearch: skipped checks, and Fluentd's metrics.
 
-#![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
+#![expect(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 #[path = "connection/peer.rs"]
 mod peer;
@@ -39,7 +38,7 @@ fn doctor(variables: &[(&str, &str)], arguments: &[&str]) -> (Option<i32>, Strin
 }
 
 #[test]
-fn opensearch_that_is_away_is_told_and_fluentd_looked_at_all_the_same() {
+fn unreachable_opensearch_is_reported_and_fluentd_is_checked() {
     let metrics = format!("http://127.0.0.1:{}", server(answer(200, METRICS)).0);
     let away = [("LOGQ_OPENSEARCH_URL", "http://127.0.0.1:1")];
     let (code, text, errors) = doctor(&away, &["--fluentd", &metrics]);
@@ -64,7 +63,7 @@ fn opensearch_that_is_away_is_told_and_fluentd_looked_at_all_the_same() {
 }
 
 #[test]
-fn a_wrong_password_and_wrong_settings_are_told() {
+fn wrong_password_and_settings_are_reported() {
     let refusing = format!("http://127.0.0.1:{}", server(answer(401, "Unauthorized")).0);
     let variables = [
         ("LOGQ_OPENSEARCH_URL", refusing.as_str()),
@@ -88,7 +87,7 @@ fn a_wrong_password_and_wrong_settings_are_told() {
 }
 
 #[test]
-fn what_answers_and_is_no_fluentd_is_told() {
+fn other_server_than_fluentd_is_reported() {
     let page = format!("http://127.0.0.1:{}", server(answer(200, "<html>")).0);
     let missing = format!("http://127.0.0.1:{}/x", server(answer(404, "")).0);
     let both = format!("{page},{missing}");
@@ -100,7 +99,7 @@ fn what_answers_and_is_no_fluentd_is_told() {
         &[],
     );
     for part in [
-        "no metric fluentd_output_status_… among them",
+        "the response has no metric fluentd_output_status_…",
         "client error (404",
     ] {
         assert!(text.contains(part), "{part} is missing in {text}");

@@ -1,14 +1,10 @@
-//! `--follow` of files and of a pipe, through the real program.
+//! `logq --follow` with files and a pipe.
 
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "in a test, a panic is how it fails"
-)]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails with a panic")]
 
 #[path = "support/running.rs"]
 mod running;
-#[expect(dead_code, reason = "its questions are asked elsewhere")]
+#[expect(dead_code, reason = "other tests use its cases")]
 #[path = "support/world.rs"]
 mod world;
 
@@ -24,7 +20,7 @@ use running::Running;
 
 const NOBODY: &str = "http://127.0.0.1:1";
 
-/// The file that a container's lines go to.
+/// The path of a container's log file.
 fn log(pods: &Path, pod: &str) -> PathBuf {
     let folder = fs::read_dir(pods)
         .unwrap()
@@ -35,7 +31,7 @@ fn log(pods: &Path, pod: &str) -> PathBuf {
     container.path().join("0.log")
 }
 
-/// What a container writes, as the kubelet keeps it.
+/// Appends a line to a log file in the kubelet's format.
 fn write(file: &Path, second: u32, content: &str) {
     let line = format!("2026-11-22T10:01:{second:02}.500000000Z stdout F {content}\n");
     let mut file = OpenOptions::new().create(true).append(true).open(file).unwrap();
@@ -68,7 +64,7 @@ fn first_words(logq: &Running) -> String {
 }
 
 #[test]
-fn lines_of_pods_are_shown_as_they_are_written() {
+fn pod_lines_are_followed() {
     let folder = tempfile::tempdir().unwrap();
     let pods = world::write(folder.path());
     let path = pods.to_str().unwrap();
@@ -87,22 +83,22 @@ fn lines_of_pods_are_shown_as_they_are_written() {
     let mut logq = Running::start(NOBODY, &arguments);
     logq.wait_for("i4");
     let (web, database) = (log(&pods, "irmgard-a"), log(&pods, "postgres-0"));
-    // The other way round within the window.
+    // In reverse time order, within the order window.
     write(&web, 2, &ours(2, "f2", json!({})));
     write(&database, 1, &postgres(1, "f1", "x"));
     write(&log(&pods, "anonymizer-a"), 1, "not wanted");
     logq.wait_for("\"f2\"");
-    // A new file of the same container, as the kubelet begins one.
+    // A rotation, as by the kubelet.
     fs::rename(&web, web.with_file_name("0.log.20261122-100103")).unwrap();
     write(&web, 3, &ours(3, "f3", json!({})));
     logq.wait_for("\"f3\"");
     assert_eq!(first_words(&logq), "d2 i4 f1 f2 f3");
     assert_eq!(logq.interrupt().0, 0);
-    assert_eq!(logq.said(), Vec::<String>::new());
+    assert_eq!(logq.stderr_lines(), Vec::<String>::new());
 }
 
 #[test]
-fn a_photos_trace_is_learnt_from_what_is_written() {
+fn trace_of_a_photo_is_resolved_while_following() {
     let folder = tempfile::tempdir().unwrap();
     let pods = world::write(folder.path());
     let arguments = [
@@ -125,7 +121,7 @@ fn a_photos_trace_is_learnt_from_what_is_written() {
         1,
         &postgres(1, "other", "4bf92f3577b34da6a3ce929d0e0e4798"),
     );
-    // Until that one has passed by.
+    // Wait until the order window has passed.
     std::thread::sleep(std::time::Duration::from_secs(1));
     assert_eq!(first_words(&logq), "p0");
     write(
@@ -141,7 +137,7 @@ fn a_photos_trace_is_learnt_from_what_is_written() {
 }
 
 #[test]
-fn a_pipe_is_followed_to_its_end() {
+fn pipe_is_followed_to_its_end() {
     let (mut logq, mut input) = Running::piped(&["-", "-o", "jsonl", "--order-window", "100ms"]);
     for (second, message) in [(1, "a"), (2, "b")] {
         writeln!(input, "{}", ours(second, message, json!({}))).unwrap();
@@ -149,50 +145,54 @@ fn a_pipe_is_followed_to_its_end() {
     }
     writeln!(input, "{}", ours(3, "c", json!({}))).unwrap();
     drop(input);
-    assert_eq!(logq.ended(), 0);
+    assert_eq!(logq.wait_for_exit(), 0);
     assert_eq!(first_words(&logq), "a b c");
 
-    // Not only where it is followed.
-    let (mut logq, mut input) = Running::of_a_pipe(&["-", "-o", "jsonl"]);
+    // Also without --follow.
+    let (mut logq, mut input) = Running::with_pipe(&["-", "-o", "jsonl"]);
     writeln!(input, "{}", ours(1, "a", json!({}))).unwrap();
     logq.wait_for("\"a\"");
     drop(input);
-    assert_eq!(logq.ended(), 0);
+    assert_eq!(logq.wait_for_exit(), 0);
 
     let (mut logq, input) = Running::piped(&["-"]);
     drop(input);
-    assert_eq!(logq.ended(), 1);
+    assert_eq!(logq.wait_for_exit(), 1);
 }
 
 #[test]
-fn what_is_not_there_cannot_be_followed() {
+fn missing_file_cannot_be_followed() {
     let mut logq = Running::start(NOBODY, &["/nowhere/pods"]);
-    assert_eq!(logq.ended(), 2);
-    assert!(logq.said()[0].contains("/nowhere/pods"), "{:?}", logq.said());
+    assert_eq!(logq.wait_for_exit(), 2);
+    assert!(
+        logq.stderr_lines()[0].contains("/nowhere/pods"),
+        "{:?}",
+        logq.stderr_lines()
+    );
 }
 
 #[test]
-fn a_name_that_no_line_has_is_told() {
+fn name_without_lines_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let pods = world::write(folder.path());
     let path = pods.to_str().unwrap();
     let mut logq = Running::start(NOBODY, &[path, "-c", "irmgard", "-c", "postgrs", "-o", "jsonl"]);
-    logq.wait_until_it_says("no line of a component postgrs so far; did you mean postgres?");
+    logq.wait_for_message("no lines of component postgrs so far; did you mean postgres?");
     logq.wait_for("i4 detail");
     write(&log(&pods, "irmgard-a"), 1, &ours(1, "i5 later", json!({})));
     logq.wait_for("i5 later");
     assert_eq!(logq.interrupt().0, 0);
-    assert_eq!(logq.said().len(), 1, "{:?}", logq.said());
+    assert_eq!(logq.stderr_lines().len(), 1, "{:?}", logq.stderr_lines());
 }
 
 #[test]
-fn lines_around_are_those_of_the_last_matches_and_of_what_comes() {
+fn context_of_old_and_new_matches_is_shown() {
     for (options, shown) in [
         ("--tail 1 -C 1 --limit 2", "s1 a2 i4 x1 new y1"),
         ("--tail 2 -B 1 --limit 3", "i3 d2 s1 a2 -- x1 new"),
         ("--tail 2 -A 1 --limit 3", "d2 s1 a2 i4 -- new y1"),
         ("--tail 3 -C 1 --limit 4", "q1 i1 d1 -- i3 d2 s1 a2 i4 x1 new y1"),
-        // One that stands before the last match is not one of the two.
+        // The line before the last match is not one of the two.
         ("--tail 1 -B 4 --limit 2", "a1 i3 d2 s1 a2 i4 x1 new"),
         ("--since all -A 1 --limit 4", "i1 d1 -- d2 s1 a2 i4 -- new y1"),
     ] {
@@ -207,7 +207,12 @@ fn lines_around_are_those_of_the_last_matches_and_of_what_comes() {
         for (second, message) in [(1, "x1"), (2, "new"), (3, "y1"), (4, "y2")] {
             write(&web, second, &ours(second, message, json!({})));
         }
-        assert_eq!(logq.ended(), 0, "{arguments:?}: {:?}", logq.said());
+        assert_eq!(
+            logq.wait_for_exit(),
+            0,
+            "{arguments:?}: {:?}",
+            logq.stderr_lines()
+        );
         let lines = logq.lines();
         let word = |line: &String| line.split_whitespace().nth(4).unwrap_or(line).to_owned();
         assert_eq!(

@@ -1,8 +1,7 @@
-//! `opensearch/mappings.json` is what `logging/schema` says, and a change to
-//! what is put into OpenSearch raises its version. `UPDATE=1 cargo test -p
-//! logq --test templates` writes both.
+//! Checks that `opensearch/mappings.json` matches `logging/schema`, and that a change of the installed objects
+//! increases the version. `UPDATE=1 cargo test -p logq --test templates` writes both.
 
-#![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
+#![expect(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,8 +23,8 @@ fn keyword() -> Value {
 fn mapping(field: &schema::Field) -> Value {
     match field.kind {
         Kind::Keyword | Kind::Keywords => keyword(),
-        // Longer ones are not in the subfield: its values are Lucene terms too. `doc_values` is the default, said because the
-        // server says it.
+        // The subfield excludes longer texts, because Lucene terms have a maximum length. `doc_values` has its default,
+        // which OpenSearch shows.
         Kind::Text if field.name == field::MESSAGE => json!({
             "type": "text", "norms": false,
             "fields": { "wildcard": { "type": "wildcard", "ignore_above": MAX_TERM_BYTES, "doc_values": true } },
@@ -66,7 +65,7 @@ fn rendered() -> String {
 }
 
 #[test]
-fn mappings_are_what_the_schema_says() {
+fn mappings_equal_the_schema() {
     let path = file("mappings.json");
     if std::env::var_os("UPDATE").is_some() {
         fs::write(&path, rendered()).unwrap();
@@ -78,7 +77,7 @@ fn mappings_are_what_the_schema_says() {
     );
     assert!(
         version_file()["sha256"] == checksum(),
-        "what is put into OpenSearch has changed under the old version: UPDATE=1 cargo test -p logq --test templates"
+        "the installed objects changed without a new version: UPDATE=1 cargo test -p logq --test templates"
     );
 }
 
@@ -86,7 +85,7 @@ fn version_file() -> Value {
     serde_json::from_str(&fs::read_to_string(file("version.json")).unwrap()).unwrap()
 }
 
-/// Of all that is put, but for the version itself.
+/// Covers all installed objects, except for the version itself.
 fn checksum() -> String {
     let mut sum = Sha256::new();
     for name in [
@@ -99,8 +98,8 @@ fn checksum() -> String {
         let body: Value = serde_json::from_str(&fs::read_to_string(file(name)).unwrap()).unwrap();
         sum.update(body.to_string());
     }
-    for piece in logq::admin::pieces().unwrap() {
-        if piece.sort == logq::admin::Sort::IndexTemplate {
+    for piece in logq::admin::managed_objects().unwrap() {
+        if piece.kind == logq::admin::ObjectKind::IndexTemplate {
             let mut body = piece.body;
             body.as_object_mut().unwrap().remove("version");
             sum.update(body.to_string());
@@ -110,17 +109,17 @@ fn checksum() -> String {
 }
 
 fn write_version() {
-    let known = version_file();
-    if known["sha256"] != checksum() {
-        let version = known["version"].as_u64().unwrap() + 1;
+    let recorded = version_file();
+    if recorded["sha256"] != checksum() {
+        let version = recorded["version"].as_u64().unwrap() + 1;
         let new = json!({ "version": version, "sha256": checksum() });
         fs::write(file("version.json"), format!("{new:#}\n")).unwrap();
     }
 }
 
-/// What the whole gets is limited, and a line's document is refused beyond it.
+/// OpenSearch limits the number of fields, and rejects documents beyond it.
 #[test]
-fn there_is_room_for_fields_of_an_installation_s_own() {
+fn field_limit_leaves_room_for_custom_fields() {
     assert!(
         FIELDS.len() + label::ALL.len() < 300,
         "OpenSearch's limit is 1000, objects included"

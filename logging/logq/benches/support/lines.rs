@@ -1,21 +1,20 @@
-//! Lines of the shapes that our programs write under load, the same ones each
-//! time.
+//! Generates lines in the formats of our programs under load; always the same ones.
 
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 
 /// The trace of one of the first lines.
 pub const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
-/// In one line of some hundred thousand.
+/// Occurs in one of several hundred thousand lines.
 pub const RARE: &str = "IDAT or fDAT chunk";
 
-/// Within the lines' times.
+/// A time in the middle of the lines.
 pub const A_SECOND: &str = "2026-11-22T08:00:30Z";
 
-/// A second later.
+/// One second later.
 pub const THE_NEXT_SECOND: &str = "2026-11-22T08:00:31Z";
 
-/// Makes lines.
+/// Generates lines.
 pub struct Lines {
     number: u64,
     state: u64,
@@ -23,7 +22,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// The first line is next.
+    /// Starts with the first line.
     pub const fn new() -> Self {
         Self {
             number: 0,
@@ -32,7 +31,7 @@ impl Lines {
         }
     }
 
-    /// A line with its newline.
+    /// The next line, with its newline.
     pub fn next_line(&mut self) -> String {
         self.number += 1;
         self.micros += self.random(4_000);
@@ -60,7 +59,7 @@ impl Lines {
         let traced = format!(r#""trace_id":"{trace}","span_id":"{span}""#);
         let seconds = self.seconds();
         let line = match self.number % 1_000 {
-            // Retried while the database is away, and given up.
+            // Retried while the database is unavailable, then failed.
             500 | 750 => {
                 let level = if self.number.is_multiple_of(2_000) {
                     "error"
@@ -110,7 +109,7 @@ impl Lines {
         line + "\n"
     }
 
-    /// Mostly short, sometimes some seconds.
+    /// Mostly short, sometimes several seconds.
     fn seconds(&mut self) -> f64 {
         let nanos = match self.random(1_000) {
             0 => self.random(9_000_000_000),

@@ -1,16 +1,15 @@
-//! What was measured of one thing.
+//! A measured case.
 
-/// A name, and how long it took each time.
+/// A case with the times of all rounds.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// What was done.
     pub name: &'static str,
-    /// How long that took, once a round.
+    /// The time in each round.
     pub seconds: Vec<f64>,
 }
 
 impl Row {
-    /// Not measured yet.
+    /// Starts without measurements.
     pub const fn new(name: &'static str) -> Self {
         Self {
             name,
@@ -18,7 +17,7 @@ impl Row {
         }
     }
 
-    /// The median of all rounds, seconds.
+    /// The median of all rounds in seconds.
     pub fn median(&self) -> f64 {
         let mut seconds = self.seconds.clone();
         seconds.sort_by(f64::total_cmp);

@@ -1,107 +1,108 @@
-//! Puts templates, pipeline and streams where they are missing or older than
-//! this release's.
+//! `logq admin bootstrap`: creates or updates templates, the pipeline and data streams.
 
 use opensearch::http::Method;
 use serde_json::Value;
 
-use super::desired::{Piece, data_streams, pieces};
-use super::difference::holds;
-use super::outcome::{Outcome, State};
-use super::{Result, extras, streams};
+use super::change::{Action, Change};
+use super::desired::{ManagedObject, data_streams, managed_objects};
+use super::difference::contains;
+use super::{Result, plugins, streams};
 use crate::opensearch::Client;
 
-/// What is wanted beside templates and streams.
+/// Options of a bootstrap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// The security plugin's roles.
+    /// Also install the security plugin's roles.
     pub roles: bool,
-    /// The policy of index state management, in place of `retain`.
+    /// Also install the index state management policy, which replaces `retain`.
     pub ism: bool,
-    /// Nothing is done; it is only told.
+    /// Report changes without making them.
     pub dry_run: bool,
 }
 
-/// How often a piece is put again that an older release overwrote meanwhile.
-const TRIES: usize = 5;
+/// Limit for reinstalling an object that an older release overwrites at the same time.
+const MAX_ATTEMPTS: usize = 5;
 
-/// Does what is missing, tells `say` of each thing what became of it, and
-/// deletes nothing. Any number may run at once, of several releases: each
-/// looks again after it has put something, so the newest one's stay.
+/// Creates or updates what is missing or outdated, and reports each object. Deletes nothing.
+///
+/// Several bootstraps of several releases may run at once: each checks again after a write, so the newest release wins.
 ///
 /// # Errors
-/// [`super::Error`]; what was done until then stays, and the next run goes on.
+/// [`super::Error`]. Finished changes stay; the next run continues.
 pub async fn bootstrap(
     client: &Client,
     options: Options,
-    say: &mut (dyn FnMut(Outcome) -> Result<()> + Send),
+    report: &mut (dyn FnMut(Change) -> Result<()> + Send),
 ) -> Result<()> {
     let dry_run = options.dry_run;
     let mut whole = true;
-    for piece in pieces()? {
-        let state = put(client, &piece, dry_run).await?;
-        whole &= !matches!(state, State::Would(_));
-        say(Outcome::new(piece.title(), state))?;
+    for object in managed_objects()? {
+        let action = install(client, &object, dry_run).await?;
+        whole &= !matches!(action, Action::Planned(_));
+        report(Change::new(object.title(), action))?;
     }
     if options.roles && !dry_run {
-        extras::roles(client, say).await?;
+        plugins::roles(client, report).await?;
     }
     if options.ism && !dry_run {
-        extras::policy(client, say).await?;
+        plugins::policy(client, report).await?;
     }
-    // What streams are compared with is what the templates there come to: with others, only whether they are there counts.
+    // Compare streams with the installed templates only if these are current. Otherwise check only that streams exist.
     let template = if whole {
-        Some(streams::template(client).await?)
+        Some(streams::simulate_template(client).await?)
     } else {
         None
     };
     for stream in data_streams() {
-        streams::prepare(client, &stream, template.as_ref(), dry_run, say).await?;
+        streams::prepare(client, &stream, template.as_ref(), dry_run, report).await?;
     }
     if options.ism && !dry_run {
-        extras::manage_streams(client, say).await?;
+        plugins::manage_streams(client, report).await?;
     }
     Ok(())
 }
 
-async fn put(client: &Client, piece: &Piece, dry_run: bool) -> Result<State> {
-    let ours = piece.body.get("version").and_then(Value::as_u64);
-    let mut done = None;
-    for _ in 0..TRIES {
-        let what = format!("show the {}", piece.title());
-        let answer = client.find(&what, &piece.path()).await?;
-        let there = answer.as_ref().and_then(|answer| piece.body_in(answer));
-        let state = match there {
-            Some(_) if piece.theirs => return Ok(done.unwrap_or(State::Same)),
-            None => State::Created,
-            Some(there) => {
-                let theirs = there.get("version").and_then(Value::as_u64);
-                if theirs > ours {
-                    return Ok(State::Left(format!(
-                        "version {} is of a newer release (this one's: {})",
-                        number(theirs),
+async fn install(client: &Client, object: &ManagedObject, dry_run: bool) -> Result<Action> {
+    let ours = object.body.get("version").and_then(Value::as_u64);
+    let mut first_action = None;
+    for _ in 0..MAX_ATTEMPTS {
+        let what = format!("show the {}", object.title());
+        let answer = client.find(&what, &object.path()).await?;
+        let current = answer.as_ref().and_then(|answer| object.body_in(answer));
+        let action = match current {
+            Some(_) if object.is_user_owned => return Ok(first_action.unwrap_or(Action::Unchanged)),
+            None => Action::Created,
+            Some(current) => {
+                let installed = current.get("version").and_then(Value::as_u64);
+                if installed > ours {
+                    return Ok(Action::Skipped(format!(
+                        "version {} belongs to a newer release (this release: {})",
+                        number(installed),
                         number(ours)
                     )));
                 }
-                if holds(there, &piece.body) {
-                    return Ok(done.unwrap_or(State::Same));
+                if contains(current, &object.body) {
+                    return Ok(first_action.unwrap_or(Action::Unchanged));
                 }
-                State::Changed(if theirs == ours {
-                    format!("somebody had changed it; it is version {} again", number(ours))
+                Action::Changed(if installed == ours {
+                    format!("another program changed it; back to version {}", number(ours))
                 } else {
-                    format!("version {} is now {}", number(theirs), number(ours))
+                    format!("version {} replaced by {}", number(installed), number(ours))
                 })
             }
         };
         if dry_run {
-            return Ok(state.would());
+            return Ok(action.planned());
         }
-        let what = format!("take the {}", piece.title());
+        let what = format!("store the {}", object.title());
         client
-            .ask(&what, Method::Put, &piece.path(), &[], Some(&piece.body))
+            .ask(&what, Method::Put, &object.path(), &[], Some(&object.body))
             .await?;
-        done.get_or_insert(state);
+        first_action.get_or_insert(action);
     }
-    Ok(State::Left("others keep changing it; run this again".into()))
+    Ok(Action::Skipped(
+        "other programs keep changing it; run this command again".into(),
+    ))
 }
 
 fn number(version: Option<u64>) -> String {

@@ -1,4 +1,4 @@
-//! `logq admin …` as it is typed.
+//! The arguments of `logq admin`.
 
 use std::{
     io::{ErrorKind, Write},
@@ -7,73 +7,67 @@ use std::{
 
 use clap::{Args, Subcommand};
 
-use super::{Age, Limits, Options, Outcome, Result, Size, bootstrap, retain};
+use super::{Age, Change, Limits, Options, Result, Size, bootstrap, retain};
 use crate::{
     opensearch::{Client, Method},
-    source::kubectl::Program,
+    source::kubectl::KubectlProgram,
 };
 
-/// Keeps OpenSearch in order for the log lines.
+/// Prepare and maintain OpenSearch
 #[derive(Clone, Debug, Args)]
 pub struct Admin {
-    /// What is to be done.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The tasks of an administrator.
+/// The admin tasks.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Put templates, pipeline and data streams where they are missing or older than this release's.
+    /// Create or update templates, the ingest pipeline and data streams
     ///
-    /// Can be run at any time, at every release, and by several at once: what is as it should be is left alone, what a
-    /// newer release has put as well, and nothing is ever deleted. What an installation wants otherwise (shards, replicas,
-    /// fields of its own) goes into the component template irmgard-logs-custom, which is made empty and never changed.
+    /// Run it at every release. It is safe to repeat and to run several times at once: it keeps current objects and
+    /// those of a newer release, and deletes nothing. Put your own settings (shards, replicas, extra fields) into the
+    /// component template irmgard-logs-custom. Bootstrap creates it empty and never changes it.
     Bootstrap(BootstrapArgs),
-    /// Roll over streams whose index is big or old, and delete indices that were filled long ago.
+    /// Roll over large or old indices and delete expired ones
     ///
-    /// Meant to be run now and then, as a CronJob. The index that a stream writes to is never deleted.
+    /// Run it regularly, for example as a CronJob. It never deletes the write index of a stream.
     Retain(RetainArgs),
 }
 
-/// Arguments of `bootstrap`.
 #[derive(Clone, Debug, Args)]
 pub struct BootstrapArgs {
-    /// Put the security plugin's roles irmgard-fluentd, irmgard-logq and irmgard-logs-admin too.
+    /// Also install the security roles irmgard-fluentd, irmgard-logq and irmgard-logs-admin
     #[arg(long, env = "LOGQ_BOOTSTRAP_ROLES")]
     pub roles: bool,
-    /// Put a policy of index state management too; it takes the place of `logq admin retain`.
+    /// Also install an index state management policy, which replaces `logq admin retain`
     #[arg(long, env = "LOGQ_BOOTSTRAP_ISM")]
     pub ism: bool,
-    /// Try for this long to reach OpenSearch, for example 10m: it may only be starting.
+    /// Wait this long for OpenSearch to start, for example 10m
     #[arg(long, value_name = "TIME")]
     pub wait: Option<Age>,
-    /// Say what would be done to templates, pipeline and streams, and do nothing.
+    /// Print changes to templates, pipeline and streams without making them
     #[arg(long, conflicts_with_all = ["roles", "ism"])]
     pub dry_run: bool,
-    /// How an OpenSearch in a cluster is reached.
     #[command(flatten)]
-    pub kubectl: Program,
+    pub kubectl: KubectlProgram,
 }
 
-/// Arguments of `retain`.
 #[derive(Clone, Debug, Args)]
 pub struct RetainArgs {
-    /// How much and how long.
     #[command(flatten)]
-    pub policy: Policy,
-    /// Say what would be done, and do nothing.
+    pub policy: RetentionPolicy,
+    /// Print changes without making them
     #[arg(long)]
     pub dry_run: bool,
-    /// How an OpenSearch in a cluster is reached.
     #[command(flatten)]
-    pub kubectl: Program,
+    pub kubectl: KubectlProgram,
 }
 
-/// How much is kept in an index, and how long.
+/// When to roll over and delete indices.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct Policy {
-    /// A new index when the written one is as big as this.
+pub struct RetentionPolicy {
+    /// Roll over when the write index reaches this size
     #[arg(
         long,
         value_name = "SIZE",
@@ -81,7 +75,7 @@ pub struct Policy {
         env = "LOGQ_RETAIN_ROLLOVER_SIZE"
     )]
     pub rollover_size: Size,
-    /// A new index when the written one is as old as this, and not empty.
+    /// Roll over when the write index reaches this age and is not empty
     #[arg(
         long,
         value_name = "TIME",
@@ -89,47 +83,46 @@ pub struct Policy {
         env = "LOGQ_RETAIN_ROLLOVER_AGE"
     )]
     pub rollover_age: Age,
-    /// How long lines are kept at least: an index is deleted when its last line is older than this.
+    /// Delete an index when its last line is older than this
     #[arg(long, value_name = "TIME", default_value = "30d", env = "LOGQ_RETAIN_KEEP")]
     pub keep: Age,
 }
 
 impl Admin {
-    /// How an OpenSearch in a cluster is reached.
     #[must_use]
-    pub const fn kubectl(&self) -> &Program {
+    pub const fn kubectl(&self) -> &KubectlProgram {
         match &self.command {
             Command::Bootstrap(arguments) => &arguments.kubectl,
             Command::Retain(arguments) => &arguments.kubectl,
         }
     }
 
-    /// Does the task and writes what was done, a line for each thing. It is done to its end also when nobody reads on.
+    /// Runs the task and prints a line for each object. Finishes the task even if the reader of the output is gone.
     ///
     /// # Errors
-    /// [`super::Error`]; the program's exit code is 2 then, else 0.
+    /// [`super::Error`]. The exit status is then 2, otherwise 0.
     pub async fn run(&self, client: &Client, out: &mut (dyn Write + Send)) -> Result<()> {
         let mut all = Vec::new();
         let mut written = Ok(());
         {
-            let mut say = |outcome: Outcome| {
+            let mut report = |change: Change| {
                 if written.is_ok() {
-                    written = writeln!(out, "{outcome}");
+                    written = writeln!(out, "{change}");
                 }
-                all.push(outcome);
+                all.push(change);
                 Ok(())
             };
             match &self.command {
                 Command::Bootstrap(arguments) => {
-                    if let Some(Age(patience)) = arguments.wait {
-                        until_ready(client, patience).await?;
+                    if let Some(Age(timeout)) = arguments.wait {
+                        wait_until_ready(client, timeout).await?;
                     }
                     let options = Options {
                         roles: arguments.roles,
                         ism: arguments.ism,
                         dry_run: arguments.dry_run,
                     };
-                    bootstrap(client, options, &mut say).await
+                    bootstrap(client, options, &mut report).await
                 }
                 Command::Retain(arguments) => {
                     let limits = Limits {
@@ -138,11 +131,11 @@ impl Admin {
                         keep: arguments.policy.keep,
                         dry_run: arguments.dry_run,
                     };
-                    retain(client, limits, &mut say).await
+                    retain(client, limits, &mut report).await
                 }
             }
         }?;
-        let changes = all.iter().filter(|outcome| outcome.is_change()).count();
+        let changes = all.iter().filter(|change| change.is_change()).count();
         match written.and_then(|()| writeln!(out, "{changes} of {} changed", all.len())) {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
             _ => Ok(()),
@@ -150,17 +143,17 @@ impl Admin {
     }
 }
 
-/// Waits until OpenSearch answers and has a cluster manager, for `patience` at most; only for what may pass by itself.
+/// Waits until OpenSearch answers and has a cluster manager. Retries transient errors until `timeout`.
 ///
 /// # Errors
-/// The last one.
-async fn until_ready(client: &Client, patience: Duration) -> crate::opensearch::Result<()> {
+/// The last error.
+async fn wait_until_ready(client: &Client, timeout: Duration) -> crate::opensearch::Result<()> {
     let start = Instant::now();
     loop {
-        // Without a manager this is refused after the time that it is given.
+        // Without a cluster manager, OpenSearch rejects this request after the timeout.
         let health = client
             .ask(
-                "tell its health",
+                "report its health",
                 Method::Get,
                 "/_cluster/health",
                 &[("timeout", "1s")],
@@ -168,7 +161,7 @@ async fn until_ready(client: &Client, patience: Duration) -> crate::opensearch::
             )
             .await;
         match health {
-            Err(error) if error.is_passing() && start.elapsed() < patience => {
+            Err(error) if error.is_transient() && start.elapsed() < timeout => {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
             answer => return answer.map(|_| ()),

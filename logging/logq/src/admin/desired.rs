@@ -1,20 +1,19 @@
-//! What should be in OpenSearch: the files of `opensearch/`, which are part
-//! of this program.
+//! The desired objects in OpenSearch, compiled in from the files in `opensearch/`.
 
 use schema::stream;
 use serde_json::{Value, json};
 
 use super::{Error, Result};
 
-/// The index template of all our streams.
+/// The index template of all our data streams.
 pub const TEMPLATE: &str = "irmgard-logs";
-/// The ingest pipeline that says when a line was taken.
+/// The ingest pipeline that stamps a line on arrival.
 pub const PIPELINE: &str = "irmgard-logs";
-/// The policy of index state management, where one is wanted.
+/// The optional index state management policy.
 pub const POLICY: &str = "irmgard-logs";
 
-/// Above what others give templates for `logs-*` (100 to 500 are usual, and
-/// two templates of the same priority may not match the same name).
+/// Higher than the usual priorities of templates for `logs-*` (100 to 500). OpenSearch rejects two templates with the
+/// same priority for the same name.
 const PRIORITY: u32 = 5_000;
 
 const MAPPINGS: &str = include_str!("../../../../opensearch/mappings.json");
@@ -25,39 +24,31 @@ const ROLES: &str = include_str!("../../../../opensearch/roles.json");
 const ISM: &str = include_str!("../../../../opensearch/ism.json");
 const VERSION: &str = include_str!("../../../../opensearch/version.json");
 
-/// The names of all our data streams.
 #[must_use]
 pub fn data_streams() -> Vec<String> {
     stream::ALL.into_iter().map(stream::data_stream).collect()
 }
 
-/// What kind of thing a piece is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sort {
-    /// An ingest pipeline.
+pub enum ObjectKind {
     Pipeline,
-    /// A component template.
     ComponentTemplate,
-    /// A composable index template.
     IndexTemplate,
 }
 
-/// A piece that carries a version.
+/// An object with a version.
 #[derive(Clone, Debug)]
-pub struct Piece {
-    /// What kind of thing it is.
-    pub sort: Sort,
-    /// Its name.
+pub struct ManagedObject {
+    pub kind: ObjectKind,
     pub name: &'static str,
-    /// Its body, the version in it.
+    /// Includes the version.
     pub body: Value,
-    /// Whether it is the installation's own: made where it is missing, never
-    /// changed.
-    pub theirs: bool,
+    /// The user owns it: bootstrap creates it but never changes it.
+    pub is_user_owned: bool,
 }
 
-impl Sort {
-    /// The path of the API for these, without a name.
+impl ObjectKind {
+    /// The API path, without a name.
     #[must_use]
     pub const fn path(self) -> &'static str {
         match self {
@@ -76,25 +67,25 @@ impl Sort {
     }
 }
 
-impl Piece {
-    /// The path of this piece.
+impl ManagedObject {
+    /// The API path.
     #[must_use]
     pub fn path(&self) -> String {
-        format!("{}/{}", self.sort.path(), self.name)
+        format!("{}/{}", self.kind.path(), self.name)
     }
 
-    /// What it is, for people.
+    /// A name for people.
     #[must_use]
     pub fn title(&self) -> String {
-        format!("{} {}", self.sort.name(), self.name)
+        format!("{} {}", self.kind.name(), self.name)
     }
 
-    /// The body within the answer to a GET.
+    /// Extracts the object from the response to a GET.
     pub(super) fn body_in<'a>(&self, answer: &'a Value) -> Option<&'a Value> {
-        match self.sort {
-            Sort::Pipeline => answer.get(self.name),
-            Sort::ComponentTemplate => answer.pointer("/component_templates/0/component_template"),
-            Sort::IndexTemplate => answer.pointer("/index_templates/0/index_template"),
+        match self.kind {
+            ObjectKind::Pipeline => answer.get(self.name),
+            ObjectKind::ComponentTemplate => answer.pointer("/component_templates/0/component_template"),
+            ObjectKind::IndexTemplate => answer.pointer("/index_templates/0/index_template"),
         }
     }
 }
@@ -106,8 +97,7 @@ pub(super) fn parse(file: &'static str, text: &str) -> Result<Value> {
     })
 }
 
-/// The version of all pieces: it grows with every change to them, so that an
-/// older release knows what it must not touch.
+/// The version of all objects. Every change increments it, so that an older release does not overwrite a newer object.
 ///
 /// # Errors
 /// [`Error::Broken`].
@@ -117,16 +107,15 @@ pub fn version() -> Result<u64> {
         .and_then(Value::as_u64)
         .ok_or_else(|| Error::Broken {
             file: "version.json",
-            reason: "it has no number `version`".into(),
+            reason: "it has no numeric `version`".into(),
         })
 }
 
-/// What should be there, in the order in which it must come: a pipeline
-/// before who names it, components before who is composed of them.
+/// All objects in installation order: a pipeline or component precedes the template that refers to it.
 ///
 /// # Errors
 /// [`Error::Broken`].
-pub fn pieces() -> Result<Vec<Piece>> {
+pub fn managed_objects() -> Result<Vec<ManagedObject>> {
     let version = version()?;
     let versioned = |file, text| {
         let mut body = parse(file, text)?;
@@ -135,38 +124,38 @@ pub fn pieces() -> Result<Vec<Piece>> {
         }
         Ok::<_, Error>(body)
     };
-    let piece = |sort, name, body| Piece {
-        sort,
+    let object = |kind, name, body| ManagedObject {
+        kind,
         name,
         body,
-        theirs: false,
+        is_user_owned: false,
     };
     Ok(vec![
-        piece(
-            Sort::Pipeline,
+        object(
+            ObjectKind::Pipeline,
             PIPELINE,
             versioned("pipeline.json", PIPELINE_FILE)?,
         ),
-        piece(
-            Sort::ComponentTemplate,
+        object(
+            ObjectKind::ComponentTemplate,
             "irmgard-logs-settings",
             versioned("settings.json", SETTINGS)?,
         ),
-        piece(
-            Sort::ComponentTemplate,
+        object(
+            ObjectKind::ComponentTemplate,
             "irmgard-logs-mappings",
             versioned("mappings.json", MAPPINGS)?,
         ),
-        Piece {
-            theirs: true,
-            ..piece(
-                Sort::ComponentTemplate,
+        ManagedObject {
+            is_user_owned: true,
+            ..object(
+                ObjectKind::ComponentTemplate,
                 "irmgard-logs-custom",
                 parse("custom.json", CUSTOM)?,
             )
         },
-        piece(
-            Sort::IndexTemplate,
+        object(
+            ObjectKind::IndexTemplate,
             TEMPLATE,
             json!({
                 "index_patterns": data_streams(),
@@ -174,37 +163,37 @@ pub fn pieces() -> Result<Vec<Piece>> {
                 "priority": PRIORITY,
                 "composed_of": ["irmgard-logs-settings", "irmgard-logs-mappings", "irmgard-logs-custom"],
                 "version": version,
-                "_meta": { "description": "Log lines, one stream for each component; made by `logq admin bootstrap`" },
+                "_meta": { "description": "Log lines, one stream for each component; made by `logq admin \
+                 bootstrap`" },
             }),
         ),
     ])
 }
 
-/// The roles by name, their version in the description: the security plugin
-/// keeps no other.
+/// Roles by name. The security plugin has no version field, so the description contains the version.
 pub(super) fn roles() -> Result<Vec<(String, Value)>> {
     let version = version()?;
     let mut roles = Vec::new();
     if let Value::Object(all) = parse("roles.json", ROLES)? {
         for (name, mut role) in all {
-            describe(role.get_mut("description"), version);
+            add_version(role.get_mut("description"), version);
             roles.push((name, role));
         }
     }
     Ok(roles)
 }
 
-/// The policy of index state management.
+/// The index state management policy.
 pub(super) fn policy() -> Result<Value> {
     let mut body = parse("ism.json", ISM)?;
-    describe(body.pointer_mut("/policy/description"), version()?);
+    add_version(body.pointer_mut("/policy/description"), version()?);
     if let Some(patterns) = body.pointer_mut("/policy/ism_template/0/index_patterns") {
         *patterns = json!(data_streams());
     }
     Ok(body)
 }
 
-fn describe(description: Option<&mut Value>, version: u64) {
+fn add_version(description: Option<&mut Value>, version: u64) {
     if let Some(description) = description {
         let text = description.as_str().unwrap_or_default();
         *description = format!("{text} [version {version}]").into();
@@ -222,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_description_carries_its_version() {
+    fn description_contains_the_version() {
         for (_, role) in roles().unwrap() {
             assert_eq!(
                 described_version(role.get("description")),
@@ -237,16 +226,16 @@ mod tests {
     }
 
     #[test]
-    fn components_come_before_who_is_composed_of_them() {
-        let pieces = pieces().unwrap();
-        let template = pieces.last().unwrap();
-        assert_eq!(template.sort, Sort::IndexTemplate);
+    fn component_templates_precede_index_templates() {
+        let managed_objects = managed_objects().unwrap();
+        let template = managed_objects.last().unwrap();
+        assert_eq!(template.kind, ObjectKind::IndexTemplate);
         for component in template.body["composed_of"].as_array().unwrap() {
             assert!(
-                pieces
+                managed_objects
                     .iter()
-                    .any(|piece| component.as_str() == Some(piece.name)
-                        && piece.sort == Sort::ComponentTemplate)
+                    .any(|object| component.as_str() == Some(object.name)
+                        && object.kind == ObjectKind::ComponentTemplate)
             );
         }
     }

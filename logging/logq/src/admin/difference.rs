@@ -1,23 +1,23 @@
-//! How what is there differs from what is wanted.
+//! Differences between current and desired objects.
 
 use serde_json::{Map, Value};
 
-/// Whether all that is wanted is there, with the same values. OpenSearch adds
-/// defaults to what it is given and tells numbers and booleans as text.
-pub(super) fn holds(there: &Value, wanted: &Value) -> bool {
-    match (there, wanted) {
-        (Value::Object(there), Value::Object(wanted)) => wanted
+/// Whether `current` contains all values of `desired`. OpenSearch adds defaults, and returns numbers and booleans as
+/// text.
+pub(super) fn contains(current: &Value, desired: &Value) -> bool {
+    match (current, desired) {
+        (Value::Object(current), Value::Object(desired)) => desired
             .iter()
-            .all(|(name, value)| there.get(name).is_some_and(|there| holds(there, value))),
-        (Value::Array(there), Value::Array(wanted)) => {
-            there.len() == wanted.len()
-                && there
+            .all(|(name, value)| current.get(name).is_some_and(|current| contains(current, value))),
+        (Value::Array(current), Value::Array(desired)) => {
+            current.len() == desired.len()
+                && current
                     .iter()
-                    .zip(wanted)
-                    .all(|(there, wanted)| holds(there, wanted))
+                    .zip(desired)
+                    .all(|(current, desired)| contains(current, desired))
         }
         (Value::Object(_) | Value::Array(_), _) | (_, Value::Object(_) | Value::Array(_)) => false,
-        (there, wanted) => text(there) == text(wanted),
+        (current, desired) => text(current) == text(desired),
     }
 }
 
@@ -25,25 +25,24 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The fields of a mapping's `properties` that are not there at all: what can
-/// always be added.
-pub(super) fn new_fields(there: &Value, wanted: &Value) -> Map<String, Value> {
+/// The fields that a mapping's `properties` lack. OpenSearch accepts new fields at any time.
+pub(super) fn new_fields(current: &Value, desired: &Value) -> Map<String, Value> {
     let mut new = Map::new();
     let nothing = Map::new();
-    let there = there
+    let current = current
         .get("properties")
         .and_then(Value::as_object)
         .unwrap_or(&nothing);
-    for (name, field) in wanted
+    for (name, field) in desired
         .get("properties")
         .and_then(Value::as_object)
         .unwrap_or(&nothing)
     {
-        match there.get(name) {
+        match current.get(name) {
             None => {
                 new.insert(name.clone(), field.clone());
             }
-            // An object in both; a field that is an object in one of them only cannot be changed.
+            // Both are objects. OpenSearch cannot turn a field into an object or back.
             Some(known) if known.get("properties").is_some() && field.get("properties").is_some() => {
                 let inner = new_fields(known, field);
                 if !inner.is_empty() {
@@ -56,7 +55,7 @@ pub(super) fn new_fields(there: &Value, wanted: &Value) -> Map<String, Value> {
     new
 }
 
-/// The dotted names of fields in `properties`.
+/// The dotted names of the fields in `properties`.
 pub(super) fn names(properties: &Map<String, Value>) -> Vec<String> {
     let mut all = Vec::new();
     for (name, field) in properties {
@@ -68,7 +67,7 @@ pub(super) fn names(properties: &Map<String, Value>) -> Vec<String> {
     all
 }
 
-/// Settings as dotted names with texts, as `?flat_settings=true` tells them.
+/// Settings with dotted names, as `?flat_settings=true` returns them.
 pub(super) fn flat_settings(settings: &Value) -> Vec<(String, Value)> {
     fn walk(prefix: &str, value: &Value, all: &mut Vec<(String, Value)>) {
         match value {
@@ -97,37 +96,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_server_adds_is_no_difference() {
-        let wanted = json!({ "dynamic": false, "properties": { "a": { "type": "long" } }, "list": ["x", 1] });
-        let there = json!({
+    fn server_defaults_are_no_difference() {
+        let desired =
+            json!({ "dynamic": false, "properties": { "a": { "type": "long" } }, "list": ["x", 1] });
+        let current = json!({
             "dynamic": "false", "properties": { "a": { "type": "long", "doc_values": true }, "b": {} },
             "list": ["x", "1"],
         });
-        assert!(holds(&there, &wanted));
-        assert!(!holds(&wanted, &there));
-        assert!(!holds(
+        assert!(contains(&current, &desired));
+        assert!(!contains(&desired, &current));
+        assert!(!contains(
             &json!({ "list": ["x", "1", "2"] }),
             &json!({ "list": ["x", "1"] })
         ));
-        assert!(!holds(&json!({ "a": { "b": 1 } }), &json!({ "a": "{\"b\":1}" })));
+        assert!(!contains(
+            &json!({ "a": { "b": 1 } }),
+            &json!({ "a": "{\"b\":1}" })
+        ));
     }
 
     #[test]
-    fn only_what_is_nowhere_is_new() {
-        let there = json!({ "properties": {
+    fn only_unknown_fields_are_new() {
+        let current = json!({ "properties": {
             "a": { "type": "long" }, "o": { "properties": { "x": { "type": "long" } } }, "s": { "type": "long" },
         }});
-        let wanted = json!({ "properties": {
+        let desired = json!({ "properties": {
             "a": { "type": "keyword" }, "b": { "type": "long" },
             "o": { "properties": { "x": { "type": "keyword" }, "y": { "type": "long" } } },
             "s": { "properties": { "z": { "type": "long" } } },
         }});
-        let new = new_fields(&there, &wanted);
+        let new = new_fields(&current, &desired);
         assert_eq!(names(&new), ["b", "o.y"]);
     }
 
     #[test]
-    fn settings_are_told_by_dotted_names() {
+    fn dotted_setting_names_are_compared() {
         let flat =
             flat_settings(&json!({ "index": { "codec": "x", "mapping": { "ignore_malformed": "true" } } }));
         let names: Vec<_> = flat.iter().map(|(name, _)| name.as_str()).collect();

@@ -1,14 +1,14 @@
-//! Sizes and ages as people write them.
+//! Sizes and ages with units.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A size in bytes: `512mb`, `20gb` (powers of 1024, as OpenSearch counts).
+/// A size in bytes: `512mb`, `20gb` (powers of 1024, as in OpenSearch).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);
 
-/// A length of time: `12h`, `30d`.
+/// A duration: `12h`, `30d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Age(pub Duration);
 
@@ -27,7 +27,7 @@ const AGES: [(&str, u64); 5] = [
     ("s", 1),
 ];
 
-fn read(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let text = text.trim().to_ascii_lowercase();
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at_checked(digits)?;
@@ -45,9 +45,9 @@ impl FromStr for Size {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        read(text, &SIZES)
+        parse(text, &SIZES)
             .map(Self)
-            .ok_or("a size is a whole number above 0 and b, kb, mb, gb or tb, as in 20gb")
+            .ok_or("expected a whole number above 0 with b, kb, mb, gb or tb, for example 20gb")
     }
 }
 
@@ -55,13 +55,13 @@ impl FromStr for Age {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        read(text, &AGES)
+        parse(text, &AGES)
             .map(|seconds| Self(Duration::from_secs(seconds)))
-            .ok_or("a time is a whole number above 0 and s, m, h, d or w, as in 30d")
+            .ok_or("expected a whole number above 0 with s, m, h, d or w, for example 30d")
     }
 }
 
-fn write(formatter: &mut fmt::Formatter<'_>, value: u64, units: &[(&str, u64)]) -> fmt::Result {
+fn format(formatter: &mut fmt::Formatter<'_>, value: u64, units: &[(&str, u64)]) -> fmt::Result {
     let smallest = units.last().copied().unwrap_or(("", 1));
     let (unit, factor) = units
         .iter()
@@ -78,14 +78,14 @@ fn write(formatter: &mut fmt::Formatter<'_>, value: u64, units: &[(&str, u64)]) 
 
 impl fmt::Display for Size {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write(formatter, self.0, &SIZES)
+        format(formatter, self.0, &SIZES)
     }
 }
 
 impl fmt::Display for Age {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Weeks are for typing; days are read more easily.
-        write(formatter, self.0.as_secs(), AGES.get(1..).unwrap_or(&AGES))
+        // Weeks are an input format only; days read better.
+        format(formatter, self.0.as_secs(), AGES.get(1..).unwrap_or(&AGES))
     }
 }
 
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_ages_are_read_and_written() {
+    fn sizes_and_ages_round_trip() {
         assert_eq!("20gb".parse(), Ok(Size(20 << 30)));
         assert_eq!("1W".parse(), Ok(Age(Duration::from_secs(604_800))));
         assert_eq!(Size(1536 << 20).to_string(), "1.5gb");
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_refused() {
+    fn invalid_values_are_rejected() {
         for text in [
             "",
             "20",

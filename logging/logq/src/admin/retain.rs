@@ -1,76 +1,75 @@
-//! Lines are kept for a time: a stream gets a new index when the one that is
-//! written to is big or old, and indices that were filled long ago go.
+//! `logq admin retain`: rolls over large or old indices, and deletes expired ones.
 
 use std::time::Duration;
 
 use opensearch::http::Method;
 use serde_json::{Value, json};
 
+use super::change::{Action, Change};
 use super::desired::data_streams;
 use super::measure::{Age, Size};
-use super::outcome::{Outcome, State};
 use super::streams;
 use super::{Error, Result};
 use crate::opensearch::Client;
 
-/// How much and how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// A new index when the written one is as big as this.
+    /// Roll over when the write index reaches this size.
     pub rollover_size: Size,
-    /// A new index when the written one is as old as this and not empty.
+    /// Roll over when the write index reaches this age and is not empty.
     pub rollover_age: Age,
-    /// How long after an index got its last line it is deleted.
+    /// Delete an index this long after its last line.
     pub keep: Age,
-    /// Nothing is done; it is only told.
+    /// Report changes without making them.
     pub dry_run: bool,
 }
 
-/// One backing index.
+/// A backing index of a data stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
-    /// Its name.
     pub name: String,
-    /// When it was made: milliseconds since 1970, by OpenSearch's clock.
+    /// Creation time, milliseconds since 1970 by OpenSearch's clock.
     pub created: u64,
-    /// Lines in it.
+    /// Number of lines.
     pub lines: u64,
-    /// Bytes that they take, copies not counted.
+    /// Bytes without replicas.
     pub size: Size,
 }
 
-/// The backing indices of a data stream, the oldest first; the last one is
-/// written to. None where the stream is not there.
+/// The backing indices of a data stream, oldest first; the last one is the write index. None if the stream does not
+/// exist.
 ///
 /// # Errors
 /// [`super::Error`].
 pub async fn indices(client: &Client, stream: &str) -> Result<Option<Vec<Index>>> {
     match streams::find(client, stream).await? {
-        Some(there) => describe(client, stream, there.indices).await.map(Some),
+        Some(data_stream) => describe_indices(client, stream, data_stream.indices)
+            .await
+            .map(Some),
         None => Ok(None),
     }
 }
 
-/// Rolls over and deletes, and tells `say` of each stream and index what
-/// became of it. Goes on after a stream that fails, and fails at the end.
+/// Rolls over and deletes, and reports each stream and index. Continues after a failed stream, then returns the first
+/// error.
 ///
 /// # Errors
 /// The first [`super::Error`].
 pub async fn retain(
     client: &Client,
     limits: Limits,
-    say: &mut (dyn FnMut(Outcome) -> Result<()> + Send),
+    report: &mut (dyn FnMut(Change) -> Result<()> + Send),
 ) -> Result<()> {
     let mut first: Option<Error> = None;
     for stream in data_streams() {
-        if let Err(error) = one(client, &stream, limits, say).await {
+        if let Err(error) = retain_stream(client, &stream, limits, report).await {
             match error {
                 error @ Error::Output(_) => return Err(error),
                 Error::OpenSearch(ref cause) if cause.is_unreachable() => return Err(error),
                 error => {
-                    say(Outcome::new(
+                    report(Change::new(
                         format!("data stream {stream}"),
-                        State::Left(error.to_string()),
+                        Action::Skipped(error.to_string()),
                     ))?;
                     first.get_or_insert(error);
                 }
@@ -80,45 +79,45 @@ pub async fn retain(
     first.map_or(Ok(()), Err)
 }
 
-async fn one(
+async fn retain_stream(
     client: &Client,
     stream: &str,
     limits: Limits,
-    say: &mut (dyn FnMut(Outcome) -> Result<()> + Send),
+    report: &mut (dyn FnMut(Change) -> Result<()> + Send),
 ) -> Result<()> {
     let title = format!("data stream {stream}");
     let Some(indices) = indices(client, stream).await? else {
-        let why = "it is not there: run `logq admin bootstrap`";
-        return say(Outcome::new(title, State::Left(why.into())));
+        let why = "it does not exist: run `logq admin bootstrap`";
+        return report(Change::new(title, Action::Skipped(why.into())));
     };
-    let Some((written, filled)) = indices.split_last() else {
+    let Some((write_index, filled)) = indices.split_last() else {
         return Ok(());
     };
-    let mut changed = roll_over(client, stream, written, limits, say).await?;
-    let now = now(client).await?;
+    let mut changed = roll_over(client, stream, write_index, limits, report).await?;
+    let now = server_time(client).await?;
     for (index, next) in filled.iter().zip(indices.iter().skip(1)) {
-        // It got its last line when the next one was made, and no later.
+        // An index receives no lines after the creation of the next one.
         let age = Age(Duration::from_millis(now.saturating_sub(next.created)));
         if age <= limits.keep {
             continue;
         }
         changed = true;
-        let why = format!("{} lines, {}, filled {age} ago", index.lines, index.size);
-        let state = if limits.dry_run {
-            State::Would(format!("be deleted: {why}"))
+        let why = format!("{} lines, {}, closed {age} ago", index.lines, index.size);
+        let action = if limits.dry_run {
+            Action::Planned(format!("be deleted: {why}"))
         } else {
             delete(client, &index.name).await?;
-            State::Deleted(why)
+            Action::Deleted(why)
         };
-        say(Outcome::new(&index.name, state))?;
+        report(Change::new(&index.name, action))?;
     }
     if !changed {
-        say(Outcome::new(title, State::Same))?;
+        report(Change::new(title, Action::Unchanged))?;
     }
     Ok(())
 }
 
-async fn describe(client: &Client, stream: &str, names: Vec<String>) -> Result<Vec<Index>> {
+async fn describe_indices(client: &Client, stream: &str, names: Vec<String>) -> Result<Vec<Index>> {
     let what = format!("show sizes and ages of {stream}");
     let settings = client
         .ask(
@@ -147,7 +146,7 @@ async fn describe(client: &Client, stream: &str, names: Vec<String>) -> Result<V
             .and_then(Value::as_str)
             .and_then(|text| text.parse().ok());
         let Some(created) = created else {
-            // It was deleted meanwhile, by another run; or nothing is known of it, and nothing is done to it.
+            // Another run deleted it, or its age is unknown. Leave it alone.
             continue;
         };
         let primaries = stats
@@ -170,13 +169,12 @@ async fn describe(client: &Client, stream: &str, names: Vec<String>) -> Result<V
     Ok(indices)
 }
 
-/// The time by the clock that indices' ages are counted by, milliseconds
-/// since 1970.
+/// OpenSearch's time, milliseconds since 1970: the ages of indices are relative to it.
 ///
 /// # Errors
 /// [`super::Error`].
-pub async fn now(client: &Client) -> Result<u64> {
-    let what = "say what time it is";
+pub async fn server_time(client: &Client) -> Result<u64> {
+    let what = "report its time";
     let query = [("filter_path", "nodes.*.timestamp")];
     let answer = client
         .ask(what, Method::Get, "/_nodes/_local/stats/process", &query, None)
@@ -187,28 +185,34 @@ pub async fn now(client: &Client) -> Result<u64> {
         .and_then(|nodes| nodes.values().next())
         .and_then(|node| node.get("timestamp"))
         .and_then(Value::as_u64)
-        .ok_or_else(|| client.strange(what, "its answer has no time").into())
+        .ok_or_else(|| client.unexpected(what, "the response has no time").into())
 }
 
-/// Tells whether there is a new index, or would be.
+/// Returns whether the stream has, or would have, a new index.
 async fn roll_over(
     client: &Client,
     stream: &str,
-    written: &Index,
+    write_index: &Index,
     limits: Limits,
-    say: &mut (dyn FnMut(Outcome) -> Result<()> + Send),
+    report: &mut (dyn FnMut(Change) -> Result<()> + Send),
 ) -> Result<bool> {
-    // A quiet component would get an empty index each day.
-    if written.lines == 0 {
+    // Otherwise a quiet component would get an empty index every day.
+    if write_index.lines == 0 {
         return Ok(false);
     }
     let conditions = json!({ "conditions": {
         "max_size": format!("{}b", limits.rollover_size.0),
         "max_age": format!("{}s", limits.rollover_age.0.as_secs()),
     }});
-    let asked = streams::roll_over(client, stream, &written.name, limits.dry_run, Some(&conditions));
-    let Some(answer) = asked.await? else {
-        // Another run has been faster.
+    let request = streams::roll_over(
+        client,
+        stream,
+        &write_index.name,
+        limits.dry_run,
+        Some(&conditions),
+    );
+    let Some(answer) = request.await? else {
+        // Another run rolled over first.
         return Ok(false);
     };
     let met = answer
@@ -222,27 +226,27 @@ async fn roll_over(
     let how = format!(
         "{} is full ({} lines, {}); new lines go to {}",
         text("old_index"),
-        written.lines,
-        written.size,
+        write_index.lines,
+        write_index.size,
         text("new_index")
     );
-    let state = if limits.dry_run {
-        State::Would(how)
+    let action = if limits.dry_run {
+        Action::Planned(how)
     } else {
-        State::Changed(how)
+        Action::Changed(how)
     };
-    say(Outcome::new(format!("data stream {stream}"), state))?;
+    report(Change::new(format!("data stream {stream}"), action))?;
     Ok(true)
 }
 
-/// OpenSearch itself refuses to delete an index that a stream writes to.
+/// OpenSearch itself protects the write index of a stream.
 async fn delete(client: &Client, index: &str) -> Result<()> {
     let path = format!("/{index}");
     match client
         .ask(&format!("delete {index}"), Method::Delete, &path, &[], None)
         .await
     {
-        Err(error) if error.rejected_with() != Some(404) => Err(error.into()),
+        Err(error) if error.rejection_status() != Some(404) => Err(error.into()),
         _ => Ok(()),
     }
 }

@@ -1,32 +1,29 @@
-//! One data stream: made where it is missing, and brought to the template's
-//! mapping and settings where it is older.
+//! Creates a data stream, or updates its mappings and settings.
 
 use opensearch::http::Method;
 use serde_json::{Value, json};
 
+use super::change::{Action, Change};
 use super::desired::{PIPELINE, TEMPLATE};
-use super::difference::{flat_settings, holds, names, new_fields};
-use super::outcome::{Outcome, State};
+use super::difference::{contains, flat_settings, names, new_fields};
 use super::{Error, Result};
 use crate::opensearch::{Client, Error as Refusal};
 
-type Say<'a> = &'a mut (dyn FnMut(Outcome) -> Result<()> + Send);
+type Say<'a> = &'a mut (dyn FnMut(Change) -> Result<()> + Send);
 
-/// A data stream as it is.
-pub(super) struct Stream {
-    /// Its backing indices, the oldest first. The last one is written to.
+pub(super) struct DataStream {
+    /// Backing indices, oldest first; the last one is the write index.
     pub indices: Vec<String>,
-    /// The index template that its next index is made of.
+    /// The index template of its next index.
     template: String,
 }
 
-/// The data stream of this name, if there is one.
-pub(super) async fn find(client: &Client, stream: &str) -> Result<Option<Stream>> {
+pub(super) async fn find(client: &Client, stream: &str) -> Result<Option<DataStream>> {
     let what = format!("show the data stream {stream}");
     let Some(answer) = client.find(&what, &format!("/_data_stream/{stream}")).await? else {
         return Ok(None);
     };
-    // An index or an alias of this name is no error here, and no stream.
+    // For an index or alias of this name, the list is empty.
     if answer
         .get("data_streams")
         .and_then(Value::as_array)
@@ -48,17 +45,16 @@ pub(super) async fn find(client: &Client, stream: &str) -> Result<Option<Stream>
         .map(str::to_owned)
         .collect();
     if indices.is_empty() {
-        return Err(client.strange(&what, "the stream has no indices").into());
+        return Err(client.unexpected(&what, "the stream has no indices").into());
     }
-    Ok(Some(Stream { indices, template }))
+    Ok(Some(DataStream { indices, template }))
 }
 
-/// What a new index of our streams is, the installation's own component
-/// considered.
-pub(super) async fn template(client: &Client) -> Result<Value> {
+/// The effective template for a new index, including the user's component template.
+pub(super) async fn simulate_template(client: &Client) -> Result<Value> {
     let answer = client
         .ask(
-            &format!("say what the index template {TEMPLATE} comes to"),
+            &format!("simulate the index template {TEMPLATE}"),
             Method::Post,
             &format!("/_index_template/_simulate/{TEMPLATE}"),
             &[],
@@ -68,44 +64,43 @@ pub(super) async fn template(client: &Client) -> Result<Value> {
     Ok(answer.get("template").cloned().unwrap_or_default())
 }
 
-/// Brings a stream to what the template says; without one, to being there.
+/// Creates the stream, or updates it to the template. Without a template, only checks that it exists.
 pub(super) async fn prepare(
     client: &Client,
     stream: &str,
     template: Option<&Value>,
     dry_run: bool,
-    say: Say<'_>,
+    report: Say<'_>,
 ) -> Result<()> {
     let title = format!("data stream {stream}");
-    let Some(there) = find(client, stream).await? else {
-        let state = if dry_run {
-            State::Created.would()
+    let Some(current) = find(client, stream).await? else {
+        let action = if dry_run {
+            Action::Created.planned()
         } else {
             create(client, stream).await?
         };
-        return say(Outcome::new(title, state));
+        return report(Change::new(title, action));
     };
     let Some(template) = template else {
-        return say(Outcome::new(title, State::Same));
+        return report(Change::new(title, Action::Unchanged));
     };
-    if there.template != TEMPLATE {
+    if current.template != TEMPLATE {
         return Err(outranked(client, stream).await?);
     }
-    let mapped = map(client, stream, &there.indices, template, dry_run, say).await?;
-    let written = there.indices.last().filter(|_| dry_run);
-    let set = set(client, stream, template, written, say).await?;
+    let mapped = update_mappings(client, stream, &current.indices, template, dry_run, report).await?;
+    let write_index = current.indices.last().filter(|_| dry_run);
+    let set = update_settings(client, stream, template, write_index, report).await?;
     if mapped && set {
-        say(Outcome::new(title, State::Same))?;
+        report(Change::new(title, Action::Unchanged))?;
     }
     Ok(())
 }
 
-/// Sees that our template would be taken for a stream that does not exist yet:
-/// made of another one it would stay as it is made.
-async fn see_that_ours_wins(client: &Client, stream: &str) -> Result<()> {
+/// Checks that our template would apply to a new stream. A stream keeps the template of its creation.
+async fn check_template_wins(client: &Client, stream: &str) -> Result<()> {
     let answer = client
         .ask(
-            &format!("say which template {stream} would have"),
+            &format!("simulate the index template of {stream}"),
             Method::Post,
             &format!("/_index_template/_simulate_index/{stream}"),
             &[],
@@ -125,13 +120,13 @@ async fn see_that_ours_wins(client: &Client, stream: &str) -> Result<()> {
 async fn outranked(client: &Client, stream: &str) -> Result<Error> {
     Ok(Error::Outranked {
         stream: stream.into(),
-        overlapping: rivals(client, stream).await?,
+        overlapping: competing_templates(client, stream).await?,
     })
 }
 
-/// Names and priorities of the other templates, the highest priority first:
-/// the winner among them is not told by the server.
-async fn rivals(client: &Client, stream: &str) -> Result<String> {
+/// Names and priorities of the other matching templates, highest priority first. OpenSearch does not say which one
+/// wins.
+async fn competing_templates(client: &Client, stream: &str) -> Result<String> {
     let answer = client
         .ask(
             "list its index templates",
@@ -154,7 +149,7 @@ async fn rivals(client: &Client, stream: &str) -> Result<String> {
                 .iter()
                 .filter_map(Value::as_str)
                 .any(|pattern| {
-                    // A pattern's only sign is the star.
+                    // The only wildcard is the star.
                     globset::Glob::new(pattern).is_ok_and(|glob| glob.compile_matcher().is_match(stream))
                 });
             let priority = template
@@ -172,18 +167,15 @@ async fn rivals(client: &Client, stream: &str) -> Result<String> {
     all.sort_by(|one, other| other.cmp(one));
     let texts: Vec<String> = all.into_iter().map(|(_, text)| text).collect();
     Ok(if texts.is_empty() {
-        "none; perhaps irmgard-logs-custom takes index.final_pipeline away".into()
+        "none; check whether irmgard-logs-custom removes index.final_pipeline".into()
     } else {
         texts.join(", ")
     })
 }
 
-async fn create(client: &Client, stream: &str) -> Result<State> {
+async fn create(client: &Client, stream: &str) -> Result<Action> {
     let known = client
-        .find(
-            "say what the name stands for",
-            &format!("/_resolve/index/{stream}"),
-        )
+        .find("resolve the name", &format!("/_resolve/index/{stream}"))
         .await?
         .unwrap_or_default();
     let taken = ["indices", "aliases"].iter().any(|kind| {
@@ -198,7 +190,7 @@ async fn create(client: &Client, stream: &str) -> Result<State> {
         });
     }
     let made = async {
-        see_that_ours_wins(client, stream).await?;
+        check_template_wins(client, stream).await?;
         client
             .ask(
                 &format!("create the data stream {stream}"),
@@ -208,27 +200,26 @@ async fn create(client: &Client, stream: &str) -> Result<State> {
                 None,
             )
             .await?;
-        Ok(State::Created)
+        Ok(Action::Created)
     };
     match made.await {
-        Ok(state) => Ok(state),
-        // Another bootstrap was faster; a question about it has then failed with a 500.
-        Err(_) if find(client, stream).await?.is_some() => Ok(State::Same),
+        Ok(action) => Ok(action),
+        // Another bootstrap created it first, which makes a concurrent request fail with a 500.
+        Err(_) if find(client, stream).await?.is_some() => Ok(Action::Unchanged),
         Err(error) => Err(error),
     }
 }
 
-/// Adds fields that are new; where a field is another one now, the stream gets
-/// a new index. Tells whether nothing was to be done.
-async fn map(
+/// Adds new fields. If a field changes its type, rolls the stream over. Returns whether nothing changed.
+async fn update_mappings(
     client: &Client,
     stream: &str,
     indices: &[String],
     template: &Value,
     dry_run: bool,
-    say: Say<'_>,
+    report: Say<'_>,
 ) -> Result<bool> {
-    let wanted = template.get("mappings").cloned().unwrap_or_default();
+    let desired = template.get("mappings").cloned().unwrap_or_default();
     let what = format!("show the mappings of {stream}");
     let all = client
         .find(&what, &format!("/{stream}/_mapping"))
@@ -236,65 +227,65 @@ async fn map(
         .unwrap_or_default();
     let mut nothing = true;
     for (number, index) in indices.iter().enumerate() {
-        let Some(there) = all.get(index).and_then(|index| index.get("mappings")) else {
+        let Some(current) = all.get(index).and_then(|index| index.get("mappings")) else {
             continue;
         };
-        if holds(there, &wanted) {
+        if contains(current, &desired) {
             continue;
         }
         let title = format!("mapping of {index}");
-        let new = new_fields(there, &wanted);
+        let new = new_fields(current, &desired);
         let added = if new.is_empty() {
-            "fields are kept in more ways than before".to_owned()
+            "new ways to store existing fields".to_owned()
         } else {
             format!("new fields {}", names(&new).join(", "))
         };
-        // What is filled keeps what it has.
+        // An older index keeps its mapping.
         if dry_run && new.is_empty() && number + 1 < indices.len() {
             continue;
         }
         nothing = false;
         if dry_run {
-            say(Outcome::new(title, State::Changed(added).would()))?;
+            report(Change::new(title, Action::Changed(added).planned()))?;
             continue;
         }
         let what = format!("change the mapping of {index}");
         let path = format!("/{index}/_mapping");
-        let Err(refused) = client.ask(&what, Method::Put, &path, &[], Some(&wanted)).await else {
-            say(Outcome::new(title, State::Changed(added)))?;
+        let Err(refused) = client.ask(&what, Method::Put, &path, &[], Some(&desired)).await else {
+            report(Change::new(title, Action::Changed(added)))?;
             continue;
         };
-        if refused.rejected_with() != Some(400) {
+        if refused.rejection_status() != Some(400) {
             return Err(refused.into());
         }
         if number + 1 == indices.len() {
-            say(Outcome::new(title, State::Left(format!("{refused}"))))?;
-            renew(client, stream, index, say).await?;
+            report(Change::new(title, Action::Skipped(format!("{refused}"))))?;
+            roll_over_if_current(client, stream, index, report).await?;
             continue;
         }
-        // What is filled keeps the fields that it has, and can be searched for the new ones.
+        // An older index keeps its fields; new fields become searchable.
         if !new.is_empty() {
             let body = json!({ "properties": new });
             client.ask(&what, Method::Put, &path, &[], Some(&body)).await?;
-            say(Outcome::new(title, State::Changed(added)))?;
+            report(Change::new(title, Action::Changed(added)))?;
         } else {
-            let why = "it is filled, and keeps fields that are otherwise in new indices";
-            say(Outcome::new(title, State::Left(why.into())))?;
+            let why = "closed; its fields have another mapping than in new indices";
+            report(Change::new(title, Action::Skipped(why.into())))?;
         }
     }
     Ok(nothing)
 }
 
-/// Asks for a new index for the stream. None where another one has come about
-/// meanwhile: of two who ask at once, OpenSearch answers one with a 500.
+/// Rolls the stream over. None if another run did so first: OpenSearch answers one of two concurrent requests with a
+/// 500.
 pub(super) async fn roll_over(
     client: &Client,
     stream: &str,
-    written: &str,
+    write_index: &str,
     dry_run: bool,
     conditions: Option<&Value>,
 ) -> Result<Option<Value>> {
-    let asked = client
+    let request = client
         .ask(
             &format!("give {stream} a new index"),
             Method::Post,
@@ -303,46 +294,51 @@ pub(super) async fn roll_over(
             conditions,
         )
         .await;
-    match asked {
+    match request {
         Ok(answer) => Ok(Some(answer)),
         Err(error @ (Refusal::Failed { .. } | Refusal::Rejected { .. })) => {
             let now = find(client, stream).await?;
-            let same = now.is_some_and(|there| there.indices.last().map(String::as_str) == Some(written));
+            let same =
+                now.is_some_and(|current| current.indices.last().map(String::as_str) == Some(write_index));
             if same { Err(error.into()) } else { Ok(None) }
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// Gives the stream a new index, unless another bootstrap has done so.
-async fn renew(client: &Client, stream: &str, written: &str, say: Say<'_>) -> Result<()> {
+/// Rolls the stream over, unless another bootstrap did.
+async fn roll_over_if_current(
+    client: &Client,
+    stream: &str,
+    write_index: &str,
+    report: Say<'_>,
+) -> Result<()> {
     let now = find(client, stream)
         .await?
-        .map_or_else(Vec::new, |there| there.indices);
-    let answer = if now.last().map(String::as_str) == Some(written) {
-        roll_over(client, stream, written, false, None).await?
+        .map_or_else(Vec::new, |current| current.indices);
+    let answer = if now.last().map(String::as_str) == Some(write_index) {
+        roll_over(client, stream, write_index, false, None).await?
     } else {
         None
     };
-    let state = match answer {
-        None => State::Left("it has a new index already".into()),
+    let action = match answer {
+        None => Action::Skipped("it already has a new index".into()),
         Some(answer) => {
             let index = answer.get("new_index").and_then(Value::as_str).unwrap_or("?");
-            State::Changed(format!("new lines go to {index}, with the new mapping"))
+            Action::Changed(format!("new lines go to {index}, which has the new mapping"))
         }
     };
-    say(Outcome::new(format!("data stream {stream}"), state))
+    report(Change::new(format!("data stream {stream}"), action))
 }
 
-/// Brings settings that can be changed to what the template says. Tells
-/// whether nothing was to be done. A dry run looks at the index that is
-/// `written`: what is filled can keep settings that none can change.
-async fn set(
+/// Updates dynamic settings to the template. Returns whether nothing changed. A dry run checks only the write index:
+/// other settings of older indices cannot change.
+async fn update_settings(
     client: &Client,
     stream: &str,
     template: &Value,
-    written: Option<&String>,
-    say: Say<'_>,
+    write_index: Option<&String>,
+    report: Say<'_>,
 ) -> Result<bool> {
     let what = format!("show the settings of {stream}");
     let all = client
@@ -358,7 +354,7 @@ async fn set(
         .as_object()
         .into_iter()
         .flat_map(|indices| indices.iter())
-        .filter(|(name, _)| written.is_none_or(|written| written == *name))
+        .filter(|(name, _)| write_index.is_none_or(|write_index| write_index == *name))
         .map(|(_, index)| index)
         .collect();
     let mut nothing = true;
@@ -367,34 +363,34 @@ async fn set(
             index
                 .get("settings")
                 .and_then(|settings| settings.get(&name))
-                .is_some_and(|there| holds(there, &value))
+                .is_some_and(|current| contains(current, &value))
         });
-        // Where replicas follow the number of nodes, their number is the server's.
+        // With auto-expanded replicas, OpenSearch chooses the number.
         if same || name == "index.number_of_replicas" {
             continue;
         }
-        if written.is_some() {
-            // Whether an open index takes it is seen only when it is tried.
+        if write_index.is_some() {
+            // Only an attempt shows whether an open index accepts the setting.
             nothing = false;
-            let state = State::Changed(format!("is to be {value}")).would();
-            say(Outcome::new(format!("{name} of {stream}"), state))?;
+            let action = Action::Changed(format!("the new value is {value}")).planned();
+            report(Change::new(format!("{name} of {stream}"), action))?;
             continue;
         }
         let body = json!({ &name: value });
         let what = format!("change {name} of {stream}");
         let path = format!("/{stream}/_settings");
-        let state = match client.ask(&what, Method::Put, &path, &[], Some(&body)).await {
+        let action = match client.ask(&what, Method::Put, &path, &[], Some(&body)).await {
             Ok(_) => {
                 nothing = false;
-                State::Changed(format!("is now {value}"))
+                Action::Changed(format!("is now {value}"))
             }
-            // Not while an index is open; the next one has it.
-            Err(refused) if refused.rejected_with() == Some(400) => {
-                State::Left(format!("becomes {value} with the stream's next index"))
+            // A static setting applies to the next index.
+            Err(refused) if refused.rejection_status() == Some(400) => {
+                Action::Skipped(format!("{value} from the stream's next index on"))
             }
             Err(error) => return Err(error.into()),
         };
-        say(Outcome::new(format!("{name} of {stream}"), state))?;
+        report(Change::new(format!("{name} of {stream}"), action))?;
     }
     Ok(nothing)
 }

@@ -1,78 +1,71 @@
-//! `-f`: what is wanted of one field.
+//! `-f`: a condition on a field.
 
 use schema::{Kind, field};
 
 use crate::{
-    cli::time::{Clock, Edge, NoTime, duration},
+    cli::time::{Clock, Edge, TimeError, parse_duration},
     filter::{Comparison, Filter, Literal, Pattern},
 };
 
-/// A text that is no condition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoCondition {
-    /// There is no operator in it.
-    #[error(
-        "{0:?} says nothing of a field: write FIELD=VALUE, !=, ~=, !~=, >, >=, <, <= or \"FIELD exists\""
-    )]
+pub enum ConditionError {
+    /// No operator.
+    #[error("{0:?} is not a condition: write FIELD=VALUE, !=, ~=, !~=, >, >=, <, <= or \"FIELD exists\"")]
     Operator(String),
-    /// There is nothing before the operator, or what no field's name has.
-    #[error("{0:?} is no field's name")]
+    /// An empty or invalid field name.
+    #[error("{0:?} is not a field name")]
     Field(String),
-    /// The regular expression is none.
-    #[error("{pattern:?} is no regular expression: {why}")]
-    Pattern {
-        /// What was typed.
-        pattern: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// Only numbers and times are greater or less.
+    /// Invalid regular expression.
+    #[error("invalid regular expression {pattern:?}: {why}")]
+    Pattern { pattern: String, why: String },
+    /// A value without an order.
     #[error(
-        "{0:?} is neither a number nor a time: nothing is greater or less than it (a field in seconds, …_seconds, takes 20ms, 1.5s, 2m)"
+        "{0:?} is neither a number nor a time. >, >=, < and <= need one; fields named …_seconds also accept \
+         20ms, 1.5s or 2m"
     )]
     Order(String),
-    /// Levels are compared elsewhere.
-    #[error("-f does not order levels: --level {0} shows the lines of this level and above")]
+    /// Use `--level` to order levels.
+    #[error("-f cannot order levels. Use --level {0} for this level and above")]
     Level(String),
-    /// The field holds times.
+    /// Invalid time for a time field.
     #[error(transparent)]
-    Time(#[from] NoTime),
+    Time(#[from] TimeError),
 }
 
-/// The operators, those that begin like another one first. `=~` and `!~` are other languages' `~=` and `!~=`.
+/// All operators; one that starts like another comes first. `=~` and `!~` are the spellings of LogQL and PromQL.
 const OPERATORS: [&str; 11] = ["!~=", "!~", "!=", "~=", "=~", ">=", "<=", "==", "=", ">", "<"];
 
-/// Reads a condition. Blanks around the field and the value do not count, unless the value is in quotes. Times are
-/// compared as `--since` and `--until` take them.
+/// Parses a condition. Ignores spaces around the field and the value, unless the value is quoted. Times have the format
+/// of `--since` and `--until`.
 ///
 /// # Errors
-/// [`NoCondition`].
-pub fn read(text: &str, clock: &Clock) -> Result<Filter, NoCondition> {
-    let found = text.char_indices().find_map(|(at, _)| {
+/// [`ConditionError`].
+pub fn parse(text: &str, clock: &Clock) -> Result<Filter, ConditionError> {
+    let split = text.char_indices().find_map(|(at, _)| {
         let rest = text.get(at..)?;
         let operator = OPERATORS
             .into_iter()
             .find(|operator| rest.starts_with(operator))?;
         Some((text.get(..at)?, operator, rest.get(operator.len()..)?))
     });
-    let Some((name, operator, value)) = found else {
+    let Some((name, operator, value)) = split else {
         return match text.split_whitespace().collect::<Vec<_>>().as_slice() {
             [name, "exists"] => Ok(Filter::Exists(field(name)?)),
             [name, "not", "exists"] => Ok(Filter::Exists(field(name)?).negated()),
-            _ => Err(NoCondition::Operator(text.to_owned())),
+            _ => Err(ConditionError::Operator(text.to_owned())),
         };
     };
     let name = field(name)?;
     let value = unquoted(value.trim());
     let order = |comparison, edge| {
-        let value = ordered(&name, value, clock, edge)?;
+        let value = parse_ordered(&name, value, clock, edge)?;
         Ok(Filter::Compare(name.clone(), comparison, value))
     };
     match operator {
-        "=" | "==" => Ok(Filter::Is(name.clone(), equal(&name, value, clock)?)),
-        "!=" => Ok(Filter::Is(name.clone(), equal(&name, value, clock)?).negated()),
-        "~=" | "=~" => Ok(Filter::Found(name, pattern(value)?)),
-        "!~=" | "!~" => Ok(Filter::Found(name, pattern(value)?).negated()),
+        "=" | "==" => Ok(Filter::Equals(name.clone(), parse_equal(&name, value, clock)?)),
+        "!=" => Ok(Filter::Equals(name.clone(), parse_equal(&name, value, clock)?).negated()),
+        "~=" | "=~" => Ok(Filter::Matches(name, pattern(value)?)),
+        "!~=" | "!~" => Ok(Filter::Matches(name, pattern(value)?).negated()),
         ">" => order(Comparison::Greater, Edge::Begin),
         ">=" => order(Comparison::AtLeast, Edge::Begin),
         "<" => order(Comparison::Less, Edge::End),
@@ -80,23 +73,23 @@ pub fn read(text: &str, clock: &Clock) -> Result<Filter, NoCondition> {
     }
 }
 
-/// A value without the quotes around it. Where it has more of them, they belong to it.
+/// Removes a pair of quotes, unless the value contains more of them.
 fn unquoted(text: &str) -> &str {
     let inner = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
     let inner = |quote: char| inner(quote).filter(|inner| !inner.contains(quote));
     ['"', '\''].into_iter().find_map(inner).unwrap_or(text)
 }
 
-fn field(name: &str) -> Result<String, NoCondition> {
+fn field(name: &str) -> Result<String, ConditionError> {
     let name = name.trim().trim_start_matches('.');
     if name.is_empty() || name.contains(char::is_whitespace) {
-        return Err(NoCondition::Field(name.to_owned()));
+        return Err(ConditionError::Field(name.to_owned()));
     }
     Ok(name.to_owned())
 }
 
-fn pattern(text: &str) -> Result<Pattern, NoCondition> {
-    Pattern::new(text).map_err(|error| NoCondition::Pattern {
+fn pattern(text: &str) -> Result<Pattern, ConditionError> {
+    Pattern::new(text).map_err(|error| ConditionError::Pattern {
         pattern: text.to_owned(),
         why: error.to_string(),
     })
@@ -108,22 +101,20 @@ fn holds_times(name: &str) -> bool {
         .any(|field| field.name == name && matches!(field.kind, Kind::Date | Kind::DateNanos))
 }
 
-/// A value that others are equal to.
-fn equal(name: &str, text: &str, clock: &Clock) -> Result<Literal, NoCondition> {
+fn parse_equal(name: &str, text: &str, clock: &Clock) -> Result<Literal, ConditionError> {
     if holds_times(name) {
-        return Ok(Literal::time_as(text, clock.read(text, Edge::Begin)?));
+        return Ok(Literal::with_time(text, clock.parse(text, Edge::Begin)?));
     }
     Ok(Literal::new(text))
 }
 
-/// A value that others are greater or less than. A field in seconds takes
-/// times with a unit, too.
-fn ordered(name: &str, text: &str, clock: &Clock, edge: Edge) -> Result<Literal, NoCondition> {
+/// Parses the value of an order comparison. A field in seconds also accepts a duration such as 20ms.
+fn parse_ordered(name: &str, text: &str, clock: &Clock, edge: Edge) -> Result<Literal, ConditionError> {
     if holds_times(name) {
-        return Ok(Literal::time_as(text, clock.read(text, edge)?));
+        return Ok(Literal::with_time(text, clock.parse(text, edge)?));
     }
     if name == field::LEVEL {
-        return Err(NoCondition::Level(text.to_owned()));
+        return Err(ConditionError::Level(text.to_owned()));
     }
     let literal = Literal::new(text);
     if literal.number().is_some() || literal.time().is_some() {
@@ -131,12 +122,12 @@ fn ordered(name: &str, text: &str, clock: &Clock, edge: Edge) -> Result<Literal,
     }
     let seconds = name
         .ends_with("_seconds")
-        .then(|| duration(text))
+        .then(|| parse_duration(text))
         .flatten()
         .map(|length| length.as_seconds_f64());
     seconds
-        .map(|seconds| Literal::number_as(text, seconds))
-        .ok_or_else(|| NoCondition::Order(text.to_owned()))
+        .map(|seconds| Literal::with_number(text, seconds))
+        .ok_or_else(|| ConditionError::Order(text.to_owned()))
 }
 
 #[cfg(test)]
@@ -144,12 +135,12 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> String {
-        read(text, &Clock::system(true)).map_or_else(|error| error.to_string(), |filter| filter.to_string())
+        parse(text, &Clock::system(true)).map_or_else(|error| error.to_string(), |filter| filter.to_string())
     }
 
     #[test]
-    fn each_operator_is_read() {
-        for (typed, meant) in [
+    fn all_operators_are_parsed() {
+        for (typed, expected) in [
             ("photo.id=17", "photo.id=17"),
             ("outcome!=ok", "not outcome=ok"),
             ("message~=time(d out|out)", "message~=time(d out|out)"),
@@ -165,20 +156,20 @@ mod tests {
             (".a=b=c", "a=b=c"),
             ("a=", "a="),
             ("a=b exists", "a=b exists"),
-            // As LogQL and PromQL write it.
+            // The LogQL spelling.
             ("a=~b", "a~=b"),
             ("a!~b", "not a~=b"),
         ] {
-            assert_eq!(shown(typed), meant, "{typed}");
+            assert_eq!(shown(typed), expected, "{typed}");
         }
-        let Ok(Filter::Compare(_, _, half)) = read("duration_seconds>500ms", &Clock::system(true)) else {
+        let Ok(Filter::Compare(_, _, half)) = parse("duration_seconds>500ms", &Clock::system(true)) else {
             panic!("a comparison");
         };
         assert_eq!(half.number(), Some(0.5));
     }
 
     #[test]
-    fn blanks_around_an_operator_do_not_count() {
+    fn spaces_around_an_operator_are_ignored() {
         for (operator, value) in [
             ("=", "x y"),
             ("==", "x"),
@@ -204,18 +195,18 @@ mod tests {
                 assert_eq!(shown(&wide), close, "{wide:?}");
             }
         }
-        for (typed, meant) in [
+        for (typed, expected) in [
             ("  trace_id   exists ", "trace_id exists"),
             ("trace_id\tnot  exists", "not trace_id exists"),
             ("@timestamp <= 2026-11-22 10:00", "@timestamp<=2026-11-22 10:00"),
         ] {
-            assert_eq!(shown(typed), meant, "{typed:?}");
+            assert_eq!(shown(typed), expected, "{typed:?}");
         }
     }
 
     #[test]
-    fn a_value_in_quotes_keeps_its_blanks() {
-        for (typed, meant) in [
+    fn quoted_value_keeps_its_spaces() {
+        for (typed, expected) in [
             ("a = ' x '", " x "),
             ("a=\" x\"", " x"),
             ("a='\"x\"'", "\"x\""),
@@ -224,27 +215,27 @@ mod tests {
             ("a=\"x", "\"x"),
             ("a=\"x\" or \"y\"", "\"x\" or \"y\""),
         ] {
-            let Ok(Filter::Is(_, value)) = read(typed, &Clock::system(true)) else {
+            let Ok(Filter::Equals(_, value)) = parse(typed, &Clock::system(true)) else {
                 panic!("{typed}");
             };
-            assert_eq!(value.text(), meant, "{typed}");
+            assert_eq!(value.text(), expected, "{typed}");
         }
     }
 
     #[test]
-    fn what_is_none_is_told() {
+    fn invalid_values_are_reported() {
         for (typed, why) in [
-            ("photo", "\"photo\" says nothing of a field"),
-            ("=17", "\"\" is no field's name"),
-            ("a b=17", "\"a b\" is no field's name"),
-            ("a~=(", "\"(\" is no regular expression"),
+            ("photo", "\"photo\" is not a condition"),
+            ("=17", "\"\" is not a field name"),
+            ("a b=17", "\"a b\" is not a field name"),
+            ("a~=(", "invalid regular expression \"(\""),
             ("a>b", "\"b\" is neither a number nor a time"),
-            ("@timestamp>b", "\"b\" is no time: write 15m"),
-            ("@timestamp=b", "\"b\" is no time: write 15m"),
-            ("level >= warn", "-f does not order levels: --level warn shows"),
-            ("exists", "\"exists\" says nothing of a field"),
-            ("a b exists", "\"a b exists\" says nothing of a field"),
-            (" != 17", "\"\" is no field's name"),
+            ("@timestamp>b", "\"b\" is not a time: write 15m"),
+            ("@timestamp=b", "\"b\" is not a time: write 15m"),
+            ("level >= warn", "-f cannot order levels. Use --level warn"),
+            ("exists", "\"exists\" is not a condition"),
+            ("a b exists", "\"a b exists\" is not a condition"),
+            (" != 17", "\"\" is not a field name"),
         ] {
             assert!(shown(typed).starts_with(why), "{typed}: {}", shown(typed));
         }

@@ -1,28 +1,27 @@
-//! `-l`: Kubernetes label selectors (Kubernetes documentation, "Labels and
-//! Selectors", equality- and set-based requirements).
+//! `-l`: Kubernetes label selectors (Kubernetes documentation, "Labels and Selectors", equality- and set-based
+//! requirements).
 
 use schema::field;
 
 use crate::filter::{Filter, Literal};
 
-/// A text that is no selector.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{requirement:?} is no requirement of a selector: write a=b, a!=b, \"a in (b,c)\", \"a notin (b,c)\", a or !a"
+    "{requirement:?} is not a label requirement: write a=b, a!=b, \"a in (b,c)\", \"a notin (b,c)\", a or !a"
 )]
-pub struct NoSelector {
+pub struct SelectorError {
     requirement: String,
 }
 
-/// Reads a selector: its requirements, apart by commas, hold all of them.
+/// Parses a selector: comma-separated requirements, which must all hold.
 ///
 /// # Errors
-/// [`NoSelector`].
-pub fn read(text: &str) -> Result<Filter, NoSelector> {
-    requirements(text)
+/// [`SelectorError`].
+pub fn parse(text: &str) -> Result<Filter, SelectorError> {
+    split_requirements(text)
         .into_iter()
         .map(|requirement| {
-            requirement_of(requirement).ok_or_else(|| NoSelector {
+            parse_requirement(requirement).ok_or_else(|| SelectorError {
                 requirement: requirement.to_owned(),
             })
         })
@@ -30,8 +29,8 @@ pub fn read(text: &str) -> Result<Filter, NoSelector> {
         .map(Filter::All)
 }
 
-/// The parts between commas that stand in no parentheses.
-fn requirements(text: &str) -> Vec<&str> {
+/// Splits at commas outside parentheses.
+fn split_requirements(text: &str) -> Vec<&str> {
     let mut depth = 0_usize;
     text.split(|c: char| {
         match c {
@@ -45,31 +44,33 @@ fn requirements(text: &str) -> Vec<&str> {
     .collect()
 }
 
-fn requirement_of(text: &str) -> Option<Filter> {
+fn parse_requirement(text: &str) -> Option<Filter> {
     if let Some(key) = text.strip_prefix('!') {
-        return Some(has(label(key)?).negated());
+        return Some(has_label(label(key)?).negated());
     }
-    // "In the case of != and notin", a pod without the label is taken too.
+    // As in Kubernetes, `!=` and `notin` also select pods without the label.
     if let Some((key, value)) = text.split_once("!=") {
-        return Some(is(label(key)?, value.trim()).negated());
+        return Some(label_is(label(key)?, value.trim()).negated());
     }
     if let Some((key, value)) = text.split_once('=') {
-        return Some(is(label(key)?, value.trim_start_matches('=').trim()));
+        return Some(label_is(label(key)?, value.trim_start_matches('=').trim()));
     }
     let mut words = text.splitn(2, char::is_whitespace);
     let key = label(words.next()?)?;
     let Some(rest) = words.next().map(str::trim_start) else {
-        return Some(has(key));
+        return Some(has_label(key));
     };
     if let Some(set) = rest.strip_prefix("notin") {
-        return Some(one_of(&key, set)?.negated());
+        return Some(parse_set(&key, set)?.negated());
     }
-    one_of(&key, rest.strip_prefix("in")?)
+    parse_set(&key, rest.strip_prefix("in")?)
 }
 
-fn one_of(key: &str, set: &str) -> Option<Filter> {
+fn parse_set(key: &str, set: &str) -> Option<Filter> {
     let values = set.trim().strip_prefix('(')?.strip_suffix(')')?;
-    let values = values.split(',').map(|value| is(key.to_owned(), value.trim()));
+    let values = values
+        .split(',')
+        .map(|value| label_is(key.to_owned(), value.trim()));
     Some(Filter::Any(values.collect()))
 }
 
@@ -79,19 +80,22 @@ fn label(key: &str) -> Option<String> {
     (!key.is_empty() && key.chars().all(fits)).then(|| key.to_owned())
 }
 
-/// Where a label of this name is: those that say what a pod is have names of
-/// their own, the others share an object.
-fn places(key: &str) -> [String; 2] {
+/// The fields that can hold a label: the labels that identify a pod have their own fields, all others share an object.
+fn label_fields(key: &str) -> [String; 2] {
     [field::KUBERNETES_LABELS, field::KUBERNETES_OTHER_LABELS].map(|object| format!("{object}.{key}"))
 }
 
-fn is(key: String, value: &str) -> Filter {
+fn label_is(key: String, value: &str) -> Filter {
     let value = Literal::new(value);
-    Filter::Any(places(&key).map(|place| Filter::Is(place, value.clone())).into())
+    Filter::Any(
+        label_fields(&key)
+            .map(|field| Filter::Equals(field, value.clone()))
+            .into(),
+    )
 }
 
-fn has(key: String) -> Filter {
-    Filter::Any(places(&key).map(Filter::Exists).into())
+fn has_label(key: String) -> Filter {
+    Filter::Any(label_fields(&key).map(Filter::Exists).into())
 }
 
 #[cfg(test)]
@@ -101,15 +105,15 @@ mod tests {
 
     use super::*;
 
-    fn takes(selector: &str) -> bool {
+    fn value_kind(selector: &str) -> bool {
         let document = Document::try_from(json!({ "kubernetes": {
             "labels": { "app_kubernetes_io/name": "irmgard" }, "other_labels": { "tier": "web" },
         }}));
-        read(selector).unwrap().matches(&document.unwrap())
+        parse(selector).unwrap().matches(&document.unwrap())
     }
 
     #[test]
-    fn what_kubernetes_takes() {
+    fn accepted_selectors_equal_those_of_kubernetes() {
         for selector in [
             "app.kubernetes.io/name=irmgard",
             "app.kubernetes.io/name==irmgard,tier=web",
@@ -118,7 +122,7 @@ mod tests {
             "tier!=db,!track",
             "track notin (canary)",
         ] {
-            assert!(takes(selector), "{selector}");
+            assert!(value_kind(selector), "{selector}");
         }
         for selector in [
             "tier=db",
@@ -128,14 +132,14 @@ mod tests {
             "tier!=web",
             "tier=web,track=canary",
         ] {
-            assert!(!takes(selector), "{selector}");
+            assert!(!value_kind(selector), "{selector}");
         }
     }
 
     #[test]
-    fn what_is_no_selector() {
+    fn invalid_selectors() {
         for selector in ["", "a=b,", "a within (b)", "a in b", "=b", "a b"] {
-            assert!(read(selector).is_err(), "{selector}");
+            assert!(parse(selector).is_err(), "{selector}");
         }
     }
 }

@@ -1,34 +1,32 @@
-//! Points in time as people type them.
+//! Times and durations on the command line.
 
 use chrono::{
     DateTime, Days, FixedOffset, Local, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Utc,
 };
 use line::Time;
 
-/// A text that is no point in time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoTime {
-    /// It cannot be read.
+pub enum TimeError {
     #[error(
-        "{0:?} is no time: write 15m, 3h or 2d (ago), now, today, yesterday, 14:00, \"yesterday 14:00\", \
+        "{0:?} is not a time: write 15m, 3h or 2d (ago), now, today, yesterday, 14:00, \"yesterday 14:00\", \
          2026-11-22, \"2026-11-22 14:00:05\", 2026-11-22T14:00:05Z or 2026-11-22T14:00:05+02:00"
     )]
     Unread(String),
-    /// No line can have it.
-    #[error("{0:?} is before 1970 or after 2261: lines have times between")]
+    /// No line can have this time.
+    #[error("{0:?} is out of range: before 1970 or after 2261")]
     OutOfRange(String),
 }
 
-/// Which moment is meant where the clock shows a time twice, because it is set back.
+/// Which occurrence of an ambiguous local time, when the clock is set back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edge {
-    /// The first: a range begins there.
+    /// The first, for the start of a range.
     Begin,
-    /// The last: a range ends there.
+    /// The last, for the end of a range.
     End,
 }
 
-/// What a point in time is told relative to.
+/// The reference for relative times.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     now: DateTime<Utc>,
@@ -36,42 +34,41 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The machine's clock; times of day are its zone's, or with `utc` UTC's.
+    /// The system clock. Times of day are local, or UTC with `utc`.
     #[must_use]
     pub fn system(utc: bool) -> Self {
         Self { now: Utc::now(), utc }
     }
 
-    /// A clock that stands still, in UTC.
+    /// A fixed time, in UTC.
     #[must_use]
     pub const fn at(now: DateTime<Utc>) -> Self {
         Self { now, utc: true }
     }
 
-    /// Now.
     #[must_use]
     pub fn now(&self) -> Time {
         Time::from_nanos(self.now.timestamp_nanos_opt().unwrap_or(i64::MAX))
     }
 
-    /// Reads a point in time.
+    /// Parses a time.
     ///
     /// # Errors
-    /// [`NoTime`], also for one before 1970 or after 2261.
-    pub fn read(&self, text: &str, edge: Edge) -> Result<Time, NoTime> {
+    /// [`TimeError`], also for a time before 1970 or after 2261.
+    pub fn parse(&self, text: &str, edge: Edge) -> Result<Time, TimeError> {
         let typed = text.to_owned();
         let text = text.trim();
         let Some(time) = self.ago(text).or_else(|| self.absolute(text, edge)) else {
-            return Err(NoTime::Unread(typed));
+            return Err(TimeError::Unread(typed));
         };
         let nanos = time.timestamp_nanos_opt().filter(|nanos| *nanos >= 0);
-        nanos.map(Time::from_nanos).ok_or(NoTime::OutOfRange(typed))
+        nanos.map(Time::from_nanos).ok_or(TimeError::OutOfRange(typed))
     }
 
-    /// `15m`, `-3h`, `1h30m ago`: so long before now.
+    /// `15m`, `-3h`, `1h30m ago`: relative to now.
     fn ago(&self, text: &str) -> Option<DateTime<Utc>> {
         let text = text.strip_suffix("ago").map_or(text, str::trim_end);
-        let length = duration(text.strip_prefix('-').unwrap_or(text))?;
+        let length = parse_duration(text.strip_prefix('-').unwrap_or(text))?;
         self.now.checked_sub_signed(length)
     }
 
@@ -83,7 +80,7 @@ impl Clock {
             return Some(time.to_utc());
         }
         let utc = self.utc.then(|| Utc.fix());
-        let (text, offset) = match with_offset(text) {
+        let (text, offset) = match split_offset(text) {
             Some((text, offset)) => (text, Some(offset)),
             None => (text, utc),
         };
@@ -92,36 +89,36 @@ impl Clock {
             None => self.now.with_timezone(&Local).date_naive(),
         };
         let (day, time) = match text.split_once([' ', 'T']) {
-            Some((day, time)) => (day_of(day, today)?, time_of_day(time.trim())?),
-            None => match day_of(text, today) {
+            Some((day, time)) => (parse_day(day, today)?, parse_time_of_day(time.trim())?),
+            None => match parse_day(text, today) {
                 Some(day) => (day, NaiveTime::MIN),
-                None => (today, time_of_day(text)?),
+                None => (today, parse_time_of_day(text)?),
             },
         };
         let shown = day.and_time(time);
         match offset {
             Some(offset) => Some(offset.from_local_datetime(&shown).single()?.to_utc()),
-            None => moment(shown, edge),
+            None => resolve_local(shown, edge),
         }
     }
 }
 
-/// When the machine's clock shows this.
-fn moment(shown: NaiveDateTime, edge: Edge) -> Option<DateTime<Utc>> {
+/// Converts a local time.
+fn resolve_local(shown: NaiveDateTime, edge: Edge) -> Option<DateTime<Utc>> {
     match Local.from_local_datetime(&shown) {
         chrono::LocalResult::Single(time) => Some(time.to_utc()),
-        // chrono does not put the earlier one first.
+        // chrono does not sort the two.
         chrono::LocalResult::Ambiguous(one, other) => Some(match edge {
             Edge::Begin => one.min(other).to_utc(),
             Edge::End => one.max(other).to_utc(),
         }),
-        chrono::LocalResult::None => set_forward(shown),
+        chrono::LocalResult::None => first_moment_after_gap(shown),
     }
 }
 
-/// When the machine's clock was set forward over this time, which it never showed.
-fn set_forward(shown: NaiveDateTime) -> Option<DateTime<Utc>> {
-    // Zones are at most 14 hours from UTC, and no clock was set forward by more than a day.
+/// The first moment after a local time that does not exist, because the clock was set forward.
+fn first_moment_after_gap(shown: NaiveDateTime) -> Option<DateTime<Utc>> {
+    // Zones are at most 14 hours from UTC, and clocks change by less than a day.
     let (mut before, mut after) = (-172_800, 172_800);
     let at = |seconds| Some(shown.checked_add_signed(TimeDelta::seconds(seconds))?.and_utc());
     while after - before > 1 {
@@ -135,8 +132,8 @@ fn set_forward(shown: NaiveDateTime) -> Option<DateTime<Utc>> {
     at(after)
 }
 
-/// Takes the offset from a time's end: `Z`, `UTC`, `GMT`, `+02:00`, `+0200` or `+02`.
-fn with_offset(text: &str) -> Option<(&str, FixedOffset)> {
+/// Splits off an offset: `Z`, `UTC`, `GMT`, `+02:00`, `+0200` or `+02`.
+fn split_offset(text: &str) -> Option<(&str, FixedOffset)> {
     for utc in ["Z", "UTC", "GMT"] {
         if let Some(time) = text.strip_suffix(utc) {
             return Some((time.trim_end(), Utc.fix()));
@@ -156,8 +153,8 @@ fn with_offset(text: &str) -> Option<(&str, FixedOffset)> {
         let is_whole = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
         text.parse().ok().filter(|number| is_whole && *number <= most)
     };
-    // A day has such signs, too: behind it an offset has its minutes.
-    let is_day = day_of(time, NaiveDate::MIN).is_some();
+    // A date contains hyphens, too: after a date, an offset needs minutes.
+    let is_day = parse_day(time, NaiveDate::MIN).is_some();
     let minutes = match minutes {
         "" if is_day => return None,
         "" => 0,
@@ -170,7 +167,7 @@ fn with_offset(text: &str) -> Option<(&str, FixedOffset)> {
     Some((time, FixedOffset::east_opt(seconds)?))
 }
 
-fn day_of(text: &str, today: NaiveDate) -> Option<NaiveDate> {
+fn parse_day(text: &str, today: NaiveDate) -> Option<NaiveDate> {
     match text {
         "today" => Some(today),
         "yesterday" => today.checked_sub_days(Days::new(1)),
@@ -178,9 +175,9 @@ fn day_of(text: &str, today: NaiveDate) -> Option<NaiveDate> {
     }
 }
 
-/// Reads a length of time: `500ms`, `90s`, `1.5s`, `404 µs`, `15m`, `1h30m`, `2d`, `1w`.
+/// Parses a duration: `500ms`, `90s`, `1.5s`, `404 µs`, `15m`, `1h30m`, `2d`, `1w`.
 #[must_use]
-pub fn duration(text: &str) -> Option<TimeDelta> {
+pub fn parse_duration(text: &str) -> Option<TimeDelta> {
     let is_number = |c: char| c.is_ascii_digit() || c == '.';
     let mut sum = TimeDelta::zero();
     let mut rest = text;
@@ -214,8 +211,8 @@ pub fn duration(text: &str) -> Option<TimeDelta> {
     Some(sum)
 }
 
-/// A part of a second may stand behind a comma, as some programs log it.
-fn time_of_day(text: &str) -> Option<NaiveTime> {
+/// Accepts a decimal comma, which some programs log.
+fn parse_time_of_day(text: &str) -> Option<NaiveTime> {
     let text = text.replace(',', ".");
     ["%H:%M", "%H:%M:%S%.f"]
         .into_iter()
@@ -229,14 +226,14 @@ mod tests {
     fn read(text: &str) -> Option<String> {
         let now = DateTime::parse_from_rfc3339("2026-11-22T10:30:00Z").unwrap();
         Clock::at(now.to_utc())
-            .read(text, Edge::Begin)
+            .parse(text, Edge::Begin)
             .ok()
             .map(|time| time.to_string())
     }
 
     #[test]
-    fn what_people_type() {
-        for (typed, meant) in [
+    fn accepted_inputs() {
+        for (typed, expected) in [
             ("15m", "2026-11-22T10:15:00.000000000Z"),
             ("-3h", "2026-11-22T07:30:00.000000000Z"),
             ("-5m", "2026-11-22T10:25:00.000000000Z"),
@@ -259,17 +256,17 @@ mod tests {
             ("2024-02-29 12:00 UTC", "2024-02-29T12:00:00.000000000Z"),
             ("2024-02-29+02:00", "2024-02-28T22:00:00.000000000Z"),
             ("2024-02-29-0200", "2024-02-29T02:00:00.000000000Z"),
-            // 2026-11-23 has begun there.
+            // It is already 2026-11-23 in that zone.
             ("09:05+14:00", "2026-11-22T19:05:00.000000000Z"),
             ("yesterday 14:00 -0100", "2026-11-21T15:00:00.000000000Z"),
             ("today Z", "2026-11-22T00:00:00.000000000Z"),
         ] {
-            assert_eq!(read(typed).as_deref(), Some(meant), "{typed}");
+            assert_eq!(read(typed).as_deref(), Some(expected), "{typed}");
         }
     }
 
     #[test]
-    fn what_is_no_time() {
+    fn invalid_times() {
         for typed in [
             "",
             "-",
@@ -300,15 +297,13 @@ mod tests {
         ] {
             assert_eq!(read(typed), None, "{typed}");
         }
-        let told = |text: &str| {
+        let error_text = |text: &str| {
             Clock::system(true)
-                .read(text, Edge::Begin)
+                .parse(text, Edge::Begin)
                 .unwrap_err()
                 .to_string()
         };
-        assert!(
-            told("9999-01-01T00:00:00Z").ends_with("is before 1970 or after 2261: lines have times between")
-        );
-        assert!(told("9999-13-01").contains("is no time"));
+        assert!(error_text("9999-01-01T00:00:00Z").ends_with("is out of range: before 1970 or after 2261"));
+        assert!(error_text("9999-13-01").contains("is not a time"));
     }
 }

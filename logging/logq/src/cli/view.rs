@@ -1,35 +1,34 @@
-//! Views: options that have a name.
+//! Views: named sets of search options.
 
 use clap::Parser;
 
-use super::{Cli, Search, read::read_beside};
-use crate::config::{Config, Place};
+use super::{Cli, Search, parse::parse_with_view};
+use crate::config::{Config, FileLocation};
 
-/// Statements of the web service that are asked every few seconds (`POLL` of
-/// its module `database`), as PostgreSQL logs them where they took less than
-/// 100 ms.
+/// PostgreSQL's log lines of the web service's polling queries (`POLL` in its module `database`), if they took less
+/// than 100 ms.
 const POLLS: &str = "^duration: [0-9]{1,2}([.][0-9]+)? ms  .*: /[*] poll [*]/";
 
-/// The views that ship, each with what it is for and its options.
+/// The built-in views: name, description and options.
 const VIEWS: [(&str, &str, &[&str]); 6] = [
     (
         "webservice-db",
-        "the web service and its database, without what is asked every few seconds",
+        "the web service and its database, without polling queries",
         &["--component", "irmgard", "--with-db", "--exclude", POLLS],
     ),
     (
         "failed-photos",
-        "photos that could not be anonymised, and why",
+        "photos that failed, with the reason",
         &["--field", "failure.reason exists"],
     ),
     (
         "slow-requests",
-        "requests that took a second or more",
+        "requests of 1 s or more",
         &["--field", "http.route exists", "--field", "duration_seconds>=1"],
     ),
     (
         "slow-statements",
-        "statements of PostgreSQL that took 100 ms or more",
+        "PostgreSQL statements of 100 ms or more",
         &[
             "--field",
             "db.system.name=postgresql",
@@ -39,7 +38,7 @@ const VIEWS: [(&str, &str, &[&str]); 6] = [
     ),
     (
         "broker",
-        "what the broker complains about, and those who use it",
+        "warnings and errors of the broker and its clients",
         &[
             "--component",
             "irmgard",
@@ -50,66 +49,54 @@ const VIEWS: [(&str, &str, &[&str]); 6] = [
             "warn",
         ],
     ),
-    (
-        "trouble",
-        "whatever is a warning or an error",
-        &["--level", "warn"],
-    ),
+    ("trouble", "all warnings and errors", &["--level", "warn"]),
 ];
 
-/// Options that have a name.
+/// A named set of options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
-    /// Its name.
     pub name: String,
-    /// What it is for.
+    /// Description.
     pub about: String,
-    /// The options.
     pub options: Vec<String>,
-    /// Where it stands; nowhere if it ships.
-    pub place: Option<Place>,
+    /// The location in the configuration file; None for a built-in view.
+    pub location: Option<FileLocation>,
 }
 
-/// Why a view is not shown.
 #[derive(Debug, thiserror::Error)]
-pub enum NoView {
-    /// A name that none has.
-    #[error("there is no view {name:?}; there are {known}")]
+pub enum ViewError {
+    #[error("no view {name:?}; the views are {names}")]
     Unknown {
-        /// The name.
         name: String,
-        /// Those that there are.
-        known: String,
+        /// Names of all views.
+        names: String,
     },
-    /// An option in the place of the name.
-    #[error("{option:?} is an option: the name of a view comes first; there are {known}")]
+    /// The first argument is an option instead of a name.
+    #[error("{option:?} is an option. Put the view's name first; the views are {names}")]
     Option {
-        /// What was typed.
         option: String,
-        /// The views that there are.
-        known: String,
+        /// Names of all views.
+        names: String,
     },
-    /// It cannot be used; a line for each mistake.
+    /// The view in the configuration file is invalid; one text per error.
     #[error("{}", .0.join("\n"))]
     Bad(Vec<String>),
-    /// What is wrong with the options beside it, or help.
+    /// clap's error or help for the additional options.
     #[error(transparent)]
     Usage(#[from] clap::Error),
 }
 
 impl View {
-    /// Sees whether its options are some that a search takes.
+    /// Checks that a search accepts the options.
     ///
     /// # Errors
-    /// Why not.
+    /// clap's message.
     pub fn check(&self) -> Result<(), String> {
         let words = ["logq"]
             .into_iter()
             .chain(self.options.iter().map(String::as_str));
         match Cli::try_parse_from(words) {
-            Ok(cli) if cli.command.is_some() => {
-                Err("a view is made of options, and not of another command".to_owned())
-            }
+            Ok(cli) if cli.command.is_some() => Err("a view contains only options, no command".to_owned()),
             Ok(_) => Ok(()),
             Err(error) => {
                 let text = error.render().to_string();
@@ -119,7 +106,7 @@ impl View {
         }
     }
 
-    /// What it stands for, as one would type it.
+    /// The options as typed in a shell.
     #[must_use]
     pub fn typed(&self) -> String {
         let words = self.options.iter().map(String::as_str);
@@ -127,34 +114,32 @@ impl View {
     }
 }
 
-/// Whether a view of this name ships.
 #[must_use]
 pub fn is_shipped(name: &str) -> bool {
-    VIEWS.iter().any(|(known, ..)| *known == name)
+    VIEWS.iter().any(|(builtin, ..)| *builtin == name)
 }
 
-/// The views that ship, and then the person's own.
+/// The built-in views, then those of the configuration file.
 #[must_use]
 pub fn views(config: &Config) -> Vec<View> {
     let shipped = VIEWS.iter().map(|(name, about, options)| View {
         name: (*name).to_owned(),
         about: (*about).to_owned(),
         options: options.iter().map(|option| (*option).to_owned()).collect(),
-        place: None,
+        location: None,
     });
     shipped.chain(config.views().iter().cloned()).collect()
 }
 
-/// The search that a view's name and further options stand for. What is typed
-/// wins over what the view has.
+/// The search for a view and additional options, which take precedence.
 ///
 /// # Errors
-/// [`NoView`].
-pub fn expanded(arguments: &[String], config: &Config) -> Result<Search, NoView> {
+/// [`ViewError`].
+pub fn expand_view(arguments: &[String], config: &Config) -> Result<Search, ViewError> {
     let (name, more) = arguments
         .split_first()
         .map_or(("", [].as_slice()), |(name, more)| (name.as_str(), more));
-    // With a view's name it is the help of a search.
+    // After the name of a view, --help shows the help of a search.
     if ["--help", "-h"].contains(&name) {
         Cli::try_parse_from(["logq", "help", "view"])?;
     }
@@ -163,39 +148,39 @@ pub fn expanded(arguments: &[String], config: &Config) -> Result<Search, NoView>
         let bad = config.bad_views().iter().filter(|(bad, _)| bad == name);
         let bad: Vec<String> = bad.map(|(_, why)| why.clone()).collect();
         if !bad.is_empty() {
-            return Err(NoView::Bad(bad));
+            return Err(ViewError::Bad(bad));
         }
         let names: Vec<&str> = all.iter().map(|view| view.name.as_str()).collect();
-        let known = names.join(", ");
+        let names = names.join(", ");
         let name = name.to_owned();
         return Err(if name.starts_with('-') {
-            NoView::Option { option: name, known }
+            ViewError::Option { option: name, names }
         } else {
-            NoView::Unknown { name, known }
+            ViewError::Unknown { name, names }
         });
     };
-    Ok(read_beside(&view.options, more, config)?)
+    Ok(parse_with_view(&view.options, more, config)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cli::time::Clock, plan::Wanted};
+    use crate::{cli::time::Clock, query::Query};
 
     #[test]
-    fn every_view_asks_for_something() {
+    fn every_view_has_options() {
         let config = Config::without_file(Box::new(|_| None));
         for (name, ..) in VIEWS {
             let typed = [name.to_owned(), "--since".to_owned(), "15m".to_owned()];
-            let search = expanded(&typed, &config).unwrap();
-            let wanted = Wanted::of(&search.select, &search.window, &Clock::system(true)).unwrap();
+            let search = expand_view(&typed, &config).unwrap();
+            let query = Query::from_options(&search.select, &search.time, &Clock::system(true)).unwrap();
             assert!(
-                wanted.span.since.is_some() && search.select.namespace.is_empty(),
+                query.time_range.since.is_some() && search.select.namespace.is_empty(),
                 "{name}"
             );
         }
         assert!(
-            expanded(&["nothing".to_owned()], &config)
+            expand_view(&["nothing".to_owned()], &config)
                 .unwrap_err()
                 .to_string()
                 .contains("failed-photos")

@@ -1,33 +1,32 @@
-//! What each command does: from what is typed to how it went.
+//! Runs each command.
 
-mod lines;
-mod settled;
-mod undecided;
-mod upkeep;
+mod fallback_buffer;
+mod maintenance;
+mod search;
+mod settings;
 
 use std::io::{self, Write};
 
 use tokio::runtime::{self, Runtime};
 
 use crate::{
-    cli::{Cli, Command, expanded},
+    cli::{Cli, Command, expand_view},
     config::Config,
     opensearch::Client,
-    search::{Outcome, SearchError},
-    source::kubectl::Program,
+    search::{RunReport, SearchError},
+    source::kubectl::KubectlProgram,
 };
 
-/// Runs what was typed; the lines go to standard output, or to a pager.
+/// Runs the command line. Writes lines to standard output or a pager.
 ///
 /// # Errors
-///
-/// What is asked for is unclear, or who is asked cannot answer.
-pub fn run(cli: Cli, config: &Config) -> Result<Outcome, SearchError> {
+/// The arguments are invalid, or the source fails.
+pub fn run(cli: Cli, config: &Config) -> Result<RunReport, SearchError> {
     match cli.command {
-        None => lines::lines(cli.search, config),
-        Some(Command::View { arguments }) if arguments.is_empty() => settled::list_views(config),
-        Some(Command::View { arguments }) => lines::lines(expanded(&arguments, config)?, config),
-        Some(Command::Trace { search, .. }) => lines::traces(*search, config),
+        None => search::run(cli.search, config),
+        Some(Command::View { arguments }) if arguments.is_empty() => settings::list_views(config),
+        Some(Command::View { arguments }) => search::run(expand_view(&arguments, config)?, config),
+        Some(Command::Trace { search, .. }) => search::run_traces(*search, config),
         Some(Command::Import {
             files,
             follow,
@@ -35,26 +34,26 @@ pub fn run(cli: Cli, config: &Config) -> Result<Outcome, SearchError> {
             kubectl,
         }) => {
             let client = client(config, &kubectl)?;
-            upkeep::bring(&files, follow, positions.as_deref(), &client)
+            maintenance::run_import(&files, follow, positions.as_deref(), &client)
         }
-        Some(Command::Admin(task)) => upkeep::administer(&task, config),
-        Some(Command::Doctor(asked)) => upkeep::examine(&asked, config),
-        Some(Command::Config) => settled::show(config),
-        Some(Command::Completions { shell }) => settled::completions(shell),
+        Some(Command::Admin(task)) => maintenance::run_admin(&task, config),
+        Some(Command::Doctor(options)) => maintenance::run_doctor(&options, config),
+        Some(Command::Config) => settings::show_config(config),
+        Some(Command::Completions { shell }) => settings::print_completions(shell),
     }
 }
 
-/// OpenSearch where somebody has said that it is, or on this machine: what changes something does not look further.
-fn client(config: &Config, kubectl: &Program) -> Result<Client, SearchError> {
-    Ok(Client::new(&config.opensearch()?.by(kubectl))?)
+/// A client for the configured OpenSearch, or the local one. Commands that write do not search the cluster for one.
+fn client(config: &Config, kubectl: &KubectlProgram) -> Result<Client, SearchError> {
+    Ok(Client::new(&config.opensearch()?.with_kubectl(kubectl))?)
 }
 
 fn runtime() -> io::Result<Runtime> {
     runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// Tells a person on standard error what is no line.
-pub fn say(text: &str) {
-    // Nobody can be told that standard error is gone.
+/// Prints a message to standard error.
+pub fn print_diagnostic(text: &str) {
+    // There is no place to report a broken standard error.
     let _ = writeln!(io::stderr(), "logq: {}", terminal::escaped(text));
 }

@@ -1,15 +1,15 @@
-//! How OpenSearch is reached, from the variables and the file.
+//! Connection settings from the environment and the file.
 
 use std::path::Path;
 
 use super::{
-    Config, Origin,
-    file::{File, Value},
+    Config, SettingSource,
+    file::{ConfigFile, Value},
     options,
 };
 use crate::opensearch::{Settings, SettingsError, VARIABLES};
 
-/// The table of the file.
+/// The table in the file.
 pub const TABLE: &str = "opensearch";
 
 const PREFIX: &str = "LOGQ_OPENSEARCH_";
@@ -18,7 +18,7 @@ const USERNAME: &str = "opensearch.username";
 const PASSWORDS: [&str; 2] = ["opensearch.password", "opensearch.password_file"];
 const TOKENS: [&str; 2] = ["opensearch.token", "opensearch.token_file"];
 const CERTIFICATE: [&str; 2] = ["opensearch.client_cert", "opensearch.client_key"];
-/// Keys that name a file.
+/// Keys whose value is a path.
 const FILES: [&str; 5] = [
     "opensearch.password_file",
     "opensearch.token_file",
@@ -27,7 +27,7 @@ const FILES: [&str; 5] = [
     "opensearch.client_key",
 ];
 
-/// The keys: the names of the variables.
+/// All keys, derived from the variables.
 pub fn keys() -> Vec<String> {
     VARIABLES
         .iter()
@@ -36,65 +36,63 @@ pub fn keys() -> Vec<String> {
         .collect()
 }
 
-/// Whether the value itself must not be seen by others.
+/// Whether the value is secret.
 pub fn is_secret(key: &str) -> bool {
     [PASSWORDS[0], TOKENS[0]].contains(&key)
 }
 
-/// Whether a number stands behind the key.
 pub fn is_number(key: &str) -> bool {
     key == "opensearch.timeout"
 }
 
 impl Config {
-    /// How OpenSearch is reached.
+    /// The connection settings.
     ///
     /// # Errors
-    /// Every mistake, with the place in the file where it was made there.
+    /// All errors, with their locations in the file.
     pub fn opensearch(&self) -> Result<Settings, SettingsError> {
-        let looked_up = |variable: &str| {
+        let lookup = |variable: &str| {
             let key = variable.strip_prefix(PREFIX)?;
             self.connection(&format!("{TABLE}.{}", key.to_ascii_lowercase()))
                 .map(|(value, _)| value)
         };
-        Settings::read(&looked_up).map_err(|SettingsError(mistakes)| {
-            SettingsError(mistakes.into_iter().map(|text| self.placed(text)).collect())
+        Settings::read(&lookup).map_err(|SettingsError(errors)| {
+            SettingsError(errors.into_iter().map(|text| self.with_file_keys(text)).collect())
         })
     }
 
-    /// What is settled for a key of the connection, and by what.
+    /// The value of a key, and its source.
     #[must_use]
-    pub fn connection(&self, key: &str) -> Option<(String, Origin)> {
+    pub fn connection(&self, key: &str) -> Option<(String, SettingSource)> {
         let variable = options::variable(key);
         if let Some(value) = self.environment(&variable).filter(|value| !value.is_empty()) {
-            return Some((value, Origin::Variable(variable)));
+            return Some((value, SettingSource::Variable(variable)));
         }
         let file = self.file.as_ref()?;
         let entry = file.entry(key)?;
         let Value::Text(text) = &entry.value else {
             return None;
         };
-        if self.is_overruled(file, key).is_some() {
+        if self.find_overriding_variable(file, key).is_some() {
             return None;
         }
         let value = if FILES.contains(&key) {
-            self.beside(file, text)
+            self.resolve_path(file, text)
         } else {
             text.clone()
         };
-        Some((value, Origin::File(entry.place.clone())))
+        Some((value, SettingSource::File(entry.location.clone())))
     }
 
-    /// The variable because of which the file's value is not taken. A secret
-    /// is for the user and for the server that stand beside it in the file;
-    /// whoever names another one in the environment gets it not sent there.
-    pub fn overruled(&self, key: &str) -> Option<String> {
+    /// The variable that makes logq ignore a value of the file. A secret of the file belongs to the user and server in
+    /// the file: if the environment names another one, logq does not send the secret there.
+    pub fn overriding_variable(&self, key: &str) -> Option<String> {
         let file = self.file.as_ref()?;
         file.entry(key)?;
-        self.is_overruled(file, key)
+        self.find_overriding_variable(file, key)
     }
 
-    fn is_overruled(&self, file: &File, key: &str) -> Option<String> {
+    fn find_overriding_variable(&self, file: &ConfigFile, key: &str) -> Option<String> {
         let set = |key: &str| {
             let variable = options::variable(key);
             self.environment(&variable)
@@ -108,9 +106,9 @@ impl Config {
             return None;
         }
         if let Some(variable) = set(URL) {
-            let theirs = file.get(URL);
+            let file_url = file.get(URL);
             let named = self.environment(&variable).map(Value::Text);
-            if theirs != named.as_ref() {
+            if file_url != named.as_ref() {
                 return Some(variable);
             }
         }
@@ -131,8 +129,8 @@ impl Config {
         })
     }
 
-    /// A path of the file: from the file's folder, `~` for the home.
-    fn beside(&self, file: &File, text: &str) -> String {
+    /// Resolves a path relative to the file's folder; expands `~/`.
+    fn resolve_path(&self, file: &ConfigFile, text: &str) -> String {
         let path = match text.strip_prefix("~/") {
             Some(rest) => match self.environment("HOME") {
                 Some(home) => Path::new(&home).join(rest),
@@ -143,18 +141,18 @@ impl Config {
         path.display().to_string()
     }
 
-    /// Names the file's keys in place of variables that nobody has set.
-    fn placed(&self, mut mistake: String) -> String {
+    /// Replaces the names of unset variables in an error with the file's keys.
+    fn with_file_keys(&self, mut message: String) -> String {
         let mut keys = keys();
-        // `…_PASSWORD_FILE` before `…_PASSWORD`, which is a part of it.
+        // Longest first: `…_PASSWORD` is a prefix of `…_PASSWORD_FILE`.
         keys.sort_by_key(|key| std::cmp::Reverse(key.len()));
         for key in keys {
-            if let Some((_, Origin::File(place))) = self.connection(&key) {
-                let named = format!("{key} ({place})");
-                mistake = mistake.replace(&options::variable(&key), &named);
+            if let Some((_, SettingSource::File(location))) = self.connection(&key) {
+                let named = format!("{key} ({location})");
+                message = message.replace(&options::variable(&key), &named);
             }
         }
-        mistake
+        message
     }
 }
 
@@ -165,12 +163,17 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::{cli::Cli, config::options::Options};
+    use crate::{cli::Cli, config::options::ConfigurableOptions};
 
     fn config(file: &str, variables: &[(&str, &str)]) -> Config {
         let command = Cli::command();
-        let file = File::parse(Path::new("/etc/logq/c.toml"), file, 0o600, &Options::of(&command));
-        let file = file.unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+        let file = ConfigFile::parse(
+            Path::new("/etc/logq/c.toml"),
+            file,
+            0o600,
+            &ConfigurableOptions::from_command(&command),
+        );
+        let file = file.unwrap_or_else(|errors| panic!("{errors:?}"));
         let variables: HashMap<String, String> = variables
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -181,7 +184,8 @@ mod tests {
         }
     }
 
-    const FILE: &str = "[opensearch]\nurl = \"https://logs.example\"\nusername = \"reader\"\npassword_file = \"secret\"\nca = \"~/ca.pem\"\ntimeout = 5\n";
+    const FILE: &str = "[opensearch]\nurl = \"https://logs.example\"\nusername = \"reader\"\npassword_file = \
+        \"secret\"\nca = \"~/ca.pem\"\ntimeout = 5\n";
 
     fn all(config: &Config) -> String {
         let texts = keys().into_iter().filter_map(|key| {
@@ -193,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_from_the_folder_of_the_file() {
+    fn paths_are_relative_to_the_file() {
         let config = config(FILE, &[("HOME", "/h")]);
         assert_eq!(
             all(&config),
@@ -202,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_goes_only_where_and_for_whom_it_is_meant() {
+    fn secret_goes_only_to_its_server() {
         for (variables, left) in [
             // Another server.
             (
@@ -212,7 +216,8 @@ mod tests {
             // The same.
             (
                 &[("LOGQ_OPENSEARCH_URL", "https://logs.example")],
-                "url=https://logs.example username=reader password_file=/etc/logq/secret ca=~/ca.pem timeout=5",
+                "url=https://logs.example username=reader password_file=/etc/logq/secret ca=~/ca.pem \
+                 timeout=5",
             ),
             // Another user.
             (
@@ -235,14 +240,14 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_name_the_place_where_they_were_made() {
+    fn errors_name_their_location() {
         let config = config("[opensearch]\nurl = \"nowhere\"\nclient_cert = \"c\"\n", &[]);
-        let SettingsError(mistakes) = config.opensearch().unwrap_err();
+        let SettingsError(errors) = config.opensearch().unwrap_err();
         assert_eq!(
-            mistakes,
+            errors,
             [
-                "opensearch.url (/etc/logq/c.toml:2) is no URL (http://host:9200 or https://…)",
-                "opensearch.client_cert (/etc/logq/c.toml:3) is set, and LOGQ_OPENSEARCH_CLIENT_KEY is not"
+                "opensearch.url (/etc/logq/c.toml:2) is not a URL (http://host:9200 or https://…)",
+                "opensearch.client_cert (/etc/logq/c.toml:3) is set, but LOGQ_OPENSEARCH_CLIENT_KEY is not"
             ]
         );
     }

@@ -1,4 +1,4 @@
-//! The file: TOML.
+//! Parses the configuration file.
 
 use std::{
     fs,
@@ -13,99 +13,102 @@ use toml::{
 };
 
 use super::{
-    Place, connection,
-    nearest::suggestion,
-    options::{self, Options, Takes},
+    FileLocation, connection,
+    options::{self, ConfigurableOptions, ValueKind},
+    suggestion::suggestion,
 };
 use crate::cli::{
     View, is_all, is_shipped,
     time::{Clock, Edge},
 };
 
-/// A configuration is not longer.
-const MOST_BYTES: u64 = 1024 * 1024;
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// What stands behind a key.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Value {
-    /// `true` or `false`.
     Bool(bool),
     /// A text or a number.
     Text(String),
-    /// Texts.
     List(Vec<String>),
 }
 
-/// A key with its value.
 pub struct Entry {
-    /// Its name, `opensearch.url`.
+    /// For example `opensearch.url`.
     pub key: String,
-    /// What stands behind it.
     pub value: Value,
-    /// Where.
-    pub place: Place,
+    pub location: FileLocation,
 }
 
-/// The file's content.
-pub struct File {
-    /// Where it is.
+/// The parsed file.
+pub struct ConfigFile {
     pub path: PathBuf,
-    /// The keys.
     pub entries: Vec<Entry>,
-    /// The views.
     pub views: Vec<View>,
-    /// Views that cannot be used: each name with what is wrong.
+    /// Invalid views: name and error.
     pub bad_views: Vec<(String, String)>,
 }
 
-impl File {
-    /// Reads the file; none where it is not there and need not be.
+impl ConfigFile {
+    /// Reads the file. None if it does not exist and is not required.
     ///
     /// # Errors
-    /// Every mistake.
-    pub fn read(path: &Path, required: bool, options: &Options) -> Result<Option<Self>, Vec<String>> {
+    /// All errors.
+    pub fn read(
+        path: &Path,
+        required: bool,
+        options: &ConfigurableOptions,
+    ) -> Result<Option<Self>, Vec<String>> {
         let read = |error: std::io::Error| {
             vec![format!(
-                "{}: the configuration cannot be read: {error}",
+                "{}: cannot read the configuration: {error}",
                 path.display()
             )]
         };
-        let about = match fs::metadata(path) {
-            Ok(about) => about,
+        let metadata = match fs::metadata(path) {
+            Ok(metadata) => metadata,
             Err(error) if error.kind() == ErrorKind::NotFound && !required => return Ok(None),
             Err(error) => return Err(read(error)),
         };
-        let kind = about.file_type();
-        // A pipe that nobody opens for writing would be waited for without end; one of a shell's <(…) is open.
+        let kind = metadata.file_type();
+        // Opening a pipe without a writer would block forever. A shell's <(…) has a writer.
         let is_open = path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd");
         let can_end = kind.is_file() || kind.is_char_device() || (kind.is_fifo() && is_open);
         if !can_end {
-            let what = if kind.is_dir() { "a folder" } else { "no file" };
+            let what = if kind.is_dir() {
+                "a folder"
+            } else {
+                "not a regular file"
+            };
             return Err(read(io::Error::other(format!("it is {what}"))));
         }
         let mut text = String::new();
         let file = fs::File::open(path).map_err(read)?;
         let length = file
-            .take(MOST_BYTES + 1)
+            .take(MAX_FILE_BYTES + 1)
             .read_to_string(&mut text)
             .map_err(read)?;
-        if length as u64 > MOST_BYTES {
-            let what = format!("it is longer than {MOST_BYTES} bytes");
+        if length as u64 > MAX_FILE_BYTES {
+            let what = format!("it is longer than {MAX_FILE_BYTES} bytes");
             return Err(read(io::Error::other(what)));
         }
-        Self::parse(path, &text, about.permissions().mode(), options).map(Some)
+        Self::parse(path, &text, metadata.permissions().mode(), options).map(Some)
     }
 
-    /// Reads the file's text. `mode`: who may read the file, as `chmod` has it.
+    /// Parses the text. `mode`: the file's permission bits.
     ///
     /// # Errors
-    /// Every mistake.
-    pub fn parse(path: &Path, text: &str, mode: u32, options: &Options) -> Result<Self, Vec<String>> {
-        let mut reader = Reader {
+    /// All errors.
+    pub fn parse(
+        path: &Path,
+        text: &str,
+        mode: u32,
+        options: &ConfigurableOptions,
+    ) -> Result<Self, Vec<String>> {
+        let mut parser = FileParser {
             text,
             mode,
             options,
-            mistakes: Vec::new(),
+            errors: Vec::new(),
             bad_views: Vec::new(),
             file: Self {
                 path: path.to_owned(),
@@ -115,32 +118,30 @@ impl File {
             },
         };
         match DeTable::parse(text) {
-            Ok(table) => reader.table(table.get_ref()),
+            Ok(table) => parser.table(table.get_ref()),
             Err(error) => {
                 let at = error.span().map_or(0, |span| span.start);
-                // Not the line itself: it may hold a password.
-                let what = format!("{} (texts stand in \"quotation marks\")", error.message());
-                reader.mistake(at, &what);
+                // Do not print the line: it may contain a password.
+                let what = format!("{} (put texts in \"quotation marks\")", error.message());
+                parser.add_error(at, &what);
             }
         }
-        reader.bad_views.sort();
-        if reader.mistakes.is_empty() {
-            let bad = reader.bad_views.into_iter();
-            reader.file.bad_views = bad.map(|(_, name, text)| (name, text)).collect();
-            return Ok(reader.file);
+        parser.bad_views.sort();
+        if parser.errors.is_empty() {
+            let bad = parser.bad_views.into_iter();
+            parser.file.bad_views = bad.map(|(_, name, text)| (name, text)).collect();
+            return Ok(parser.file);
         }
-        let of_views = reader.bad_views.into_iter().map(|(at, _, text)| (at, text));
-        reader.mistakes.extend(of_views);
-        reader.mistakes.sort();
-        Err(reader.mistakes.into_iter().map(|(_, text)| text).collect())
+        let of_views = parser.bad_views.into_iter().map(|(at, _, text)| (at, text));
+        parser.errors.extend(of_views);
+        parser.errors.sort();
+        Err(parser.errors.into_iter().map(|(_, text)| text).collect())
     }
 
-    /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.entry(key).map(|entry| &entry.value)
     }
 
-    /// A key with its value.
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.key == key)
     }
@@ -148,28 +149,28 @@ impl File {
 
 type Key<'i> = Spanned<std::borrow::Cow<'i, str>>;
 
-struct Reader<'a> {
+struct FileParser<'a> {
     text: &'a str,
     mode: u32,
-    options: &'a Options,
-    /// With the byte where each was made.
-    mistakes: Vec<(usize, String)>,
-    /// The same of views, with their names: who does not use one need not know.
+    options: &'a ConfigurableOptions,
+    /// Errors with their byte offsets.
+    errors: Vec<(usize, String)>,
+    /// Errors in views, with offset and view name. They matter only if the user opens that view.
     bad_views: Vec<(usize, String, String)>,
-    file: File,
+    file: ConfigFile,
 }
 
-impl Reader<'_> {
-    fn place(&self, at: usize) -> Place {
+impl FileParser<'_> {
+    fn location(&self, at: usize) -> FileLocation {
         let before = self.text.as_bytes().get(..at).unwrap_or_default();
-        Place {
+        FileLocation {
             path: self.file.path.clone(),
             line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
         }
     }
 
-    fn mistake(&mut self, at: usize, what: &str) {
-        self.mistakes.push((at, format!("{}: {what}", self.place(at))));
+    fn add_error(&mut self, at: usize, what: &str) {
+        self.errors.push((at, format!("{}: {what}", self.location(at))));
     }
 
     fn table(&mut self, table: &DeTable<'_>) {
@@ -178,7 +179,7 @@ impl Reader<'_> {
                 (connection::TABLE, DeValue::Table(inner)) => self.connection(inner),
                 ("views", DeValue::Table(inner)) => self.views(inner),
                 (name @ (connection::TABLE | "views"), _) => {
-                    self.mistake(key.span().start, &format!("{name} is a table: [{name}]"));
+                    self.add_error(key.span().start, &format!("{name} must be a table: [{name}]"));
                 }
                 _ => self.option(key, value),
             }
@@ -190,10 +191,10 @@ impl Reader<'_> {
         let at = key.span().start;
         let Some(argument) = self.options.get(name) else {
             let tables = [connection::TABLE, "views"];
-            let meant = suggestion(name, self.options.keys().chain(tables));
-            return self.mistake(at, &format!("{name:?} is no setting of logq's{meant}"));
+            let hint = suggestion(name, self.options.keys().chain(tables));
+            return self.add_error(at, &format!("unknown setting {name:?}{hint}"));
         };
-        let Some(value) = self.typed(name, value, options::takes(argument)) else {
+        let Some(value) = self.convert(name, value, options::value_kind(argument)) else {
             return;
         };
         let texts = options::texts(&value);
@@ -203,94 +204,94 @@ impl Reader<'_> {
             && !is_all(text)
         {
             checked = Clock::system(true)
-                .read(text, Edge::Begin)
+                .parse(text, Edge::Begin)
                 .map(|_| ())
                 .map_err(|error| error.to_string());
         }
         match checked {
-            Ok(()) => self.take(name.to_owned(), value, at),
-            Err(why) => self.mistake(at, &format!("{name}: {why}")),
+            Ok(()) => self.add_entry(name.to_owned(), value, at),
+            Err(why) => self.add_error(at, &format!("{name}: {why}")),
         }
     }
 
-    fn typed(&mut self, name: &str, value: &Spanned<DeValue<'_>>, takes: Takes) -> Option<Value> {
+    fn convert(&mut self, name: &str, value: &Spanned<DeValue<'_>>, value_kind: ValueKind) -> Option<Value> {
         let found = value.get_ref();
         let text = |value: &DeValue<'_>| value.as_str().map(str::to_owned);
-        let typed = match (takes, found) {
-            (Takes::Bool, DeValue::Boolean(value)) => Some(Value::Bool(*value)),
-            (Takes::List, DeValue::Array(values)) => values
+        let typed = match (value_kind, found) {
+            (ValueKind::Bool, DeValue::Boolean(value)) => Some(Value::Bool(*value)),
+            (ValueKind::List, DeValue::Array(values)) => values
                 .iter()
                 .map(|value| text(value.get_ref()))
                 .collect::<Option<_>>()
                 .map(Value::List),
-            (Takes::List, value) => text(value).map(|text| Value::List(vec![text])),
-            (Takes::Number, DeValue::Integer(number)) => Some(Value::Text(number.as_str().to_owned())),
-            (Takes::Text | Takes::Number, value) => text(value).map(Value::Text),
+            (ValueKind::List, value) => text(value).map(|text| Value::List(vec![text])),
+            (ValueKind::Number, DeValue::Integer(number)) => Some(Value::Text(number.as_str().to_owned())),
+            (ValueKind::Text | ValueKind::Number, value) => text(value).map(Value::Text),
             _ => None,
         };
         if typed.is_none() {
-            let wanted = match takes {
-                Takes::Bool => "true or false",
-                Takes::List => "a list of texts, [\"…\", \"…\"]",
-                Takes::Text => "a text in quotation marks",
-                Takes::Number => "a number",
+            let expected = match value_kind {
+                ValueKind::Bool => "true or false",
+                ValueKind::List => "a list of texts, [\"…\", \"…\"]",
+                ValueKind::Text => "a text in quotation marks",
+                ValueKind::Number => "a number",
             };
-            let what = format!("{name} must be {wanted}, and is {}", described(found));
-            self.mistake(value.span().start, &what);
+            let what = format!("{name} must be {expected}, not {}", kind_name(found));
+            self.add_error(value.span().start, &what);
         }
         typed
     }
 
-    fn take(&mut self, key: String, value: Value, at: usize) {
-        let place = self.place(at);
-        self.file.entries.push(Entry { key, value, place });
+    fn add_entry(&mut self, key: String, value: Value, at: usize) {
+        let location = self.location(at);
+        self.file.entries.push(Entry { key, value, location });
     }
 
     fn connection(&mut self, table: &DeTable<'_>) {
         for (key, value) in table {
             let name = format!("{}.{}", connection::TABLE, key.get_ref());
             let at = key.span().start;
-            let known = connection::keys();
-            if !known.contains(&name) {
-                let meant = suggestion(&name, known.iter().map(String::as_str));
-                self.mistake(at, &format!("{name:?} is no setting of logq's{meant}"));
+            let keys = connection::keys();
+            if !keys.contains(&name) {
+                let hint = suggestion(&name, keys.iter().map(String::as_str));
+                self.add_error(at, &format!("unknown setting {name:?}{hint}"));
                 continue;
             }
-            let takes = if connection::is_number(&name) {
-                Takes::Number
+            let value_kind = if connection::is_number(&name) {
+                ValueKind::Number
             } else {
-                Takes::Text
+                ValueKind::Text
             };
-            let Some(value) = self.typed(&name, value, takes) else {
+            let Some(value) = self.convert(&name, value, value_kind) else {
                 continue;
             };
             if connection::is_secret(&name) && self.mode & 0o077 != 0 {
                 let what = format!(
-                    "{name} stands in a file that others may read (mode {:04o}): chmod 600 {}, or put it in a file \
-                     of its own and name that one in {name}_file",
+                    "other users can read {name} in this file (mode {:04o}). Run chmod 600 {}, or move it to \
+                     a separate file and set {name}_file",
                     self.mode & 0o7777,
                     self.file.path.display()
                 );
-                self.mistake(at, &what);
+                self.add_error(at, &what);
                 continue;
             }
-            self.take(name, value, at);
+            self.add_entry(name, value, at);
         }
     }
 
     fn views(&mut self, table: &DeTable<'_>) {
         for (key, value) in table {
-            let before = std::mem::take(&mut self.mistakes);
+            let before = std::mem::take(&mut self.errors);
             if let DeValue::Table(inner) = value.get_ref() {
                 self.view(key, inner);
             } else {
                 let what = format!(
-                    "views.{0} is a table: [views.{0}] with about = \"…\" and options = [\"…\"]",
+                    "views.{0} must be a table: [views.{0}] with about = \"…\" and options = [\"…\"]",
                     key.get_ref()
                 );
-                self.mistake(key.span().start, &what);
+                self.add_error(key.span().start, &what);
             }
-            let bad = std::mem::replace(&mut self.mistakes, before);
+            let bad = std::mem::replace(&mut self.errors, before);
             let name = key.get_ref();
             self.bad_views
                 .extend(bad.into_iter().map(|(at, text)| (at, name.to_string(), text)));
@@ -300,78 +301,75 @@ impl Reader<'_> {
     fn view(&mut self, key: &Key<'_>, table: &DeTable<'_>) {
         let name = key.get_ref().as_ref();
         let at = key.span().start;
-        let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if name.is_empty() || name.starts_with('-') || !name.chars().all(fits) {
-            let what = format!("{name:?} cannot be a view's name: letters, digits, - and _ can");
-            return self.mistake(at, &what);
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if name.is_empty() || name.starts_with('-') || !name.chars().all(is_allowed) {
+            let what = format!("invalid view name {name:?}: use letters, digits, - and _");
+            return self.add_error(at, &what);
         }
         if is_shipped(name) {
-            let what = format!("a view {name} comes with logq: give this one another name");
-            return self.mistake(at, &what);
+            let what = format!("{name} is a built-in view: choose another name");
+            return self.add_error(at, &what);
         }
         let (mut about, mut words) = (String::new(), None);
         for (key, value) in table {
             let full = format!("views.{name}.{}", key.get_ref());
             match key.get_ref().as_ref() {
                 "about" => {
-                    if let Some(Value::Text(text)) = self.typed(&full, value, Takes::Text) {
+                    if let Some(Value::Text(text)) = self.convert(&full, value, ValueKind::Text) {
                         about = text;
                     }
                 }
-                "options" => words = self.words(&full, value),
+                "options" => words = self.split_options(&full, value),
                 other => {
-                    let meant = suggestion(other, ["about", "options"]);
-                    let what = format!("{full}: a view has about and options, and no {other:?}{meant}");
-                    self.mistake(key.span().start, &what);
+                    let hint = suggestion(other, ["about", "options"]);
+                    let what = format!("{full}: unknown key {other:?}; a view has about and options{hint}");
+                    self.add_error(key.span().start, &what);
                 }
             }
         }
-        if !self.mistakes.is_empty() {
+        if !self.errors.is_empty() {
             return;
         }
         let Some(options) = words else {
-            return self.mistake(
+            return self.add_error(
                 at,
-                &format!("views.{name} has no options: options = [\"--level\", \"warn\"]"),
+                &format!("views.{name} has no options: add options = [\"--level\", \"warn\"]"),
             );
         };
         let view = View {
             name: name.to_owned(),
             about,
             options,
-            place: Some(self.place(at)),
+            location: Some(self.location(at)),
         };
         match view.check() {
             Ok(()) => self.file.views.push(view),
-            Err(why) => self.mistake(at, &format!("views.{name}: {why}")),
+            Err(why) => self.add_error(at, &format!("views.{name}: {why}")),
         }
     }
 
-    fn words(&mut self, name: &str, value: &Spanned<DeValue<'_>>) -> Option<Vec<String>> {
+    fn split_options(&mut self, name: &str, value: &Spanned<DeValue<'_>>) -> Option<Vec<String>> {
         if let Some(text) = value.get_ref().as_str() {
             let words = shlex::split(text);
             if words.is_none() {
-                self.mistake(
-                    value.span().start,
-                    &format!("{name}: a quotation mark is missing"),
-                );
+                self.add_error(value.span().start, &format!("{name}: unclosed quotation mark"));
             }
             return words;
         }
-        match self.typed(name, value, Takes::List)? {
+        match self.convert(name, value, ValueKind::List)? {
             Value::List(words) => Some(words),
             Value::Bool(_) | Value::Text(_) => None,
         }
     }
 }
 
-const fn described(value: &DeValue<'_>) -> &'static str {
+const fn kind_name(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a text",
         DeValue::Integer(_) | DeValue::Float(_) => "a number",
         DeValue::Boolean(_) => "true or false",
         DeValue::Datetime(_) => "a date",
-        DeValue::Array(_) => "a list of something else",
+        DeValue::Array(_) => "a list of other values",
         DeValue::Table(_) => "a table",
     }
 }

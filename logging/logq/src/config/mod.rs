@@ -1,18 +1,15 @@
-//! What a person has settled once: a file, and variables of the environment.
+//! Settings from a file and from environment variables.
 //!
-//! An option that is typed wins over its variable, the variable over the
-//! file, the file over what is built in. Which options these are, the command
-//! line alone says: an option with the variable `LOGQ_X` is the key `x` in
-//! the file.
+//! Precedence: option, variable, file, default. The command line defines which options are configurable: an option with
+//! the variable `LOGQ_X` has the key `x` in the file.
 //!
-//! Architecture invariant: no value of a variable or key that can hold a
-//! secret is ever shown.
+//! Architecture invariant: logq never prints a value that can be a secret.
 
 mod connection;
 mod file;
-mod nearest;
 mod options;
 mod show;
+mod suggestion;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -20,70 +17,66 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(crate) use self::nearest::nearest;
-use self::{file::File, options::Options};
+pub(crate) use self::suggestion::nearest;
+use self::{file::ConfigFile, options::ConfigurableOptions};
 pub use self::{file::Value, show::show};
 use crate::{cli::View, opensearch::Lookup};
 
-/// Where the file is, unless `--config` says it.
+/// Path of the file, unless `--config` is given.
 pub const VARIABLE: &str = "LOGQ_CONFIG";
 
-/// Everything that is wrong with what was settled, a line for each mistake.
+/// All errors, one per line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct ConfigError(pub Vec<String>);
 
-/// Where something stands in the file.
+/// A line in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The file.
+pub struct FileLocation {
     pub path: PathBuf,
-    /// Its line, from 1.
+    /// Line number, from 1.
     pub line: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FileLocation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}:{}", self.path.display(), self.line)
     }
 }
 
-/// What is settled for a key, and by what.
+/// Where the value of a setting comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// By the program.
+pub enum SettingSource {
     BuiltIn,
-    /// By the file.
-    File(Place),
-    /// By this variable.
+    File(FileLocation),
     Variable(String),
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingSource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BuiltIn => formatter.write_str("default"),
-            Self::File(place) => place.fmt(formatter),
+            Self::File(location) => location.fmt(formatter),
             Self::Variable(name) => formatter.write_str(name),
         }
     }
 }
 
-/// What is settled.
+/// All settings.
 pub struct Config {
     environment: Box<Lookup<'static>>,
-    file: Option<File>,
+    file: Option<ConfigFile>,
 }
 
 impl fmt::Debug for Config {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Values may be secrets.
+        // Do not print values: they may be secret.
         write!(formatter, "configuration of {:?}", self.path())
     }
 }
 
 impl Config {
-    /// Nothing but the environment.
+    /// Settings from the environment only.
     #[must_use]
     pub fn without_file(environment: Box<Lookup<'static>>) -> Self {
         Self {
@@ -92,68 +85,65 @@ impl Config {
         }
     }
 
-    /// Reads the file that `--config` named, or [`VARIABLE`], or the one at
-    /// the usual place if it is there; and sees whether what it and the
-    /// environment say of options can be.
+    /// Reads the file of `--config`, of [`VARIABLE`], or at the default path if it exists. Validates the values of the
+    /// file and the environment.
     ///
     /// # Errors
-    /// [`ConfigError`] with every mistake.
+    /// [`ConfigError`] with all errors.
     pub fn read(
-        named: Option<&Path>,
+        explicit_path: Option<&Path>,
         environment: Box<Lookup<'static>>,
         command: &clap::Command,
     ) -> Result<Self, ConfigError> {
-        let path = match (named, environment(VARIABLE)) {
+        let path = match (explicit_path, environment(VARIABLE)) {
             (Some(path), _) => Some((path.to_owned(), true)),
-            // Set to nothing, it says that no file is wanted.
+            // An empty variable disables the file.
             (None, Some(path)) => (!path.is_empty()).then(|| (PathBuf::from(path), true)),
-            (None, None) => usual(&environment).map(|path| (path, false)),
+            (None, None) => default_path(&environment).map(|path| (path, false)),
         };
-        let options = Options::of(command);
-        let mut mistakes = Vec::new();
+        let options = ConfigurableOptions::from_command(command);
+        let mut errors = Vec::new();
         let file = path.and_then(|(path, required)| {
-            File::read(&path, required, &options).unwrap_or_else(|mut wrong| {
-                mistakes.append(&mut wrong);
+            ConfigFile::read(&path, required, &options).unwrap_or_else(|mut wrong| {
+                errors.append(&mut wrong);
                 None
             })
         });
-        options.check_environment(&environment, &mut mistakes);
-        if mistakes.is_empty() {
+        options.check_environment(&environment, &mut errors);
+        if errors.is_empty() {
             Ok(Self { environment, file })
         } else {
-            Err(ConfigError(mistakes))
+            Err(ConfigError(errors))
         }
     }
 
-    /// The file that was read.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.file.as_ref().map(|file| file.path.as_path())
     }
 
-    /// The command line with the file's values as its defaults.
+    /// Applies the file's values as defaults of the command line.
     #[must_use]
-    pub fn applied(&self, command: clap::Command) -> clap::Command {
+    pub fn apply_defaults(&self, command: clap::Command) -> clap::Command {
         match &self.file {
             Some(file) => options::with_defaults(command, file),
             None => command,
         }
     }
 
-    /// The person's own views.
+    /// The views of the file.
     #[must_use]
     pub fn views(&self) -> &[View] {
         self.file.as_ref().map_or(&[], |file| &file.views)
     }
 
-    /// Those that cannot be used, each name with what is wrong; of one there
-    /// can be several mistakes.
+    /// Invalid views: name and error. A view may have several errors.
     #[must_use]
     pub fn bad_views(&self) -> &[(String, String)] {
         self.file.as_ref().map_or(&[], |file| &file.bad_views)
     }
 
-    /// What the environment says.
+    /// An environment variable.
     #[must_use]
     pub fn environment(&self, name: &str) -> Option<String> {
         (self.environment)(name)
@@ -161,7 +151,7 @@ impl Config {
 }
 
 /// `$XDG_CONFIG_HOME/logq/config.toml` (XDG Base Directory Specification).
-fn usual(environment: &Lookup<'_>) -> Option<PathBuf> {
+fn default_path(environment: &Lookup<'_>) -> Option<PathBuf> {
     let set = |name| environment(name).filter(|value| !value.is_empty());
     let folder = set("XDG_CONFIG_HOME")
         .map(PathBuf::from)
@@ -171,12 +161,11 @@ fn usual(environment: &Lookup<'_>) -> Option<PathBuf> {
     Some(folder.join("logq/config.toml"))
 }
 
-/// Takes `--config FILE` out of a command line, wherever it stands: the file
-/// is read before anything else.
+/// Removes `--config FILE` from the arguments: logq reads the file before clap parses them.
 ///
 /// # Errors
-/// [`ConfigError`] where no file is named.
-pub fn named(arguments: Vec<OsString>) -> Result<(Option<PathBuf>, Vec<OsString>), ConfigError> {
+/// [`ConfigError`] if the file name is missing.
+pub fn take_config_option(arguments: Vec<OsString>) -> Result<(Option<PathBuf>, Vec<OsString>), ConfigError> {
     const OPTION: &str = "--config";
     let mut path = None;
     let mut rest = Vec::with_capacity(arguments.len());
@@ -197,7 +186,7 @@ pub fn named(arguments: Vec<OsString>) -> Result<(Option<PathBuf>, Vec<OsString>
         let value = value.or_else(|| arguments.next());
         let Some(value) = value.filter(|value| !value.is_empty()) else {
             return Err(ConfigError(vec![
-                "--config names no file: --config FILE".to_owned(),
+                "--config needs a file: --config FILE".to_owned(),
             ]));
         };
         path = Some(PathBuf::from(value));
@@ -211,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_is_named_anywhere_before_two_dashes() {
+    fn config_option_is_found_before_double_dash() {
         let words = |text: &str| text.split_whitespace().map(OsString::from).collect::<Vec<_>>();
         for (typed, path, rest) in [
             ("logq -c a", None, "logq -c a"),
@@ -219,19 +208,19 @@ mod tests {
             ("logq view mine --config=f -c a", Some("f"), "logq view mine -c a"),
             ("logq --config f -- --config g", Some("f"), "logq -- --config g"),
         ] {
-            let found = named(words(typed)).unwrap();
+            let found = take_config_option(words(typed)).unwrap();
             assert_eq!(found, (path.map(PathBuf::from), words(rest)), "{typed}");
         }
         for typed in ["logq --config", "logq --config="] {
-            assert!(named(words(typed)).is_err(), "{typed}");
+            assert!(take_config_option(words(typed)).is_err(), "{typed}");
         }
     }
 
     #[test]
-    fn the_usual_place_follows_the_specification() {
+    fn default_location_follows_the_xdg_specification() {
         let at = |home: Option<&str>, xdg: Option<&str>| {
             let (home, xdg) = (home.map(str::to_owned), xdg.map(str::to_owned));
-            usual(&move |name| match name {
+            default_path(&move |name| match name {
                 "HOME" => home.clone(),
                 _ => xdg.clone(),
             })

@@ -1,57 +1,51 @@
-//! The options that can be settled: those of the command line that have a
-//! variable.
+//! The configurable options: all options with a variable.
 
 use clap::{Arg, ArgAction, Command, error::ContextKind};
 
-use super::file::{File, Value};
+use super::file::{ConfigFile, Value};
 use crate::opensearch::Lookup;
 
 const PREFIX: &str = "LOGQ_";
 
-/// The options of a command line and of its subcommands that have a variable.
-pub struct Options {
+/// All options and subcommand options with a variable.
+pub struct ConfigurableOptions {
     arguments: Vec<(String, Arg)>,
 }
 
-/// What a key takes.
+/// The type of a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Takes {
-    /// `true` or `false`.
+pub enum ValueKind {
     Bool,
-    /// A list of texts, or one.
+    /// A list of texts, or one text.
     List,
-    /// A text.
     Text,
     /// A number or a text.
     Number,
 }
 
-/// The key of an option: `LOGQ_COLOR` is `color`.
+/// The key of an option: `color` for `LOGQ_COLOR`.
 fn key(argument: &Arg) -> Option<String> {
     let variable = argument.get_env()?.to_str()?;
     variable.strip_prefix(PREFIX).map(str::to_ascii_lowercase)
 }
 
-/// The variable of a key: the one of `opensearch.url` is
-/// `LOGQ_OPENSEARCH_URL`.
+/// The variable of a key: `LOGQ_OPENSEARCH_URL` for `opensearch.url`.
 pub fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_ascii_uppercase())
 }
 
-impl Options {
-    /// Those of this command line.
-    pub fn of(command: &Command) -> Self {
+impl ConfigurableOptions {
+    pub fn from_command(command: &Command) -> Self {
         let mut arguments = Vec::new();
         collect(command, &mut arguments);
         Self { arguments }
     }
 
-    /// The keys, in the order of the help.
+    /// The keys in help order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.arguments.iter().map(|(key, _)| key.as_str())
     }
 
-    /// The option of a key.
     pub fn get(&self, key: &str) -> Option<&Arg> {
         self.arguments
             .iter()
@@ -59,15 +53,15 @@ impl Options {
             .map(|(_, argument)| argument)
     }
 
-    /// Sees whether the variables hold what their options take.
-    pub fn check_environment(&self, environment: &Lookup<'_>, mistakes: &mut Vec<String>) {
+    /// Validates the environment variables.
+    pub fn check_environment(&self, environment: &Lookup<'_>, errors: &mut Vec<String>) {
         for (key, argument) in &self.arguments {
             let variable = variable(key);
             let Some(text) = environment(&variable) else {
                 continue;
             };
             if let Err(why) = check(argument, &[text]) {
-                mistakes.push(format!("{variable}: {why}"));
+                errors.push(format!("{variable}: {why}"));
             }
         }
     }
@@ -86,26 +80,25 @@ fn collect(command: &Command, all: &mut Vec<(String, Arg)>) {
     }
 }
 
-/// What an option takes.
-pub fn takes(argument: &Arg) -> Takes {
+pub fn value_kind(argument: &Arg) -> ValueKind {
     let parser = argument.get_value_parser().type_id();
     if parser == std::any::TypeId::of::<bool>() {
-        Takes::Bool
+        ValueKind::Bool
     } else if matches!(argument.get_action(), ArgAction::Append) {
-        Takes::List
+        ValueKind::List
     } else if parser == std::any::TypeId::of::<usize>() {
-        Takes::Number
+        ValueKind::Number
     } else {
-        Takes::Text
+        ValueKind::Text
     }
 }
 
-/// Sees whether an option takes these values, as it does on the command line.
+/// Validates values as the command line does.
 ///
 /// # Errors
-/// Why not.
+/// The reason.
 pub fn check(argument: &Arg, values: &[String]) -> Result<(), String> {
-    // Alone: what it may not stand beside says nothing of its values.
+    // Check the option alone, without its conflicts with other options.
     let alone = Arg::new("value")
         .long("value")
         .num_args(1)
@@ -128,17 +121,17 @@ pub fn check(argument: &Arg, values: &[String]) -> Result<(), String> {
     if let Some(clap::error::ContextValue::Strings(valid)) = error.get(ContextKind::ValidValue)
         && !valid.is_empty()
     {
-        return Err(format!("{given:?} is none of {}", valid.join(", ")));
+        return Err(format!("{given:?} is not one of {}", valid.join(", ")));
     }
     let why = std::error::Error::source(&error).map(ToString::to_string);
     Err(match why {
         Some(why) => format!("{given:?}: {why}"),
-        None => format!("{given:?} cannot be its value"),
+        None => format!("{given:?} is not a valid value"),
     })
 }
 
-/// The command line with the file's values as defaults of its options.
-pub fn with_defaults(command: Command, file: &File) -> Command {
+/// Applies the file's values as defaults.
+pub fn with_defaults(command: Command, file: &ConfigFile) -> Command {
     command
         .mut_args(|argument| {
             let value = key(&argument).and_then(|key| file.get(&key));
@@ -150,7 +143,7 @@ pub fn with_defaults(command: Command, file: &File) -> Command {
         .mut_subcommands(|inner| with_defaults(inner, file))
 }
 
-/// A value as it would be typed.
+/// The values as typed on the command line.
 pub fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::Bool(value) => vec![value.to_string()],

@@ -1,19 +1,19 @@
-//! `logq config`: what is settled, and by what.
+//! `logq config`: all settings and their sources.
 
 use std::io::{self, Write};
 
 use clap::Command;
 
-use super::{Config, Origin, connection, options, options::Options};
+use super::{Config, SettingSource, connection, options, options::ConfigurableOptions};
 use crate::opensearch::DEFAULT_URL;
 
-/// What is told in place of a secret.
-const HIDDEN: &str = "(set; not shown)";
+/// Replaces a secret in the output.
+const REDACTED: &str = "(set; not shown)";
 
-/// Writes every setting with what it is and what has settled it.
+/// Prints all settings.
 ///
 /// # Errors
-/// The output's.
+/// An I/O error of the output.
 pub fn show(config: &Config, command: &Command, out: &mut impl Write) -> io::Result<()> {
     match config.path() {
         Some(path) => writeln!(out, "file: {}", terminal::escaped(&path.display().to_string()))?,
@@ -22,8 +22,8 @@ pub fn show(config: &Config, command: &Command, out: &mut impl Write) -> io::Res
     let settings = settings(config, command);
     let width = |part: fn(&Setting) -> usize| settings.iter().map(part).max().unwrap_or(0);
     let (keys, values) = (width(|s| s.key.len()), width(|s| s.value.chars().count()).min(40));
-    for Setting { key, value, by } in &settings {
-        writeln!(out, "{key:<keys$}  {value:<values$}  {by}")?;
+    for Setting { key, value, source } in &settings {
+        writeln!(out, "{key:<keys$}  {value:<values$}  {source}")?;
     }
     Ok(())
 }
@@ -31,51 +31,53 @@ pub fn show(config: &Config, command: &Command, out: &mut impl Write) -> io::Res
 struct Setting {
     key: String,
     value: String,
-    by: String,
+    source: String,
 }
 
 fn settings(config: &Config, command: &Command) -> Vec<Setting> {
-    let options = Options::of(command);
+    let options = ConfigurableOptions::from_command(command);
     let of_options = options.keys().map(|key| {
         let (value, origin) = option(config, &options, key);
         (key.to_owned(), value, origin.to_string())
     });
     let of_connection = connection::keys().into_iter().map(|key| {
-        let (value, by) = match config.connection(&key) {
-            Some(_) if config.overruled(&key).is_none() && connection::is_secret(&key) => {
+        let (value, source) = match config.connection(&key) {
+            Some(_) if config.overriding_variable(&key).is_none() && connection::is_secret(&key) => {
                 let origin = config.connection(&key).map(|(_, origin)| origin);
-                (HIDDEN.to_owned(), origin.unwrap_or(Origin::BuiltIn).to_string())
+                (
+                    REDACTED.to_owned(),
+                    origin.unwrap_or(SettingSource::BuiltIn).to_string(),
+                )
             }
             Some((value, origin)) => (value, origin.to_string()),
-            None => match config.overruled(&key) {
-                Some(variable) => (
-                    "-".to_owned(),
-                    format!("the file's is not taken beside {variable}"),
-                ),
-                None if key == "opensearch.url" => (DEFAULT_URL.to_owned(), Origin::BuiltIn.to_string()),
-                None => ("-".to_owned(), Origin::BuiltIn.to_string()),
+            None => match config.overriding_variable(&key) {
+                Some(variable) => ("-".to_owned(), format!("ignored, because {variable} is set")),
+                None if key == "opensearch.url" => {
+                    (DEFAULT_URL.to_owned(), SettingSource::BuiltIn.to_string())
+                }
+                None => ("-".to_owned(), SettingSource::BuiltIn.to_string()),
             },
         };
-        (key, value, by)
+        (key, value, source)
     });
     of_options
         .chain(of_connection)
-        .map(|(key, value, by)| Setting {
+        .map(|(key, value, source)| Setting {
             key,
             value: terminal::escaped(&value),
-            by: terminal::escaped(&by),
+            source: terminal::escaped(&source),
         })
         .collect()
 }
 
-fn option(config: &Config, options: &Options, key: &str) -> (String, Origin) {
+fn option(config: &Config, options: &ConfigurableOptions, key: &str) -> (String, SettingSource) {
     let variable = options::variable(key);
     if let Some(value) = config.environment(&variable) {
-        return (value, Origin::Variable(variable));
+        return (value, SettingSource::Variable(variable));
     }
     if let Some(entry) = config.file.as_ref().and_then(|file| file.entry(key)) {
         let value = options::texts(&entry.value).join(",");
-        return (value, Origin::File(entry.place.clone()));
+        return (value, SettingSource::File(entry.location.clone()));
     }
     let default: Vec<String> = options
         .get(key)
@@ -84,9 +86,9 @@ fn option(config: &Config, options: &Options, key: &str) -> (String, Origin) {
         .map(|value| value.to_string_lossy().into_owned())
         .collect();
     let value = match (default.is_empty(), key) {
-        (true, "since") => crate::cli::USUAL_SINCE.to_owned(),
+        (true, "since") => crate::cli::DEFAULT_SINCE.to_owned(),
         (true, _) => "-".to_owned(),
         (false, _) => default.join(","),
     };
-    (value, Origin::BuiltIn)
+    (value, SettingSource::BuiltIn)
 }

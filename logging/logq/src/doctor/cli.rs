@@ -1,48 +1,44 @@
-//! `logq doctor` as it is typed.
+//! The arguments of `logq doctor`.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use crate::{
-    admin::{Age, Policy},
+    admin::{Age, RetentionPolicy},
     cli::Colour,
-    source::kubectl::Program,
+    source::kubectl::KubectlProgram,
 };
 
-/// Looks at every link from a program's line to who looks for it. Nothing is changed, and nothing is written.
+/// Check the log pipeline and say how to repair it; changes nothing
 ///
-/// Exit status: 0 all is well, 1 something is to be looked at or broken, 2 OpenSearch could not be asked.
+/// Exit status: 0 healthy, 1 warnings or failures, 2 OpenSearch unreachable.
 #[derive(Args, Clone, Debug)]
-pub struct Doctor {
-    /// Pods' log files, or folders of them: their lines are compared with those that have arrived, in place of the pods
-    /// of a cluster. The local stack has them in .local/stack/pods
+pub struct DoctorOptions {
+    /// Log files or folders of pods to compare with OpenSearch, instead of the cluster's pods. Local stack:
+    /// .local/stack/pods
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// The address of a Fluentd's metrics, http://host:24231; may be repeated. Without it, those of the cluster that kubectl
-    /// is set up for
+    /// URL of Fluentd's metrics, http://host:24231; repeatable. Default: the Fluentds of the current cluster
     #[arg(long, value_name = "URL", value_delimiter = ',', env = "LOGQ_FLUENTD")]
     pub fluentd: Vec<String>,
-    /// Look again until all is well, for so long at most
+    /// Repeat until healthy, at most this long
     #[arg(long, value_name = "TIME")]
     pub wait: Option<Age>,
-    /// The form of what is found
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
-    pub output: Form,
-    /// Whether to colour
+    pub output: ReportFormat,
+    /// Colours
     #[arg(long, value_enum, default_value_t, env = "LOGQ_COLOR")]
     pub color: Colour,
-    /// How `logq admin retain` is run here.
     #[command(flatten)]
-    pub policy: Policy,
-    /// How pods are asked.
+    pub policy: RetentionPolicy,
     #[command(flatten)]
-    pub kubectl: Program,
+    pub kubectl: KubectlProgram,
 }
 
-/// The form of what is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Form {
+pub enum ReportFormat {
     /// For people
     #[default]
     Pretty,

@@ -1,27 +1,26 @@
-//! OpenSearch itself: its health, its disks, its clock, who asks.
+//! Checks OpenSearch: health, disks, clock and identity.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::{finding::Finding, text::seconds};
+use super::{finding::Finding, format::format_seconds};
 use crate::{
     admin::{self, Size},
     opensearch::{Client, Error, Method, Result, Settings},
 };
 
-/// Clocks that differ by less are taken for the same.
-pub const SAME_SECONDS: f64 = 2.0;
+/// Maximum difference between two clocks that counts as equal.
+pub const CLOCK_TOLERANCE_SECONDS: f64 = 2.0;
 
 const HEALTH: &str = "cluster";
 const DISKS: &str = "disks";
 const CLOCK: &str = "clock of OpenSearch";
 const IDENTITY: &str = "identity";
 
-/// Whether all shards are there.
 pub async fn health(client: &Client) -> Result<Finding> {
     let answer = client
-        .ask("say how it is", Method::Get, "/_cluster/health", &[], None)
+        .ask("report its health", Method::Get, "/_cluster/health", &[], None)
         .await?;
     Ok(judge_health(&answer))
 }
@@ -30,94 +29,95 @@ fn judge_health(answer: &Value) -> Finding {
     let number = |name: &str| answer.get(name).and_then(Value::as_u64).unwrap_or(0);
     let status = answer.get("status").and_then(Value::as_str).unwrap_or("unknown");
     let nodes = number("number_of_nodes");
-    let of_nodes = if nodes == 1 {
+    let node_count = if nodes == 1 {
         "1 node".to_owned()
     } else {
         format!("{nodes} nodes")
     };
-    let away = number("unassigned_shards");
+    let unassigned = number("unassigned_shards");
     match status {
-        "green" => Finding::ok(HEALTH, format!("green, {of_nodes}")),
+        "green" => Finding::ok(HEALTH, format!("green, {node_count}")),
         "yellow" if nodes == 1 => Finding::warn(
             HEALTH,
-            format!("yellow, {of_nodes}: {away} copies of shards have no place"),
-            "our streams need no copy on one node: see which indices want one, GET _cat/indices?health=yellow",
+            format!("yellow, {node_count}: {unassigned} replicas are not assigned"),
+            "Irmgard's streams need no replica on a single node: GET _cat/indices?health=yellow lists the \
+             indices with replicas",
         ),
         "yellow" => Finding::warn(
             HEALTH,
-            format!("yellow, {of_nodes}: {away} copies of shards are missing"),
-            "a node is away, or has just come back: GET _cluster/allocation/explain says why",
+            format!("yellow, {node_count}: {unassigned} replicas are missing"),
+            "a node is down or just restarted: GET _cluster/allocation/explain shows the reason",
         ),
         status => Finding::fail(
             HEALTH,
-            format!("{status}, {of_nodes}: {away} shards are missing, lines cannot be stored or found"),
-            "bring back the node that has them: GET _cluster/allocation/explain says which",
+            format!(
+                "{status}, {node_count}: {unassigned} shards are missing, so lines cannot be stored or found"
+            ),
+            "restart the node that has them: GET _cluster/allocation/explain shows which",
         ),
     }
 }
 
-/// How full a disk may be before OpenSearch does something about it, as it is
-/// by default: the share that is used.
+/// OpenSearch's disk watermarks, as used fractions of the disk.
 #[derive(Clone, Copy, Debug)]
-struct Marks {
-    /// No more copies are put there.
+struct DiskWatermarks {
+    /// OpenSearch moves shards away.
     high: f64,
-    /// Nothing is stored any more.
+    /// OpenSearch rejects writes.
     flood: f64,
-    /// Whether it does; not, only a disk that is full is told.
-    watched: bool,
+    /// Whether OpenSearch enforces them. If not, only a full disk is reported.
+    is_enforced: bool,
 }
 
-const MARKS: Marks = Marks {
+const DEFAULT_WATERMARKS: DiskWatermarks = DiskWatermarks {
     high: 0.90,
     flood: 0.95,
-    watched: true,
+    is_enforced: true,
 };
 
-/// With less than this a disk is full, watched or not.
-const FULL_BYTES: u64 = 1 << 30;
+/// Below this, a disk counts as full.
+const MIN_FREE_BYTES: u64 = 1 << 30;
 
-/// Whether the disks have room.
 pub async fn disks(client: &Client) -> Result<Finding> {
-    let marks = match marks(client).await {
-        Ok(marks) => marks,
-        // Whoever may not see the setting is told of its default.
-        Err(Error::Forbidden { .. }) => MARKS,
+    let watermarks = match watermarks(client).await {
+        Ok(watermarks) => watermarks,
+        // Without the permission to read them, use the defaults.
+        Err(Error::Forbidden { .. }) => DEFAULT_WATERMARKS,
         Err(error) => return Err(error),
     };
     let query = [("filter_path", "nodes.*.name,nodes.*.fs.total")];
     let answer = client
         .ask(
-            "say how full its disks are",
+            "report the use of its disks",
             Method::Get,
             "/_nodes/stats/fs",
             &query,
             None,
         )
         .await?;
-    Ok(judge_disks(&answer, marks))
+    Ok(judge_disks(&answer, watermarks))
 }
 
-async fn marks(client: &Client) -> Result<Marks> {
+async fn watermarks(client: &Client) -> Result<DiskWatermarks> {
     let query = [
         ("include_defaults", "true"),
         ("flat_settings", "true"),
-        // The dots of a flat name are none of the path.
+        // The dots of a flat name do not separate path elements.
         ("filter_path", "*.*routing*allocation*disk*"),
     ];
     let answer = client
         .ask(
-            "say when a disk is full",
+            "report its disk watermarks",
             Method::Get,
             "/_cluster/settings",
             &query,
             None,
         )
         .await?;
-    Ok(read_marks(&answer))
+    Ok(read_watermarks(&answer))
 }
 
-fn read_marks(answer: &Value) -> Marks {
+fn read_watermarks(answer: &Value) -> DiskWatermarks {
     let text = |name: &str| {
         let name = format!("cluster.routing.allocation.disk.{name}");
         ["transient", "persistent", "defaults"]
@@ -125,19 +125,19 @@ fn read_marks(answer: &Value) -> Marks {
             .find_map(|kind| answer.get(kind)?.get(&name)?.as_str())
     };
     let share = |name: &str, default: f64| {
-        // A size in place of a share is left to OpenSearch.
+        // A watermark in bytes is ignored here.
         text(name)
             .and_then(|text| text.strip_suffix('%')?.parse::<f64>().ok())
             .map_or(default, |percent| percent / 100.0)
     };
-    Marks {
-        high: share("watermark.high", MARKS.high),
-        flood: share("watermark.flood_stage", MARKS.flood),
-        watched: text("threshold_enabled") != Some("false"),
+    DiskWatermarks {
+        high: share("watermark.high", DEFAULT_WATERMARKS.high),
+        flood: share("watermark.flood_stage", DEFAULT_WATERMARKS.flood),
+        is_enforced: text("threshold_enabled") != Some("false"),
     }
 }
 
-fn judge_disks(answer: &Value, marks: Marks) -> Finding {
+fn judge_disks(answer: &Value, watermarks: DiskWatermarks) -> Finding {
     let nodes = answer.get("nodes").and_then(Value::as_object);
     let fullest = nodes
         .into_iter()
@@ -153,46 +153,48 @@ fn judge_disks(answer: &Value, marks: Marks) -> Finding {
     let Some((used, name, free)) = fullest else {
         return Finding::warn(
             DISKS,
-            "OpenSearch says nothing of its disks",
-            "look at them on the machines",
+            "OpenSearch reports no disks",
+            "check the disks on the machines",
         );
     };
     let detail = format!("{:.0} % used on {name}, {free} free", used * 100.0);
-    let remedy = "keep lines for a shorter time (logq admin retain --keep …), or give it more room";
-    if marks.watched && used >= marks.flood {
-        let flood = marks.flood * 100.0;
-        let detail = format!("{detail}: OpenSearch stores nothing more (flood stage {flood:.0} %)");
+    let remedy = "keep lines for a shorter time (logq admin retain --keep …), or add disk space";
+    if watermarks.is_enforced && used >= watermarks.flood {
+        let flood = watermarks.flood * 100.0;
+        let detail = format!("{detail}: OpenSearch rejects new lines (flood stage {flood:.0} %)");
         Finding::fail(DISKS, detail, remedy)
-    } else if marks.watched && used >= marks.high {
-        let high = marks.high * 100.0;
-        let detail = format!("{detail}: shards are moved away (high watermark {high:.0} %)");
+    } else if watermarks.is_enforced && used >= watermarks.high {
+        let high = watermarks.high * 100.0;
+        let detail = format!("{detail}: OpenSearch moves shards away (high watermark {high:.0} %)");
         Finding::warn(DISKS, detail, remedy)
-    } else if free.0 < FULL_BYTES {
+    } else if free.0 < MIN_FREE_BYTES {
         Finding::warn(DISKS, detail, remedy)
-    } else if !marks.watched {
-        Finding::ok(DISKS, format!("{detail}; OpenSearch is told not to look at it"))
+    } else if !watermarks.is_enforced {
+        Finding::ok(
+            DISKS,
+            format!("{detail}; OpenSearch's disk thresholds are disabled"),
+        )
     } else {
         Finding::ok(DISKS, detail)
     }
 }
 
-/// OpenSearch's time in seconds since 1970, and how far this machine's clock
-/// is ahead of it.
+/// OpenSearch's time in seconds since 1970, and a finding about the clock difference.
 pub async fn clock(client: &Client) -> std::result::Result<(f64, Finding), admin::Error> {
-    let before = here();
-    let there = admin::now(client).await? as f64 / 1_000.0;
-    let after = here();
-    // Its clock was read somewhere between the two.
-    let ahead = if there < before {
-        before - there
+    let before = local_time();
+    let server_time = admin::server_time(client).await? as f64 / 1_000.0;
+    let after = local_time();
+    // OpenSearch read its clock between the two local times.
+    let ahead = if server_time < before {
+        before - server_time
     } else {
-        (after - there).min(0.0)
+        (after - server_time).min(0.0)
     };
-    Ok((there, judge_clock(ahead)))
+    Ok((server_time, judge_clock(ahead)))
 }
 
-/// This machine's time in seconds since 1970.
-pub fn here() -> f64 {
+/// Local time in seconds since 1970.
+pub fn local_time() -> f64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or(Duration::ZERO)
@@ -200,46 +202,51 @@ pub fn here() -> f64 {
 }
 
 fn judge_clock(ahead: f64) -> Finding {
-    if ahead.abs() < SAME_SECONDS {
+    if ahead.abs() < CLOCK_TOLERANCE_SECONDS {
         return Finding::ok(
             CLOCK,
-            format!("the same as this machine's, to {}", seconds(SAME_SECONDS)),
+            format!(
+                "equal to this machine's within {}",
+                format_seconds(CLOCK_TOLERANCE_SECONDS)
+            ),
         );
     }
-    let way = if ahead > 0.0 { "behind" } else { "ahead of" };
+    let direction = if ahead > 0.0 { "behind" } else { "ahead of" };
     Finding::warn(
         CLOCK,
-        format!("{} {way} this machine's", seconds(ahead.abs())),
-        "--since 5m means this machine's clock: set both by NTP",
+        format!("{} {direction} this machine's", format_seconds(ahead.abs())),
+        "--since 5m uses this machine's clock: synchronize both with NTP",
     )
 }
 
-/// Who asks, and what that one may do.
+/// The user and its permissions.
 pub async fn identity(client: &Client, settings: &Settings) -> Result<Finding> {
-    let what = "say who asks";
+    let what = "report the user";
     let path = "/_plugins/_security/authinfo";
     match client.ask(what, Method::Get, path, &[], None).await {
         Ok(answer) => Ok(judge_identity(&answer)),
-        // Without the plugin there is no such path.
-        Err(error) if matches!(error.rejected_with(), Some(400 | 404)) => Ok(judge_open(settings)),
+        // Without the plugin, this path does not exist.
+        Err(error) if matches!(error.rejection_status(), Some(400 | 404)) => {
+            Ok(judge_without_security(settings))
+        }
         Err(error) => Err(error),
     }
 }
 
-fn judge_open(settings: &Settings) -> Finding {
-    let detail = "OpenSearch runs without its security plugin: whoever reaches it may do everything";
+fn judge_without_security(settings: &Settings) -> Finding {
+    let detail = "OpenSearch runs without its security plugin: every client has all rights";
     if settings.is_local() {
-        Finding::ok(IDENTITY, format!("{detail}; it is this machine's"))
-    } else if settings.place().is_some() {
+        Finding::ok(IDENTITY, format!("{detail}; it runs on this machine"))
+    } else if settings.service().is_some() {
         Finding::ok(
             IDENTITY,
-            format!("{detail}; who that is in the cluster, its network policies say"),
+            format!("{detail}; the cluster's network policies limit the clients"),
         )
     } else {
         Finding::warn(
             IDENTITY,
             detail,
-            "switch the plugin on, and make the roles with logq admin bootstrap --roles",
+            "enable the plugin, then create the roles with logq admin bootstrap --roles",
         )
     }
 }
@@ -258,7 +265,7 @@ fn judge_identity(answer: &Value) -> Finding {
         return Finding::warn(
             IDENTITY,
             detail,
-            "logq only reads: the role irmgard-logq is enough for it (logq admin bootstrap --roles)",
+            "logq only reads: use the role irmgard-logq (logq admin bootstrap --roles)",
         );
     }
     Finding::ok(IDENTITY, detail)
@@ -269,63 +276,70 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::doctor::finding::State;
+    use crate::doctor::finding::CheckStatus;
 
     #[test]
-    fn health_goes_by_colour_and_nodes() {
+    fn health_depends_on_color_and_nodes() {
         for (status, nodes, state, detail) in [
-            ("green", 3, State::Ok, "green, 3 nodes"),
-            ("yellow", 1, State::Warn, "yellow, 1 node: 2 copies"),
+            ("green", 3, CheckStatus::Ok, "green, 3 nodes"),
+            ("yellow", 1, CheckStatus::Warn, "yellow, 1 node: 2 replicas"),
             (
                 "yellow",
                 3,
-                State::Warn,
-                "yellow, 3 nodes: 2 copies of shards are missing",
+                CheckStatus::Warn,
+                "yellow, 3 nodes: 2 replicas are missing",
             ),
-            ("red", 3, State::Fail, "red, 3 nodes: 2 shards are missing"),
+            ("red", 3, CheckStatus::Fail, "red, 3 nodes: 2 shards are missing"),
         ] {
             let answer = json!({ "status": status, "number_of_nodes": nodes, "unassigned_shards": 2 });
             let found = judge_health(&answer);
             assert!(
-                found.state == state && found.detail.starts_with(detail),
+                found.status == state && found.detail.starts_with(detail),
                 "{found:?}"
             );
         }
     }
 
     #[test]
-    fn the_fullest_disk_counts() {
+    fn fullest_disk_is_judged() {
         let disk = |name: &str, free: u64| json!({ "name": name, "fs": { "total": { "total_in_bytes": 100_u64 << 30, "available_in_bytes": free << 30 } } });
         for (free, state, detail) in [
-            (50, State::Ok, "50 % used on b, 50gb free"),
-            (9, State::Warn, "91 % used on b, 9gb free: shards are moved away"),
+            (50, CheckStatus::Ok, "50 % used on b, 50gb free"),
+            (
+                9,
+                CheckStatus::Warn,
+                "91 % used on b, 9gb free: OpenSearch moves shards away",
+            ),
             (
                 5,
-                State::Fail,
-                "95 % used on b, 5gb free: OpenSearch stores nothing more",
+                CheckStatus::Fail,
+                "95 % used on b, 5gb free: OpenSearch rejects new lines",
             ),
         ] {
             let answer = json!({ "nodes": { "1": disk("a", 60), "2": disk("b", free) } });
-            let found = judge_disks(&answer, MARKS);
+            let found = judge_disks(&answer, DEFAULT_WATERMARKS);
             assert!(
-                found.state == state && found.detail.starts_with(detail),
+                found.status == state && found.detail.starts_with(detail),
                 "{found:?}"
             );
         }
-        assert_eq!(judge_disks(&json!({}), MARKS).state, State::Warn);
+        assert_eq!(
+            judge_disks(&json!({}), DEFAULT_WATERMARKS).status,
+            CheckStatus::Warn
+        );
         let full = json!({ "nodes": { "1": disk("a", 3) } });
-        let unwatched = Marks {
-            watched: false,
-            ..MARKS
+        let unwatched = DiskWatermarks {
+            is_enforced: false,
+            ..DEFAULT_WATERMARKS
         };
-        assert_eq!(judge_disks(&full, unwatched).state, State::Ok);
+        assert_eq!(judge_disks(&full, unwatched).status, CheckStatus::Ok);
         let fuller = json!({ "nodes": { "1": disk("a", 0) } });
-        assert_eq!(judge_disks(&fuller, unwatched).state, State::Warn);
+        assert_eq!(judge_disks(&fuller, unwatched).status, CheckStatus::Warn);
     }
 
     #[test]
-    fn marks_are_read_where_they_are_set() {
-        let marks = read_marks(&json!({
+    fn disk_watermarks_are_read() {
+        let watermarks = read_watermarks(&json!({
             "defaults": {
                 "cluster.routing.allocation.disk.watermark.high": "90%",
                 "cluster.routing.allocation.disk.threshold_enabled": "true",
@@ -333,31 +347,35 @@ mod tests {
             "persistent": { "cluster.routing.allocation.disk.watermark.flood_stage": "10gb" },
             "transient": { "cluster.routing.allocation.disk.watermark.high": "80%" },
         }));
-        assert!((marks.high - 0.8).abs() < 1e-9 && (marks.flood - MARKS.flood).abs() < 1e-9 && marks.watched);
+        assert!(
+            (watermarks.high - 0.8).abs() < 1e-9
+                && (watermarks.flood - DEFAULT_WATERMARKS.flood).abs() < 1e-9
+                && watermarks.is_enforced
+        );
     }
 
     #[test]
-    fn clocks_are_the_same_to_a_point() {
-        assert_eq!(judge_clock(-1.9).state, State::Ok);
+    fn small_clock_differences_are_ignored() {
+        assert_eq!(judge_clock(-1.9).status, CheckStatus::Ok);
         assert_eq!(judge_clock(30.0).detail, "30 s behind this machine's");
         assert_eq!(judge_clock(-90.0).detail, "1 m 30 s ahead of this machine's");
     }
 
     #[test]
-    fn more_rights_than_needed_are_told() {
-        let of = |roles: &[&str]| judge_identity(&json!({ "user_name": "u", "roles": roles }));
+    fn excess_permissions_are_reported() {
+        let judge = |roles: &[&str]| judge_identity(&json!({ "user_name": "u", "roles": roles }));
         assert_eq!(
-            of(&["irmgard-logq"]),
+            judge(&["irmgard-logq"]),
             Finding::ok(IDENTITY, "u, with the roles irmgard-logq")
         );
-        assert_eq!(of(&["own_index", "all_access"]).state, State::Warn);
+        assert_eq!(judge(&["own_index", "all_access"]).status, CheckStatus::Warn);
         for (url, state) in [
-            ("http://localhost:9200", State::Ok),
-            ("http://logs.example:9200", State::Warn),
-            ("kubernetes://irmgard/opensearch", State::Ok),
+            ("http://localhost:9200", CheckStatus::Ok),
+            ("http://logs.example:9200", CheckStatus::Warn),
+            ("kubernetes://irmgard/opensearch", CheckStatus::Ok),
         ] {
             let settings = Settings::read(&|name| (name == "LOGQ_OPENSEARCH_URL").then(|| url.to_owned()));
-            assert_eq!(judge_open(&settings.unwrap()).state, state, "{url}");
+            assert_eq!(judge_without_security(&settings.unwrap()).status, state, "{url}");
         }
     }
 }

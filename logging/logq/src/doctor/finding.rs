@@ -1,22 +1,19 @@
-//! What a check has found.
+//! The result of a check.
 
 use serde_json::{Value, json};
 
-/// How it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
-    /// As it should be.
+pub enum CheckStatus {
     Ok,
-    /// It could not be looked at, and need not be.
+    /// Not checked, and not required.
     Skip,
-    /// Somebody should look at it.
+    /// Needs attention.
     Warn,
-    /// Lines are lost, late or cannot be found.
+    /// Lines are lost, late or unsearchable.
     Fail,
 }
 
-impl State {
-    /// As it is written.
+impl CheckStatus {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -28,58 +25,51 @@ impl State {
     }
 }
 
-/// What a check has found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// How it is.
-    pub state: State,
-    /// What was looked at.
+    pub status: CheckStatus,
+    /// The subject of the check.
     pub what: String,
-    /// What was seen.
+    /// What the check observed.
     pub detail: String,
     /// What to do.
     pub remedy: Option<String>,
 }
 
 impl Finding {
-    /// All is well.
     pub fn ok(what: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
-            state: State::Ok,
+            status: CheckStatus::Ok,
             what: what.into(),
             detail: detail.into(),
             remedy: None,
         }
     }
 
-    fn not_ok(state: State, what: impl Into<String>, detail: impl Into<String>, remedy: &str) -> Self {
+    fn not_ok(status: CheckStatus, what: impl Into<String>, detail: impl Into<String>, remedy: &str) -> Self {
         Self {
-            state,
+            status,
             remedy: Some(remedy.to_owned()),
             ..Self::ok(what, detail)
         }
     }
 
-    /// It could not be looked at.
     pub fn skip(what: impl Into<String>, detail: impl Into<String>, remedy: impl AsRef<str>) -> Self {
-        Self::not_ok(State::Skip, what, detail, remedy.as_ref())
+        Self::not_ok(CheckStatus::Skip, what, detail, remedy.as_ref())
     }
 
-    /// Somebody should look at it.
     pub fn warn(what: impl Into<String>, detail: impl Into<String>, remedy: impl AsRef<str>) -> Self {
-        Self::not_ok(State::Warn, what, detail, remedy.as_ref())
+        Self::not_ok(CheckStatus::Warn, what, detail, remedy.as_ref())
     }
 
-    /// It is broken.
     pub fn fail(what: impl Into<String>, detail: impl Into<String>, remedy: impl AsRef<str>) -> Self {
-        Self::not_ok(State::Fail, what, detail, remedy.as_ref())
+        Self::not_ok(CheckStatus::Fail, what, detail, remedy.as_ref())
     }
 
-    /// The same for programs.
     #[must_use]
     pub fn json(&self) -> Value {
         json!({
-            "state": self.state.name().to_ascii_lowercase(),
+            "state": self.status.name().to_ascii_lowercase(),
             "what": self.what,
             "detail": self.detail,
             "remedy": self.remedy,

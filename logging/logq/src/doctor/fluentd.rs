@@ -1,4 +1,4 @@
-//! Fluentd: what waits in its buffer, what it could not store.
+//! Checks Fluentd's buffer and dead letters.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,35 +6,32 @@ use prometheus_parse::{Sample, Scrape, Value};
 
 use super::{
     finding::Finding,
-    text::{counted, seconds},
+    format::{format_count, format_seconds},
 };
 use crate::admin::Size;
 
-/// How long its metrics may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Less free space in a buffer than this, in percent, should be looked at.
-const LOW: f64 = 50.0;
-/// With less than this, reading will stop soon.
-const EMPTY: f64 = 10.0;
+/// Below this percentage of free buffer space, warn.
+const LOW_PERCENT: f64 = 50.0;
+/// Below this percentage, Fluentd will soon stop reading.
+const CRITICAL_PERCENT: f64 = 10.0;
 
 const DEAD_LETTERS: &str = "fluentd_dead_letters_total";
 const OUTPUT: &str = "fluentd_output_status_";
 
-/// One output of a Fluentd.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Output {
-    /// Bytes that wait.
+    /// Bytes in the buffer.
     waiting: f64,
-    /// Percent of the buffer that are free.
+    /// Free buffer space, percent.
     free: Option<f64>,
-    /// Tries that failed since its start.
+    /// Failed attempts since the start.
     retries: f64,
-    /// From the first try that failed to the next one, in seconds; 0 when the last one succeeded.
+    /// Seconds from the first failed attempt to the next attempt; 0 after a success.
     retrying: f64,
 }
 
-/// What a Fluentd says of itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metrics {
     dead_letters: f64,
@@ -42,10 +39,10 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Reads its metrics, as Prometheus does.
+    /// Parses metrics in Prometheus format.
     ///
     /// # Errors
-    /// Why they are none of Fluentd's.
+    /// The text contains no metrics of Fluentd.
     pub fn read(text: &str) -> Result<Self, String> {
         let lines = text.lines().map(|line| Ok(line.to_owned()));
         let scrape = Scrape::parse(lines).map_err(|error| error.to_string())?;
@@ -54,7 +51,7 @@ impl Metrics {
             metrics.take(sample);
         }
         if metrics.outputs.is_empty() {
-            return Err(format!("no metric {OUTPUT}… among them"));
+            return Err(format!("the response has no metric {OUTPUT}…"));
         }
         Ok(metrics)
     }
@@ -81,26 +78,26 @@ impl Metrics {
         }
     }
 
-    /// What is found of the Fluentd of this name.
     pub fn judge(&self, name: &str) -> Vec<Finding> {
         const WHAT: &str = "dead letters";
-        let of = |detail: String| format!("{name}: {detail}");
+        let with_name = |detail: String| format!("{name}: {detail}");
         let dead = self.dead_letters.max(0.0) as u64;
         let mut findings = vec![if dead == 0 {
-            Finding::ok(WHAT, of("none since its start".to_owned()))
+            Finding::ok(WHAT, with_name("none since the start".to_owned()))
         } else {
             Finding::fail(
                 WHAT,
-                of(format!(
-                    "{} refused by OpenSearch since its start",
-                    counted(dead, "line")
+                with_name(format!(
+                    "{} rejected by OpenSearch since the start",
+                    format_count(dead, "line")
                 )),
-                "its own lines say why; how to send them again: fluentd/README.md, Dead letters",
+                "Fluentd's log shows the reason; fluentd/README.md, Dead letters, describes how to send them \
+                 again",
             )
         }];
         let buffers = self.outputs.iter().filter(|(_, output)| output.free.is_some());
         for (plugin, output) in buffers {
-            findings.push(buffer(of(plugin.clone()), output));
+            findings.push(buffer(with_name(plugin.clone()), output));
         }
         findings
     }
@@ -111,45 +108,46 @@ fn buffer(name: String, output: &Output) -> Finding {
     let free = output.free.unwrap_or(100.0);
     let waiting = Size(output.waiting.max(0.0) as u64);
     let detail = format!(
-        "{name}: {waiting} wait, {free:.0} % free, {} failed tries since its start",
+        "{name}: {waiting} waiting, {free:.0} % free, {} failed attempts since the start",
         output.retries
     );
-    let remedy = "is OpenSearch there, has it room, does it let this Fluentd in? Its own lines say what it was answered";
-    if free < EMPTY {
-        Finding::fail(WHAT, format!("{detail}: it stops reading soon"), remedy)
+    let remedy = "check that OpenSearch runs, has disk space, and accepts Fluentd's credentials; Fluentd's \
+        log shows its responses";
+    if free < CRITICAL_PERCENT {
+        Finding::fail(WHAT, format!("{detail}: it will stop reading soon"), remedy)
     } else if output.retrying > 0.0 {
-        let length = seconds(output.retrying);
+        let length = format_seconds(output.retrying);
         Finding::warn(
             WHAT,
-            format!("{detail}: it has been trying again for {length}"),
+            format!("{detail}: it has been retrying for {length}"),
             remedy,
         )
-    } else if free < LOW {
+    } else if free < LOW_PERCENT {
         Finding::warn(WHAT, detail, remedy)
     } else {
         Finding::ok(WHAT, detail)
     }
 }
 
-/// Asks the Fluentd at this address for its metrics.
-pub async fn at(url: &str) -> Vec<Finding> {
+/// Fetches and judges the metrics at a URL.
+pub async fn check(url: &str) -> Vec<Finding> {
     match metrics(url).await.and_then(|text| Metrics::read(&text)) {
         Ok(metrics) => metrics.judge(url),
         Err(why) => vec![Finding::fail(
             "Fluentd",
             format!("{url}: {why}"),
-            "is it the address of its metrics (http://host:24231), and does it run?",
+            "check that it runs and that this is the address of its metrics (http://host:24231)",
         )],
     }
 }
 
 async fn metrics(url: &str) -> Result<String, String> {
-    let mut address = url::Url::parse(url).map_err(|_| "this is no URL".to_owned())?;
+    let mut address = url::Url::parse(url).map_err(|_| "this is not a URL".to_owned())?;
     if address.path() == "/" {
         address.set_path("/metrics");
     }
     let get = async {
-        let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
+        let client = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).build()?;
         client.get(address).send().await?.error_for_status()?.text().await
     };
     get.await.map_err(|error: reqwest::Error| {
@@ -157,7 +155,7 @@ async fn metrics(url: &str) -> Result<String, String> {
         while let Some(deeper) = cause.source() {
             cause = deeper;
         }
-        // The innermost says what happened; the address is told already.
+        // The innermost cause is specific. The caller adds the URL.
         cause.to_string()
     })
 }
@@ -165,9 +163,9 @@ async fn metrics(url: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::finding::State;
+    use crate::doctor::finding::CheckStatus;
 
-    /// Of Fluentd 1.19.3, with an output of the name that ours has, while OpenSearch was away.
+    /// Output of Fluentd 1.19.3 while OpenSearch was unavailable.
     const AWAY: &str = r#"# TYPE fluentd_dead_letters_total counter
 # HELP fluentd_dead_letters_total Lines that were not stored and are kept in the dead-letter files
 # TYPE fluentd_output_status_buffer_total_bytes gauge
@@ -183,16 +181,16 @@ fluentd_output_status_retry_wait{plugin_id="opensearch",type="opensearch"} 15.56
 fluentd_output_status_retry_wait{plugin_id="object:654",type="null"} 0.0
 "#;
 
-    fn found(text: &str) -> Vec<(State, String, String)> {
+    fn found(text: &str) -> Vec<(CheckStatus, String, String)> {
         let findings = Metrics::read(text).unwrap().judge("node-1");
         findings
             .into_iter()
-            .map(|finding| (finding.state, finding.what, finding.detail))
+            .map(|finding| (finding.status, finding.what, finding.detail))
             .collect()
     }
 
     #[test]
-    fn what_waits_and_what_was_refused_is_told() {
+    fn buffer_and_dead_letters_are_reported() {
         let dead = |state, detail: &str| (state, "dead letters".to_owned(), format!("node-1: {detail}"));
         let buffer = |state, detail: &str| {
             (
@@ -204,10 +202,11 @@ fluentd_output_status_retry_wait{plugin_id="object:654",type="null"} 0.0
         assert_eq!(
             found(AWAY),
             [
-                dead(State::Ok, "none since its start"),
+                dead(CheckStatus::Ok, "none since the start"),
                 buffer(
-                    State::Warn,
-                    "2.5kb wait, 100 % free, 4 failed tries since its start: it has been trying again for 16 s"
+                    CheckStatus::Warn,
+                    "2.5kb waiting, 100 % free, 4 failed attempts since the start: it has been retrying for \
+                     16 s"
                 ),
             ]
         );
@@ -221,18 +220,21 @@ fluentd_output_status_retry_wait{plugin_id="object:654",type="null"} 0.0
         assert_eq!(
             found(&refused),
             [
-                dead(State::Fail, "3 lines refused by OpenSearch since its start"),
+                dead(
+                    CheckStatus::Fail,
+                    "3 lines rejected by OpenSearch since the start"
+                ),
                 buffer(
-                    State::Ok,
-                    "2.5kb wait, 100 % free, 4 failed tries since its start"
+                    CheckStatus::Ok,
+                    "2.5kb waiting, 100 % free, 4 failed attempts since the start"
                 ),
             ]
         );
-        assert_eq!(found(&full)[1].0, State::Fail);
+        assert_eq!(found(&full)[1].0, CheckStatus::Fail);
     }
 
     #[test]
-    fn what_is_no_fluentd_is_told() {
+    fn missing_metrics_are_reported() {
         for text in ["", "<html>", "up 1\n"] {
             assert!(Metrics::read(text).is_err(), "{text}");
         }

@@ -1,21 +1,18 @@
-//! `logq doctor`: whether every link from a program's line to who looks for it
-//! holds.
+//! `logq doctor`: checks every step from a program's line to a search result.
 //!
-//! Architecture invariant: it only reads. Each check has what was seen as data
-//! and what is found of it apart, so that what it says of a broken cluster is
-//! tested without one.
+//! Architecture invariant: it only reads. Each check separates observation from judgement, so that tests need no broken
+//! cluster.
 
 mod arrival;
 mod cli;
 mod cluster;
+mod compare;
 mod finding;
 mod fluentd;
-mod kubectl;
+mod format;
 mod pods;
 mod report;
 mod store;
-mod text;
-mod written;
 
 use std::{
     collections::BTreeMap,
@@ -23,85 +20,82 @@ use std::{
 };
 
 use self::{
-    arrival::{Place, Written},
-    kubectl::Kubectl,
-    pods::Pod,
-    written::{Lines, Window},
+    arrival::{ComponentKey, WrittenStats},
+    compare::{CompareWindow, WrittenLines},
+    pods::{Kubectl, Pod},
 };
 pub use self::{
-    cli::{Doctor, Form},
-    finding::{Finding, State},
-    report::Report,
+    cli::{DoctorOptions, ReportFormat},
+    finding::{CheckStatus, Finding},
+    report::DoctorReport,
 };
 use tokio::task::spawn_blocking;
 
 use crate::{
     admin,
     config::Config,
-    forward::NoForward,
+    forward::ForwardError,
     opensearch::{Client, Error, Settings},
 };
 
 const OPENSEARCH: &str = "OpenSearch";
 
-/// How long OpenSearch may take to say who it is.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// From one look to the next, where one waits until all is well.
-const PAUSE: Duration = Duration::from_secs(2);
+/// Pause between two runs of --wait.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Looks at everything, again and again until all is well or the time that is
-/// asked for is over.
-pub async fn examine(asked: &Doctor, config: &Config) -> Report {
-    let end = asked.wait.map(|wait| Instant::now() + wait.0);
+/// Runs all checks, repeatedly until healthy or until --wait ends.
+pub async fn run(options: &DoctorOptions, config: &Config) -> DoctorReport {
+    let end = options.wait.map(|wait| Instant::now() + wait.0);
     loop {
-        let report = look(asked, config).await;
-        let over = end.is_none_or(|end| Instant::now() + PAUSE >= end);
-        if over || report.status() == 0 {
+        let report = run_checks(options, config).await;
+        let over = end.is_none_or(|end| Instant::now() + RECHECK_INTERVAL >= end);
+        if over || report.exit_status() == 0 {
             return report;
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(RECHECK_INTERVAL).await;
     }
 }
 
-async fn look(asked: &Doctor, config: &Config) -> Report {
-    let mut report = Report::default();
-    let cluster = cluster_pods(asked).await;
-    match settings(asked, config) {
+async fn run_checks(options: &DoctorOptions, config: &Config) -> DoctorReport {
+    let mut report = DoctorReport::default();
+    let cluster = cluster_pods(options).await;
+    match settings(options, config) {
         Ok((settings, finding)) => {
             report.findings.push(finding);
-            match reached(&settings).await {
-                Ok(reached) => {
+            match connect(&settings).await {
+                Ok(connected) => {
                     let pods = cluster.as_ref().ok().map(|(_, (pods, _))| pods.as_slice());
-                    opensearch(asked, reached, pods, &mut report).await;
+                    check_opensearch(options, connected, pods, &mut report).await;
                 }
-                Err(error) => report.findings.push(refused(OPENSEARCH, &error)),
+                Err(error) => report.findings.push(request_error(OPENSEARCH, &error)),
             }
         }
         Err(finding) => report.findings.push(finding),
     }
-    for url in &asked.fluentd {
-        report.findings.extend(fluentd::at(url).await);
+    for url in &options.fluentd {
+        report.findings.extend(fluentd::check(url).await);
     }
     match &cluster {
-        Ok((kubectl, (pods, strange))) => {
-            report.findings.push(pods::listed(pods.len(), *strange));
-            report.findings.push(pods::on_each_node(pods));
-            if asked.fluentd.is_empty() {
-                report.findings.extend(pods::fluentds(kubectl, pods).await);
+        Ok((kubectl, (pods, skipped))) => {
+            report.findings.push(pods::judge_list(pods.len(), *skipped));
+            report.findings.push(pods::check_fluentd_nodes(pods));
+            if options.fluentd.is_empty() {
+                report.findings.extend(pods::check_fluentds(kubectl, pods).await);
             }
         }
         Err(why) => {
-            if asked.fluentd.is_empty() {
+            if options.fluentd.is_empty() {
                 report.findings.push(Finding::skip(
                     "Fluentd",
-                    "its address is not known",
-                    "name the address of its metrics: --fluentd http://host:24231, or LOGQ_FLUENTD",
+                    "its address is unknown",
+                    "set the address of its metrics: --fluentd http://host:24231, or LOGQ_FLUENTD",
                 ));
             }
             report.findings.push(Finding::skip(
                 "kubectl",
-                "only needed for a cluster: lines that its pods wrote are compared with those that arrived",
+                "only for a cluster: compares the lines of its pods with those in OpenSearch",
                 why,
             ));
         }
@@ -109,8 +103,8 @@ async fn look(asked: &Doctor, config: &Config) -> Report {
     report
 }
 
-async fn cluster_pods(asked: &Doctor) -> Result<(Kubectl, (Vec<Pod>, usize)), String> {
-    let kubectl = Kubectl(asked.kubectl.clone());
+async fn cluster_pods(options: &DoctorOptions) -> Result<(Kubectl, (Vec<Pod>, usize)), String> {
+    let kubectl = Kubectl(options.kubectl.clone());
     let json = kubectl
         .run(&[
             "get",
@@ -124,14 +118,14 @@ async fn cluster_pods(asked: &Doctor) -> Result<(Kubectl, (Vec<Pod>, usize)), St
     Ok((kubectl, pods))
 }
 
-fn settings(asked: &Doctor, config: &Config) -> Result<(Settings, Finding), Finding> {
+fn settings(options: &DoctorOptions, config: &Config) -> Result<(Settings, Finding), Finding> {
     const WHAT: &str = "settings";
-    let remedy = "logq config shows every setting and where it comes from";
+    let remedy = "`logq config` shows all settings and their origin";
     let fail = |detail: String| Finding::fail(WHAT, detail.replace('\n', "; "), remedy);
     let settings = config
         .opensearch()
-        .map_err(|mistakes| fail(mistakes.to_string()))?
-        .by(&asked.kubectl);
+        .map_err(|errors| fail(errors.to_string()))?
+        .with_kubectl(&options.kubectl);
     let file = config
         .path()
         .map_or_else(|| "no file".to_owned(), |path| path.display().to_string());
@@ -139,39 +133,41 @@ fn settings(asked: &Doctor, config: &Config) -> Result<(Settings, Finding), Find
     Ok((settings, Finding::ok(WHAT, detail)))
 }
 
-/// OpenSearch that has said who it is.
-struct Reached {
+/// A connected OpenSearch.
+struct ConnectedOpenSearch {
     client: Client,
     settings: Settings,
     version: String,
     took: Duration,
 }
 
-/// As a search reaches it: where nobody has said where it is, on this machine, else in the cluster.
-async fn reached(settings: &Settings) -> Result<Reached, Error> {
-    match hello(settings).await {
+/// Connects as a search does: to the configured URL, or this machine, then the cluster.
+async fn connect(settings: &Settings) -> Result<ConnectedOpenSearch, Error> {
+    match say_hello(settings).await {
         Err(error) if error.is_unreachable() => match settings.in_cluster() {
-            Some(settings) => hello(&settings).await.map_err(|there| match there {
-                // Who has no cluster, or one without it, does not look for one.
-                Error::Forward {
-                    error: NoForward::Kubectl(_) | NoForward::NoService { .. },
-                    ..
-                } => error,
-                there => there,
-            }),
+            Some(settings) => say_hello(&settings)
+                .await
+                .map_err(|cluster_error| match cluster_error {
+                    // Without a cluster, or an OpenSearch in it, report the local error.
+                    Error::Forward {
+                        error: ForwardError::Kubectl(_) | ForwardError::NoService { .. },
+                        ..
+                    } => error,
+                    cluster_error => cluster_error,
+                }),
             None => Err(error),
         },
-        reached => reached,
+        result => result,
     }
 }
 
-async fn hello(settings: &Settings) -> Result<Reached, Error> {
+async fn say_hello(settings: &Settings) -> Result<ConnectedOpenSearch, Error> {
     let client = Client::new(settings)?;
-    // The way to it is made before.
-    client.open().await?;
+    // Exclude the port-forward from the response time.
+    client.connect().await?;
     let began = Instant::now();
-    let version = client.reach(PATIENCE).await?;
-    Ok(Reached {
+    let version = client.reach(CONNECT_TIMEOUT).await?;
+    Ok(ConnectedOpenSearch {
         client,
         settings: settings.clone(),
         version,
@@ -179,68 +175,76 @@ async fn hello(settings: &Settings) -> Result<Reached, Error> {
     })
 }
 
-async fn opensearch(asked: &Doctor, reached: Reached, pods: Option<&[Pod]>, report: &mut Report) {
-    let Reached {
+async fn check_opensearch(
+    options: &DoctorOptions,
+    connected: ConnectedOpenSearch,
+    pods: Option<&[Pod]>,
+    report: &mut DoctorReport,
+) {
+    let ConnectedOpenSearch {
         client,
         settings,
         version,
         took,
-    } = reached;
-    report.asked = true;
-    let tls = match (settings.place(), settings.url().scheme()) {
-        (Some(place), _) => format!("through a port-forward to {place}"),
+    } = connected;
+    report.reached_opensearch = true;
+    let tls = match (settings.service(), settings.url().scheme()) {
+        (Some(service), _) => format!("through a port-forward to {service}"),
         (None, "https") => "over TLS".to_owned(),
         (None, _) => "without TLS".to_owned(),
     };
     let detail = format!("{version}, {tls}, answers in {} ms", took.as_millis());
     let found = &mut report.findings;
     found.push(Finding::ok(OPENSEARCH, detail));
-    found.push(told("identity", cluster::identity(&client, &settings).await));
-    found.push(told("cluster", cluster::health(&client).await));
-    found.push(told("disks", cluster::disks(&client).await));
+    found.push(finding_or_error(
+        "identity",
+        cluster::identity(&client, &settings).await,
+    ));
+    found.push(finding_or_error("cluster", cluster::health(&client).await));
+    found.push(finding_or_error("disks", cluster::disks(&client).await));
     let now = match cluster::clock(&client).await {
         Ok((now, finding)) => {
             found.push(finding);
             now
         }
         Err(error) => {
-            found.push(unknown("clock of OpenSearch", &error));
-            cluster::here()
+            found.push(admin_error("clock of OpenSearch", &error));
+            cluster::local_time()
         }
     };
     match store::templates(&client).await {
         Ok(findings) => found.extend(findings),
-        Err(error) => found.push(unknown("templates, streams", &error)),
+        Err(error) => found.push(admin_error("templates, streams", &error)),
     }
-    match store::retention(&client, asked.policy, now).await {
+    match store::retention(&client, options.policy, now).await {
         Ok(findings) => found.extend(findings),
-        Err(error) => found.push(unknown("retention", &error)),
+        Err(error) => found.push(admin_error("retention", &error)),
     }
-    let written = written(asked, pods, &client, now, found).await;
-    match arrival::day(&client, now).await {
-        Ok(day) => {
-            found.extend(arrival::judge(&day, written.as_ref(), now));
-            found.push(arrival::clocks(&day));
-            found.push(arrival::tags(&day));
+    let written = compare_written_lines(options, pods, &client, now, found).await;
+    match arrival::fetch(&client, now).await {
+        Ok(arrivals) => {
+            found.extend(arrival::judge(&arrivals, written.as_ref(), now));
+            found.push(arrival::clocks(&arrivals));
+            found.push(arrival::tags(&arrivals));
         }
-        Err(error) => found.push(refused("lines", &error)),
+        Err(error) => found.push(request_error("lines", &error)),
     }
 }
 
-/// The lines that files or pods hold, compared with those that have arrived; none where neither is known.
-async fn written(
-    asked: &Doctor,
+/// Compares the lines of files or pods with OpenSearch; None without either.
+async fn compare_written_lines(
+    options: &DoctorOptions,
     pods: Option<&[Pod]>,
     client: &Client,
     now: f64,
     found: &mut Vec<Finding>,
-) -> Option<BTreeMap<Place, Written>> {
+) -> Option<BTreeMap<ComponentKey, WrittenStats>> {
     const WHAT: &str = "lines that were written";
-    const FILES: &str = "name files or folders that can be read";
-    let window = Window::new(now, asked.policy.keep.0);
-    let lines = if !asked.files.is_empty() {
-        let files = asked.files.clone();
-        let read = spawn_blocking(move || Lines::of_files(&files, window)).await;
+    const FILES: &str = "name readable files or folders";
+    let window = CompareWindow::new(now, options.policy.keep.0);
+    let lines = if !options.files.is_empty() {
+        let files = options.files.clone();
+        let read = spawn_blocking(move || WrittenLines::from_files(&files, window)).await;
         read.map_err(|error| error.to_string())
             .and_then(|read| read.map_err(|error| error.to_string()))
             .map(|(lines, errors)| {
@@ -253,17 +257,17 @@ async fn written(
             .map_err(|why| Finding::fail(WHAT, why, FILES))
     } else {
         pods?;
-        let program = asked.kubectl.clone();
-        let read = spawn_blocking(move || Lines::of_pods(program, window)).await;
+        let program = options.kubectl.clone();
+        let read = spawn_blocking(move || WrittenLines::from_pods(program, window)).await;
         read.map_err(|error| error.to_string())
             .and_then(|read| read.map_err(|error| error.to_string()))
-            .map_err(|why| Finding::warn(WHAT, why, "needed are get and list on pods, and get on pods/log"))
+            .map_err(|why| Finding::warn(WHAT, why, "grant get and list on pods, and get on pods/log"))
     };
     let mut written = match lines {
         Ok(lines) => match lines.compare(client).await {
             Ok(written) => written,
             Err(error) => {
-                found.push(refused(WHAT, &error));
+                found.push(request_error(WHAT, &error));
                 return None;
             }
         },
@@ -272,68 +276,72 @@ async fn written(
             return None;
         }
     };
-    if asked.files.is_empty() {
-        for of_component in written.values_mut() {
-            of_component.running = Some(0);
+    if options.files.is_empty() {
+        for stats in written.values_mut() {
+            stats.running = Some(0);
         }
-        for (place, count) in pods::running(pods.unwrap_or_default()) {
-            written.entry(place).or_default().running = Some(count);
+        for (key, count) in pods::count_running(pods.unwrap_or_default()) {
+            written.entry(key).or_default().running = Some(count);
         }
     }
     Some(written)
 }
 
-fn told(what: &str, found: Result<Finding, Error>) -> Finding {
-    found.unwrap_or_else(|error| refused(what, &error))
+fn finding_or_error(what: &str, found: Result<Finding, Error>) -> Finding {
+    found.unwrap_or_else(|error| request_error(what, &error))
 }
 
-fn unknown(what: &str, error: &admin::Error) -> Finding {
+fn admin_error(what: &str, error: &admin::Error) -> Finding {
     match error {
-        admin::Error::OpenSearch(error) => refused(what, error),
-        error => Finding::fail(what, error.to_string(), "this must not be: report it"),
+        admin::Error::OpenSearch(error) => request_error(what, error),
+        error => Finding::fail(what, error.to_string(), "this is a bug: report it"),
     }
 }
 
-/// Why OpenSearch did not say it.
-fn refused(what: &str, error: &Error) -> Finding {
+/// A finding for a failed request.
+fn request_error(what: &str, error: &Error) -> Finding {
     let detail = error.to_string();
     match error {
         Error::Forbidden { .. } => Finding::warn(
             what,
             format!("not checked: {detail}"),
-            "the role irmgard-logq of this release may (logq admin bootstrap --roles)",
+            "the role irmgard-logq of this release has the permission (logq admin bootstrap --roles)",
         ),
-        Error::Unauthorized { .. } | Error::Settings(_) => Finding::fail(
-            what,
-            detail,
-            "logq config shows every setting and where it comes from",
-        ),
+        Error::Unauthorized { .. } | Error::Settings(_) => {
+            Finding::fail(what, detail, "`logq config` shows all settings and their origin")
+        }
         Error::Unreachable { .. } => Finding::fail(
             what,
             detail,
-            "start it, or name its address: LOGQ_OPENSEARCH_URL; logq config shows what is in force",
+            "start it, or set its address in LOGQ_OPENSEARCH_URL; `logq config` shows the current settings",
         ),
         Error::Forward {
-            error: NoForward::NotRunning { .. },
+            error: ForwardError::NotRunning { .. },
             ..
         } => Finding::fail(
             what,
             detail,
-            "get it to run: kubectl get and kubectl describe its pods; logq --source kubectl shows lines meanwhile",
+            "check its pods with kubectl get and kubectl describe; logq --source kubectl shows lines \
+             meanwhile",
         ),
         Error::Forward { .. } => Finding::fail(
             what,
             detail,
-            "name its address where it has one: LOGQ_OPENSEARCH_URL; logq config shows what is in force",
+            "set its address in LOGQ_OPENSEARCH_URL; `logq config` shows the current settings",
         ),
-        Error::Tls { .. } => Finding::fail(what, detail, "no line can be read or stored until this is right"),
-        error if error.is_passing() => {
-            Finding::fail(what, detail, "look again; then at OpenSearch's own lines")
+        Error::Tls { .. } => Finding::fail(
+            what,
+            detail,
+            "logq cannot read or store lines until this is \
+            fixed",
+        ),
+        error if error.is_transient() => {
+            Finding::fail(what, detail, "try again; if it persists, check OpenSearch's log")
         }
         _ => Finding::fail(
             what,
             detail,
-            "is it an OpenSearch 3, and are the templates in place (logq admin bootstrap)?",
+            "check that it is OpenSearch 3 and that the templates exist (logq admin bootstrap)",
         ),
     }
 }

@@ -1,19 +1,37 @@
-//! What the cluster says: which pods there are, and what each Fluentd says of
-//! itself.
+//! Checks the pods of the cluster and their Fluentds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use schema::{component, label};
 use serde_json::Value;
+use tokio::task::spawn_blocking;
 
-use super::{arrival, finding::Finding, fluentd::Metrics, kubectl::Kubectl};
+use super::{arrival, finding::Finding, fluentd::Metrics};
+use crate::source::kubectl::KubectlProgram;
 
-/// Where Fluentd tells its metrics.
 const METRICS_PORT: u16 = 24_231;
 
 const FLUENTD: &str = "Fluentd on each node";
 
-/// A pod.
+#[derive(Clone, Debug)]
+pub struct Kubectl(pub KubectlProgram);
+
+impl Kubectl {
+    /// Runs kubectl and returns its output.
+    ///
+    /// # Errors
+    /// kubectl's message.
+    pub async fn run(&self, arguments: &[&str]) -> Result<Vec<u8>, String> {
+        let program = self.0.clone();
+        let arguments = program.with_cluster_arguments(arguments.iter().map(|&argument| argument.to_owned()));
+        let output = spawn_blocking(move || program.run_to_end(&arguments));
+        match output.await {
+            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pod {
     namespace: String,
@@ -28,38 +46,37 @@ impl Pod {
         format!("{}/{}", self.namespace, self.name)
     }
 
-    fn place(&self) -> arrival::Place {
-        arrival::Place {
+    fn component_key(&self) -> arrival::ComponentKey {
+        arrival::ComponentKey {
             component: self.component.clone(),
             namespace: self.namespace.clone(),
         }
     }
 
-    fn runs(&self) -> bool {
+    fn is_running(&self) -> bool {
         self.phase == "Running"
     }
 }
 
-/// The pods of a list that `kubectl get pods -o json` has printed, and how many of its items are none.
+/// Parses the output of `kubectl get pods -o json`. Also returns the number of skipped items.
 pub fn read(json: &[u8]) -> Result<(Vec<Pod>, usize), String> {
     let list: Value = serde_json::from_slice(json).map_err(|error| error.to_string())?;
     let items = list.get("items").and_then(Value::as_array);
     let items = items.ok_or("it has no items")?;
     let pods: Vec<Pod> = items.iter().filter_map(pod).collect();
-    let strange = items.len() - pods.len();
-    Ok((pods, strange))
+    let skipped = items.len() - pods.len();
+    Ok((pods, skipped))
 }
 
-/// What is found of that list.
-pub fn listed(pods: usize, strange: usize) -> Finding {
+pub fn judge_list(pods: usize, skipped: usize) -> Finding {
     let detail = format!("{pods} pods");
-    if strange == 0 {
+    if skipped == 0 {
         return Finding::ok("kubectl", detail);
     }
     Finding::warn(
         "kubectl",
-        format!("{detail}; {strange} of its items have no name, namespace or container, and are left out"),
-        "kubectl get pods --all-namespaces --output=json shows them",
+        format!("{detail}; skipped {skipped} items without a name, a namespace or containers"),
+        "`kubectl get pods --all-namespaces --output=json` lists them",
     )
 }
 
@@ -80,20 +97,20 @@ fn pod(item: &Value) -> Option<Pod> {
     })
 }
 
-/// How many pods of each of our components run. Fluentd's own lines are not read.
-pub fn running(pods: &[Pod]) -> BTreeMap<arrival::Place, usize> {
+/// Number of running pods by component. Omits Fluentd, whose own lines are not shipped.
+pub fn count_running(pods: &[Pod]) -> BTreeMap<arrival::ComponentKey, usize> {
     let mut running = BTreeMap::new();
     let ours = pods.iter().filter(|pod| {
         pod.component != component::FLUENTD && component::ALL.contains(&pod.component.as_str())
     });
     for pod in ours {
-        *running.entry(pod.place()).or_default() += usize::from(pod.runs());
+        *running.entry(pod.component_key()).or_default() += usize::from(pod.is_running());
     }
     running
 }
 
-/// Whether a Fluentd runs on each node that has pods.
-pub fn on_each_node(pods: &[Pod]) -> Finding {
+/// Checks that every node with pods runs a Fluentd.
+pub fn check_fluentd_nodes(pods: &[Pod]) -> Finding {
     let fluentds: Vec<&Pod> = pods
         .iter()
         .filter(|pod| pod.component == component::FLUENTD)
@@ -102,40 +119,41 @@ pub fn on_each_node(pods: &[Pod]) -> Finding {
         return Finding::warn(
             FLUENTD,
             "the cluster has no pod with app.kubernetes.io/name=fluentd",
-            "apply its manifests; without it no line comes to OpenSearch",
+            "apply its manifests; without it no line reaches OpenSearch",
         );
     }
     let waiting: Vec<String> = fluentds
         .iter()
-        .filter(|pod| !pod.runs())
+        .filter(|pod| !pod.is_running())
         .map(|pod| format!("{} is {}", pod.full_name(), pod.phase))
         .collect();
     let covered: BTreeSet<&String> = fluentds.iter().filter_map(|pod| pod.node.as_ref()).collect();
-    let bare: Vec<String> = pods
+    let uncovered: Vec<String> = pods
         .iter()
-        .filter(|pod| pod.runs())
+        .filter(|pod| pod.is_running())
         .filter_map(|pod| pod.node.as_ref())
         .collect::<BTreeSet<_>>()
         .difference(&covered)
         .map(|node| format!("{node} has none"))
         .collect();
-    let wrong = [waiting, bare].concat();
-    if wrong.is_empty() {
+    let problems = [waiting, uncovered].concat();
+    if problems.is_empty() {
         return Finding::ok(FLUENTD, format!("{} of {}", fluentds.len(), covered.len()));
     }
     Finding::fail(
         FLUENTD,
-        wrong.join(", "),
-        "kubectl describe daemonset fluentd says why; lines wait in the nodes' files meanwhile, until these are rotated away",
+        problems.join(", "),
+        "`kubectl describe daemonset fluentd` shows the reason; lines wait in the nodes' files until these \
+         are rotated",
     )
 }
 
-/// What each Fluentd of the cluster says of itself.
-pub async fn fluentds(kubectl: &Kubectl, pods: &[Pod]) -> Vec<Finding> {
+/// Fetches and judges the metrics of each Fluentd.
+pub async fn check_fluentds(kubectl: &Kubectl, pods: &[Pod]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for pod in pods
         .iter()
-        .filter(|pod| pod.component == component::FLUENTD && pod.runs())
+        .filter(|pod| pod.component == component::FLUENTD && pod.is_running())
     {
         let path = format!(
             "/api/v1/namespaces/{}/pods/{}:{METRICS_PORT}/proxy/metrics",
@@ -148,7 +166,7 @@ pub async fn fluentds(kubectl: &Kubectl, pods: &[Pod]) -> Vec<Finding> {
             Err(why) => findings.push(Finding::warn(
                 "Fluentd",
                 format!("{name}: {why}"),
-                "who asks needs the right to get pods/proxy; or name the address of its metrics with --fluentd",
+                "grant get on pods/proxy, or set the address of its metrics with --fluentd",
             )),
         }
     }
@@ -160,7 +178,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::doctor::finding::State;
+    use crate::doctor::finding::CheckStatus;
 
     fn list(pods: &[(&str, &str, &str, &str)]) -> Vec<Pod> {
         let items: Vec<Value> = pods
@@ -178,30 +196,30 @@ mod tests {
     }
 
     #[test]
-    fn each_node_has_a_fluentd_that_runs() {
+    fn each_node_needs_a_running_fluentd() {
         let irmgard = ("irmgard-a", "irmgard", "node-1", "Running");
         let other = ("irmgard-b", "irmgard", "node-2", "Running");
         let one = ("fluentd-x", "fluentd", "node-1", "Running");
         for (pods, state, detail) in [
-            (vec![irmgard, one], State::Ok, "1 of 1"),
-            (vec![irmgard], State::Warn, "the cluster has no pod"),
-            (vec![irmgard, other, one], State::Fail, "node-2 has none"),
+            (vec![irmgard, one], CheckStatus::Ok, "1 of 1"),
+            (vec![irmgard], CheckStatus::Warn, "the cluster has no pod"),
+            (vec![irmgard, other, one], CheckStatus::Fail, "node-2 has none"),
             (
                 vec![irmgard, ("fluentd-x", "fluentd", "node-1", "Pending")],
-                State::Fail,
+                CheckStatus::Fail,
                 "photos/fluentd-x is Pending",
             ),
         ] {
-            let found = on_each_node(&list(&pods));
+            let found = check_fluentd_nodes(&list(&pods));
             assert!(
-                found.state == state && found.detail.starts_with(detail),
+                found.status == state && found.detail.starts_with(detail),
                 "{found:?}"
             );
         }
     }
 
     #[test]
-    fn the_pods_of_our_components_that_run_are_counted() {
+    fn running_pods_are_counted() {
         let pods = list(&[
             ("irmgard-a", "irmgard", "n", "Running"),
             ("irmgard-b", "irmgard", "n", "Pending"),
@@ -210,9 +228,9 @@ mod tests {
             ("fluentd-x", "fluentd", "n", "Running"),
             ("etcd", "etcd", "n", "Running"),
         ]);
-        let running: Vec<_> = running(&pods)
+        let running: Vec<_> = count_running(&pods)
             .into_iter()
-            .map(|(place, pods)| (place.component, pods))
+            .map(|(key, pods)| (key.component, pods))
             .collect();
         assert_eq!(running, [("anonymizer".to_owned(), 0), ("irmgard".to_owned(), 2)]);
     }

@@ -1,45 +1,42 @@
-//! What was found, for people and for programs.
+//! The report, for people and as JSON.
 
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::finding::{Finding, State};
+use super::finding::{CheckStatus, Finding};
 use crate::render::Palette;
 
-/// All that was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// What each check has found, in their order.
+pub struct DoctorReport {
+    /// Findings in check order.
     pub findings: Vec<Finding>,
-    /// Whether OpenSearch could be asked at all.
-    pub asked: bool,
+    pub reached_opensearch: bool,
 }
 
-impl Report {
-    /// The exit status: 0 all is well, 1 something is not, 2 OpenSearch could
-    /// not be asked.
+impl DoctorReport {
+    /// 0 healthy, 1 warnings or failures, 2 OpenSearch unreachable.
     #[must_use]
-    pub fn status(&self) -> u8 {
-        let worst = self.findings.iter().map(|finding| finding.state).max();
+    pub fn exit_status(&self) -> u8 {
+        let worst = self.findings.iter().map(|finding| finding.status).max();
         match worst {
-            _ if !self.asked => 2,
-            Some(State::Warn | State::Fail) => 1,
+            _ if !self.reached_opensearch => 2,
+            Some(CheckStatus::Warn | CheckStatus::Fail) => 1,
             _ => 0,
         }
     }
 
-    fn count(&self, state: State) -> usize {
+    fn count(&self, status: CheckStatus) -> usize {
         self.findings
             .iter()
-            .filter(|finding| finding.state == state)
+            .filter(|finding| finding.status == status)
             .count()
     }
 
-    /// A line for each finding, and one for what to do.
+    /// Prints one line for each finding, and one for its remedy.
     ///
     /// # Errors
-    /// The output's.
+    /// An I/O error of the output.
     pub fn write(&self, palette: &Palette, out: &mut impl Write) -> io::Result<()> {
         let width = self
             .findings
@@ -48,39 +45,38 @@ impl Report {
             .max()
             .unwrap_or(0);
         for finding in &self.findings {
-            let style = palette.level(match finding.state {
-                State::Ok => Some(schema::level::INFO),
-                State::Skip => Some(schema::level::DEBUG),
-                State::Warn => Some(schema::level::WARN),
-                State::Fail => Some(schema::level::ERROR),
+            let style = palette.level(match finding.status {
+                CheckStatus::Ok => Some(schema::level::INFO),
+                CheckStatus::Skip => Some(schema::level::DEBUG),
+                CheckStatus::Warn => Some(schema::level::WARN),
+                CheckStatus::Fail => Some(schema::level::ERROR),
             });
             let what = terminal::escaped(&finding.what);
             let detail = terminal::escaped(&finding.detail);
-            let state = finding.state.name();
-            writeln!(out, "{style}{state:<4}{style:#}  {what:<width$}  {detail}")?;
+            let status = finding.status.name();
+            writeln!(out, "{style}{status:<4}{style:#}  {what:<width$}  {detail}")?;
             if let Some(remedy) = &finding.remedy {
                 writeln!(out, "{:width$}        → {}", "", terminal::escaped(remedy))?;
             }
         }
         let counts = [
-            (State::Ok, "ok"),
-            (State::Warn, "to be looked at"),
-            (State::Fail, "broken"),
-            (State::Skip, "not checked"),
+            (CheckStatus::Ok, "ok"),
+            (CheckStatus::Warn, "to check"),
+            (CheckStatus::Fail, "broken"),
+            (CheckStatus::Skip, "not checked"),
         ];
         let counts = counts
             .into_iter()
-            .map(|(state, name)| (self.count(state), name))
+            .map(|(status, name)| (self.count(status), name))
             .filter(|(count, _)| *count > 0)
             .map(|(count, name)| format!("{count} {name}"));
         writeln!(out, "{}", counts.collect::<Vec<_>>().join(", "))
     }
 
-    /// The same for programs.
     #[must_use]
     pub fn json(&self) -> Value {
         json!({
-            "status": self.status(),
+            "status": self.exit_status(),
             "checks": self.findings.iter().map(Finding::json).collect::<Vec<_>>(),
         })
     }

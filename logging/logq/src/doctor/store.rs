@@ -1,28 +1,27 @@
-//! What `logq admin` puts into OpenSearch and keeps in order there.
+//! Checks what `logq admin` installs and maintains in OpenSearch.
 
 use std::time::Duration;
 
 use super::finding::Finding;
 use crate::{
-    admin::{self, Age, Index, Options, Outcome, Policy, State, bootstrap, data_streams},
+    admin::{self, Action, Age, Change, Index, Options, RetentionPolicy, bootstrap, data_streams},
     opensearch::Client,
 };
 
 const TEMPLATES: &str = "templates, streams";
 const RETENTION: &str = "retention";
 
-const BOOTSTRAP: &str = "run `logq admin bootstrap`, as it is run at every release";
+const BOOTSTRAP: &str = "run `logq admin bootstrap`, as for every release";
 
-/// Whether templates, pipeline and streams are those of this release: what
-/// `logq admin bootstrap` would do.
+/// Checks templates, pipeline and streams with a dry run of `logq admin bootstrap`.
 pub async fn templates(client: &Client) -> Result<Vec<Finding>, admin::Error> {
     let mut all = Vec::new();
     let options = Options {
         dry_run: true,
         ..Options::default()
     };
-    let mut say = |outcome| {
-        all.push(outcome);
+    let mut say = |change| {
+        all.push(change);
         Ok(())
     };
     let done = bootstrap(client, options, &mut say).await;
@@ -39,40 +38,44 @@ pub async fn templates(client: &Client) -> Result<Vec<Finding>, admin::Error> {
     }
 }
 
-fn judge_templates(outcomes: &[Outcome], version: u64) -> Vec<Finding> {
+fn judge_templates(changes: &[Change], version: u64) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut missing = Vec::new();
-    for Outcome { what, state } in outcomes {
-        match state {
-            State::Would(how) if how.starts_with("be created") => missing.push(what.as_str()),
-            State::Would(how) => {
+    for Change { what, action } in changes {
+        match action {
+            Action::Planned(how) if how.starts_with("be created") => missing.push(what.as_str()),
+            Action::Planned(how) => {
                 findings.push(Finding::warn(TEMPLATES, format!("{what} would {how}"), BOOTSTRAP));
             }
-            State::Left(why) => findings.push(Finding::warn(
+            Action::Skipped(why) => findings.push(Finding::warn(
                 TEMPLATES,
                 format!("{what}: {why}"),
                 "use the logq of the newest release",
             )),
-            State::Same | State::Created | State::Changed(_) | State::Deleted(_) => {}
+            Action::Unchanged | Action::Created | Action::Changed(_) | Action::Deleted(_) => {}
         }
     }
     if !missing.is_empty() {
         let are = if missing.len() == 1 { "is" } else { "are" };
-        let detail = format!("{} {are} not there", missing.join(", "));
+        let detail = format!("{} {are} missing", missing.join(", "));
         findings.insert(0, Finding::fail(TEMPLATES, detail, BOOTSTRAP));
     }
     if findings.is_empty() {
-        let detail = format!("as this logq wants them (version {version})");
+        let detail = format!("up to date (version {version})");
         findings.push(Finding::ok(TEMPLATES, detail));
     }
     findings
 }
 
-/// Whether `logq admin retain` is run. `now`: OpenSearch's time in seconds.
-pub async fn retention(client: &Client, policy: Policy, now: f64) -> Result<Vec<Finding>, admin::Error> {
+/// Checks whether `logq admin retain` runs. `now`: OpenSearch's time, seconds since 1970.
+pub async fn retention(
+    client: &Client,
+    policy: RetentionPolicy,
+    now: f64,
+) -> Result<Vec<Finding>, admin::Error> {
     let mut all = Vec::new();
     for stream in data_streams() {
-        // One that is missing is told with the templates.
+        // The check of the templates reports a missing stream.
         if let Some(indices) = admin::indices(client, &stream).await? {
             all.push((stream, indices));
         }
@@ -80,47 +83,49 @@ pub async fn retention(client: &Client, policy: Policy, now: f64) -> Result<Vec<
     Ok(judge_retention(&all, policy, now))
 }
 
-/// A stream may be so much over a limit: the job runs now and then.
-const SLACK: f64 = 1.5;
+/// A limit may be exceeded by this factor, because the job runs only now and then.
+const OVERDUE_FACTOR: f64 = 1.5;
 
-fn judge_retention(streams: &[(String, Vec<Index>)], policy: Policy, now: f64) -> Vec<Finding> {
+fn judge_retention(streams: &[(String, Vec<Index>)], policy: RetentionPolicy, now: f64) -> Vec<Finding> {
     let age = |since: u64| Duration::from_secs_f64((now - since as f64 / 1_000.0).max(0.0));
-    let slack = policy.rollover_age.0.mul_f64(SLACK - 1.0);
+    let slack = policy.rollover_age.0.mul_f64(OVERDUE_FACTOR - 1.0);
     let mut findings = Vec::new();
     let mut oldest = Duration::ZERO;
     let mut bytes = 0;
     for (stream, indices) in streams {
         bytes += indices.iter().map(|index| index.size.0).sum::<u64>();
-        let Some(written) = indices.last() else { continue };
+        let Some(write_index) = indices.last() else {
+            continue;
+        };
         for (index, next) in indices.iter().zip(indices.iter().skip(1)) {
-            // It got its last line when the next one was made.
+            // An index receives no lines after the creation of the next one.
             let filled = age(next.created);
             oldest = oldest.max(filled);
             if filled > policy.keep.0 + slack {
                 let name = &index.name;
                 let detail = format!(
-                    "{name} was filled {} ago, and lines are kept for {}",
+                    "{name} was closed {} ago, but the retention is {}",
                     rounded(filled),
                     policy.keep
                 );
                 findings.push(overdue(detail));
             }
         }
-        // One that is empty is not rolled over.
-        if written.lines == 0 {
+        // An empty index is not rolled over.
+        if write_index.lines == 0 {
             continue;
         }
-        if age(written.created) > policy.rollover_age.0.mul_f64(SLACK) {
+        if age(write_index.created) > policy.rollover_age.0.mul_f64(OVERDUE_FACTOR) {
             let detail = format!(
-                "{stream} has been writing to one index for {}, and should for {}",
-                rounded(age(written.created)),
+                "{stream} has written to one index for {}, but the limit is {}",
+                rounded(age(write_index.created)),
                 policy.rollover_age
             );
             findings.push(overdue(detail));
-        } else if written.size.0 as f64 > policy.rollover_size.0 as f64 * SLACK {
+        } else if write_index.size.0 as f64 > policy.rollover_size.0 as f64 * OVERDUE_FACTOR {
             let detail = format!(
-                "the index of {stream} has {}, and should have {} at most",
-                written.size, policy.rollover_size
+                "the index of {stream} has {}, but the limit is {}",
+                write_index.size, policy.rollover_size
             );
             findings.push(overdue(detail));
         }
@@ -128,9 +133,9 @@ fn judge_retention(streams: &[(String, Vec<Index>)], policy: Policy, now: f64) -
     if findings.is_empty() {
         let indices: usize = streams.iter().map(|(_, indices)| indices.len()).sum();
         let filled = if oldest == Duration::ZERO {
-            "none filled yet".to_owned()
+            "none closed yet".to_owned()
         } else {
-            format!("the oldest filled {} ago", rounded(oldest))
+            format!("the oldest closed {} ago", rounded(oldest))
         };
         let size = admin::Size(bytes);
         findings.push(Finding::ok(
@@ -141,7 +146,7 @@ fn judge_retention(streams: &[(String, Vec<Index>)], policy: Policy, now: f64) -
     findings
 }
 
-/// To whole minutes: more says nothing of days.
+/// Rounds down to minutes.
 fn rounded(age: Duration) -> Age {
     let seconds = age.as_secs();
     Age(Duration::from_secs(if seconds > 60 {
@@ -155,8 +160,8 @@ fn overdue(detail: String) -> Finding {
     Finding::warn(
         RETENTION,
         detail,
-        "does the job that runs `logq admin retain` run? Its limits here: LOGQ_RETAIN_KEEP, LOGQ_RETAIN_ROLLOVER_AGE, \
-         LOGQ_RETAIN_ROLLOVER_SIZE",
+        "check the job that runs `logq admin retain`; its limits: LOGQ_RETAIN_KEEP, \
+         LOGQ_RETAIN_ROLLOVER_AGE, LOGQ_RETAIN_ROLLOVER_SIZE",
     )
 }
 
@@ -165,56 +170,56 @@ mod tests {
     use super::*;
     use crate::{admin::Size, doctor::finding};
 
-    fn outcome(what: &str, state: State) -> Outcome {
-        Outcome {
+    fn change(what: &str, action: Action) -> Change {
+        Change {
             what: what.to_owned(),
-            state,
+            action,
         }
     }
 
     #[test]
-    fn what_bootstrap_would_do_is_told() {
-        let found = judge_templates(&[outcome("index template x", State::Same)], 3);
-        assert_eq!(
-            found,
-            [Finding::ok(TEMPLATES, "as this logq wants them (version 3)")]
-        );
+    fn planned_changes_are_reported() {
+        let found = judge_templates(&[change("index template x", Action::Unchanged)], 3);
+        assert_eq!(found, [Finding::ok(TEMPLATES, "up to date (version 3)")]);
         let found = judge_templates(
             &[
-                outcome(
+                change(
                     "ingest pipeline x",
-                    State::Would("be changed: version 1 is now 3".into()),
+                    Action::Planned("be changed: version 1 is now 3".into()),
                 ),
-                outcome(
+                change(
                     "index template x",
-                    State::Left("version 9 is of a newer release".into()),
+                    Action::Skipped("version 9 belongs to a newer release".into()),
                 ),
-                outcome(
+                change(
                     "data stream a",
-                    State::Would("be created: it is not there".into()),
+                    Action::Planned("be created: it does not exist".into()),
                 ),
-                outcome(
+                change(
                     "data stream b",
-                    State::Would("be created: it is not there".into()),
+                    Action::Planned("be created: it does not exist".into()),
                 ),
             ],
             3,
         );
         let texts: Vec<_> = found
             .iter()
-            .map(|finding| (finding.state, finding.detail.as_str()))
+            .map(|finding| (finding.status, finding.detail.as_str()))
             .collect();
         assert_eq!(
             texts,
             [
-                (finding::State::Fail, "data stream a, data stream b are not there"),
                 (
-                    finding::State::Warn,
+                    finding::CheckStatus::Fail,
+                    "data stream a, data stream b are missing"
+                ),
+                (
+                    finding::CheckStatus::Warn,
                     "ingest pipeline x would be changed: version 1 is now 3"
                 ),
                 (
-                    finding::State::Warn,
-                    "index template x: version 9 is of a newer release"
+                    finding::CheckStatus::Warn,
+                    "index template x: version 9 belongs to a newer release"
                 ),
             ]
         );
@@ -232,8 +237,8 @@ mod tests {
     }
 
     #[test]
-    fn what_retain_has_left_undone_is_told() {
-        let policy = Policy {
+    fn overdue_retention_is_reported() {
+        let policy = RetentionPolicy {
             rollover_size: Size(20 << 30),
             rollover_age: Age(Duration::from_secs(86_400)),
             keep: Age(Duration::from_secs(30 * 86_400)),
@@ -249,12 +254,12 @@ mod tests {
         let now = 100 * DAY;
         assert_eq!(
             found(&[index("a", now - 30 * DAY, 5, 1), index("b", now - DAY / 2, 5, 1)]),
-            ["2 indices, 2gb, the oldest filled 12h ago; kept for 30d"]
+            ["2 indices, 2gb, the oldest closed 12h ago; kept for 30d"]
         );
-        // One that is empty may be as old as it likes.
+        // An empty index may have any age.
         assert_eq!(
             found(&[index("a", now - 90 * DAY, 0, 0)]),
-            ["1 indices, 0b, none filled yet; kept for 30d"]
+            ["1 indices, 0b, none closed yet; kept for 30d"]
         );
         assert_eq!(
             found(&[
@@ -263,13 +268,13 @@ mod tests {
                 index("c", now - 3 * DAY, 5, 50)
             ]),
             [
-                "a was filled 40d ago, and lines are kept for 30d",
-                "logs-irmgard has been writing to one index for 3d, and should for 1d",
+                "a was closed 40d ago, but the retention is 30d",
+                "logs-irmgard has written to one index for 3d, but the limit is 1d",
             ]
         );
         assert_eq!(
             found(&[index("c", now - DAY, 5, 31)]),
-            ["the index of logs-irmgard has 31gb, and should have 20gb at most"]
+            ["the index of logs-irmgard has 31gb, but the limit is 20gb"]
         );
     }
 }

@@ -1,11 +1,10 @@
-//! Values that fields are compared with.
+//! Values and comparisons.
 
 use std::{cmp::Ordering, fmt};
 
 use line::Time;
 use serde_json::Number;
 
-/// How two values compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
     /// `<`
@@ -19,7 +18,7 @@ pub enum Comparison {
 }
 
 impl Comparison {
-    /// Whether a value that compares so with the wanted one is wanted.
+    /// Whether the ordering of a value relative to the limit satisfies the comparison.
     #[must_use]
     pub const fn holds(self, ordering: Ordering) -> bool {
         match self {
@@ -53,20 +52,17 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// A field's value, in whichever way its line was read.
+/// A field's value, from either kind of parsed line.
 #[derive(Clone, Copy, Debug)]
-pub enum Seen<'a> {
-    /// A text.
+pub enum FieldValue<'a> {
     Text(&'a str),
-    /// A number.
     Number(&'a Number),
-    /// True or false.
     Bool(bool),
     /// An object, or an array within an array.
     Nested,
 }
 
-/// A value as somebody typed it, with what it can mean.
+/// A typed value and its interpretations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Literal {
     text: String,
@@ -75,7 +71,6 @@ pub struct Literal {
 }
 
 impl Literal {
-    /// Reads a value.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self {
@@ -85,58 +80,54 @@ impl Literal {
         }
     }
 
-    /// A number that was typed in another way, such as `500ms`.
+    /// A number in another notation, such as `500ms`.
     #[must_use]
-    pub fn number_as(text: &str, number: f64) -> Self {
+    pub fn with_number(text: &str, number: f64) -> Self {
         Self {
             number: Some(number),
             ..Self::new(text)
         }
     }
 
-    /// A time that was typed in another way, such as `yesterday`.
+    /// A time in another notation, such as `yesterday`.
     #[must_use]
-    pub fn time_as(text: &str, time: Time) -> Self {
+    pub fn with_time(text: &str, time: Time) -> Self {
         Self {
             time: Some(time),
             ..Self::new(text)
         }
     }
 
-    /// As it was typed.
+    /// The typed text.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The number that it is.
     #[must_use]
     pub const fn number(&self) -> Option<f64> {
         self.number
     }
 
-    /// The time that it is.
     #[must_use]
     pub const fn time(&self) -> Option<Time> {
         self.time
     }
 
-    /// How a field's value compares with this one; None where they cannot be
-    /// compared. Numbers compare as numbers and times as times; everything
-    /// else is equal or not.
+    /// Orders a field's value relative to this one; None if they are not comparable. Numbers compare as numbers and
+    /// times as times; all other values are equal or not.
     #[must_use]
-    pub fn compared(&self, value: Seen<'_>) -> Option<Ordering> {
+    pub fn compare(&self, value: FieldValue<'_>) -> Option<Ordering> {
         match value {
-            Seen::Number(number) => number.as_f64()?.partial_cmp(&self.number?),
-            Seen::Text(text) => self.compared_text(text),
-            Seen::Bool(value) => (value.to_string() == self.text).then_some(Ordering::Equal),
-            Seen::Nested => None,
+            FieldValue::Number(number) => number.as_f64()?.partial_cmp(&self.number?),
+            FieldValue::Text(text) => self.compare_text(text),
+            FieldValue::Bool(value) => (value.to_string() == self.text).then_some(Ordering::Equal),
+            FieldValue::Nested => None,
         }
     }
 
-    /// The same for a text.
     #[must_use]
-    pub fn compared_text(&self, text: &str) -> Option<Ordering> {
+    pub fn compare_text(&self, text: &str) -> Option<Ordering> {
         match (self.time, self.time.and_then(|_| Time::parse(text))) {
             (Some(wanted), Some(own)) => Some(own.cmp(&wanted)),
             _ => (*text == self.text).then_some(Ordering::Equal),
@@ -144,7 +135,7 @@ impl Literal {
     }
 }
 
-/// As a condition has it: in quotes where it has blanks at its ends.
+/// Formats as in a condition: quoted if it starts or ends with a space.
 impl fmt::Display for Literal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.text.trim() == self.text {

@@ -1,86 +1,83 @@
-//! The test of a document.
+//! Applies a filter to a line.
 
 use line::{Document, Scalar, Tidy};
 use schema::{FIELDS, Kind, field, level};
 use serde_json::Value;
 
-use super::{Filter, Literal, Seen};
+use super::{FieldValue, Filter, Literal};
 
-/// A line whose fields can be tested, in whichever way it was read.
+/// A line with testable fields.
 pub trait Fields {
-    /// Whether it holds for the field's value or, as in OpenSearch, for one of
-    /// several. Null is no value.
-    fn any(&self, field: &str, holds: &mut dyn FnMut(Seen<'_>) -> bool) -> bool;
+    /// Whether `holds` returns true for the field's value or, as in OpenSearch, for one of its array elements. Ignores
+    /// null.
+    fn any(&self, field: &str, holds: &mut dyn FnMut(FieldValue<'_>) -> bool) -> bool;
 }
 
 impl Fields for Document {
-    fn any(&self, field: &str, holds: &mut dyn FnMut(Seen<'_>) -> bool) -> bool {
+    fn any(&self, field: &str, holds: &mut dyn FnMut(FieldValue<'_>) -> bool) -> bool {
         match self.get(field) {
             None => false,
-            Some(Value::Array(values)) => values.iter().filter_map(seen).any(holds),
-            Some(value) => seen(value).is_some_and(holds),
+            Some(Value::Array(values)) => values.iter().filter_map(field_value).any(holds),
+            Some(value) => field_value(value).is_some_and(holds),
         }
     }
 }
 
-fn seen(value: &Value) -> Option<Seen<'_>> {
+fn field_value(value: &Value) -> Option<FieldValue<'_>> {
     Some(match value {
         Value::Null => return None,
-        Value::String(text) => Seen::Text(text),
-        Value::Number(number) => Seen::Number(number),
-        Value::Bool(value) => Seen::Bool(*value),
-        Value::Array(_) | Value::Object(_) => Seen::Nested,
+        Value::String(text) => FieldValue::Text(text),
+        Value::Number(number) => FieldValue::Number(number),
+        Value::Bool(value) => FieldValue::Bool(*value),
+        Value::Array(_) | Value::Object(_) => FieldValue::Nested,
     })
 }
 
 impl Fields for Tidy<'_> {
-    fn any(&self, field: &str, holds: &mut dyn FnMut(Seen<'_>) -> bool) -> bool {
+    fn any(&self, field: &str, holds: &mut dyn FnMut(FieldValue<'_>) -> bool) -> bool {
         if field == field::TIMESTAMP {
-            return holds(Seen::Text(&self.time().to_string()));
+            return holds(FieldValue::Text(&self.time().to_string()));
         }
         match self.get(field) {
-            Some(Scalar::Text(text)) => holds(Seen::Text(text)),
-            Some(Scalar::Number(number)) => holds(Seen::Number(number)),
-            Some(Scalar::Bool(value)) => holds(Seen::Bool(*value)),
-            None => self.has_object(field) && holds(Seen::Nested),
+            Some(Scalar::Text(text)) => holds(FieldValue::Text(text)),
+            Some(Scalar::Number(number)) => holds(FieldValue::Number(number)),
+            Some(Scalar::Bool(value)) => holds(FieldValue::Bool(*value)),
+            None => self.has_object(field) && holds(FieldValue::Nested),
         }
     }
 }
 
 impl Filter {
-    /// Whether the line is wanted.
     #[must_use]
     pub fn matches(&self, line: &impl Fields) -> bool {
         match self {
             Self::All(parts) => parts.iter().all(|part| part.matches(line)),
             Self::Any(parts) => parts.iter().any(|part| part.matches(line)),
             Self::Not(part) => !part.matches(line),
-            Self::Is(field, wanted) => line.any(field, &mut |value| is(wanted, value)),
-            Self::Glob(field, glob) => any_text(line, field, &|text| glob.fits(text)),
-            Self::Found(field, pattern) => any_text(line, field, &|text| pattern.is_in(text)),
+            Self::Equals(field, wanted) => line.any(field, &mut |value| equals(wanted, value)),
+            Self::Glob(field, glob) => any_text(line, field, &|text| glob.is_match(text)),
+            Self::Matches(field, pattern) => any_text(line, field, &|text| pattern.is_match(text)),
             Self::Compare(field, comparison, wanted) => line.any(field, &mut |value| {
-                wanted
-                    .compared(value)
-                    .is_some_and(|order| comparison.holds(order))
+                wanted.compare(value).is_some_and(|order| comparison.holds(order))
             }),
             Self::Exists(field) => line.any(field, &mut |_| true),
-            Self::Level(least) => any_text(line, field::LEVEL, &|own| is_as_grave(own, least)),
+            Self::Level(least) => any_text(line, field::LEVEL, &|level| is_at_least(level, least)),
             Self::Text(pattern) => FIELDS
                 .iter()
                 .filter(|field| field.kind == Kind::Text)
-                .any(|field| any_text(line, field.name, &|text| pattern.is_in(text))),
+                .any(|field| any_text(line, field.name, &|text| pattern.is_match(text))),
         }
     }
 
-    /// Whether it asks for these fields alone.
+    /// Whether every field in the filter satisfies `fits`.
     #[must_use]
-    pub fn asks_only(&self, fits: &impl Fn(&str) -> bool) -> bool {
+    pub fn uses_only(&self, fits: &impl Fn(&str) -> bool) -> bool {
         match self {
-            Self::All(parts) | Self::Any(parts) => parts.iter().all(|part| part.asks_only(fits)),
-            Self::Not(part) => part.asks_only(fits),
-            Self::Is(field, _)
+            Self::All(parts) | Self::Any(parts) => parts.iter().all(|part| part.uses_only(fits)),
+            Self::Not(part) => part.uses_only(fits),
+            Self::Equals(field, _)
             | Self::Glob(field, _)
-            | Self::Found(field, _)
+            | Self::Matches(field, _)
             | Self::Compare(field, ..)
             | Self::Exists(field) => fits(field),
             Self::Level(_) | Self::Text(_) => true,
@@ -88,15 +85,14 @@ impl Filter {
     }
 }
 
-/// Whether a filter holds for every line (`Some(true)`) or for none
-/// (`Some(false)`) that has these fields and that may have others, of which
-/// only those are known that `knows` names.
+/// The result of a filter for all lines that share these fields: `Some` if it is the same for all of them. Only fields
+/// that `knows` accepts are final; a line may add others.
 #[must_use]
-pub fn decided(filter: &Filter, line: &impl Fields, knows: &impl Fn(&str) -> bool) -> Option<bool> {
+pub fn decide_early(filter: &Filter, line: &impl Fields, knows: &impl Fn(&str) -> bool) -> Option<bool> {
     let each = |parts: &[Filter], ends: bool| {
         let mut all = Some(!ends);
         for part in parts {
-            match decided(part, line, knows) {
+            match decide_early(part, line, knows) {
                 Some(holds) if holds == ends => return Some(ends),
                 Some(_) => {}
                 None => all = None,
@@ -107,31 +103,31 @@ pub fn decided(filter: &Filter, line: &impl Fields, knows: &impl Fn(&str) -> boo
     match filter {
         Filter::All(parts) => each(parts, false),
         Filter::Any(parts) => each(parts, true),
-        Filter::Not(part) => decided(part, line, knows).map(|holds| !holds),
-        Filter::Is(field, _)
+        Filter::Not(part) => decide_early(part, line, knows).map(|holds| !holds),
+        Filter::Equals(field, _)
         | Filter::Glob(field, _)
-        | Filter::Found(field, _)
+        | Filter::Matches(field, _)
         | Filter::Compare(field, ..)
         | Filter::Exists(field) => knows(field).then(|| filter.matches(line)),
         Filter::Level(_) | Filter::Text(_) => None,
     }
 }
 
-/// Whether one level is another or graver.
-fn is_as_grave(own: &str, least: &str) -> bool {
+/// Whether a level is `least` or more severe.
+fn is_at_least(level: &str, least: &str) -> bool {
     let rank = |name: &str| level::ALL.iter().position(|level| *level == name);
-    rank(own).is_some_and(|own| rank(least).is_some_and(|least| own <= least))
+    rank(level).is_some_and(|level| rank(least).is_some_and(|least| level <= least))
 }
 
-fn is(wanted: &Literal, value: Seen<'_>) -> bool {
-    wanted.compared(value).is_some_and(std::cmp::Ordering::is_eq)
+fn equals(wanted: &Literal, value: FieldValue<'_>) -> bool {
+    wanted.compare(value).is_some_and(std::cmp::Ordering::is_eq)
 }
 
 fn any_text(line: &impl Fields, field: &str, holds: &dyn Fn(&str) -> bool) -> bool {
     line.any(field, &mut |value| match value {
-        Seen::Text(text) => holds(text),
-        Seen::Number(number) => holds(&number.to_string()),
-        Seen::Bool(value) => holds(if value { "true" } else { "false" }),
-        Seen::Nested => false,
+        FieldValue::Text(text) => holds(text),
+        FieldValue::Number(number) => holds(&number.to_string()),
+        FieldValue::Bool(value) => holds(if value { "true" } else { "false" }),
+        FieldValue::Nested => false,
     })
 }

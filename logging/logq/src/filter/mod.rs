@@ -1,67 +1,56 @@
-//! What is wanted of each line, as data: it becomes a query for OpenSearch,
-//! a test of a document here, or an explanation for people.
+//! Filters on lines. A filter becomes an OpenSearch query, a local test, or a text for people.
 //!
-//! Architecture invariant: what [`Filter::matches`] says is the truth. What a
-//! source leaves out beforehand may only be what does not match.
+//! Architecture invariant: [`Filter::matches`] is authoritative. A source may drop a line early only if that line does
+//! not match.
 
 mod compare;
 mod matches;
-mod needles;
-mod pushed;
-mod sieve;
+mod prefilter;
+mod pushdown;
+mod required_literals;
 
 use std::fmt;
 
 use regex::Regex;
 
 pub use self::{
-    compare::{Comparison, Literal, Seen},
-    matches::{Fields, decided},
-    pushed::{Bounds, Query, counted_as, push},
-    sieve::{Sieve, has_escapes},
+    compare::{Comparison, FieldValue, Literal},
+    matches::{Fields, decide_early},
+    prefilter::{Prefilter, has_escapes},
+    pushdown::{Bounds, DslQuery, aggregatable_field, push_down},
 };
 
-/// What is wanted of a line.
 #[derive(Clone, Debug)]
 pub enum Filter {
-    /// All of them hold; every line, when there are none.
+    /// All parts match; an empty list matches every line.
     All(Vec<Self>),
-    /// One of them holds; no line, when there are none.
+    /// One part matches; an empty list matches no line.
     Any(Vec<Self>),
-    /// It does not hold.
     Not(Box<Self>),
-    /// The field has this value: a text as a whole, a number or a time by
-    /// what it means. Of several values one.
-    Is(String, Literal),
-    /// The field's text fits the pattern as a whole.
+    /// The field equals this value: texts exactly, numbers and times by meaning. One element of an array is enough.
+    Equals(String, Literal),
+    /// The field's whole text matches the glob.
     Glob(String, Glob),
-    /// The pattern is found in the field's text.
-    Found(String, Pattern),
-    /// The field's value compares so with this one.
+    /// The field's text contains a match.
+    Matches(String, Pattern),
     Compare(String, Comparison, Literal),
-    /// The field is there.
     Exists(String),
-    /// The line is as grave as this level, or graver; one without a level is
-    /// not.
+    /// This level or a more severe one. Lines without a level do not match.
     Level(&'static str),
-    /// The pattern is found in one of the line's texts: the fields that are
-    /// searched for words ([`schema::Kind::Text`]).
+    /// One of the line's text fields contains a match ([`schema::Kind::Text`]).
     Text(Pattern),
 }
 
 impl Filter {
-    /// Every line.
     pub const EVERYTHING: Self = Self::All(Vec::new());
-    /// No line.
     pub const NOTHING: Self = Self::Any(Vec::new());
 
-    /// It holds exactly where this does not.
     #[must_use]
     pub fn negated(self) -> Self {
         Self::Not(Box::new(self))
     }
 
-    /// Whether it is known to hold for every line.
+    /// Whether it certainly matches every line.
     #[must_use]
     pub fn is_everything(&self) -> bool {
         match self {
@@ -71,19 +60,17 @@ impl Filter {
     }
 }
 
-/// A pattern for a whole text: `*` stands for any characters, `?` for one.
+/// A pattern for a whole text: `*` matches any characters, `?` one character.
 #[derive(Clone, Debug)]
 pub struct Glob {
     text: String,
-    /// None where only the text itself fits.
+    /// None for a pattern without wildcards.
     matcher: Option<Regex>,
 }
 
 impl Glob {
-    /// Reads a pattern.
-    ///
     /// # Errors
-    /// When it is too long.
+    /// The pattern is too long.
     pub fn new(text: &str) -> Result<Self, regex::Error> {
         if !text.contains(['*', '?']) {
             return Ok(Self {
@@ -107,21 +94,19 @@ impl Glob {
         })
     }
 
-    /// As it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The only text that fits, if there is only one.
+    /// The only matching text, if the pattern has no wildcards.
     #[must_use]
     pub fn literal(&self) -> Option<&str> {
         self.matcher.is_none().then_some(&self.text)
     }
 
-    /// Whether the whole text fits.
     #[must_use]
-    pub fn fits(&self, text: &str) -> bool {
+    pub fn is_match(&self, text: &str) -> bool {
         match &self.matcher {
             Some(matcher) => matcher.is_match(text),
             None => self.text == text,
@@ -129,14 +114,14 @@ impl Glob {
     }
 }
 
-/// A text that is no regular expression: what is wrong, and in lines below it, indented, where.
+/// The error of an invalid regular expression. The location follows on indented lines.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct NoPattern(String);
+pub struct PatternError(String);
 
-impl From<regex::Error> for NoPattern {
+impl From<regex::Error> for PatternError {
     fn from(error: regex::Error) -> Self {
-        // The first line says that there is an error, the last one which, and those between where.
+        // regex formats an error as: a heading, the location, and a last line with the reason.
         let text = error.to_string();
         let Some((place, what)) = text.rsplit_once("\nerror: ") else {
             return Self(text);
@@ -149,28 +134,26 @@ impl From<regex::Error> for NoPattern {
     }
 }
 
-/// A regular expression, searched for within a text.
+/// A regular expression that matches anywhere in a text.
 #[derive(Clone, Debug)]
 pub struct Pattern(Regex);
 
 impl Pattern {
-    /// Reads a pattern, in the syntax of the crate `regex`.
+    /// Parses a pattern, in the syntax of the crate `regex`.
     ///
     /// # Errors
-    /// What is wrong with it.
-    pub fn new(text: &str) -> Result<Self, NoPattern> {
+    /// The syntax error.
+    pub fn new(text: &str) -> Result<Self, PatternError> {
         Ok(Self(Regex::new(text)?))
     }
 
-    /// As it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// Whether it is found.
     #[must_use]
-    pub fn is_in(&self, text: &str) -> bool {
+    pub fn is_match(&self, text: &str) -> bool {
         self.0.is_match(text)
     }
 }
@@ -194,9 +177,9 @@ impl fmt::Display for Filter {
             Self::All(parts) => joined(f, parts, "and"),
             Self::Any(parts) => joined(f, parts, "or"),
             Self::Not(part) => write!(f, "not {part}"),
-            Self::Is(field, value) => write!(f, "{field}={value}"),
+            Self::Equals(field, value) => write!(f, "{field}={value}"),
             Self::Glob(field, glob) => write!(f, "{field}={}", glob.as_str()),
-            Self::Found(field, pattern) => write!(f, "{field}~={}", pattern.as_str()),
+            Self::Matches(field, pattern) => write!(f, "{field}~={}", pattern.as_str()),
             Self::Compare(field, comparison, value) => write!(f, "{field}{comparison}{value}"),
             Self::Exists(field) => write!(f, "{field} exists"),
             Self::Level(level) => write!(f, "level>={level}"),

@@ -1,111 +1,110 @@
-//! `--follow`: lines as they come.
+//! `--follow`: shows new lines.
 //!
-//! A [`Feed`] gives the lines of one source, in a thread of its own: it may
-//! wait as it likes. The loop stands in the main thread: it tests, learns,
-//! orders, shows, and ends. Whether a line is wanted is decided here, by
-//! [`crate::filter::Filter::matches`]; a feed may give others too.
+//! A [`Feed`] delivers the lines of one source from its own thread, and may block. The follow loop runs in the main
+//! thread: it filters, resolves the context, sorts and prints. [`crate::filter::Filter::matches`] decides in the loop;
+//! a feed may deliver other lines, too.
 //!
-//! Architecture invariant: the source is the same from beginning to end. A
-//! feed waits for its source to come back; it never looks elsewhere.
+//! Architecture invariant: the source never changes. A feed waits until its source is available again.
 
-mod feeds;
-mod lines;
-mod reader;
-mod recall;
+mod follow_loop;
+mod reorder_buffer;
+mod replay_buffer;
+mod shutdown;
 mod sink;
-mod stop;
-mod window;
 
 use std::time::Duration;
 
 pub use self::{
-    feeds::of,
-    lines::{Told, run},
-    reader::is_gone,
-    sink::{Sink, Stop},
+    follow_loop::{StatusSink, run},
+    shutdown::is_output_closed,
+    sink::{FeedEnd, FeedSink},
 };
-use crate::cli::{Search, Show, time::duration};
+use crate::{
+    cli::{Search, ShowOptions, time::parse_duration},
+    query::Query,
+    source::{Source, kubectl, opensearch::OpenSearchFeed},
+};
 
-/// So many of the lines that are there already are shown unless told
-/// otherwise, as `tail -f` does.
-const LAST: usize = 10;
+/// Number of existing lines to show first, as in `tail -f`.
+const DEFAULT_TAIL: usize = 10;
 
-/// The longest order window: what is held is in memory.
-const LONGEST_WINDOW: Duration = Duration::from_secs(60);
+/// Maximum order window: it is buffered in memory.
+const MAX_ORDER_WINDOW: Duration = Duration::from_secs(60);
 
-/// Lines as they come, from one source.
+/// Delivers the lines of one source.
 pub trait Feed: Send {
-    /// Gives what was there before ([`Sink::earlier`], at its end
-    /// [`Sink::caught_up`]), then what comes ([`Sink::lines`]), until the sink says that it is over, or no more can
-    /// come: a pipe has ended.
+    /// Delivers the existing lines ([`FeedSink::send_past`], then [`FeedSink::end_past`]), then new ones
+    /// ([`FeedSink::send_new`]), until the sink is cancelled or the source ends, as a pipe does.
     ///
-    /// What passes by itself is waited for, and told with [`Sink::note`] when
-    /// it begins and when it is over.
+    /// Waits during transient errors, and reports their start and end with [`FeedSink::send_note`].
     ///
     /// # Errors
-    /// [`Stop::Over`] as the sink said it; [`Stop::Failed`] for what waiting
-    /// does not help with.
-    fn follow(self: Box<Self>, sink: &Sink) -> Result<(), Stop>;
+    /// [`FeedEnd::Cancelled`] from the sink; [`FeedEnd::Failed`] for a permanent error.
+    fn follow(self: Box<Self>, sink: &FeedSink) -> Result<(), FeedEnd>;
 }
 
-/// Which of the lines that are there already are shown first.
+/// The feed of a source.
+///
+/// # Errors
+/// [`FollowError`].
+pub fn feed_for(source: Source, search: &Search, query: &Query) -> Result<Box<dyn Feed>, FollowError> {
+    match source {
+        Source::OpenSearch(store) => Ok(Box::new(OpenSearchFeed::new(store, query.clone(), search))),
+        Source::Kubectl(pods) => Ok(Box::new(kubectl::PodsFeed::new(pods, query.clone(), search))),
+        Source::Combined(_) => Err(FollowError::Both),
+    }
+}
+
+/// Which existing lines to show first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Past {
-    /// All that are asked for: `--since` says from when.
+pub enum Backlog {
+    /// All from `--since` on.
     All,
-    /// The newest.
     Last(usize),
 }
 
-impl Past {
-    /// Reads `--tail` and `--since`.
+impl Backlog {
     #[must_use]
-    pub fn of(search: &Search) -> Self {
-        match (search.show.tail, &search.window.since) {
+    pub fn from_options(search: &Search) -> Self {
+        match (search.show.tail, &search.time.since) {
             (Some(tail), _) => Self::Last(tail),
             (None, Some(_)) => Self::All,
-            (None, None) => Self::Last(LAST),
+            (None, None) => Self::Last(DEFAULT_TAIL),
         }
     }
 }
 
-/// Reads `--order-window`.
-///
 /// # Errors
-/// What is wrong with it.
-pub fn order_window(text: &str) -> Result<Duration, String> {
+/// The allowed values.
+pub fn parse_order_window(text: &str) -> Result<Duration, String> {
     let length = if text == "0" {
         Some(Duration::ZERO)
     } else {
-        duration(text).and_then(|length| length.to_std().ok())
+        parse_duration(text).and_then(|length| length.to_std().ok())
     };
     length
-        .filter(|length| *length <= LONGEST_WINDOW)
-        .ok_or_else(|| "write 0, 500ms, 2s or the like; a minute at most".to_owned())
+        .filter(|length| *length <= MAX_ORDER_WINDOW)
+        .ok_or_else(|| "write a duration such as 0, 500ms or 2s, at most one minute".to_owned())
 }
 
-/// What contradicts itself, or cannot end.
+/// Rejects contradictory options.
 ///
 /// # Errors
-/// What is wrong, and what to do.
-pub fn check(show: &Show) -> Result<(), NoFollow> {
+/// The reason, and what to do.
+pub fn check_options(show: &ShowOptions) -> Result<(), FollowError> {
     if !show.follow && show.limit.is_some() && show.tail.is_some() {
-        return Err(NoFollow::LimitAndTail);
+        return Err(FollowError::LimitAndTail);
     }
     Ok(())
 }
 
-/// Options that do not go together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoFollow {
-    /// Both ends of what was found.
-    #[error("--limit shows the first lines and --tail the last ones: only with --follow can both be said")]
+pub enum FollowError {
+    #[error("--limit shows the first lines, --tail the last: use both only with --follow")]
     LimitAndTail,
-    /// Two sources.
-    #[error("only one source can be followed: --source opensearch or --source kubectl")]
+    #[error("--follow needs a single source: --source opensearch or --source kubectl")]
     Both,
-    /// A waterfall needs the whole trace.
-    #[error("a waterfall is drawn of a trace that is over: follow its lines with `logq -F --trace ID`")]
+    #[error("a waterfall shows a finished trace: follow its lines with `logq -F --trace ID`")]
     Waterfall,
 }
 
@@ -114,12 +113,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_as_people_type_them() {
-        assert_eq!(order_window("0"), Ok(Duration::ZERO));
-        assert_eq!(order_window("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(order_window("1m"), Ok(LONGEST_WINDOW));
+    fn accepted_order_windows() {
+        assert_eq!(parse_order_window("0"), Ok(Duration::ZERO));
+        assert_eq!(parse_order_window("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_order_window("1m"), Ok(MAX_ORDER_WINDOW));
         for wrong in ["", "2", "-1s", "61s", "x"] {
-            assert!(order_window(wrong).is_err(), "{wrong}");
+            assert!(parse_order_window(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where a feed gives what it has.
+//! The channel from a feed to the follow loop.
 
 use std::{
     sync::{
@@ -8,153 +8,157 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{plan::Known, search::SearchError, source::Entry};
+use crate::{query::ResolvedContext, search::SearchError, source::Entry};
 
-/// Batches that wait for the loop: then a feed waits, too.
-const WAITING: usize = 16;
+/// Maximum number of queued batches. After that, the feed blocks.
+const MAX_QUEUED_BATCHES: usize = 16;
 
-/// Why a feed ends.
 #[derive(Debug)]
-pub enum Stop {
-    /// Nobody wants more.
-    Over,
-    /// There is no way on.
+pub enum FeedEnd {
+    /// The loop ended.
+    Cancelled,
+    /// A permanent error.
     Failed(SearchError),
 }
 
-impl<E: Into<SearchError>> From<E> for Stop {
+impl<E: Into<SearchError>> From<E> for FeedEnd {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
     }
 }
 
-/// What the loop is told.
 pub(super) enum Event {
-    Earlier(Vec<Entry>),
-    /// All of these have been given.
-    CaughtUp,
-    Lines(Vec<Entry>),
+    Past(Vec<Entry>),
+    /// All existing lines were sent.
+    PastEnd,
+    New(Vec<Entry>),
     Note(String),
-    Learnt(Known),
-    /// The feed has ended.
-    Ended(Result<(), Stop>),
-    /// A person wants it to end.
+    Context(ResolvedContext),
+    Ended(Result<(), FeedEnd>),
+    /// SIGINT or SIGTERM.
     Signal,
 }
 
-/// Whether it is over, for all who wait.
+/// The shared cancellation flag.
 #[derive(Default)]
-struct Over {
-    over: Mutex<bool>,
-    told: Condvar,
+struct Cancellation {
+    flag: Mutex<bool>,
+    changed: Condvar,
 }
 
-/// Where a feed gives what it has. Its calls wait while the loop is behind.
+/// The channel from a feed to the follow loop. Calls block while the loop is behind.
 #[derive(Clone)]
-pub struct Sink {
+pub struct FeedSink {
     events: SyncSender<Event>,
-    over: Arc<Over>,
+    cancellation: Arc<Cancellation>,
 }
 
-impl Sink {
+impl FeedSink {
     pub(super) fn new() -> (Self, Receiver<Event>) {
-        let (events, receiver) = sync_channel(WAITING);
-        let over = Arc::default();
-        (Self { events, over }, receiver)
+        let (events, receiver) = sync_channel(MAX_QUEUED_BATCHES);
+        let cancellation = Arc::default();
+        (Self { events, cancellation }, receiver)
     }
 
-    /// Lines that were there before, the oldest first. The loop selects those of `--tail` among them.
+    /// Sends existing lines, oldest first. The loop selects those of `--tail`.
     ///
     /// # Errors
-    /// [`Stop::Over`].
-    pub fn earlier(&self, entries: Vec<Entry>) -> Result<(), Stop> {
-        self.send(Event::Earlier(entries))
+    /// [`FeedEnd::Cancelled`].
+    pub fn send_past(&self, entries: Vec<Entry>) -> Result<(), FeedEnd> {
+        self.send(Event::Past(entries))
     }
 
-    /// All lines that were there before have been given.
+    /// Reports that all existing lines were sent.
     ///
     /// # Errors
-    /// [`Stop::Over`].
-    pub fn caught_up(&self) -> Result<(), Stop> {
-        self.send(Event::CaughtUp)
+    /// [`FeedEnd::Cancelled`].
+    pub fn end_past(&self) -> Result<(), FeedEnd> {
+        self.send(Event::PastEnd)
     }
 
-    /// Lines that came since, in the order in which they came.
+    /// Sends new lines, in order of arrival.
     ///
     /// # Errors
-    /// [`Stop::Over`].
-    pub fn lines(&self, entries: Vec<Entry>) -> Result<(), Stop> {
-        self.send(Event::Lines(entries))
+    /// [`FeedEnd::Cancelled`].
+    pub fn send_new(&self, entries: Vec<Entry>) -> Result<(), FeedEnd> {
+        self.send(Event::New(entries))
     }
 
-    /// What a person should know now, as one sentence. It is shown with the
-    /// time.
+    /// Sends a message for the user, one sentence. The loop prints it with the time.
     ///
     /// # Errors
-    /// [`Stop::Over`].
-    pub fn note(&self, text: impl Into<String>) -> Result<(), Stop> {
+    /// [`FeedEnd::Cancelled`].
+    pub fn send_note(&self, text: impl Into<String>) -> Result<(), FeedEnd> {
         self.send(Event::Note(text.into()))
     }
 
-    /// What the source knows of who uses what, and of a photo's traces.
+    /// Sends what the source knows about dependencies and the photo's traces.
     ///
     /// # Errors
-    /// [`Stop::Over`].
-    pub fn learnt(&self, known: Known) -> Result<(), Stop> {
-        self.send(Event::Learnt(known))
+    /// [`FeedEnd::Cancelled`].
+    pub fn send_context(&self, context: ResolvedContext) -> Result<(), FeedEnd> {
+        self.send(Event::Context(context))
     }
 
-    /// Waits so long; ends at once when it is over.
+    /// Sleeps, but not longer than until cancellation.
     ///
     /// # Errors
-    /// [`Stop::Over`].
-    pub fn wait(&self, length: Duration) -> Result<(), Stop> {
+    /// [`FeedEnd::Cancelled`].
+    pub fn wait(&self, length: Duration) -> Result<(), FeedEnd> {
         let until = Instant::now() + length;
-        let mut over = self.over.over.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut over = self
+            .cancellation
+            .flag
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if *over {
-                return Err(Stop::Over);
+                return Err(FeedEnd::Cancelled);
             }
             if left.is_zero() {
                 return Ok(());
             }
-            let waited = self.over.told.wait_timeout(over, left);
+            let waited = self.cancellation.changed.wait_timeout(over, left);
             over = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Whether it is over.
     #[must_use]
-    pub fn is_over(&self) -> bool {
-        *self.over.over.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn is_cancelled(&self) -> bool {
+        *self
+            .cancellation
+            .flag
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says that it is over.
-    pub(super) fn end(&self) {
-        *self.over.over.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.over.told.notify_all();
+    pub(super) fn cancel(&self) {
+        *self
+            .cancellation
+            .flag
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = true;
+        self.cancellation.changed.notify_all();
     }
 
-    /// The feed's last word.
-    pub(super) fn ended(&self, how: Result<(), Stop>) {
-        // Who does not listen any more knows that it is over.
+    pub(super) fn finish(&self, how: Result<(), FeedEnd>) {
+        // If the loop is gone, it knows.
         let _ = self.events.send(Event::Ended(how));
     }
 
-    /// A person wants it to end. The loop sees it when it waits or, when it
-    /// is busy, between two lines.
+    /// Cancels on a signal. The loop notices while it waits or, if busy, between two lines.
     pub(super) fn signal(&self) {
-        self.end();
+        self.cancel();
         if let Err(TrySendError::Full(_)) = self.events.try_send(Event::Signal) {
-            // It is busy, and looks itself.
+            // The busy loop checks the flag itself.
         }
     }
 
-    fn send(&self, event: Event) -> Result<(), Stop> {
-        if self.is_over() {
-            return Err(Stop::Over);
+    fn send(&self, event: Event) -> Result<(), FeedEnd> {
+        if self.is_cancelled() {
+            return Err(FeedEnd::Cancelled);
         }
-        self.events.send(event).map_err(|_| Stop::Over)
+        self.events.send(event).map_err(|_| FeedEnd::Cancelled)
     }
 }

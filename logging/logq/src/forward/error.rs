@@ -1,72 +1,48 @@
-//! Why there is no way to OpenSearch through a cluster.
+//! Why a port-forward to OpenSearch fails.
 //!
-//! kubectl ends with 1 whatever is wrong; what it is, only its words tell.
+//! kubectl always exits with 1; only its message tells the reason.
 
 use std::time::Duration;
 
-use super::{Place, held};
-use crate::source::kubectl::{self, Program, words};
+use super::{ServiceRef, child_guard};
+use crate::source::kubectl::{self, KubectlProgram, last_message};
 
-/// Why there is no port-forward, or none any more.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum NoForward {
-    /// kubectl, or its way to the cluster.
+pub enum ForwardError {
+    /// A general error of kubectl.
     #[error(transparent)]
     Kubectl(kubectl::Error),
-    /// There is no such service.
     #[error(
-        "the cluster has none ({reason}). Where it has OpenSearch, LOGQ_OPENSEARCH_URL can say: \
-         kubernetes://NAMESPACE/SERVICE"
+        "the service does not exist ({reason}). If OpenSearch is another service, set \
+         LOGQ_OPENSEARCH_URL=kubernetes://NAMESPACE/SERVICE"
     )]
-    NoService {
-        /// kubectl's words.
-        reason: String,
-    },
-    /// Who asks may not.
+    NoService { reason: String },
     #[error(
-        "it may not be made: {reason}. Needed in the namespace {namespace} are get on services, get and list on pods, \
-         and create on pods/portforward"
+        "permission denied: {reason}. Grant in the namespace {namespace}: get on services, get and list on \
+         pods, and create on pods/portforward"
     )]
-    Forbidden {
-        /// Where.
-        namespace: String,
-        /// The cluster's words.
-        reason: String,
-    },
-    /// The service has no pod that runs, or nothing listens in it.
-    #[error("OpenSearch does not run there: {reason}")]
-    NotRunning {
-        /// kubectl's words.
-        reason: String,
-    },
-    /// It took too long.
-    #[error("kubectl port-forward was not ready within {waited:?}{}", also(.said))]
-    Late {
-        /// So long was waited.
-        waited: Duration,
-        /// kubectl's words.
-        said: String,
-    },
-    /// Anything else.
+    Forbidden { namespace: String, reason: String },
+    /// The service has no running pod, or nothing listens in it.
+    #[error("OpenSearch is not running there: {reason}")]
+    NotRunning { reason: String },
+    #[error("kubectl port-forward was not ready within {timeout:?}{}", stderr_suffix(.stderr))]
+    Timeout { timeout: Duration, stderr: String },
     #[error("kubectl port-forward: {reason}")]
-    Failed {
-        /// kubectl's words.
-        reason: String,
-    },
+    Failed { reason: String },
 }
 
-impl NoForward {
-    /// What kubectl has said instead of forwarding.
-    pub(super) fn of(place: &Place, program: &Program, said: &str) -> Self {
-        if let Some(error) = held::not_started(said) {
-            return Self::Kubectl(program.failed(error));
+impl ForwardError {
+    /// Classifies kubectl's message.
+    pub(super) fn from_stderr(service: &ServiceRef, program: &KubectlProgram, stderr: &str) -> Self {
+        if let Some(error) = child_guard::spawn_error(stderr) {
+            return Self::Kubectl(program.spawn_error(error));
         }
-        let reason = words(said);
-        let has = |parts: &[&str]| parts.iter().any(|part| said.contains(part));
+        let reason = last_message(stderr);
+        let has = |parts: &[&str]| parts.iter().any(|part| stderr.contains(part));
         if has(&["forbidden", "Forbidden"]) {
             Self::Forbidden {
-                namespace: place.namespace.clone(),
+                namespace: service.namespace.clone(),
                 reason,
             }
         } else if has(&["(NotFound)", "does not have a service port"]) {
@@ -79,43 +55,43 @@ impl NoForward {
         ]) {
             Self::NotRunning { reason }
         } else {
-            match kubectl::Error::listing(said) {
+            match kubectl::Error::from_list_stderr(stderr) {
                 kubectl::Error::Failed { .. } => Self::Failed { reason },
                 error => Self::Kubectl(error),
             }
         }
     }
 
-    /// Why a connection broke that kubectl had taken; none where nothing is known to be wrong with the pod.
+    /// Why an accepted connection broke; None if the pod looks healthy.
     #[must_use]
-    pub fn broken(said: &str) -> Option<Self> {
-        // kubectl listens before anything does there.
-        said.contains("connection refused").then(|| Self::NotRunning {
-            reason: "nothing listens in its pod (yet): connection refused".to_owned(),
+    pub fn from_broken_connection(stderr: &str) -> Option<Self> {
+        // kubectl listens before the pod does.
+        stderr.contains("connection refused").then(|| Self::NotRunning {
+            reason: "nothing listens in its pod yet: connection refused".to_owned(),
         })
     }
 
-    /// Whether kubectl's words leave open why: it says "timed out" where no pod runs.
-    pub(super) const fn is_without_reason(&self) -> bool {
-        matches!(self, Self::NotRunning { .. } | Self::Late { .. })
+    /// Whether kubectl's message leaves the reason open: it prints "timed out" if no pod runs.
+    pub(super) const fn needs_diagnosis(&self) -> bool {
+        matches!(self, Self::NotRunning { .. } | Self::Timeout { .. })
     }
 
-    /// Whether asking again later can help without anybody changing anything.
+    /// Whether a later attempt can succeed without any change.
     #[must_use]
-    pub const fn is_passing(&self) -> bool {
+    pub const fn is_transient(&self) -> bool {
         match self {
-            Self::Kubectl(error) => error.is_passing(),
-            Self::NotRunning { .. } | Self::Late { .. } | Self::Failed { .. } => true,
+            Self::Kubectl(error) => error.is_transient(),
+            Self::NotRunning { .. } | Self::Timeout { .. } | Self::Failed { .. } => true,
             Self::NoService { .. } | Self::Forbidden { .. } => false,
         }
     }
 }
 
-/// `: ` and kubectl's words, if it has said any.
+/// `: ` and kubectl's message, or an empty text.
 #[must_use]
-pub fn also(said: &str) -> String {
-    if said.trim().is_empty() {
+pub fn stderr_suffix(stderr: &str) -> String {
+    if stderr.trim().is_empty() {
         return String::new();
     }
-    format!(": {}", words(said))
+    format!(": {}", last_message(stderr))
 }

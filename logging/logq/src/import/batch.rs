@@ -1,17 +1,16 @@
-//! Lines that are sent together.
+//! A bulk request.
 
 use chrono::Utc;
 use line::{Document, Time};
 use schema::{field, stream};
 use serde_json::{Value, json};
 
-use super::Imported;
+use super::ImportStats;
 use crate::opensearch::{Client, Error};
 
-/// What is asked for, in an error's words.
-const WHAT: &str = "store lines";
+const OPERATION: &str = "store lines";
 
-/// Lines that are sent together: two lines of JSON each.
+/// The lines of one bulk request, each as two lines of JSON.
 #[derive(Default)]
 pub struct Batch {
     items: Vec<String>,
@@ -19,52 +18,50 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Adds a line.
     pub fn add(&mut self, document: Document) {
         let index = stream::data_stream(document.stream());
         let action = json!({ "create": { "_index": index, "_id": document.id() } });
-        let document = with_time(document);
+        let document = ensure_time(document);
         let item = format!("{action}\n{}\n", document.to_json());
         self.bytes += item.len();
         self.items.push(item);
     }
 
-    /// Bytes of the request.
+    /// Size of the request.
     pub const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether all lines are there.
     pub const fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 
-    /// Sends the lines once. Those that are to be sent again stay in it; after success none are left.
+    /// Sends the lines once. Removes finished lines; the rest must be sent again.
     ///
     /// # Errors
-    /// Every error of [`Client::send_lines`], and [`Error::Busy`] where OpenSearch has not taken all lines now.
-    pub async fn send(&mut self, client: &Client, imported: &mut Imported) -> Result<(), Error> {
+    /// Every error of [`Client::send_lines`], and [`Error::Busy`] if OpenSearch did not accept all lines.
+    pub async fn send(&mut self, client: &Client, stats: &mut ImportStats) -> Result<(), Error> {
         if self.is_empty() {
             return Ok(());
         }
         let lines = self.items.concat().into_bytes();
-        let answer = client.send_lines(WHAT, "/_bulk", &[], lines).await?;
-        let outcomes = answer.get("items").and_then(Value::as_array);
-        let outcomes = outcomes.filter(|outcomes| outcomes.len() == self.items.len());
-        let outcomes =
-            outcomes.ok_or_else(|| client.strange(WHAT, "its answer has other items than were sent"))?;
+        let answer = client.send_lines(OPERATION, "/_bulk", &[], lines).await?;
+        let responses = answer.get("items").and_then(Value::as_array);
+        let responses = responses.filter(|responses| responses.len() == self.items.len());
+        let responses = responses
+            .ok_or_else(|| client.unexpected(OPERATION, "the response has other items than the request"))?;
         let mut busy = None;
-        for (item, outcome) in std::mem::take(&mut self.items).into_iter().zip(outcomes) {
-            let outcome = outcome.get("create").unwrap_or(&Value::Null);
-            match Fate::of(outcome) {
-                Fate::Stored => imported.stored += 1,
-                Fate::Known => imported.known += 1,
-                Fate::Refused => {
-                    imported.refused += 1;
-                    imported.reason.get_or_insert_with(|| reason(outcome));
+        for (item, response) in std::mem::take(&mut self.items).into_iter().zip(responses) {
+            let response = response.get("create").unwrap_or(&Value::Null);
+            match ItemStatus::from_response(response) {
+                ItemStatus::Stored => stats.stored += 1,
+                ItemStatus::Duplicate => stats.duplicates += 1,
+                ItemStatus::Refused => {
+                    stats.refused += 1;
+                    stats.reason.get_or_insert_with(|| reason(response));
                 }
-                Fate::Waits => {
-                    busy.get_or_insert_with(|| reason(outcome));
+                ItemStatus::Retry => {
+                    busy.get_or_insert_with(|| reason(response));
                     self.items.push(item);
                 }
             }
@@ -73,41 +70,37 @@ impl Batch {
         busy.map_or(Ok(()), |reason| {
             Err(Error::Busy {
                 url: client.url().to_owned(),
-                what: WHAT.to_owned(),
+                what: OPERATION.to_owned(),
                 reason,
             })
         })
     }
 }
 
-/// What became of a line.
+/// The result for one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// It was not there, and is now.
+enum ItemStatus {
     Stored,
-    /// It was there.
-    Known,
-    /// Sent again it would be refused again.
+    Duplicate,
+    /// OpenSearch would refuse it again.
     Refused,
-    /// It is sent again: OpenSearch is too busy, a full disk has put a block on
-    /// the index, or the answer says nothing of the line.
-    Waits,
+    /// OpenSearch is busy, a full disk blocks the index, or the response lacks the line.
+    Retry,
 }
 
-impl Fate {
-    fn of(outcome: &Value) -> Self {
-        match outcome.get("status").and_then(Value::as_u64) {
+impl ItemStatus {
+    fn from_response(response: &Value) -> Self {
+        match response.get("status").and_then(Value::as_u64) {
             Some(200..300) => Self::Stored,
-            Some(409) => Self::Known,
+            Some(409) => Self::Duplicate,
             Some(400) => Self::Refused,
-            _ => Self::Waits,
+            _ => Self::Retry,
         }
     }
 }
 
-/// A data stream takes no line without a time: such a line has that of its
-/// import.
-fn with_time(document: Document) -> Document {
+/// A data stream requires a time: such a line gets the time of its import.
+fn ensure_time(document: Document) -> Document {
     if document.timestamp().is_some() {
         return document;
     }
@@ -117,16 +110,16 @@ fn with_time(document: Document) -> Document {
     members.into()
 }
 
-/// The innermost reason: the outer one only says that a field cannot be read.
-fn reason(outcome: &Value) -> String {
-    let mut error = outcome.get("error").unwrap_or(&Value::Null);
+/// The innermost reason; outer ones only name a field.
+fn reason(response: &Value) -> String {
+    let mut error = response.get("error").unwrap_or(&Value::Null);
     while let Some(cause) = error.get("caused_by") {
         error = cause;
     }
     error
         .get("reason")
         .and_then(Value::as_str)
-        .map_or_else(|| outcome.to_string(), str::to_owned)
+        .map_or_else(|| response.to_string(), str::to_owned)
 }
 
 #[cfg(test)]
@@ -134,19 +127,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_can_never_be_taken_is_left_out() {
-        for (status, fate) in [
-            (201, Fate::Stored),
-            (409, Fate::Known),
-            (400, Fate::Refused),
-            (403, Fate::Waits),
-            (404, Fate::Waits),
-            (429, Fate::Waits),
-            (500, Fate::Waits),
-            (503, Fate::Waits),
+    fn only_permanent_rejections_are_skipped() {
+        for (status, expected) in [
+            (201, ItemStatus::Stored),
+            (409, ItemStatus::Duplicate),
+            (400, ItemStatus::Refused),
+            (403, ItemStatus::Retry),
+            (404, ItemStatus::Retry),
+            (429, ItemStatus::Retry),
+            (500, ItemStatus::Retry),
+            (503, ItemStatus::Retry),
         ] {
-            assert_eq!(Fate::of(&json!({ "status": status })), fate, "{status}");
+            assert_eq!(
+                ItemStatus::from_response(&json!({ "status": status })),
+                expected,
+                "{status}"
+            );
         }
-        assert_eq!(Fate::of(&Value::Null), Fate::Waits);
+        assert_eq!(ItemStatus::from_response(&Value::Null), ItemStatus::Retry);
     }
 }

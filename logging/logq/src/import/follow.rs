@@ -1,6 +1,7 @@
-//! Lines of files that grow, as they are added.
+//! Imports lines of growing files.
 //!
-//! Exactly once: what was read is noted only after OpenSearch has it, and a line that is sent again has the id that it had.
+//! Exactly once: a checkpoint is written only after OpenSearch has stored the lines, and a repeated line has the same
+//! id.
 
 use std::{
     future::Future,
@@ -9,17 +10,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{BATCH_BYTES, Batch, ImportError, Imported};
+use super::{BATCH_BYTES, Batch, ImportError, ImportStats};
 use crate::{
     opensearch::{Client, Error},
-    source::files::tail::{INTERVAL, Positions, Start, Tail},
+    source::files::tail::{POLL_INTERVAL, Positions, Start, Tail},
 };
 
-/// How long lines are gathered before they are sent.
-const GATHER: Duration = Duration::from_millis(500);
+/// Maximum time to collect a batch.
+const BATCH_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Waits before the same lines are sent again, the last one for ever.
-const WAITS: [Duration; 5] = [
+/// Delays between attempts; the last one repeats.
+const RETRY_DELAYS: [Duration; 5] = [
     Duration::from_millis(100),
     Duration::from_millis(250),
     Duration::from_millis(500),
@@ -27,20 +28,19 @@ const WAITS: [Duration; 5] = [
     Duration::from_secs(2),
 ];
 
-/// What keeps its place beside the folder or the file that is followed.
+/// The default checkpoint file, in the first folder or beside the first file.
 const POSITIONS: &str = ".logq.positions";
 
-/// What is followed, and where it is noted how far.
+/// What to follow, and where to keep the checkpoint.
 #[derive(Clone, Debug)]
-pub struct Following<'f> {
-    /// Files and folders.
+pub struct FollowOptions<'f> {
     pub paths: &'f [PathBuf],
-    /// The file of positions; None for one beside the first path.
+    /// The checkpoint file; None for the default.
     pub positions: Option<&'f Path>,
 }
 
-impl Following<'_> {
-    fn place(&self) -> PathBuf {
+impl FollowOptions<'_> {
+    fn positions_path(&self) -> PathBuf {
         if let Some(path) = self.positions {
             return path.to_owned();
         }
@@ -52,70 +52,71 @@ impl Following<'_> {
     }
 }
 
-/// Brings lines as they come, until `stop` is there. `say` tells a person what goes on.
+/// Imports new lines until `stop` completes. `report` prints progress.
 ///
-/// While OpenSearch is away or too busy nothing more is read, and the same lines are sent until it has them.
+/// While OpenSearch is unavailable or busy, reads no more lines and repeats the current batch.
 ///
 /// # Errors
-/// [`ImportError`], for what waiting does not mend.
+/// [`ImportError`] for a permanent error.
 pub async fn follow(
     client: &Client,
-    following: &Following<'_>,
-    say: &mut dyn FnMut(&str),
+    options: &FollowOptions<'_>,
+    report: &mut dyn FnMut(&str),
     stop: impl Future<Output = ()>,
-) -> Result<Imported, ImportError> {
-    let path = following.place();
-    let wrong = |error| ImportError::Positions {
+) -> Result<ImportStats, ImportError> {
+    let path = options.positions_path();
+    let positions_error = |error| ImportError::Positions {
         path: path.clone(),
         error,
     };
     let before = match Positions::read(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-            say(&format!(
-                "{}: {error}; reading begins anew, and what is known stays as it is",
+            report(&format!(
+                "{}: {error}; reading starts again from the beginning; OpenSearch ignores lines that it \
+                 already has",
                 path.display()
             ));
             Positions::default()
         }
-        before => before.map_err(wrong)?,
+        before => before.map_err(positions_error)?,
     };
-    // A place that cannot be written to is known before anything is read.
-    before.write(&path).map_err(wrong)?;
-    let mut tail = Tail::open(following.paths, Start::At(before))?;
+    // Detect an unwritable checkpoint before reading.
+    before.write(&path).map_err(positions_error)?;
+    let mut tail = Tail::open(options.paths, Start::At(before))?;
 
-    let mut imported = Imported::default();
+    let mut stats = ImportStats::default();
     let mut stop = pin!(stop);
-    let mut unnoted = false;
+    let mut write_failed = false;
     loop {
         let next = async {
-            let batch = gather(&mut tail, say).await;
-            bring(client, batch, &mut imported, say).await
+            let batch = collect_batch(&mut tail, report).await;
+            send_until_stored(client, batch, &mut stats, report).await
         };
         tokio::select! {
-            brought = next => brought?,
-            // What is being sent was not noted: it is sent again.
-            () = &mut stop => return Ok(imported),
+            result = next => result?,
+            // The current batch is not in the checkpoint, so the next run repeats it.
+            () = &mut stop => return Ok(stats),
         }
         match tail.positions().write(&path) {
-            Ok(()) => unnoted = false,
-            // Lines go on; only that they are known is found out again by a later process.
-            Err(error) if !unnoted => {
-                say(&wrong(error).to_string());
-                unnoted = true;
+            Ok(()) => write_failed = false,
+            // The import continues; after a restart, OpenSearch recognises the duplicates.
+            Err(error) if !write_failed => {
+                report(&positions_error(error).to_string());
+                write_failed = true;
             }
             Err(_) => {}
         }
     }
 }
 
-/// Lines until they are enough, or have waited long enough.
-async fn gather(tail: &mut Tail, say: &mut dyn FnMut(&str)) -> Batch {
+/// Collects lines until the batch is large or old enough.
+async fn collect_batch(tail: &mut Tail, report: &mut dyn FnMut(&str)) -> Batch {
     let mut batch = Batch::default();
     let mut first = None;
     loop {
         let entries = tail.poll(Duration::ZERO);
-        for trouble in tail.troubles() {
-            say(&trouble.to_string());
+        for error in tail.take_errors() {
+            report(&error.to_string());
         }
         let more = !entries.is_empty();
         for entry in entries {
@@ -124,55 +125,55 @@ async fn gather(tail: &mut Tail, say: &mut dyn FnMut(&str)) -> Batch {
         if more {
             first.get_or_insert_with(Instant::now);
         }
-        let waited = first.is_some_and(|first| first.elapsed() >= GATHER);
+        let waited = first.is_some_and(|first| first.elapsed() >= BATCH_INTERVAL);
         if batch.bytes() >= BATCH_BYTES || waited {
             return batch;
         }
         if more {
             tokio::task::yield_now().await;
         } else {
-            tokio::time::sleep(INTERVAL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }
 
-/// Sends until all lines are there.
-async fn bring(
+/// Repeats the batch until OpenSearch has stored it.
+async fn send_until_stored(
     client: &Client,
     mut batch: Batch,
-    imported: &mut Imported,
-    say: &mut dyn FnMut(&str),
+    stats: &mut ImportStats,
+    report: &mut dyn FnMut(&str),
 ) -> Result<(), Error> {
-    let mut waits = WAITS.iter();
-    let mut wait = Duration::ZERO;
-    let mut away = None;
-    let refused = imported.refused;
-    while let Err(error) = batch.send(client, imported).await {
-        if !error.is_passing() {
+    let mut delays = RETRY_DELAYS.iter();
+    let mut delay = Duration::ZERO;
+    let mut waiting_since = None;
+    let refused = stats.refused;
+    while let Err(error) = batch.send(client, stats).await {
+        if !error.is_transient() {
             return Err(error);
         }
-        wait = waits.next().copied().unwrap_or(wait);
-        if away.is_none() && wait >= Duration::from_millis(500) {
-            say(&format!("{error}; lines wait"));
-            away = Some(Instant::now());
+        delay = delays.next().copied().unwrap_or(delay);
+        if waiting_since.is_none() && delay >= Duration::from_millis(500) {
+            report(&format!("{error}; lines wait in the files"));
+            waiting_since = Some(Instant::now());
         }
-        tokio::time::sleep(wait).await;
+        tokio::time::sleep(delay).await;
     }
-    for note in client.notes() {
-        say(&note);
+    for note in client.take_notes() {
+        report(&note);
     }
-    if let Some(since) = away {
-        say(&format!(
-            "OpenSearch takes lines again, after {:.0} s",
+    if let Some(since) = waiting_since {
+        report(&format!(
+            "OpenSearch accepts lines again, after {:.0} s",
             since.elapsed().as_secs_f64()
         ));
     }
-    // The first, and then rarely enough to be read.
-    if imported.refused.checked_ilog2() != refused.checked_ilog2() {
-        let reason = imported.reason.as_deref().unwrap_or_default();
-        say(&format!(
-            "lines are refused, and left out: {} so far, the first: {reason}",
-            imported.refused
+    // Report the first refused line, then at every doubling.
+    if stats.refused.checked_ilog2() != refused.checked_ilog2() {
+        let reason = stats.reason.as_deref().unwrap_or_default();
+        report(&format!(
+            "OpenSearch rejected {} lines so far, which are skipped; the first: {reason}",
+            stats.refused
         ));
     }
     Ok(())

@@ -1,7 +1,6 @@
-//! Lines from files to OpenSearch, where no Fluentd brings them.
+//! Imports lines from files into OpenSearch, where no Fluentd runs.
 //!
-//! The ids are those that Fluentd gives, and lines are created, never
-//! overwritten: to import again changes nothing.
+//! Lines have the same ids as from Fluentd, and are created but never overwritten: a repeated import changes nothing.
 
 mod batch;
 mod follow;
@@ -9,7 +8,7 @@ mod follow;
 use std::{io, path::PathBuf, time::Duration};
 
 use batch::Batch;
-pub use follow::{Following, follow};
+pub use follow::{FollowOptions, follow};
 
 use crate::{
     filter::Filter,
@@ -17,11 +16,11 @@ use crate::{
     source::files::{self, FileError},
 };
 
-/// Bytes of one request.
+/// Size of a bulk request.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
-/// Waits before a request is sent again that OpenSearch was too busy for.
-const WAITS: [Duration; 6] = [
+/// Delays between attempts while OpenSearch is busy.
+const RETRY_DELAYS: [Duration; 6] = [
     Duration::from_millis(200),
     Duration::from_millis(500),
     Duration::from_secs(1),
@@ -30,69 +29,61 @@ const WAITS: [Duration; 6] = [
     Duration::from_secs(10),
 ];
 
-/// Why lines were not imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// A file.
     #[error(transparent)]
     File(#[from] FileError),
-    /// OpenSearch.
     #[error(transparent)]
     OpenSearch(#[from] Error),
-    /// The file of positions.
-    #[error("{path}: {error}; --positions names another file for how far the lines were read")]
-    Positions {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        error: io::Error,
-    },
+    /// The checkpoint file.
+    #[error("{path}: {error}; choose another file with --positions")]
+    Positions { path: PathBuf, error: io::Error },
 }
 
-/// What became of the lines.
+/// Counts and errors of an import.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Imported {
-    /// Lines that are there now and were not before.
+pub struct ImportStats {
+    /// Newly stored lines.
     pub stored: u64,
-    /// Lines that were there.
-    pub known: u64,
-    /// Lines that OpenSearch does not take.
+    /// Lines that OpenSearch already had.
+    pub duplicates: u64,
+    /// Lines that OpenSearch rejected.
     pub refused: u64,
-    /// Why it does not take the first of them.
+    /// Reason for the first rejected line.
     pub reason: Option<String>,
-    /// Files that could not be read to their end.
+    /// Files that were not read to the end.
     pub errors: Vec<String>,
 }
 
-/// Brings all lines of these files and folders to OpenSearch.
+/// Imports all lines of files and folders.
 ///
 /// # Errors
-/// [`ImportError`]; what was stored before stays, and importing again goes on.
-pub async fn import(client: &Client, paths: &[PathBuf]) -> Result<Imported, ImportError> {
-    let mut imported = Imported::default();
+/// [`ImportError`]. Stored lines stay; a repeated import continues.
+pub async fn import(client: &Client, paths: &[PathBuf]) -> Result<ImportStats, ImportError> {
+    let mut stats = ImportStats::default();
     let mut batch = Batch::default();
     for entry in files::open(paths, &Filter::EVERYTHING)? {
         match entry {
             Ok(entry) => {
                 batch.add(entry.document);
                 if batch.bytes() >= BATCH_BYTES {
-                    send(client, &mut batch, &mut imported).await?;
+                    send(client, &mut batch, &mut stats).await?;
                 }
             }
-            Err(error) => imported.errors.push(error.to_string()),
+            Err(error) => stats.errors.push(error.to_string()),
         }
     }
-    send(client, &mut batch, &mut imported).await?;
-    Ok(imported)
+    send(client, &mut batch, &mut stats).await?;
+    Ok(stats)
 }
 
-/// Sends until all lines are there, but not for ever.
-async fn send(client: &Client, batch: &mut Batch, imported: &mut Imported) -> Result<(), Error> {
-    let mut waits = WAITS.iter();
+/// Repeats the batch until OpenSearch has stored it, with a limited number of attempts.
+async fn send(client: &Client, batch: &mut Batch, stats: &mut ImportStats) -> Result<(), Error> {
+    let mut delays = RETRY_DELAYS.iter();
     loop {
-        match batch.send(client, imported).await {
-            Err(error) if error.is_passing() => match waits.next() {
-                Some(wait) => tokio::time::sleep(*wait).await,
+        match batch.send(client, stats).await {
+            Err(error) if error.is_transient() => match delays.next() {
+                Some(delay) => tokio::time::sleep(*delay).await,
                 None => return Err(error),
             },
             sent => return sent,

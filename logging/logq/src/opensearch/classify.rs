@@ -1,4 +1,4 @@
-//! What a failed exchange or a refusal means.
+//! Classifies transport errors and error responses.
 
 use std::error::Error as StdError;
 use std::io;
@@ -10,19 +10,19 @@ use url::Url;
 
 use super::{Error, Unreachable};
 
-/// What was asked, of whom, by whom: all that an error says of the question.
+/// The request, as error messages describe it.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub(super) struct RequestContext<'a> {
     pub url: &'a str,
     pub identity: &'a str,
     pub what: &'a str,
     pub timeout: Duration,
 }
 
-/// An exchange that failed before a status came, or while its body was read.
-pub(super) fn exchange(asked: Asked<'_>, error: &(dyn StdError + 'static)) -> Error {
-    let chain = chain(error);
-    let url = asked.url.to_owned();
+/// The transport failed before or while reading the response.
+pub(super) fn from_transport_error(context: RequestContext<'_>, error: &(dyn StdError + 'static)) -> Error {
+    let chain = error_chain(error);
+    let url = context.url.to_owned();
     let root = chain
         .last()
         .map_or_else(|| error.to_string(), ToString::to_string);
@@ -37,45 +37,45 @@ pub(super) fn exchange(asked: Asked<'_>, error: &(dyn StdError + 'static)) -> Er
         .iter()
         .find_map(|cause| cause.downcast_ref::<reqwest::Error>());
     if http.is_some_and(reqwest::Error::is_builder) {
-        return Error::Settings(format!("the connection to OpenSearch cannot be set up: {root}"));
+        return Error::Settings(format!("cannot set up the connection to OpenSearch: {root}"));
     }
     if http.is_some_and(reqwest::Error::is_connect) {
         return Error::Unreachable {
             url,
-            reason: unreachable(&chain, root, asked.timeout),
+            reason: unreachable(&chain, root, context.timeout),
         };
     }
     let reason = if http.is_some_and(reqwest::Error::is_timeout) {
         format!(
-            "did not answer within {:?} (LOGQ_OPENSEARCH_TIMEOUT)",
-            asked.timeout
+            "it did not answer within {:?} (LOGQ_OPENSEARCH_TIMEOUT)",
+            context.timeout
         )
     } else {
-        format!("the connection broke: {root}")
+        format!("the connection was lost: {root}")
     };
     Error::Interrupted {
         url,
-        what: asked.what.into(),
+        what: context.what.into(),
         reason,
     }
 }
 
-/// What an answer is of another place than was asked: the transport has followed there, though with no password, and cannot be
-/// told not to.
-pub(super) fn sent_on(asked: Asked<'_>, url: &Url, place: &Url) -> Option<Error> {
-    let place = place.origin();
-    (url.origin() != place).then(|| Error::Strange {
-        url: asked.url.into(),
-        what: asked.what.into(),
+/// The response came from another origin. The transport follows redirects, without credentials, and offers no way to
+/// prevent it.
+pub(super) fn redirected(context: RequestContext<'_>, url: &Url, target: &Url) -> Option<Error> {
+    let target = target.origin();
+    (url.origin() != target).then(|| Error::Unexpected {
+        url: context.url.into(),
+        what: context.what.into(),
         reason: format!(
-            "it sends on to {}, and nothing else than what was asked is believed: name that in LOGQ_OPENSEARCH_URL if it is right",
-            place.ascii_serialization()
+            "it redirects to {}. If that server is right, set it in LOGQ_OPENSEARCH_URL",
+            target.ascii_serialization()
         ),
     })
 }
 
-/// The error and its causes. An `io::Error` hides what it was made of from `source`.
-fn chain<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'static)> {
+/// The error and its causes. `source` of an `io::Error` skips the inner error.
+fn error_chain<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'static)> {
     let mut all = vec![error];
     let mut last = error;
     loop {
@@ -121,17 +121,21 @@ fn unreachable(chain: &[&(dyn StdError + 'static)], root: String, timeout: Durat
 fn remedy(error: &Tls) -> &'static str {
     match error {
         Tls::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            "Its certificate is of an authority that this machine does not know: name the authority's PEM file in LOGQ_OPENSEARCH_CA"
+            "This machine does not know the certificate's authority: set the authority's PEM file in \
+             LOGQ_OPENSEARCH_CA"
         }
         Tls::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        ) => "Its certificate is for another name: use one of the names in it in LOGQ_OPENSEARCH_URL",
-        Tls::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-            "Its certificate has expired: it must be renewed (or this machine's clock is wrong)"
+        ) => {
+            "The certificate is for another host name: use a name from the certificate in \
+            LOGQ_OPENSEARCH_URL"
         }
-        Tls::InvalidCertificate(_) => "Its certificate cannot be accepted",
+        Tls::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            "The certificate has expired: renew it, or check this machine's clock"
+        }
+        Tls::InvalidCertificate(_) => "The certificate is not acceptable",
         Tls::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            "It seems not to speak TLS: try http:// in LOGQ_OPENSEARCH_URL"
+            "The server seems not to use TLS: try http:// in LOGQ_OPENSEARCH_URL"
         }
         Tls::AlertReceived(
             AlertDescription::CertificateRequired
@@ -141,26 +145,27 @@ fn remedy(error: &Tls) -> &'static str {
             | AlertDescription::CertificateExpired
             | AlertDescription::HandshakeFailure,
         ) => {
-            "It does not accept our client certificate, or wants one: LOGQ_OPENSEARCH_CLIENT_CERT and LOGQ_OPENSEARCH_CLIENT_KEY"
+            "The server requires a client certificate or rejects this one: check LOGQ_OPENSEARCH_CLIENT_CERT \
+             and LOGQ_OPENSEARCH_CLIENT_KEY"
         }
-        _ => "The two have no TLS in common",
+        _ => "Client and server support no common TLS version",
     }
 }
 
-/// An answer whose status says no.
-pub(super) fn refusal(asked: Asked<'_>, status: u16, body: &[u8]) -> Error {
-    let url = asked.url.to_owned();
-    let what = asked.what.to_owned();
+/// A response with an error status.
+pub(super) fn from_status(context: RequestContext<'_>, status: u16, body: &[u8]) -> Error {
+    let url = context.url.to_owned();
+    let what = context.what.to_owned();
     let (kind, reason) = reason(body);
     match status {
         401 => Error::Unauthorized {
             url,
-            identity: asked.identity.into(),
+            identity: context.identity.into(),
         },
         403 => Error::Forbidden {
             url,
             what,
-            identity: asked.identity.into(),
+            identity: context.identity.into(),
             reason,
         },
         429 => Error::Busy { url, what, reason },
@@ -170,13 +175,11 @@ pub(super) fn refusal(asked: Asked<'_>, status: u16, body: &[u8]) -> Error {
             status,
             reason,
         },
-        // OpenSearch says this in JSON, if it says anything.
-        404 | 405 if kind == NO_JSON && !reason.is_empty() => Error::Strange {
+        // OpenSearch sends JSON with these statuses.
+        404 | 405 if kind == NOT_JSON && !reason.is_empty() => Error::Unexpected {
             url,
             what,
-            reason: format!(
-                "{status} {reason}. Does LOGQ_OPENSEARCH_URL name OpenSearch, and not a server beside it?"
-            ),
+            reason: format!("{status} {reason}. Does LOGQ_OPENSEARCH_URL point to OpenSearch?"),
         },
         _ => Error::Rejected {
             url,
@@ -188,17 +191,16 @@ pub(super) fn refusal(asked: Asked<'_>, status: u16, body: &[u8]) -> Error {
     }
 }
 
-/// What stands in place of the name of an error that is no JSON.
-const NO_JSON: &str = "no JSON";
+/// Error name for a body that is not JSON.
+const NOT_JSON: &str = "not JSON";
 
-/// The server's name for an error and its reason, with the cause that says
-/// most: `{"error":{"type","reason","root_cause":[…],"caused_by":{…}}}` or
-/// `{"error":"text"}`.
+/// Extracts the name and the most specific reason of an error:
+/// `{"error":{"type","reason","root_cause":[…],"caused_by":{…}}}` or `{"error":"text"}`.
 fn reason(body: &[u8]) -> (String, String) {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         let text = String::from_utf8_lossy(body.get(..200).unwrap_or(body));
         let text: String = text.chars().filter(|c| !c.is_control()).collect();
-        return (NO_JSON.into(), text);
+        return (NOT_JSON.into(), text);
     };
     let Some(error) = body.get("error").filter(|error| !error.is_null()) else {
         let message = body.get("message").and_then(Value::as_str);
@@ -208,7 +210,7 @@ fn reason(body: &[u8]) -> (String, String) {
         return ("error".into(), text.into());
     }
     let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
-    // A search that fails on all shards says why at its first one.
+    // If all shards failed, the first one has the reason.
     let cause = error
         .get("failed_shards")
         .and_then(|shards| shards.get(0))
@@ -227,8 +229,8 @@ fn reason(body: &[u8]) -> (String, String) {
     (text(cause, "type").unwrap_or_else(|| "error".into()), reason)
 }
 
-/// Whether an answer to a search is whole.
-pub(super) fn whole(asked: Asked<'_>, answer: &Value) -> Result<(), Error> {
+/// Rejects a partial search result.
+pub(super) fn check_all_shards(context: RequestContext<'_>, answer: &Value) -> Result<(), Error> {
     let Some(shards) = answer.get("_shards") else {
         return Ok(());
     };
@@ -242,13 +244,9 @@ pub(super) fn whole(asked: Asked<'_>, answer: &Value) -> Result<(), Error> {
         .and_then(|failures| failures.first())
         .and_then(|failure| failure.pointer("/reason/reason"))
         .and_then(Value::as_str)
-        .unwrap_or(if late {
-            "it ran out of time"
-        } else {
-            "no reason given"
-        });
+        .unwrap_or(if late { "it timed out" } else { "no reason given" });
     Err(Error::Partial {
-        url: asked.url.into(),
+        url: context.url.into(),
         successful: count("successful"),
         total: count("total"),
         reason: reason.into(),

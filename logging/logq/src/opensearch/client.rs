@@ -1,4 +1,4 @@
-//! One connection to OpenSearch, over the official client's transport.
+//! A client for OpenSearch, based on the official client's transport.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -15,50 +15,49 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use url::Url;
 
-use super::classify::{self, Asked};
+use super::classify::{self, RequestContext};
 use super::settings::Identity;
-use super::way::Way;
+use super::transport::ClientTransport;
 use super::{Error, Result, Settings};
 
-static CRYPTOGRAPHY: Once = Once::new();
+static CRYPTO_PROVIDER: Once = Once::new();
 
-/// Most of an answer that is read: the first page of lines fits, all of them as long as a line may be.
-const MOST_ANSWER_BYTES: u64 = 256 * 1024 * 1024;
+/// Maximum size of a response. The first page fits, even if each line has the maximum length.
+const MAX_ANSWER_BYTES: u64 = 256 * 1024 * 1024;
 
-/// OpenSearch, as one who asks questions sees it. Cheap to clone; connections
-/// are kept and shared.
+/// A client for OpenSearch. Cheap to clone; clones share connections.
 #[derive(Clone)]
 pub struct Client {
-    way: Way,
+    transport: ClientTransport,
     url: String,
     identity: String,
     timeout: Duration,
 }
 
-/// The transport would show the password.
+/// The transport would print the password.
 impl fmt::Debug for Client {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "OpenSearch at {} {}", self.url, self.identity)
     }
 }
 
-/// A name as a part of a URL's path.
+/// Escapes a name for a URL path.
 #[must_use]
-pub fn path_part(name: &str) -> String {
+pub fn encode_path_segment(name: &str) -> String {
     url::form_urlencoded::byte_serialize(name.as_bytes())
         .collect::<String>()
         .replace('+', "%20")
 }
 
 impl Client {
-    /// A client; nothing is sent yet.
+    /// Creates a client without connecting.
     ///
     /// # Errors
-    /// [`Error::Settings`] where a certificate or a key is none.
+    /// [`Error::Settings`] for an invalid certificate or key.
     pub fn new(settings: &Settings) -> Result<Self> {
-        // One cryptography in the whole process, however many the dependencies bring.
-        CRYPTOGRAPHY.call_once(|| {
-            // Another one may have been chosen by the program: as good.
+        // One crypto provider for the whole process.
+        CRYPTO_PROVIDER.call_once(|| {
+            // The program may have installed another one, which works as well.
             let _ = rustls::crypto::ring::default_provider().install_default();
         });
         let connect = {
@@ -66,41 +65,41 @@ impl Client {
             Box::new(move |url| transport(&settings, url))
         };
         Ok(Self {
-            way: Way::of(settings, connect)?,
+            transport: ClientTransport::new(settings, connect)?,
             url: settings.url.to_string(),
             identity: settings.identity(),
             timeout: settings.timeout,
         })
     }
 
-    /// Where OpenSearch is; holds no password.
+    /// The URL of OpenSearch, without a password.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The command that makes the way to it, where it is in a cluster.
+    /// The kubectl command of the port-forward, if there is one.
     #[must_use]
     pub fn command(&self) -> Option<String> {
-        self.way.command()
+        self.transport.command()
     }
 
-    /// What a person should know of the way to it since the last time.
+    /// Takes the messages about the port-forward since the last call.
     #[must_use]
-    pub fn notes(&self) -> Vec<String> {
-        self.way.notes()
+    pub fn take_notes(&self) -> Vec<String> {
+        self.transport.take_notes()
     }
 
-    /// Makes the way to it, where it is in a cluster and there is none.
+    /// Opens the port-forward, if one is needed and not open.
     ///
     /// # Errors
     /// [`Error::Forward`].
-    pub async fn open(&self) -> Result<()> {
-        self.way.path().await.map(|_| ())
+    pub async fn connect(&self) -> Result<()> {
+        self.transport.connection().await.map(|_| ())
     }
 
-    fn asked<'a>(&'a self, what: &'a str) -> Asked<'a> {
-        Asked {
+    fn request_context<'a>(&'a self, what: &'a str) -> RequestContext<'a> {
+        RequestContext {
             url: &self.url,
             identity: &self.identity,
             what,
@@ -108,15 +107,14 @@ impl Client {
         }
     }
 
-    /// Sees within `patience` whether it can be reached and lets us in, and
-    /// returns its version.
+    /// Connects and authenticates within `patience`; returns OpenSearch's version.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] also when it takes the connection and is silent.
+    /// [`Error::Unreachable`], also if the server accepts the connection but stays silent.
     pub async fn reach(&self, patience: Duration) -> Result<String> {
-        let what = "say its version";
-        // It has a patience of its own.
-        self.open().await?;
+        let what = "report its version";
+        // The port-forward has its own timeout.
+        self.connect().await?;
         let hello = self.ask(what, Method::Get, "/", &[], None);
         let answer = match tokio::time::timeout(patience, hello).await {
             Ok(answer) => answer?,
@@ -131,11 +129,10 @@ impl Client {
             .pointer("/version/number")
             .and_then(Value::as_str)
             .map(str::to_owned)
-            .ok_or_else(|| self.strange(what, "its answer has no version"))
+            .ok_or_else(|| self.unexpected(what, "the response has no version"))
     }
 
-    /// Asks, and returns the answer. `what` completes "is asked to …" in an
-    /// error.
+    /// Sends a request and returns the response. `what` completes "is asked to …" in an error message.
     ///
     /// # Errors
     /// Every [`Error`].
@@ -151,7 +148,7 @@ impl Client {
         Ok(answer)
     }
 
-    /// As [`Self::ask`]; also how many bytes the answer has taken.
+    /// Like [`Self::ask`]; also returns the size of the response.
     ///
     /// # Errors
     /// Every [`Error`].
@@ -168,21 +165,21 @@ impl Client {
             .await
     }
 
-    /// As [`Self::ask`]; none where there is no such thing (404).
+    /// Like [`Self::ask`]; None if the object does not exist (404).
     ///
     /// # Errors
     /// Every [`Error`].
     pub async fn find(&self, what: &str, path: &str) -> Result<Option<Value>> {
         match self.ask(what, Method::Get, path, &[], None).await {
-            Err(error) if error.rejected_with() == Some(404) => Ok(None),
+            Err(error) if error.rejection_status() == Some(404) => Ok(None),
             answer => answer.map(Some),
         }
     }
 
-    /// Sends lines of JSON (`_bulk`, `_msearch`), each ending in a line break.
+    /// Sends NDJSON (`_bulk`, `_msearch`), with a newline after each line.
     ///
     /// # Errors
-    /// Every [`Error`]; what happened to single items is in the answer.
+    /// Every [`Error`]. The response contains the results of single items.
     pub async fn send_lines(
         &self,
         what: &str,
@@ -191,8 +188,8 @@ impl Client {
         lines: Vec<u8>,
     ) -> Result<Value> {
         let lines = Some(lines);
-        let sent = self.send(what, Method::Post, path, query, lines, "application/x-ndjson");
-        Ok(sent.await?.0)
+        let response = self.send(what, Method::Post, path, query, lines, "application/x-ndjson");
+        Ok(response.await?.0)
     }
 
     async fn send(
@@ -207,30 +204,29 @@ impl Client {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         let query = (!query.is_empty()).then_some(query);
-        let way = self.way.path().await?;
-        let sent = way
+        let connection = self.transport.connection().await?;
+        let response = connection
             .api
             .transport()
             .send(method, path, headers, query, body, None)
             .await;
-        match self.answer(what, &way.url, sent).await {
-            Err(error) => Err(self.way.told(&way, error).await),
+        match self.answer(what, &connection.url, response).await {
+            Err(error) => Err(self.transport.explain_error(&connection, error).await),
             answer => answer,
         }
     }
 
-    /// What an answer says: its JSON and its length, or what is wrong. An answer to a search out of some of the shards only is
-    /// an error, and so is one of another place than was asked.
+    /// Parses a response; returns its JSON and size. Rejects partial search results and responses from another origin.
     async fn answer(
         &self,
         what: &str,
         url: &Url,
-        sent: std::result::Result<Response, opensearch::Error>,
+        response: std::result::Result<Response, opensearch::Error>,
     ) -> Result<(Value, usize)> {
-        let asked = self.asked(what);
-        let response = sent.map_err(|error| classify::exchange(asked, &error))?;
+        let context = self.request_context(what);
+        let response = response.map_err(|error| classify::from_transport_error(context, &error))?;
         let status = response.status_code().as_u16();
-        if let Some(error) = classify::sent_on(asked, url, response.url()) {
+        if let Some(error) = classify::redirected(context, url, response.url()) {
             return Err(error);
         }
         let too_long = |bytes| Error::TooLong {
@@ -240,31 +236,31 @@ impl Client {
         };
         if let Some(bytes) = response
             .content_length()
-            .filter(|bytes| *bytes > MOST_ANSWER_BYTES)
+            .filter(|bytes| *bytes > MAX_ANSWER_BYTES)
         {
             return Err(too_long(bytes));
         }
         let body = response
             .bytes()
             .await
-            .map_err(|error| classify::exchange(asked, &error))?;
-        if body.len() as u64 > MOST_ANSWER_BYTES {
+            .map_err(|error| classify::from_transport_error(context, &error))?;
+        if body.len() as u64 > MAX_ANSWER_BYTES {
             return Err(too_long(body.len() as u64));
         }
         if !(200..300).contains(&status) {
-            return Err(classify::refusal(asked, status, &body));
+            return Err(classify::from_status(context, status, &body));
         }
         if body.is_empty() {
             return Ok((Value::Null, 0));
         }
         let answer: Value =
-            serde_json::from_slice(&body).map_err(|error| self.strange(what, &error.to_string()))?;
-        classify::whole(asked, &answer)?;
+            serde_json::from_slice(&body).map_err(|error| self.unexpected(what, &error.to_string()))?;
+        classify::check_all_shards(context, &answer)?;
         Ok((answer, body.len()))
     }
 
-    pub(crate) fn strange(&self, what: &str, reason: &str) -> Error {
-        Error::Strange {
+    pub(crate) fn unexpected(&self, what: &str, reason: &str) -> Error {
+        Error::Unexpected {
             url: self.url.clone(),
             what: what.into(),
             reason: reason.into(),
@@ -272,29 +268,29 @@ impl Client {
     }
 }
 
-/// What is spoken through to this address, as the settings say.
+/// Creates the transport for a URL.
 fn transport(settings: &Settings, url: Url) -> Result<Transport> {
-    let wrong = |variable: &str, error: &dyn StdError| {
+    let settings_error = |variable: &str, error: &dyn StdError| {
         let cause = error
             .source()
             .map_or_else(String::new, |cause| format!(": {cause}"));
         Error::Settings(format!("{variable}: {error}{cause}"))
     };
     let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(url)).timeout(settings.timeout);
-    if settings.is_local() || settings.place().is_some() {
+    if settings.is_local() || settings.service().is_some() {
         builder = builder.disable_proxy();
     }
-    let mut shown = None;
+    let mut credentials = None;
     match &settings.identity {
-        Identity::Nobody => {}
+        Identity::Anonymous => {}
         Identity::Basic(user, password) => {
-            shown = Some(Credentials::Basic(user.clone(), password.expose_secret().into()));
+            credentials = Some(Credentials::Basic(user.clone(), password.expose_secret().into()));
         }
         Identity::Bearer(token) => {
             let header = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()));
             let mut header = header.map_err(|_| {
                 Error::Settings(
-                    "LOGQ_OPENSEARCH_TOKEN cannot be sent: it holds a line break or the like".into(),
+                    "LOGQ_OPENSEARCH_TOKEN contains a control character, for example a line break".into(),
                 )
             })?;
             header.set_sensitive(true);
@@ -302,16 +298,17 @@ fn transport(settings: &Settings, url: Url) -> Result<Transport> {
         }
     }
     if let Some((_, pem)) = &settings.authorities {
-        let authorities = Certificate::from_pem(pem).map_err(|error| wrong("LOGQ_OPENSEARCH_CA", &error))?;
+        let authorities =
+            Certificate::from_pem(pem).map_err(|error| settings_error("LOGQ_OPENSEARCH_CA", &error))?;
         builder = builder.cert_validation(CertificateValidation::Full(authorities));
     }
     if let Some(certificate) = &settings.certificate {
-        if let Some(Credentials::Basic(user, password)) = shown.take() {
+        if let Some(Credentials::Basic(user, password)) = credentials.take() {
             builder = builder.header(AUTHORIZATION, basic(&user, &password)?);
         }
-        shown = Some(ClientCertificate::Pem(certificate.pem.clone()).into());
+        credentials = Some(ClientCertificate::Pem(certificate.pem.clone()).into());
     }
-    if let Some(credentials) = shown {
+    if let Some(credentials) = credentials {
         builder = builder.auth(credentials);
     }
     let variable = if settings.certificate.is_some() {
@@ -319,20 +316,27 @@ fn transport(settings: &Settings, url: Url) -> Result<Transport> {
     } else {
         "LOGQ_OPENSEARCH_CA"
     };
-    builder.build().map_err(|error| wrong(variable, &error))
+    builder.build().map_err(|error| settings_error(variable, &error))
 }
 
-/// The header of basic authentication (RFC 7617), for when a client
-/// certificate takes the place of the transport's credentials.
+/// The header of basic authentication (RFC 7617). A client certificate takes the transport's only slot for credentials.
 fn basic(user: &str, password: &str) -> Result<HeaderValue> {
     let request = reqwest::Client::new()
         .get("http://localhost/")
         .basic_auth(user, Some(password))
         .build()
-        .map_err(|_| Error::Settings("LOGQ_OPENSEARCH_PASSWORD cannot be sent".into()))?;
-    request
-        .headers()
-        .get(AUTHORIZATION)
-        .cloned()
-        .ok_or_else(|| Error::Settings("LOGQ_OPENSEARCH_PASSWORD cannot be sent".into()))
+        .map_err(|_| {
+            Error::Settings(
+                "LOGQ_OPENSEARCH_PASSWORD contains characters that HTTP does not \
+            allow"
+                    .into(),
+            )
+        })?;
+    request.headers().get(AUTHORIZATION).cloned().ok_or_else(|| {
+        Error::Settings(
+            "LOGQ_OPENSEARCH_PASSWORD contains characters that HTTP does not \
+            allow"
+                .into(),
+        )
+    })
 }

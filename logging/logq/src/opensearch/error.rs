@@ -1,200 +1,147 @@
-//! Why OpenSearch did not do what it was asked.
+//! Errors of OpenSearch and the connection to it.
 
 use std::time::Duration;
 
-use crate::forward::NoForward;
+use crate::forward::ForwardError;
 
-/// Why no connection came about.
+/// Why no connection was established.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreachable {
-    /// Nothing listens there.
     #[error("the connection was refused: nothing listens there")]
     Refused,
-    /// The network knows no way.
     #[error("there is no route to it")]
     NoRoute,
-    /// The name is not known.
     #[error("its name cannot be resolved")]
     Name,
-    /// Nothing came back.
     #[error("it did not answer within {0:?}")]
     Timeout(Duration),
-    /// Something else of the network's.
     #[error("{0}")]
     Other(String),
 }
 
-/// An error of the connection or an answer that is none. Never holds a
-/// password: URLs in it have lost theirs.
+/// An error of the connection, the request or the response. Contains no password: URLs are stripped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No connection came about; the only case in which another source may
-    /// stand in.
-    #[error("OpenSearch at {url} cannot be reached: {reason}. Is LOGQ_OPENSEARCH_URL right?")]
-    Unreachable {
-        /// Where.
-        url: String,
-        /// Why.
-        reason: Unreachable,
-    },
-    /// There is no way to it through the cluster: nothing was asked.
-    #[error("OpenSearch cannot be reached by a port-forward to {place}: {error}")]
-    Forward {
-        /// Namespace and service.
-        place: String,
-        /// Why not.
-        error: NoForward,
-    },
-    /// The two do not trust or understand each other.
+    /// No connection. Only in this case may another source replace OpenSearch.
+    #[error("OpenSearch at {url} is unreachable: {reason}. Check LOGQ_OPENSEARCH_URL")]
+    Unreachable { url: String, reason: Unreachable },
+    /// No port-forward, so nothing was requested.
+    #[error("OpenSearch is unreachable through a port-forward to {service}: {error}")]
+    Forward { service: String, error: ForwardError },
+    /// The TLS handshake failed.
     #[error("TLS with OpenSearch at {url} failed: {reason}. {remedy}")]
     Tls {
-        /// Where.
         url: String,
-        /// What the TLS library says.
         reason: String,
-        /// What to do.
         remedy: &'static str,
     },
-    /// 401: who asks is not known.
+    /// 401: the credentials are missing or invalid.
     #[error(
-        "OpenSearch at {url} does not know who asks (401): {identity}. Set LOGQ_OPENSEARCH_USERNAME and LOGQ_OPENSEARCH_PASSWORD (or …_PASSWORD_FILE, …_TOKEN, …_CLIENT_CERT)"
+        "OpenSearch at {url} rejected the credentials (401): {identity}. Set LOGQ_OPENSEARCH_USERNAME and \
+         LOGQ_OPENSEARCH_PASSWORD (or …_PASSWORD_FILE, …_TOKEN, …_CLIENT_CERT)"
     )]
-    Unauthorized {
-        /// Where.
-        url: String,
-        /// What was shown.
-        identity: String,
-    },
-    /// 403: who asks may not.
-    #[error("OpenSearch at {url} refuses to {what} (403): {identity}: {reason}")]
+    Unauthorized { url: String, identity: String },
+    /// 403: the user lacks a permission.
+    #[error("OpenSearch at {url} denied the request to {what} (403): {identity}: {reason}")]
     Forbidden {
-        /// Where.
         url: String,
-        /// What was asked for.
         what: String,
-        /// What was shown.
         identity: String,
-        /// The server's words, which name the missing right.
+        /// The server's message, which names the missing permission.
         reason: String,
     },
-    /// 400, 404, 409 and their like: the question was wrong for this server.
-    #[error("OpenSearch at {url} rejects to {what} ({status} {kind}): {reason}")]
+    /// 400, 404, 409 and similar: the server rejects the request.
+    #[error("OpenSearch at {url} rejected the request to {what} ({status} {kind}): {reason}")]
     Rejected {
-        /// Where.
         url: String,
-        /// What was asked for.
         what: String,
-        /// The HTTP status.
         status: u16,
-        /// The server's name for the error, as `parsing_exception`.
+        /// The server's name for the error, for example `parsing_exception`.
         kind: String,
-        /// The server's reason.
         reason: String,
     },
-    /// 429: it has too much to do.
-    #[error("OpenSearch at {url} is too busy to {what} (429): {reason}. Try again later, or ask for less")]
+    /// 429: the server is overloaded.
+    #[error("OpenSearch at {url} is too busy to {what} (429): {reason}. Try again later, or request less")]
     Busy {
-        /// Where.
         url: String,
-        /// What was asked for.
         what: String,
-        /// The server's reason.
         reason: String,
     },
-    /// An answer out of some of the shards only: lines are missing in it.
+    /// Some shards failed, so lines are missing.
     #[error(
-        "OpenSearch at {url} could answer from {successful} of {total} shards only, so lines are missing: {reason}"
+        "only {successful} of {total} shards of OpenSearch at {url} answered, so lines are missing: {reason}"
     )]
     Partial {
-        /// Where.
         url: String,
-        /// Shards that answered.
         successful: u64,
-        /// Shards that were asked.
         total: u64,
-        /// What the first of the others says.
+        /// The message of the first failed shard.
         reason: String,
     },
-    /// 5xx: it cannot work now.
-    #[error("OpenSearch at {url} cannot {what} now ({status}): {reason}")]
+    /// 5xx: the server failed.
+    #[error("OpenSearch at {url} failed to {what} ({status}): {reason}")]
     Failed {
-        /// Where.
         url: String,
-        /// What was asked for.
         what: String,
-        /// The HTTP status.
         status: u16,
-        /// The server's reason.
         reason: String,
     },
-    /// The connection stood, and the answer did not come whole or in time.
-    #[error("OpenSearch at {url} was asked to {what}, and {reason}")]
+    /// The connection was established, but the response is incomplete or late.
+    #[error("OpenSearch at {url} failed to {what}: {reason}")]
     Interrupted {
-        /// Where.
         url: String,
-        /// What was asked for.
         what: String,
-        /// What was seen.
         reason: String,
     },
-    /// More than is read.
+    /// The response is too large.
     #[error(
-        "OpenSearch at {url} was asked to {what}, and its answer of {} MiB is longer than what is read. Ask for less", .bytes >> 20
+        "OpenSearch at {url} failed to {what}: the response of {} MiB is too large. Request \
+         less", .bytes >> 20
     )]
-    TooLong {
-        /// Where.
+    TooLong { url: String, what: String, bytes: u64 },
+    /// The response does not look like OpenSearch's.
+    #[error("the server at {url} failed to {what}; it does not respond like OpenSearch: {reason}")]
+    Unexpected {
         url: String,
-        /// What was asked for.
         what: String,
-        /// How long it is.
-        bytes: u64,
-    },
-    /// What answers is not OpenSearch, or not one that is understood.
-    #[error("what answers at {url} was asked to {what} and does not answer as OpenSearch does: {reason}")]
-    Strange {
-        /// Where.
-        url: String,
-        /// What was asked for.
-        what: String,
-        /// What is strange.
         reason: String,
     },
-    /// The connection's settings are wrong.
+    /// Invalid settings.
     #[error("{0}")]
     Settings(String),
 }
 
 impl Error {
-    /// Whether no connection came about (refused, no route, unknown name,
-    /// timeout), so that a source without OpenSearch may stand in.
+    /// Whether no connection was established (refused, no route, unknown name, timeout). Another source may then
+    /// replace OpenSearch.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Forward { .. })
     }
 
-    /// Whether the connection did not come about or did not hold.
-    pub(super) const fn is_broken(&self) -> bool {
+    /// Whether the connection failed or broke.
+    pub(super) const fn is_connection_lost(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Interrupted { .. })
     }
 
-    /// The same, with what the connection went through.
-    pub(super) fn through(mut self, way: &str) -> Self {
+    /// Adds the transport to the message.
+    pub(super) fn through(mut self, connection: &str) -> Self {
         match &mut self {
-            Self::Interrupted { reason, .. } => reason.push_str(&format!(" (through {way})")),
+            Self::Interrupted { reason, .. } => reason.push_str(&format!(" (through {connection})")),
             Self::Unreachable { reason, .. } => {
-                *reason = Unreachable::Other(format!("{reason} (through {way})"));
+                *reason = Unreachable::Other(format!("{reason} (through {connection})"));
             }
             _ => {}
         }
         self
     }
 
-    /// Whether asking again later can help without anybody changing anything.
+    /// Whether a later attempt can succeed without any change.
     #[must_use]
-    pub const fn is_passing(&self) -> bool {
+    pub const fn is_transient(&self) -> bool {
         match self {
-            Self::Forward { error, .. } => error.is_passing(),
+            Self::Forward { error, .. } => error.is_transient(),
             Self::Unreachable { .. }
             | Self::Busy { .. }
             | Self::Partial { .. }
@@ -204,28 +151,26 @@ impl Error {
         }
     }
 
-    /// Whether a part of what was asked for can be had.
+    /// Whether a smaller request can succeed.
     #[must_use]
-    pub fn is_too_much(&self) -> bool {
-        // What its circuit breakers say of memory that they do not give.
-        let is_broken = |reason: &str| reason.contains("Data too large");
+    pub fn is_too_large(&self) -> bool {
+        // OpenSearch's circuit breakers report memory limits.
+        let is_memory_limit = |reason: &str| reason.contains("Data too large");
         match self {
             Self::TooLong { .. } => true,
-            Self::Busy { reason, .. } => is_broken(reason),
+            Self::Busy { reason, .. } => is_memory_limit(reason),
             _ => false,
         }
     }
 
-    /// The HTTP status of a rejection.
     #[must_use]
-    pub fn rejected_with(&self) -> Option<u16> {
+    pub fn rejection_status(&self) -> Option<u16> {
         match self {
             Self::Rejected { status, .. } => Some(*status),
             _ => None,
         }
     }
 
-    /// Whether the server's name for the error is this one.
     #[must_use]
     pub fn is_kind(&self, name: &str) -> bool {
         matches!(self, Self::Rejected { kind, .. } if kind == name)

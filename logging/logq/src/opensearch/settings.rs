@@ -1,4 +1,4 @@
-//! Where OpenSearch is and how one is let in.
+//! Connection settings.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,48 +7,50 @@ use std::{fmt, fs};
 use secrecy::SecretString;
 use url::{Host, Url};
 
-use crate::forward::{Place, SCHEME};
-use crate::source::kubectl::Program;
+use crate::forward::{SCHEME, ServiceRef};
+use crate::source::kubectl::KubectlProgram;
 
-/// Where OpenSearch is looked for unless told.
 pub const DEFAULT_URL: &str = "http://localhost:9200";
 
-/// Where it is.
 const URL: &str = "LOGQ_OPENSEARCH_URL";
 
-/// Every variable with its meaning, for help and documentation.
+/// All variables with descriptions, for help and documentation.
 pub const VARIABLES: [(&str, &str); 10] = [
     (
         "LOGQ_OPENSEARCH_URL",
-        "http://… or https://… of OpenSearch, or kubernetes://NAMESPACE/SERVICE of one in a cluster",
+        "http://…, https://…, or kubernetes://NAMESPACE/SERVICE for OpenSearch in a cluster",
     ),
-    ("LOGQ_OPENSEARCH_USERNAME", "user, for basic authentication"),
-    ("LOGQ_OPENSEARCH_PASSWORD", "its password"),
-    ("LOGQ_OPENSEARCH_PASSWORD_FILE", "a file with the password"),
-    ("LOGQ_OPENSEARCH_TOKEN", "a bearer token, in place of a user"),
-    ("LOGQ_OPENSEARCH_TOKEN_FILE", "a file with the token"),
+    ("LOGQ_OPENSEARCH_USERNAME", "user for basic authentication"),
+    ("LOGQ_OPENSEARCH_PASSWORD", "password of the user"),
+    ("LOGQ_OPENSEARCH_PASSWORD_FILE", "file with the password"),
+    ("LOGQ_OPENSEARCH_TOKEN", "bearer token, instead of a user"),
+    ("LOGQ_OPENSEARCH_TOKEN_FILE", "file with the token"),
+    ("LOGQ_OPENSEARCH_CA", "PEM file of additional trusted authorities"),
     (
-        "LOGQ_OPENSEARCH_CA",
-        "PEM file of the authorities to trust beside the system's",
+        "LOGQ_OPENSEARCH_CLIENT_CERT",
+        "PEM file of the client certificate",
     ),
-    ("LOGQ_OPENSEARCH_CLIENT_CERT", "PEM file of a client certificate"),
-    ("LOGQ_OPENSEARCH_CLIENT_KEY", "PEM file of its key"),
-    ("LOGQ_OPENSEARCH_TIMEOUT", "seconds to wait for an answer; 60"),
+    (
+        "LOGQ_OPENSEARCH_CLIENT_KEY",
+        "PEM file of the client certificate's key",
+    ),
+    (
+        "LOGQ_OPENSEARCH_TIMEOUT",
+        "timeout of a request in seconds; default 60",
+    ),
 ];
 
-/// How a variable is looked up: the environment, a configuration file, a map
-/// in a test.
+/// Looks up a variable: in the environment, a configuration file, or a map in a test.
 pub type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
-/// Who asks.
+/// How logq authenticates.
 #[derive(Clone, Debug)]
 pub(super) enum Identity {
-    Nobody,
+    Anonymous,
     Basic(String, SecretString),
     Bearer(SecretString),
 }
 
-/// A client certificate with its key, PEM.
 #[derive(Clone)]
 pub(super) struct ClientCertificate {
     pub path: PathBuf,
@@ -61,21 +63,21 @@ impl fmt::Debug for ClientCertificate {
     }
 }
 
-/// Where OpenSearch is and how one is let in.
+/// Connection settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub(super) url: Url,
-    /// Where it is in a cluster, and who makes the way there.
-    place: Option<Place>,
-    kubectl: Program,
-    located: bool,
+    /// The service in a cluster, and the kubectl for its port-forward.
+    service: Option<ServiceRef>,
+    kubectl: KubectlProgram,
+    has_explicit_url: bool,
     pub(super) identity: Identity,
     pub(super) authorities: Option<(PathBuf, Vec<u8>)>,
     pub(super) certificate: Option<ClientCertificate>,
     pub(super) timeout: Duration,
 }
 
-/// All that is wrong with the settings. Names variables, never their values.
+/// All errors in the settings. They name variables but contain no values.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct SettingsError(pub Vec<String>);
@@ -84,11 +86,11 @@ impl Settings {
     /// Reads the variables of [`VARIABLES`].
     ///
     /// # Errors
-    /// [`SettingsError`] with every mistake at once.
+    /// [`SettingsError`] with all errors.
     pub fn read(lookup: &Lookup<'_>) -> Result<Self, SettingsError> {
-        let mut reader = Reader {
+        let mut reader = SettingsReader {
             lookup,
-            mistakes: Vec::new(),
+            errors: Vec::new(),
         };
         let url = reader.url();
         let identity = reader.identity();
@@ -102,77 +104,75 @@ impl Settings {
         let certificate = reader.certificate();
         let timeout = reader.timeout();
         if certificate.is_some() && matches!(url, Some((_, Some(_)))) {
-            reader.mistake(
-                "LOGQ_OPENSEARCH_CLIENT_CERT cannot be shown through a port-forward, where OpenSearch is spoken to \
-                 without TLS: name its Ingress in LOGQ_OPENSEARCH_URL, or use a user or a token",
+            reader.add_error(
+                "LOGQ_OPENSEARCH_CLIENT_CERT does not work through a port-forward, which uses no TLS: set \
+                 OpenSearch's Ingress in LOGQ_OPENSEARCH_URL, or use a user or a token",
             );
         }
-        match (url, reader.mistakes.is_empty()) {
-            (Some((url, place)), true) => Ok(Self {
+        match (url, reader.errors.is_empty()) {
+            (Some((url, service)), true) => Ok(Self {
                 url,
-                place,
-                kubectl: Program::default(),
-                located: reader.value(URL).is_some(),
+                service,
+                kubectl: KubectlProgram::default(),
+                has_explicit_url: reader.value(URL).is_some(),
                 identity,
                 authorities,
                 certificate,
                 timeout,
             }),
-            _ => Err(SettingsError(reader.mistakes)),
+            _ => Err(SettingsError(reader.errors)),
         }
     }
 
-    /// The same with another address, as a flag may say.
+    /// Replaces the URL, for example by a flag.
     ///
     /// # Errors
-    /// [`SettingsError`] when it is none.
+    /// [`SettingsError`] for an invalid URL.
     pub fn with_url(mut self, url: &str) -> Result<Self, SettingsError> {
         let parsed = parse(url).map_err(|why| SettingsError(vec![format!("the URL {why}")]))?;
-        (self.url, self.place) = parsed;
-        self.located = true;
+        (self.url, self.service) = parsed;
+        self.has_explicit_url = true;
         Ok(self)
     }
 
-    /// The same with this kubectl, which makes the way into a cluster.
+    /// Sets the kubectl for port-forwards.
     #[must_use]
-    pub fn by(mut self, kubectl: &Program) -> Self {
+    pub fn with_kubectl(mut self, kubectl: &KubectlProgram) -> Self {
         self.kubectl = kubectl.clone();
         self
     }
 
-    /// The same of the distribution's OpenSearch, in the cluster that kubectl is set up for: where nobody has said
-    /// where it is. None where credentials are set: they are for a server that somebody has in mind.
+    /// Settings for the distribution's OpenSearch in the current cluster, if no URL is configured. None with
+    /// credentials: they are meant for a specific server.
     #[must_use]
     pub fn in_cluster(&self) -> Option<Self> {
-        let usual = Place::usual();
-        let url = Url::parse(&usual.address()).ok()?;
-        let nobody = matches!(self.identity, Identity::Nobody) && self.certificate.is_none();
-        (!self.located && nobody).then(|| Self {
+        let default_service = ServiceRef::default_opensearch();
+        let url = Url::parse(&default_service.url()).ok()?;
+        let nobody = matches!(self.identity, Identity::Anonymous) && self.certificate.is_none();
+        (!self.has_explicit_url && nobody).then(|| Self {
             url,
-            place: Some(usual),
+            service: Some(default_service),
             ..self.clone()
         })
     }
 
-    /// The service of a cluster that it is.
     #[must_use]
-    pub const fn place(&self) -> Option<&Place> {
-        self.place.as_ref()
+    pub const fn service(&self) -> Option<&ServiceRef> {
+        self.service.as_ref()
     }
 
-    /// Who makes the way into a cluster.
     #[must_use]
-    pub const fn kubectl(&self) -> &Program {
+    pub const fn kubectl(&self) -> &KubectlProgram {
         &self.kubectl
     }
 
-    /// Where OpenSearch is; holds no password.
+    /// The URL, without a password.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Whether it is on this machine.
+    /// Whether the host is this machine.
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self.url.host() {
@@ -183,13 +183,13 @@ impl Settings {
         }
     }
 
-    /// Whether anybody has said where it is.
+    /// Whether a URL is configured.
     #[must_use]
-    pub const fn is_located(&self) -> bool {
-        self.located
+    pub const fn has_explicit_url(&self) -> bool {
+        self.has_explicit_url
     }
 
-    /// How one is let in, for people: no secret in it.
+    /// Describes the credentials without secrets.
     #[must_use]
     pub fn identity(&self) -> String {
         let certificate = self
@@ -197,8 +197,8 @@ impl Settings {
             .as_ref()
             .map(|certificate| format!("the client certificate {}", certificate.path.display()));
         match (&self.identity, certificate) {
-            (Identity::Nobody, None) => "without credentials".into(),
-            (Identity::Nobody, Some(certificate)) => format!("with {certificate}"),
+            (Identity::Anonymous, None) => "without credentials".into(),
+            (Identity::Anonymous, Some(certificate)) => format!("with {certificate}"),
             (Identity::Basic(user, _), None) => format!("as the user {user}"),
             (Identity::Basic(user, _), Some(certificate)) => {
                 format!("as the user {user}, with {certificate}")
@@ -209,47 +209,46 @@ impl Settings {
     }
 }
 
-/// A URL that OpenSearch can be at. The reason of a refusal never shows it:
-/// it may hold a password.
-fn parse(text: &str) -> Result<(Url, Option<Place>), &'static str> {
-    let url = Url::parse(text).map_err(|_| "is no URL (http://host:9200 or https://…)")?;
+/// Parses OpenSearch's URL. The error does not contain the text, which may include a password.
+fn parse(text: &str) -> Result<(Url, Option<ServiceRef>), &'static str> {
+    let url = Url::parse(text).map_err(|_| "is not a URL (http://host:9200 or https://…)")?;
     if !matches!(url.scheme(), "http" | "https" | SCHEME) || url.host_str().is_none() {
-        return Err(
-            "must begin with http:// or https:// and name a host, or be kubernetes://NAMESPACE/SERVICE",
-        );
+        return Err("must be http://HOST, https://HOST or kubernetes://NAMESPACE/SERVICE");
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(
-            "holds a user or a password: these belong in LOGQ_OPENSEARCH_USERNAME and LOGQ_OPENSEARCH_PASSWORD",
+            "contains a user or a password: use LOGQ_OPENSEARCH_USERNAME and LOGQ_OPENSEARCH_PASSWORD",
         );
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("must not hold ? or #");
+        return Err("must not contain ? or #");
     }
-    let place = (url.scheme() == SCHEME).then(|| Place::of(&url)).transpose()?;
-    Ok((url, place))
+    let service = (url.scheme() == SCHEME)
+        .then(|| ServiceRef::from_url(&url))
+        .transpose()?;
+    Ok((url, service))
 }
 
-struct Reader<'a> {
+struct SettingsReader<'a> {
     lookup: &'a Lookup<'a>,
-    mistakes: Vec<String>,
+    errors: Vec<String>,
 }
 
-impl Reader<'_> {
+impl SettingsReader<'_> {
     fn value(&self, name: &str) -> Option<String> {
         (self.lookup)(name).filter(|value| !value.is_empty())
     }
 
-    fn mistake(&mut self, text: impl Into<String>) {
-        self.mistakes.push(text.into());
+    fn add_error(&mut self, text: impl Into<String>) {
+        self.errors.push(text.into());
     }
 
-    fn url(&mut self) -> Option<(Url, Option<Place>)> {
+    fn url(&mut self) -> Option<(Url, Option<ServiceRef>)> {
         let text = self.value(URL).unwrap_or_else(|| DEFAULT_URL.into());
         match parse(&text) {
             Ok(parsed) => Some(parsed),
             Err(why) => {
-                self.mistake(format!("LOGQ_OPENSEARCH_URL {why}"));
+                self.add_error(format!("LOGQ_OPENSEARCH_URL {why}"));
                 None
             }
         }
@@ -259,18 +258,18 @@ impl Reader<'_> {
         match fs::read(path) {
             Ok(bytes) => Some(bytes),
             Err(error) => {
-                self.mistake(format!("{name}: cannot read {}: {error}", path.display()));
+                self.add_error(format!("{name}: cannot read {}: {error}", path.display()));
                 None
             }
         }
     }
 
-    /// What `name` says, or the file that `name_FILE` names, without its last line break.
+    /// Reads `name`, or the file that `name_FILE` names without its trailing newlines.
     fn secret(&mut self, name: &str) -> Option<SecretString> {
         let variable = format!("{name}_FILE");
         match (self.value(name), self.value(&variable)) {
             (Some(_), Some(_)) => {
-                self.mistake(format!("{name} and {variable} are both set"));
+                self.add_error(format!("{name} and {variable} are both set"));
                 None
             }
             (Some(value), None) => Some(value.into()),
@@ -279,7 +278,7 @@ impl Reader<'_> {
                 match String::from_utf8(bytes) {
                     Ok(text) => Some(text.trim_end_matches(['\r', '\n']).into()),
                     Err(_) => {
-                        self.mistake(format!("{variable}: {path} is not UTF-8"));
+                        self.add_error(format!("{variable}: {path} is not UTF-8"));
                         None
                     }
                 }
@@ -289,27 +288,27 @@ impl Reader<'_> {
     }
 
     fn identity(&mut self) -> Identity {
-        let before = self.mistakes.len();
+        let before = self.errors.len();
         let user = self.value("LOGQ_OPENSEARCH_USERNAME");
         let password = self.secret("LOGQ_OPENSEARCH_PASSWORD");
         let token = self.secret("LOGQ_OPENSEARCH_TOKEN");
         match (user, password, token) {
             (Some(_), _, Some(_)) => {
-                self.mistake(
-                    "LOGQ_OPENSEARCH_USERNAME and LOGQ_OPENSEARCH_TOKEN are both set: which one is it?",
+                self.add_error(
+                    "LOGQ_OPENSEARCH_USERNAME and LOGQ_OPENSEARCH_TOKEN are both set: set only one",
                 );
             }
             (Some(user), Some(password), None) => return Identity::Basic(user, password),
             (None, None, Some(token)) => return Identity::Bearer(token),
-            (Some(_), None, None) if self.mistakes.len() == before => {
-                self.mistake("LOGQ_OPENSEARCH_USERNAME is set, and LOGQ_OPENSEARCH_PASSWORD is not");
+            (Some(_), None, None) if self.errors.len() == before => {
+                self.add_error("LOGQ_OPENSEARCH_USERNAME is set, but LOGQ_OPENSEARCH_PASSWORD is not");
             }
             (None, Some(_), _) => {
-                self.mistake("LOGQ_OPENSEARCH_PASSWORD is set, and LOGQ_OPENSEARCH_USERNAME is not");
+                self.add_error("LOGQ_OPENSEARCH_PASSWORD is set, but LOGQ_OPENSEARCH_USERNAME is not");
             }
             _ => {}
         }
-        Identity::Nobody
+        Identity::Anonymous
     }
 
     fn certificate(&mut self) -> Option<ClientCertificate> {
@@ -326,11 +325,11 @@ impl Reader<'_> {
                 Some(ClientCertificate { path, pem })
             }
             (Some(_), None) => {
-                self.mistake(format!("{CERTIFICATE} is set, and {KEY} is not"));
+                self.add_error(format!("{CERTIFICATE} is set, but {KEY} is not"));
                 None
             }
             (None, Some(_)) => {
-                self.mistake(format!("{KEY} is set, and {CERTIFICATE} is not"));
+                self.add_error(format!("{KEY} is set, but {CERTIFICATE} is not"));
                 None
             }
             (None, None) => None,
@@ -346,7 +345,7 @@ impl Reader<'_> {
                 .filter(|seconds| (1..=3600).contains(seconds))
                 .map(Duration::from_secs)
                 .unwrap_or_else(|| {
-                    self.mistake(format!("{NAME} must be whole seconds from 1 to 3600"));
+                    self.add_error(format!("{NAME} must be a whole number of seconds from 1 to 3600"));
                     default
                 })
         })

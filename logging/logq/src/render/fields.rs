@@ -1,33 +1,31 @@
-//! Which fields are shown.
+//! Selects the fields to show.
 
 use line::Document;
 use serde_json::{Map, Value};
 
 use crate::filter::Glob;
 
-/// A list of fields that is none.
 #[derive(Debug, thiserror::Error)]
-#[error("--{option}: {name:?} is no field's name: {why}")]
-pub struct NoFields {
+#[error("--{option}: invalid field name {name:?}: {why}")]
+pub struct FieldsError {
     option: &'static str,
     name: String,
     why: String,
 }
 
-/// Which fields are shown.
+/// The fields to show.
 #[derive(Clone, Debug, Default)]
-pub struct Chosen {
+pub struct FieldSelection {
     only: Vec<Glob>,
     hidden: Vec<Glob>,
 }
 
-impl Chosen {
-    /// Reads names, in which `*` stands for other characters; a name of an
-    /// object is all that is in it.
+impl FieldSelection {
+    /// Parses field names with the wildcard `*`. The name of an object selects all its fields.
     ///
     /// # Errors
-    /// [`NoFields`].
-    pub fn new(only: &[String], hidden: &[String]) -> Result<Self, NoFields> {
+    /// [`FieldsError`].
+    pub fn new(only: &[String], hidden: &[String]) -> Result<Self, FieldsError> {
         let globs = |option, names: &[String]| {
             names
                 .iter()
@@ -35,7 +33,7 @@ impl Chosen {
                 .filter(|name| !name.is_empty())
                 .flat_map(|name| [name.to_owned(), format!("{name}.*")])
                 .map(|name| {
-                    Glob::new(&name).map_err(|error| NoFields {
+                    Glob::new(&name).map_err(|error| FieldsError {
                         option,
                         why: error.to_string(),
                         name,
@@ -49,69 +47,69 @@ impl Chosen {
         })
     }
 
-    /// Whether certain fields were asked for.
+    /// Whether the user listed the fields to show.
     #[must_use]
-    pub const fn is_explicit(&self) -> bool {
+    pub const fn has_explicit_fields(&self) -> bool {
         !self.only.is_empty()
     }
 
-    /// Whether every field is shown.
     #[must_use]
-    pub const fn is_everything(&self) -> bool {
+    pub const fn shows_everything(&self) -> bool {
         self.only.is_empty() && self.hidden.is_empty()
     }
 
-    /// Whether a field is not to be shown.
     #[must_use]
     pub fn hides(&self, name: &str) -> bool {
-        self.hidden.iter().any(|glob| glob.fits(name))
+        self.hidden.iter().any(|glob| glob.is_match(name))
     }
 
-    /// Whether a field is shown.
     #[must_use]
     pub fn shows(&self, name: &str) -> bool {
-        (self.only.is_empty() || self.only.iter().any(|glob| glob.fits(name))) && !self.hides(name)
+        (self.only.is_empty() || self.only.iter().any(|glob| glob.is_match(name))) && !self.hides(name)
     }
 
-    /// The document with the chosen fields.
+    /// The selected fields as JSON.
     #[must_use]
     pub fn json(&self, document: &Document) -> String {
-        if self.is_everything() {
+        if self.shows_everything() {
             return document.to_json();
         }
-        serde_json::to_string(&self.within(document.members(), "")).unwrap_or_default()
+        serde_json::to_string(&self.select(document.members(), "")).unwrap_or_default()
     }
 
-    fn within(&self, members: &Map<String, Value>, prefix: &str) -> Map<String, Value> {
-        let chosen = members.iter().filter_map(|(key, value)| {
+    fn select(&self, members: &Map<String, Value>, prefix: &str) -> Map<String, Value> {
+        let fields = members.iter().filter_map(|(key, value)| {
             let name = format!("{prefix}{key}");
             let value = match value {
                 Value::Object(members) if !members.is_empty() => {
-                    let inner = self.within(members, &format!("{name}."));
+                    let inner = self.select(members, &format!("{name}."));
                     (!inner.is_empty()).then_some(Value::Object(inner))
                 }
                 value => self.shows(&name).then(|| value.clone()),
             };
             Some((key.clone(), value?))
         });
-        chosen.collect()
+        fields.collect()
     }
 }
 
-/// Calls `take` with every value of the document that is no object, and its
-/// dotted name, in the order of names.
-pub fn each<'d>(document: &'d Document, take: &mut dyn FnMut(&str, &'d Value)) {
-    within(document.members(), &mut String::new(), take);
+/// Calls `take` with each leaf value and its dotted name, in name order.
+pub fn for_each_field<'d>(document: &'d Document, take: &mut dyn FnMut(&str, &'d Value)) {
+    walk_fields(document.members(), &mut String::new(), take);
 }
 
-fn within<'d>(members: &'d Map<String, Value>, name: &mut String, take: &mut dyn FnMut(&str, &'d Value)) {
+fn walk_fields<'d>(
+    members: &'d Map<String, Value>,
+    name: &mut String,
+    take: &mut dyn FnMut(&str, &'d Value),
+) {
     for (key, value) in members {
         let length = name.len();
         name.push_str(key);
         match value {
             Value::Object(members) => {
                 name.push('.');
-                within(members, name, take);
+                walk_fields(members, name, take);
             }
             value => take(name, value),
         }

@@ -1,4 +1,4 @@
-//! `key=value` pairs, as `logfmt` reads them.
+//! The logfmt format: `key=value` pairs.
 
 use std::fmt::Write;
 
@@ -6,36 +6,35 @@ use line::Document;
 use serde_json::Value;
 use terminal::escape_into;
 
-use super::fields::{self, Chosen};
+use super::fields::{self, FieldSelection};
 
-/// The document as one line.
 #[must_use]
-pub fn line(document: &Document, chosen: &Chosen) -> String {
+pub fn format_line(document: &Document, fields: &FieldSelection) -> String {
     let mut line = String::new();
-    fields::each(document, &mut |name, content| {
-        if chosen.shows(name) {
+    fields::for_each_field(document, &mut |name, content| {
+        if fields.shows(name) {
             if !line.is_empty() {
                 line.push(' ');
             }
-            line.push_str(&key(name));
+            line.push_str(&escape_key(name));
             line.push('=');
-            put(content, &mut line);
+            push_value(content, &mut line);
         }
     });
     line
 }
 
-/// A name: what would end it is replaced.
+/// Replaces the characters that would end a key.
 #[must_use]
-pub fn key(name: &str) -> String {
+pub fn escape_key(name: &str) -> String {
     let ends = |c: char| c.is_whitespace() || c == '=' || c == '"' || terminal::is_acted_on(c);
     name.replace(ends, "_")
 }
 
-/// Adds a value: quoted as in JSON where something in it would end it.
-pub fn put(value: &Value, out: &mut String) {
+/// Appends a value, quoted as in JSON if needed.
+pub fn push_value(value: &Value, out: &mut String) {
     match value {
-        Value::String(text) => put_text(text, out),
+        Value::String(text) => push_text(text, out),
         Value::Array(_) | Value::Object(_) => {
             escape_into(&value_json(&Value::String(value_json(value))), out);
         }
@@ -44,8 +43,8 @@ pub fn put(value: &Value, out: &mut String) {
     }
 }
 
-/// Adds a text as a value.
-pub fn put_text(text: &str, out: &mut String) {
+/// Appends a text as a value.
+pub fn push_text(text: &str, out: &mut String) {
     let simple = |byte: u8| byte.is_ascii_graphic() && !b"\"=\\".contains(&byte);
     let plain = |c: char| !c.is_whitespace() && !"\"=\\".contains(c) && !terminal::is_acted_on(c);
     if !text.is_empty() && (text.bytes().all(simple) || text.chars().all(plain)) {

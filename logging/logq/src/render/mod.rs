@@ -1,13 +1,12 @@
-//! How lines are shown.
+//! Renders lines.
 //!
-//! Architecture invariant: nothing that came from a log line reaches a
-//! terminal as something that it acts on.
+//! Architecture invariant: no control character of a log line reaches the terminal.
 
-mod colour;
+mod duration;
 mod fields;
-mod length;
 mod logfmt;
-mod page;
+mod output_width;
+mod palette;
 mod pretty;
 mod waterfall;
 
@@ -17,16 +16,16 @@ use chrono::{Local, Utc};
 use line::{Document, Line, Origin, Tidy};
 
 pub use self::{
-    colour::Palette,
-    fields::{Chosen, NoFields},
-    length::length,
-    page::{Page, padded, width},
-    pretty::{Column, Laid, Pretty},
+    duration::format_duration,
+    fields::{FieldSelection, FieldsError},
+    output_width::{OutputWidth, pad_end, width},
+    palette::Palette,
+    pretty::{ComponentColumn, ComponentEnd, Pretty},
     waterfall::Waterfall,
 };
 use crate::{cli::Output, source::Entry};
 
-/// Writes lines in one form.
+/// Writes lines in one format.
 pub struct Renderer<W> {
     out: W,
     form: Form,
@@ -42,23 +41,20 @@ enum Form {
     Raw,
 }
 
-/// How a renderer is to be.
+/// Options of a renderer.
 #[derive(Clone, Debug)]
 pub struct Style {
-    /// The form.
     pub output: Output,
-    /// Colours, or none.
     pub palette: Palette,
-    /// Times in UTC.
+    /// Show times in UTC.
     pub utc: bool,
-    /// Which fields.
-    pub chosen: Chosen,
-    /// Whether a person looks at it.
+    pub fields: FieldSelection,
+    /// The output is a terminal.
     pub terminal: bool,
 }
 
 impl Style {
-    /// The time of day now, for what is told beside lines.
+    /// The current time of day, for messages.
     #[must_use]
     pub fn time_of_day(&self) -> String {
         const FORMAT: &str = "%H:%M:%S";
@@ -72,13 +68,12 @@ impl Style {
 }
 
 impl<W: Write> Renderer<W> {
-    /// Writes to `out`.
     pub fn new(out: W, style: Style) -> Self {
         let form = match style.output {
             Output::Pretty => Form::Pretty(Box::new(Pretty::new(
                 style.palette,
                 style.utc,
-                style.chosen.clone(),
+                style.fields.clone(),
             ))),
             Output::Jsonl => Form::Jsonl,
             Output::Json => Form::Json,
@@ -93,26 +88,26 @@ impl<W: Write> Renderer<W> {
         }
     }
 
-    /// Writes a line that was found.
+    /// Writes a match.
     ///
     /// # Errors
-    /// The output's.
+    /// An I/O error of the output.
     pub fn line(&mut self, entry: &Entry) -> io::Result<()> {
         self.entry(entry, true)
     }
 
-    /// Writes a line that stands around one that was found.
+    /// Writes a context line.
     ///
     /// # Errors
-    /// The output's.
+    /// An I/O error of the output.
     pub fn around(&mut self, entry: &Entry) -> io::Result<()> {
         self.entry(entry, false)
     }
 
-    /// Says that lines are left out here.
+    /// Writes a separator for omitted lines.
     ///
     /// # Errors
-    /// The output's.
+    /// An I/O error of the output.
     pub fn gap(&mut self) -> io::Result<()> {
         match self.form {
             Form::Pretty(_) | Form::Raw => self.out.write_all(b"--\n"),
@@ -120,36 +115,35 @@ impl<W: Write> Renderer<W> {
         }
     }
 
-    /// Whether a [`Tidy`] line has all that is shown.
+    /// Whether a [`Tidy`] line contains everything that this format shows.
     #[must_use]
-    pub fn is_told_by_tidy(&self) -> bool {
+    pub fn can_render_tidy(&self) -> bool {
         match &self.form {
-            Form::Pretty(pretty) => pretty.is_told_by_tidy(),
-            Form::Jsonl => self.style.chosen.is_everything(),
+            Form::Pretty(pretty) => pretty.can_render_tidy(),
+            Form::Jsonl => self.style.fields.shows_everything(),
             Form::Raw => true,
             Form::Json | Form::Logfmt => false,
         }
     }
 
-    /// Whether a [`Tidy`] line has all that is shown of this one.
+    /// The same for a specific line.
     #[must_use]
-    pub const fn is_told_by(&self, tidy: &Tidy<'_>) -> bool {
+    pub const fn can_render(&self, tidy: &Tidy<'_>) -> bool {
         !matches!(self.form, Form::Jsonl) || tidy.is_whole()
     }
 
-    /// Writes a line that was found, if [`Self::is_told_by_tidy`] and
-    /// [`Self::is_told_by`] it, without the blanks that align it.
+    /// Writes a match without alignment, if [`Self::can_render_tidy`] and [`Self::can_render`] allow it.
     ///
     /// # Errors
-    /// The output's.
-    pub fn lay_tidy(
+    /// An I/O error of the output.
+    pub fn write_unaligned_tidy(
         &mut self,
         tidy: &Tidy<'_>,
         line: &Line<'_>,
         origin: &Origin,
-    ) -> io::Result<Option<Laid>> {
+    ) -> io::Result<Option<ComponentEnd>> {
         match &mut self.form {
-            Form::Pretty(pretty) => return pretty.write_laid(&mut self.out, tidy),
+            Form::Pretty(pretty) => return pretty.write_unaligned(&mut self.out, tidy),
             Form::Jsonl => {
                 let mut json = String::with_capacity(2 * line.content.len());
                 tidy.put_json(line, origin, &mut json);
@@ -160,14 +154,13 @@ impl<W: Write> Renderer<W> {
         Ok(None)
     }
 
-    /// Writes a line that was found, without the blanks that align it. `raw`:
-    /// as its program wrote it.
+    /// Writes a match without alignment. `raw`: the original line.
     ///
     /// # Errors
-    /// The output's.
-    pub fn lay(&mut self, document: &Document, raw: &[u8]) -> io::Result<Option<Laid>> {
+    /// An I/O error of the output.
+    pub fn write_unaligned(&mut self, document: &Document, raw: &[u8]) -> io::Result<Option<ComponentEnd>> {
         match &mut self.form {
-            Form::Pretty(pretty) => pretty.write_laid(&mut self.out, document),
+            Form::Pretty(pretty) => pretty.write_unaligned(&mut self.out, document),
             _ => self.write(document, Some(raw), true).map(|()| None),
         }
     }
@@ -184,17 +177,17 @@ impl<W: Write> Renderer<W> {
             Form::Jsonl => writeln!(
                 self.out,
                 "{}",
-                terminal::escaped(&self.style.chosen.json(document))
+                terminal::escaped(&self.style.fields.json(document))
             ),
             Form::Json => {
                 let begin = if first { "[\n" } else { ",\n" };
                 write!(
                     self.out,
                     "{begin}{}",
-                    terminal::escaped(&self.style.chosen.json(document))
+                    terminal::escaped(&self.style.fields.json(document))
                 )
             }
-            Form::Logfmt => writeln!(self.out, "{}", logfmt::line(document, &self.style.chosen)),
+            Form::Logfmt => writeln!(self.out, "{}", logfmt::format_line(document, &self.style.fields)),
             Form::Raw => self.raw(raw.unwrap_or(document.message().as_bytes())),
         }
     }
@@ -210,10 +203,10 @@ impl<W: Write> Renderer<W> {
         self.out.write_all(b"\n")
     }
 
-    /// Writes what is missing at the end.
+    /// Completes the format.
     ///
     /// # Errors
-    /// The output's.
+    /// An I/O error of the output.
     pub fn finish(mut self) -> io::Result<()> {
         if matches!(self.form, Form::Json) {
             self.out
@@ -222,26 +215,22 @@ impl<W: Write> Renderer<W> {
         self.out.flush()
     }
 
-    /// What was written to.
     pub fn into_output(self) -> W {
         self.out
     }
 
-    /// How it is.
     #[must_use]
     pub const fn style(&self) -> &Style {
         &self.style
     }
 
-    /// Where it writes, for what is no line.
+    /// The output, for text that is not a line.
     pub const fn output(&mut self) -> &mut W {
         &mut self.out
     }
 
-    /// Passes on what was written so far.
-    ///
     /// # Errors
-    /// The output's.
+    /// An I/O error of the output.
     pub fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }

@@ -1,4 +1,4 @@
-//! Lines for people.
+//! The format for people.
 
 use std::{
     fmt::Write as _,
@@ -14,15 +14,15 @@ use schema::field;
 use terminal::escape_into;
 
 use super::{
-    colour::Palette,
-    fields::{self, Chosen},
+    fields::{self, FieldSelection},
     logfmt,
+    palette::Palette,
 };
-use crate::plan::related;
+use crate::query::related;
 
-/// What the beginning of a line shows already, and what says the same on every
-/// line of a program; shown when it is asked for.
-const QUIET: [&str; 30] = [
+/// Fields that are hidden by default: the start of the line shows them, or they are the same for all lines of a
+/// program.
+const HIDDEN_FIELDS: [&str; 30] = [
     field::TIMESTAMP,
     field::LEVEL,
     field::MESSAGE,
@@ -55,39 +55,38 @@ const QUIET: [&str; 30] = [
     "client.port",
 ];
 
-/// Objects of which the same holds.
-const QUIET_OBJECTS: [&str; 2] = ["kubernetes.", "fields."];
+/// Objects that are hidden by default.
+const HIDDEN_OBJECTS: [&str; 2] = ["kubernetes.", "fields."];
 
-/// The name of a component takes at least so many columns.
-const NARROWEST: usize = 10;
+/// Minimum width of the component column.
+const MIN_COMPONENT_COLUMNS: usize = 10;
 
-/// The name of a component takes at most so many columns before it breaks the
-/// others' alignment.
-const WIDEST: usize = 14;
+/// Maximum width of the component column; longer names break the alignment.
+const MAX_COMPONENT_COLUMNS: usize = 14;
 
-/// What is said of lines that are only related to what was asked for.
+/// Marks related lines.
 pub const RELATED: &str = "~ related";
 
-/// What the lines of a text that has several begin with.
+/// Prefix of the continuation lines of a multi-line text.
 const INDENT: &str = "    │ ";
 
-/// What the fields after such a text begin with, but for a blank.
-const BELOW: &str = "     ";
+/// Prefix of the fields after a multi-line text, without the space before each field.
+const FIELD_INDENT: &str = "     ";
 
-/// Writes lines for people.
+/// Renders lines for people.
 pub struct Pretty {
     palette: Palette,
-    chosen: Chosen,
-    clock: Clock,
-    column: Column,
-    /// The fields of [`Tidy::fields`] that are shown, with ` name=`.
+    fields: FieldSelection,
+    time_formatter: TimeFormatter,
+    column: ComponentColumn,
+    /// ` name=` for each of [`Tidy::fields`] that is shown.
     keys: Vec<Option<String>>,
-    head: Head,
+    visible: VisibleParts,
     line: String,
 }
 
-/// What of a line's head and of its texts is shown.
-struct Head {
+/// The visible parts of a line.
+struct VisibleParts {
     time: bool,
     level: bool,
     component: bool,
@@ -95,72 +94,72 @@ struct Head {
     trace: bool,
 }
 
-impl Head {
-    fn of(chosen: &Chosen) -> Self {
+impl VisibleParts {
+    fn from_fields(fields: &FieldSelection) -> Self {
         Self {
-            time: !chosen.hides(field::TIMESTAMP),
-            level: !chosen.hides(field::LEVEL),
-            component: !chosen.hides(field::COMPONENT),
-            message: !chosen.hides(field::MESSAGE),
-            trace: !chosen.hides(field::EXCEPTION_STACKTRACE),
+            time: !fields.hides(field::TIMESTAMP),
+            level: !fields.hides(field::LEVEL),
+            component: !fields.hides(field::COMPONENT),
+            message: !fields.hides(field::MESSAGE),
+            trace: !fields.hides(field::EXCEPTION_STACKTRACE),
         }
     }
 }
 
-/// The column of components: as wide as the widest so far.
+/// The width of the component column: the widest name so far.
 #[derive(Debug)]
-pub struct Column(usize);
+pub struct ComponentColumn(usize);
 
-impl Default for Column {
+impl Default for ComponentColumn {
     fn default() -> Self {
-        Self(NARROWEST)
+        Self(MIN_COMPONENT_COLUMNS)
     }
 }
 
-/// Where in a line its component ends.
+/// Where the component ends in a rendered line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Laid {
+pub struct ComponentEnd {
     at: usize,
     columns: usize,
 }
 
-impl Column {
-    /// Writes a line, aligned with those before it.
+impl ComponentColumn {
+    /// Writes a line, aligned with the previous ones.
     ///
     /// # Errors
-    /// The output's.
-    pub fn write(&mut self, line: &[u8], laid: Laid, out: &mut impl Write) -> io::Result<()> {
-        const BLANKS: [u8; WIDEST] = [b' '; WIDEST];
-        self.0 = self.0.max(laid.columns.min(WIDEST));
-        let blanks = self.0.saturating_sub(laid.columns);
-        let (begin, end) = line.split_at_checked(laid.at).unwrap_or((line, &[]));
+    /// An I/O error of the output.
+    pub fn write(
+        &mut self,
+        line: &[u8],
+        component_end: ComponentEnd,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
+        const BLANKS: [u8; MAX_COMPONENT_COLUMNS] = [b' '; MAX_COMPONENT_COLUMNS];
+        self.0 = self.0.max(component_end.columns.min(MAX_COMPONENT_COLUMNS));
+        let blanks = self.0.saturating_sub(component_end.columns);
+        let (begin, end) = line.split_at_checked(component_end.at).unwrap_or((line, &[]));
         out.write_all(begin)?;
         out.write_all(BLANKS.get(..blanks).unwrap_or_default())?;
         out.write_all(end)
     }
 }
 
-/// A line, in whichever way it was read.
-pub trait Shown {
-    /// When it happened.
+/// A line to render, from either kind of parsed line.
+pub trait PrettyLine {
     fn time(&self) -> Option<Time>;
-    /// Its level.
     fn level(&self) -> Option<&str>;
-    /// Whose it is.
     fn component(&self) -> Option<&str>;
-    /// What happened.
     fn message(&self) -> &str;
-    /// Where it happened.
+    /// The stack trace.
     fn trace(&self) -> &str;
-    /// Whether it is shown as related to others.
     fn is_related(&self) -> bool {
         false
     }
-    /// Adds its other fields.
-    fn put_fields(&self, pretty: &Pretty, dim: Style, out: &mut String);
+    /// Appends the other fields.
+    fn push_fields(&self, pretty: &Pretty, dim: Style, out: &mut String);
 }
 
-impl Shown for Document {
+impl PrettyLine for Document {
     fn time(&self) -> Option<Time> {
         self.timestamp()
     }
@@ -185,23 +184,23 @@ impl Shown for Document {
         self.has_tag(related::TAG)
     }
 
-    fn put_fields(&self, pretty: &Pretty, dim: Style, out: &mut String) {
-        fields::each(self, &mut |name, value| {
-            // The mark says it already.
-            let told = name == field::TAGS && self.is_related() && self.tags().count() == 1;
-            if !value.is_null() && !told && pretty.shows(name) {
+    fn push_fields(&self, pretty: &Pretty, dim: Style, out: &mut String) {
+        fields::for_each_field(self, &mut |name, value| {
+            // The marker already says it.
+            let is_marker_only = name == field::TAGS && self.is_related() && self.tags().count() == 1;
+            if !value.is_null() && !is_marker_only && pretty.shows(name) {
                 out.push(' ');
                 paint(out, dim, |out| {
-                    out.push_str(&logfmt::key(name));
+                    out.push_str(&logfmt::escape_key(name));
                     out.push('=');
                 });
-                logfmt::put(value, out);
+                logfmt::push_value(value, out);
             }
         });
     }
 }
 
-impl Shown for Tidy<'_> {
+impl PrettyLine for Tidy<'_> {
     fn time(&self) -> Option<Time> {
         Some(self.time())
     }
@@ -222,7 +221,7 @@ impl Shown for Tidy<'_> {
         self.stacktrace().unwrap_or_default()
     }
 
-    fn put_fields(&self, pretty: &Pretty, dim: Style, out: &mut String) {
+    fn push_fields(&self, pretty: &Pretty, dim: Style, out: &mut String) {
         for (place, value) in self.members() {
             let Some(Some(key)) = pretty.keys.get(*place) else {
                 continue;
@@ -230,7 +229,7 @@ impl Shown for Tidy<'_> {
             out.push(' ');
             paint(out, dim, |out| out.push_str(key));
             match value {
-                Scalar::Text(text) => logfmt::put_text(text, out),
+                Scalar::Text(text) => logfmt::push_text(text, out),
                 // Writing to a string does not fail.
                 Scalar::Number(number) => drop(write!(out, "{number}")),
                 Scalar::Bool(value) => drop(write!(out, "{value}")),
@@ -240,72 +239,78 @@ impl Shown for Tidy<'_> {
 }
 
 impl Pretty {
-    /// Writes with these colours, times in UTC or in the machine's zone.
+    /// Times are in UTC or the local zone.
     #[must_use]
-    pub fn new(palette: Palette, utc: bool, chosen: Chosen) -> Self {
+    pub fn new(palette: Palette, utc: bool, fields: FieldSelection) -> Self {
         let mut pretty = Self {
             palette,
-            head: Head::of(&chosen),
-            chosen,
-            clock: Clock { utc, second: None },
-            column: Column::default(),
+            visible: VisibleParts::from_fields(&fields),
+            fields,
+            time_formatter: TimeFormatter { utc, second: None },
+            column: ComponentColumn::default(),
             keys: Vec::new(),
             line: String::new(),
         };
         let keys = Tidy::fields().iter().map(|field| {
-            let key = format!("{}=", logfmt::key(field.name));
+            let key = format!("{}=", logfmt::escape_key(field.name));
             pretty.shows(field.name).then_some(key)
         });
         pretty.keys = keys.collect();
         pretty
     }
 
-    /// Whether [`Tidy`] has all that is shown.
+    /// Whether a [`Tidy`] line contains everything shown.
     #[must_use]
-    pub const fn is_told_by_tidy(&self) -> bool {
-        !self.chosen.is_explicit()
+    pub const fn can_render_tidy(&self) -> bool {
+        !self.fields.has_explicit_fields()
     }
 
-    /// Writes one line, and what it has of further lines.
+    /// Writes a line with its continuation lines.
     ///
     /// # Errors
-    /// The output's.
-    pub fn write(&mut self, out: &mut impl Write, shown: &impl Shown, found: bool) -> io::Result<()> {
-        match self.lay(shown, found) {
-            Some(laid) => self.column.write(self.line.as_bytes(), laid, out),
+    /// An I/O error of the output.
+    pub fn write(&mut self, out: &mut impl Write, shown: &impl PrettyLine, found: bool) -> io::Result<()> {
+        match self.render(shown, found) {
+            Some(component_end) => self.column.write(self.line.as_bytes(), component_end, out),
             None => out.write_all(self.line.as_bytes()),
         }
     }
 
-    /// The same without the blanks that align it with the lines before it.
+    /// Writes a line without alignment.
     ///
     /// # Errors
-    /// The output's.
-    pub fn write_laid(&mut self, out: &mut impl Write, shown: &impl Shown) -> io::Result<Option<Laid>> {
-        let laid = self.lay(shown, true);
+    /// An I/O error of the output.
+    pub fn write_unaligned(
+        &mut self,
+        out: &mut impl Write,
+        shown: &impl PrettyLine,
+    ) -> io::Result<Option<ComponentEnd>> {
+        let component_end = self.render(shown, true);
         out.write_all(self.line.as_bytes())?;
-        Ok(laid)
+        Ok(component_end)
     }
 
-    /// None where no component is shown.
-    fn lay(&mut self, shown: &impl Shown, found: bool) -> Option<Laid> {
+    /// None if the component is hidden.
+    fn render(&mut self, shown: &impl PrettyLine, found: bool) -> Option<ComponentEnd> {
         let palette = if found { self.palette } else { Palette::NONE };
         let around = if found { Style::new() } else { self.palette.dim };
-        let message = if self.head.message { shown.message() } else { "" };
+        let message = if self.visible.message { shown.message() } else { "" };
         let message = message.trim_end_matches(['\r', '\n']);
         let end = memchr(b'\n', message.as_bytes()).unwrap_or(message.len());
         let (first, more) = message.split_at(end);
 
         let mut line = mem::take(&mut self.line);
-        let mut laid = None;
+        let mut component_end = None;
         line.clear();
         paint(&mut line, around, |line| {
             let begin = line.len();
-            if self.head.time {
-                paint(line, palette.dim, |line| self.clock.put(shown.time(), line));
+            if self.visible.time {
+                paint(line, palette.dim, |line| {
+                    self.time_formatter.push(shown.time(), line)
+                });
                 line.push(' ');
             }
-            if self.head.level {
+            if self.visible.level {
                 let level = shown.level();
                 paint(line, palette.level(level), |line| {
                     let begin = line.len();
@@ -317,11 +322,11 @@ impl Pretty {
                 });
                 line.push(' ');
             }
-            if self.head.component {
+            if self.visible.component {
                 paint(line, palette.component, |line| {
                     let begin = line.len();
                     escape_into(shown.component().unwrap_or("-"), line);
-                    laid = Some(Laid {
+                    component_end = Some(ComponentEnd {
                         at: line.len(),
                         columns: pad(line, begin, 0),
                     });
@@ -332,59 +337,59 @@ impl Pretty {
                 paint(line, palette.dim, |line| line.push_str(RELATED));
                 line.push(' ');
             }
-            if self.head.message {
-                paint(line, palette.message, |line| put_visible(first, line));
+            if self.visible.message {
+                paint(line, palette.message, |line| push_visible(first, line));
             } else if line.len() > begin {
-                // A blank stands before each field.
+                // A space precedes each field.
                 line.pop();
             }
             if more.is_empty() {
-                shown.put_fields(self, palette.dim, line);
+                shown.push_fields(self, palette.dim, line);
             }
         });
         line.push('\n');
         if !more.is_empty() {
-            self.put_below(more.split('\n').skip(1), &mut line);
+            self.push_continuation(more.split('\n').skip(1), &mut line);
             let mut fields = String::new();
-            shown.put_fields(self, palette.dim, &mut fields);
+            shown.push_fields(self, palette.dim, &mut fields);
             if !fields.is_empty() {
-                paint(&mut line, around, |line| line.extend([BELOW, &fields]));
+                paint(&mut line, around, |line| line.extend([FIELD_INDENT, &fields]));
                 line.push('\n');
             }
         }
-        if self.head.trace {
-            self.put_below(shown.trace().lines(), &mut line);
+        if self.visible.trace {
+            self.push_continuation(shown.trace().lines(), &mut line);
         }
         self.line = line;
-        laid
+        component_end
     }
 
-    /// Adds further lines of a text.
-    fn put_below<'t>(&self, texts: impl Iterator<Item = &'t str>, line: &mut String) {
+    /// Appends continuation lines.
+    fn push_continuation<'t>(&self, texts: impl Iterator<Item = &'t str>, line: &mut String) {
         for text in texts {
             paint(line, self.palette.dim, |line| {
                 line.push_str(INDENT);
-                put_visible(text, line);
+                push_visible(text, line);
             });
             line.push('\n');
         }
     }
 
     fn shows(&self, name: &str) -> bool {
-        let quiet = QUIET.contains(&name) || QUIET_OBJECTS.iter().any(|object| name.starts_with(object));
-        name != field::MESSAGE && self.chosen.shows(name) && (self.chosen.is_explicit() || !quiet)
+        let quiet =
+            HIDDEN_FIELDS.contains(&name) || HIDDEN_OBJECTS.iter().any(|object| name.starts_with(object));
+        name != field::MESSAGE && self.fields.shows(name) && (self.fields.has_explicit_fields() || !quiet)
     }
 }
 
-/// Writes times.
-struct Clock {
+struct TimeFormatter {
     utc: bool,
-    /// The second that was written last, and how.
+    /// The last formatted second, cached.
     second: Option<(i64, String)>,
 }
 
-impl Clock {
-    fn put(&mut self, time: Option<Time>, out: &mut String) {
+impl TimeFormatter {
+    fn push(&mut self, time: Option<Time>, out: &mut String) {
         let Some(time) = time else {
             return out.push_str(&format!("{:<23}", "-"));
         };
@@ -409,8 +414,8 @@ impl Clock {
 
 const NANOS: i64 = 1_000_000_000;
 
-/// Adds a text without what a terminal acts on, tabs as spaces.
-fn put_visible(text: &str, out: &mut String) {
+/// Appends a text without control characters; tabs become spaces.
+fn push_visible(text: &str, out: &mut String) {
     let text = text.trim_end_matches('\r');
     if memchr(b'\t', text.as_bytes()).is_some() {
         escape_into(&text.replace('\t', "    "), out);
@@ -419,7 +424,7 @@ fn put_visible(text: &str, out: &mut String) {
     }
 }
 
-/// Adds blanks up to a width; returns how many columns there were.
+/// Pads to a width; returns the columns before padding.
 fn pad(line: &mut String, begin: usize, width: usize) -> usize {
     let columns = line.get(begin..).unwrap_or_default().chars().count();
     line.extend(std::iter::repeat_n(' ', width.saturating_sub(columns)));

@@ -1,30 +1,30 @@
-//! `--explain`: what would be asked.
+//! `--explain`: shows the query.
 
 use std::io::Write;
 
-use super::{Outcome, SearchError};
+use super::{RunReport, SearchError};
 use crate::{
     cli::Search,
-    plan::{Known, Wanted, related::MARGIN},
+    query::{Query, ResolvedContext, related::MARGIN},
     source::Source,
     summary::Summary,
 };
 
-/// Says what would be asked: in words, and as the source is asked.
+/// Prints the query in words, and as the source receives it.
 ///
 /// # Errors
-/// [`SearchError`]: what belongs together is found out before.
+/// [`SearchError`]. Resolving the context needs the source.
 pub fn explain(
     search: &Search,
-    wanted: &Wanted,
+    query: &Query,
     source: Option<&Source>,
     out: &mut impl Write,
-) -> Result<Outcome, SearchError> {
-    let known = match source {
-        Some(source) if wanted.depends() => source.known(wanted)?,
-        _ => Known::default(),
+) -> Result<RunReport, SearchError> {
+    let context = match source {
+        Some(source) if query.needs_context() => source.resolve(query)?,
+        _ => ResolvedContext::default(),
     };
-    let filter = wanted.filter(&known);
+    let filter = query.filter(&context);
     writeln!(
         out,
         "lines that match: {}",
@@ -32,28 +32,28 @@ pub fn explain(
     )?;
     if let Some(source) = source {
         source.explain(&filter, out)?;
-        if Summary::of(search)?.is_some_and(|summary| source.can_count(&filter, &summary)) {
-            writeln!(out, "OpenSearch counts these lines itself: none is read.")?;
+        if Summary::from_options(search)?.is_some_and(|summary| source.can_count(&filter, &summary)) {
+            writeln!(out, "OpenSearch counts these lines; logq reads none.")?;
         }
     } else {
         let files = search.files.iter().map(|file| file.display().to_string());
         let files = files.collect::<Vec<_>>().join(", ");
-        writeln!(out, "looked for in: {}", terminal::escaped(&files))?;
-        if wanted.depends() {
+        writeln!(out, "files: {}", terminal::escaped(&files))?;
+        if query.needs_context() {
             writeln!(
                 out,
-                "What is used, and the traces of a photo, are read from the files first."
+                "logq first reads the files for dependencies and for the traces of a photo."
             )?;
         }
     }
-    if wanted.related().is_some() {
+    if query.related_option().is_some() {
         writeln!(
             out,
-            "Related lines of the broker are looked for afterwards: about the connections of these lines' \
-             pods, from {} s before the first line of a trace to {0} s after its last.",
+            "Then logq searches related lines of the broker: about the connections of these pods, from {} s \
+             before the first line of a trace to {0} s after its last.",
             MARGIN.as_secs()
         )?;
     }
     out.flush()?;
-    Ok(Outcome::something())
+    Ok(RunReport::success())
 }

@@ -1,192 +1,190 @@
-//! Lines of files.
+//! Searches files.
 
 use std::{collections::VecDeque, io::Write};
 
 use super::{
-    Context, Outcome, Reading, SearchError, collected, nothing,
-    related::{self, Joined},
-    show, summarise,
-    there::There,
-    told_in_numbers,
-    traces::apart,
-    unknown_uses,
+    ContextLines, ReadMode, RunReport, SearchError, collect_sorted, no_match,
+    probe::SourceProbe,
+    related::{self, TraceLines},
+    show_entries, summarise,
+    traces::split_traces,
+    unknown_dependencies_note, write_summary,
 };
 use crate::{
-    cli::{Output, Search, Show},
+    cli::{Output, Search, ShowOptions},
     filter::Filter,
-    plan::{Known, Wanted, related::Related},
-    render::{Column, Renderer},
+    query::{Query, ResolvedContext, related::Related},
+    render::{ComponentColumn, Renderer},
     source::{
         Entry,
-        files::{self, FileError, Strip},
+        files::{self, FileError, RenderedLine},
     },
     summary::Summary,
 };
 
-/// All lines of each trace and those that are related to it, in the order of
-/// their times.
+/// Reads all lines of each trace and their related lines, by time.
 ///
 /// # Errors
-/// [`SearchError`]; a file that breaks off is told in the outcome.
-pub fn traces(search: &Search, wanted: &Wanted) -> Result<(Vec<Vec<Entry>>, Outcome), SearchError> {
-    let (known, notes) = known(search, wanted)?;
-    let filter = wanted.filter(&known);
+/// [`SearchError`]. An unreadable file is an error in the report.
+pub fn traces(search: &Search, query: &Query) -> Result<(Vec<Vec<Entry>>, RunReport), SearchError> {
+    let (context, notes) = resolve(search, query)?;
+    let filter = query.filter(&context);
     if is_piped(search) {
-        let (found, mut outcome) = collected(files::open(&search.files, &filter)?);
-        outcome.notes.extend(notes);
-        let note = "the broker's lines that are related were not looked for: that needs to read several times, \
-                    and standard input is read once";
-        outcome.notes.push(note.to_owned());
-        let traces = apart(found, &Related::new(wanted), wanted, &known, &mut outcome);
-        return Ok((traces, outcome));
+        let (found, mut report) = collect_sorted(files::open(&search.files, &filter)?);
+        report.notes.extend(notes);
+        let note = "related lines of the broker are missing: that needs several passes, and standard input \
+            is read once";
+        report.notes.push(note.to_owned());
+        let traces = split_traces(found, &Related::new(query), query, &context, &mut report);
+        return Ok((traces, report));
     }
     let read = |filter: &_| Ok(files::open(&search.files, filter)?);
-    let (related, errors) = related::learn(wanted, &known, read)?;
-    let joined = Joined {
+    let (related, errors) = related::find_related(query, &context, read)?;
+    let trace_lines = TraceLines {
         related: &related,
         filter,
     };
-    let (found, mut outcome) = collected(joined.pick(Filter::NOTHING, read)?);
-    outcome.notes.extend(notes);
-    let traces = apart(found, &related, wanted, &known, &mut outcome);
-    let mut outcome = related::told(outcome, errors);
-    explain_nothing(search, wanted, &mut outcome);
-    Ok((traces, outcome))
+    let (found, mut report) = collect_sorted(trace_lines.select(Filter::NOTHING, read)?);
+    report.notes.extend(notes);
+    let traces = split_traces(found, &related, query, &context, &mut report);
+    let mut report = related::add_errors(report, errors);
+    explain_no_match(search, query, &mut report);
+    Ok((traces, report))
 }
 
-/// What has to be found out before, and what a person should know of it.
-fn known(search: &Search, wanted: &Wanted) -> Result<(Known, Vec<String>), SearchError> {
-    if let (Some(option), true) = (wanted.related(), is_piped(search)) {
+/// Resolves the context, with notes.
+fn resolve(search: &Search, query: &Query) -> Result<(ResolvedContext, Vec<String>), SearchError> {
+    if let (Some(option), true) = (query.related_option(), is_piped(search)) {
         return Err(SearchError::TooOften(option));
     }
-    if !wanted.depends() {
-        return Ok((Known::default(), Vec::new()));
+    if !query.needs_context() {
+        return Ok((ResolvedContext::default(), Vec::new()));
     }
     if is_piped(search) {
-        return Err(SearchError::Twice(wanted.uses.option().unwrap_or("photo")));
+        return Err(SearchError::Twice(query.dependencies.option().unwrap_or("photo")));
     }
-    let known = files::known(&search.files, wanted)?;
-    let notes = unknown_uses(wanted, &known).into_iter().collect();
-    Ok((known, notes))
+    let context = files::resolve(&search.files, query)?;
+    let notes = unknown_dependencies_note(query, &context).into_iter().collect();
+    Ok((context, notes))
 }
 
 fn is_piped(search: &Search) -> bool {
     search.files.iter().any(|file| file.as_os_str() == "-")
 }
 
-fn explain_nothing(search: &Search, wanted: &Wanted, outcome: &mut Outcome) {
-    if outcome.found == 0 && outcome.errors.is_empty() && !is_piped(search) {
-        let files = There::Files(&search.files);
-        outcome.notes.extend(nothing::why(search, wanted, files));
+fn explain_no_match(search: &Search, query: &Query, report: &mut RunReport) {
+    if report.found == 0 && report.errors.is_empty() && !is_piped(search) {
+        let files = SourceProbe::Files(&search.files);
+        report.notes.extend(no_match::explain(search, query, files));
     }
 }
 
-/// Looks through files.
+/// Searches files and prints the result.
 ///
 /// # Errors
-/// [`SearchError`]; a file that breaks off is told in the outcome.
-pub fn lines<W: Write>(search: &Search, wanted: &Wanted, out: Renderer<W>) -> Result<Outcome, SearchError> {
-    let mut outcome = shown(search, wanted, out)?;
-    explain_nothing(search, wanted, &mut outcome);
-    Ok(outcome)
+/// [`SearchError`]. An unreadable file is an error in the report.
+pub fn search<W: Write>(search: &Search, query: &Query, out: Renderer<W>) -> Result<RunReport, SearchError> {
+    let mut report = run(search, query, out)?;
+    explain_no_match(search, query, &mut report);
+    Ok(report)
 }
 
-fn shown<W: Write>(search: &Search, wanted: &Wanted, out: Renderer<W>) -> Result<Outcome, SearchError> {
-    let (known, notes) = known(search, wanted)?;
-    let outcome = Outcome {
+fn run<W: Write>(search: &Search, query: &Query, out: Renderer<W>) -> Result<RunReport, SearchError> {
+    let (context, notes) = resolve(search, query)?;
+    let report = RunReport {
         notes,
-        ..Outcome::default()
+        ..RunReport::default()
     };
-    let filter = wanted.filter(&known);
-    if wanted.related().is_some() {
+    let filter = query.filter(&context);
+    if query.related_option().is_some() {
         let read = |filter: &_| Ok(files::open(&search.files, filter)?);
-        let (related, errors) = related::learn(wanted, &known, read)?;
-        let joined = Joined {
+        let (related, errors) = related::find_related(query, &context, read)?;
+        let trace_lines = TraceLines {
             related: &related,
             filter,
         };
-        let outcome = related::lines(search, &joined, wanted.scope(&known), read, out, outcome)?;
-        return Ok(related::told(outcome, errors));
+        let report = related::show_lines(search, &trace_lines, query.scope(&context), read, out, report)?;
+        return Ok(related::add_errors(report, errors));
     }
-    if let Some(summary) = Summary::of(search)? {
+    if let Some(summary) = Summary::from_options(search)? {
         if matches!(summary, Summary::Stats(_)) {
-            return counted(files::counted(&search.files, &filter)?, summary, out, outcome);
+            return write_stats(files::count_lines(&search.files, &filter)?, summary, out, report);
         }
-        return summarise(files::open(&search.files, &filter)?, summary, out, outcome);
+        return summarise(files::open(&search.files, &filter)?, summary, out, report);
     }
-    let context = Context::of(&search.show);
-    if is_straight(search, context) {
-        let strips = files::written(&search.files, &filter, out.style())?;
-        return written(strips, &search.show, out, outcome);
+    let context_lines = ContextLines::from_options(&search.show);
+    if can_stream(search, context_lines) {
+        let lines = files::render_lines(&search.files, &filter, out.style())?;
+        return write_rendered(lines, &search.show, out, report);
     }
-    let least = if context.is_wanted() {
-        wanted.scope(&known)
+    let scope_filter = if context_lines.is_wanted() {
+        query.scope(&context)
     } else {
         filter.clone()
     };
-    let entries = files::open(&search.files, &least)?;
-    show(search, entries, Reading::All, &filter, out, outcome)
+    let entries = files::open(&search.files, &scope_filter)?;
+    show_entries(search, entries, ReadMode::All, &filter, out, report)
 }
 
-/// Whether each line is shown where it stands, if it is, and as if it were alone.
-const fn is_straight(search: &Search, context: Context) -> bool {
+/// Whether lines can be rendered independently and in order.
+const fn can_stream(search: &Search, context_lines: ContextLines) -> bool {
     let show = &search.show;
-    !show.reverse && !context.is_wanted() && !matches!(show.output, Output::Json)
+    !show.reverse && !context_lines.is_wanted() && !matches!(show.output, Output::Json)
 }
 
-fn counted<W: Write>(
+fn write_stats<W: Write>(
     parts: impl Iterator<Item = Result<(Summary, u64), FileError>>,
     mut summary: Summary,
     out: Renderer<W>,
-    mut outcome: Outcome,
-) -> Result<Outcome, SearchError> {
+    mut report: RunReport,
+) -> Result<RunReport, SearchError> {
     for part in parts {
         match part {
             Ok((part, found)) => {
-                outcome.found += found;
-                summary.join(part);
+                report.found += found;
+                summary.merge(part);
             }
-            Err(error) => outcome.errors.push(error.to_string()),
+            Err(error) => report.errors.push(error.to_string()),
         }
     }
-    let found = outcome.found;
-    told_in_numbers(&summary, found, out, outcome)
+    let found = report.found;
+    write_summary(&summary, found, out, report)
 }
 
-fn written<W: Write>(
-    strips: impl Iterator<Item = Result<Strip, FileError>>,
-    show: &Show,
+fn write_rendered<W: Write>(
+    lines: impl Iterator<Item = Result<RenderedLine, FileError>>,
+    show: &ShowOptions,
     mut out: Renderer<W>,
-    mut outcome: Outcome,
-) -> Result<Outcome, SearchError> {
+    mut report: RunReport,
+) -> Result<RunReport, SearchError> {
     let first = show.limit.map_or(u64::MAX, |limit| limit as u64);
     let mut last = VecDeque::new();
-    let mut column = Column::default();
-    for strip in strips {
-        match strip {
-            Ok(strip) => {
-                outcome.found += 1;
+    let mut column = ComponentColumn::default();
+    for line in lines {
+        match line {
+            Ok(line) => {
+                report.found += 1;
                 if let Some(tail) = show.tail {
-                    last.push_back(strip);
+                    last.push_back(line);
                     if last.len() > tail {
                         last.pop_front();
                     }
-                } else if outcome.shown < first {
-                    outcome.shown += 1;
-                    strip.write(&mut column, out.output())?;
-                    // What comes of a pipe is shown as it comes.
-                    if strip.is_last() || outcome.shown == first {
+                } else if report.shown < first {
+                    report.shown += 1;
+                    line.write(&mut column, out.output())?;
+                    // Show lines of a pipe as they arrive.
+                    if line.is_last() || report.shown == first {
                         out.flush()?;
                     }
                 }
             }
-            Err(error) => outcome.errors.push(error.to_string()),
+            Err(error) => report.errors.push(error.to_string()),
         }
     }
-    for strip in last {
-        outcome.shown += 1;
-        strip.write(&mut column, out.output())?;
+    for line in last {
+        report.shown += 1;
+        line.write(&mut column, out.output())?;
     }
     out.finish()?;
-    Ok(outcome)
+    Ok(report)
 }

@@ -1,136 +1,121 @@
-//! From what is wanted to what is shown.
+//! Runs a query and shows the result.
 
 mod explain;
+mod field_names;
 pub mod files;
-mod names;
-mod nothing;
+mod no_match;
 mod older;
+mod probe;
 mod related;
 mod selection;
 pub mod source;
 mod stale;
-mod there;
 mod traces;
 
 use std::{fmt::Display, io::Write};
 
-pub use self::{explain::explain, names::unknown as unknown_names};
+pub use self::{explain::explain, field_names::unknown_field_notes};
 pub(crate) use self::{
-    nothing::so_far,
-    selection::{Context, Part, Selection, Written},
-    there::There,
+    no_match::missing_so_far,
+    probe::SourceProbe,
+    selection::{ContextLines, LineLimit, Selection, SelectionWriter},
 };
 use crate::{
-    cli::{NoView, Search},
+    cli::{Search, ViewError},
     config::ConfigError,
     filter::Filter,
-    follow::NoFollow,
+    follow::FollowError,
     import::ImportError,
-    plan::{Known, Unclear, Wanted},
-    render::{NoFields, Renderer},
-    source::{Entry, NoSource, Order, SourceError, files::FileError},
-    summary::{NoSummary, Shape, Summary},
+    query::{Query, QueryError, ResolvedContext},
+    render::{FieldsError, Renderer},
+    source::{ChooseError, Entry, Order, SourceError, files::FileError},
+    summary::{Summary, SummaryError, SummaryFormat},
 };
 
-/// Why nothing, or not all, could be shown.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {
-    /// What is asked for is unclear.
     #[error(transparent)]
-    Unclear(#[from] Unclear),
-    /// A list of fields.
+    QueryError(#[from] QueryError),
     #[error(transparent)]
-    Fields(#[from] NoFields),
-    /// A summary.
+    Fields(#[from] FieldsError),
     #[error(transparent)]
-    Summary(#[from] NoSummary),
-    /// A view.
+    Summary(#[from] SummaryError),
     #[error(transparent)]
-    View(#[from] NoView),
-    /// The configuration.
+    View(#[from] ViewError),
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A file.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Standard input cannot be read a second time.
+    /// The query needs to read standard input twice.
     #[error(
-        "--{0} needs to read twice, first to learn which lines belong together: save the input in a file, \
-         or name the components with -c and the traces with --trace"
+        "--{0} needs two passes over the lines, but standard input is read once: save the input to a file, \
+         or name components with -c and traces with --trace"
     )]
     Twice(&'static str),
-    /// Nor a third time.
+    /// The query needs to read standard input several times.
     #[error(
-        "--{0} beside a trace or a photo needs to read several times, first to learn whose connections the \
-         broker's lines are about: save the input in a file, or leave the option out"
+        "--{0} with a trace or a photo needs several passes over the lines, but standard input is read once: \
+         save the input to a file, or omit the option"
     )]
     TooOften(&'static str),
-    /// A source that is asked.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// There is no source that can be asked.
     #[error(transparent)]
-    NoSource(#[from] NoSource),
-    /// OpenSearch, of an administrator.
+    ChooseError(#[from] ChooseError),
     #[error(transparent)]
     OpenSearch(#[from] crate::opensearch::Error),
-    /// An import.
     #[error(transparent)]
     Import(#[from] ImportError),
-    /// Where OpenSearch is.
     #[error(transparent)]
     Settings(#[from] crate::opensearch::SettingsError),
-    /// A task of an administrator's.
     #[error(transparent)]
     Admin(#[from] crate::admin::Error),
-    /// Options that contradict each other.
     #[error(transparent)]
-    Follow(#[from] NoFollow),
-    /// What the system has nothing left for.
-    #[error("the system refuses a thread, or its signals: {0}")]
+    Follow(#[from] FollowError),
+    /// No thread or signal handler.
+    #[error("cannot start a thread or handle signals: {0}")]
     System(std::io::Error),
-    /// The output.
+    /// Cannot write the output.
     #[error("output: {0}")]
     Output(#[from] std::io::Error),
 }
 
-/// The exit status where no line was found.
-pub const NOTHING: u8 = 1;
+pub const EXIT_NO_MATCH: u8 = 1;
 
-/// How it went.
+/// The report of a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// Lines that were found.
+pub struct RunReport {
     pub found: u64,
-    /// Lines of them that were shown, or counted.
+    /// Shown or counted lines.
     pub shown: u64,
-    /// What a person should know.
+    /// Notes for the user.
     pub notes: Vec<String>,
-    /// Files that could not be read.
+    /// Sources that were not read completely.
     pub errors: Vec<String>,
-    /// The exit status, where lines do not decide it.
+    /// The exit status, unless the number of lines determines it.
     pub status: Option<u8>,
 }
 
-fn collected<E: Display>(entries: impl Iterator<Item = Result<Entry, E>>) -> (Vec<Entry>, Outcome) {
-    let mut outcome = Outcome::default();
+fn collect_sorted<E: Display>(entries: impl Iterator<Item = Result<Entry, E>>) -> (Vec<Entry>, RunReport) {
+    let mut report = RunReport::default();
     let mut found = Vec::new();
     for entry in entries {
         match entry {
             Ok(entry) => found.push(entry),
-            Err(error) => outcome.errors.push(error.to_string()),
+            Err(error) => report.errors.push(error.to_string()),
         }
     }
     found.sort_by_key(|entry| entry.document.timestamp());
-    outcome.found = found.len() as u64;
-    outcome.shown = outcome.found;
-    (found, outcome)
+    report.found = found.len() as u64;
+    report.shown = report.found;
+    (found, report)
 }
 
-impl Outcome {
-    /// Something was shown that is no line.
+impl RunReport {
+    /// The report of a command that is not a search.
     #[must_use]
-    pub fn something() -> Self {
+    pub fn success() -> Self {
         Self {
             found: 1,
             shown: 1,
@@ -139,13 +124,18 @@ impl Outcome {
     }
 }
 
-/// What is said where nobody is known to use what is asked for.
-pub fn unknown_uses(wanted: &Wanted, known: &Known) -> Option<String> {
-    let option = wanted.uses.option()?;
-    (known.used.is_empty() && !wanted.components.is_empty()).then(|| {
+/// A note if no line names the requested dependencies.
+pub fn unknown_dependencies_note(query: &Query, context: &ResolvedContext) -> Option<String> {
+    let option = query.dependencies.option()?;
+    (context.dependencies.is_empty() && !query.components.is_empty()).then(|| {
         format!(
-            "--{option}: no line of these components says what they use (label {}); name it with -c",
-            wanted.uses.wanted().first().map_or("", |used| used.label())
+            "--{option}: the dependencies of these components are unknown: no line has the label {}. Name \
+             them with -c",
+            query
+                .dependencies
+                .requested()
+                .first()
+                .map_or("", |used| used.label())
         )
     })
 }
@@ -154,87 +144,87 @@ fn summarise<W: Write, E: Display>(
     entries: impl Iterator<Item = Result<Entry, E>>,
     mut summary: Summary,
     out: Renderer<W>,
-    mut outcome: Outcome,
-) -> Result<Outcome, SearchError> {
+    mut report: RunReport,
+) -> Result<RunReport, SearchError> {
     for entry in entries {
         match entry {
             Ok(entry) => {
-                outcome.found += 1;
+                report.found += 1;
                 summary.add(&entry.document);
             }
-            Err(error) => outcome.errors.push(error.to_string()),
+            Err(error) => report.errors.push(error.to_string()),
         }
     }
-    let found = outcome.found;
-    told_in_numbers(&summary, found, out, outcome)
+    let found = report.found;
+    write_summary(&summary, found, out, report)
 }
 
-/// Writes what was counted of so many lines.
-fn told_in_numbers<W: Write>(
+/// Prints the summary.
+fn write_summary<W: Write>(
     summary: &Summary,
     found: u64,
     mut out: Renderer<W>,
-    mut outcome: Outcome,
-) -> Result<Outcome, SearchError> {
+    mut report: RunReport,
+) -> Result<RunReport, SearchError> {
     if let Some(field) = summary.missing().filter(|_| found > 0) {
-        outcome.notes.push(nothing::without(field));
-        outcome.status = outcome.errors.is_empty().then_some(NOTHING);
+        report.notes.push(no_match::field_not_found(field));
+        report.status = report.errors.is_empty().then_some(EXIT_NO_MATCH);
     } else {
-        let shape = Shape::of(out.style());
-        summary.write(&shape, out.output())?;
+        let format = SummaryFormat::from_style(out.style());
+        summary.write(&format, out.output())?;
     }
     out.flush()?;
-    Ok(Outcome {
+    Ok(RunReport {
         found,
         shown: found,
-        ..outcome
+        ..report
     })
 }
 
-/// How the lines are read among which some are shown.
+/// How to read the entries.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Reading {
-    /// By their times, and all of them: they are counted.
+enum ReadMode {
+    /// All, by time, to count them.
     All,
-    /// In this order, and no more than is needed.
-    Needed(Order),
+    /// In this order, until the selection is complete.
+    UpTo(Order),
 }
 
-fn show<W: Write, E: Display>(
+fn show_entries<W: Write, E: Display>(
     search: &Search,
     mut entries: impl Iterator<Item = Result<Entry, E>>,
-    reading: Reading,
+    mode: ReadMode,
     filter: &Filter,
     mut out: Renderer<W>,
-    mut outcome: Outcome,
-) -> Result<Outcome, SearchError> {
-    let (order, is_all) = match reading {
-        Reading::All => (Order::Forward, true),
-        Reading::Needed(order) => (order, false),
+    mut report: RunReport,
+) -> Result<RunReport, SearchError> {
+    let (order, is_all) = match mode {
+        ReadMode::All => (Order::Forward, true),
+        ReadMode::UpTo(order) => (order, false),
     };
-    let context = Context::of(&search.show);
-    let mut selection = Selection::of(&search.show, order);
-    let mut written = Written::new(context);
+    let context_lines = ContextLines::from_options(&search.show);
+    let mut selection = Selection::from_options(&search.show, order);
+    let mut writer = SelectionWriter::new(context_lines);
     while is_all || !selection.is_complete() {
         let entry = match entries.next() {
             Some(Ok(entry)) => entry,
             Some(Err(error)) => {
-                outcome.errors.push(error.to_string());
+                report.errors.push(error.to_string());
                 continue;
             }
             None => break,
         };
-        // Around a line are others of the same scope only.
-        let found = !context.is_wanted() || filter.matches(&entry.document);
-        outcome.found += u64::from(found);
+        // Context lines must be in the same scope.
+        let found = !context_lines.is_wanted() || filter.matches(&entry.document);
+        report.found += u64::from(found);
         for line in selection.take(entry, found) {
-            written.write(&line, &mut out)?;
+            writer.write(&line, &mut out)?;
         }
     }
     for line in selection.finish() {
-        written.write(&line, &mut out)?;
+        writer.write(&line, &mut out)?;
     }
-    outcome.shown = written.found;
+    report.shown = writer.found;
     out.finish()?;
-    Ok(outcome)
+    Ok(report)
 }

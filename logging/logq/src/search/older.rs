@@ -1,60 +1,64 @@
-//! Where nothing was said of time: whether there are lines from before the
-//! usual one.
+//! Finds out whether lines exist before the default time range.
 
 use crate::{
-    cli::{ALL, Search, USUAL_SINCE, time::duration},
-    filter::push,
-    plan::{Known, Span, Wanted},
+    cli::{ALL, DEFAULT_SINCE, Search, time::parse_duration},
+    filter::push_down,
+    query::{Query, ResolvedContext, TimeRange},
     source::Source,
 };
 
-/// Lines that were not looked at.
-pub struct Older {
-    /// What is told of them.
+/// Lines before the default time range.
+pub struct OlderLines {
     pub note: String,
-    /// Whether there are some for sure.
-    pub is_sure: bool,
+    /// Whether they certainly exist.
+    pub is_certain: bool,
 }
 
-/// Looks for lines that were not looked at; none where there are none.
-pub fn look(search: &Search, wanted: &Wanted, known: &Known, source: &Source, found: u64) -> Option<Older> {
-    let usual = search
-        .window
-        .usual
+/// Looks for older lines; None without any.
+pub fn find(
+    search: &Search,
+    query: &Query,
+    context: &ResolvedContext,
+    source: &Source,
+    found: u64,
+) -> Option<OlderLines> {
+    let default_since = search
+        .time
+        .default_since
         .as_deref()
-        .filter(|_| search.window.is_usual)?;
-    let mut earlier = wanted.clone();
-    earlier.span = Span {
+        .filter(|_| search.time.is_default_since)?;
+    let mut earlier = query.clone();
+    earlier.time_range = TimeRange {
         since: None,
-        until: wanted.span.since,
+        until: query.time_range.since,
     };
-    let filter = earlier.filter(known);
+    let filter = earlier.filter(context);
     let store = match source {
         Source::OpenSearch(store) => Some(store),
-        Source::Both(both) => both.store(),
+        Source::Combined(both) => both.store(),
         Source::Kubectl(_) => None,
     };
-    let is_sure = match store.map(|store| store.any(&filter)) {
+    let is_certain = match store.map(|store| store.has_match(&filter)) {
         Some(Ok(false)) => return None,
-        Some(Ok(true)) if push(&filter).is_exact() => true,
-        // OpenSearch tests a part only; or it has just gone away.
+        Some(Ok(true)) if push_down(&filter).is_exact() => true,
+        // OpenSearch tests only a part of the filter, or just became unavailable.
         Some(Ok(true) | Err(_)) => false,
-        // Pods would have to give them all.
+        // The pods would have to send all lines.
         None if found > 0 => return None,
         None => false,
     };
-    let are = if is_sure { "are" } else { "may be" };
-    let since = if usual == USUAL_SINCE {
+    let are = if is_certain { "are" } else { "may be" };
+    let since = if default_since == DEFAULT_SINCE {
         "of the last hour".to_owned()
-    } else if duration(usual).is_some() {
-        format!("of the last {usual}")
+    } else if parse_duration(default_since).is_some() {
+        format!("of the last {default_since}")
     } else {
-        format!("since {usual}")
+        format!("since {default_since}")
     };
-    Some(Older {
+    Some(OlderLines {
         note: format!(
-            "only lines {since} were looked at, and there {are} older ones: --since 1d, or --since {ALL}"
+            "only lines {since} were searched; there {are} older ones: use --since 1d or --since {ALL}"
         ),
-        is_sure,
+        is_certain,
     })
 }

@@ -1,90 +1,87 @@
-//! The broker's lines that are related to a trace, among those of the trace.
+//! Adds the broker's related lines to a trace.
 
 use std::{fmt::Display, io::Write};
 
-use super::{Context, Outcome, Reading, SearchError, show, summarise};
+use super::{ContextLines, ReadMode, RunReport, SearchError, show_entries, summarise};
 use crate::{
     cli::Search,
     filter::{Filter, Literal},
-    plan::{
-        Known, Wanted,
-        related::{Related, TAG, marked},
+    query::{
+        Query, ResolvedContext,
+        related::{Related, TAG, tag_related},
     },
     render::Renderer,
     source::Entry,
     summary::Summary,
 };
 
-/// Finds out which lines are related; `read` gives the lines that a filter
-/// wants. Returns also what was missing.
-pub fn learn<I, E>(
-    wanted: &Wanted,
-    known: &Known,
+/// Finds the related lines; `read` returns the lines of a filter. Also returns errors.
+pub fn find_related<I, E>(
+    query: &Query,
+    context: &ResolvedContext,
     read: impl Fn(&Filter) -> Result<I, SearchError>,
 ) -> Result<(Related, Vec<String>), SearchError>
 where
     I: Iterator<Item = Result<Entry, E>>,
     E: Display,
 {
-    let mut related = Related::new(wanted);
+    let mut related = Related::new(query);
     let mut errors = Vec::new();
-    for entry in read(&Related::traced(wanted, known))? {
+    for entry in read(&Related::trace_filter(query, context))? {
         match entry {
-            Ok(entry) => related.see(&entry.document),
+            Ok(entry) => related.add_trace_line(&entry.document),
             Err(error) => errors.push(error.to_string()),
         }
     }
     if related.is_empty() {
         return Ok((related, errors));
     }
-    for entry in read(&related.naming())? {
+    for entry in read(&related.name_lines())? {
         match entry {
-            Ok(entry) => related.learn(&entry.document),
+            Ok(entry) => related.add_connection(&entry.document),
             Err(error) => errors.push(error.to_string()),
         }
     }
     Ok((related, errors))
 }
 
-/// Lines of a trace, and those that are related to it.
-pub struct Joined<'j> {
-    /// What is related.
+/// Lines of a trace and their related lines.
+pub struct TraceLines<'j> {
     pub related: &'j Related,
-    /// The lines of the trace that are wanted.
+    /// The matching lines of the trace.
     pub filter: Filter,
 }
 
-impl Joined<'_> {
-    /// Marks a line that is related.
+impl TraceLines<'_> {
+    /// Tags a related line.
     fn mark(&self, entry: Entry) -> Entry {
-        if self.filter.matches(&entry.document) || !self.related.has(&entry.document) {
+        if self.filter.matches(&entry.document) || !self.related.contains(&entry.document) {
             return entry;
         }
         Entry {
-            document: marked(entry.document),
+            document: tag_related(entry.document),
             raw: entry.raw,
         }
     }
 
-    /// What is found among marked lines.
-    fn found(&self) -> Filter {
-        let marked = Filter::Is(schema::field::TAGS.to_owned(), Literal::new(TAG));
-        Filter::Any(vec![self.filter.clone(), marked])
+    /// Matches among tagged lines.
+    fn match_filter(&self) -> Filter {
+        let tag_related = Filter::Equals(schema::field::TAGS.to_owned(), Literal::new(TAG));
+        Filter::Any(vec![self.filter.clone(), tag_related])
     }
 
-    /// The lines that are found, the related ones marked, and others that are
-    /// wanted around them.
-    pub fn pick<I, E>(
+    /// Reads the matches, tagged related lines, and context lines.
+    pub fn select<I, E>(
         &self,
-        around: Filter,
+        context_filter: Filter,
         read: impl Fn(&Filter) -> Result<I, SearchError>,
     ) -> Result<impl Iterator<Item = Result<Entry, E>>, SearchError>
     where
         I: Iterator<Item = Result<Entry, E>>,
     {
-        let shown = Filter::Any(vec![self.found(), around]);
-        let asked = Filter::Any(vec![shown.clone(), self.related.candidates()]);
-        let entries = read(&asked)?.map(|entry| entry.map(|entry| self.mark(entry)));
+        let shown = Filter::Any(vec![self.match_filter(), context_filter]);
+        let fetched = Filter::Any(vec![shown.clone(), self.related.candidates()]);
+        let entries = read(&fetched)?.map(|entry| entry.map(|entry| self.mark(entry)));
         Ok(entries.filter(move |entry| match entry {
             Ok(entry) => shown.matches(&entry.document),
             Err(_) => true,
@@ -92,39 +89,46 @@ impl Joined<'_> {
     }
 }
 
-/// Shows them.
-pub fn lines<W, I, E>(
+/// Prints the lines.
+pub fn show_lines<W, I, E>(
     search: &Search,
-    joined: &Joined<'_>,
+    trace_lines: &TraceLines<'_>,
     scope: Filter,
     read: impl Fn(&Filter) -> Result<I, SearchError>,
     out: Renderer<W>,
-    outcome: Outcome,
-) -> Result<Outcome, SearchError>
+    report: RunReport,
+) -> Result<RunReport, SearchError>
 where
     W: Write,
     I: Iterator<Item = Result<Entry, E>>,
     E: Display,
 {
-    if let Some(summary) = Summary::of(search)? {
-        let entries = joined.pick(Filter::NOTHING, read)?;
-        return summarise(entries, summary, out, outcome);
+    if let Some(summary) = Summary::from_options(search)? {
+        let entries = trace_lines.select(Filter::NOTHING, read)?;
+        return summarise(entries, summary, out, report);
     }
-    let around = if Context::of(&search.show).is_wanted() {
+    let context_filter = if ContextLines::from_options(&search.show).is_wanted() {
         scope
     } else {
         Filter::NOTHING
     };
-    let entries = joined.pick(around, read)?;
-    show(search, entries, Reading::All, &joined.found(), out, outcome)
+    let entries = trace_lines.select(context_filter, read)?;
+    show_entries(
+        search,
+        entries,
+        ReadMode::All,
+        &trace_lines.match_filter(),
+        out,
+        report,
+    )
 }
 
-/// Adds what was missing while it was found out, if that was not told.
-pub fn told(mut outcome: Outcome, errors: Vec<String>) -> Outcome {
+/// Adds errors that are not yet in the report.
+pub fn add_errors(mut report: RunReport, errors: Vec<String>) -> RunReport {
     for error in errors {
-        if !outcome.errors.contains(&error) {
-            outcome.errors.push(error);
+        if !report.errors.contains(&error) {
+            report.errors.push(error);
         }
     }
-    outcome
+    report
 }

@@ -1,8 +1,7 @@
-//! Which lines are shown, of those that are found and those around them: `--limit`, `--tail`, `--reverse`, `-A`, `-B` and
-//! `-C`.
+//! Selects matches and context lines: `--limit`, `--tail`, `--reverse`, `-A`, `-B` and `-C`.
 //!
-//! It is as with grep: after the last match of `--limit`, lines of its context still come, and a match among them is one
-//! of them. What is before and after is told by time, whichever line is shown first.
+//! As in grep, context lines follow the last match of `--limit`; a match among them counts as context. "Before" and
+//! "after" refer to time, also in reverse order.
 
 use std::{
     collections::VecDeque,
@@ -10,18 +9,16 @@ use std::{
 };
 
 use crate::{
-    cli::Show,
+    cli::ShowOptions,
     render::Renderer,
     source::{Entry, Order},
 };
 
-/// `--reverse` shows at most so many lines unless told otherwise.
-const REVERSED: usize = 1000;
+const DEFAULT_REVERSE_LIMIT: usize = 1000;
 
-/// Which of the lines that are found are shown.
+/// Which matches to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// All of them.
+pub enum LineLimit {
     All,
     /// The oldest.
     First(usize),
@@ -29,13 +26,12 @@ pub enum Part {
     Last(usize),
 }
 
-impl Part {
-    /// Reads the options. Where the newest comes first, it is among those that
-    /// are shown.
+impl LineLimit {
+    /// Reads the options. With `--reverse`, the newest matches are shown.
     #[must_use]
-    pub fn of(show: &Show) -> Self {
+    pub fn from_options(show: &ShowOptions) -> Self {
         match (show.reverse, show.limit, show.tail) {
-            (true, limit, tail) => Self::Last(tail.or(limit).unwrap_or(REVERSED)),
+            (true, limit, tail) => Self::Last(tail.or(limit).unwrap_or(DEFAULT_REVERSE_LIMIT)),
             (false, Some(limit), _) => Self::First(limit),
             (false, None, Some(tail)) => Self::Last(tail),
             (false, None, None) => Self::All,
@@ -43,196 +39,192 @@ impl Part {
     }
 }
 
-/// How many lines around each match are shown.
+/// Number of context lines around each match.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Context {
-    /// So many before it.
+pub struct ContextLines {
     pub before: usize,
-    /// So many after it.
     pub after: usize,
 }
 
-impl Context {
+impl ContextLines {
     /// Reads `-A`, `-B` and `-C`.
     #[must_use]
-    pub fn of(show: &Show) -> Self {
-        let lines = |own: Option<usize>| own.or(show.context).unwrap_or(0);
+    pub fn from_options(show: &ShowOptions) -> Self {
+        let lines = |lines: Option<usize>| lines.or(show.context).unwrap_or(0);
         Self {
             before: lines(show.before),
             after: lines(show.after),
         }
     }
 
-    /// Whether lines around are asked for.
     #[must_use]
     pub const fn is_wanted(self) -> bool {
         self.before > 0 || self.after > 0
     }
 }
 
-/// A line that is shown, and why.
+/// A line to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown<T = Entry> {
-    /// The line.
+pub struct SelectedLine<T = Entry> {
     pub line: T,
-    /// Whether it is a match that was selected, or stands around one.
+    /// Whether it is a selected match, or context.
     pub found: bool,
-    /// Its place among all lines.
+    /// Position among all lines.
     pub number: u64,
 }
 
-/// Selects matches and the lines around them.
 #[derive(Debug)]
 pub struct Selection<T = Entry> {
-    part: Part,
-    context: Context,
-    /// Whether lines are shown in the other order than they come.
-    is_turned: bool,
-    /// The lines before the next one that are not shown: as many as a match would show.
-    recent: VecDeque<Shown<T>>,
-    /// So many more are shown after a match.
-    owed: usize,
+    limit: LineLimit,
+    context_lines: ContextLines,
+    /// Lines are shown in reverse order of arrival.
+    is_reversed: bool,
+    /// The last lines that were not shown: possible context before the next match.
+    recent: VecDeque<SelectedLine<T>>,
+    /// Remaining context lines after the last match.
+    pending_after: usize,
     selected: usize,
-    /// Lines that are shown at the end.
-    held: VecDeque<Shown<T>>,
+    /// Lines to show at the end.
+    buffer: VecDeque<SelectedLine<T>>,
     next: u64,
 }
 
 impl<T> Selection<T> {
-    /// Of lines that come by their times.
+    /// For lines in time order.
     #[must_use]
-    pub const fn new(part: Part, context: Context) -> Self {
+    pub const fn new(limit: LineLimit, context_lines: ContextLines) -> Self {
         Self {
-            part,
-            context,
-            is_turned: false,
+            limit,
+            context_lines,
+            is_reversed: false,
             recent: VecDeque::new(),
-            owed: 0,
+            pending_after: 0,
             selected: 0,
-            held: VecDeque::new(),
+            buffer: VecDeque::new(),
             next: 0,
         }
     }
 
-    /// As the options say, of lines that come in this order.
+    /// Reads the options, for lines in the given order.
     #[must_use]
-    pub fn of(show: &Show, order: Order) -> Self {
-        let (part, context) = (Part::of(show), Context::of(show));
-        let mut selection = match (order, part) {
-            // The newest come first.
-            (Order::Backward, Part::Last(most)) => {
-                let Context { before, after } = context;
-                let context = Context {
+    pub fn from_options(show: &ShowOptions, order: Order) -> Self {
+        let (limit, context_lines) = (LineLimit::from_options(&show), ContextLines::from_options(show));
+        let mut selection = match (order, limit) {
+            // The newest lines arrive first.
+            (Order::Backward, LineLimit::Last(most)) => {
+                let ContextLines { before, after } = context_lines;
+                let context_lines = ContextLines {
                     before: after,
                     after: before,
                 };
-                Self::new(Part::First(most), context)
+                Self::new(LineLimit::First(most), context_lines)
             }
-            _ => Self::new(part, context),
+            _ => Self::new(limit, context_lines),
         };
-        selection.is_turned = (order == Order::Backward) != show.reverse;
+        selection.is_reversed = (order == Order::Backward) != show.reverse;
         selection
     }
 
-    /// Takes the next line, and whether it is a match; gives those that are shown now.
-    pub fn take(&mut self, line: T, found: bool) -> Vec<Shown<T>> {
+    /// Takes the next line; returns the lines to show now.
+    pub fn take(&mut self, line: T, found: bool) -> Vec<SelectedLine<T>> {
         let number = self.next;
         self.next += 1;
         let found = found && !self.has_selected_all();
-        let line = Shown { line, found, number };
+        let line = SelectedLine { line, found, number };
         let mut shown = Vec::new();
         if found {
             self.selected += 1;
-            self.owed = self.context.after;
+            self.pending_after = self.context_lines.after;
             shown.extend(self.recent.drain(..));
             shown.push(line);
-        } else if self.owed > 0 {
-            self.owed -= 1;
+        } else if self.pending_after > 0 {
+            self.pending_after -= 1;
             shown.push(line);
         } else {
             self.recent.push_back(line);
-            if self.recent.len() > self.context.before {
+            if self.recent.len() > self.context_lines.before {
                 self.recent.pop_front();
             }
         }
-        if !self.is_turned && !matches!(self.part, Part::Last(_)) {
+        if !self.is_reversed && !matches!(self.limit, LineLimit::Last(_)) {
             return shown;
         }
-        self.held.extend(shown);
-        if let Part::Last(most) = self.part
+        self.buffer.extend(shown);
+        if let LineLimit::Last(most) = self.limit
             && self.selected > most
         {
-            self.drop_first();
+            self.deselect_first();
         }
         Vec::new()
     }
 
-    /// Takes note that lines are left out here.
+    /// Marks a gap: lines are missing here.
     pub fn skip(&mut self) {
         self.next += 1;
-        self.owed = 0;
+        self.pending_after = 0;
         self.recent.clear();
     }
 
-    /// Whether no line that comes is shown any more.
+    /// Whether no further line can be shown.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
-        self.has_selected_all() && self.owed == 0
+        self.has_selected_all() && self.pending_after == 0
     }
 
-    /// The lines that were not shown when they came.
-    pub fn finish(self) -> impl Iterator<Item = Shown<T>> {
-        let mut held = self.held;
-        if self.is_turned {
-            held.make_contiguous().reverse();
+    /// The lines that are still to be shown.
+    pub fn finish(self) -> impl Iterator<Item = SelectedLine<T>> {
+        let mut buffer = self.buffer;
+        if self.is_reversed {
+            buffer.make_contiguous().reverse();
         }
-        held.into_iter()
+        buffer.into_iter()
     }
 
-    /// The same of [`Part::Last`], and after them the lines that can stand before a match that is still to come.
-    pub fn finish_with_recent(mut self) -> impl Iterator<Item = Shown<T>> {
+    /// The same for [`LineLimit::Last`], followed by possible context of a future match.
+    pub fn finish_with_recent(mut self) -> impl Iterator<Item = SelectedLine<T>> {
         let recent = std::mem::take(&mut self.recent);
         self.finish().chain(recent)
     }
 
     const fn has_selected_all(&self) -> bool {
-        match self.part {
-            Part::First(most) => self.selected >= most,
-            Part::Last(most) => most == 0,
-            Part::All => false,
+        match self.limit {
+            LineLimit::First(most) => self.selected >= most,
+            LineLimit::Last(most) => most == 0,
+            LineLimit::All => false,
         }
     }
 
-    /// The first match that is held is selected no more; it can stand around the next one.
-    fn drop_first(&mut self) {
-        let mut matches = self.held.iter_mut().filter(|line| line.found);
+    /// Turns the oldest selected match into possible context.
+    fn deselect_first(&mut self) {
+        let mut matches = self.buffer.iter_mut().filter(|line| line.found);
         if let Some(first) = matches.next() {
             first.found = false;
         }
         let first = matches.next().map_or(self.next, |line| line.number);
-        let is_before = |line: &Shown<T>| line.number.saturating_add(self.context.before as u64) < first;
-        while self.held.front().is_some_and(is_before) {
-            self.held.pop_front();
+        let is_before =
+            |line: &SelectedLine<T>| line.number.saturating_add(self.context_lines.before as u64) < first;
+        while self.buffer.front().is_some_and(is_before) {
+            self.buffer.pop_front();
         }
         self.selected -= 1;
     }
 }
 
-/// Writes lines that were selected, in the order in which they are shown.
+/// Writes selected lines in display order.
 #[derive(Debug)]
-pub struct Written {
+pub struct SelectionWriter {
     separates: bool,
     last: Option<u64>,
-    /// Matches that were written.
+    /// Number of matches.
     pub found: u64,
 }
 
-impl Written {
-    /// Nothing yet. Where lines around matches are shown, it says between two lines that others are left out.
+impl SelectionWriter {
+    /// With context, it separates lines that are not adjacent.
     #[must_use]
-    pub const fn new(context: Context) -> Self {
+    pub const fn new(context_lines: ContextLines) -> Self {
         Self {
-            separates: context.is_wanted(),
+            separates: context_lines.is_wanted(),
             last: None,
             found: 0,
         }
@@ -241,8 +233,8 @@ impl Written {
     /// Writes the next line.
     ///
     /// # Errors
-    /// The output's.
-    pub fn write<W: Write>(&mut self, line: &Shown, out: &mut Renderer<W>) -> io::Result<()> {
+    /// An I/O error of the output.
+    pub fn write<W: Write>(&mut self, line: &SelectedLine, out: &mut Renderer<W>) -> io::Result<()> {
         let last = self.last.replace(line.number);
         if self.separates && last.is_some_and(|last| last.abs_diff(line.number) > 1) {
             out.gap()?;
@@ -266,21 +258,21 @@ mod tests {
     use super::*;
     use crate::cli::Cli;
 
-    fn show(options: &[String]) -> Show {
+    fn show(options: &[String]) -> ShowOptions {
         let words = std::iter::once("logq").chain(options.iter().map(String::as_str));
         Cli::try_parse_from(words).unwrap().search.show
     }
 
-    /// Each line that is shown: its number, and whether it is a selected match.
+    /// Number of each shown line, and whether it is a selected match.
     type Lines = Vec<(u64, bool)>;
 
-    fn selected(show: &Show, order: Order, found: &[bool]) -> Lines {
+    fn selected(show: &ShowOptions, order: Order, found: &[bool]) -> Lines {
         let numbered = || found.iter().enumerate();
         let lines: Vec<_> = match order {
             Order::Forward => numbered().collect(),
             Order::Backward => numbered().rev().collect(),
         };
-        let mut selection = Selection::of(show, order);
+        let mut selection = Selection::from_options(show, order);
         let mut shown = Vec::new();
         for (line, found) in lines {
             let was_complete = selection.is_complete();
@@ -293,17 +285,17 @@ mod tests {
         }
         shown.extend(selection.finish());
         for pair in shown.windows(2) {
-            // What is told of gaps goes by the numbers.
+            // Separators depend on the numbers.
             let [one, other] = pair else { continue };
             assert_eq!(one.line.abs_diff(other.line), one.number.abs_diff(other.number));
         }
         shown.into_iter().map(|shown| (shown.line, shown.found)).collect()
     }
 
-    /// What the options say, one after the other.
-    fn expected(show: &Show, found: &[bool]) -> Lines {
+    /// The result according to the options, computed directly.
+    fn expected(show: &ShowOptions, found: &[bool]) -> Lines {
         let matches: Vec<usize> = (0..found.len()).filter(|line| found[*line]).collect();
-        let most = show.tail.or(show.limit).unwrap_or(REVERSED);
+        let most = show.tail.or(show.limit).unwrap_or(DEFAULT_REVERSE_LIMIT);
         let matches = if show.reverse || show.tail.is_some() {
             &matches[matches.len().saturating_sub(most)..]
         } else {
@@ -328,11 +320,11 @@ mod tests {
             prop::option::of(0_usize..4)
                 .prop_map(move |number| number.map(|number| format!("{name}={number}")))
         };
-        let part = prop_oneof![number("--limit"), number("--tail")];
+        let limit = prop_oneof![number("--limit"), number("--tail")];
         let reverse = any::<bool>().prop_map(|is| is.then(|| "--reverse".to_owned()));
-        let context = (number("--before"), number("--after"), number("--context"));
-        (part, reverse, context).prop_map(|(part, reverse, (before, after, context))| {
-            [part, reverse, before, after, context]
+        let context_lines = (number("--before"), number("--after"), number("--context"));
+        (limit, reverse, context_lines).prop_map(|(limit, reverse, (before, after, context_lines))| {
+            [limit, reverse, before, after, context_lines]
                 .into_iter()
                 .flatten()
                 .collect()
@@ -343,17 +335,17 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(4_096))]
 
         #[test]
-        fn what_is_selected_is_what_the_options_say(options in options(), found in prop::collection::vec(any::<bool>(), 0..14)) {
+        fn selection_equals_a_simple_implementation(options in options(), found in prop::collection::vec(any::<bool>(), 0..14)) {
             let show = show(&options);
             let expected = expected(&show, &found);
             prop_assert_eq!(&selected(&show, Order::Forward, &found), &expected);
-            if matches!(Part::of(&show), Part::Last(_)) {
+            if matches!(LineLimit::from_options(&show), LineLimit::Last(_)) {
                 prop_assert_eq!(&selected(&show, Order::Backward, &found), &expected);
             }
         }
     }
 
-    /// Found are upper-case letters; what is shown, those that are selected in upper case.
+    /// Upper-case letters are matches. Returns the shown lines, with selected matches in upper case.
     fn shown(options: &str, lines: &str) -> String {
         let options: Vec<String> = options.split_whitespace().map(str::to_owned).collect();
         let found: Vec<bool> = lines.chars().map(char::is_uppercase).collect();
@@ -377,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_as_with_grep() {
+    fn context_equals_grep() {
         for (options, lines, expected) in [
             ("-C 1", "abCdefGh", "bCd|fGh"),
             ("-B 2", "abCDefgH", "abCD|fgH"),
@@ -399,8 +391,8 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_after_lines_that_are_left_out_stands_alone() {
-        let mut selection = Selection::new(Part::All, Context { before: 1, after: 2 });
+    fn lines_after_a_gap_stand_alone() {
+        let mut selection = Selection::new(LineLimit::All, ContextLines { before: 1, after: 2 });
         let mut shown = selection.take('A', true);
         shown.extend(selection.take('b', false));
         selection.skip();
@@ -411,8 +403,8 @@ mod tests {
     }
 
     #[test]
-    fn what_may_stand_before_a_later_match_is_given_too() {
-        let mut selection = Selection::new(Part::Last(1), Context { before: 1, after: 1 });
+    fn possible_context_before_a_match_is_included() {
+        let mut selection = Selection::new(LineLimit::Last(1), ContextLines { before: 1, after: 1 });
         for letter in "aBcDefgh".chars() {
             selection.take(letter, letter.is_uppercase());
         }

@@ -1,162 +1,168 @@
-//! Lines of a source that is asked: OpenSearch, pods, or both.
+//! Searches OpenSearch, pods, or both.
 
 use std::io::Write;
 
 use super::{
-    Context, Outcome, Part, Reading, SearchError, collected, nothing, older,
-    related::{self, Joined},
-    show, stale, summarise, told_in_numbers,
-    traces::apart,
-    unknown_uses,
+    ContextLines, LineLimit, ReadMode, RunReport, SearchError, collect_sorted, no_match, older,
+    related::{self, TraceLines},
+    show_entries, stale, summarise,
+    traces::split_traces,
+    unknown_dependencies_note, write_summary,
 };
 use crate::{
     cli::Search,
     filter::Filter,
-    plan::{Known, Wanted},
+    query::{Query, ResolvedContext},
     render::Renderer,
-    source::{Chosen, Entry, Order, Source},
+    source::{ChosenSource, Entry, Order, Source},
     summary::Summary,
 };
 
-/// All lines of each trace and those that are related to it, in the order of
-/// their times.
+/// Reads all lines of each trace and their related lines, by time.
 ///
 /// # Errors
-/// [`SearchError`]; what breaks off is told in the outcome.
+/// [`SearchError`]. An interrupted source is an error in the report.
 pub fn traces(
     search: &Search,
-    wanted: &Wanted,
-    chosen: &Chosen,
-) -> Result<(Vec<Vec<Entry>>, Outcome), SearchError> {
+    query: &Query,
+    chosen: &ChosenSource,
+) -> Result<(Vec<Vec<Entry>>, RunReport), SearchError> {
     let source = &chosen.source;
-    let (known, notes) = known(wanted, source)?;
+    let (context, notes) = resolve(query, source)?;
     let read = |filter: &_| Ok(source.lines(filter, Order::Forward));
-    let (related, errors) = related::learn(wanted, &known, read)?;
-    let joined = Joined {
+    let (related, errors) = related::find_related(query, &context, read)?;
+    let trace_lines = TraceLines {
         related: &related,
-        filter: wanted.filter(&known),
+        filter: query.filter(&context),
     };
-    let (found, mut outcome) = collected(joined.pick(Filter::NOTHING, read)?);
-    outcome.notes.extend(notes);
-    let traces = apart(found, &related, wanted, &known, &mut outcome);
-    let outcome = related::told(outcome, errors);
-    let mut outcome = told(outcome, wanted, &known, chosen);
-    explain_nothing(search, wanted, source, &mut outcome);
-    Ok((traces, outcome))
+    let (found, mut report) = collect_sorted(trace_lines.select(Filter::NOTHING, read)?);
+    report.notes.extend(notes);
+    let traces = split_traces(found, &related, query, &context, &mut report);
+    let report = related::add_errors(report, errors);
+    let mut report = add_diagnostics(report, query, &context, chosen);
+    explain_no_match(search, query, source, &mut report);
+    Ok((traces, report))
 }
 
-fn explain_nothing(search: &Search, wanted: &Wanted, source: &Source, outcome: &mut Outcome) {
-    if outcome.found == 0 && outcome.errors.is_empty() {
-        outcome.notes.extend(nothing::why(search, wanted, source.into()));
+fn explain_no_match(search: &Search, query: &Query, source: &Source, report: &mut RunReport) {
+    if report.found == 0 && report.errors.is_empty() {
+        report
+            .notes
+            .extend(no_match::explain(search, query, source.into()));
     }
 }
 
-/// Asks the source.
+/// Searches the source and prints the result.
 ///
 /// # Errors
-/// [`SearchError`]; what breaks off is told in the outcome.
-pub fn lines<W: Write>(
+/// [`SearchError`]. An interrupted source is an error in the report.
+pub fn search<W: Write>(
     search: &Search,
-    wanted: &Wanted,
-    chosen: &Chosen,
+    query: &Query,
+    chosen: &ChosenSource,
     out: Renderer<W>,
-) -> Result<Outcome, SearchError> {
-    let (known, notes) = known(wanted, &chosen.source)?;
-    let outcome = Outcome {
+) -> Result<RunReport, SearchError> {
+    let (context, notes) = resolve(query, &chosen.source)?;
+    let report = RunReport {
         notes,
-        ..Outcome::default()
+        ..RunReport::default()
     };
-    let outcome = shown(search, wanted, &known, &chosen.source, out, outcome)?;
-    let mut outcome = told(outcome, wanted, &known, chosen);
-    // Asked last: the lines do not wait for it.
-    if outcome.errors.is_empty() {
-        let older = older::look(search, wanted, &known, &chosen.source, outcome.found);
-        if !older.as_ref().is_some_and(|older| older.is_sure) {
-            explain_nothing(search, wanted, &chosen.source, &mut outcome);
+    let report = run(search, query, &context, &chosen.source, out, report)?;
+    let mut report = add_diagnostics(report, query, &context, chosen);
+    // Check this last, so that the lines do not wait for it.
+    if report.errors.is_empty() {
+        let older = older::find(search, query, &context, &chosen.source, report.found);
+        if !older.as_ref().is_some_and(|older| older.is_certain) {
+            explain_no_match(search, query, &chosen.source, &mut report);
         }
-        outcome.notes.extend(older.map(|older| older.note));
+        report.notes.extend(older.map(|older| older.note));
     }
-    Ok(outcome)
+    Ok(report)
 }
 
-fn shown<W: Write>(
+fn run<W: Write>(
     search: &Search,
-    wanted: &Wanted,
-    known: &Known,
+    query: &Query,
+    context: &ResolvedContext,
     source: &Source,
     out: Renderer<W>,
-    outcome: Outcome,
-) -> Result<Outcome, SearchError> {
-    let filter = wanted.filter(known);
-    if wanted.related().is_some() {
+    report: RunReport,
+) -> Result<RunReport, SearchError> {
+    let filter = query.filter(context);
+    if query.related_option().is_some() {
         let read = |filter: &_| Ok(source.lines(filter, Order::Forward));
-        let (related, errors) = related::learn(wanted, known, read)?;
-        let joined = Joined {
+        let (related, errors) = related::find_related(query, context, read)?;
+        let trace_lines = TraceLines {
             related: &related,
             filter,
         };
-        let outcome = related::lines(search, &joined, wanted.scope(known), read, out, outcome)?;
-        return Ok(related::told(outcome, errors));
+        let report = related::show_lines(search, &trace_lines, query.scope(context), read, out, report)?;
+        return Ok(related::add_errors(report, errors));
     }
-    if let Some(mut summary) = Summary::of(search)? {
-        if let Some(found) = source.counts(&filter, &mut summary)? {
-            return told_in_numbers(&summary, found, out, outcome);
+    if let Some(mut summary) = Summary::from_options(search)? {
+        if let Some(found) = source.fill_summary(&filter, &mut summary)? {
+            return write_summary(&summary, found, out, report);
         }
-        return summarise(source.lines(&filter, Order::Forward), summary, out, outcome);
+        return summarise(source.lines(&filter, Order::Forward), summary, out, report);
     }
-    let least = if Context::of(&search.show).is_wanted() {
-        wanted.scope(known)
+    let scope_filter = if ContextLines::from_options(&search.show).is_wanted() {
+        query.scope(context)
     } else {
         filter.clone()
     };
-    let (order, most) = match Part::of(&search.show) {
-        Part::First(most) if source.gives_parts() => (Order::Forward, most),
-        Part::Last(most) if source.gives_parts() => (Order::Backward, most),
-        Part::All | Part::First(_) | Part::Last(_) => {
-            let all = source.lines(&least, Order::Forward);
-            return show(search, all, Reading::All, &filter, out, outcome);
+    let (order, limit) = match LineLimit::from_options(&search.show) {
+        LineLimit::First(limit) if source.supports_limits() => (Order::Forward, limit),
+        LineLimit::Last(limit) if source.supports_limits() => (Order::Backward, limit),
+        LineLimit::All | LineLimit::First(_) | LineLimit::Last(_) => {
+            let all = source.lines(&scope_filter, Order::Forward);
+            return show_entries(search, all, ReadMode::All, &filter, out, report);
         }
     };
-    let lines = source.lines(&least, order);
-    let mut outcome = show(search, lines, Reading::Needed(order), &filter, out, outcome)?;
-    outcome.found = outcome.shown;
-    if outcome.shown == most as u64 {
+    let lines = source.lines(&scope_filter, order);
+    let mut report = show_entries(search, lines, ReadMode::UpTo(order), &filter, out, report)?;
+    report.found = report.shown;
+    if report.shown == limit as u64 {
         match source.count(&filter)? {
-            Some(count) => outcome.found = count.max(outcome.shown),
-            None => outcome.notes.push(format!(
-                "{} line{} shown; how many there are was not counted",
-                outcome.shown,
-                if outcome.shown == 1 { "" } else { "s" }
+            Some(count) => report.found = count.max(report.shown),
+            None => report.notes.push(format!(
+                "{} line{} shown; the total was not counted",
+                report.shown,
+                if report.shown == 1 { "" } else { "s" }
             )),
         }
     }
-    Ok(outcome)
+    Ok(report)
 }
 
-/// What has to be found out before, and what a person should know of it.
-fn known(wanted: &Wanted, source: &Source) -> Result<(Known, Vec<String>), SearchError> {
-    if !wanted.depends() {
-        return Ok((Known::default(), Vec::new()));
+/// Resolves the context, with notes.
+fn resolve(query: &Query, source: &Source) -> Result<(ResolvedContext, Vec<String>), SearchError> {
+    if !query.needs_context() {
+        return Ok((ResolvedContext::default(), Vec::new()));
     }
-    let known = source.known(wanted)?;
-    let notes = unknown_uses(wanted, &known).into_iter().collect();
-    Ok((known, notes))
+    let context = source.resolve(query)?;
+    let notes = unknown_dependencies_note(query, &context).into_iter().collect();
+    Ok((context, notes))
 }
 
-/// Adds what there is to say when all is read.
-fn told(mut outcome: Outcome, wanted: &Wanted, known: &Known, chosen: &Chosen) -> Outcome {
-    let (notes, errors) = chosen.source.told();
-    outcome.notes.extend(notes);
+/// Adds the source's notes and errors.
+fn add_diagnostics(
+    mut report: RunReport,
+    query: &Query,
+    context: &ResolvedContext,
+    chosen: &ChosenSource,
+) -> RunReport {
+    let (notes, errors) = chosen.source.take_diagnostics();
+    report.notes.extend(notes);
     if let Source::OpenSearch(store) = &chosen.source
         && chosen.is_automatic
-        && outcome.errors.is_empty()
+        && report.errors.is_empty()
     {
-        outcome.notes.extend(stale::note(store, wanted, known));
+        report.notes.extend(stale::note(store, query, context));
     }
     for error in errors {
-        if !outcome.errors.contains(&error) {
-            outcome.errors.push(error);
+        if !report.errors.contains(&error) {
+            report.errors.push(error);
         }
     }
-    outcome
+    report
 }

@@ -1,36 +1,35 @@
-//! Traces, each for itself.
+//! Splits lines by trace.
 
 use std::collections::BTreeSet;
 
-use super::Outcome;
+use super::RunReport;
 use crate::{
-    plan::{
-        Known, Wanted,
+    query::{
+        Query, ResolvedContext,
         related::{Related, TAG},
     },
     source::Entry,
 };
 
-/// The lines of each trace that is wanted, with those that are related to it,
-/// in the order in which the traces begin. The lines come by their times.
+/// Groups the lines by trace, with their related lines, in order of the first line. Expects lines in time order.
 ///
-/// Of a photo these are the traces of its way, not those of who looked at it.
-pub fn apart(
+/// For a photo, includes only the traces of its processing, not of read requests.
+pub fn split_traces(
     entries: Vec<Entry>,
     related: &Related,
-    wanted: &Wanted,
-    known: &Known,
-    outcome: &mut Outcome,
+    query: &Query,
+    context: &ResolvedContext,
+    report: &mut RunReport,
 ) -> Vec<Vec<Entry>> {
     let mut seen = BTreeSet::new();
     let ids = entries.iter().filter_map(|entry| entry.document.trace_id());
     let ids: Vec<String> = ids
-        .filter(|id| wanted.photos.is_empty() || known.traces.contains(*id))
+        .filter(|id| query.photos.is_empty() || context.traces.contains(*id))
         .filter(|id| seen.insert((*id).to_owned()))
         .map(str::to_owned)
         .collect();
-    // What is asked of lines can leave related ones only.
-    if wanted.photos.is_empty() && ids.len() < 2 {
+    // The conditions may leave only related lines.
+    if query.photos.is_empty() && ids.len() < 2 {
         return if entries.is_empty() {
             Vec::new()
         } else {
@@ -38,21 +37,21 @@ pub fn apart(
         };
     }
     if ids.is_empty() && !entries.is_empty() {
-        let note = "no line that was found is of a trace of the photo's way: logq --photo shows them";
-        outcome.notes.push(note.to_owned());
+        let note = "no line in the result belongs to a trace of the photo; `logq --photo ID` shows them";
+        report.notes.push(note.to_owned());
     }
     let traces: Vec<Vec<Entry>> = ids
         .iter()
         .map(|id| {
-            let related = related.only(id);
+            let related = related.for_trace(id);
             let of_it = |entry: &&Entry| match entry.document.trace_id() {
                 Some(own) => own == id,
-                None => entry.document.has_tag(TAG) && related.has(&entry.document),
+                None => entry.document.has_tag(TAG) && related.contains(&entry.document),
             };
             entries.iter().filter(of_it).cloned().collect()
         })
         .collect();
-    outcome.found = traces.iter().map(|lines| lines.len() as u64).sum();
-    outcome.shown = outcome.found;
+    report.found = traces.iter().map(|lines| lines.len() as u64).sum();
+    report.shown = report.found;
     traces
 }

@@ -1,9 +1,7 @@
-//! Which source is asked.
+//! Chooses the source.
 //!
-//! Architecture invariant: pods stand in for OpenSearch only where OpenSearch
-//! cannot be reached, or has never had a line of a component whose pods exist,
-//! and it is said. Whatever else OpenSearch answers, be it a refusal, is its
-//! answer.
+//! Architecture invariant: pods replace OpenSearch only if it is unreachable, or never had a line of a component with
+//! pods; a note says so. Any other answer of OpenSearch, even an error, is final.
 
 use std::{io, time::Duration};
 
@@ -11,113 +9,110 @@ use schema::field;
 
 use super::{
     Source, SourceError,
-    both::Both,
-    kubectl::{self, Kubectl, Program, Scope},
-    opensearch::Store,
-    reach::{self, Reached},
+    combined::CombinedSource,
+    kubectl::{self, KubectlProgram, KubectlSource, Scope},
+    opensearch::OpenSearchSource,
+    reach::{self, Reachability},
 };
 use crate::{
-    cli::{From as Wish, Search},
+    cli::{Search, SourceKind},
     filter::{Filter, Glob},
     opensearch::{self, Settings, SettingsError},
-    plan::Wanted,
+    query::Query,
 };
 
-/// What pods do not tell.
-const UNSEEN: &str = "not seen so: lines of pods that were deleted, of nodes that are gone, of files that were \
-                      rotated away, and of starts before the last two";
+/// What pods cannot show.
+const POD_LIMITATIONS: &str = "missing there: lines of deleted pods, of removed nodes, of rotated files, and \
+    from before the last two container starts";
 
 /// Limit for listing pods after OpenSearch answered: an unreachable cluster must not delay that answer.
-const FALLBACK_PATIENCE: Duration = Duration::from_secs(5);
+const FALLBACK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The source that is asked.
-pub struct Chosen {
-    /// The source.
+pub struct ChosenSource {
     pub source: Source,
-    /// What a person should know before its lines.
+    /// Notes to print before the lines.
     pub notes: Vec<String>,
-    /// How OpenSearch is reached, where nobody has made the way to it.
-    pub way: Option<String>,
-    /// Whether nobody has asked for this one by name.
+    /// How OpenSearch is reached, if logq opened a port-forward.
+    pub connection_note: Option<String>,
+    /// Whether the user did not choose the source.
     pub is_automatic: bool,
 }
 
-/// Why there is none.
+/// Why no source is available.
 #[derive(Debug, thiserror::Error)]
-pub enum NoSource {
-    /// The one that was asked for does not answer.
+pub enum ChooseError {
+    /// The chosen source fails.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// Settings.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// The system has nothing left for waiting.
-    #[error("cannot wait for OpenSearch: {0}")]
+    /// No runtime for requests.
+    #[error("cannot start a runtime for requests: {0}")]
     System(#[from] io::Error),
-    /// OpenSearch alone was asked for, and nothing is where it is looked for.
+    /// OpenSearch is required but not found.
     #[error(
-        "{0} Say in LOGQ_OPENSEARCH_URL where OpenSearch is: http://…, https://…, or kubernetes://NAMESPACE/SERVICE in \
-         a cluster"
+        "{0} Set LOGQ_OPENSEARCH_URL to http://…, https://…, or kubernetes://NAMESPACE/SERVICE in a cluster"
     )]
-    Away(String),
-    /// Neither is there.
+    Unavailable(String),
+    /// Neither OpenSearch nor pods are available.
     #[error(
-        "there is nobody to ask for lines: say in LOGQ_OPENSEARCH_URL where OpenSearch is, or see that `kubectl get \
-         pods` works, or name files (logq FILE…). {opensearch} And of the pods: {kubectl}"
+        "no source of lines: set LOGQ_OPENSEARCH_URL, make `kubectl get pods` work, or name files (logq \
+         FILE…). OpenSearch: {opensearch} Pods: {kubectl}"
     )]
     Neither {
-        /// Why not OpenSearch.
         opensearch: String,
-        /// Why not the pods.
         kubectl: kubectl::Error,
     },
 }
 
-impl From<opensearch::Error> for NoSource {
+impl From<opensearch::Error> for ChooseError {
     fn from(error: opensearch::Error) -> Self {
         Self::Source(error.into())
     }
 }
 
-impl From<kubectl::Error> for NoSource {
+impl From<kubectl::Error> for ChooseError {
     fn from(error: kubectl::Error) -> Self {
         Self::Source(error.into())
     }
 }
 
-/// How OpenSearch is reached, found out when it is needed.
-pub type Find<'a> = dyn Fn() -> Result<Settings, SettingsError> + 'a;
+/// Loads the connection settings on demand.
+pub type LoadSettings<'a> = dyn Fn() -> Result<Settings, SettingsError> + 'a;
 
-/// Chooses the source of a search.
-///
 /// # Errors
-/// [`NoSource`].
-pub fn choose(search: &Search, wanted: &Wanted, settings: &Find<'_>) -> Result<Chosen, NoSource> {
+/// [`ChooseError`].
+pub fn choose(
+    search: &Search,
+    query: &Query,
+    settings: &LoadSettings<'_>,
+) -> Result<ChosenSource, ChooseError> {
     let pods = || {
-        let (program, scope) = scope(search, wanted);
-        Kubectl::new(program, scope)
+        let (program, scope) = scope(search, query);
+        KubectlSource::new(program, scope)
     };
-    let settings = || settings().map(|settings| settings.by(&search.asked.kubectl));
-    let named = |source, way| Chosen {
+    let settings = || settings().map(|settings| settings.with_kubectl(&search.source.kubectl));
+    let named = |source, connection_note| ChosenSource {
         source,
         notes: Vec::new(),
-        way,
+        connection_note,
         is_automatic: false,
     };
-    match search.asked.source {
-        Wish::Opensearch => {
-            let (store, way) = alone(&settings()?)?;
-            Ok(named(Source::OpenSearch(store), way))
+    match search.source.kind {
+        SourceKind::Opensearch => {
+            let (store, connection_note) = choose_opensearch(&settings()?)?;
+            Ok(named(Source::OpenSearch(store), connection_note))
         }
-        Wish::Kubectl => Ok(named(Source::Kubectl(pods()?), None)),
-        Wish::Both => both(&settings()?, pods).map(|(both, way)| named(Source::Both(Box::new(both)), way)),
-        Wish::Auto => automatic(&settings()?, pods),
+        SourceKind::Kubectl => Ok(named(Source::Kubectl(pods()?), None)),
+        SourceKind::Both => choose_both(&settings()?, pods)
+            .map(|(both, connection_note)| named(Source::Combined(Box::new(both)), connection_note)),
+        SourceKind::Auto => choose_automatically(&settings()?, pods),
     }
 }
 
-/// Which cluster is asked for pods, and for which of them.
-fn scope(search: &Search, wanted: &Wanted) -> (Program, Scope) {
-    let program = search.asked.kubectl.clone();
+/// The kubectl options, and which pods to list.
+fn scope(search: &Search, query: &Query) -> (KubectlProgram, Scope) {
+    let program = search.source.kubectl.clone();
     let is_pattern = |name: &String| name.contains(['*', '?', '[', '{', '\\']);
     let mut namespaces = search.select.namespace.clone();
     if namespaces.iter().any(is_pattern) {
@@ -125,120 +120,125 @@ fn scope(search: &Search, wanted: &Wanted) -> (Program, Scope) {
     }
     namespaces.sort_unstable();
     namespaces.dedup();
-    // Which lines belong together, other pods may say.
-    let selector = search.select.selector.clone().filter(|_| !wanted.depends());
+    // Other pods may contribute to the context.
+    let selector = search.select.selector.clone().filter(|_| !query.needs_context());
     (program, Scope { namespaces, selector })
 }
 
-/// The note when pods are asked in place of OpenSearch.
-fn instead(pods: &Kubectl) -> String {
+/// A note that pods replace OpenSearch.
+fn fallback_note(pods: &KubectlSource) -> String {
     let context = pods.context_name();
     let context = context.map_or_else(String::new, |name| format!(" of the context {name}"));
-    format!("The pods{context} are asked with kubectl instead; {UNSEEN}.")
+    format!("logq reads the pods{context} with kubectl instead; {POD_LIMITATIONS}.")
 }
 
-/// OpenSearch and nobody else. Where somebody has said where it is, the first question finds out whether it is there.
-fn alone(settings: &Settings) -> Result<(Store, Option<String>), NoSource> {
-    if settings.is_located() && settings.place().is_none() {
-        return Ok((reach::store(settings)?, None));
+/// Requires OpenSearch. For a configured URL, the first request shows whether it is reachable.
+fn choose_opensearch(settings: &Settings) -> Result<(OpenSearchSource, Option<String>), ChooseError> {
+    if settings.has_explicit_url() && settings.service().is_none() {
+        return Ok((reach::connect(settings)?, None));
     }
-    match reach::reached(settings)? {
-        Reached::Yes(store, way) => Ok((store, way)),
-        Reached::No(away) => Err(away.alone()),
+    match reach::check(settings)? {
+        Reachability::Reached(store, connection_note) => Ok((store, connection_note)),
+        Reachability::Unavailable(unavailable) => Err(unavailable.into_error_for_opensearch_only()),
     }
 }
 
-fn automatic(
+fn choose_automatically(
     settings: &Settings,
-    pods: impl FnOnce() -> Result<Kubectl, kubectl::Error>,
-) -> Result<Chosen, NoSource> {
-    let away = match reach::reached(settings)? {
-        Reached::Yes(store, way) => {
-            return Ok(Chosen {
+    pods: impl FnOnce() -> Result<KubectlSource, kubectl::Error>,
+) -> Result<ChosenSource, ChooseError> {
+    let unavailable = match reach::check(settings)? {
+        Reachability::Reached(store, connection_note) => {
+            return Ok(ChosenSource {
                 source: Source::OpenSearch(store),
                 notes: Vec::new(),
-                way,
+                connection_note,
                 is_automatic: true,
             });
         }
-        Reached::No(away) => away,
+        Reachability::Unavailable(unavailable) => unavailable,
     };
-    let away = away.without_pods()?;
+    let unavailable = unavailable.unless_pods_unavailable()?;
     match pods() {
-        Ok(pods) => Ok(Chosen {
-            notes: vec![format!("{} {}", away.told(), instead(&pods))],
+        Ok(pods) => Ok(ChosenSource {
+            notes: vec![format!("{} {}", unavailable.explanation(), fallback_note(&pods))],
             source: Source::Kubectl(pods),
-            way: None,
+            connection_note: None,
             is_automatic: true,
         }),
-        Err(kubectl) => Err(away.beside(kubectl)),
+        Err(kubectl) => Err(unavailable.with_kubectl_error(kubectl)),
     }
 }
 
-/// The pods, where OpenSearch was chosen automatically and has never had a line of a component whose pods have lines, as
-/// without Fluentd. None where the answer of OpenSearch stands.
+/// Switches to pods if OpenSearch was chosen automatically and never had a line of a component whose pods have lines,
+/// for example without Fluentd. None if OpenSearch's answer is final.
 ///
-/// It costs a request for each component: ask it only after a search that found nothing.
+/// It costs a request for each component: call it only after a search that found nothing.
 ///
 /// # Errors
-/// When the cluster does not list its pods in time: they may have lines.
+/// The cluster does not list its pods in time, so they may have lines.
 pub fn fall_back_to_pods(
     search: &Search,
-    wanted: &Wanted,
-    chosen: &Chosen,
-) -> Result<Option<Chosen>, kubectl::Error> {
+    query: &Query,
+    chosen: &ChosenSource,
+) -> Result<Option<ChosenSource>, kubectl::Error> {
     let Source::OpenSearch(store) = &chosen.source else {
         return Ok(None);
     };
-    let Some(within) = within_namespaces(search).filter(|_| chosen.is_automatic) else {
+    let Some(namespaces_filter) = namespace_filter(search).filter(|_| chosen.is_automatic) else {
         return Ok(None);
     };
     let component = |glob: &Glob| Filter::Glob(field::COMPONENT.to_owned(), glob.clone());
-    let mut asked: Vec<(Option<&Glob>, Filter)> = wanted
+    let mut candidates: Vec<(Option<&Glob>, Filter)> = query
         .components
         .iter()
-        .map(|glob| (Some(glob), Filter::All(vec![within.clone(), component(glob)])))
+        .map(|glob| {
+            (
+                Some(glob),
+                Filter::All(vec![namespaces_filter.clone(), component(glob)]),
+            )
+        })
         .collect();
-    if asked.is_empty() {
-        asked.push((None, within));
+    if candidates.is_empty() {
+        candidates.push((None, namespaces_filter));
     }
-    // Where OpenSearch cannot say whether it has any, its answer stands.
-    asked.retain(|(_, lines)| store.any(lines).is_ok_and(|any| !any));
-    if asked.is_empty() {
+    // If OpenSearch cannot tell, its answer is final.
+    candidates.retain(|(_, lines)| store.has_match(lines).is_ok_and(|any| !any));
+    if candidates.is_empty() {
         return Ok(None);
     }
-    let (program, scope) = scope(search, wanted);
-    let pods = match Kubectl::within(program, scope, FALLBACK_PATIENCE) {
+    let (program, scope) = scope(search, query);
+    let pods = match KubectlSource::within(program, scope, FALLBACK_TIMEOUT) {
         Ok(pods) => pods,
-        Err(late @ kubectl::Error::Late(_)) => return Err(late),
-        // Without a cluster there are no pods.
+        Err(late @ kubectl::Error::Timeout(_)) => return Err(late),
+        // Without a cluster, there are no pods.
         Err(_) => return Ok(None),
     };
     let has_lines = |lines: &Filter| {
         let mut containers = pods.containers().iter();
         containers.any(|container| {
-            !matches!(container.state, kubectl::State::Waiting(_)) && container.may_match(lines)
+            !matches!(container.logs, kubectl::AvailableLogs::Pending(_)) && container.may_match(lines)
         })
     };
-    asked.retain(|(_, lines)| has_lines(lines));
-    let names: Vec<&str> = asked
+    candidates.retain(|(_, lines)| has_lines(lines));
+    let names: Vec<&str> = candidates
         .iter()
         .map(|(glob, _)| glob.map_or("these pods", Glob::as_str))
         .collect();
-    Ok((!names.is_empty()).then(|| Chosen {
+    Ok((!names.is_empty()).then(|| ChosenSource {
         notes: vec![format!(
-            "OpenSearch has no line of {}, of any time. {} `logq doctor` says whether lines arrive.",
+            "OpenSearch has no lines of {}. {} `logq doctor` checks whether lines arrive.",
             names.join(", "),
-            instead(&pods)
+            fallback_note(&pods)
         )],
         source: Source::Kubectl(pods),
-        way: None,
+        connection_note: None,
         is_automatic: true,
     }))
 }
 
-/// The lines of the namespaces that are asked for.
-fn within_namespaces(search: &Search) -> Option<Filter> {
+/// Lines of the requested namespaces.
+fn namespace_filter(search: &Search) -> Option<Filter> {
     let names = &search.select.namespace;
     let globs: Result<Vec<Glob>, _> = names.iter().map(|name| Glob::new(name)).collect();
     let namespaces: Vec<Filter> = globs
@@ -253,17 +253,26 @@ fn within_namespaces(search: &Search) -> Option<Filter> {
     })
 }
 
-/// What one of them does not answer, the other does.
-fn both(
+/// One of the two is enough.
+fn choose_both(
     settings: &Settings,
-    pods: impl FnOnce() -> Result<Kubectl, kubectl::Error>,
-) -> Result<(Both, Option<String>), NoSource> {
-    match (reach::reached(settings)?, pods()) {
-        (Reached::Yes(store, way), Ok(pods)) => Ok((Both::new(Some(store), Some(pods), None), way)),
-        (Reached::Yes(store, way), Err(error)) => Ok((Both::new(Some(store), None, Some(error.into())), way)),
-        (Reached::No(away), Ok(pods)) => {
-            Ok((Both::new(None, Some(pods), Some(away.into_error().into())), None))
+    pods: impl FnOnce() -> Result<KubectlSource, kubectl::Error>,
+) -> Result<(CombinedSource, Option<String>), ChooseError> {
+    match (reach::check(settings)?, pods()) {
+        (Reachability::Reached(store, connection_note), Ok(pods)) => Ok((
+            CombinedSource::new(Some(store), Some(pods), None),
+            connection_note,
+        )),
+        (Reachability::Reached(store, connection_note), Err(error)) => Ok((
+            CombinedSource::new(Some(store), None, Some(error.into())),
+            connection_note,
+        )),
+        (Reachability::Unavailable(unavailable), Ok(pods)) => Ok((
+            CombinedSource::new(None, Some(pods), Some(unavailable.into_error().into())),
+            None,
+        )),
+        (Reachability::Unavailable(unavailable), Err(kubectl)) => {
+            Err(unavailable.with_kubectl_error(kubectl))
         }
-        (Reached::No(away), Err(kubectl)) => Err(away.beside(kubectl)),
     }
 }

@@ -1,4 +1,4 @@
-//! Several sources as one.
+//! Merges several sources by time.
 
 use std::{
     cmp::Reverse,
@@ -9,9 +9,7 @@ use line::Time;
 
 use super::Entry;
 
-/// Something that has a time.
 pub trait Timed {
-    /// When it happened.
     fn time(&self) -> Option<Time>;
 }
 
@@ -21,25 +19,22 @@ impl Timed for Entry {
     }
 }
 
-/// The lines of several sources by time. Those of each source stay in its
-/// order: a line that is older than the one before it comes right after that.
-/// Lines that were left out do not count.
+/// Merges the lines of several sources by time. Keeps the order within each source: an older line directly follows its
+/// predecessor. Filtered lines do not count.
 pub struct Merged<R, T, E> {
     readers: Vec<R>,
-    /// The next line of each source.
     next: Vec<Option<T>>,
-    /// By time, then by the source's number.
+    /// By time, then by source number.
     order: BinaryHeap<Reverse<(Time, usize)>>,
-    /// The time of each source's line before.
+    /// The time of the last line of each source.
     reached: Vec<Time>,
     errors: VecDeque<E>,
-    begun: bool,
-    /// The source of the line that was given last.
+    is_started: bool,
+    /// The source of the last returned line.
     given: Option<usize>,
 }
 
 impl<T: Timed, E, R: Iterator<Item = Result<T, E>>> Merged<R, T, E> {
-    /// Reads nothing yet.
     #[must_use]
     pub fn new(readers: Vec<R>) -> Self {
         Self {
@@ -48,7 +43,7 @@ impl<T: Timed, E, R: Iterator<Item = Result<T, E>>> Merged<R, T, E> {
             readers,
             order: BinaryHeap::new(),
             errors: VecDeque::new(),
-            begun: false,
+            is_started: false,
             given: None,
         }
     }
@@ -57,7 +52,7 @@ impl<T: Timed, E, R: Iterator<Item = Result<T, E>>> Merged<R, T, E> {
         let Some(reader) = self.readers.get_mut(source) else {
             return;
         };
-        // What follows an error is given too.
+        // Continue after an error.
         let entry = loop {
             match reader.next() {
                 Some(Ok(entry)) => break entry,
@@ -66,7 +61,7 @@ impl<T: Timed, E, R: Iterator<Item = Result<T, E>>> Merged<R, T, E> {
             }
         };
         if let (Some(reached), Some(next)) = (self.reached.get_mut(source), self.next.get_mut(source)) {
-            // A line without a time belongs to the one before it.
+            // A line without a time belongs to its predecessor.
             *reached = entry.time().unwrap_or(*reached).max(*reached);
             self.order.push(Reverse((*reached, source)));
             *next = Some(entry);
@@ -78,12 +73,12 @@ impl<T: Timed, E, R: Iterator<Item = Result<T, E>>> Iterator for Merged<R, T, E>
     type Item = Result<T, E>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if !std::mem::replace(&mut self.begun, true) {
+        if !std::mem::replace(&mut self.is_started, true) {
             for source in 0..self.readers.len() {
                 self.advance(source);
             }
         }
-        // Not before: the source may wait for its next line.
+        // Not earlier: the source may block.
         if let Some(source) = self.given.take() {
             self.advance(source);
         }

@@ -1,135 +1,133 @@
-//! Where OpenSearch is reached: where somebody has said that it is; else on this machine, else in the cluster that
-//! kubectl is set up for.
+//! Connects to OpenSearch: at the configured URL, or on this machine, then in the current cluster.
 
 use std::time::Duration;
 
-use super::{NoSource, kubectl, opensearch::Store};
+use super::{ChooseError, kubectl, opensearch::OpenSearchSource};
 use crate::{
-    forward::{NoForward, Place},
+    forward::{ForwardError, ServiceRef},
     opensearch::{self, Client, Settings},
 };
 
-/// How long OpenSearch may take to say who it is.
-const PATIENCE: Duration = Duration::from_secs(5);
+const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// OpenSearch, or why it cannot be reached.
-pub enum Reached {
-    /// With what there is to say of the way to it.
-    Yes(Store, Option<String>),
-    /// Nowhere.
-    No(Away),
+pub enum Reachability {
+    /// With a note about a port-forward.
+    Reached(OpenSearchSource, Option<String>),
+    Unavailable(Unavailable),
 }
 
-/// Why OpenSearch cannot be reached.
-pub struct Away {
-    /// What there is to say before, or in place of the error.
-    said: Option<String>,
-    /// The last error.
+/// Why OpenSearch is unavailable.
+pub struct Unavailable {
+    /// What to say before or instead of the error.
+    preamble: Option<String>,
     error: opensearch::Error,
 }
 
-/// Sees where OpenSearch can be reached.
-pub fn reached(settings: &Settings) -> Result<Reached, NoSource> {
-    let there = store(settings)?;
-    let Some(error) = unreachable(&there) else {
-        let way = way(settings);
-        return Ok(Reached::Yes(there, way));
+/// Finds a reachable OpenSearch.
+pub fn check(settings: &Settings) -> Result<Reachability, ChooseError> {
+    let source = connect(settings)?;
+    let Some(error) = connection_error(&source) else {
+        let connection_note = connection_note(settings);
+        return Ok(Reachability::Reached(source, connection_note));
     };
-    if settings.is_located() {
-        return Ok(Reached::No(Away { said: None, error }));
+    if settings.has_explicit_url() {
+        return Ok(Reachability::Unavailable(Unavailable {
+            preamble: None,
+            error,
+        }));
     }
-    let nothing = format!(
+    let no_local_opensearch = format!(
         "LOGQ_OPENSEARCH_URL is not set, and nothing answers at {}.",
         opensearch::DEFAULT_URL
     );
     let Some(settings) = settings.in_cluster() else {
-        let said = Some(format!(
-            "{nothing} No cluster was asked: a user, a token or a certificate is set, and nobody said that it is for \
-             OpenSearch there, as LOGQ_OPENSEARCH_URL={} does.",
-            Place::usual().address()
+        let preamble = Some(format!(
+            "{no_local_opensearch} logq did not try the cluster: a user, a token or a certificate is set, \
+             which may belong to another server. To use it there, set LOGQ_OPENSEARCH_URL={}.",
+            ServiceRef::default_opensearch().url()
         ));
-        return Ok(Reached::No(Away { said, error }));
+        return Ok(Reachability::Unavailable(Unavailable { preamble, error }));
     };
-    let there = store(&settings)?;
-    Ok(match unreachable(&there) {
-        None => Reached::Yes(there, way(&settings)),
-        Some(error) => Reached::No(Away {
-            said: Some(nothing),
+    let source = connect(&settings)?;
+    Ok(match connection_error(&source) {
+        None => Reachability::Reached(source, connection_note(&settings)),
+        Some(error) => Reachability::Unavailable(Unavailable {
+            preamble: Some(no_local_opensearch),
             error,
         }),
     })
 }
 
-pub fn store(settings: &Settings) -> Result<Store, NoSource> {
-    Ok(Store::new(Client::new(settings)?)?)
+pub fn connect(settings: &Settings) -> Result<OpenSearchSource, ChooseError> {
+    Ok(OpenSearchSource::new(Client::new(settings)?)?)
 }
 
-/// Why it cannot be reached. Another error is left to the questions: whoever
-/// may read lines need not be let in here.
-fn unreachable(store: &Store) -> Option<opensearch::Error> {
-    let error = store.reach(PATIENCE).err()?;
+/// The connection error, if any. Ignores other errors: a user who may read lines may lack other permissions.
+fn connection_error(store: &OpenSearchSource) -> Option<opensearch::Error> {
+    let error = store.reach(HELLO_TIMEOUT).err()?;
     error.is_unreachable().then_some(error)
 }
 
-/// What is said of a way through a cluster.
-fn way(settings: &Settings) -> Option<String> {
-    let place = settings.place()?;
+/// The note about a port-forward.
+fn connection_note(settings: &Settings) -> Option<String> {
+    let service = settings.service()?;
     let context = settings.kubectl().context_name();
     let context = context.map_or_else(String::new, |name| format!(" of the context {name}"));
-    Some(format!("OpenSearch through a port-forward to {place}{context}"))
+    Some(format!("OpenSearch through a port-forward to {service}{context}"))
 }
 
-impl Away {
-    /// All of it, as sentences.
-    pub fn told(&self) -> String {
-        let mut told = match (&self.said, &self.error) {
-            (Some(said), error @ opensearch::Error::Forward { .. }) => format!("{said} {error}"),
-            (Some(said), _) => said.clone(),
+impl Unavailable {
+    /// The complete explanation, as sentences.
+    pub fn explanation(&self) -> String {
+        let mut explanation = match (&self.preamble, &self.error) {
+            (Some(preamble), error @ opensearch::Error::Forward { .. }) => format!("{preamble} {error}"),
+            (Some(preamble), _) => preamble.clone(),
             (None, error) => error.to_string(),
         };
-        if !told.ends_with(['.', '?']) {
-            told.push('.');
+        if !explanation.ends_with(['.', '?']) {
+            explanation.push('.');
         }
-        told
+        explanation
     }
 
-    /// The error, where OpenSearch alone was asked for.
-    pub fn alone(self) -> NoSource {
-        match self.said {
-            Some(_) => NoSource::Away(self.told()),
+    /// The error if the user requires OpenSearch.
+    pub fn into_error_for_opensearch_only(self) -> ChooseError {
+        match self.preamble {
+            Some(_) => ChooseError::Unavailable(self.explanation()),
             None => self.error.into(),
         }
     }
 
-    /// The error, as one of two sources.
+    /// The error as one of two sources.
     pub fn into_error(self) -> opensearch::Error {
         self.error
     }
 
-    /// The error, where the pods cannot be asked either.
-    pub fn beside(self, kubectl: kubectl::Error) -> NoSource {
-        NoSource::Neither {
-            opensearch: self.told(),
+    /// The error if pods are unavailable, too.
+    pub fn with_kubectl_error(self, kubectl: kubectl::Error) -> ChooseError {
+        ChooseError::Neither {
+            opensearch: self.explanation(),
             kubectl,
         }
     }
 
-    /// The same, unless it is known that the pods cannot be asked either: without kubectl or a way to the cluster.
-    pub fn without_pods(self) -> Result<Self, NoSource> {
+    /// Returns an error if pods are certainly unavailable, too: without kubectl or a cluster.
+    pub fn unless_pods_unavailable(self) -> Result<Self, ChooseError> {
         match self {
             Self {
-                said,
+                preamble,
                 error:
                     opensearch::Error::Forward {
-                        place,
-                        error: NoForward::Kubectl(kubectl),
+                        service,
+                        error: ForwardError::Kubectl(kubectl),
                     },
-            } => Err(NoSource::Neither {
-                opensearch: said
-                    .unwrap_or_else(|| format!("OpenSearch is to be reached by a port-forward to {place}.")),
+            } => Err(ChooseError::Neither {
+                opensearch: preamble.unwrap_or_else(|| {
+                    format!("logq reaches OpenSearch through a port-forward to {service}.")
+                }),
                 kubectl,
             }),
-            away => Ok(away),
+            unavailable => Ok(unavailable),
         }
     }
 }

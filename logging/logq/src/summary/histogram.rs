@@ -1,4 +1,4 @@
-//! Lines over time.
+//! Counts lines over time.
 
 use std::{
     collections::BTreeMap,
@@ -9,49 +9,47 @@ use line::Time;
 use schema::level;
 use serde_json::{Value, json};
 
-use super::shape::{Shape, json_time};
+use super::format::{SummaryFormat, json_time};
 
-/// Widths of a bar's span, seconds: what people count in. Each is a multiple
-/// of the one before, so that bars can be put together later.
+/// Possible bar widths, seconds. Each is a multiple of the previous one, so that bars can be merged.
 const WIDTHS: [i64; 12] = [1, 5, 10, 30, 60, 300, 900, 1_800, 3_600, 10_800, 43_200, DAY];
 
 const DAY: i64 = 86_400;
 
-/// At most so many bars, unless each is a day.
-const MOST_BARS: i64 = 40;
+/// Maximum number of bars, unless the width is a day.
+const MAX_BARS: i64 = 40;
 
-/// So many spans without a line, one after the other, share a row.
-const MOST_EMPTY: i64 = 5;
+/// Longer sequences of empty bars share a row.
+const MAX_EMPTY_ROWS: i64 = 5;
 
-/// Columns of the longest bar.
-const COLUMNS: usize = 50;
+/// Width of the longest bar.
+const MAX_BAR_COLUMNS: usize = 50;
 
 /// Columns before the bars.
-const BEFORE: usize = 19 + 2 + 8 + 2 + 10 + 2;
+const LABEL_COLUMNS: usize = 19 + 2 + 8 + 2 + 10 + 2;
 
 const NANOS: i64 = 1_000_000_000;
 
-/// The levels that are counted apart.
-pub const GRAVE: [&str; 2] = [level::ERROR, level::WARN];
+/// The levels with their own count.
+pub const WARN_OR_ERROR: [&str; 2] = [level::ERROR, level::WARN];
 
-/// Counts of lines over time.
 #[derive(Clone, Debug, Default)]
 pub struct Histogram {
-    /// Index into [`WIDTHS`]: grows with the span.
+    /// Index into [`WIDTHS`]; grows with the range.
     width: usize,
-    /// By the bar's number since 1970: all lines, and those that are grave.
+    /// By bar number since 1970: all lines, and those of level warn or error.
     bars: BTreeMap<i64, (u64, u64)>,
-    timeless: u64,
+    untimed: u64,
 }
 
-/// A row: a bar's number and lines, or how many have none.
+/// A bar with its number and counts, or a number of empty bars.
 enum Row {
     Bar(i64, (u64, u64)),
     Empty(i64),
 }
 
 impl Histogram {
-    /// Nothing counted yet; so wide that all from one time to another fits.
+    /// An empty histogram for a time range.
     pub fn spanning(first: Time, last: Time) -> Self {
         let mut histogram = Self::default();
         histogram.add(Some(first), 0, 0);
@@ -60,22 +58,22 @@ impl Histogram {
         histogram
     }
 
-    /// Seconds of each bar.
+    /// The width of a bar, seconds.
     pub fn seconds(&self) -> i64 {
         WIDTHS.get(self.width).copied().unwrap_or(DAY)
     }
 
-    /// Counts so many lines of this time, or of the bar that begins then.
-    pub fn add(&mut self, time: Option<Time>, lines: u64, grave: u64) {
+    /// Adds lines with this time, or of the bar that starts then.
+    pub fn add(&mut self, time: Option<Time>, lines: u64, warn_or_error: u64) {
         let Some(time) = time else {
-            self.timeless += lines;
+            self.untimed += lines;
             return;
         };
         let number = time.nanos().div_euclid(NANOS * self.seconds());
         let bar = self.bars.entry(number).or_default();
         bar.0 += lines;
-        bar.1 += grave;
-        while self.span() > MOST_BARS && self.width + 1 < WIDTHS.len() {
+        bar.1 += warn_or_error;
+        while self.span() > MAX_BARS && self.width + 1 < WIDTHS.len() {
             self.widen();
         }
     }
@@ -91,24 +89,23 @@ impl Histogram {
         let before = self.seconds();
         self.width += 1;
         let mut bars: BTreeMap<i64, (u64, u64)> = BTreeMap::new();
-        for (number, (all, grave)) in std::mem::take(&mut self.bars) {
+        for (number, (all, warn_or_error)) in std::mem::take(&mut self.bars) {
             let bar = bars
                 .entry((number * before).div_euclid(self.seconds()))
                 .or_default();
             bar.0 += all;
-            bar.1 += grave;
+            bar.1 += warn_or_error;
         }
         self.bars = bars;
     }
 
-    /// A row for each span between the first line and the last; where many
-    /// have no line, one for all of them.
+    /// The rows from the first to the last line. A long sequence of empty bars is one row.
     fn rows(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         let mut next = None;
         for (number, counts) in &self.bars {
             let first = next.unwrap_or(*number);
-            if number - first > MOST_EMPTY {
+            if number - first > MAX_EMPTY_ROWS {
                 rows.push(Row::Empty(number - first));
             } else {
                 rows.extend((first..*number).map(|number| Row::Bar(number, (0, 0))));
@@ -123,68 +120,69 @@ impl Histogram {
         Time::from_nanos(number.saturating_mul(self.seconds() * NANOS))
     }
 
-    /// Writes a row for each bar.
-    ///
     /// # Errors
-    /// The output's.
-    pub fn write(&self, shape: &Shape, out: &mut impl Write) -> io::Result<()> {
-        if shape.json(|| self.json(), out)? {
+    /// An I/O error of the output.
+    pub fn write(&self, format: &SummaryFormat, out: &mut impl Write) -> io::Result<()> {
+        if format.json(|| self.json(), out)? {
             return Ok(());
         }
         let rows = self.rows();
-        let most = self.bars.values().map(|(all, _)| *all).max().unwrap_or_default();
-        let room = shape.page.columns.saturating_sub(BEFORE).clamp(10, COLUMNS) as u64;
+        let max_lines = self.bars.values().map(|(all, _)| *all).max().unwrap_or_default();
+        let room = format
+            .width
+            .columns
+            .saturating_sub(LABEL_COLUMNS)
+            .clamp(10, MAX_BAR_COLUMNS) as u64;
         if !rows.is_empty() {
             writeln!(out, "{:<19}  {:>8}  {:>10}", "from", "lines", "warn+error")?;
         }
         for row in rows {
             match row {
-                Row::Bar(number, (all, grave)) => {
-                    let columns = (all * room).div_ceil(most.max(1));
-                    let full = (grave * room).div_ceil(most.max(1)).min(columns);
+                Row::Bar(number, (all, warn_or_error)) => {
+                    let columns = (all * room).div_ceil(max_lines.max(1));
+                    let full = (warn_or_error * room).div_ceil(max_lines.max(1)).min(columns);
                     let bar: String = (0..columns)
                         .map(|column| if column < full { '█' } else { '░' })
                         .collect();
-                    let begin = shape.second(self.begin(number));
-                    let row = format!("{begin}  {all:>8}  {grave:>10}  {bar}");
+                    let begin = format.datetime_seconds(self.begin(number));
+                    let row = format!("{begin}  {all:>8}  {warn_or_error:>10}  {bar}");
                     writeln!(out, "{}", row.trim_end())?;
                 }
                 Row::Empty(bars) => {
-                    let span = named(bars.saturating_mul(self.seconds()));
+                    let span = format_width(bars.saturating_mul(self.seconds()));
                     writeln!(out, "{:<19}  {:>8}  ({span} without a line)", "…", 0)?;
                 }
             }
         }
-        if most > 0 {
-            let each = named(self.seconds());
-            let column = most.div_ceil(room);
+        if max_lines > 0 {
+            let each = format_width(self.seconds());
+            let column = max_lines.div_ceil(room);
             let lines = if column == 1 { "line" } else { "lines" };
             writeln!(
                 out,
                 "each row {each}; █ warn and error, ░ other lines, up to {column} {lines} a column"
             )?;
         }
-        if self.timeless > 0 {
-            writeln!(out, "{} lines without a time", self.timeless)?;
+        if self.untimed > 0 {
+            writeln!(out, "{} lines without a time", self.untimed)?;
         }
         Ok(())
     }
 
     fn json(&self) -> Vec<Value> {
-        let timeless =
-            (self.timeless > 0).then(|| json!({ "from": null, "to": null, "lines": self.timeless }));
-        let bars = self.bars.iter().map(|(number, (all, grave))| {
+        let untimed = (self.untimed > 0).then(|| json!({ "from": null, "to": null, "lines": self.untimed }));
+        let bars = self.bars.iter().map(|(number, (all, warn_or_error))| {
             json!({
                 "from": json_time(self.begin(*number)), "to": json_time(self.begin(number + 1)),
-                "lines": all, "warn_or_error": grave,
+                "lines": all, "warn_or_error": warn_or_error,
             })
         });
-        bars.chain(timeless).collect()
+        bars.chain(untimed).collect()
     }
 }
 
-/// Seconds in the largest unit of which they are a multiple.
-fn named(seconds: i64) -> String {
+/// Formats a width in the largest possible unit.
+fn format_width(seconds: i64) -> String {
     let units = [(DAY, "d"), (3_600, "h"), (60, "min")];
     let unit = units.into_iter().find(|(unit, _)| seconds % unit == 0);
     let (unit, name) = unit.unwrap_or((1, "s"));
@@ -198,9 +196,9 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// However lines come, each is counted in the bar of its time.
+        /// Each line counts in the bar of its time, in any order of arrival.
         #[test]
-        fn the_order_of_lines_does_not_matter(
+        fn judgement_does_not_depend_on_the_line_order(
             mut seconds in prop::collection::vec(0_i64..3_000_000, 1..60), scale in 0_u32..6,
         ) {
             seconds.iter_mut().for_each(|second| *second /= 10_i64.pow(scale));

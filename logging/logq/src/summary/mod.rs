@@ -1,9 +1,8 @@
-//! Numbers in place of lines.
+//! Summaries instead of lines.
 
+mod format;
 mod histogram;
-mod shape;
 mod stats;
-mod table;
 mod top;
 
 use std::io::{self, Write};
@@ -11,64 +10,60 @@ use std::io::{self, Write};
 use line::Document;
 
 pub use self::{
-    histogram::{GRAVE, Histogram},
-    shape::Shape,
+    format::SummaryFormat,
+    histogram::{Histogram, WARN_OR_ERROR},
     stats::{NO_COMPONENT, Stats},
     top::Top,
 };
 use crate::cli::Search;
 
-/// A summary that is none.
 #[derive(Debug, thiserror::Error)]
-pub enum NoSummary {
+pub enum SummaryError {
     /// `--top` without a field.
-    #[error("--top: {0:?} is no field's name")]
+    #[error("--top: {0:?} is not a field name")]
     Field(String),
-    /// Numbers are of all lines that were found.
-    #[error("--{0} chooses among lines, and numbers are of all of them: leave it out")]
+    /// A summary always covers all matching lines.
+    #[error("--{0} selects a part of the lines, but summaries count all of them: omit it")]
     Part(&'static str),
 }
 
-/// What is counted.
 #[derive(Clone, Debug)]
 pub enum Summary {
-    /// Lines by component and level.
     Stats(Stats),
-    /// Lines over time.
     Histogram(Histogram),
-    /// The most frequent values of a field.
     Top(Top),
 }
 
 impl Summary {
-    /// Reads the options; none where lines are to be shown. A component that
-    /// is named, and not by a pattern, has its row also without a line.
+    /// Reads the options; None to show lines. A component named without wildcards has a row even without a line.
     ///
     /// # Errors
-    /// [`NoSummary`].
-    pub fn of(search: &Search) -> Result<Option<Self>, NoSummary> {
+    /// [`SummaryError`].
+    pub fn from_options(search: &Search) -> Result<Option<Self>, SummaryError> {
         let show = &search.show;
-        // `--top` shows so many values.
-        let part = show.part().filter(|part| show.top.is_none() || *part != "limit");
+        // `--limit` sets the number of values of `--top`.
+        let part = show
+            .limiting_option()
+            .filter(|part| show.top.is_none() || *part != "limit");
         if let Some(part) = part.filter(|_| show.stats || show.histogram || show.top.is_some()) {
-            return Err(NoSummary::Part(part));
+            return Err(SummaryError::Part(part));
         }
         if show.stats {
             let named = search.select.components.iter().map(String::as_str);
             let named = named.filter(|name| !name.contains(['*', '?']));
-            return Ok(Some(Self::Stats(Stats::of(named))));
+            return Ok(Some(Self::Stats(Stats::with_components(named))));
         }
         if show.histogram {
             return Ok(Some(Self::Histogram(Histogram::default())));
         }
         let Some(field) = &show.top else { return Ok(None) };
         if field.trim().is_empty() {
-            return Err(NoSummary::Field(field.clone()));
+            return Err(SummaryError::Field(field.clone()));
         }
         Ok(Some(Self::Top(Top::new(field.trim().to_owned(), show.limit))))
     }
 
-    /// The field of `--top`, where no line had it.
+    /// The field of `--top`, if no line has it.
     #[must_use]
     pub fn missing(&self) -> Option<&str> {
         match self {
@@ -77,33 +72,32 @@ impl Summary {
         }
     }
 
-    /// Lines by component and level.
     #[must_use]
     pub fn stats() -> Self {
         Self::Stats(Stats::default())
     }
 
-    /// Adds what was counted elsewhere by component and level.
-    pub fn join(&mut self, other: Self) {
+    /// Adds the counts of another summary by component and level.
+    pub fn merge(&mut self, other: Self) {
         if let (Self::Stats(stats), Self::Stats(other)) = (self, other) {
-            stats.join(other);
+            stats.merge(other);
         }
     }
 
-    /// Counts a line by component and level.
     pub fn count(&mut self, component: Option<&str>, level: Option<&str>, time: Option<line::Time>) {
         if let Self::Stats(stats) = self {
             stats.add(component, level, 1, time.map(|time| (time, time)));
         }
     }
 
-    /// Counts a line.
     pub fn add(&mut self, document: &Document) {
         match self {
             Self::Stats(_) => self.count(document.component(), document.level(), document.timestamp()),
             Self::Histogram(histogram) => {
-                let grave = document.level().is_some_and(|level| GRAVE.contains(&level));
-                histogram.add(document.timestamp(), 1, u64::from(grave));
+                let warn_or_error = document
+                    .level()
+                    .is_some_and(|level| WARN_OR_ERROR.contains(&level));
+                histogram.add(document.timestamp(), 1, u64::from(warn_or_error));
             }
             Self::Top(top) => {
                 if let Some(value) = document.get(top.field()) {
@@ -113,15 +107,13 @@ impl Summary {
         }
     }
 
-    /// Writes what was counted.
-    ///
     /// # Errors
-    /// The output's.
-    pub fn write(&self, shape: &Shape, out: &mut impl Write) -> io::Result<()> {
+    /// An I/O error of the output.
+    pub fn write(&self, format: &SummaryFormat, out: &mut impl Write) -> io::Result<()> {
         match self {
-            Self::Stats(stats) => stats.write(shape, out),
-            Self::Histogram(histogram) => histogram.write(shape, out),
-            Self::Top(top) => top.write(shape, out),
+            Self::Stats(stats) => stats.write(format, out),
+            Self::Histogram(histogram) => histogram.write(format, out),
+            Self::Top(top) => top.write(format, out),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The most frequent values of a field.
+//! Counts the values of a field.
 
 use std::{
     collections::BTreeMap,
@@ -8,55 +8,49 @@ use std::{
 use serde_json::{Value, json};
 use terminal::escaped;
 
-use super::shape::Shape;
+use super::format::SummaryFormat;
 
-/// Different values of a field that are told apart; all others share a row.
-const MOST_VALUES: usize = 100_000;
+/// Maximum number of distinct values; others share a row.
+const MAX_VALUES: usize = 100_000;
 
-/// Rows of values, unless `--limit` says how many.
-const ROWS: usize = 20;
+const DEFAULT_ROWS: usize = 20;
 
-/// Counts of a field's values.
 #[derive(Clone, Debug)]
 pub struct Top {
     field: String,
-    /// How often each value was there.
     counts: BTreeMap<String, u64>,
-    /// How often one that came when there were too many.
+    /// Lines with a value beyond the maximum.
     others: u64,
-    /// So many values are shown.
+    /// Number of values to show.
     rows: usize,
 }
 
 impl Top {
-    /// Nothing counted yet.
     pub fn new(field: String, limit: Option<usize>) -> Self {
         Self {
             field,
             counts: BTreeMap::new(),
             others: 0,
-            rows: limit.unwrap_or(ROWS),
+            rows: limit.unwrap_or(DEFAULT_ROWS),
         }
     }
 
-    /// Whose values.
     pub fn field(&self) -> &str {
         &self.field
     }
 
-    /// Whether no line had a value.
     pub fn is_empty(&self) -> bool {
         self.counts.is_empty()
     }
 
-    /// Counts so many lines with a value, if there is one.
+    /// Adds lines with this value, unless it is null.
     pub fn add(&mut self, value: &Value, lines: u64) {
         let value = match value {
             Value::Null => return,
             Value::String(text) => text.clone(),
             value => value.to_string(),
         };
-        if self.counts.len() < MOST_VALUES || self.counts.contains_key(&value) {
+        if self.counts.len() < MAX_VALUES || self.counts.contains_key(&value) {
             *self.counts.entry(value).or_default() += lines;
         } else {
             self.others += lines;
@@ -67,7 +61,7 @@ impl Top {
         self.counts.values().sum::<u64>() + self.others
     }
 
-    /// The most frequent ones, and how often there were others.
+    /// The most frequent values, and the number of lines with others.
     fn rows(&self) -> (Vec<(&String, u64)>, u64) {
         let mut rows: Vec<_> = self.counts.iter().map(|(value, count)| (value, *count)).collect();
         rows.sort_by(|(a, m), (b, n)| n.cmp(m).then(a.cmp(b)));
@@ -76,13 +70,11 @@ impl Top {
         (rows, self.sum() - shown)
     }
 
-    /// Writes the most frequent values.
-    ///
     /// # Errors
-    /// The output's.
-    pub fn write(&self, shape: &Shape, out: &mut impl Write) -> io::Result<()> {
+    /// An I/O error of the output.
+    pub fn write(&self, format: &SummaryFormat, out: &mut impl Write) -> io::Result<()> {
         let (rows, rest) = self.rows();
-        if shape.json(|| self.json(&rows, rest), out)? {
+        if format.json(|| self.json(&rows, rest), out)? {
             return Ok(());
         }
         writeln!(out, "{:>10} {:>6}  {}", "lines", "share", escaped(&self.field))?;

@@ -1,4 +1,4 @@
-//! No answer, half of one, and refusals.
+//! Missing, partial and negative responses.
 
 use std::fmt::Display;
 use std::net::TcpListener;
@@ -13,20 +13,20 @@ use crate::{
     search,
 };
 
-/// Why a server at this port, that knows nobody, gives no answer.
-async fn refused_by(port: impl Display) -> Error {
+/// The error of a request to a server at this port, without credentials.
+async fn error_of_server(port: impl Display) -> Error {
     let url = format!("http://127.0.0.1:{port}");
     search(&client(&[("URL", &url)])).await.unwrap_err()
 }
 
 #[tokio::test]
-async fn nothing_that_listens_is_unreachable() {
+async fn refused_connection_is_unreachable() {
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap()
         .port();
-    let error = refused_by(port).await;
+    let error = error_of_server(port).await;
     assert!(
         matches!(
             &error,
@@ -40,14 +40,15 @@ async fn nothing_that_listens_is_unreachable() {
     assert_eq!(
         error.to_string(),
         format!(
-            "OpenSearch at http://127.0.0.1:{port}/ cannot be reached: the connection was refused: nothing listens there. Is LOGQ_OPENSEARCH_URL right?"
+            "OpenSearch at http://127.0.0.1:{port}/ is unreachable: the connection was refused: nothing \
+             listens there. Check LOGQ_OPENSEARCH_URL"
         )
     );
     assert!(error.is_unreachable());
 }
 
 #[tokio::test]
-async fn a_name_that_nobody_knows_is_unreachable() {
+async fn unknown_host_is_unreachable() {
     let error = search(&client(&[("URL", "http://opensearch.invalid:9200")]))
         .await
         .unwrap_err();
@@ -64,7 +65,7 @@ async fn a_name_that_nobody_knows_is_unreachable() {
 }
 
 #[tokio::test]
-async fn silence_is_unreachable_for_who_asks_whether_it_is_there() {
+async fn silent_server_is_unreachable_for_the_probe() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let patience = Duration::from_millis(100);
@@ -73,7 +74,7 @@ async fn silence_is_unreachable_for_who_asks_whether_it_is_there() {
         matches!(error, Error::Unreachable { reason: Unreachable::Timeout(after), .. } if after == patience),
         "{error:?}"
     );
-    // Who has asked for lines is told of an answer that does not come; nothing stands in for it.
+    // A request for lines reports the timeout as an error of an established connection.
     let error = search(&client(&[("URL", &url), ("TIMEOUT", "1")]))
         .await
         .unwrap_err();
@@ -82,7 +83,7 @@ async fn silence_is_unreachable_for_who_asks_whether_it_is_there() {
 }
 
 #[tokio::test]
-async fn refusals_are_told_apart_and_carry_the_server_s_reason() {
+async fn http_errors_are_distinguished_and_keep_the_reason() {
     let reason = r#"{"error":{"root_cause":[],"type":"parsing_exception","reason":"unknown query [x]","caused_by":{"type":"a","reason":"did you mean y"}},"status":0}"#;
     for status in [400, 401, 403, 404, 429, 500, 503] {
         let (port, _requests) = server(answer(status, reason));
@@ -98,7 +99,7 @@ async fn refusals_are_told_apart_and_carry_the_server_s_reason() {
             403 => matches!(error, Error::Forbidden { .. }),
             429 => matches!(error, Error::Busy { .. }),
             500 | 503 => matches!(error, Error::Failed { .. }),
-            _ => error.rejected_with() == Some(status) && error.is_kind("parsing_exception"),
+            _ => error.rejection_status() == Some(status) && error.is_kind("parsing_exception"),
         };
         let text = error.to_string();
         assert!(right, "{status}: {error:?}");
@@ -119,10 +120,10 @@ async fn refusals_are_told_apart_and_carry_the_server_s_reason() {
 }
 
 #[tokio::test]
-async fn half_an_answer_is_none() {
+async fn partial_response_is_an_error() {
     let partial = r#"{"timed_out":false,"_shards":{"total":9,"successful":7,"failed":2,"failures":[{"shard":0,"reason":{"type":"x","reason":"the disk is gone"}}]},"hits":{}}"#;
     let (port, _requests) = server(answer(200, partial));
-    let error = refused_by(port).await;
+    let error = error_of_server(port).await;
     assert!(
         matches!(
             error,
@@ -138,21 +139,21 @@ async fn half_an_answer_is_none() {
 
     let late = r#"{"timed_out":true,"_shards":{"total":9,"successful":9,"failed":0},"hits":{}}"#;
     let (port, _requests) = server(answer(200, late));
-    let error = refused_by(port).await;
+    let error = error_of_server(port).await;
     assert!(matches!(error, Error::Partial { .. }), "{error:?}");
 
     let cut = answer(200, "{\"hits\":").replace("content-length: 8", "content-length: 800");
     let (port, _requests) = server(cut);
-    let error = refused_by(port).await;
+    let error = error_of_server(port).await;
     assert!(matches!(error, Error::Interrupted { .. }), "{error:?}");
 
     let (port, _requests) = server(answer(200, "<html>welcome</html>"));
-    let error = refused_by(port).await;
-    assert!(matches!(error, Error::Strange { .. }), "{error:?}");
+    let error = error_of_server(port).await;
+    assert!(matches!(error, Error::Unexpected { .. }), "{error:?}");
 }
 
 #[tokio::test]
-async fn who_sends_on_to_another_place_gets_no_password_there() {
+async fn redirect_target_gets_no_password() {
     let (other, requests) = server(answer(200, "{}"));
     for status in [302, 307, 308] {
         let moved = answer(status, "").replace(
@@ -167,9 +168,9 @@ async fn who_sends_on_to_another_place_gets_no_password_there() {
         ] {
             let values = [[("URL", url.as_str())].as_slice(), identity].concat();
             let error = search(&client(&values)).await.unwrap_err();
-            let told = format!("it sends on to http://127.0.0.1:{other}");
+            let message = format!("it redirects to http://127.0.0.1:{other}");
             assert!(
-                matches!(error, Error::Strange { .. }) && error.to_string().contains(&told),
+                matches!(error, Error::Unexpected { .. }) && error.to_string().contains(&message),
                 "{status}: {error:?}"
             );
         }
@@ -182,10 +183,10 @@ async fn who_sends_on_to_another_place_gets_no_password_there() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_too_long_is_not_read() {
+async fn too_large_response_is_rejected() {
     let long = answer(200, "{}").replace("content-length: 2", "content-length: 300000000");
     let (port, _requests) = server(long);
-    let error = refused_by(port).await;
+    let error = error_of_server(port).await;
     assert!(
         matches!(
             error,
@@ -193,17 +194,17 @@ async fn an_answer_that_is_too_long_is_not_read() {
                 bytes: 300_000_000,
                 ..
             }
-        ) && error.is_too_much(),
+        ) && error.is_too_large(),
         "{error:?}"
     );
     assert!(error.to_string().contains("286 MiB"), "{error}");
 }
 
-/// The proxies that variables name are read when a process begins.
+/// A process reads the proxy variables only when it starts.
 #[test]
-fn what_is_on_this_machine_is_asked_without_a_proxy() {
+fn local_server_bypasses_the_proxy() {
     let (port, _requests) = server(answer(200, "{}"));
-    let (proxy, asked) = server(answer(502, "{}"));
+    let (proxy, requests) = server(answer(502, "{}"));
     let proxy = format!("http://127.0.0.1:{proxy}");
     let ask = |url: &str| {
         let output = Command::new(env!("CARGO_BIN_EXE_logq"))
@@ -221,36 +222,36 @@ fn what_is_on_this_machine_is_asked_without_a_proxy() {
     };
     for host in ["127.0.0.1", "localhost"] {
         let errors = ask(&format!("http://{host}:{port}"));
-        assert!(errors.contains("its answer has no pit_id"), "{errors}");
+        assert!(errors.contains("the response has no pit_id"), "{errors}");
     }
-    assert_eq!(asked.try_iter().count(), 0);
+    assert_eq!(requests.try_iter().count(), 0);
     let errors = ask("http://opensearch.invalid:9200");
     assert!(
-        errors.contains("502") && asked.try_iter().count() == 1,
+        errors.contains("502") && requests.try_iter().count() == 1,
         "{errors}"
     );
 }
 
 #[tokio::test]
-async fn another_server_is_told_from_opensearch() {
+async fn other_server_is_distinguished_from_opensearch() {
     for (page, is_other) in [
         ("<h1>Not Found</h1>", true),
-        // What OpenSearch says of a pipeline, of a document, and of an alias that is not there.
+        // OpenSearch's responses for a missing pipeline, document and alias.
         ("{}", false),
         ("", false),
         (r#"{"error":"alias [x] missing","status":404}"#, false),
     ] {
         let (port, _requests) = server(answer(404, page));
-        let error = refused_by(port).await;
-        let told = error.to_string();
-        assert_eq!(matches!(error, Error::Strange { .. }), is_other, "{error:?}");
-        let asks = told.contains("Does LOGQ_OPENSEARCH_URL name OpenSearch");
-        assert_eq!(asks, is_other, "{told}");
+        let error = error_of_server(port).await;
+        let message = error.to_string();
+        assert_eq!(matches!(error, Error::Unexpected { .. }), is_other, "{error:?}");
+        let asks = message.contains("Does LOGQ_OPENSEARCH_URL point to OpenSearch");
+        assert_eq!(asks, is_other, "{message}");
     }
 }
 
-/// A server that is just starting, and the requests that came before anything else was asked.
-fn asked_while_it_starts(arguments: &[&str]) -> (Vec<String>, String) {
+/// Runs logq with a starting server; returns the first requests and the messages.
+fn requests_during_startup(arguments: &[&str]) -> (Vec<String>, String) {
     let mut left = 2;
     let (port, requests) = serve(move |mut stream| {
         let starting = r#"{"error":{"type":"cluster_manager_not_discovered_exception","reason":"none yet"},"status":503}"#;
@@ -268,7 +269,7 @@ fn asked_while_it_starts(arguments: &[&str]) -> (Vec<String>, String) {
     assert_eq!(
         output.status.code(),
         Some(2),
-        "what it is asked for then is refused"
+        "the request after the startup fails"
     );
     let first_lines = requests
         .try_iter()
@@ -278,14 +279,14 @@ fn asked_while_it_starts(arguments: &[&str]) -> (Vec<String>, String) {
 }
 
 #[test]
-fn a_bootstrap_waits_for_a_server_that_starts_where_it_shall() {
-    let (asked, told) = asked_while_it_starts(&["--wait", "30s"]);
+fn bootstrap_waits_for_a_starting_server_with_wait() {
+    let (requests, message) = requests_during_startup(&["--wait", "30s"]);
     let health = "GET /_cluster/health?timeout=1s HTTP/1.1";
-    assert_eq!(asked.len(), 3, "{asked:?}");
-    assert!(asked.iter().all(|line| line == health), "{asked:?}");
-    assert!(told.contains("400"), "{told}");
+    assert_eq!(requests.len(), 3, "{requests:?}");
+    assert!(requests.iter().all(|line| line == health), "{requests:?}");
+    assert!(message.contains("400"), "{message}");
 
-    let (asked, told) = asked_while_it_starts(&[]);
-    assert_eq!(asked.len(), 1, "{asked:?}");
-    assert!(told.contains("503"), "{told}");
+    let (requests, message) = requests_during_startup(&[]);
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    assert!(message.contains("503"), "{message}");
 }

@@ -1,4 +1,4 @@
-//! Certificates, and servers that show them.
+//! Test certificates, and servers that use them.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use crate::peer::{answer, serve, serve_one};
 
-/// An authority with a certificate for a server and one for a client, as PEM files.
+/// An authority with one server certificate and one client certificate, as PEM files.
 pub struct Authority {
     folder: tempfile::TempDir,
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -62,7 +62,7 @@ impl Authority {
         )
     }
 
-    /// A server with this certificate, which may ask for one of the client's.
+    /// A server with this certificate, which may require a client certificate.
     pub fn server(&self, name: &str, wants_client: bool) -> (String, Receiver<String>) {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(provider.clone())

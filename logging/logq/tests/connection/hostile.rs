@@ -1,4 +1,4 @@
-//! What people see where OpenSearch is not what it should be.
+//! Output for servers that respond incorrectly.
 
 use std::{
     io::{Read, Write},
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::peer::answer;
 
-/// One request, answered with what `reply` makes of its path and body.
+/// Answers one request with the result of `reply` for its path and body.
 fn serve(stream: &mut TcpStream, reply: &impl Fn(&str, &Value) -> String) -> Option<()> {
     let mut request = Vec::new();
     let mut buffer = [0; 65_536];
@@ -40,7 +40,7 @@ fn serve(stream: &mut TcpStream, reply: &impl Fn(&str, &Value) -> String) -> Opt
     stream.write_all(reply(path, &body).as_bytes()).ok()
 }
 
-/// The address of an OpenSearch that answers so.
+/// The URL of a server that answers with `reply`.
 fn opensearch(reply: impl Fn(&str, &Value) -> String + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -67,10 +67,10 @@ fn command(url: &str, arguments: &[&str]) -> Command {
 }
 
 #[test]
-fn lines_that_are_too_long_for_a_page_come_in_smaller_ones() {
+fn too_large_pages_are_split() {
     const LINES: usize = 650;
     let sizes = Arc::new(Mutex::new(Vec::new()));
-    let asked = Arc::clone(&sizes);
+    let requested_sizes = Arc::clone(&sizes);
     let url = opensearch(move |path, body| {
         if path.contains("point_in_time") {
             return answer(200, r#"{"pit_id":"p"}"#);
@@ -79,10 +79,10 @@ fn lines_that_are_too_long_for_a_page_come_in_smaller_ones() {
         let after = body["search_after"][0]
             .as_u64()
             .map_or(0, |after| after as usize + 1);
-        asked.lock().unwrap().push(size);
+        requested_sizes.lock().unwrap().push(size);
         let hits: Vec<Value> = (after..LINES.min(after + size))
             .map(|number| {
-                // 600 kB from the 500th on.
+                // 600 kB each from the 500th line on.
                 let rest = if number < 500 { 0 } else { 600_000 };
                 let message = format!("{number} {}", "x".repeat(rest));
                 json!({ "_source": { "@timestamp": "2026-11-22T10:00:00Z", "message": message,
@@ -90,7 +90,7 @@ fn lines_that_are_too_long_for_a_page_come_in_smaller_ones() {
             })
             .collect();
         let page = json!({ "hits": { "hits": hits } }).to_string();
-        // As its circuit breaker does; and as an answer that is longer than is read.
+        // First the circuit breaker's response, then a response above logq's limit.
         if page.len() > 20_000_000 {
             let reason =
                 r#"{"error":{"type":"circuit_breaking_exception","reason":"[parent] Data too large"}}"#;
@@ -115,7 +115,7 @@ fn lines_that_are_too_long_for_a_page_come_in_smaller_ones() {
     assert!(sizes.len() < 30, "{}: {sizes:?}", sizes.len());
 }
 
-/// Begins an answer of so many bytes, and goes on with what `more` gives.
+/// Starts a response with this header, then sends the output of `more`.
 fn raw(
     head: &str,
     more: impl FnMut(&mut TcpStream) -> std::io::Result<()> + Send + Clone + 'static,
@@ -138,9 +138,9 @@ fn raw(
     url
 }
 
-/// What logq says of it, whatever is asked for: an error, in time, of which a terminal does nothing.
-fn is_told(name: &str, url: &str) -> Vec<String> {
-    let asked: [&[&str]; 6] = [
+/// logq's errors for several commands. Checks that each ends in time and prints no control characters.
+fn error_messages(name: &str, url: &str) -> Vec<String> {
+    let commands: [&[&str]; 6] = [
         &["--trace", "4bf92f3577b34da6a3ce929d0e0e4736"],
         &["--stats"],
         &["-F"],
@@ -148,30 +148,30 @@ fn is_told(name: &str, url: &str) -> Vec<String> {
         &["--source", "both", "--kube-context", "none"],
         &["doctor"],
     ];
-    let told = asked.iter().map(|arguments| {
-        let begun = Instant::now();
+    let message = commands.iter().map(|arguments| {
+        let start = Instant::now();
         let mut command = command(url, arguments);
         let output = command.env("LOGQ_OPENSEARCH_TIMEOUT", "1").output().unwrap();
-        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        let stderr = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         let code = output.status.code();
         let is_right = code == Some(2) || arguments[0] == "doctor" && code == Some(1);
-        assert!(is_right, "{name} {arguments:?}: {code:?} {said}");
-        assert!(begun.elapsed() < Duration::from_secs(30), "{name} {arguments:?}");
+        assert!(is_right, "{name} {arguments:?}: {code:?} {stderr}");
+        assert!(start.elapsed() < Duration::from_secs(30), "{name} {arguments:?}");
         let acts = |c: char| c.is_control() && c != '\n';
         assert!(
-            !said.contains(acts) && !said.contains("panicked"),
-            "{name} {arguments:?}: {said:?}"
+            !stderr.contains(acts) && !stderr.contains("panicked"),
+            "{name} {arguments:?}: {stderr:?}"
         );
-        said
+        stderr
     });
-    told.collect()
+    message.collect()
 }
 
 #[test]
-fn whatever_answers_in_its_place_is_told_and_ends() {
+fn invalid_responses_end_with_an_error() {
     let is = |name: &str, url: String, part: &str| {
-        for said in is_told(name, &url) {
-            assert!(said.contains(part), "{name}: {part} is missing in {said}");
+        for stderr in error_messages(name, &url) {
+            assert!(stderr.contains(part), "{name}: {part} is missing in {stderr}");
         }
     };
     let always = |text: String| opensearch(move |_, _| text.clone());
@@ -184,7 +184,7 @@ fn whatever_answers_in_its_place_is_told_and_ends() {
     is(
         "a page",
         always(answer(200, "<html>\u{1b}[2J")),
-        "does not answer as OpenSearch does",
+        "does not respond like OpenSearch",
     );
     for json in [
         "[]",
@@ -196,7 +196,7 @@ fn whatever_answers_in_its_place_is_told_and_ends() {
         is(
             json,
             always(answer(200, json)),
-            "does not answer as OpenSearch does",
+            "does not respond like OpenSearch",
         );
     }
     is(

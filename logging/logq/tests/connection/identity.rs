@@ -1,4 +1,4 @@
-//! Who asks: how it is told, and that no secret is shown.
+//! Credentials: sent correctly, never shown.
 
 use std::fs;
 
@@ -51,7 +51,7 @@ async fn credentials_are_sent_and_never_shown() {
 }
 
 #[test]
-fn every_mistake_in_the_settings_is_told_at_once_and_no_secret() {
+fn all_setting_errors_are_reported_without_secrets() {
     let error = settings(&[
         ("URL", "https://reader:hunter2-never-shown@search:9200"),
         ("PASSWORD", PASSWORD),
@@ -74,10 +74,10 @@ fn every_mistake_in_the_settings_is_told_at_once_and_no_secret() {
         (vec![("PASSWORD", "a")], "USERNAME is not"),
         (
             vec![("USERNAME", "a"), ("PASSWORD", "b"), ("TOKEN", "c")],
-            "which one",
+            "set only one",
         ),
-        (vec![("URL", "search:9200")], "http:// or https://"),
-        (vec![("URL", "http://search:9200/?a=b")], "must not hold"),
+        (vec![("URL", "search:9200")], "must be http://HOST"),
+        (vec![("URL", "http://search:9200/?a=b")], "must not contain"),
     ] {
         let text = settings(&values).unwrap_err().to_string();
         assert!(text.contains(part), "{values:?}: {text}");

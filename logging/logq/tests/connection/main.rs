@@ -1,6 +1,6 @@
-//! What is told of a connection that fails, and of answers that are none.
+//! Errors of the connection to OpenSearch.
 
-#![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
+#![expect(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 mod answers;
 mod authority;

@@ -1,4 +1,4 @@
-//! A peer in OpenSearch's place that answers what no healthy one does.
+//! A server that responds as a test wants.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,7 +12,7 @@ pub fn answer(status: u16, body: &str) -> String {
     )
 }
 
-/// Reads one request and writes this answer.
+/// Reads one request and writes this response.
 pub fn serve_one(stream: &mut (impl Read + Write), answer: &str) -> Option<String> {
     let mut request = Vec::new();
     let mut buffer = [0; 4096];
@@ -27,7 +27,7 @@ pub fn serve_one(stream: &mut (impl Read + Write), answer: &str) -> Option<Strin
     Some(String::from_utf8_lossy(&request).into_owned())
 }
 
-/// A server that answers every request so; returns its address, and the requests.
+/// A server with a fixed response; returns its port and the requests.
 pub fn server(answer: String) -> (String, Receiver<String>) {
     serve(move |mut stream| serve_one(&mut stream, &answer))
 }

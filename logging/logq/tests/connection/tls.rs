@@ -1,4 +1,4 @@
-//! TLS: what is told where it fails, and client certificates.
+//! TLS errors and client certificates.
 
 use std::io::{Read, Write};
 
@@ -20,7 +20,7 @@ async fn tls_failure(values: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn tls_failures_say_what_to_do() {
+async fn tls_errors_suggest_a_remedy() {
     let authority = Authority::new();
     let ca = authority.path("ca.pem");
     let (url, _requests) = authority.server("server", false);
@@ -31,7 +31,7 @@ async fn tls_failures_say_what_to_do() {
     let (url, _requests) = authority.server("elsewhere", false);
     let text = tls_failure(&[("URL", &url), ("CA", &ca)]).await;
     assert!(
-        text.contains("search.example") && text.contains("for another name"),
+        text.contains("search.example") && text.contains("for another host name"),
         "{text}"
     );
 
@@ -40,7 +40,7 @@ async fn tls_failures_say_what_to_do() {
     assert!(text.contains("has expired"), "{text}");
 
     let (port, _requests) = serve(|mut stream| {
-        // A handshake has no end that a plain server would wait for.
+        // A TLS handshake has no end of a request that this server could detect.
         let _ = stream.read(&mut [0; 16]);
         let _ = stream.write_all(answer(400, "{}").as_bytes());
         None
@@ -51,7 +51,7 @@ async fn tls_failures_say_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_shown_where_one_is_wanted_and_a_password_beside_it() {
+async fn client_certificate_and_password_are_sent_together() {
     let authority = Authority::new();
     let (ca, certificate, key) = (
         authority.path("ca.pem"),

@@ -1,14 +1,14 @@
-//! Files, folders and standard input, through the real program.
+//! Tests of the program with files, folders and standard input.
 
-#![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
+#![expect(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 #[path = "../support/ages.rs"]
 mod ages;
-mod asking;
-mod mistakes;
+mod diagnostics;
+mod output;
 #[path = "../support/pipe.rs"]
 mod pipe;
-mod shown;
+mod queries;
 #[path = "../support/world.rs"]
 mod world;
 
@@ -37,7 +37,7 @@ fn piped(arguments: &[&str], input: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // One that refuses what it is asked may be gone.
+    // logq may have exited because of an invalid argument.
     let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()
 }

@@ -1,13 +1,13 @@
-//! A real cluster, where `LOGQ_TEST_KUBECONFIG` names one.
+//! Tests with a real cluster, if `LOGQ_TEST_KUBECONFIG` names one.
 
 use std::env;
 
 use crate::{documents, logq, text};
 
 #[test]
-fn the_pods_of_a_real_cluster_are_asked() {
+fn pods_of_a_real_cluster_are_read() {
     let Some(kubeconfig) = env::var_os("LOGQ_TEST_KUBECONFIG") else {
-        local::not_tested("logq's questions to the pods of a real cluster: LOGQ_TEST_KUBECONFIG names none");
+        local::not_tested("pods of a real cluster: LOGQ_TEST_KUBECONFIG is not set");
         return;
     };
     let ask = |arguments: &[&str]| {
@@ -40,11 +40,11 @@ fn the_pods_of_a_real_cluster_are_asked() {
     );
 }
 
-/// Whether OpenSearch is there or not: what answers is told as what it is.
+/// Works with and without OpenSearch in the cluster, and reports other servers.
 #[test]
-fn a_port_forward_into_a_real_cluster_is_made() {
+fn port_forward_into_a_real_cluster_opens() {
     let Some(kubeconfig) = env::var_os("LOGQ_TEST_KUBECONFIG") else {
-        local::not_tested("logq's port-forward into a real cluster: LOGQ_TEST_KUBECONFIG names none");
+        local::not_tested("a port-forward into a real cluster: LOGQ_TEST_KUBECONFIG is not set");
         return;
     };
     let ask = |address: &str| {
@@ -55,30 +55,31 @@ fn a_port_forward_into_a_real_cluster_is_made() {
             .env("LOGQ_OPENSEARCH_URL", address);
         command.output().unwrap()
     };
-    for (address, told) in [
-        // It has a page of metrics there, and is reached.
+    for (address, message) in [
+        // CoreDNS serves its metrics there, so the connection succeeds.
         (
             "kubernetes://kube-system/kube-dns:9153",
-            "Does LOGQ_OPENSEARCH_URL name OpenSearch, and not a server beside it?",
+            "Does LOGQ_OPENSEARCH_URL point to OpenSearch?",
         ),
         (
             "kubernetes://kube-system/kube-dns:9999",
-            "the cluster has none (Service kube-dns does not have a service port 9999)",
+            "the service does not exist (Service kube-dns does not have a service port 9999)",
         ),
         (
             "kubernetes://kube-system/no-such-service",
-            "the cluster has none (Error from server (NotFound): services \"no-such-service\" not found)",
+            "the service does not exist (Error from server (NotFound): services \"no-such-service\" not \
+             found)",
         ),
     ] {
         let output = ask(address);
         let errors = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{errors}");
-        assert!(errors.contains(told), "{told} is missing in {errors}");
+        assert!(errors.contains(message), "{message} is missing in {errors}");
     }
     let output = ask("kubernetes://irmgard/opensearch");
     let errors = text(&output.stderr);
-    if errors.contains("cannot be reached by a port-forward") {
-        local::not_tested(&format!("logq's questions to OpenSearch in a cluster: {errors}"));
+    if errors.contains("is unreachable through a port-forward") {
+        local::not_tested(&format!("search through a port-forward into a cluster: {errors}"));
         return;
     }
     assert!(output.status.code() != Some(2), "{errors}");

@@ -1,4 +1,4 @@
-//! Pods that are followed.
+//! `logq --follow` with pods.
 
 use std::{
     fs::OpenOptions,
@@ -14,7 +14,7 @@ use crate::Pods;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// `logq --follow`, ended with the test.
+/// A running `logq --follow`; killed on drop.
 struct Running {
     child: Child,
     lines: Receiver<String>,
@@ -50,25 +50,25 @@ impl Running {
         }
     }
 
-    /// The next lines are these and no others, in this order.
-    fn gives(&self, wanted: &[&str]) {
+    /// Checks that the next lines are exactly these, in this order.
+    fn expect_lines(&self, wanted: &[&str]) {
         for wanted in wanted {
             let line = self.lines.recv_timeout(PATIENCE);
             let line = line.unwrap_or_else(|_| {
-                let told: Vec<String> = self.errors.try_iter().collect();
-                format!("nothing in place of {wanted}; {told:?}")
+                let message: Vec<String> = self.errors.try_iter().collect();
+                format!("nothing in place of {wanted}; {message:?}")
             });
             assert_eq!(line, *wanted);
         }
     }
 
-    /// This is told, now or later.
-    fn tells(&self, part: &str) {
+    /// Waits until logq prints this message.
+    fn expect_message(&self, part: &str) {
         while !self.errors.recv_timeout(PATIENCE).unwrap().contains(part) {}
     }
 
-    /// The next lines are these and no others, in whatever order.
-    fn gives_all(&self, wanted: &[&str]) {
+    /// Checks that the next lines are exactly these, in any order.
+    fn expect_lines_unordered(&self, wanted: &[&str]) {
         let mut given: Vec<String> = wanted
             .iter()
             .map(|_| self.lines.recv_timeout(PATIENCE).unwrap())
@@ -91,8 +91,8 @@ fn append(file: &Path, lines: &str) {
 }
 
 #[test]
-fn what_pods_write_is_shown_once_whatever_becomes_of_them() {
-    let pods = Pods::none();
+fn each_line_is_shown_once_across_restarts_and_deletions() {
+    let pods = Pods::empty();
     pods.add(
         "a",
         &["2026-11-22T10:00:00Z stdout F a1\n2026-11-22T10:00:02Z stdout F a2\n"],
@@ -102,39 +102,39 @@ fn what_pods_write_is_shown_once_whatever_becomes_of_them() {
     let place =
         |pod: &str, start: u32| pods.path(&format!("pods/photos_{pod}_uid-of-{pod}/main/{start}.log"));
     let mut logq = Running::start(&pods, &["-o", "raw", "--limit", "12"]);
-    logq.gives(&["a1", "b1", "a2"]);
+    logq.expect_lines(&["a1", "b1", "a2"]);
 
-    // A new line, also of the same moment as the last one.
+    // A new line, once with the same time as the last one.
     append(&place("a", 0), "2026-11-22T10:00:02Z stdout F a3\n");
-    logq.gives(&["a3"]);
-    // A pod that is new, and one that has just started.
+    logq.expect_lines(&["a3"]);
+    // A new pod, and one that has just started.
     pods.add("c", &["2026-11-22T10:00:03Z stdout F c1\n"]);
     append(&place("z", 0), "2026-11-22T10:00:03Z stdout F z1\n");
-    logq.gives_all(&["c1", "z1"]);
-    // A container that is started again: its last line is given, too.
+    logq.expect_lines_unordered(&["c1", "z1"]);
+    // A container restarts: its last line is included.
     append(&place("b", 0), "2026-11-22T10:00:04Z stdout F b2\n");
     append(&place("b", 1), "2026-11-22T10:00:05Z stdout F b3\n");
-    logq.gives_all(&["b2", "b3"]);
-    // A line of a trace waits for those that follow.
+    logq.expect_lines_unordered(&["b2", "b3"]);
+    // A line of the trace waits for the lines before it.
     append(
         &place("a", 0),
         "2026-11-22T10:00:06Z stderr F panic: boom\n2026-11-22T10:00:06Z stderr F goroutine 1 [running]:\n",
     );
-    logq.gives(&["panic: boom", "goroutine 1 [running]:"]);
-    // A pod that is deleted is no trouble, and its name can be used again.
+    logq.expect_lines(&["panic: boom", "goroutine 1 [running]:"]);
+    // A deleted pod causes no error, and its name can be reused.
     append(&place("c", 0), "2026-11-22T10:00:07Z stdout F c2\n");
-    logq.gives(&["c2"]);
+    logq.expect_lines(&["c2"]);
     std::fs::remove_file(place("c", 0)).unwrap();
     append(&place("c", 1), "2026-11-22T10:00:08Z stdout F c3\n");
-    logq.gives(&["c3"]);
+    logq.expect_lines(&["c3"]);
     append(&place("z", 0), "2026-11-22T10:00:09Z stdout F z2\n");
-    logq.gives(&["z2"]);
+    logq.expect_lines(&["z2"]);
 
     assert_eq!(logq.child.wait().unwrap().code(), Some(0));
     assert_eq!(logq.lines.recv().ok(), None);
-    logq.tells("photos/z, container main has not started");
+    logq.expect_message("photos/z, container main has not started");
     assert_eq!(logq.errors.recv().ok(), None);
-    // Nothing that was started is left.
+    // Every started process has ended.
     for call in pods.calls() {
         let pid = call.split(' ').nth(1).unwrap();
         let left = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -143,8 +143,8 @@ fn what_pods_write_is_shown_once_whatever_becomes_of_them() {
 }
 
 #[test]
-fn the_last_lines_come_first_and_what_is_used_is_followed() {
-    let pods = Pods::of_the_world();
+fn backlog_comes_first_and_dependencies_are_followed() {
+    let pods = Pods::with_world();
     let logq = Running::start(
         &pods,
         &[
@@ -159,7 +159,7 @@ fn the_last_lines_come_first_and_what_is_used_is_followed() {
             "jsonl",
         ],
     );
-    logq.gives(&[
+    logq.expect_lines(&[
         "{\"message\":\"d2 canceling statement due to timeout\"}",
         "{\"message\":\"i4 detail\"}",
     ]);
@@ -175,53 +175,53 @@ fn the_last_lines_come_first_and_what_is_used_is_followed() {
         "2026-11-22T10:00:20Z stdout F not asked for\n",
     );
     append(&place("postgres"), "2026-11-22T10:00:21Z stdout F new\n");
-    logq.gives(&["{\"message\":\"new\"}"]);
+    logq.expect_lines(&["{\"message\":\"new\"}"]);
 }
 
 #[test]
-fn trouble_is_told_and_waited_for() {
-    let pods = Pods::of_the_world();
+fn errors_are_reported_and_retried() {
+    let pods = Pods::with_world();
     pods.fault("postgres-0", "forbidden");
     let logq = Running::start(&pods, &["--tail", "1"]);
-    logq.tells("photos/postgres-0, container postgres: its lines may not be read");
+    logq.expect_message("photos/postgres-0, container postgres: permission denied");
     let list = std::fs::read(pods.path("pods.json")).unwrap();
     pods.list(b"{");
-    logq.tells("new pods are not seen: kubectl: ");
+    logq.expect_message("cannot list pods, so new pods are missing: kubectl: ");
     pods.list(&list);
-    logq.tells("the pods can be listed again");
+    logq.expect_message("listing pods works again");
 }
 
 #[test]
-fn more_pods_than_can_be_followed_are_refused() {
-    let pods = Pods::none();
+fn too_many_pods_are_rejected() {
+    let pods = Pods::empty();
     for pod in 0..51 {
         pods.add(&format!("pod-{pod}"), &["2026-11-22T10:00:00Z stdout F x\n"]);
     }
     let output = pods.logq(&["--follow"]).output().unwrap();
-    let told = crate::text(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{told}");
+    let message = crate::text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(
-        told.contains("51 containers would be followed, more than 50"),
-        "{told}"
+        message.contains("51 containers match, but logq follows at most 50"),
+        "{message}"
     );
     let mut command = pods.logq(&["--follow", "--source", "both"]);
     command.env("LOGQ_OPENSEARCH_URL", "http://127.0.0.1:1");
     let output = command.output().unwrap();
-    let told = crate::text(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{told}");
-    assert!(told.contains("only one source can be followed"), "{told}");
+    let message = crate::text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("--follow needs a single source"), "{message}");
 }
 
 #[test]
-fn a_name_that_no_pod_has_is_told() {
-    let pods = Pods::of_the_world();
+fn name_without_pods_is_reported() {
+    let pods = Pods::with_world();
     let logq = Running::start(&pods, &["-c", "irmgard", "-c", "postgrs", "-o", "raw"]);
-    logq.tells("there is no pod of a component postgrs; did you mean postgres?");
+    logq.expect_message("no pod of component postgrs; did you mean postgres?");
 }
 
 #[test]
-fn lines_around_are_those_of_the_last_matches_and_of_what_comes() {
-    let pods = Pods::none();
+fn context_of_old_and_new_matches_is_shown() {
+    let pods = Pods::empty();
     let lines = |begin: u32, words: &str| -> String {
         let line = |(n, word)| format!("2026-11-22T10:00:{:02}Z stdout F {word}\n", begin + n);
         (0..).zip(words.split(' ')).map(line).collect()
@@ -229,10 +229,10 @@ fn lines_around_are_those_of_the_last_matches_and_of_what_comes() {
     pods.add("a", &[&lines(0, "hit-0 a b hit-1 c d e hit-2 f g")]);
     let arguments = ["-g", "hit", "--tail", "2", "-C", "1", "--limit", "3", "-o", "raw"];
     let mut logq = Running::start(&pods, &arguments);
-    logq.gives(&["b", "hit-1", "c", "--", "e", "hit-2", "f"]);
+    logq.expect_lines(&["b", "hit-1", "c", "--", "e", "hit-2", "f"]);
     let log = pods.path("pods/photos_a_uid-of-a/main/0.log");
     append(&log, &lines(20, "x hit-3 y z"));
-    logq.gives(&["--", "x", "hit-3", "y"]);
+    logq.expect_lines(&["--", "x", "hit-3", "y"]);
     assert_eq!(logq.child.wait().unwrap().code(), Some(0));
     assert_eq!(logq.lines.try_iter().count(), 0);
 }

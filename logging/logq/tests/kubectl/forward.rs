@@ -1,4 +1,4 @@
-//! No way to OpenSearch through the cluster: the pods stand in, and why is told.
+//! Failing port-forwards: logq reads the pods and explains why.
 
 use std::{fs, net::TcpStream, process::Output, time::Duration};
 
@@ -6,7 +6,7 @@ use crate::{Pods, text, words};
 
 const PLACE: &str = "kubernetes://irmgard/opensearch";
 
-fn asked(pods: &Pods, source: &str, url: &str, fault: &str) -> Output {
+fn run(pods: &Pods, source: &str, url: &str, fault: &str) -> Output {
     fs::write(pods.path("forward"), fault).unwrap();
     pods.logq(&["-o", "jsonl", "--source", source])
         .env("LOGQ_OPENSEARCH_URL", url)
@@ -15,33 +15,33 @@ fn asked(pods: &Pods, source: &str, url: &str, fault: &str) -> Output {
         .unwrap()
 }
 
-/// What is wrong, and what is told of it.
+/// Faults and the expected messages.
 const FAULTS: [(&str, &str, &[&str]); 7] = [
     (
         PLACE,
         "forbidden",
-        &["it may not be made", "create on pods/portforward"],
+        &["permission denied", "create on pods/portforward"],
     ),
     (
         PLACE,
         "pending",
-        &["does not run there", "Current status=Pending"],
+        &["is not running there", "Current status=Pending"],
     ),
     (
         PLACE,
         "scaled",
         &[
-            "does not run there",
-            "no pod has the labels of its service (app.kubernetes.io/name=opensearch): was it scaled to 0?",
+            "is not running there",
+            "no pod matches its service (app.kubernetes.io/name=opensearch). Is it scaled to 0?",
         ],
     ),
-    (PLACE, "deaf", &["does not run there", "connection refused"]),
+    (PLACE, "deaf", &["is not running there", "connection refused"]),
     (PLACE, "silent", &["was not ready within 5s"]),
     (
         "kubernetes://irmgard/elsewhere",
         "",
         &[
-            "the cluster has none",
+            "the service does not exist",
             "services \"elsewhere\" not found",
             "kubernetes://NAMESPACE/SERVICE",
         ],
@@ -49,59 +49,59 @@ const FAULTS: [(&str, &str, &[&str]); 7] = [
     (
         "kubernetes://irmgard/opensearch:9300",
         "",
-        &["the cluster has none", "does not have a service port 9300"],
+        &["the service does not exist", "does not have a service port 9300"],
     ),
 ];
 
 #[test]
-fn pods_stand_in_and_it_is_told_why() {
-    let pods = Pods::of_the_world();
+fn fallback_to_pods_is_explained() {
+    let pods = Pods::with_world();
     for (url, fault, parts) in FAULTS {
-        let output = asked(&pods, "auto", url, fault);
-        let told = text(&output.stderr);
+        let output = run(&pods, "auto", url, fault);
+        let message = text(&output.stderr);
         assert_eq!(
             (words(&output).len(), output.status.code()),
             (10, Some(0)),
-            "{fault}: {told}"
+            "{fault}: {message}"
         );
         let place = url.trim_start_matches("kubernetes://");
         assert!(
-            told.starts_with(&format!(
-                "logq: OpenSearch cannot be reached by a port-forward to {place}: "
+            message.starts_with(&format!(
+                "logq: OpenSearch is unreachable through a port-forward to {place}: "
             )),
-            "{told}"
+            "{message}"
         );
         assert!(
-            told.contains("The pods of the context there are asked with kubectl instead"),
-            "{told}"
+            message.contains("logq reads the pods of the context there with kubectl instead"),
+            "{message}"
         );
         for part in parts {
-            assert!(told.contains(part), "{part} is missing in {told}");
+            assert!(message.contains(part), "{part} is missing in {message}");
         }
-        assert_eq!(told.lines().count(), 1, "{told}");
+        assert_eq!(message.lines().count(), 1, "{message}");
     }
 }
 
 #[test]
-fn where_opensearch_alone_is_asked_it_is_an_error() {
-    let pods = Pods::of_the_world();
+fn failed_port_forward_is_an_error_for_opensearch_only() {
+    let pods = Pods::with_world();
     for (url, fault, parts) in FAULTS {
-        let output = asked(&pods, "opensearch", url, fault);
-        let told = text(&output.stderr);
+        let output = run(&pods, "opensearch", url, fault);
+        let message = text(&output.stderr);
         assert_eq!(
             (words(&output).len(), output.status.code()),
             (0, Some(2)),
-            "{fault}: {told}"
+            "{fault}: {message}"
         );
         for part in parts {
-            assert!(told.contains(part), "{part} is missing in {told}");
+            assert!(message.contains(part), "{part} is missing in {message}");
         }
     }
 }
 
 #[test]
-fn without_kubectl_or_its_context_nothing_else_is_tried() {
-    let pods = Pods::of_the_world();
+fn missing_kubectl_or_context_ends_the_search() {
+    let pods = Pods::with_world();
     for source in ["auto", "opensearch"] {
         let mut missing = pods.logq(&["--source", source]);
         missing.env("LOGQ_KUBECTL", "/nowhere/kubectl");
@@ -109,7 +109,7 @@ fn without_kubectl_or_its_context_nothing_else_is_tried() {
         for (command, part) in [
             (
                 &mut missing,
-                "/nowhere/kubectl: there is no such program. Install kubectl",
+                "/nowhere/kubectl: the program does not exist. Install kubectl",
             ),
             (
                 &mut context,
@@ -117,9 +117,9 @@ fn without_kubectl_or_its_context_nothing_else_is_tried() {
             ),
         ] {
             let output = command.env("LOGQ_OPENSEARCH_URL", PLACE).output().unwrap();
-            let told = text(&output.stderr);
-            assert_eq!(output.status.code(), Some(2), "{told}");
-            assert!(told.contains(part), "{part} is missing in {told}");
+            let message = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{message}");
+            assert!(message.contains(part), "{part} is missing in {message}");
         }
     }
     let calls = pods.calls();
@@ -127,9 +127,9 @@ fn without_kubectl_or_its_context_nothing_else_is_tried() {
 }
 
 #[test]
-fn addresses_that_are_none_are_told() {
-    let pods = Pods::none();
-    for (variables, told) in [
+fn invalid_urls_are_reported() {
+    let pods = Pods::empty();
+    for (variables, message) in [
         (
             [("LOGQ_OPENSEARCH_URL", "kubernetes://irmgard")].as_slice(),
             "LOGQ_OPENSEARCH_URL must be kubernetes://NAMESPACE/SERVICE",
@@ -140,7 +140,7 @@ fn addresses_that_are_none_are_told() {
                 ("LOGQ_OPENSEARCH_CLIENT_CERT", "/dev/null"),
                 ("LOGQ_OPENSEARCH_CLIENT_KEY", "/dev/null"),
             ],
-            "LOGQ_OPENSEARCH_CLIENT_CERT cannot be shown through a port-forward",
+            "LOGQ_OPENSEARCH_CLIENT_CERT does not work through a port-forward",
         ),
     ] {
         let output = pods
@@ -150,42 +150,42 @@ fn addresses_that_are_none_are_told() {
             .unwrap();
         let errors = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{errors}");
-        assert!(errors.contains(told), "{told}: {errors}");
+        assert!(errors.contains(message), "{message}: {errors}");
     }
     assert_eq!(pods.calls(), Vec::<String>::new());
 }
 
 #[test]
-fn nobody_s_address_leads_to_the_cluster_but_not_with_credentials() {
+fn default_url_tries_the_cluster_unless_credentials_are_set() {
     let here = "127.0.0.1:9200".parse().unwrap();
     if TcpStream::connect_timeout(&here, Duration::from_secs(1)).is_ok() {
-        local::not_tested("where logq looks when it is told nothing: something listens at port 9200 here");
+        local::not_tested("the default address: another server listens at port 9200");
         return;
     }
-    let pods = Pods::of_the_world();
+    let pods = Pods::with_world();
     fs::write(pods.path("forward"), "pending").unwrap();
-    let asked = |variables: &[(&str, &str)]| {
+    let run = |variables: &[(&str, &str)]| {
         let mut command = pods.logq(&["--source", "auto", "-o", "jsonl"]);
         let output = command.envs(variables.iter().copied()).output().unwrap();
         assert_eq!(words(&output).len(), 10);
         (text(&output.stderr), pods.calls().join("\n"))
     };
-    let (told, calls) = asked(&[("STAND_IN_SERVER", "127.0.0.1:1")]);
+    let (message, calls) = run(&[("STAND_IN_SERVER", "127.0.0.1:1")]);
     assert!(
-        told.starts_with(
-            "logq: LOGQ_OPENSEARCH_URL is not set, and nothing answers at http://localhost:9200. OpenSearch cannot be \
-             reached by a port-forward to irmgard/opensearch: "
+        message.starts_with(
+            "logq: LOGQ_OPENSEARCH_URL is not set, and nothing answers at http://localhost:9200. OpenSearch \
+             is unreachable through a port-forward to irmgard/opensearch: "
         ),
-        "{told}"
+        "{message}"
     );
     assert!(calls.contains("port-forward"), "{calls}");
-    let (told, calls) = asked(&[
+    let (message, calls) = run(&[
         ("LOGQ_OPENSEARCH_USERNAME", "somebody"),
         ("LOGQ_OPENSEARCH_PASSWORD", "secret"),
     ]);
     assert!(
-        told.contains("as LOGQ_OPENSEARCH_URL=kubernetes://irmgard/opensearch does"),
-        "{told}"
+        message.contains("set LOGQ_OPENSEARCH_URL=kubernetes://irmgard/opensearch"),
+        "{message}"
     );
     assert!(!calls.contains("port-forward"), "{calls}");
 }

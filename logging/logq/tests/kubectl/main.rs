@@ -1,20 +1,19 @@
-//! Pods, asked through kubectl by the real program. Where there is no cluster
-//! a program stands in for kubectl that answers as it does.
+//! Tests with pods. A stand-in program replaces kubectl and needs no cluster.
 
-#![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
+#![expect(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 #[path = "../support/ages.rs"]
 mod ages;
-mod choice;
 mod cluster;
+mod errors;
 mod follow;
 mod forward;
 #[path = "../support/kubectl.rs"]
 mod kubectl;
 #[path = "../support/pipe.rs"]
 mod pipe;
-mod questions;
-mod trouble;
+mod queries;
+mod source_choice;
 #[path = "../support/world.rs"]
 mod world;
 
@@ -29,20 +28,20 @@ use serde_json::Value;
 use kubectl::stand_in;
 use world::first_words as words;
 
-/// Pods that only a folder knows.
+/// Pods of a test folder.
 struct Pods {
     folder: tempfile::TempDir,
 }
 
 impl Pods {
-    /// Those of the small world.
-    fn of_the_world() -> Self {
-        let pods = Self::none();
+    /// The pods of [`world`].
+    fn with_world() -> Self {
+        let pods = Self::empty();
         world::write(pods.folder.path());
         pods
     }
 
-    fn none() -> Self {
+    fn empty() -> Self {
         let pods = Self {
             folder: tempfile::tempdir().unwrap(),
         };
@@ -54,13 +53,13 @@ impl Pods {
         self.folder.path().join(name)
     }
 
-    /// Changes the list of pods at once, whoever is reading it.
+    /// Replaces the list of pods atomically.
     fn list(&self, json: &[u8]) {
         fs::write(self.path("next.json"), json).unwrap();
         fs::rename(self.path("next.json"), self.path("pods.json")).unwrap();
     }
 
-    /// Adds a pod with one container, `main`, whose starts have written this.
+    /// Adds a pod with one container, `main`; each start has written one text.
     fn add(&self, name: &str, starts: &[&str]) {
         let file = self.path("pods.json");
         let mut list: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
@@ -76,7 +75,7 @@ impl Pods {
         self.list(list.to_string().as_bytes());
     }
 
-    /// What goes wrong with a pod's lines.
+    /// Injects a fault into a pod.
     fn fault(&self, name: &str, fault: &str) {
         let file = self.path("pods.json");
         let mut list: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
@@ -88,7 +87,7 @@ impl Pods {
         self.list(list.to_string().as_bytes());
     }
 
-    /// logq, which asks them.
+    /// A command that reads these pods.
     fn logq(&self, arguments: &[&str]) -> Command {
         let mut command = logq(arguments);
         command
@@ -99,8 +98,7 @@ impl Pods {
         command
     }
 
-    /// The calls since the last time, each with `+` at its beginning and `-`
-    /// at its end.
+    /// The calls since the last check, each with `+` at its start and `-` at its end.
     fn calls(&self) -> Vec<String> {
         let calls = fs::read_to_string(self.path("calls")).unwrap_or_default();
         let _ = fs::remove_file(self.path("calls"));
@@ -125,7 +123,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// The first word of each message.
+/// All JSON lines of the output.
 fn documents(output: &Output) -> Vec<Value> {
     let lines = text(&output.stdout);
     lines
@@ -134,8 +132,8 @@ fn documents(output: &Output) -> Vec<Value> {
         .collect()
 }
 
-/// What logq makes of the same lines as files.
-fn of_files(folder: &Path) -> Vec<Value> {
+/// The documents that logq reads from the same lines as files.
+fn documents_of_files(folder: &Path) -> Vec<Value> {
     let output = logq(&["-o", "jsonl", folder.to_str().unwrap()]).output().unwrap();
     documents(&output)
 }

@@ -1,23 +1,24 @@
-//! Stands in for kubectl where there is no cluster: answers `get pods` and
-//! `logs` out of a folder as the kubelet writes it, forwards a port to a
-//! server, and says what kubectl 1.34 says where it refuses. Tests name it in
-//! `LOGQ_KUBECTL`.
+//! Replaces kubectl in tests without a cluster. It answers `get pods` and `logs` from a folder in the kubelet's format,
+//! forwards a port to a server, and prints the errors of kubectl 1.34. Tests set it in `LOGQ_KUBECTL`.
 //!
-//! `STAND_IN_FOLDER` has `pods.json` and `pods/`. `STAND_IN_CALLS` is a file
-//! that gets a line for each call that begins (`+`) and ends (`-`), with its
-//! process.
-//! `STAND_IN_SAYS` is said in place of everything. `STAND_IN_ENDLESS` is a call
-//! (`get`, `logs`) whose answer has no end, `STAND_IN_SILENT` one that has none, `STAND_IN_STAYS` one that does not
-//! end when its answer has been given. A pod's annotation
-//! `stand-in/fault` is what goes wrong with its lines: `gone`, `forbidden`,
-//! `unread`, `breaks`, `forgotten` (those of the start before are gone). `STAND_IN_SERVER`, a host with its port, is what the
-//! service `irmgard/opensearch` leads to; the file `forward` in the folder says
-//! what goes wrong with that: see `stand_in_forward.rs`.
+//! Variables:
+//!
+//! - `STAND_IN_FOLDER`: contains `pods.json` and `pods/`.
+//! - `STAND_IN_CALLS`: a file that gets a line at the start (`+`) and the end (`-`) of each call, with the process id.
+//! - `STAND_IN_SAYS`: an error that replaces every answer.
+//! - `STAND_IN_ENDLESS`: a command (`get`, `logs`) with an endless answer.
+//! - `STAND_IN_SILENT`: a command without an answer.
+//! - `STAND_IN_STAYS`: a command that does not exit after its answer.
+//! - `STAND_IN_SERVER`: `HOST:PORT` behind the service `irmgard/opensearch`.
+//!
+//! The annotation `stand-in/fault` of a pod injects a fault: `gone`, `forbidden`, `unread`, `breaks`, `forgotten` (the
+//! lines of the previous start are deleted). The file `forward` in the folder injects a fault into port-forwards: see
+//! `stand_in_forward.rs`.
 
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "it is what the program is for"
+    reason = "a command-line program prints"
 )]
 
 #[path = "stand_in_forward.rs"]
@@ -36,7 +37,7 @@ use std::{
 use line::{Cri, Time};
 use serde_json::{Value, json};
 
-/// What kubectl says before it ends with 1.
+/// An error text. kubectl then exits with 1.
 type Refusal = String;
 
 fn main() -> ExitCode {
@@ -62,8 +63,8 @@ fn main() -> ExitCode {
     record('-', &arguments);
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(said) => {
-            eprintln!("{said}");
+        Err(stderr) => {
+            eprintln!("{stderr}");
             ExitCode::from(1)
         }
     }
@@ -74,7 +75,7 @@ fn record(sign: char, arguments: &[String]) {
         return;
     };
     let file = fs::OpenOptions::new().append(true).create(true).open(file);
-    // In one write: others write there too.
+    // A single write, because other processes write to this file.
     let line = format!("{sign} {} {}\n", std::process::id(), arguments.join(" "));
     let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
     if let Err(error) = written {
@@ -97,8 +98,8 @@ fn run(arguments: &[String]) -> Result<(), Refusal> {
     if let Some(context) = options.remove("context")
         && context != "there"
     {
-        let said = "Error in configuration: context was not found for specified context";
-        return Err(format!("{said}: {context}"));
+        let stderr = "Error in configuration: context was not found for specified context";
+        return Err(format!("{stderr}: {context}"));
     }
     match words.as_slice() {
         [get, pods] if *get == "get" && *pods == "pods" => list(options),
@@ -172,7 +173,7 @@ fn list(mut options: BTreeMap<&str, &str>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// `a=b`, `a!=b`, `a in (b,c)`, `a notin (b,c)`, `a`, `!a`, apart by commas.
+/// Parses `a=b`, `a!=b`, `a in (b,c)`, `a notin (b,c)`, `a` and `!a`, separated by commas.
 fn selected(pod: &Value, selector: &str) -> bool {
     let label = |name: &str| {
         let labels = pod.pointer("/metadata/labels");
@@ -324,9 +325,8 @@ fn lines(pod: &str, mut options: BTreeMap<&str, &str>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// As `ReadLogs` in `pkg/kubelet/kuberuntime/logs`: the parts of a line follow
-/// each other, only the first of which has its time; what the runtime did not
-/// write is left out. Who follows is there until the container has ended.
+/// Like `ReadLogs` in `pkg/kubelet/kuberuntime/logs`: joins the parts of a line, of which only the first has a time,
+/// and skips lines in other formats. With --follow, it runs until the container ends.
 fn give(
     file: &Path,
     tail: Option<usize>,

@@ -1,8 +1,11 @@
-//! `port-forward`, as kubectl 1.34 does it. The file `forward` in the folder
-//! says what goes wrong: `forbidden`; `pending`, while it is there; `silent`,
-//! as a cluster that does not answer; `scaled`, where the service has no pod;
-//! `deaf`, where nothing listens in the pod;
-//! `lost`, when the pod is gone, which is told once and the file removed.
+//! `kubectl port-forward`, as of kubectl 1.34. The file `forward` in the folder injects a fault:
+//!
+//! - `forbidden`
+//! - `pending`: as long as the file exists.
+//! - `silent`: the cluster does not answer.
+//! - `scaled`: the service has no pod.
+//! - `deaf`: nothing listens in the pod.
+//! - `lost`: the pod is deleted; reported once, then the file is removed.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +24,7 @@ fn fault() -> String {
     fs::read_to_string(folder().join("forward")).unwrap_or_default()
 }
 
-/// `get service`, where that is asked for: no pod of the folder has its labels.
+/// `get service`, for a service whose selector matches no pod of the folder.
 pub fn service(name: &str, mut options: BTreeMap<&str, &str>) -> Result<(), Refusal> {
     let namespace = options.remove("namespace").unwrap_or("default");
     if options.remove("output") != Some("json") {

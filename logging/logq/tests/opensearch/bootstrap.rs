@@ -1,18 +1,18 @@
-//! `logq admin bootstrap` on a real OpenSearch.
+//! `logq admin bootstrap` with a real OpenSearch.
 
 use super::store::Store;
-use logq::admin::{self, Options, Outcome, Sort, State, data_streams, pieces, version};
+use logq::admin::{self, Action, Change, ObjectKind, Options, data_streams, managed_objects, version};
 use logq::opensearch::Method;
 use serde_json::{Value, json};
 
-const WHAT: &str = "what `logq admin bootstrap` does";
+const WHAT: &str = "`logq admin bootstrap`";
 
-fn of<'a>(said: &'a [Outcome], what: &str) -> &'a State {
-    &said
+fn of<'a>(changes: &'a [Change], what: &str) -> &'a Action {
+    &changes
         .iter()
-        .find(|outcome| outcome.what == what)
-        .unwrap_or_else(|| panic!("nothing was said of {what}: {said:#?}"))
-        .state
+        .find(|change| change.what == what)
+        .unwrap_or_else(|| panic!("no change of {what}: {changes:#?}"))
+        .action
 }
 
 fn line(number: u32) -> (String, String, String) {
@@ -26,23 +26,26 @@ fn line(number: u32) -> (String, String, String) {
 }
 
 #[tokio::test]
-async fn the_first_time_makes_everything_and_the_second_nothing() {
+async fn bootstrap_is_idempotent() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
     let first = store.bootstrap().await;
     assert!(
-        first.iter().all(|outcome| outcome.state == State::Created),
+        first.iter().all(|change| change.action == Action::Created),
         "{first:#?}"
     );
-    assert_eq!(first.len(), pieces().unwrap().len() + data_streams().len());
+    assert_eq!(
+        first.len(),
+        managed_objects().unwrap().len() + data_streams().len()
+    );
     let second = store.bootstrap().await;
     assert!(
-        second.iter().all(|outcome| outcome.state == State::Same),
+        second.iter().all(|change| change.action == Action::Unchanged),
         "{second:#?}"
     );
 
-    // A line gets its time of arrival by the server's clock, to the nanosecond's digits, and nothing else.
+    // OpenSearch adds only the arrival time, in nanoseconds.
     let (stream, id, document) = line(1);
     let results = store
         .create(&[
@@ -63,7 +66,7 @@ async fn the_first_time_makes_everything_and_the_second_nothing() {
 }
 
 #[tokio::test]
-async fn several_at_once_make_each_thing_once() {
+async fn concurrent_bootstraps_create_each_object_once() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -71,36 +74,36 @@ async fn several_at_once_make_each_thing_once() {
     for stream in data_streams() {
         assert_eq!(store.indices(&stream).await, [format!(".ds-{stream}-000001")]);
     }
-    // Who was slower has found what the others made; each stream was made by one.
+    // A slower process finds the objects of the others; exactly one created each stream.
     for stream in data_streams() {
         let what = format!("data stream {stream}");
         let made = all
             .iter()
-            .filter(|said| *of(said, &what) == State::Created)
+            .filter(|changes| *of(changes, &what) == Action::Created)
             .count();
         assert!(made <= 1, "{made} have made {stream}");
     }
     let after = store.bootstrap().await;
     assert!(
-        after.iter().all(|outcome| outcome.state == State::Same),
+        after.iter().all(|change| change.action == Action::Unchanged),
         "{after:#?}"
     );
 }
 
-/// Puts all pieces as another release has them.
-async fn put_as(store: &Store, version: u64, change: impl Fn(Sort, &str, &mut Value)) {
-    for piece in pieces().unwrap() {
+/// Stores all objects of another release.
+async fn put_as(store: &Store, version: u64, change: impl Fn(ObjectKind, &str, &mut Value)) {
+    for piece in managed_objects().unwrap() {
         let mut body = piece.body.clone();
-        if !piece.theirs {
+        if !piece.is_user_owned {
             body["version"] = version.into();
         }
-        change(piece.sort, piece.name, &mut body);
+        change(piece.kind, piece.name, &mut body);
         store.ask(Method::Put, &piece.path(), Some(&body)).await;
     }
 }
 
 #[tokio::test]
-async fn an_older_release_leaves_what_a_newer_one_has_put() {
+async fn older_release_keeps_newer_objects() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -112,21 +115,21 @@ async fn an_older_release_leaves_what_a_newer_one_has_put() {
     })
     .await;
     let before = store.get("/_component_template/irmgard-logs-mappings").await;
-    let said = store.bootstrap().await;
-    for piece in pieces().unwrap() {
-        let state = of(&said, &piece.title());
-        let expected = if piece.theirs {
-            matches!(state, State::Same)
+    let changes = store.bootstrap().await;
+    for piece in managed_objects().unwrap() {
+        let action = of(&changes, &piece.title());
+        let expected = if piece.is_user_owned {
+            matches!(action, Action::Unchanged)
         } else {
-            matches!(state, State::Left(_))
+            matches!(action, Action::Skipped(_))
         };
-        assert!(expected, "{}: {state:?}", piece.title());
+        assert!(expected, "{}: {action:?}", piece.title());
     }
     assert_eq!(
         store.get("/_component_template/irmgard-logs-mappings").await,
         before
     );
-    // Streams are made as the newer one wants them, too.
+    // New streams use the newer version, too.
     let mapping = store.get("/logs-irmgard/_mapping").await;
     assert_eq!(
         mapping[".ds-logs-irmgard-000001"]["mappings"]["properties"]["of_tomorrow"]["type"],
@@ -135,7 +138,7 @@ async fn an_older_release_leaves_what_a_newer_one_has_put() {
 }
 
 #[tokio::test]
-async fn a_newer_release_adds_fields_in_place_and_loses_nothing() {
+async fn newer_release_adds_fields_in_place() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -157,21 +160,21 @@ async fn a_newer_release_adds_fields_in_place_and_loses_nothing() {
     store.ask(Method::Put, "/_data_stream/logs-irmgard", None).await;
     assert_eq!(store.create(&[line(1)]).await[0].0, 201);
 
-    let said = store.bootstrap().await;
-    let State::Changed(how) = of(&said, "mapping of .ds-logs-irmgard-000001") else {
-        panic!("{said:#?}")
+    let changes = store.bootstrap().await;
+    let Action::Changed(how) = of(&changes, "mapping of .ds-logs-irmgard-000001") else {
+        panic!("{changes:#?}")
     };
     assert!(how.contains("photo.id") && how.contains("trace_id"), "{how}");
     assert!(
         matches!(
-            of(&said, "index.refresh_interval of logs-irmgard"),
-            State::Changed(_)
+            of(&changes, "index.refresh_interval of logs-irmgard"),
+            Action::Changed(_)
         ),
-        "{said:#?}"
+        "{changes:#?}"
     );
     assert!(matches!(
-        of(&said, "component template irmgard-logs-mappings"),
-        State::Changed(_)
+        of(&changes, "component template irmgard-logs-mappings"),
+        Action::Changed(_)
     ));
     assert_eq!(store.indices("logs-irmgard").await.len(), 1);
 
@@ -198,13 +201,13 @@ async fn a_newer_release_adds_fields_in_place_and_loses_nothing() {
     assert_eq!(store.count("logs-irmgard", &json!({ "match_all": {} })).await, 2);
     let again = store.bootstrap().await;
     assert!(
-        again.iter().all(|outcome| outcome.state == State::Same),
+        again.iter().all(|change| change.action == Action::Unchanged),
         "{again:#?}"
     );
 }
 
 #[tokio::test]
-async fn a_field_of_another_kind_gets_a_new_index_once_and_loses_nothing() {
+async fn changed_field_type_rolls_over_once() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -219,10 +222,10 @@ async fn a_field_of_another_kind_gets_a_new_index_once_and_loses_nothing() {
     store.ask(Method::Put, "/_data_stream/logs-irmgard", None).await;
     assert_eq!(store.create(&[line(1)]).await[0].0, 201);
 
-    let said = store.bootstrap().await;
+    let changes = store.bootstrap().await;
     assert!(
-        matches!(of(&said, "data stream logs-irmgard"), State::Changed(_)),
-        "{said:#?}"
+        matches!(of(&changes, "data stream logs-irmgard"), Action::Changed(_)),
+        "{changes:#?}"
     );
     assert_eq!(store.indices("logs-irmgard").await.len(), 2);
     assert_eq!(store.create(&[line(2)]).await[0].0, 201);
@@ -233,7 +236,7 @@ async fn a_field_of_another_kind_gets_a_new_index_once_and_loses_nothing() {
         "long"
     );
 
-    // What is filled can be searched for the new field at the next run, and there is no third index.
+    // The next run makes the new field searchable in the closed index. There is no third index.
     store.bootstrap().await;
     let mapping = store.get("/.ds-logs-irmgard-000001/_mapping").await;
     let old = &mapping[".ds-logs-irmgard-000001"]["mappings"]["properties"];
@@ -243,11 +246,11 @@ async fn a_field_of_another_kind_gets_a_new_index_once_and_loses_nothing() {
     );
     assert_eq!(store.indices("logs-irmgard").await.len(), 2);
     let last = store.bootstrap().await;
-    assert!(!last.iter().any(Outcome::is_change), "{last:#?}");
+    assert!(!last.iter().any(Change::is_change), "{last:#?}");
 }
 
 #[tokio::test]
-async fn what_an_installation_wants_otherwise_stays() {
+async fn custom_settings_are_kept() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -269,13 +272,13 @@ async fn what_an_installation_wants_otherwise_stays() {
     assert_eq!(settings["index.number_of_shards"], "2");
     let again = store.bootstrap().await;
     assert!(
-        again.iter().all(|outcome| outcome.state == State::Same),
+        again.iter().all(|change| change.action == Action::Unchanged),
         "{again:#?}"
     );
 }
 
 #[tokio::test]
-async fn what_somebody_has_changed_is_put_right() {
+async fn external_changes_are_reverted() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -284,15 +287,15 @@ async fn what_somebody_has_changed_is_put_right() {
     store
         .ask(Method::Put, "/_ingest/pipeline/irmgard-logs", Some(&empty))
         .await;
-    let said = store.bootstrap().await;
+    let changes = store.bootstrap().await;
     assert!(
-        matches!(of(&said, "ingest pipeline irmgard-logs"), State::Changed(_)),
-        "{said:#?}"
+        matches!(of(&changes, "ingest pipeline irmgard-logs"), Action::Changed(_)),
+        "{changes:#?}"
     );
 }
 
 #[tokio::test]
-async fn somebody_else_s_template_above_ours_is_named() {
+async fn template_with_higher_priority_is_reported() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -307,12 +310,12 @@ async fn somebody_else_s_template_above_ours_is_named() {
     assert_eq!(
         streams["data_streams"],
         json!([]),
-        "a stream was made of a template that is not ours"
+        "a stream was created from another template"
     );
 }
 
 #[tokio::test]
-async fn an_index_in_a_stream_s_place_is_named_and_kept() {
+async fn index_with_the_name_of_a_stream_is_reported_and_kept() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -329,13 +332,13 @@ async fn an_index_in_a_stream_s_place_is_named_and_kept() {
     assert_eq!(store.count("logs-postgres", &json!({ "match_all": {} })).await, 1);
 }
 
-/// The distribution on Maven Central has neither plugin.
+/// The Maven Central distribution has neither plugin.
 #[tokio::test]
-async fn plugins_that_are_not_there_are_told_and_no_error() {
+async fn missing_plugins_are_reported_without_an_error() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
-    let said = store
+    let changes = store
         .try_bootstrap(Options {
             roles: true,
             ism: true,
@@ -343,9 +346,15 @@ async fn plugins_that_are_not_there_are_told_and_no_error() {
         })
         .await
         .unwrap();
-    assert!(matches!(of(&said, "roles"), State::Left(_)), "{said:#?}");
     assert!(
-        matches!(of(&said, "index state policy irmgard-logs"), State::Left(_)),
-        "{said:#?}"
+        matches!(of(&changes, "roles"), Action::Skipped(_)),
+        "{changes:#?}"
+    );
+    assert!(
+        matches!(
+            of(&changes, "index state policy irmgard-logs"),
+            Action::Skipped(_)
+        ),
+        "{changes:#?}"
     );
 }

@@ -1,4 +1,4 @@
-//! What the normaliser makes of lines, and what a real OpenSearch makes of that: nothing is rejected, everything is found.
+//! Documents of log-normalizer in a real OpenSearch: all are stored, and all fields can be found.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,13 +10,13 @@ use logq::opensearch::Method;
 use schema::{FIELDS, Kind, MAX_TERM_BYTES, field, stream};
 use serde_json::{Value, json};
 
-const WHAT: &str = "whether OpenSearch takes every line";
+const WHAT: &str = "storing every line in OpenSearch";
 
 fn golden() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fluentd/golden")
 }
 
-/// What must come out of the golden cases: stream, id, document.
+/// The expected documents of the golden cases: stream, id, document.
 pub fn golden_documents() -> Vec<(String, String, String)> {
     let mut documents = BTreeMap::new();
     for case in fs::read_dir(golden()).unwrap() {
@@ -27,7 +27,7 @@ pub fn golden_documents() -> Vec<(String, String, String)> {
             let mut document: Value = serde_json::from_str(line).unwrap();
             let members = document.as_object_mut().unwrap();
             let stream = members.remove("_stream").unwrap();
-            // A line that the kubelet did not write has the time of its reading.
+            // A line without the kubelet's time has its time of reading.
             members
                 .entry("@timestamp")
                 .or_insert("2026-11-22T10:00:00.000000000Z".into());
@@ -44,8 +44,8 @@ fn get<'a>(document: &'a Value, name: &str) -> Option<&'a Value> {
 }
 
 #[tokio::test]
-async fn every_document_of_the_golden_cases_is_taken_and_found() {
-    let Some(store) = Store::of_the_run(WHAT).await else {
+async fn golden_documents_are_stored_and_found() {
+    let Some(store) = Store::from_environment(WHAT).await else {
         return;
     };
     store.bootstrap().await;
@@ -56,13 +56,13 @@ async fn every_document_of_the_golden_cases_is_taken_and_found() {
         .map(|(stream, id, text)| (id.clone(), (stream.clone(), serde_json::from_str(text).unwrap())))
         .collect();
     for ((status, error), (_, id, document)) in store.create(&bulk).await.iter().zip(&bulk) {
-        // A run before this one may have left it in a server from outside.
+        // An external server may have it from an earlier run.
         assert!(matches!(status, 201 | 409), "{id}: {status} {error}\n{document}");
     }
 
-    // By every field of the schema that a document has, as one would ask for it.
+    // Search by each schema field of a document.
     for (id, (stream, document)) in &documents {
-        let mut asked = vec![json!({ "term": { field::EVENT_ID: id } })];
+        let mut terms = vec![json!({ "term": { field::EVENT_ID: id } })];
         for field in FIELDS {
             let Some(value) = get(document, field.name) else {
                 continue;
@@ -72,12 +72,12 @@ async fn every_document_of_the_golden_cases_is_taken_and_found() {
                 .is_some_and(|text| text.encode_utf16().count() > MAX_TERM_BYTES);
             match field.kind {
                 Kind::Keyword | Kind::Long | Kind::Double | Kind::Boolean if !long => {
-                    asked.push(json!({ "term": { field.name: value } }));
+                    terms.push(json!({ "term": { field.name: value } }));
                 }
                 Kind::DateNanos => {
-                    asked.push(json!({ "range": { field.name: { "gte": value, "lte": value } } }));
+                    terms.push(json!({ "range": { field.name: { "gte": value, "lte": value } } }));
                 }
-                Kind::Keywords => asked.push(json!({ "terms": { field.name: value } })),
+                Kind::Keywords => terms.push(json!({ "terms": { field.name: value } })),
                 Kind::KeywordMap | Kind::FlatObject if value.as_object().is_some_and(|o| !o.is_empty()) => {
                     for (name, value) in value.as_object().unwrap() {
                         let indexed = field.kind == Kind::FlatObject
@@ -86,18 +86,18 @@ async fn every_document_of_the_golden_cases_is_taken_and_found() {
                                 .any(|label| schema::label::stored(label).as_ref() == Some(name));
                         if indexed && value.is_string() {
                             let path = format!("{}.{name}", field.name);
-                            asked.push(json!({ "term": { path: value } }));
+                            terms.push(json!({ "term": { path: value } }));
                         }
                     }
                 }
                 _ => {}
             }
         }
-        let query = json!({ "bool": { "filter": asked } });
+        let query = json!({ "bool": { "filter": terms } });
         assert_eq!(store.count(stream, &query).await, 1, "{query}\n{document}");
     }
 
-    // No value was left out of the index but those that are too long for it.
+    // No value is missing in the index, except too long ones.
     let ids: Vec<_> = documents.keys().collect();
     let body = json!({ "size": 1000, "stored_fields": ["_ignored"], "query": { "bool": { "filter": [
         { "exists": { "field": "_ignored" } }, { "ids": { "values": ids } },
@@ -107,8 +107,8 @@ async fn every_document_of_the_golden_cases_is_taken_and_found() {
 }
 
 #[tokio::test]
-async fn a_part_of_a_message_is_found_however_long_the_message_is() {
-    let Some(store) = Store::of_the_run(WHAT).await else {
+async fn part_of_a_long_message_is_found() {
+    let Some(store) = Store::from_environment(WHAT).await else {
         return;
     };
     store.bootstrap().await;
@@ -136,7 +136,7 @@ async fn a_part_of_a_message_is_found_however_long_the_message_is() {
     let beyond = json!({ "bool": { "must_not": { "exists": { "field": "message.wildcard" } } } });
     assert_eq!(found(wildcard.clone()).await, 1);
     assert_eq!(found(regexp).await, 1);
-    // What is too long for the subfield has none, which can be asked for: the rest is for who asked to look at.
+    // A too long text has no subfield, and a query can select that; logq then tests the lines.
     assert_eq!(found(beyond.clone()).await, 2);
     assert_eq!(
         found(json!({ "bool": { "should": [wildcard, beyond] } })).await,
@@ -144,7 +144,7 @@ async fn a_part_of_a_message_is_found_however_long_the_message_is() {
     );
 }
 
-/// What the normaliser makes of a line: stream, id, document.
+/// The document of a line: stream, id, document.
 pub fn normalized(bytes: &[u8], origin: &Origin) -> (String, String, String) {
     let mut document = normalize(&Line::plain(bytes, 0), origin).into_members();
     document
@@ -168,7 +168,7 @@ fn ours(members: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// What OpenSearch would refuse, were it given as it is.
+/// Lines that OpenSearch would reject without normalization.
 pub fn hostile() -> Vec<Vec<u8>> {
     let nested =
         |open: &str, close: &str, depth: usize| format!("{}1{}", open.repeat(depth), close.repeat(depth));
@@ -208,7 +208,8 @@ pub fn hostile() -> Vec<Vec<u8>> {
         b"{\"level\":\"info\",\"msg\":{\"a\":1},\"time\":\"0001-01-01T00:00:00Z\",\"app\":\"x\",\"app.kubernetes.io/name\":\"y\"}".to_vec(),
         b"{\"@timestamp\":\"2262-12-31T00:00:00Z\",\"level\":\"info\",\"message\":\"m\"}".to_vec(),
         b"{\"@timestamp\":\"1969-12-31T00:00:00Z\",\"level\":\"info\",\"message\":\"m\"}".to_vec(),
-        b"{\"timestamp\":\"x\",\"error_severity\":\"LOG\",\"message\":\"duration: 1e9 ms\",\"pid\":{},\"dbname\":[1],\"txid\":\"a\"}".to_vec(),
+        b"{\"timestamp\":\"x\",\"error_severity\":\"LOG\",\"message\":\"duration: 1e9 \
+            ms\",\"pid\":{},\"dbname\":[1],\"txid\":\"a\"}".to_vec(),
         b"{\"time\":\"x\",\"level\":\"info\",\"msg\":\"m\",\"pid\":\"<0.1.0>\",\"line\":\"x\",\"mfa\":{},\"file\":1}".to_vec(),
         b"\x00\x01\x1b[31m\xff\xfe plain".to_vec(),
         b"".to_vec(),
@@ -218,7 +219,7 @@ pub fn hostile() -> Vec<Vec<u8>> {
     ]
 }
 
-/// A value of every kind in the place of every field.
+/// Each field with a value of each type.
 fn contradictions() -> Vec<Vec<u8>> {
     let mut lines = Vec::new();
     for field in FIELDS {
@@ -241,8 +242,8 @@ fn contradictions() -> Vec<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn no_line_is_rejected_whatever_a_program_writes() {
-    let Some(store) = Store::of_the_run(WHAT).await else {
+async fn no_line_is_rejected() {
+    let Some(store) = Store::from_environment(WHAT).await else {
         return;
     };
     store.bootstrap().await;
@@ -272,10 +273,10 @@ async fn no_line_is_rejected_whatever_a_program_writes() {
     }
 }
 
-/// In OpenSearch `app` cannot be a text and hold `kubernetes.io/name` too, unless the dots are replaced.
+/// In OpenSearch, `app` cannot be both a text and an object with `kubernetes.io/name`; the dots are replaced.
 #[tokio::test]
-async fn labels_that_contradict_each_other_stand_side_by_side() {
-    let Some(store) = Store::of_the_run(WHAT).await else {
+async fn conflicting_labels_are_stored() {
+    let Some(store) = Store::from_environment(WHAT).await else {
         return;
     };
     store.bootstrap().await;

@@ -1,4 +1,4 @@
-//! Pods answer in place of an OpenSearch that has never had their lines, as without Fluentd.
+//! Pods replace an OpenSearch without their lines, for example without Fluentd.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use crate::{
     world,
 };
 
-const WHAT: &str = "pods in place of an OpenSearch that never had their lines";
+const WHAT: &str = "the fallback to pods";
 
 fn in_cluster(command: &mut Command, folder: &Path) {
     command
@@ -26,7 +26,7 @@ fn in_cluster(command: &mut Command, folder: &Path) {
 }
 
 fn ask(store: &Store, folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = running::asking(store.url(), arguments);
+    let mut command = running::search_command(store.url(), arguments);
     in_cluster(&mut command, folder);
     command.output().unwrap()
 }
@@ -35,7 +35,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// What kubectl was asked since the last time.
+/// The kubectl calls since the last check.
 fn calls(folder: &Path) -> String {
     let calls = fs::read_to_string(folder.join("calls")).unwrap_or_default();
     let _ = fs::remove_file(folder.join("calls"));
@@ -43,7 +43,7 @@ fn calls(folder: &Path) -> String {
 }
 
 #[tokio::test]
-async fn pods_answer_where_opensearch_has_never_had_their_lines() {
+async fn pods_replace_an_opensearch_without_their_lines() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -52,7 +52,7 @@ async fn pods_answer_where_opensearch_has_never_had_their_lines() {
     let folder = folder.path();
     world::write(folder);
     let ask = |arguments: &[&str]| ask(&store, folder, arguments);
-    world::ask(world::CASES, &["--source", "auto"], ask);
+    world::check_cases(world::CASES, &["--source", "auto"], ask);
 
     let output = ask(&["-c", "irmgard", "-o", "json"]);
     let all: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -61,13 +61,13 @@ async fn pods_answer_where_opensearch_has_never_had_their_lines() {
         4,
         "one array, and not another one before it"
     );
-    let told = text(&output.stderr);
+    let message = text(&output.stderr);
     assert!(
-        told.starts_with(
-            "logq: OpenSearch has no line of irmgard, of any time. The pods of the context there are asked with kubectl \
-             instead; not seen so: "
+        message.starts_with(
+            "logq: OpenSearch has no lines of irmgard. logq reads the pods of the context there with kubectl \
+             instead; missing there: "
         ),
-        "{told}"
+        "{message}"
     );
     let stats = text(&ask(&["-c", "irmgard", "--stats", "-o", "jsonl"]).stdout);
     assert_eq!(stats.lines().count(), 1, "{stats}");
@@ -79,17 +79,17 @@ async fn pods_answer_where_opensearch_has_never_had_their_lines() {
         in_cluster(command, folder);
     });
     followed.wait_for("i4 detail");
-    followed.wait_until_it_says("OpenSearch has no line of irmgard, of any time");
+    followed.wait_for_message("OpenSearch has no lines of irmgard");
     assert_eq!(followed.interrupt().0, 0);
 
-    // With --source opensearch its answer stands.
+    // With --source opensearch, there is no fallback.
     calls(folder);
     let output = ask(&["-c", "irmgard", "--source", "opensearch"]);
     assert_eq!((output.status.code(), calls(folder)), (Some(1), String::new()));
 }
 
 #[tokio::test]
-async fn an_opensearch_that_has_had_lines_is_never_replaced() {
+async fn opensearch_with_lines_is_never_replaced() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -105,7 +105,7 @@ async fn an_opensearch_that_has_had_lines_is_never_replaced() {
         .create(&[("logs-irmgard".to_owned(), "id".to_owned(), line.to_string())])
         .await;
     assert_eq!(stored[0].0, 201, "{stored:?}");
-    // Where it finds lines, and where it finds none: pods are not asked.
+    // Without a fallback: OpenSearch has lines of the component.
     for (arguments, found) in [
         (["-c", "irmgard", "-o", "jsonl"], 1),
         (["-c", "irmgard", "--since", "1h"], 0),
@@ -116,43 +116,43 @@ async fn an_opensearch_that_has_had_lines_is_never_replaced() {
         let shown = text(&output.stdout).lines().count();
         assert_eq!((shown, calls(folder)), (found, String::new()), "{arguments:?}");
     }
-    // One of two components has lines only in its pods.
+    // Only the pods have lines of one of the two components.
     let output = ask(
         &store,
         folder,
         &["-c", "irmgard,postgres", "--grep", "^d", "-o", "jsonl"],
     );
     assert_eq!(world::first_words(&output), ["d1", "d2"]);
-    let told = text(&output.stderr);
+    let message = text(&output.stderr);
     assert!(
-        told.contains("no line of postgres, of any time. The pods"),
-        "{told}"
+        message.contains("no lines of postgres. logq reads the pods"),
+        "{message}"
     );
-    // A component without pods: the answer of OpenSearch stands.
+    // A component without pods: no fallback.
     let output = ask(&store, folder, &["-c", "elsewhere"]);
-    let told = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(!told.contains("instead"), "{told}");
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(!message.contains("instead"), "{message}");
 }
 
-/// A component that nobody has costs no minute where kubectl does not answer.
+/// With an unknown component, an unresponsive kubectl does not delay the result by a minute.
 #[tokio::test]
-async fn a_cluster_that_does_not_answer_is_not_waited_for() {
+async fn unresponsive_cluster_does_not_delay_the_result() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
     store.bootstrap().await;
     let folder = tempfile::tempdir().unwrap();
     world::write(folder.path());
-    let begun = Instant::now();
-    let mut command = running::asking(store.url(), &["-c", "irmgrad"]);
+    let start = Instant::now();
+    let mut command = running::search_command(store.url(), &["-c", "irmgrad"]);
     in_cluster(&mut command, folder.path());
     let output = command.env("STAND_IN_SILENT", "get").output().unwrap();
-    let (took, told) = (begun.elapsed(), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains("no line of a component irmgrad"), "{told}");
-    assert!(calls(folder.path()).contains("get pods"), "kubectl was not asked");
-    let why = "kubectl did not answer within 5s; --source kubectl waits for it";
-    assert!(told.contains(why), "{told}");
+    let (took, message) = (start.elapsed(), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("no lines of component irmgrad"), "{message}");
+    assert!(calls(folder.path()).contains("get pods"), "no call of kubectl");
+    let why = "kubectl did not answer within 5s; --source kubectl waits longer";
+    assert!(message.contains(why), "{message}");
     assert!(took < Duration::from_secs(20), "{took:?}");
 }

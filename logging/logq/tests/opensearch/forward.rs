@@ -1,4 +1,4 @@
-//! OpenSearch through a port-forward, the real program and the real OpenSearch; kubectl's stand-in forwards.
+//! OpenSearch through a port-forward of kubectl's stand-in.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ use crate::{
 
 const PLACE: &str = "kubernetes://irmgard/opensearch";
 
-/// The cluster of a folder, in which OpenSearch is.
+/// Configures a cluster with OpenSearch.
 fn in_cluster(command: &mut Command, store: &Store, folder: &Path) {
     let server = store.url().trim_start_matches("http://").trim_end_matches('/');
     command
@@ -34,7 +34,7 @@ fn in_cluster(command: &mut Command, store: &Store, folder: &Path) {
 }
 
 fn command(store: &Store, folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = running::asking(PLACE, arguments);
+    let mut command = running::search_command(PLACE, arguments);
     in_cluster(&mut command, store, folder);
     command
 }
@@ -43,21 +43,21 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// The port-forwards that were made, by their processes.
+/// The process ids of all port-forwards.
 fn forwards(folder: &Path) -> Vec<i32> {
     let calls = fs::read_to_string(folder.join("calls")).unwrap_or_default();
-    let begun = calls.lines().filter_map(|call| call.strip_prefix("+ "));
-    let forwards = begun.filter_map(|call| call.split_once(" port-forward "));
+    let start = calls.lines().filter_map(|call| call.strip_prefix("+ "));
+    let forwards = start.filter_map(|call| call.split_once(" port-forward "));
     forwards.map(|(process, _)| process.parse().unwrap()).collect()
 }
 
-/// Waits until none of them is there.
-fn all_ended(folder: &Path) {
-    let begun = Instant::now();
+/// Waits until all port-forwards have ended.
+fn wait_until_all_ended(folder: &Path) {
+    let start = Instant::now();
     for process in forwards(folder) {
         while kill(Pid::from_raw(process), None).is_ok() {
             assert!(
-                begun.elapsed() < Duration::from_secs(10),
+                start.elapsed() < Duration::from_secs(10),
                 "{process} is left behind"
             );
             thread::sleep(Duration::from_millis(5));
@@ -66,8 +66,8 @@ fn all_ended(folder: &Path) {
 }
 
 #[tokio::test]
-async fn every_question_is_answered_through_it_and_nothing_is_left_behind() {
-    let Some(store) = Store::empty("logq's questions through a port-forward").await else {
+async fn all_cases_work_through_a_port_forward() {
+    let Some(store) = Store::empty("search through a port-forward").await else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
@@ -78,19 +78,27 @@ async fn every_question_is_answered_through_it_and_nothing_is_left_behind() {
     let made = ask(&["admin", "bootstrap"]);
     assert!(made.status.success(), "{}", text(&made.stderr));
     let brought = ask(&["import", pods]);
-    assert_eq!(text(&brought.stderr), "logq: 10 lines stored, 0 known before\n");
+    assert_eq!(
+        text(&brought.stderr),
+        "logq: 10 lines stored, 0 already in OpenSearch\n"
+    );
     store.ask(Method::Post, "/logs-*/_refresh", None).await;
     for source in ["auto", "opensearch", "both"] {
-        world::ask(world::CASES, &["--source", source], ask);
+        world::check_cases(world::CASES, &["--source", source], ask);
     }
 
-    let told = "logq: OpenSearch through a port-forward to irmgard/opensearch of the context there\n";
+    let message = "logq: OpenSearch through a port-forward to irmgard/opensearch of the context there\n";
     let people = ask(&["--limit", "20"]);
-    assert!(text(&people.stderr).starts_with(told), "{}", text(&people.stderr));
+    assert!(
+        text(&people.stderr).starts_with(message),
+        "{}",
+        text(&people.stderr)
+    );
     let program = text(&ask(&["-o", "json"]).stderr);
     assert!(!program.contains("port-forward"), "{program}");
     let explained = text(&ask(&["--explain", "--kube-context", "there"]).stdout);
-    let by = " port-forward --address=127.0.0.1 --namespace=irmgard --pod-running-timeout=3s service/opensearch \
+    let by = " port-forward --address=127.0.0.1 --namespace=irmgard --pod-running-timeout=3s \
+        service/opensearch \
               :9200 --context=there\nasked of kubernetes://irmgard/opensearch: POST /_search";
     assert!(explained.contains(by), "{explained}");
     let retained = ask(&["admin", "retain", "--dry-run"]);
@@ -100,16 +108,16 @@ async fn every_question_is_answered_through_it_and_nothing_is_left_behind() {
         doctor.contains("through a port-forward to irmgard/opensearch"),
         "{doctor}"
     );
-    all_ended(folder);
+    wait_until_all_ended(folder);
 }
 
 #[tokio::test]
-async fn it_is_made_anew_when_its_pod_is_gone_and_no_line_is_lost_or_shown_twice() {
-    let Some(store) = Store::empty("a port-forward that ends while one follows").await else {
+async fn port_forward_reopens_without_lost_or_duplicate_lines() {
+    let Some(store) = Store::empty("a lost port-forward while following").await else {
         return;
     };
     store.bootstrap().await;
-    store.take(&[crate::follow::plain("begin", 0.0)]).await;
+    store.store_lines(&[crate::follow::plain("begin", 0.0)]).await;
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let cluster = |command: &mut Command| in_cluster(command, &store, folder);
@@ -121,7 +129,7 @@ async fn it_is_made_anew_when_its_pod_is_gone_and_no_line_is_lost_or_shown_twice
         for when in ["before", "while", "after"] {
             second += 1.0;
             let id = format!("{when}-{round}");
-            store.take(&[crate::follow::plain(&id, second)]).await;
+            store.store_lines(&[crate::follow::plain(&id, second)]).await;
             wanted.push(id.clone());
             match when {
                 "before" => {
@@ -132,7 +140,7 @@ async fn it_is_made_anew_when_its_pod_is_gone_and_no_line_is_lost_or_shown_twice
                         thread::sleep(Duration::from_millis(2));
                     }
                     if round > 0 {
-                        // The next pod is not there at once.
+                        // The new pod needs some time.
                         fs::write(folder.join("forward"), "pending").unwrap();
                         while forwards(folder).len() < made + 3 {
                             thread::sleep(Duration::from_millis(5));
@@ -149,22 +157,21 @@ async fn it_is_made_anew_when_its_pod_is_gone_and_no_line_is_lost_or_shown_twice
     assert_eq!(logq.messages(), wanted);
     let (code, _) = logq.interrupt();
     assert_eq!(code, 0);
-    let said = logq.said().join("\n");
-    let anew =
-        "the port-forward to irmgard/opensearch has ended: lost connection to pod; a new one is in its place";
-    assert_eq!(said.matches(anew).count(), 3, "{said}");
-    assert_eq!(said.matches("lines stop here").count(), 2, "{said}");
-    assert_eq!(said.matches("answers again, after").count(), 2, "{said}");
-    all_ended(folder);
+    let stderr = logq.stderr_lines().join("\n");
+    let anew = "the port-forward to irmgard/opensearch ended: lost connection to pod; logq opened a new one";
+    assert_eq!(stderr.matches(anew).count(), 3, "{stderr}");
+    assert_eq!(stderr.matches("output pauses").count(), 2, "{stderr}");
+    assert_eq!(stderr.matches("answers again after").count(), 2, "{stderr}");
+    wait_until_all_ended(folder);
 }
 
 #[tokio::test]
-async fn it_ends_with_logq_however_that_ends() {
-    let Some(store) = Store::empty("a port-forward when logq ends").await else {
+async fn port_forward_ends_with_logq() {
+    let Some(store) = Store::empty("the end of a port-forward").await else {
         return;
     };
     store.bootstrap().await;
-    store.take(&[crate::follow::plain("begin", 0.0)]).await;
+    store.store_lines(&[crate::follow::plain("begin", 0.0)]).await;
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     for (number, signal) in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGKILL]
@@ -176,10 +183,10 @@ async fn it_ends_with_logq_however_that_ends() {
         logq.wait_for("begin");
         assert_eq!(forwards(folder).len(), number + 1);
         logq.signal(signal);
-        logq.ended();
-        all_ended(folder);
+        logq.wait_for_exit();
+        wait_until_all_ended(folder);
     }
-    // Nobody reads on.
+    // The test reads no more output.
     let mut child = command(&store, folder, &["--follow", "-o", "jsonl"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -191,14 +198,14 @@ async fn it_ends_with_logq_however_that_ends() {
     }
     drop(child.stdout.take());
     child.wait().unwrap();
-    all_ended(folder);
+    wait_until_all_ended(folder);
     assert_eq!(forwards(folder).len(), 5);
 }
 
-/// What changes something is done only where somebody has said where.
+/// Commands that change OpenSearch need an explicit address.
 #[tokio::test]
-async fn nothing_is_changed_in_a_cluster_that_nobody_named() {
-    let Some(store) = Store::of_the_run("logq admin without an address").await else {
+async fn admin_never_changes_an_unnamed_cluster() {
+    let Some(store) = Store::from_environment("logq admin without an address").await else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! A door before OpenSearch that can be shut.
+//! A TCP proxy that a test can close.
 
 use std::net::SocketAddr;
 
@@ -15,8 +15,8 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// An open one before `http://HOST:PORT`.
-    pub async fn before(url: &str) -> Self {
+    /// An open proxy for `http://HOST:PORT`.
+    pub async fn for_server(url: &str) -> Self {
         let mut gate = Self {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             server: url.trim_start_matches("http://").trim_end_matches('/').to_owned(),
@@ -35,7 +35,7 @@ impl Gate {
         self.address = listener.local_addr().unwrap();
         let server = self.server.clone();
         self.task = Some(tokio::spawn(async move {
-            // They end with the task.
+            // The connections end with this task.
             let mut connections = JoinSet::new();
             while let Ok((mut near, _)) = listener.accept().await {
                 let server = server.clone();
@@ -48,7 +48,7 @@ impl Gate {
         }));
     }
 
-    /// Ends all connections; what connects now is refused.
+    /// Closes all connections and refuses new ones.
     pub async fn shut(&mut self) {
         if let Some(task) = self.task.take() {
             task.abort();

@@ -1,4 +1,4 @@
-//! Lines that `logq import --follow` brings while they are written.
+//! `logq import --follow` of growing files.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -21,10 +21,10 @@ use crate::{gate::Gate, store::Store};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Lines of one log in a round of the load.
+/// Lines of each log in one round.
 const LINES: u64 = 15;
 
-/// One container's log as the kubelet keeps it, with numbered lines.
+/// A container's log with numbered lines, in the kubelet's format.
 struct Log {
     directory: PathBuf,
     file: File,
@@ -56,7 +56,7 @@ impl Log {
 
     fn line(&mut self, most: usize) {
         self.written += 1;
-        // Times of their own: the same bytes at the same time are the same line.
+        // Distinct times, because equal lines with equal times have equal ids.
         let now = DateTime::from_timestamp_nanos(
             Utc::now().timestamp_nanos_opt().unwrap() / 1_000_000 * 1_000_000
                 + i64::try_from(self.written % 1_000_000).unwrap(),
@@ -75,7 +75,7 @@ impl Log {
     }
 }
 
-/// `logq import --follow`, ended in any case.
+/// A running `logq import --follow`; killed on drop.
 struct Importer(Child, PathBuf);
 
 impl Importer {
@@ -94,14 +94,14 @@ impl Importer {
         kill(pid, signal).unwrap();
     }
 
-    /// What it said, once it has ended.
+    /// Ends the process; returns the exit status and the messages.
     fn end(mut self, signal: Signal) -> (Option<i32>, String) {
         self.signal(signal);
         let code = self.0.wait().unwrap().code();
-        (code, self.said())
+        (code, self.stderr_lines())
     }
 
-    fn said(&self) -> String {
+    fn stderr_lines(&self) -> String {
         fs::read_to_string(&self.1).unwrap()
     }
 }
@@ -128,13 +128,13 @@ async fn wait_for(store: &Store, importer: &Importer, wanted: u64) {
         assert!(
             Instant::now() < end,
             "{stored} of {wanted} lines: {}",
-            importer.said()
+            importer.stderr_lines()
         );
         sleep(Duration::from_millis(500)).await;
     }
 }
 
-/// Every line is there, and once: by its number, of each pod.
+/// Checks that each line of each pod exists exactly once.
 fn check(store: &Store, logs: &[Log]) {
     for (number, log) in logs.iter().enumerate() {
         let output = Command::new(env!("CARGO_BIN_EXE_logq"))
@@ -177,12 +177,12 @@ async fn load(logs: &mut [Log], rounds: usize, most: usize) {
 }
 
 #[tokio::test]
-async fn kills_outages_and_rotation_lose_no_line_and_store_none_twice() {
+async fn kills_outages_and_rotation_neither_lose_nor_duplicate_lines() {
     let Some(store) = Store::empty("logq import --follow").await else {
         return;
     };
     store.bootstrap().await;
-    let mut gate = Gate::before(store.url()).await;
+    let mut gate = Gate::for_server(store.url()).await;
     let folder = tempfile::tempdir().unwrap();
     let pods = folder.path().join("pods");
     let mut logs: Vec<Log> = (0..3)
@@ -209,7 +209,7 @@ async fn kills_outages_and_rotation_lose_no_line_and_store_none_twice() {
     check(&store, &logs);
     assert!(logs.iter().all(|log| log.rotated > 5));
 
-    // What comes now is there soon.
+    // New lines arrive soon.
     let before = Instant::now();
     load(&mut logs, 1, 30_000).await;
     wait_for(&store, &importer, wanted + 3 * LINES).await;
@@ -219,21 +219,28 @@ async fn kills_outages_and_rotation_lose_no_line_and_store_none_twice() {
         before.elapsed()
     );
 
-    let (code, said) = importer.end(Signal::SIGTERM);
-    assert_eq!(code, Some(0), "{said}");
-    assert_eq!(said.matches("; lines wait").count(), 1, "{said}");
-    assert_eq!(said.matches("OpenSearch takes lines again").count(), 1, "{said}");
+    let (code, stderr) = importer.end(Signal::SIGTERM);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(stderr.matches("; lines wait").count(), 1, "{stderr}");
+    assert_eq!(
+        stderr.matches("OpenSearch accepts lines again").count(),
+        1,
+        "{stderr}"
+    );
 
-    // Another process goes on, and reads nothing again.
+    // A new process continues and reads no line again.
     let again = Importer::start(&gate.url(), &pods);
     load(&mut logs, 1, 30_000).await;
     wait_for(&store, &again, wanted + 6 * LINES).await;
-    let (_, said) = again.end(Signal::SIGTERM);
-    assert!(said.contains("45 lines stored, 0 known before"), "{said}");
+    let (_, stderr) = again.end(Signal::SIGTERM);
+    assert!(
+        stderr.contains("45 lines stored, 0 already in OpenSearch"),
+        "{stderr}"
+    );
 }
 
 #[tokio::test]
-async fn a_place_for_positions_that_cannot_be_written_to_is_told() {
+async fn unwritable_positions_file_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_logq"))
         .args(["import", "--follow", "--positions", "/nowhere/positions"])
@@ -241,10 +248,10 @@ async fn a_place_for_positions_that_cannot_be_written_to_is_told() {
         .env("LOGQ_OPENSEARCH_URL", "http://127.0.0.1:1")
         .output()
         .unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(
-        said.contains("/nowhere/positions") && said.contains("--positions"),
-        "{said}"
+        stderr.contains("/nowhere/positions") && stderr.contains("--positions"),
+        "{stderr}"
     );
 }

@@ -1,15 +1,11 @@
-//! What is done to a real OpenSearch. `local exec --with opensearch -- cargo test -p logq` brings one.
+//! Tests with a real OpenSearch. `local exec --with opensearch -- cargo test -p logq` starts one.
 
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "in a test, a panic is how it fails"
-)]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails with a panic")]
 
 #[path = "../support/ages.rs"]
 mod ages;
 mod bootstrap;
-mod counted;
+mod default_range;
 mod doctor;
 mod documents;
 mod fallback;
@@ -19,12 +15,12 @@ mod gate;
 mod import;
 #[path = "../support/kubectl.rs"]
 mod kubectl;
-mod pushed;
+mod pushdown;
 mod retain;
 #[path = "../support/running.rs"]
 mod running;
 mod search;
-mod since;
 mod store;
+mod summaries;
 #[path = "../support/world.rs"]
 mod world;

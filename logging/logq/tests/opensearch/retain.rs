@@ -1,13 +1,13 @@
-//! `logq admin retain` on a real OpenSearch, and the program's exit codes.
+//! `logq admin retain` with a real OpenSearch, and exit statuses.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::store::Store;
-use logq::admin::{Age, Limits, Outcome, Size, State};
+use logq::admin::{Action, Age, Change, Limits, Size};
 use serde_json::json;
 
-const WHAT: &str = "what `logq admin retain` does";
+const WHAT: &str = "`logq admin retain`";
 
 const LATER: Limits = Limits {
     rollover_size: Size(1 << 40),
@@ -30,12 +30,12 @@ fn lines(from: u32, to: u32) -> Vec<(String, String, String)> {
         .collect()
 }
 
-fn changes(said: &[Outcome]) -> Vec<&Outcome> {
-    said.iter().filter(|outcome| outcome.is_change()).collect()
+fn changes(report: &[Change]) -> Vec<&Change> {
+    report.iter().filter(|change| change.is_change()).collect()
 }
 
 #[tokio::test]
-async fn full_indices_are_closed_old_ones_go_and_the_written_one_stays() {
+async fn retain_rolls_over_full_indices_and_deletes_old_ones() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -43,9 +43,9 @@ async fn full_indices_are_closed_old_ones_go_and_the_written_one_stays() {
     store.create(&lines(0, 50)).await;
     let everything = json!({ "match_all": {} });
 
-    assert_eq!(changes(&store.retain(LATER).await), Vec::<&Outcome>::new());
+    assert_eq!(changes(&store.retain(LATER).await), Vec::<&Change>::new());
 
-    // Of one byte every index is full; a stream without lines keeps its index all the same.
+    // With a limit of one byte, every index with lines is full; an empty stream keeps its index.
     let full = Limits {
         rollover_size: Size(1),
         ..LATER
@@ -58,7 +58,7 @@ async fn full_indices_are_closed_old_ones_go_and_the_written_one_stays() {
         .await;
     let would: Vec<_> = dry
         .iter()
-        .filter(|outcome| matches!(outcome.state, State::Would(_)))
+        .filter(|change| matches!(change.action, Action::Planned(_)))
         .collect();
     assert_eq!(would.len(), 1, "{dry:#?}");
     assert_eq!(
@@ -67,20 +67,20 @@ async fn full_indices_are_closed_old_ones_go_and_the_written_one_stays() {
         "a dry run has done something"
     );
 
-    let said = store.retain(full).await;
-    assert_eq!(changes(&said).len(), 1, "{said:#?}");
-    assert_eq!(changes(&said)[0].what, "data stream logs-irmgard");
+    let report = store.retain(full).await;
+    assert_eq!(changes(&report).len(), 1, "{report:#?}");
+    assert_eq!(changes(&report)[0].what, "data stream logs-irmgard");
     let indices = store.indices("logs-irmgard").await;
     assert_eq!(indices, [".ds-logs-irmgard-000001", ".ds-logs-irmgard-000002"]);
     assert_eq!(store.indices("logs-postgres").await.len(), 1);
     store.create(&lines(50, 60)).await;
     assert_eq!(store.count("logs-irmgard", &everything).await, 60);
 
-    // Filled just now, it is kept.
-    assert_eq!(changes(&store.retain(LATER).await), Vec::<&Outcome>::new());
+    // Just closed, so it is kept.
+    assert_eq!(changes(&store.retain(LATER).await), Vec::<&Change>::new());
     assert_eq!(store.count("logs-irmgard", &everything).await, 60);
 
-    // A second after it was filled the first one may go.
+    // One second after it was closed, the first index may be deleted.
     let brief = Limits {
         keep: Age(Duration::from_secs(1)),
         ..LATER
@@ -93,24 +93,30 @@ async fn full_indices_are_closed_old_ones_go_and_the_written_one_stays() {
                 ..brief
             })
             .await;
-        if dry.iter().any(|outcome| matches!(outcome.state, State::Would(_))) {
+        if dry
+            .iter()
+            .any(|change| matches!(change.action, Action::Planned(_)))
+        {
             break;
         }
         assert!(Instant::now() < deadline, "the index never grows old: {dry:#?}");
     }
     assert_eq!(store.count("logs-irmgard", &everything).await, 60);
-    let said = store.retain(brief).await;
-    assert!(matches!(changes(&said)[0].state, State::Deleted(_)), "{said:#?}");
+    let report = store.retain(brief).await;
+    assert!(
+        matches!(changes(&report)[0].action, Action::Deleted(_)),
+        "{report:#?}"
+    );
     assert_eq!(store.indices("logs-irmgard").await, [".ds-logs-irmgard-000002"]);
     assert_eq!(store.count("logs-irmgard", &everything).await, 10);
 
-    // The one that is written to is older than that too, by now.
-    assert_eq!(changes(&store.retain(brief).await), Vec::<&Outcome>::new());
+    // The write index is older than the limit, too, but stays.
+    assert_eq!(changes(&store.retain(brief).await), Vec::<&Change>::new());
     assert_eq!(store.count("logs-irmgard", &everything).await, 10);
 }
 
 #[tokio::test]
-async fn two_at_once_close_an_index_once() {
+async fn concurrent_retains_roll_over_once() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -127,20 +133,22 @@ async fn two_at_once_close_an_index_once() {
 }
 
 #[tokio::test]
-async fn streams_that_are_not_there_are_told() {
+async fn missing_streams_are_reported() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
-    let said = store.retain(LATER).await;
+    let report = store.retain(LATER).await;
     assert!(
-        said.iter().all(|outcome| matches!(outcome.state, State::Left(_))),
-        "{said:#?}"
+        report
+            .iter()
+            .all(|change| matches!(change.action, Action::Skipped(_))),
+        "{report:#?}"
     );
 }
 
-/// A task is done to its end, whoever stops listening.
+/// The task finishes even if its output is closed.
 #[tokio::test]
-async fn a_closed_pipe_ends_no_task() {
+async fn closed_pipe_does_not_end_the_task() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -153,13 +161,13 @@ async fn a_closed_pipe_ends_no_task() {
         .unwrap();
     drop(child.stdout.take());
     assert!(child.wait().unwrap().success());
-    let said = store.bootstrap().await;
-    assert_eq!(changes(&said), Vec::<&Outcome>::new());
+    let report = store.bootstrap().await;
+    assert_eq!(changes(&report), Vec::<&Change>::new());
 }
 
-/// As a CronJob sees it.
+/// Exit statuses and output, as for a CronJob.
 #[tokio::test]
-async fn the_program_tells_what_it_did_and_ends_with_its_code() {
+async fn admin_prints_changes_and_exit_status() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -177,7 +185,7 @@ async fn the_program_tells_what_it_did_and_ends_with_its_code() {
     let (code, out, errors) = run(&["bootstrap", "--dry-run"]);
     assert_eq!((code, errors.as_str()), (Some(0), ""), "{out}");
     assert!(
-        out.contains("would     index template irmgard-logs: be created: it is not there\n")
+        out.contains("planned   index template irmgard-logs: would be created: it does not exist\n")
             && out.ends_with("0 of 14 changed\n"),
         "{out}"
     );
@@ -191,5 +199,5 @@ async fn the_program_tells_what_it_did_and_ends_with_its_code() {
     assert_eq!(code, Some(0), "{out}");
     let (code, _, errors) = run(&["retain", "--keep", "never"]);
     assert_eq!(code, Some(2));
-    assert!(errors.contains("as in 30d"), "{errors}");
+    assert!(errors.contains("for example 30d"), "{errors}");
 }

@@ -1,5 +1,4 @@
-//! The questions that every source answers alike, asked of the real
-//! OpenSearch through the real program.
+//! The queries of [`world`] with a real OpenSearch.
 
 use std::{
     path::Path,
@@ -9,7 +8,7 @@ use std::{
 use logq::{
     filter::Filter,
     opensearch::{Client, Method, Settings},
-    source::{Order, opensearch::Store as Lines},
+    source::{Order, opensearch::OpenSearchSource},
 };
 use serde_json::Value;
 
@@ -20,12 +19,12 @@ fn logq(store: &Store, arguments: &[&str]) -> Output {
 }
 
 fn command(store: &Store, arguments: &[&str]) -> Command {
-    let mut command = running::asking(store.url(), arguments);
+    let mut command = running::search_command(store.url(), arguments);
     command.env("LOGQ_SOURCE", "opensearch");
     command
 }
 
-/// The same, which may also ask the pods of a folder.
+/// The same, with the pods of a folder as a second source.
 fn with_pods(store: &Store, folder: &Path, arguments: &[&str]) -> Output {
     let mut command = command(store, arguments);
     command
@@ -39,8 +38,8 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn every_question_is_answered_as_from_files() {
-    let Some(store) = Store::empty("logq's questions to OpenSearch").await else {
+async fn all_cases_return_the_same_lines_as_files() {
+    let Some(store) = Store::empty("search in OpenSearch").await else {
         return;
     };
     store.bootstrap().await;
@@ -49,42 +48,52 @@ async fn every_question_is_answered_as_from_files() {
     let pods = pods.to_str().unwrap();
 
     let first = logq(&store, &["import", pods]);
-    assert_eq!(text(&first.stderr), "logq: 10 lines stored, 0 known before\n");
+    assert_eq!(
+        text(&first.stderr),
+        "logq: 10 lines stored, 0 already in OpenSearch\n"
+    );
     let again = logq(&store, &["import", pods]);
-    assert_eq!(text(&again.stderr), "logq: 0 lines stored, 10 known before\n");
+    assert_eq!(
+        text(&again.stderr),
+        "logq: 0 lines stored, 10 already in OpenSearch\n"
+    );
     store.ask(Method::Post, "/logs-*/_refresh", None).await;
 
     for source in ["opensearch", "both"] {
-        world::ask(world::CASES, &["--source", source], |arguments| {
+        world::check_cases(world::CASES, &["--source", source], |arguments| {
             with_pods(&store, folder.path(), arguments)
         });
-        world::ask_around(&["--source", source], |arguments| {
+        world::check_context(&["--source", source], |arguments| {
             with_pods(&store, folder.path(), arguments)
         });
     }
 
-    for (arguments, told) in [
+    for (arguments, message) in [
         (["--tail", "3"].as_slice(), "logq: 3 of 10 lines shown\n"),
         (
             &["--tail", "2", "--grep", "."],
-            "logq: 2 lines shown; how many there are was not counted\n",
+            "logq: 2 lines shown; the total was not counted\n",
         ),
         (&["--tail", "20"], ""),
         (&["--limit", "4"], "logq: 4 of 10 lines shown\n"),
         (&["--limit", "10"], ""),
         (&["--reverse", "--limit", "1"], "logq: 1 of 10 lines shown\n"),
     ] {
-        assert_eq!(text(&logq(&store, arguments).stderr), told, "{arguments:?}");
+        assert_eq!(text(&logq(&store, arguments).stderr), message, "{arguments:?}");
     }
 
     let explained = logq(&store, &["-c", "irmgard", "--with-db", "-g", "x", "--explain"]);
     let explained = text(&explained.stdout);
-    for part in ["component=postgres", "\"component\": \"irmgard\"", "tested here"] {
+    for part in [
+        "component=postgres",
+        "\"component\": \"irmgard\"",
+        "tests the rest",
+    ] {
         assert!(explained.contains(part), "{part} is missing in {explained}");
     }
 
-    // Numbers are counted there, unless a condition must be tested here.
-    let told = "OpenSearch counts these lines itself: none is read.";
+    // OpenSearch counts, unless logq must test a condition.
+    let message = "OpenSearch counts these lines; logq reads none.";
     for (arguments, is_counted) in [
         (["--stats"].as_slice(), true),
         (&["--top", "photo.id", "--level", "warn"], true),
@@ -95,13 +104,13 @@ async fn every_question_is_answered_as_from_files() {
     ] {
         let explained = logq(&store, &[arguments, &["--explain"]].concat());
         assert_eq!(
-            text(&explained.stdout).contains(told),
+            text(&explained.stdout).contains(message),
             is_counted,
             "{arguments:?}"
         );
-        let asked = text(&logq(&store, arguments).stdout);
+        let output = text(&logq(&store, arguments).stdout);
         let read = text(&logq(&store, &[arguments, &["-g", ""]].concat()).stdout);
-        assert_eq!(ages::without(&asked), ages::without(&read), "{arguments:?}");
+        assert_eq!(ages::without(&output), ages::without(&read), "{arguments:?}");
     }
 
     let trace = logq(&store, &["trace", world::TRACE, "--utc"]);
@@ -110,13 +119,13 @@ async fn every_question_is_answered_as_from_files() {
         trace.starts_with(&format!("trace {}  photo 17\n", world::TRACE)),
         "{trace}"
     );
-    // Three of the whole, two of heads, one of each line.
+    // Three lines of the whole trace, two headers, one row for each line.
     assert_eq!(trace.lines().count(), 9, "{trace}");
 }
 
 #[tokio::test]
-async fn what_is_related_is_found_as_in_files() {
-    let Some(store) = Store::empty("logq's questions of what is related").await else {
+async fn related_lines_equal_those_of_files() {
+    let Some(store) = Store::empty("search of related lines").await else {
         return;
     };
     store.bootstrap().await;
@@ -125,7 +134,7 @@ async fn what_is_related_is_found_as_in_files() {
     logq(&store, &["import", pods.to_str().unwrap()]);
     store.ask(Method::Post, "/logs-*/_refresh", None).await;
     for source in ["opensearch", "both"] {
-        world::ask(world::RELATED, &["--source", source], |arguments| {
+        world::check_cases(world::RELATED, &["--source", source], |arguments| {
             with_pods(&store, folder.path(), arguments)
         });
     }
@@ -135,8 +144,8 @@ async fn what_is_related_is_found_as_in_files() {
 }
 
 #[tokio::test]
-async fn lines_that_both_have_are_shown_once_and_the_others_counted() {
-    let Some(store) = Store::empty("logq's questions to OpenSearch and to pods").await else {
+async fn lines_of_both_sources_are_shown_once() {
+    let Some(store) = Store::empty("search in OpenSearch and in pods").await else {
         return;
     };
     store.bootstrap().await;
@@ -144,7 +153,7 @@ async fn lines_that_both_have_are_shown_once_and_the_others_counted() {
     let pods = world::write(folder.path());
     logq(&store, &["import", pods.to_str().unwrap()]);
     store.ask(Method::Post, "/logs-*/_refresh", None).await;
-    // One pod is deleted, and another has written since.
+    // One pod was deleted, and another one has written since.
     let json = std::fs::read_to_string(folder.path().join("pods.json")).unwrap();
     let mut list: Value = serde_json::from_str(&json).unwrap();
     let items = list["items"].as_array_mut().unwrap();
@@ -155,7 +164,8 @@ async fn lines_that_both_have_are_shown_once_and_the_others_counted() {
         .map(|entry| entry.unwrap().into_path())
         .find(|file| file.ends_with("object-store/0.log"))
         .unwrap();
-    let more = "2026-11-22T10:00:30Z stdout F s2 new\n2026-11-22T10:00:31Z stdout F s3 new\n2026-11-22T10:00:00Z stdout F s4 the clock goes back\n";
+    let more = "2026-11-22T10:00:30Z stdout F s2 new\n2026-11-22T10:00:31Z stdout F s3 \
+        new\n2026-11-22T10:00:00Z stdout F s4 the clock goes back\n";
     let before = std::fs::read_to_string(&log).unwrap();
     std::fs::write(&log, before + more).unwrap();
 
@@ -170,26 +180,26 @@ async fn lines_that_both_have_are_shown_once_and_the_others_counted() {
         "logq: 2 lines only in OpenSearch, 3 only in the pods\n"
     );
     assert_eq!(output.status.code(), Some(0));
-    // What OpenSearch has is more.
+    // The document of OpenSearch has more fields.
     assert!(lines.lines().next().unwrap().contains("\"ingested\""), "{lines}");
 
-    // A pod that cannot be read is told; what is missing then is not counted.
+    // An unreadable pod is reported; its lines are not counted.
     let mut list: Value = serde_json::from_str(&json).unwrap();
     list["items"][3]["metadata"]["annotations"] = serde_json::json!({ "stand-in/fault": "unread" });
     std::fs::write(folder.path().join("pods.json"), list.to_string()).unwrap();
     let output = with_pods(&store, folder.path(), &["--source", "both", "-o", "jsonl"]);
-    let told = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{told}");
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
     assert_eq!(text(&output.stdout).lines().count(), 13);
     assert!(
-        told.contains("photos/postgres-0") && !told.contains("only in"),
-        "{told}"
+        message.contains("photos/postgres-0") && !message.contains("only in"),
+        "{message}"
     );
 }
 
 #[tokio::test]
-async fn a_line_that_was_stored_again_after_a_rollover_is_shown_once() {
-    let Some(store) = Store::empty("logq's questions after a rollover").await else {
+async fn line_stored_again_after_a_rollover_is_shown_once() {
+    let Some(store) = Store::empty("search after a rollover").await else {
         return;
     };
     store.bootstrap().await;
@@ -220,14 +230,15 @@ async fn a_line_that_was_stored_again_after_a_rollover_is_shown_once() {
     }
 }
 
-/// That components are judged by how they wrote before: `doctor::who_has_nothing_to_say_…`.
+/// The test `idle_components_are_distinguished_from_silent_ones` of the doctor covers the judgement of single
+/// components.
 #[tokio::test]
-async fn a_view_that_may_be_stale_is_told() {
-    let Some(store) = Store::empty("logq's word on a stale view").await else {
+async fn stale_view_is_reported() {
+    let Some(store) = Store::empty("the note about a stale view").await else {
         return;
     };
     store.bootstrap().await;
-    let came = |component: &str, seconds: i64| {
+    let arrived = |component: &str, seconds: i64| {
         let time = chrono::Utc::now() - chrono::TimeDelta::seconds(seconds);
         let time = time.to_rfc3339_opts(chrono::SecondsFormat::Nanos, true);
         let line = serde_json::json!({
@@ -238,21 +249,21 @@ async fn a_view_that_may_be_stale_is_told() {
         let id = format!("{component}{seconds}");
         (format!("logs-{component}"), id, line.to_string())
     };
-    let lines = ["irmgard", "anonymizer", "postgres"].map(|name| came(name, 90));
-    store.came(&lines).await;
-    let told = |arguments: &[&str]| text(&logq(&store, arguments).stderr);
-    let auto = |arguments: &[&str]| told(&[arguments, &["--source", "auto"]].concat());
-    // Nothing comes of anybody.
+    let lines = ["irmgard", "anonymizer", "postgres"].map(|name| arrived(name, 90));
+    store.create_with_arrival(&lines).await;
+    let note = |arguments: &[&str]| text(&logq(&store, arguments).stderr);
+    let auto = |arguments: &[&str]| note(&[arguments, &["--source", "auto"]].concat());
+    // No component is active.
     for (arguments, name) in [
         (["-c", "irmgard"].as_slice(), "irmgard"),
         (&["-c", "anon*", "--stats"], "anon*"),
-        (&["-n", "photos"], "what is asked for"),
+        (&["-n", "photos"], "the query"),
     ] {
-        let told = auto(arguments);
-        let expected = format!("logq: the view may be stale: the newest line of {name} came ");
+        let message = auto(arguments);
+        let expected = format!("logq: the view may be stale: the newest line of {name} arrived ");
         assert!(
-            told.starts_with(&expected) && told.contains(" s ago. `logq doctor` says"),
-            "{told}"
+            message.starts_with(&expected) && message.contains(" s ago. `logq doctor` checks"),
+            "{message}"
         );
     }
     let told_of_both = auto(&["-c", "irmgard", "--with-db"]);
@@ -260,7 +271,7 @@ async fn a_view_that_may_be_stale_is_told() {
         told_of_both.contains("line of irmgard ") && told_of_both.contains("line of postgres "),
         "{told_of_both}"
     );
-    assert!(auto(&["-c", "none"]).starts_with("logq: no line of a component none; there are some of"));
+    assert!(auto(&["-c", "none"]).starts_with("logq: no lines of component none; names in the lines:"));
     for silent in [
         [
             "-c",
@@ -274,20 +285,23 @@ async fn a_view_that_may_be_stale_is_told() {
         &["-c", "postgres", "--explain", "--source", "auto"],
         &["-c", "postgres", "--source", "opensearch"],
     ] {
-        assert!(!told(silent).contains("stale"), "{silent:?}");
+        assert!(!note(silent).contains("stale"), "{silent:?}");
     }
-    // Something comes of another: they may be idle.
-    store.came(&[came("opensearch", 1)]).await;
+    // Another component is active: the others may be idle.
+    store.create_with_arrival(&[arrived("opensearch", 1)]).await;
     for idle in ["irmgard", "anon*"] {
-        let told = auto(&["-c", idle]);
-        assert!(told.contains("(lines of others come: it may be idle)"), "{told}");
+        let message = auto(&["-c", idle]);
+        assert!(
+            message.contains("(other components are active: it may be idle)"),
+            "{message}"
+        );
     }
     assert_eq!(auto(&["-n", "photos"]), "");
 }
 
-/// What is in a document was not always made by us.
+/// Documents may come from other programs.
 #[tokio::test]
-async fn nothing_of_a_document_is_acted_on_by_a_terminal() {
+async fn documents_are_escaped_for_the_terminal() {
     let Some(store) = Store::empty("documents with escapes").await else {
         return;
     };
@@ -303,7 +317,7 @@ async fn nothing_of_a_document_is_acted_on_by_a_terminal() {
         "event": { "id": "evil", "ingested": "2026-11-22T10:00:00.000000000Z" }, "photo": { "id": 17 },
     });
     store
-        .came(&[("logs-other".to_owned(), "evil".to_owned(), line.to_string())])
+        .create_with_arrival(&[("logs-other".to_owned(), "evil".to_owned(), line.to_string())])
         .await;
     let colours = regex::Regex::new("\u{1b}\\[[0-9;]+m").unwrap();
     for arguments in [
@@ -324,7 +338,7 @@ async fn nothing_of_a_document_is_acted_on_by_a_terminal() {
     ] {
         let output = logq(&store, arguments);
         for shown in [&output.stdout, &output.stderr] {
-            // Colours are ours.
+            // Only logq's own escape sequences remain.
             let shown = text(shown);
             let shown = colours.replace_all(&shown, "");
             let is_raw = arguments.contains(&"raw");
@@ -339,9 +353,9 @@ async fn nothing_of_a_document_is_acted_on_by_a_terminal() {
     }
 }
 
-/// More lines than a page holds, all of the same time.
+/// More lines than a page, all with the same time.
 #[tokio::test]
-async fn lines_of_one_time_are_all_given_once_across_pages() {
+async fn lines_of_one_time_are_returned_once_across_pages() {
     let Some(store) = Store::empty("pages of OpenSearch").await else {
         return;
     };
@@ -353,7 +367,7 @@ async fn lines_of_one_time_are_all_given_once_across_pages() {
     let imported = logq(&store, &["import", file.to_str().unwrap()]);
     assert_eq!(
         text(&imported.stderr),
-        "logq: 12000 lines stored, 0 known before\n"
+        "logq: 12000 lines stored, 0 already in OpenSearch\n"
     );
     store.ask(Method::Post, "/logs-*/_refresh", None).await;
 
@@ -365,16 +379,16 @@ async fn lines_of_one_time_are_all_given_once_across_pages() {
     assert!(shown == wanted, "{} lines", shown.len());
 }
 
-/// Who reads slowly may come back after OpenSearch has forgotten the moment.
+/// A slow reader may continue after the point in time has expired.
 #[tokio::test]
-async fn a_moment_that_is_forgotten_loses_no_line_and_doubles_none() {
-    let Some(store) = Store::empty("a moment that OpenSearch forgets").await else {
+async fn expired_point_in_time_neither_loses_nor_duplicates_lines() {
+    let Some(store) = Store::empty("an expired point in time").await else {
         return;
     };
     store.bootstrap().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("many.log");
-    // Three lines a second, so that a page ends among lines of one time.
+    // Three lines per second, so that a page ends within one second.
     let lines = (0..12_999).map(|n| {
         let (minutes, seconds) = (n / 3 / 60, n / 3 % 60);
         let time = format!(
@@ -390,18 +404,18 @@ async fn a_moment_that_is_forgotten_loses_no_line_and_doubles_none() {
     for order in [Order::Forward, Order::Backward] {
         let client = store.client.clone();
         let mut shown: Vec<String> = tokio::task::spawn_blocking(move || {
-            // A connection belongs to the runtime that has made it.
+            // A connection belongs to the runtime that created it.
             let settings = Settings::read(&|name| std::env::var(name).ok()).unwrap();
             let own = Client::new(&settings).unwrap();
-            let lines = Lines::new(own).unwrap();
+            let lines = OpenSearchSource::new(own).unwrap();
             let other = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .unwrap();
             let forget = || {
                 let path = "/_search/point_in_time/_all";
-                let asked = client.ask("forget all moments", Method::Delete, path, &[], None);
-                other.block_on(asked).unwrap();
+                let request = client.ask("close all points in time", Method::Delete, path, &[], None);
+                other.block_on(request).unwrap();
             };
             let mut shown = Vec::new();
             for (number, line) in lines.lines(&Filter::EVERYTHING, order).enumerate() {
@@ -414,7 +428,7 @@ async fn a_moment_that_is_forgotten_loses_no_line_and_doubles_none() {
         })
         .await
         .unwrap();
-        // Lines of one time may be in any order.
+        // Lines of the same time may have any order.
         shown.chunks_mut(3).for_each(<[String]>::sort_unstable);
         if order == Order::Backward {
             shown = shown.chunks(3).rev().flatten().cloned().collect();
@@ -425,7 +439,7 @@ async fn a_moment_that_is_forgotten_loses_no_line_and_doubles_none() {
 }
 
 #[test]
-fn a_store_that_is_away_is_told() {
+fn unreachable_opensearch_is_reported() {
     let output = Command::new(env!("CARGO_BIN_EXE_logq"))
         .args(["--source", "opensearch"])
         .env("LOGQ_CONFIG", "")
@@ -433,9 +447,9 @@ fn a_store_that_is_away_is_told() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
-    let told = text(&output.stderr);
+    let message = text(&output.stderr);
     assert!(
-        told.starts_with("logq: error: OpenSearch at http://127.0.0.1:1/ cannot be reached"),
-        "{told}"
+        message.starts_with("logq: error: OpenSearch at http://127.0.0.1:1/ is unreachable"),
+        "{message}"
     );
 }

@@ -1,17 +1,17 @@
-//! The real OpenSearch of the test run.
+//! The OpenSearch of the test run.
 
 use std::sync::LazyLock;
 
 use local::OpenSearchAccess;
-use logq::admin::{self, Limits, Options, Outcome, bootstrap, pieces, retain};
+use logq::admin::{self, Change, Limits, Options, bootstrap, managed_objects, retain};
 use logq::opensearch::{Client, Method, Settings};
 use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard};
 
-/// One test at a time: the streams have fixed names.
+/// One test at a time, because the names of the streams are fixed.
 static ONE: LazyLock<Mutex<()>> = LazyLock::new(|| Mutex::new(()));
 
-/// OpenSearch, for one test alone.
+/// OpenSearch, exclusively for one test.
 pub struct Store {
     pub client: Client,
     access: OpenSearchAccess,
@@ -19,8 +19,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// The one of the environment, as it is; none where the machine cannot have one, which is said.
-    pub async fn of_the_run(what: &str) -> Option<Self> {
+    /// The server from the environment, unchanged. None, with a message, if there is no server.
+    pub async fn from_environment(what: &str) -> Option<Self> {
         let alone = ONE.lock().await;
         let access = local::opensearch(what).await.unwrap()?;
         let settings = Settings::read(&|name| std::env::var(name).ok()).unwrap();
@@ -31,16 +31,16 @@ impl Store {
         })
     }
 
-    /// The same with nothing of ours in it: only one that was started for this run.
+    /// The same, without any Irmgard objects. Only a server of this run is cleared.
     pub async fn empty(what: &str) -> Option<Self> {
         if std::env::var_os("LOGQ_OPENSEARCH_URL").is_some() && !local::opensearch_is_ours(what) {
             return None;
         }
-        let store = Self::of_the_run(what).await?;
+        let store = Self::from_environment(what).await?;
         store.delete("/_data_stream/logs-*").await;
-        // What a test that failed has put in a stream's place.
+        // A failed test may have created an index with this name.
         store.delete("/logs-postgres").await;
-        for piece in pieces().unwrap().iter().rev() {
+        for piece in managed_objects().unwrap().iter().rev() {
             store.delete(&piece.path()).await;
         }
         store.delete("/_index_template/rival").await;
@@ -63,40 +63,40 @@ impl Store {
         self.ask(Method::Get, path, None).await
     }
 
-    /// Whether it was there does not matter.
+    /// Ignores a missing object.
     async fn delete(&self, path: &str) {
         match self.client.ask("forget", Method::Delete, path, &[], None).await {
-            Err(error) if error.rejected_with().is_none() => panic!("{path}: {error}"),
+            Err(error) if error.rejection_status().is_none() => panic!("{path}: {error}"),
             _ => {}
         }
     }
 
-    pub async fn bootstrap(&self) -> Vec<Outcome> {
+    pub async fn bootstrap(&self) -> Vec<Change> {
         self.try_bootstrap(Options::default()).await.unwrap()
     }
 
-    pub async fn try_bootstrap(&self, options: Options) -> admin::Result<Vec<Outcome>> {
-        let mut said = Vec::new();
-        bootstrap(&self.client, options, &mut |outcome| {
-            said.push(outcome);
+    pub async fn try_bootstrap(&self, options: Options) -> admin::Result<Vec<Change>> {
+        let mut report = Vec::new();
+        bootstrap(&self.client, options, &mut |change| {
+            report.push(change);
             Ok(())
         })
         .await?;
-        Ok(said)
+        Ok(report)
     }
 
-    pub async fn retain(&self, limits: Limits) -> Vec<Outcome> {
-        let mut said = Vec::new();
-        retain(&self.client, limits, &mut |outcome| {
-            said.push(outcome);
+    pub async fn retain(&self, limits: Limits) -> Vec<Change> {
+        let mut report = Vec::new();
+        retain(&self.client, limits, &mut |change| {
+            report.push(change);
             Ok(())
         })
         .await
         .unwrap();
-        said
+        report
     }
 
-    /// Sends documents as every shipper does, and returns each one's status with the reason where it is no success.
+    /// Stores documents like a shipper; returns each status, with the reason of an error.
     pub async fn create(&self, documents: &[(String, String, String)]) -> Vec<(u64, String)> {
         let mut results = Vec::new();
         for page in documents.chunks(200) {
@@ -119,8 +119,8 @@ impl Store {
         results
     }
 
-    /// The same of documents that say themselves when they came: none else can have come before now.
-    pub async fn came(&self, documents: &[(String, String, String)]) {
+    /// The same for documents with an explicit arrival time: OpenSearch otherwise sets the current time.
+    pub async fn create_with_arrival(&self, documents: &[(String, String, String)]) {
         let pipeline = async |name: &str| {
             let settings = serde_json::json!({ "index": { "final_pipeline": name } });
             self.ask(Method::Put, "/logs-*/_settings", Some(&settings)).await;

@@ -1,8 +1,8 @@
-//! The program that stands in for kubectl where there is no cluster.
+//! The program that replaces kubectl.
 
 use std::path::PathBuf;
 
-/// Where it is.
+/// Its path.
 pub fn stand_in() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_kubectl-stand-in"))
 }

@@ -1,8 +1,8 @@
-//! A reader that has seen enough.
+//! A reader that closes its pipe early.
 
 use std::process::{Command, Stdio};
 
-/// The program ends quietly, and well, when nobody reads what it shows.
+/// Checks that the program exits quietly and successfully after its output is closed.
 pub fn ends_quietly_when_closed(command: &mut Command) {
     let mut child = command
         .stdout(Stdio::piped())

@@ -1,4 +1,4 @@
-//! The real program while it follows.
+//! A running `logq --follow`.
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
@@ -16,7 +16,7 @@ use nix::{
 };
 use serde_json::Value;
 
-/// What is waited for comes, or the test has failed.
+/// A test fails after this time without the expected event.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
@@ -25,15 +25,15 @@ struct Lines {
     more: Condvar,
 }
 
-/// `logq --follow`, ended with the test.
+/// A running `logq --follow`; killed on drop.
 pub struct Running {
     child: Child,
     out: Arc<Lines>,
     errors: Arc<Lines>,
 }
 
-/// `logq`, asking this OpenSearch for lines of all times.
-pub fn asking(url: &str, arguments: &[&str]) -> Command {
+/// `logq` with this OpenSearch and all times.
+pub fn search_command(url: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
     command
         .args(arguments)
@@ -45,7 +45,7 @@ pub fn asking(url: &str, arguments: &[&str]) -> Command {
 }
 
 fn command(url: &str, arguments: &[&str]) -> Command {
-    let mut command = asking(url, arguments);
+    let mut command = search_command(url, arguments);
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -77,7 +77,7 @@ impl Lines {
             let left = until.saturating_duration_since(Instant::now());
             assert!(
                 !left.is_zero(),
-                "{what} is waited for, and there is {all:?}, and {:?}",
+                "timeout while waiting for {what}: {all:?}, {:?}",
                 beside.texts()
             );
             all = self.more.wait_timeout(all, left).unwrap().0;
@@ -95,7 +95,7 @@ impl Running {
         Self::start_with(url, arguments, |_| {})
     }
 
-    /// The same with more in its environment.
+    /// The same with more environment variables.
     pub fn start_with(url: &str, arguments: &[&str], more: impl FnOnce(&mut Command)) -> Self {
         let mut command = following(url, arguments);
         more(&mut command);
@@ -105,13 +105,13 @@ impl Running {
         Self { child, out, errors }
     }
 
-    /// The same, of what is written to it.
+    /// Follows standard input.
     pub fn piped(arguments: &[&str]) -> (Self, ChildStdin) {
-        Self::of_a_pipe(&[&["--follow"], arguments].concat())
+        Self::with_pipe(&[&["--follow"], arguments].concat())
     }
 
-    /// Not following, of what is written to it.
-    pub fn of_a_pipe(arguments: &[&str]) -> (Self, ChildStdin) {
+    /// Reads standard input without following it.
+    pub fn with_pipe(arguments: &[&str]) -> (Self, ChildStdin) {
         let mut child = command("http://127.0.0.1:1", arguments)
             .stdin(Stdio::piped())
             .spawn()
@@ -122,8 +122,8 @@ impl Running {
         (Self { child, out, errors }, input)
     }
 
-    /// The same, but nobody reads its lines.
-    pub fn unread(url: &str, arguments: &[&str]) -> (Self, ChildStdout) {
+    /// The same without a reader of its output.
+    pub fn without_reader(url: &str, arguments: &[&str]) -> (Self, ChildStdout) {
         let mut child = following(url, arguments).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let errors = collect(child.stderr.take().unwrap());
@@ -131,44 +131,44 @@ impl Running {
         (Self { child, out, errors }, stdout)
     }
 
-    /// Waits until this is in a line that it shows.
+    /// Waits for an output line with this text.
     pub fn wait_for(&self, text: &str) {
         self.out.wait(text, &self.errors, |lines| {
             lines.iter().any(|(_, line)| line.contains(text))
         });
     }
 
-    /// Waits until it shows so many lines.
+    /// Waits for this number of output lines.
     pub fn wait_for_lines(&self, lines: usize) {
         self.out.wait("lines", &self.errors, |all| all.len() >= lines);
     }
 
-    /// Waits until it says this on standard error.
-    pub fn wait_until_it_says(&self, text: &str) {
+    /// Waits for this message on standard error.
+    pub fn wait_for_message(&self, text: &str) {
         self.errors.wait(text, &self.out, |lines| {
             lines.iter().any(|(_, line)| line.contains(text))
         });
     }
 
-    /// What it has shown.
+    /// All output lines so far.
     pub fn lines(&self) -> Vec<String> {
         self.out.texts()
     }
 
-    /// The messages of the JSON lines that it has shown.
+    /// The messages of the JSON lines so far.
     pub fn messages(&self) -> Vec<String> {
         messages(&self.lines())
     }
 
-    /// When it showed the line with this text.
-    pub fn shown_at(&self, text: &str) -> Instant {
+    /// When the line with this text appeared.
+    pub fn time_of(&self, text: &str) -> Instant {
         self.wait_for(text);
         let all = self.out.all.lock().unwrap();
         all.iter().find(|(_, line)| line.contains(text)).unwrap().0
     }
 
-    /// What it has said.
-    pub fn said(&self) -> Vec<String> {
+    /// All messages so far.
+    pub fn stderr_lines(&self) -> Vec<String> {
         self.errors.texts()
     }
 
@@ -176,26 +176,30 @@ impl Running {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
     }
 
-    /// Ctrl-C; returns the exit status, and how long it took.
+    /// Sends SIGINT; returns the exit status and the time until the exit.
     pub fn interrupt(&mut self) -> (i32, Duration) {
-        let begun = Instant::now();
+        let start = Instant::now();
         self.signal(Signal::SIGINT);
-        let code = self.ended();
-        (code, begun.elapsed())
+        let code = self.wait_for_exit();
+        (code, start.elapsed())
     }
 
-    /// Waits for its end; returns the exit status.
-    pub fn ended(&mut self) -> i32 {
+    /// Waits for the exit; returns the status.
+    pub fn wait_for_exit(&mut self) -> i32 {
         let until = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                // What it wrote last is read, too.
+                // Waits for the reader threads, so that no output is missing.
                 while Arc::strong_count(&self.errors) > 1 || Arc::strong_count(&self.out) > 1 {
                     thread::yield_now();
                 }
                 return status.code().unwrap_or(-1);
             }
-            assert!(Instant::now() < until, "it does not end: {:?}", self.said());
+            assert!(
+                Instant::now() < until,
+                "logq does not exit: {:?}",
+                self.stderr_lines()
+            );
             thread::sleep(Duration::from_millis(2));
         }
     }

@@ -1,4 +1,4 @@
-//! A small world of pods and their lines, which every source is asked about.
+//! Test data for all sources: a few pods with their lines.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-/// A pod: name, component, node, further labels.
+/// A pod: name, component, node, more labels.
 type Pod = (
     &'static str,
     &'static str,
@@ -45,12 +45,11 @@ const PODS: [Pod; 6] = [
     ("object-store-0", "object-store", "node-1", &[("tier", "data")]),
 ];
 
-/// Of the upload of photo 17, and of another one.
+/// The trace of the upload of photo 17, and another trace.
 pub const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 pub const OTHER_TRACE: &str = "4bf92f3599999999a3ce929d0e0e4736";
 
-/// All lines by pod, in the order of their times: seconds after 10:00, and
-/// what the program wrote.
+/// All lines by pod in time order: seconds after 10:00, and the text.
 fn lines() -> Vec<(&'static str, u32, String)> {
     let ours = |second: u32, component: &str, level: &str, message: &str, more: Value| {
         let mut line = json!({
@@ -83,7 +82,7 @@ fn lines() -> Vec<(&'static str, u32, String)> {
     ]
 }
 
-/// What is asked, and the first words of the lines that are found, in order.
+/// Arguments, and the first words of the expected lines in order.
 pub const CASES: &[(&[&str], &str)] = &[
     (&[], "q1 i1 d1 i2 a1 i3 d2 s1 a2 i4"),
     (&["-c", "irmgard"], "i1 i2 i3 i4"),
@@ -140,7 +139,7 @@ pub const CASES: &[(&[&str], &str)] = &[
         &["-f", "@timestamp>2026-11-22 10:00:08.5", "-f", "@timestamp<now"],
         "a2 i4",
     ),
-    // Nobody says in this time what irmgard uses.
+    // No line in this time range has irmgard's dependency labels.
     (
         &[
             "-c",
@@ -206,9 +205,9 @@ pub const CASES: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// Asks for lines around those that are found, for a part of them, and for both, in each order, and compares what is
-/// shown, with the places where lines are left out, to what the options say one after the other.
-pub fn ask_around(more: &[&str], logq: impl Fn(&[&str]) -> Output) {
+/// Compares context options, limits and their combinations with a simple implementation, including the separators of
+/// gaps.
+pub fn check_context(more: &[&str], logq: impl Fn(&[&str]) -> Output) {
     const WORDS: [&str; 10] = ["q1", "i1", "d1", "i2", "a1", "i3", "d2", "s1", "a2", "i4"];
     let found = |line: &usize| ["i1", "d2", "a2"].contains(&WORDS[*line]);
     let parts = [
@@ -260,15 +259,14 @@ pub fn ask_around(more: &[&str], logq: impl Fn(&[&str]) -> Output) {
     }
 }
 
-/// The first word of each message, of lines for people, and `--` where some are left out.
+/// The first word of each message in pretty output, and `--` for a gap.
 pub fn pretty_words(output: &Output) -> Vec<String> {
     let lines = String::from_utf8(output.stdout.clone()).unwrap();
     let word = |line: &str| line.split_whitespace().nth(4).unwrap_or(line).to_owned();
     lines.lines().map(word).collect()
 }
 
-/// What RabbitMQ logs of connections, in a world of its own: the time, and
-/// the message.
+/// RabbitMQ's lines about connections, for a separate data set: time and message.
 const CONNECTIONS: [(&str, &str, &str); 8] = [
     (
         "08:00:00.0",
@@ -308,7 +306,7 @@ const CONNECTIONS: [(&str, &str, &str); 8] = [
     ),
 ];
 
-/// What is asked of the world with connections, and what is found.
+/// Arguments for the data set with connections, and the expected lines.
 pub const RELATED: &[(&[&str], &str)] = &[
     (&["--trace", TRACE, "--with-queue"], "c3 i1 d1 c4 i2 a1"),
     (&["--photo", "17", "--with-all"], "c3 i1 d1 c4 i2 a1"),
@@ -341,7 +339,7 @@ pub const RELATED: &[(&[&str], &str)] = &[
     (&["--photo", "99", "--with-queue"], ""),
 ];
 
-/// The same world, in which RabbitMQ also logs of connections.
+/// Writes the same data set with RabbitMQ's lines about connections.
 pub fn write_with_connections(folder: &Path) -> PathBuf {
     let pods = write(folder);
     let pod = "rabbitmq-0";
@@ -357,8 +355,7 @@ pub fn write_with_connections(folder: &Path) -> PathBuf {
     pods
 }
 
-/// Writes the world as the kubelet does, with the list of pods; returns the
-/// folder.
+/// Writes the data in the kubelet's format with the list of pods; returns the folder.
 pub fn write(folder: &Path) -> PathBuf {
     let pods: Vec<Value> = PODS
         .iter()
@@ -397,8 +394,8 @@ fn uid(pod: &str) -> String {
     )
 }
 
-/// Asks each question, with more options, and compares what is found.
-pub fn ask(cases: &[(&[&str], &str)], more: &[&str], logq: impl Fn(&[&str]) -> Output) {
+/// Runs each case with more options, and compares the lines.
+pub fn check_cases(cases: &[(&[&str], &str)], more: &[&str], logq: impl Fn(&[&str]) -> Output) {
     for (arguments, found) in cases {
         let arguments = [arguments, more, ["-o", "jsonl", "--utc"].as_slice()].concat();
         let output = logq(&arguments);
@@ -413,7 +410,7 @@ pub fn ask(cases: &[(&[&str], &str)], more: &[&str], logq: impl Fn(&[&str]) -> O
     }
 }
 
-/// The first word of each message, of lines in JSON.
+/// The first word of each message in JSON output.
 pub fn first_words(output: &Output) -> Vec<String> {
     let lines = String::from_utf8(output.stdout.clone()).unwrap();
     let first = |line: &str| {

@@ -1,231 +1,241 @@
-//! What there is to say of one component.
+//! Judges one component.
 
 use schema::component;
 
 use super::{
     super::{
         finding::Finding,
-        text::{counted, seconds},
+        format::{format_count, format_seconds},
     },
-    LATE_SECONDS, Place, QUIET, SILENT_SECONDS, STOPPED_SECONDS, Seen, TOO_LATE_SECONDS, WORST_SECONDS,
-    Waiting, Written,
+    ArrivalStats, ComponentKey, LATE_SECONDS, PendingPhotos, QUIET_COMPONENTS, SILENT_SECONDS,
+    STOPPED_SECONDS, TOO_LATE_SECONDS, WORST_SECONDS, WrittenStats,
 };
 
-/// What is known of one component.
+/// Everything known about one component.
 pub(super) struct Component<'a> {
     pub title: String,
-    pub place: &'a Place,
-    pub seen: Option<&'a Seen>,
-    pub written: Option<&'a Written>,
-    /// How many of its pods run; none where kubectl does not know its namespace.
+    pub key: &'a ComponentKey,
+    pub arrived: Option<&'a ArrivalStats>,
+    pub written: Option<&'a WrittenStats>,
+    /// Number of running pods; None if kubectl does not know the namespace.
     pub running: Option<usize>,
-    /// Photos that wait for a worker of this namespace.
-    pub waiting: Option<&'a Waiting>,
+    /// Photos that wait for a worker in this namespace.
+    pub pending: Option<&'a PendingPhotos>,
     /// No component's lines arrive.
-    pub nothing_comes: bool,
+    pub no_lines_arrive: bool,
     pub now: f64,
 }
 
 impl Component<'_> {
     pub fn judge(&self) -> Finding {
-        let late = |seen| lateness(&self.title, seen);
-        self.missing()
-            .or_else(|| self.seen.and_then(late))
-            .or_else(|| self.stopped())
-            .or_else(|| self.unread())
-            .or_else(|| self.gone())
-            .unwrap_or_else(|| match self.seen {
-                Some(seen) => self.silence(seen),
-                None => self.unseen(),
+        let late = |stats| lateness(&self.title, stats);
+        self.judge_missing()
+            .or_else(|| self.arrived.and_then(late))
+            .or_else(|| self.judge_stopped_worker())
+            .or_else(|| self.judge_unreadable())
+            .or_else(|| self.judge_without_pods())
+            .unwrap_or_else(|| match self.arrived {
+                Some(stats) => self.judge_silence(stats),
+                None => self.judge_absent(),
             })
     }
 
     fn ago(&self, time: f64) -> String {
-        format!("{} ago", seconds((self.now - time).max(0.0)))
+        format!("{} ago", format_seconds((self.now - time).max(0.0)))
     }
 
     fn newest(&self) -> String {
-        self.seen.map_or_else(
-            || "none has come in 24 h".to_owned(),
-            |seen| format!("the newest {}", self.ago(seen.stored)),
+        self.arrived.map_or_else(
+            || "no line in 24 h".to_owned(),
+            |stats| format!("the newest {}", self.ago(stats.stored)),
         )
     }
 
-    /// Lines that were written and have not come.
-    fn missing(&self) -> Option<Finding> {
+    /// Some written lines have not arrived.
+    fn judge_missing(&self) -> Option<Finding> {
         let written = self.written?;
         let missing = written.missing.as_ref()?;
-        let pods = missing.by();
-        let lines = counted(written.compared, "line");
+        let pods = missing.pods_text();
+        let lines = format_count(written.compared, "line");
         let what = if missing.count == written.compared {
             format!("none of {lines} has come")
         } else {
             format!("{} of {lines} have not come", missing.count)
         };
-        let unread = written.unread.as_ref();
-        let unread = unread.map_or_else(String::new, |why| format!("; others could not be read: {why}"));
+        let unreadable = written.unreadable.as_ref();
+        let unreadable =
+            unreadable.map_or_else(String::new, |why| format!("; others could not be read: {why}"));
         let when = match (self.ago(missing.first), self.ago(missing.last)) {
             (first, last) if first == last => format!("{pods} wrote {first}"),
             (first, last) => format!("{pods} wrote the first {first}, the last {last}"),
         };
         Some(Finding::fail(
             &self.title,
-            format!("{what}: {when}{unread}"),
-            "look at what brings the lines: Fluentd on that pod's node, kubectl logs -l app.kubernetes.io/name=fluentd; on \
-             this machine, local status",
+            format!("{what}: {when}{unreadable}"),
+            "check Fluentd on that pod's node: kubectl logs -l app.kubernetes.io/name=fluentd; for the local \
+             stack: local status",
         ))
     }
 
-    /// A worker that is silent while photos wait for it.
-    fn stopped(&self) -> Option<Finding> {
-        let waiting = self.work()?;
+    /// A worker is silent while photos wait for it.
+    fn judge_stopped_worker(&self) -> Option<Finding> {
+        let waiting = self.pending_photos()?;
         let is_long = |since: f64| self.now - since > STOPPED_SECONDS;
-        if self.seen.is_some_and(|seen| !is_long(seen.stored)) || !waiting.since.is_some_and(is_long) {
+        if self.arrived.is_some_and(|stats| !is_long(stats.stored)) || !waiting.since.is_some_and(is_long) {
             return None;
         }
         let runs = if self.running == Some(0) {
-            "kubectl lists no pod of it that runs; "
+            "it has no running pod; "
         } else {
             ""
         };
         Some(Finding::warn(
             &self.title,
-            format!("{runs}{}, while {}", self.newest(), waiting.described(self.now)),
-            "does it run, and does it reach RabbitMQ? kubectl get pods -l app.kubernetes.io/name=anonymizer, on this \
-             machine local status; logq -c anonymizer --tail 5 shows its last lines",
+            format!("{runs}{}, while {}", self.newest(), waiting.description(self.now)),
+            "check that it runs and reaches RabbitMQ: kubectl get pods -l app.kubernetes.io/name=anonymizer, \
+             or local status; logq -c anonymizer --tail 5 shows its last lines",
         ))
     }
 
     /// The photos that wait for this component.
-    fn work(&self) -> Option<&Waiting> {
-        self.waiting
-            .filter(|_| self.place.component == component::ANONYMIZER)
+    fn pending_photos(&self) -> Option<&PendingPhotos> {
+        self.pending
+            .filter(|_| self.key.component == component::ANONYMIZER)
     }
 
-    /// Lines of its pods could not be read: whether they have come is not known.
-    fn unread(&self) -> Option<Finding> {
+    /// Lines of its pods are unreadable, so the comparison is incomplete.
+    fn judge_unreadable(&self) -> Option<Finding> {
         let written = self.written?;
-        let why = written.unread.as_ref()?;
+        let why = written.unreadable.as_ref()?;
         let newest = self.newest();
         let detail = match written.compared {
-            0 => format!("{newest}; no line of its pods was compared: {why}"),
+            0 => format!("{newest}; the lines of its pods were not compared: {why}"),
             compared => {
-                let lines = counted(compared, "line");
+                let lines = format_count(compared, "line");
                 format!("{newest}; all of {lines} have come, and others could not be read: {why}")
             }
         };
         let remedy = format!(
             "logq --source kubectl -c {} shows what can be read",
-            self.place.component
+            self.key.component
         );
         Some(Finding::warn(&self.title, detail, remedy))
     }
 
-    /// A component without a pod that runs, whose lines came today and come no longer.
-    fn gone(&self) -> Option<Finding> {
-        let is_silent = |seen: &&Seen| self.now - seen.stored > SILENT_SECONDS;
-        let seen = self.seen.filter(is_silent).filter(|_| self.running == Some(0))?;
+    /// The component has no running pod, and its lines stopped arriving today.
+    fn judge_without_pods(&self) -> Option<Finding> {
+        let is_silent = |stats: &&ArrivalStats| self.now - stats.stored > SILENT_SECONDS;
+        let stats = self
+            .arrived
+            .filter(is_silent)
+            .filter(|_| self.running == Some(0))?;
         Some(Finding::warn(
             &self.title,
             format!(
-                "kubectl lists no pod of it that runs; its newest line came {}",
-                self.ago(seen.stored)
+                "it has no running pod; its newest line arrived {}",
+                self.ago(stats.stored)
             ),
             format!(
-                "was it scaled to 0, does it not start, or does kubectl ask another cluster? kubectl get pods -A -l \
-                 app.kubernetes.io/name={}",
-                self.place.component
+                "check whether it is scaled to 0, fails to start, or runs in another cluster: kubectl get \
+                 pods -A -l app.kubernetes.io/name={}",
+                self.key.component
             ),
         ))
     }
 
-    /// A component of which no line has come.
-    fn unseen(&self) -> Finding {
-        let name = &self.place.component;
-        match self.written.filter(|written| written.is_compared()) {
-            Some(Written { newest: None, .. }) => {
-                Finding::ok(&self.title, "its pods have written none in 24 h")
+    /// No line has arrived.
+    fn judge_absent(&self) -> Finding {
+        let name = &self.key.component;
+        match self.written.filter(|written| written.is_fully_compared()) {
+            Some(WrittenStats { newest: None, .. }) => {
+                Finding::ok(&self.title, "its pods wrote no lines in 24 h")
             }
-            Some(Written {
+            Some(WrittenStats {
                 newest: Some(newest),
                 compared: 0,
                 ..
             }) => Finding::ok(
                 &self.title,
                 format!(
-                    "its pods wrote the first {}: too new to be missed",
+                    "its pods wrote the first line {}: too new to judge",
                     self.ago(*newest)
                 ),
             ),
-            _ if QUIET.contains(&name.as_str()) && self.written.is_none_or(|written| written.texts == 0) => {
-                Finding::ok(&self.title, "none: it writes nothing while all goes well")
+            _ if QUIET_COMPONENTS.contains(&name.as_str())
+                && self.written.is_none_or(|written| written.texts == 0) =>
+            {
+                Finding::ok(&self.title, "no line: it logs only problems")
             }
             _ => Finding::warn(
                 &self.title,
                 self.newest(),
                 format!(
-                    "does it run, and does Fluentd on its node? logq --source kubectl -c {name} shows what it writes"
+                    "check that it runs, and Fluentd on its node; logq --source kubectl -c {name} shows its \
+                     lines"
                 ),
             ),
         }
     }
 
-    /// A component whose lines come, or came until a while ago.
-    fn silence(&self, seen: &Seen) -> Finding {
-        let name = &self.place.component;
+    /// Lines arrive, or arrived until some time ago.
+    fn judge_silence(&self, stats: &ArrivalStats) -> Finding {
+        let name = &self.key.component;
         let newest = self.newest();
-        let known = self.known(seen);
-        let age = self.now - seen.stored;
-        let all_came = self.written.is_some_and(Written::is_compared);
+        let details = self.details(stats);
+        let age = self.now - stats.stored;
+        let all_came = self.written.is_some_and(WrittenStats::is_fully_compared);
         if age <= SILENT_SECONDS || all_came {
-            return Finding::ok(&self.title, format!("{newest}{known}"));
+            return Finding::ok(&self.title, format!("{newest}{details}"));
         }
-        let remedy = format!("compare with what it writes: logq --source kubectl -c {name} --tail 1");
-        match seen.rhythm {
-            _ if self.nothing_comes => Finding::warn(
+        let remedy = format!("compare with the lines of its pods: logq --source kubectl -c {name} --tail 1");
+        match stats.rhythm {
+            _ if self.no_lines_arrive => Finding::warn(
                 &self.title,
-                format!("{newest}, and none of any other component since"),
+                format!("{newest}, and no other component sent one since"),
                 remedy,
             ),
             Some(rhythm) if rhythm.is_broken(self.now) => Finding::warn(
                 &self.title,
                 format!(
-                    "{newest}, and never that long before: it came at least every {} for {}",
-                    seconds(rhythm.longest.max(60.0)),
-                    seconds(rhythm.span)
+                    "{newest}, which is unusual: the longest gap was {} in {}",
+                    format_seconds(rhythm.longest.max(60.0)),
+                    format_seconds(rhythm.span)
                 ),
                 remedy,
             ),
             Some(rhythm) if rhythm.is_known() => Finding::ok(
                 &self.title,
                 format!(
-                    "{newest}; it has been silent for {} before, and lines of others come{known}",
-                    seconds(rhythm.longest)
+                    "{newest}; it has been silent for {} before, and other components are active{details}",
+                    format_seconds(rhythm.longest)
                 ),
             ),
             _ => Finding::ok(
                 &self.title,
-                format!("{newest}; how often it writes is not known yet, and lines of others come{known}"),
+                format!(
+                    "{newest}; its usual rhythm is not known yet, and other components are \
+                    active{details}"
+                ),
             ),
         }
     }
 
-    /// What else is known where all is well.
-    fn known(&self, seen: &Seen) -> String {
-        let delays = (!seen.late.is_empty()).then(|| delays(seen));
+    /// Additional details of an `ok` finding.
+    fn details(&self, stats: &ArrivalStats) -> String {
+        let delays = (!stats.late.is_empty()).then(|| delays(stats));
         let arrived = self
             .written
             .filter(|written| written.compared > 0)
-            .map(|written| format!("all of {} have come", counted(written.compared, "line")));
-        let work = self.work().map(|waiting| waiting.described(self.now));
+            .map(|written| format!("all of {} have come", format_count(written.compared, "line")));
+        let pending = self.pending_photos().map(|waiting| waiting.description(self.now));
         let texts = self
             .written
             .filter(|written| written.compared == 0 && written.texts > 0)
             .map(|written| {
-                let lines = counted(written.texts, "line");
+                let lines = format_count(written.texts, "line");
                 format!("{lines} of plain text in its pods, which are not compared")
             });
-        let parts = [delays, arrived, texts, work];
+        let parts = [delays, arrived, texts, pending];
         parts
             .into_iter()
             .flatten()
@@ -234,24 +244,24 @@ impl Component<'_> {
     }
 }
 
-fn delays(seen: &Seen) -> String {
+fn delays(stats: &ArrivalStats) -> String {
     format!(
-        "{} late in the middle, {} at worst, of {}",
-        seconds(seen.median().max(0.0)),
-        seconds(seen.worst()),
-        counted(seen.late.len() as u64, "line")
+        "delay {} median, {} maximum, of {}",
+        format_seconds(stats.median().max(0.0)),
+        format_seconds(stats.worst()),
+        format_count(stats.late.len() as u64, "line")
     )
 }
 
-/// What is wrong with the time that lines take now.
-pub(super) fn lateness(title: &str, seen: &Seen) -> Option<Finding> {
-    let remedy = "is OpenSearch slow, Fluentd's buffer full, or was a Fluentd away? (A `logq import` of old lines counts too; so \
-                  does a clock that is behind.)";
-    let median = seen.median();
+/// Judges the delay of its lines.
+pub(super) fn lateness(title: &str, stats: &ArrivalStats) -> Option<Finding> {
+    let remedy = "check whether OpenSearch is slow, Fluentd's buffer is full, or a Fluentd was down (a `logq \
+        import` of old lines or a slow clock also cause this)";
+    let median = stats.median();
     if median > TOO_LATE_SECONDS {
-        Some(Finding::fail(title, delays(seen), remedy))
-    } else if median > LATE_SECONDS || seen.worst() > WORST_SECONDS {
-        Some(Finding::warn(title, delays(seen), remedy))
+        Some(Finding::fail(title, delays(stats), remedy))
+    } else if median > LATE_SECONDS || stats.worst() > WORST_SECONDS {
+        Some(Finding::warn(title, delays(stats), remedy))
     } else {
         None
     }

@@ -1,8 +1,8 @@
-//! Whether each component's lines arrive, and how late.
+//! Checks whether each component's lines arrive, and their delay.
 
+mod arrivals;
 mod component;
-mod day;
-mod waiting;
+mod pending_photos;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,68 +14,70 @@ use schema::{
 
 use self::component::{Component, lateness};
 pub use self::{
-    day::{Day, Place, Seen, day},
-    waiting::Waiting,
-    written::{Missing, Written},
+    arrivals::{ArrivalStats, Arrivals, ComponentKey, fetch},
+    pending_photos::PendingPhotos,
+    written::{MissingLines, WrittenStats},
 };
 use super::{
-    cluster::SAME_SECONDS,
+    cluster::CLOCK_TOLERANCE_SECONDS,
     finding::Finding,
-    text::{counted, seconds},
+    format::{format_count, format_seconds},
 };
 
-/// A component that has been silent for longer may be cut off.
+/// After this silence, a component may be disconnected.
 const SILENT_SECONDS: f64 = 300.0;
-/// Half of the lines may be later than this at most; Fluentd needs 1 to 7 s.
+/// Maximum healthy median delay. Fluentd needs 1 to 7 s.
 const LATE_SECONDS: f64 = 10.0;
-/// Half of the lines are later than this when something is broken.
+/// Above this median delay, something is broken.
 pub const TOO_LATE_SECONDS: f64 = 60.0;
-/// One line may be this late: after a Fluentd has been started again.
+/// Maximum delay of one line, for example after a restart of Fluentd.
 const WORST_SECONDS: f64 = 300.0;
-/// A worker that writes no line for longer, while photos have been waiting for longer, may have stopped.
+/// A worker may have stopped if it is silent for longer while photos wait for longer.
 const STOPPED_SECONDS: f64 = 60.0;
 
-/// Components that write nothing while all goes well.
-const QUIET: [&str; 1] = [OBJECT_STORE];
+/// Components that log nothing while they are healthy.
+const QUIET_COMPONENTS: [&str; 1] = [OBJECT_STORE];
 
-/// What is found of the components: those that must be there, and those that
-/// were seen. `written`: by component, where pods or files could be read.
-pub fn judge(day: &Day, written: Option<&BTreeMap<Place, Written>>, now: f64) -> Vec<Finding> {
-    // Another cluster than that of the lines says nothing of them.
+/// Judges the expected components and those with lines. `written`: what pods or files contain, if readable.
+pub fn judge(
+    arrivals: &Arrivals,
+    written: Option<&BTreeMap<ComponentKey, WrittenStats>>,
+    now: f64,
+) -> Vec<Finding> {
+    // If kubectl's cluster has none of our components, it is another cluster.
     let written = written.filter(|written| !written.is_empty());
-    let expected = expected(day, written, now);
-    let namespaces: BTreeSet<&str> = expected.iter().map(|place| place.namespace.as_str()).collect();
-    let title = |place: &Place| match namespaces.len() {
-        // Said where there are several.
-        0 | 1 => format!("lines of {}", place.component),
-        _ if place.namespace.is_empty() => format!("lines of {} outside a cluster", place.component),
-        _ => format!("lines of {} in {}", place.component, place.namespace),
+    let expected = expected(arrivals, written, now);
+    let namespaces: BTreeSet<&str> = expected.iter().map(|key| key.namespace.as_str()).collect();
+    let title = |key: &ComponentKey| match namespaces.len() {
+        0 | 1 => format!("lines of {}", key.component),
+        _ if key.namespace.is_empty() => format!("lines of {} outside a cluster", key.component),
+        _ => format!("lines of {} in {}", key.component, key.namespace),
     };
-    let arrived = day.components.values().map(|seen| seen.stored);
-    let nothing_comes = now - arrived.fold(0.0, f64::max) > SILENT_SECONDS;
+    let arrived = arrivals.components.values().map(|stats| stats.stored);
+    let no_lines_arrive = now - arrived.fold(0.0, f64::max) > SILENT_SECONDS;
     let mut findings = Vec::new();
-    for place in &expected {
-        let known = Component {
-            title: title(place),
-            place,
-            seen: day.components.get(place),
-            written: written.and_then(|written| written.get(place)),
-            running: written.and_then(|written| running(place, written)),
-            waiting: day.waiting.get(&place.namespace),
-            nothing_comes,
+    for key in &expected {
+        let component = Component {
+            title: title(key),
+            key,
+            arrived: arrivals.components.get(key),
+            written: written.and_then(|written| written.get(key)),
+            running: written.and_then(|written| running(key, written)),
+            pending: arrivals.pending.get(&key.namespace),
+            no_lines_arrive,
             now,
         };
-        findings.push(known.judge());
+        findings.push(component.judge());
     }
     let mut others = BTreeSet::new();
-    for (place, seen) in &day.components {
-        if expected.contains(place) {
+    for (key, stats) in &arrivals.components {
+        if expected.contains(key) {
             continue;
         }
-        match lateness(&title(place), seen) {
+        match lateness(&title(key), stats) {
             Some(finding) => findings.push(finding),
             None => {
-                others.insert(place.component.as_str());
+                others.insert(key.component.as_str());
             }
         }
     }
@@ -86,107 +88,112 @@ pub fn judge(day: &Day, written: Option<&BTreeMap<Place, Written>>, now: f64) ->
     findings
 }
 
-/// How many pods of a component run; none where kubectl does not know its namespace, or only files are known.
-fn running(place: &Place, written: &BTreeMap<Place, Written>) -> Option<usize> {
-    match written.get(place) {
+/// Number of running pods; None if kubectl does not know the namespace, or with files only.
+fn running(key: &ComponentKey, written: &BTreeMap<ComponentKey, WrittenStats>) -> Option<usize> {
+    match written.get(key) {
         Some(written) => written.running,
         None => {
             let others = written
                 .iter()
-                .filter(|(other, _)| other.namespace == place.namespace);
+                .filter(|(other, _)| other.namespace == key.namespace);
             let mut running = others.filter_map(|(_, written)| written.running);
             running.next().map(|_| 0)
         }
     }
 }
 
-/// What must be there: our services and what they use, and what runs.
-fn expected(day: &Day, written: Option<&BTreeMap<Place, Written>>, now: f64) -> BTreeSet<Place> {
+/// The expected components: our services, their dependencies, and everything that runs.
+fn expected(
+    arrivals: &Arrivals,
+    written: Option<&BTreeMap<ComponentKey, WrittenStats>>,
+    now: f64,
+) -> BTreeSet<ComponentKey> {
     let services = [IRMGARD, ANONYMIZER];
     if let Some(written) = written {
-        // A job that has ended is not missed; its lines are.
-        let runs = |written: &Written| written.running != Some(0) || written.missing.is_some();
-        let there = written.iter().filter(|(_, written)| runs(written));
-        let there = there.map(|(place, _)| place.clone());
-        let is_ours =
-            |place: &Place| services.contains(&place.component.as_str()) || day.used.contains(place);
-        let wrote = day.components.keys().filter(|place| is_ours(place)).cloned();
-        // A worker that never ran is missed where photos have waited for it.
-        let is_long = |waiting: &Waiting| waiting.since.is_some_and(|since| now - since > STOPPED_SECONDS);
-        let workers = day.waiting.iter().filter(|(_, waiting)| is_long(waiting));
-        let workers = workers.map(|(namespace, _)| Place {
+        // A finished job may be absent, but not its lines.
+        let runs = |written: &WrittenStats| written.running != Some(0) || written.missing.is_some();
+        let present = written.iter().filter(|(_, written)| runs(written));
+        let present = present.map(|(key, _)| key.clone());
+        let is_expected =
+            |key: &ComponentKey| services.contains(&key.component.as_str()) || arrivals.used.contains(key);
+        let wrote = arrivals.components.keys().filter(|key| is_expected(key)).cloned();
+        // A worker that never ran is expected if photos wait.
+        let is_long =
+            |waiting: &PendingPhotos| waiting.since.is_some_and(|since| now - since > STOPPED_SECONDS);
+        let workers = arrivals.pending.iter().filter(|(_, waiting)| is_long(waiting));
+        let workers = workers.map(|(namespace, _)| ComponentKey {
             component: ANONYMIZER.to_owned(),
             namespace: namespace.clone(),
         });
-        return there.chain(wrote).chain(workers).collect();
+        return present.chain(wrote).chain(workers).collect();
     }
-    let mut namespaces: BTreeSet<&str> = day
+    let mut namespaces: BTreeSet<&str> = arrivals
         .components
         .keys()
-        .filter(|place| services.contains(&place.component.as_str()))
-        .map(|place| place.namespace.as_str())
+        .filter(|key| services.contains(&key.component.as_str()))
+        .map(|key| key.namespace.as_str())
         .collect();
     if namespaces.is_empty() {
         namespaces.insert("");
     }
     let of = |namespace: &str| {
-        services.map(|name| Place {
+        services.map(|name| ComponentKey {
             component: name.to_owned(),
             namespace: namespace.to_owned(),
         })
     };
     let services = namespaces.into_iter().flat_map(of);
-    services.chain(day.used.iter().cloned()).collect()
+    services.chain(arrivals.used.iter().cloned()).collect()
 }
 
-/// Whether lines were stored before they were written.
-pub fn clocks(day: &Day) -> Finding {
+/// Reports clocks that are ahead: lines were stored before they were written.
+pub fn clocks(arrivals: &Arrivals) -> Finding {
     const WHAT: &str = "clocks of the nodes";
-    let ahead: Vec<String> = day
+    let ahead: Vec<String> = arrivals
         .ahead
         .iter()
-        .filter(|(_, ahead)| **ahead > SAME_SECONDS)
+        .filter(|(_, ahead)| **ahead > CLOCK_TOLERANCE_SECONDS)
         .map(|(node, ahead)| {
             let node = if node.is_empty() {
-                "a machine without a node's name"
+                "a machine without a node name"
             } else {
                 node
             };
-            format!("{node} is {} ahead of OpenSearch", seconds(*ahead))
+            format!("{node} is {} ahead of OpenSearch", format_seconds(*ahead))
         })
         .collect();
-    if day.ahead.is_empty() {
+    if arrivals.ahead.is_empty() {
         Finding::skip(
             WHAT,
-            "no line has come in 15 m",
-            "look again when there are lines",
+            "no line arrived in 15 m",
+            "run this again when lines arrive",
         )
     } else if ahead.is_empty() {
         Finding::ok(
             WHAT,
             format!(
-                "no line of {} is from the future",
-                counted(day.ahead.len() as u64, "node")
+                "no line of {} has a future time",
+                format_count(arrivals.ahead.len() as u64, "node")
             ),
         )
     } else {
         Finding::warn(
             WHAT,
             ahead.join(", "),
-            "set the clocks by NTP: lines of several nodes are shown in the order of their times",
+            "synchronize the clocks with NTP: logq sorts lines by their times",
         )
     }
 }
 
-/// Lines of the last hour that came other than their programs wrote them.
-pub fn tags(day: &Day) -> Finding {
+/// Reports lines of the last hour that were changed on the way, by tag.
+pub fn tags(arrivals: &Arrivals) -> Finding {
     const WHAT: &str = "tagged lines";
     let known = tag::MEANINGS.map(|(tag, _)| tag);
     let mut all: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for (place, seen) in &day.components {
-        for (tag, count) in &seen.tags {
+    for (key, stats) in &arrivals.components {
+        for (tag, count) in &stats.tags {
             if known.contains(&tag.as_str()) {
-                let name = &place.component;
+                let name = &key.component;
                 all.entry(tag).or_default().push(format!("{count} of {name}"));
             }
         }
@@ -202,7 +209,7 @@ pub fn tags(day: &Day) -> Finding {
     Finding::warn(
         WHAT,
         tags.join("; "),
-        format!("they are kept, but not as they were meant: logq --since 1h -f tags={first}"),
+        format!("these lines are stored but changed: logq --since 1h -f tags={first}"),
     )
 }
 

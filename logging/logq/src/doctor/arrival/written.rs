@@ -1,48 +1,43 @@
-//! What the pods or files of a component hold, compared with what OpenSearch has.
+//! What the pods or files of a component contain, compared with OpenSearch.
 
 use std::collections::BTreeSet;
 
-use super::super::text::counted;
+use super::super::format::format_count;
 
-/// What the pods or files of a component hold.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Written {
-    /// How many pods run; none where only files are known.
+pub struct WrittenStats {
+    /// Number of running pods; None with files only.
     pub running: Option<usize>,
     /// When the newest line was written, seconds since 1970.
     pub newest: Option<f64>,
-    /// How many lines were looked for in OpenSearch.
+    /// Number of lines compared with OpenSearch.
     pub compared: u64,
-    /// How many lines of plain text there are: they are not compared.
+    /// Number of plain text lines, which are not compared.
     pub texts: u64,
-    /// Those that OpenSearch does not have.
-    pub missing: Option<Missing>,
-    /// Why not all lines could be read.
-    pub unread: Option<String>,
+    pub missing: Option<MissingLines>,
+    /// Why some lines are unreadable.
+    pub unreadable: Option<String>,
 }
 
-impl Written {
-    /// Whether every line was read, and those that can be compared were compared.
-    pub fn is_compared(&self) -> bool {
-        self.unread.is_none() && (self.compared > 0 || self.texts == 0)
+impl WrittenStats {
+    /// Whether every comparable line was read and compared.
+    pub fn is_fully_compared(&self) -> bool {
+        self.unreadable.is_none() && (self.compared > 0 || self.texts == 0)
     }
 }
 
-/// Lines that OpenSearch does not have.
+/// Lines that OpenSearch lacks.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Missing {
-    /// How many.
+pub struct MissingLines {
     pub count: u64,
-    /// When the first of them was written, seconds since 1970.
+    /// When the first was written, seconds since 1970.
     pub first: f64,
-    /// When the last of them was written.
+    /// When the last was written.
     pub last: f64,
-    /// The pods that wrote them.
     pub pods: BTreeSet<String>,
 }
 
-impl Missing {
-    /// Adds a line that a pod wrote at this time.
+impl MissingLines {
     pub fn add(&mut self, pod: &str, time: f64) {
         let is_first = self.count == 0;
         self.count += 1;
@@ -53,12 +48,12 @@ impl Missing {
         }
     }
 
-    /// The first of the pods, and how many others there are.
-    pub fn by(&self) -> String {
+    /// The first pod, and the number of others.
+    pub fn pods_text(&self) -> String {
         let pod = self.pods.first().map_or("?", String::as_str);
         match self.pods.len().saturating_sub(1) {
             0 => pod.to_owned(),
-            others => format!("{pod} and {}", counted(others as u64, "other pod")),
+            others => format!("{pod} and {}", format_count(others as u64, "other pod")),
         }
     }
 }

@@ -1,12 +1,12 @@
-//! One trace over time.
+//! A trace over time.
 //!
-//! A line that tells how long something took was written at its end: it is
-//! drawn from its beginning. Others are drawn as points.
+//! A program writes a line with a duration at the end of the operation, so its bar starts earlier. Other lines are
+//! points.
 
-mod bar;
-mod head;
+mod describe;
+mod header;
 mod row;
-mod tell;
+mod scale;
 #[cfg(test)]
 mod tests;
 
@@ -19,66 +19,62 @@ use line::Time;
 use terminal::escaped;
 
 use self::{
-    bar::Scale,
     row::{Row, rows},
+    scale::Scale,
 };
 use super::{
-    colour::Palette,
-    length::length,
-    page::{Page, padded, width},
+    duration::format_duration,
+    output_width::{OutputWidth, pad_end, width},
+    palette::Palette,
     pretty::RELATED,
 };
 use crate::source::Entry;
 
-/// Columns of a time.
-const TIME: usize = 8;
+/// Width of a time column.
+const TIME_COLUMNS: usize = 8;
 
-/// How a waterfall is to be.
+/// Options of a waterfall.
 #[derive(Clone, Copy, Debug)]
 pub struct Waterfall {
-    /// Colours, or none.
     pub palette: Palette,
-    /// Times in UTC.
+    /// Show times in UTC.
     pub utc: bool,
-    /// What it is drawn on.
-    pub page: Page,
+    pub width: OutputWidth,
 }
 
 impl Waterfall {
-    /// Draws the lines of one trace, in the order in which what they tell of
-    /// began: when that was, how long after the one before, how long it took,
-    /// and what it was. Lines that are only related can come before and after
-    /// the trace.
+    /// Draws the lines of one trace in order of their start: start, gap to the previous line, bar, duration and
+    /// description. Related lines may precede or follow the trace.
     ///
     /// # Errors
-    /// The output's.
+    /// An I/O error of the output.
     pub fn draw(&self, entries: &[Entry], out: &mut impl Write) -> io::Result<()> {
         let rows = rows(entries);
         let Some(span) = row::span(&rows) else {
             return Ok(());
         };
-        self.head(&rows, span, out)?;
+        self.write_header(&rows, span, out)?;
         writeln!(out)?;
-        let layout = Layout::of(&rows, span, self.page);
+        let layout = Layout::new(&rows, span, self.width);
         let dim = self.palette.dim;
         writeln!(
             out,
-            "{dim}{:>TIME$} {:>TIME$} {} {} {:>TIME$} what{dim:#}",
+            "{dim}{:>TIME_COLUMNS$} {:>TIME_COLUMNS$} {} {} {:>TIME_COLUMNS$} what{dim:#}",
             "start",
             "gap",
-            padded("component", layout.label),
-            layout.scale.head(),
+            pad_end("component", layout.label),
+            layout.scale.header(),
             "took",
         )?;
         let mut before = None;
         for row in &rows {
-            self.row(row, before, &layout, out)?;
+            self.write_row(row, before, &layout, out)?;
             before = Some(row.begin);
         }
         Ok(())
     }
 
-    fn row(
+    fn write_row(
         &self,
         row: &Row<'_>,
         before: Option<Time>,
@@ -87,41 +83,46 @@ impl Waterfall {
     ) -> io::Result<()> {
         let Palette { dim, component, .. } = self.palette;
         let style = self.palette.level(row.document.level());
-        let gap = before.map_or_else(String::new, |before| format!("+{}", length(before, row.begin)));
+        let gap = before.map_or_else(String::new, |before| {
+            format!("+{}", format_duration(before, row.begin))
+        });
         let took = if row.begin < row.end {
-            length(row.begin, row.end)
+            format_duration(row.begin, row.end)
         } else {
             String::new()
         };
-        let told = tell::what(row.document);
-        let told = if row.is_related {
-            format!("{RELATED}: {told}")
+        let description = describe::describe(row.document);
+        let description = if row.is_related {
+            format!("{RELATED}: {description}")
         } else {
-            told
+            description
         };
-        let (grave, columns) = match tell::grave(row.document) {
-            Some(grave) => (
-                format!("{style}{grave}{style:#} "),
-                layout.what.saturating_sub(grave.len() + 1),
+        let (severity, columns) = match describe::severity_mark(row.document) {
+            Some(severity) => (
+                format!("{style}{severity}{style:#} "),
+                layout.description_columns.saturating_sub(severity.len() + 1),
             ),
-            None => (String::new(), layout.what),
+            None => (String::new(), layout.description_columns),
         };
         writeln!(
             out,
-            "{dim}{:>TIME$} {gap:>TIME$}{dim:#} {component}{}{component:#} {style}{}{style:#} {dim}{took:>TIME$}{dim:#} {grave}{}",
-            length(layout.scale.first, row.begin),
-            padded(&self.page.end(&layout.label(row), layout.label), layout.label),
+            "{dim}{:>TIME_COLUMNS$} {gap:>TIME_COLUMNS$}{dim:#} {component}{}{component:#} {style}{}{style:#} {dim}{took:>TIME_COLUMNS$}{dim:#} {severity}{}",
+            format_duration(layout.scale.first, row.begin),
+            pad_end(
+                &self.width.truncate_start(&layout.label(row), layout.label),
+                layout.label
+            ),
             layout.scale.bar(row),
-            self.page.beginning(&told, columns),
+            self.width.truncate_end(&description, columns),
         )?;
         let indent = layout.indent();
-        let columns = self.page.columns.saturating_sub(indent + 2);
-        let parts = tell::why(row.document).map(|why| (why, style));
+        let columns = self.width.columns.saturating_sub(indent + 2);
+        let parts = describe::failure_reason(row.document).map(|why| (why, style));
         for (text, style) in parts
             .into_iter()
-            .chain(tell::stages(row.document).map(|text| (text, dim)))
+            .chain(describe::stage_durations(row.document).map(|text| (text, dim)))
         {
-            let lines = self.page.wrapped(text.split(' '), " ", columns);
+            let lines = self.width.wrap(text.split(' '), " ", columns);
             for (number, line) in lines.iter().enumerate() {
                 let mark = if number == 0 { '↳' } else { ' ' };
                 writeln!(out, "{:indent$}{dim}{mark}{dim:#} {style}{line}{style:#}", "")?;
@@ -131,44 +132,44 @@ impl Waterfall {
     }
 }
 
-/// What stands in which columns.
+/// The column layout.
 struct Layout {
-    /// Columns of the names.
+    /// Width of the name column.
     label: usize,
-    /// Columns of what happened.
-    what: usize,
+    /// Width of the description column.
+    description_columns: usize,
     scale: Scale,
-    /// The components of which there are lines of several pods.
-    several: BTreeSet<String>,
+    /// Components with lines of several pods.
+    multi_pod: BTreeSet<String>,
 }
 
 impl Layout {
-    fn of(rows: &[Row<'_>], span: (Time, Time), page: Page) -> Self {
+    fn new(rows: &[Row<'_>], span: (Time, Time), output: OutputWidth) -> Self {
         let mut layout = Self {
             label: 0,
-            what: 0,
+            description_columns: 0,
             scale: Scale::new(span, 0),
-            several: several(rows),
+            multi_pod: components_with_several_pods(rows),
         };
         let labels = rows.iter().map(|row| width(&layout.label(row)));
         let widest = labels.chain(["component".len()]).max().unwrap_or_default();
-        layout.label = if page.cuts {
-            widest.min(page.columns / 5)
+        layout.label = if output.truncates {
+            widest.min(output.columns / 5)
         } else {
             widest
         };
-        let taken = TIME + 1 + TIME + 1 + layout.label + 1 + 1 + TIME + 1;
-        let left = page.columns.saturating_sub(taken);
+        let taken = TIME_COLUMNS + 1 + TIME_COLUMNS + 1 + layout.label + 1 + 1 + TIME_COLUMNS + 1;
+        let left = output.columns.saturating_sub(taken);
         let columns = (left * 2 / 5).clamp(9, 60);
         layout.scale = Scale::new(span, columns);
-        layout.what = left.saturating_sub(columns).max(8);
+        layout.description_columns = left.saturating_sub(columns).max(8);
         layout
     }
 
-    /// Whose line it is: also which pod's, where there are several.
+    /// The component, and its pod if there are several.
     fn label(&self, row: &Row<'_>) -> String {
         let component = row.component();
-        let pod = row.pod().filter(|_| self.several.contains(component));
+        let pod = row.pod().filter(|_| self.multi_pod.contains(component));
         escaped(&match pod {
             Some(pod) if pod.starts_with(component) => pod.to_owned(),
             Some(pod) => format!("{component}/{pod}"),
@@ -176,19 +177,18 @@ impl Layout {
         })
     }
 
-    /// Where what belongs to a row stands below it: a narrow page has no
-    /// room below what happened.
+    /// Indentation of details below a row. In a narrow output, they do not fit below the description.
     fn indent(&self) -> usize {
-        let before = TIME + 1 + TIME + 1;
-        if self.what < 40 {
+        let before = TIME_COLUMNS + 1 + TIME_COLUMNS + 1;
+        if self.description_columns < 40 {
             before
         } else {
-            before + self.label + 1 + self.scale.columns + 1 + TIME + 1
+            before + self.label + 1 + self.scale.columns + 1 + TIME_COLUMNS + 1
         }
     }
 }
 
-fn several(rows: &[Row<'_>]) -> BTreeSet<String> {
+fn components_with_several_pods(rows: &[Row<'_>]) -> BTreeSet<String> {
     let mut pods: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for row in rows {
         pods.entry(row.component()).or_default().extend(row.pod());

@@ -1,4 +1,4 @@
-//! The lines of a trace in the order in which they are drawn.
+//! The rows of a waterfall, in order.
 
 use std::collections::HashMap;
 
@@ -6,26 +6,24 @@ use line::{Document, Time};
 use schema::field;
 use serde_json::Value;
 
-use crate::{plan::related, source::Entry};
+use crate::{query::related, source::Entry};
 
-/// PostgreSQL writes no finer times: what it tells of ended within this many
-/// nanoseconds after the time of its line.
+/// PostgreSQL's time resolution: the logged operation ended within this many nanoseconds after the time of its line.
 const POSTGRESQL_NANOS: i64 = 1_000_000;
 
-/// A longer duration, seconds, is none.
-const LONGEST: f64 = 1e6;
+/// Longer durations are ignored.
+const MAX_SECONDS: f64 = 1e6;
 
-/// A line, and from when to when what it tells of was.
+/// A line with the start and end of its operation.
 pub struct Row<'e> {
     pub document: &'e Document,
     pub begin: Time,
     pub end: Time,
-    /// Whether it is only related to the trace.
     pub is_related: bool,
 }
 
 impl<'e> Row<'e> {
-    fn of(document: &'e Document) -> Option<Self> {
+    fn from_document(document: &'e Document) -> Option<Self> {
         let end = document.timestamp()?;
         Some(Self {
             document,
@@ -49,22 +47,20 @@ impl<'e> Row<'e> {
     }
 }
 
-/// The lines in the order of their beginnings, of those that began at once the
-/// longest first. Lines without a time are left out.
+/// The rows by start; of equal starts, the longest first. Omits lines without a time.
 pub fn rows(entries: &[Entry]) -> Vec<Row<'_>> {
     let mut rows: Vec<Row<'_>> = entries
         .iter()
-        .filter_map(|entry| Row::of(&entry.document))
+        .filter_map(|entry| Row::from_document(&entry.document))
         .collect();
-    in_sequence(&mut rows);
+    order_sessions(&mut rows);
     rows.sort_by_key(|row| (row.begin, std::cmp::Reverse(row.end)));
     rows
 }
 
-/// A session of PostgreSQL does one thing after the other, which times in
-/// milliseconds do not always show: what came later did not begin before the
-/// end of what came before.
-fn in_sequence<'e>(rows: &mut [Row<'e>]) {
+/// Separates the rows of a PostgreSQL session. It runs one statement at a time, but its times are in milliseconds, so
+/// rows may overlap: move a row behind its predecessor.
+fn order_sessions<'e>(rows: &mut [Row<'e>]) {
     type Numbered<'r, 'e> = Vec<(i64, &'r mut Row<'e>)>;
     let mut sessions: HashMap<(Option<&str>, &str), Numbered<'_, 'e>> = HashMap::new();
     for row in rows {
@@ -89,28 +85,27 @@ fn in_sequence<'e>(rows: &mut [Row<'e>]) {
     }
 }
 
-/// From the first beginning to the last end, related lines left out unless
-/// there are no others.
+/// From the first start to the last end. Ignores related lines unless there are no others.
 pub fn span(rows: &[Row<'_>]) -> Option<(Time, Time)> {
     let alone = rows.iter().all(|row| row.is_related);
-    let own = || rows.iter().filter(|row| alone || !row.is_related);
-    let first = own().map(|row| row.begin).min()?;
-    let last = own().map(|row| row.end).max()?;
+    let shown_rows = || rows.iter().filter(|row| alone || !row.is_related);
+    let first = shown_rows().map(|row| row.begin).min()?;
+    let last = shown_rows().map(|row| row.end).max()?;
     Some((first, last))
 }
 
-/// How long what the line tells of took, nanoseconds.
+/// Duration of the operation, nanoseconds.
 fn duration(document: &Document) -> i64 {
     nanos(document, field::DURATION_SECONDS).unwrap_or_default()
 }
 
-/// The seconds of a field in nanoseconds.
+/// A field in seconds, converted to nanoseconds.
 #[expect(clippy::cast_possible_truncation, reason = "far below 2^63")]
 pub fn nanos(document: &Document, name: &str) -> Option<i64> {
     document
         .get(name)
         .and_then(Value::as_f64)
-        .filter(|seconds| (0.0..LONGEST).contains(seconds))
+        .filter(|seconds| (0.0..MAX_SECONDS).contains(seconds))
         .map(|seconds| (seconds * 1e9).round() as i64)
 }
 

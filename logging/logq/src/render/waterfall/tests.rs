@@ -12,7 +12,7 @@ fn entry(line: Value) -> Entry {
     }
 }
 
-/// A line with the fields of `more`, at so many microseconds of the minute.
+/// A line with additional fields, at a number of microseconds.
 fn line(component: &str, pod: &str, micros: u64, level: &str, message: &str, more: Value) -> Entry {
     let mut line = json!({
         "@timestamp": format!("2026-11-22T16:14:{:02}.{:06}000Z", micros / 1_000_000, micros % 1_000_000),
@@ -39,7 +39,7 @@ fn statement(number: u64, millis: u64, took: f64, step: &str, text: &str) -> Ent
     )
 }
 
-/// What an upload leaves, as the demo has it: one that is answered, and fails.
+/// The lines of an upload that is accepted and then fails, as in the demo.
 fn upload() -> Vec<Entry> {
     const INSERT: &str = "WITH new AS (\n  INSERT INTO photo (id, project)\n\tVALUES ($1, $2) RETURNING id)\nINSERT INTO outbox SELECT id FROM new";
     let mut related = json!({
@@ -49,7 +49,7 @@ fn upload() -> Vec<Entry> {
     related["kubernetes"]["pod"] = json!("rabbitmq-0");
     vec![
         statement(1, 28_445, 0.096, "statement", "BEGIN; SET application_name = 'x'"),
-        // Within one millisecond: their order is that of the session.
+        // The order within a millisecond is that of the session.
         statement(2, 28_446, 0.718, "parse sqlx_s_1", INSERT),
         statement(3, 28_446, 0.301, "bind sqlx_s_1", INSERT),
         statement(4, 28_446, 0.698, "execute sqlx_s_1", INSERT),
@@ -103,11 +103,11 @@ fn upload() -> Vec<Entry> {
     ]
 }
 
-fn drawn(entries: &[Entry], columns: usize, cuts: bool) -> String {
+fn drawn(entries: &[Entry], columns: usize, truncates: bool) -> String {
     let waterfall = Waterfall {
         palette: Palette::NONE,
         utc: true,
-        page: Page { columns, cuts },
+        width: OutputWidth { columns, truncates },
     };
     let mut out = Vec::new();
     waterfall.draw(entries, &mut out).unwrap();
@@ -115,7 +115,7 @@ fn drawn(entries: &[Entry], columns: usize, cuts: bool) -> String {
 }
 
 #[test]
-fn an_upload_is_drawn_as_wide_as_the_terminal() {
+fn waterfall_of_an_upload_fits_the_terminal() {
     let upload = upload();
     for columns in [60, 100, 200] {
         let drawn = drawn(&upload, columns, true);
@@ -131,20 +131,20 @@ fn an_upload_is_drawn_as_wide_as_the_terminal() {
 }
 
 #[test]
-fn nothing_is_cut_where_a_program_may_read_it() {
+fn output_for_programs_is_never_cut() {
     let drawn = drawn(&upload(), 80, false);
     insta::assert_snapshot!("pipe", drawn);
     assert!(drawn.contains("INSERT INTO outbox SELECT id FROM new\n") && !drawn.contains('…'));
 }
 
 #[test]
-fn colours_take_no_columns() {
+fn colors_have_no_width() {
     let waterfall = Waterfall {
         palette: Palette::TERMINAL,
         utc: true,
-        page: Page {
+        width: OutputWidth {
             columns: 100,
-            cuts: true,
+            truncates: true,
         },
     };
     let mut out = Vec::new();
@@ -158,14 +158,14 @@ fn colours_take_no_columns() {
 }
 
 #[test]
-fn what_came_later_in_a_session_is_drawn_later() {
+fn waterfall_keeps_the_order_of_a_session() {
     let drawn = drawn(&upload(), 200, true);
     let at = |step: &str| drawn.find(step).unwrap();
     assert!(at("BEGIN") < at("parse ") && at("parse ") < at("bind ") && at("bind ") < at("execute "));
 }
 
 #[test]
-fn a_trace_without_lines_is_nothing_and_one_line_is_one() {
+fn trace_without_lines_and_with_one_line() {
     assert_eq!(drawn(&[], 80, true), "");
     assert_eq!(
         drawn(&[entry(json!({ "message": "without a time" }))], 80, true),
@@ -192,7 +192,7 @@ fn a_trace_without_lines_is_nothing_and_one_line_is_one() {
 }
 
 #[test]
-fn many_lines_are_all_drawn() {
+fn waterfall_contains_all_lines() {
     let many: Vec<Entry> = (0..2_000)
         .map(|n| {
             line(
@@ -213,7 +213,7 @@ fn many_lines_are_all_drawn() {
 }
 
 #[test]
-fn wide_and_dangerous_characters_break_nothing() {
+fn wide_and_control_characters_keep_the_columns() {
     let lines = [
         line(
             "werkstätte",
@@ -240,17 +240,17 @@ fn wide_and_dangerous_characters_break_nothing() {
             json!({ "error": { "message": "\u{1b}[31mred\u{2028}" } }),
         ),
     ];
-    for cuts in [true, false] {
-        let drawn = drawn(&lines, 80, cuts);
+    for truncates in [true, false] {
+        let drawn = drawn(&lines, 80, truncates);
         let acted_on = |c: char| c != '\n' && terminal::is_acted_on(c);
         assert!(!drawn.contains(acted_on), "{drawn:?}");
-        // Bars begin in the same column.
+        // All bars start in the same column.
         let columns: Vec<usize> = drawn
             .lines()
             .filter_map(|line| Some(width(line.split_once('·')?.0)))
             .collect();
         assert_eq!(columns.len(), 3, "{drawn}");
-        if cuts {
+        if truncates {
             assert!(drawn.lines().all(|line| width(line) <= 80), "{drawn}");
         }
     }
@@ -258,7 +258,7 @@ fn wide_and_dangerous_characters_break_nothing() {
 }
 
 #[test]
-fn a_trace_over_midnight_tells_both_days() {
+fn trace_over_midnight_shows_both_dates() {
     let mut lines = upload();
     lines.push(entry(json!({
         "@timestamp": "2026-11-23T00:00:00.100000000Z", "component": "anonymizer", "level": "info",

@@ -1,4 +1,4 @@
-//! The bytes of one source, in blocks of whole lines.
+//! Reads a source in blocks of whole lines.
 
 use std::{collections::VecDeque, io, path::PathBuf};
 
@@ -8,93 +8,88 @@ use schema::MAX_CONTENT_BYTES;
 
 use super::{FileError, input::Input};
 
-/// More of a line is never kept: the content that a line may have, with what
-/// the kubelet puts before it.
+/// Longer lines are cut: the maximum content, and the kubelet's prefix.
 pub const MAX_LINE_BYTES: usize = MAX_CONTENT_BYTES + 256;
 
 /// Whole lines of one file.
 #[derive(Debug, Default)]
 pub struct Block {
-    /// Longer than what was read: the rest is of no meaning.
+    /// May be longer than `length`.
     buffer: Vec<u8>,
     length: usize,
-    /// Where it begins in its file.
+    /// Offset in the file.
     pub offset: u64,
-    /// When the file was written last.
+    /// When the file was last modified.
     pub changed: Option<Time>,
 }
 
 impl Block {
-    /// What was read.
     pub fn bytes(&self) -> &[u8] {
         self.buffer.get(..self.length).unwrap_or_default()
     }
 }
 
-/// Reads the files of one source, one after the other. Memory is bounded
-/// whatever a line's length: a block is at most one line longer than it should
-/// be, and of a line only [`MAX_LINE_BYTES`] are kept.
-pub struct Blocks {
+/// Reads the files of one source in order. Memory is bounded: a block exceeds its size by at most one line, and lines
+/// are cut at [`MAX_LINE_BYTES`].
+pub struct BlockReader {
     files: VecDeque<Option<PathBuf>>,
-    open: Option<Input>,
+    input: Option<Input>,
     size: usize,
     offset: u64,
-    /// The beginning of the next block: a line of which the end is not read.
-    rest: Vec<u8>,
-    /// Why nothing more can be read, once what was read is given out.
-    failed: Option<FileError>,
-    /// Blocks that are read and whose memory can be used again.
-    used: Vec<Vec<u8>>,
+    /// The start of the next block: an incomplete line.
+    partial_line: Vec<u8>,
+    /// An error to return after the blocks before it.
+    error: Option<FileError>,
+    /// Buffers to reuse.
+    free_buffers: Vec<Vec<u8>>,
 }
 
-impl Blocks {
-    /// Opens nothing yet.
+impl BlockReader {
     pub fn new(files: VecDeque<Option<PathBuf>>, size: usize) -> Self {
         Self {
             files,
-            open: None,
+            input: None,
             size,
             offset: 0,
-            rest: Vec::new(),
-            failed: None,
-            used: Vec::new(),
+            partial_line: Vec::new(),
+            error: None,
+            free_buffers: Vec::new(),
         }
     }
 
-    /// The same of what is open.
-    pub fn of(input: Input, size: usize) -> Self {
+    pub fn from_input(input: Input, size: usize) -> Self {
         let mut blocks = Self::new(VecDeque::new(), size);
-        blocks.open = Some(input);
+        blocks.input = Some(input);
         blocks
     }
 
-    /// Takes back a block's memory.
+    /// Takes back the buffer of a block.
     pub fn reuse(&mut self, block: Block) {
-        // One that a long line has made large is given back.
+        // Drop a buffer that a long line enlarged.
         if block.buffer.len() == self.size {
-            self.used.push(block.buffer);
+            self.free_buffers.push(block.buffer);
         }
     }
 
-    /// Whether the file that is read is one that nothing may wait for.
+    /// Whether the current file is live: do not wait for more of it.
     pub fn is_live(&self) -> bool {
-        self.open.as_ref().is_some_and(|input| input.live)
+        self.input.as_ref().is_some_and(|input| input.is_live)
     }
 
-    /// The next block; None at the end. After an error nothing more comes.
+    /// The next block; None at the end. An error is final.
     pub fn next(&mut self) -> Result<Option<Block>, FileError> {
         loop {
-            if let Some(error) = self.failed.take() {
+            if let Some(error) = self.error.take() {
                 self.files.clear();
                 return Err(error);
             }
-            if self.open.is_none() {
+            if self.input.is_none() {
                 let Some(file) = self.files.pop_front() else {
                     return Ok(None);
                 };
                 match Input::open(file.as_deref()) {
-                    Ok(input) => self.open = Some(input),
-                    Err(error) => self.failed = Some(error),
+                    Ok(input) => self.input = Some(input),
+                    Err(error) => self.error = Some(error),
                 }
                 self.offset = 0;
                 continue;
@@ -106,45 +101,44 @@ impl Blocks {
         }
     }
 
-    /// Reads until there is a whole line, better a block of them; an empty
-    /// block at the end of the file.
+    /// Reads at least one line, up to a block; an empty block at the end of the file.
     fn read(&mut self) -> Block {
-        let mut buffer = self.used.pop().unwrap_or_else(|| vec![0; self.size]);
-        let mut length = self.rest.len();
+        let mut buffer = self.free_buffers.pop().unwrap_or_else(|| vec![0; self.size]);
+        let mut length = self.partial_line.len();
         if buffer.len() <= length {
             buffer.resize(length + self.size, 0);
         }
         if let Some(begin) = buffer.get_mut(..length) {
-            begin.copy_from_slice(&self.rest);
+            begin.copy_from_slice(&self.partial_line);
         }
-        self.rest.clear();
+        self.partial_line.clear();
         let offset = self.offset;
         let mut changed = None;
-        while let Some(input) = &mut self.open {
+        while let Some(input) = &mut self.input {
             changed = input.changed;
             let room = buffer.get_mut(length..).unwrap_or_default();
             let read = match input.bytes.read(room) {
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
-                    // What was begun is not known to be a line.
-                    self.failed = Some(FileError::io(&input.name)(error));
-                    self.open = None;
+                    // The incomplete line may not be a line.
+                    self.error = Some(FileError::io(&input.name)(error));
+                    self.input = None;
                     length = whole_lines(&buffer, length);
                     break;
                 }
             };
             length += read;
             if read == 0 {
-                self.open = None;
+                self.input = None;
                 break;
             }
-            if length < buffer.len() && !input.live {
+            if length < buffer.len() && !input.is_live {
                 continue;
             }
             let end = whole_lines(&buffer, length);
             if end > 0 {
-                self.rest
+                self.partial_line
                     .extend_from_slice(buffer.get(end..length).unwrap_or_default());
                 length = end;
                 break;
@@ -168,28 +162,27 @@ impl Blocks {
         }
     }
 
-    /// Reads up to a newline; what follows it is the rest. Returns how many
-    /// bytes were left out.
+    /// Skips to the next newline and keeps what follows; returns the number of skipped bytes.
     fn skip_line(&mut self) -> u64 {
         let mut skipped = 0;
         let mut buffer = vec![0; self.size];
-        while let Some(input) = &mut self.open {
+        while let Some(input) = &mut self.input {
             match input.bytes.read(&mut buffer) {
-                Ok(0) => self.open = None,
+                Ok(0) => self.input = None,
                 Ok(read) => {
                     let read = buffer.get(..read).unwrap_or_default();
                     let Some(end) = memchr(b'\n', read) else {
                         skipped += read.len() as u64;
                         continue;
                     };
-                    self.rest
+                    self.partial_line
                         .extend_from_slice(read.get(end + 1..).unwrap_or_default());
                     return skipped + end as u64 + 1;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    self.failed = Some(FileError::io(&input.name)(error));
-                    self.open = None;
+                    self.error = Some(FileError::io(&input.name)(error));
+                    self.input = None;
                 }
             }
         }
@@ -197,7 +190,7 @@ impl Blocks {
     }
 }
 
-/// How many of the bytes are whole lines.
+/// The length of the whole lines.
 fn whole_lines(buffer: &[u8], length: usize) -> usize {
     memrchr(b'\n', buffer.get(..length).unwrap_or_default()).map_or(0, |end| end + 1)
 }

@@ -1,8 +1,7 @@
-//! The files in folders, each once, whatever it is called.
+//! Lists the log files of folders, without duplicates.
 //!
-//! Links are followed: a node's `/var/log/containers` holds nothing else, and
-//! the runtime may keep a pod's files elsewhere. What is behind a link is
-//! known by what it is, so that no file is read twice and no loop is endless.
+//! Follows links: a node's `/var/log/containers` contains only links, and a runtime may store files elsewhere. Files
+//! are identified by device and inode, so no file is read twice and no loop is endless.
 
 use std::{
     collections::HashMap,
@@ -14,29 +13,28 @@ use std::{
 use line::Place;
 use walkdir::{DirEntry, WalkDir};
 
-use super::{FileError, find::PODS, tail::FileId};
+use super::{FileError, discover::POD_LIST, tail::FileId};
 
-/// So many links may lead from one to the next, as in Linux (`path_resolution(7)`).
-const MOST_LINKS: usize = 40;
+/// Maximum length of a chain of links, as in Linux (`path_resolution(7)`).
+const MAX_LINKS: usize = 40;
 
-/// A file that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct FoundFile {
     pub id: FileId,
-    /// Of a container's file that was found by a link: where the kubelet keeps it.
+    /// For a link to a container's file: the kubelet's path.
     pub path: PathBuf,
     pub size: u64,
-    /// The container that the kubelet keeps it for.
+    /// The container of the file.
     pub place: Option<Place>,
-    /// Whether it is a file, and no pipe.
+    /// Not a pipe.
     regular: bool,
 }
 
-impl Seen {
+impl FoundFile {
     pub fn new(path: PathBuf, data: &Metadata) -> Self {
-        let (path, place) = placed(path);
+        let (path, place) = locate_container(path);
         Self {
-            id: FileId::of(data),
+            id: FileId::from_metadata(data),
             path,
             size: data.len(),
             place,
@@ -45,41 +43,43 @@ impl Seen {
     }
 }
 
-/// Each file once: the first of its paths, or the first that tells its container.
-pub(super) fn once(files: Vec<Seen>) -> Vec<Seen> {
-    let mut known: HashMap<FileId, usize> = HashMap::new();
-    let mut once: Vec<Seen> = Vec::new();
+/// Removes duplicates. Keeps the first path, or the first one that identifies a container.
+pub(super) fn deduplicate(files: Vec<FoundFile>) -> Vec<FoundFile> {
+    let mut index_by_id: HashMap<FileId, usize> = HashMap::new();
+    let mut deduplicate: Vec<FoundFile> = Vec::new();
     for file in files {
-        match known.get(&file.id).and_then(|&number| once.get_mut(number)) {
+        match index_by_id
+            .get(&file.id)
+            .and_then(|&number| deduplicate.get_mut(number))
+        {
             Some(before) if file.regular => {
                 if before.place.is_none() && file.place.is_some() {
                     *before = file;
                 }
             }
             _ => {
-                known.insert(file.id, once.len());
-                once.push(file);
+                index_by_id.insert(file.id, deduplicate.len());
+                deduplicate.push(file);
             }
         }
     }
-    once
+    deduplicate
 }
 
-/// The files of lines in a folder. What of it cannot be read is told in
-/// `troubles`; a link that leads nowhere is none: the runtime has removed what
-/// the kubelet still names.
-pub(super) fn files_in(folder: &Path, troubles: &mut Vec<FileError>) -> Vec<Seen> {
+/// Lists the log files in a folder, and adds errors to `errors`. A dangling link is no error: the runtime removed a
+/// file that the kubelet still links.
+pub(super) fn list_log_files(folder: &Path, errors: &mut Vec<FileError>) -> Vec<FoundFile> {
     let mut files = Vec::new();
     let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name();
     for entry in walk.into_iter().filter_entry(|entry| !is_hidden(entry)) {
-        let seen = match entry {
-            Ok(entry) if !entry.file_type().is_file() || !holds_lines(entry.path()) => continue,
+        let file = match entry {
+            Ok(entry) if !entry.file_type().is_file() || !is_log_file(entry.path()) => continue,
             Ok(entry) => {
                 let data = fs::metadata(entry.path());
-                let seen = data.map(|data| Seen::new(entry.path().to_owned(), &data));
-                seen.map_err(FileError::io(entry.path()))
+                let file = data.map(|data| FoundFile::new(entry.path().to_owned(), &data));
+                file.map_err(FileError::io(entry.path()))
             }
-            // A loop's files have been found before it was one.
+            // The files of a loop are already listed.
             Err(error) if error.loop_ancestor().is_some() => continue,
             Err(error) => {
                 let path = error.path().unwrap_or(folder).to_owned();
@@ -89,27 +89,26 @@ pub(super) fn files_in(folder: &Path, troubles: &mut Vec<FileError>) -> Vec<Seen
                 })
             }
         };
-        match seen {
-            Ok(seen) => files.push(seen),
-            Err(FileError::Io { path, error }) if leads_nowhere(&path, error.kind()) => {}
-            Err(error) => troubles.push(error),
+        match file {
+            Ok(file) => files.push(file),
+            Err(FileError::Io { path, error }) if is_dangling(&path, error.kind()) => {}
+            Err(error) => errors.push(error),
         }
     }
     files
 }
 
-/// Whether it is a link to nothing, or was removed meanwhile.
-fn leads_nowhere(path: &Path, error: ErrorKind) -> bool {
+/// Whether it is a dangling link, or was just removed.
+fn is_dangling(path: &Path, error: ErrorKind) -> bool {
     let is_link = || fs::symlink_metadata(path).is_ok_and(|data| data.is_symlink());
     error == ErrorKind::NotFound || error != ErrorKind::PermissionDenied && is_link()
 }
 
-/// A file's container, by its path or that of a link on the way to it; with
-/// that path.
-fn placed(path: PathBuf) -> (PathBuf, Option<Place>) {
+/// Finds the container of a file, by its path or a link on the way to it. Returns that path, too.
+fn locate_container(path: PathBuf) -> (PathBuf, Option<Place>) {
     let mut at = path.clone();
-    for _ in 0..MOST_LINKS {
-        if let Some(place) = place_of(&at) {
+    for _ in 0..MAX_LINKS {
+        if let Some(place) = container_ref(&at) {
             return (at, Some(place));
         }
         let Ok(target) = fs::read_link(&at) else { break };
@@ -118,23 +117,23 @@ fn placed(path: PathBuf) -> (PathBuf, Option<Place>) {
     (path, None)
 }
 
-fn place_of(file: &Path) -> Option<Place> {
+fn container_ref(file: &Path) -> Option<Place> {
     let name = file.file_name()?.to_str()?;
     let (start, rest) = name.split_once('.')?;
     let numbered = start.bytes().all(|b| b.is_ascii_digit()) && rest.starts_with("log");
     numbered.then(|| Place::of_file(file)).flatten()
 }
 
-/// Other programs' own files.
+/// Hidden files of other programs.
 fn is_hidden(entry: &DirEntry) -> bool {
     entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".")
 }
 
-fn holds_lines(file: &Path) -> bool {
+fn is_log_file(file: &Path) -> bool {
     let Some(name) = file.file_name().and_then(|name| name.to_str()) else {
         return false;
     };
-    if name == PODS {
+    if name == POD_LIST {
         return false;
     }
     let name = name
@@ -163,18 +162,18 @@ mod tests {
         fs::write(file, "x\n").unwrap();
     }
 
-    /// What is found, as seen by a user to whom not everything is open.
+    /// The files and errors that an unprivileged user gets.
     fn found(folder: &Path) -> (Vec<PathBuf>, Vec<String>) {
         let folder = folder.to_owned();
-        let look = move || {
+        let scan = move || {
             nix::unistd::setfsuid(nix::unistd::Uid::from_raw(65_534));
-            let mut troubles = Vec::new();
-            let files = once(files_in(&folder, &mut troubles));
-            let path = |file: Seen| file.path.strip_prefix(&folder).unwrap().to_owned();
-            let told = troubles.iter().map(ToString::to_string).collect();
-            (files.into_iter().map(path).collect(), told)
+            let mut errors = Vec::new();
+            let files = deduplicate(list_log_files(&folder, &mut errors));
+            let path = |file: FoundFile| file.path.strip_prefix(&folder).unwrap().to_owned();
+            let messages = errors.iter().map(ToString::to_string).collect();
+            (files.into_iter().map(path).collect(), messages)
         };
-        thread::spawn(look).join().unwrap()
+        thread::spawn(scan).join().unwrap()
     }
 
     fn folder() -> TempDir {
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_s_links_are_followed_to_the_containers_files() {
+    fn links_are_followed_to_the_container_files() {
         let node = folder();
         let runtime = node.path().join("runtime/17/17-json.log");
         write(&runtime);
@@ -203,18 +202,18 @@ mod tests {
             links.join("irmgard-0_photos_main-17.log"),
         )
         .unwrap();
-        let placed = |folder: &Path| {
-            let files = files_in(folder, &mut Vec::new());
+        let locate_container = |folder: &Path| {
+            let files = list_log_files(folder, &mut Vec::new());
             let places = files.into_iter().map(|file| file.place.map(|place| place.pod));
             places.collect::<Vec<_>>()
         };
         let pod = || Some("irmgard-0".to_owned());
-        assert_eq!(placed(&links), [pod()]);
-        assert_eq!(placed(&node.path().join("pods")), [pod(), pod()]);
-        // All of it, under three names: each file once, as the container's.
-        let mut seen = files_in(&node.path().join("runtime"), &mut Vec::new());
-        seen.extend(files_in(node.path(), &mut Vec::new()));
-        let places: Vec<_> = once(seen)
+        assert_eq!(locate_container(&links), [pod()]);
+        assert_eq!(locate_container(&node.path().join("pods")), [pod(), pod()]);
+        // Three names for the same files.
+        let mut file = list_log_files(&node.path().join("runtime"), &mut Vec::new());
+        file.extend(list_log_files(node.path(), &mut Vec::new()));
+        let places: Vec<_> = deduplicate(file)
             .into_iter()
             .map(|file| file.place.map(|place| place.pod))
             .collect();
@@ -222,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn links_to_nothing_and_in_circles_are_passed_over() {
+    fn dangling_and_circular_links_are_skipped() {
         let outer = folder();
         let sub = outer.path().join("sub");
         write(&sub.join("a.log"));
@@ -237,20 +236,20 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_read_does_not_end_the_search() {
+    fn unreadable_entries_do_not_end_the_search() {
         let outer = folder();
         for name in ["a/1.log", "b/2.log", "c/3.log"] {
             write(&outer.path().join(name));
         }
         mode(&outer.path().join("b"), 0o000);
         unix::symlink(outer.path().join("b/2.log"), outer.path().join("c/link.log")).unwrap();
-        let (files, told) = found(outer.path());
+        let (files, messages) = found(outer.path());
         mode(&outer.path().join("b"), 0o755);
         assert_eq!(files, [PathBuf::from("a/1.log"), PathBuf::from("c/3.log")]);
-        assert_eq!(told.len(), 2, "{told:?}");
+        assert_eq!(messages.len(), 2, "{messages:?}");
         assert!(
-            told[0].contains("/b: ") && told[1].contains("/c/link.log: "),
-            "{told:?}"
+            messages[0].contains("/b: ") && messages[1].contains("/c/link.log: "),
+            "{messages:?}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Lines of files as they are added, and of a pipe.
+//! Feeds for growing files and pipes.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -7,165 +7,163 @@ use std::{
 };
 
 use super::{
-    FileError, known, open,
+    FileError, open, resolve,
     tail::{Start, Tail},
 };
 use crate::{
     cli::Search,
-    follow::{Feed, Past, Sink, Stop},
-    plan::{Known, Wanted},
-    search::{Context, There, so_far, unknown_uses},
+    follow::{Backlog, Feed, FeedEnd, FeedSink},
+    query::{Query, ResolvedContext},
+    search::{ContextLines, SourceProbe, missing_so_far, unknown_dependencies_note},
     source::Entry,
 };
 
-/// So long it is waited for lines before it is seen whether it is over.
-const WAIT: Duration = Duration::from_millis(200);
+/// How long to wait for lines before the next check for cancellation.
+const POLL_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// So many lines are given at a time.
+/// Maximum number of lines per batch.
 const BATCH: usize = 1_000;
 
-/// Lines of a pipe: all of them come while one looks.
-pub struct Piped {
+/// Lines of a pipe. All of them are new.
+pub struct PipeFeed {
     paths: Vec<PathBuf>,
-    wanted: Wanted,
+    query: Query,
 }
 
-/// Lines of files that grow.
-pub struct Grown {
+/// Lines of growing files.
+pub struct FileFeed {
     paths: Vec<PathBuf>,
-    wanted: Wanted,
-    past: Past,
-    context: Context,
+    query: Query,
+    backlog: Backlog,
+    context_lines: ContextLines,
 }
 
 /// The feed of these files.
 #[must_use]
-pub fn follow(search: &Search, wanted: &Wanted) -> Box<dyn Feed> {
+pub fn feed_for(search: &Search, query: &Query) -> Box<dyn Feed> {
     let paths = search.files.clone();
-    let wanted = wanted.clone();
+    let query = query.clone();
     if paths.iter().all(|path| path.as_os_str() == "-") {
-        return Box::new(Piped { paths, wanted });
+        return Box::new(PipeFeed { paths, query });
     }
-    Box::new(Grown {
+    Box::new(FileFeed {
         paths,
-        wanted,
-        past: Past::of(search),
-        context: Context::of(&search.show),
+        query,
+        backlog: Backlog::from_options(search),
+        context_lines: ContextLines::from_options(&search.show),
     })
 }
 
-impl Feed for Piped {
-    fn follow(self: Box<Self>, sink: &Sink) -> Result<(), Stop> {
-        sink.caught_up()?;
-        for entry in open(&self.paths, &self.wanted.reach())? {
-            sink.lines(vec![entry?])?;
+impl Feed for PipeFeed {
+    fn follow(self: Box<Self>, sink: &FeedSink) -> Result<(), FeedEnd> {
+        sink.end_past()?;
+        for entry in open(&self.paths, &self.query.candidates())? {
+            sink.send_new(vec![entry?])?;
         }
         Ok(())
     }
 }
 
-impl Feed for Grown {
-    fn follow(self: Box<Self>, sink: &Sink) -> Result<(), Stop> {
-        // Whatever is written from here on is given below.
+impl Feed for FileFeed {
+    fn follow(self: Box<Self>, sink: &FeedSink) -> Result<(), FeedEnd> {
+        // Everything written from now on is new.
         let mut tail = Tail::open(&self.paths, Start::End)?;
-        let mut given = self.earlier(sink)?;
-        sink.caught_up()?;
-        for note in so_far(&self.wanted, There::Files(&self.paths)) {
-            sink.note(note)?;
+        let mut recent_ids = self.send_past(sink)?;
+        sink.end_past()?;
+        for note in missing_so_far(&self.query, SourceProbe::Files(&self.paths)) {
+            sink.send_note(note)?;
         }
         loop {
-            let entries = tail.poll(WAIT);
-            for trouble in tail.troubles() {
-                sink.note(trouble.to_string())?;
+            let entries = tail.poll(POLL_TIMEOUT);
+            for error in tail.take_errors() {
+                sink.send_note(error.to_string())?;
             }
             if entries.is_empty() {
-                // What was written while it read what was there is behind it.
-                given = Given::default();
+                // The tail has passed the lines that were read twice.
+                recent_ids = RecentIds::default();
                 sink.wait(Duration::ZERO)?;
             } else {
-                let new = entries.into_iter().filter(|entry| !given.has(entry));
-                sink.lines(new.collect())?;
+                let new = entries.into_iter().filter(|entry| !recent_ids.contains(entry));
+                sink.send_new(new.collect())?;
             }
         }
     }
 }
 
-impl Grown {
-    /// Gives what is there.
-    fn earlier(&self, sink: &Sink) -> Result<Given, Stop> {
-        let known = self.known(sink)?;
-        let mut given = Given::default();
-        if self.past == Past::Last(0) {
-            return Ok(given);
+impl FileFeed {
+    /// Sends existing lines.
+    fn send_past(&self, sink: &FeedSink) -> Result<RecentIds, FeedEnd> {
+        let context = self.resolve(sink)?;
+        let mut recent_ids = RecentIds::default();
+        if self.backlog == Backlog::Last(0) {
+            return Ok(recent_ids);
         }
-        let least = if self.context.is_wanted() {
-            self.wanted.scope(&known)
+        let filter = if self.context_lines.is_wanted() {
+            self.query.scope(&context)
         } else {
-            self.wanted.filter(&known)
+            self.query.filter(&context)
         };
-        let entries = match open(&self.paths, &least) {
+        let entries = match open(&self.paths, &filter) {
             // A folder may still be empty.
-            Err(FileError::Empty(_)) => return Ok(given),
+            Err(FileError::Empty(_)) => return Ok(recent_ids),
             entries => entries?,
         };
         let mut batch = Vec::new();
         for entry in entries {
             match entry {
                 Ok(entry) => {
-                    given.add(&entry);
+                    recent_ids.add(&entry);
                     batch.push(entry);
                 }
-                Err(error) => sink.note(error.to_string())?,
+                Err(error) => sink.send_note(error.to_string())?,
             }
             if batch.len() >= BATCH {
-                sink.earlier(std::mem::take(&mut batch))?;
+                sink.send_past(std::mem::take(&mut batch))?;
             }
         }
-        sink.earlier(batch)?;
-        Ok(given)
+        sink.send_past(batch)?;
+        Ok(recent_ids)
     }
 
-    fn known(&self, sink: &Sink) -> Result<Known, Stop> {
-        if !self.wanted.depends() {
-            return Ok(Known::default());
+    fn resolve(&self, sink: &FeedSink) -> Result<ResolvedContext, FeedEnd> {
+        if !self.query.needs_context() {
+            return Ok(ResolvedContext::default());
         }
-        let known = match known(&self.paths, &self.wanted) {
-            Err(FileError::Empty(_)) => Known::default(),
-            known => known?,
+        let context = match resolve(&self.paths, &self.query) {
+            Err(FileError::Empty(_)) => ResolvedContext::default(),
+            context => context?,
         };
-        sink.learnt(known.clone())?;
-        if let Some(note) = unknown_uses(&self.wanted, &known) {
-            sink.note(note)?;
+        sink.send_context(context.clone())?;
+        if let Some(note) = unknown_dependencies_note(&self.query, &context) {
+            sink.send_note(note)?;
         }
-        Ok(known)
+        Ok(context)
     }
 }
 
-/// The ids of the last lines that were there: what was written while they
-/// were read comes a second time.
+/// Ids of the last existing lines, to drop lines that were written while those were read.
 #[derive(Default)]
-struct Given {
+struct RecentIds {
     ids: HashSet<String>,
     order: VecDeque<String>,
 }
 
-impl Given {
-    /// So many are known at most.
-    const MOST: usize = 100_000;
+impl RecentIds {
+    const MAX_IDS: usize = 100_000;
 
     fn add(&mut self, entry: &Entry) {
         let Some(id) = entry.document.id() else { return };
         if self.ids.insert(id.to_owned()) {
             self.order.push_back(id.to_owned());
         }
-        if self.order.len() > Self::MOST
+        if self.order.len() > Self::MAX_IDS
             && let Some(oldest) = self.order.pop_front()
         {
             self.ids.remove(&oldest);
         }
     }
 
-    fn has(&self, entry: &Entry) -> bool {
+    fn contains(&self, entry: &Entry) -> bool {
         entry.document.id().is_some_and(|id| self.ids.contains(id))
     }
 }

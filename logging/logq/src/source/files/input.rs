@@ -1,4 +1,4 @@
-//! An open file or standard input, decompressed.
+//! Opens and decompresses a file or standard input.
 
 use std::{
     fs::File,
@@ -11,47 +11,46 @@ use line::Time;
 
 use super::FileError;
 
-/// Bytes that are read at a time, of what is compressed.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// The first bytes of a gzip stream (RFC 1952, 2.3.1).
+/// The magic number of gzip (RFC 1952, 2.3.1).
 const GZIP: &[u8] = b"\x1f\x8b";
-/// The first bytes of a Zstandard frame (RFC 8878, 3.1.1).
+/// The magic number of Zstandard (RFC 8878, 3.1.1).
 const ZSTANDARD: &[u8] = b"\x28\xb5\x2f\xfd";
 
-/// What is read from.
+/// An open input.
 pub struct Input {
     pub name: PathBuf,
     pub bytes: Box<dyn Read + Send>,
-    /// When the file was written last: the time of lines that have none.
+    /// When the file was last modified: the time of lines without one.
     pub changed: Option<Time>,
-    /// Whether more may come while it is read, so that nothing may wait for it.
-    pub live: bool,
+    /// Whether more data may arrive: do not wait for a full block.
+    pub is_live: bool,
 }
 
 impl Input {
-    /// Opens a file; None is standard input.
+    /// None for standard input.
     pub fn open(path: Option<&Path>) -> Result<Self, FileError> {
         let Some(path) = path else {
-            return Self::reading(PathBuf::from("standard input"), io::stdin(), None, true);
+            return Self::from_reader(PathBuf::from("standard input"), io::stdin(), None, true);
         };
         let file = File::open(path).map_err(FileError::io(path))?;
         let data = file.metadata().ok();
-        let live = data.as_ref().is_some_and(|data| !data.is_file());
+        let is_live = data.as_ref().is_some_and(|data| !data.is_file());
         let changed = data.and_then(|data| data.modified().ok());
         let nanos = changed.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
         let changed = nanos
             .and_then(|age| i64::try_from(age.as_nanos()).ok())
             .map(Time::from_nanos);
-        Self::reading(path.to_owned(), file, changed, live)
+        Self::from_reader(path.to_owned(), file, changed, is_live)
     }
 
-    /// What is compressed is told by its first bytes, not by its name.
-    fn reading(
+    /// Detects compression by content, not by name.
+    fn from_reader(
         name: PathBuf,
         input: impl Read + Send + 'static,
         changed: Option<Time>,
-        live: bool,
+        is_live: bool,
     ) -> Result<Self, FileError> {
         let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
         let begin = input.fill_buf().map_err(FileError::io(&name))?;
@@ -66,7 +65,7 @@ impl Input {
             name,
             bytes,
             changed,
-            live,
+            is_live,
         })
     }
 }

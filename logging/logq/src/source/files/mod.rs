@@ -1,24 +1,24 @@
-//! Files, folders and standard input.
+//! Reads files, folders and standard input.
 //!
-//! Files are read in blocks of whole lines, on which all cores work; what they
-//! make of them comes out in order. Memory is bounded whatever a file's size:
-//! of each source a few blocks are held, and what a [`line::Joiner`] holds.
+//! All cores process blocks of whole lines; results keep the order. Memory is bounded: a few blocks for each source,
+//! and the [`line::Joiner`]s.
 
 pub(super) mod blocks;
-mod find;
+mod discover;
+mod entries;
 mod folder;
 mod follow;
 pub(super) mod input;
-mod lines;
+mod line_splitter;
 mod pool;
-mod read;
-mod straight;
+mod rendered;
 pub mod tail;
-/// What is said to who types a word and means to search for it.
-fn is_a_file(path: &Path, error: &io::Error) -> &'static str {
+/// A hint for users who type a search word as a file name.
+fn word_hint(path: &Path, error: &io::Error) -> &'static str {
     let is_word = path.components().count() == 1 && path.extension().is_none();
     if is_word && error.kind() == io::ErrorKind::NotFound {
-        ". What stands alone is a file: --grep WORD looks for a text, -f FIELD=VALUE for a field, `logq trace ID` for a trace"
+        ". Arguments without an option are files: --grep WORD searches texts, -f FIELD=VALUE tests a field, \
+         `logq trace ID` shows a trace"
     } else {
         ""
     }
@@ -33,58 +33,41 @@ use std::{
 };
 
 pub use self::{
-    find::{Behind, Container, Found, Plain, find},
-    follow::follow,
-    straight::Strip,
+    discover::{Container, Discovery, LogSource, PlainFile, discover},
+    follow::feed_for,
+    rendered::RenderedLine,
 };
 use self::{
+    entries::{EntryWork, OrderedItems},
     pool::Pool,
-    read::{Entries, Reader},
-    straight::{Counted, Piece, Written},
+    rendered::{CountWork, RenderWork, RenderedBlock},
 };
 use line::{Line, Place, normalize};
 
 use super::{Entry, merge::Merged};
 use crate::{
     filter::Filter,
-    plan::{Known, Wanted},
+    query::{Query, ResolvedContext},
     render::Style,
     summary::Summary,
 };
 
-/// A file that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The system's error.
-    #[error("{path}: {error}{}", is_a_file(path, error))]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What is wrong.
-        error: io::Error,
-    },
-    /// A folder without a single file of log lines.
+    #[error("{path}: {error}{}", word_hint(path, error))]
+    Io { path: PathBuf, error: io::Error },
+    /// A folder without log files.
     #[error("{0}: no file of log lines in there (*.log, *.log.*, *.json, *.jsonl, also .gz and .zst)")]
     Empty(PathBuf),
-    /// A defect of this program.
+    /// A bug in logq.
     #[error("a thread that reads lines has failed")]
     Thread,
-    /// Items of a list of pods that are none.
-    #[error("{path}: {many} of its items have no name or no namespace: they are no pods, and left out")]
-    NoPods {
-        /// The file.
-        path: PathBuf,
-        /// So many.
-        many: usize,
-    },
-    /// A list of pods that is none.
+    /// Some items of a pod list are not pods.
+    #[error("{path}: skipped {count} items without a name or a namespace")]
+    InvalidPods { path: PathBuf, count: usize },
+    /// An invalid pod list.
     #[error("{path}: {error}")]
-    Pods {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        error: line::PodsError,
-    },
+    Pods { path: PathBuf, error: line::PodsError },
 }
 
 impl FileError {
@@ -93,26 +76,25 @@ impl FileError {
         |error| Self::Io { path, error }
     }
 
-    /// What cannot be read.
     fn path(&self) -> Option<&Path> {
         match self {
             Self::Io { path, .. }
             | Self::Empty(path)
             | Self::Pods { path, .. }
-            | Self::NoPods { path, .. } => Some(path),
+            | Self::InvalidPods { path, .. } => Some(path),
             Self::Thread => None,
         }
     }
 }
 
-/// What has to be found out before it is known which lines are wanted: what a list of pods says, and all lines, of
-/// whatever time. What cannot be read is missing in both, and told where lines are read.
+/// Resolves the context from pod lists and all lines of any time. Ignores unreadable files; reading the lines reports
+/// them.
 ///
 /// # Errors
-/// When one of the paths is not there, or a folder holds no files.
-pub fn known(paths: &[PathBuf], wanted: &Wanted) -> Result<Known, FileError> {
-    let mut known = Known::default();
-    let pods = find(paths)?.pods;
+/// A path does not exist, or a folder contains no log files.
+pub fn resolve(paths: &[PathBuf], query: &Query) -> Result<ResolvedContext, FileError> {
+    let mut context = ResolvedContext::default();
+    let pods = discover(paths)?.pods;
     for (namespace, pod, _) in pods.iter() {
         let origin = pods.origin(Place {
             namespace: namespace.to_owned(),
@@ -120,60 +102,57 @@ pub fn known(paths: &[PathBuf], wanted: &Wanted) -> Result<Known, FileError> {
             uid: String::new(),
             container: String::new(),
         });
-        known.learn(wanted, &normalize(&Line::plain(b"{}", 0), &origin));
+        context.learn_from(query, &normalize(&Line::plain(b"{}", 0), &origin));
     }
-    for entry in open(paths, &wanted.clues())?.flatten() {
-        known.learn(wanted, &entry.document);
+    for entry in open(paths, &query.context_sources())?.flatten() {
+        context.learn_from(query, &entry.document);
     }
-    Ok(known)
+    Ok(context)
 }
 
-/// How many of the lines that fit a filter there are by component and level,
-/// in parts that are to be joined.
+/// Counts the matching lines by component and level, in parts to merge.
 ///
 /// # Errors
-/// When one of the paths is not there, or a folder holds no files.
-pub fn counted(
+/// A path does not exist, or a folder contains no log files.
+pub fn count_lines(
     paths: &[PathBuf],
-    wanted: &Filter,
+    filter: &Filter,
 ) -> Result<impl Iterator<Item = Result<(Summary, u64), FileError>> + use<>, FileError> {
-    let pool = Pool::new(Counted::new(wanted.clone()));
-    // Their order does not matter: each is read as if it were the only one.
-    let Behind { found, troubles, .. } = find(paths)?;
-    let sources = found.into_iter();
-    let sources: Vec<_> = sources.map(|found| pool.source(found, wanted, 1)).collect();
-    Ok(troubles.into_iter().map(Err).chain(sources.into_iter().flatten()))
+    let pool = Pool::new(CountWork::new(filter.clone()));
+    // Order does not matter, so read each source as if it were the only one.
+    let Discovery { sources, errors, .. } = discover(paths)?;
+    let sources = sources.into_iter();
+    let sources: Vec<_> = sources.map(|source| pool.source(source, filter, 1)).collect();
+    Ok(errors.into_iter().map(Err).chain(sources.into_iter().flatten()))
 }
 
-/// The lines that fit a filter as they are shown, the oldest first where there
-/// are several sources.
+/// Renders the matching lines, by time if there are several sources.
 ///
 /// # Errors
-/// When one of the paths is not there, or a folder holds no files.
-pub fn written(
+/// A path does not exist, or a folder contains no log files.
+pub fn render_lines(
     paths: &[PathBuf],
-    wanted: &Filter,
+    filter: &Filter,
     style: &Style,
-) -> Result<impl Iterator<Item = Result<Strip, FileError>> + use<>, FileError> {
-    let work = Written::new(wanted.clone(), style.clone());
-    let Behind { found, troubles, .. } = find(paths)?;
-    let lines = Merged::new(Reader::all(found, wanted, work));
-    Ok(troubles.into_iter().map(Err).chain(lines))
+) -> Result<impl Iterator<Item = Result<RenderedLine, FileError>> + use<>, FileError> {
+    let work = RenderWork::new(filter.clone(), style.clone());
+    let Discovery { sources, errors, .. } = discover(paths)?;
+    let lines = Merged::new(OrderedItems::all(sources, filter, work));
+    Ok(errors.into_iter().map(Err).chain(lines))
 }
 
-/// The lines of these files and folders that fit a filter, the oldest first
-/// where there are several.
+/// Reads the matching lines, by time if there are several sources.
 ///
 /// # Errors
-/// When one of them is not there, or a folder holds none.
+/// A path does not exist, or a folder contains no log files.
 pub fn open(
     paths: &[PathBuf],
-    wanted: &Filter,
+    filter: &Filter,
 ) -> Result<impl Iterator<Item = Result<Entry, FileError>> + use<>, FileError> {
-    let work = Entries {
-        wanted: wanted.clone(),
+    let work = EntryWork {
+        filter: filter.clone(),
     };
-    let Behind { found, troubles, .. } = find(paths)?;
-    let lines = Merged::new(Reader::all(found, wanted, work));
-    Ok(troubles.into_iter().map(Err).chain(lines))
+    let Discovery { sources, errors, .. } = discover(paths)?;
+    let lines = Merged::new(OrderedItems::all(sources, filter, work));
+    Ok(errors.into_iter().map(Err).chain(lines))
 }

@@ -1,4 +1,4 @@
-//! Work on blocks, on all cores, its results in order.
+//! Processes blocks on all cores, with results in order.
 
 use std::{
     collections::VecDeque,
@@ -14,26 +14,23 @@ use std::{
 use line::{Joiner, Line, Origin};
 
 use super::{
-    Container, FileError, Found, Plain,
-    blocks::{Block, Blocks},
-    lines::Source,
+    Container, FileError, LogSource, PlainFile,
+    blocks::{Block, BlockReader},
+    line_splitter::LineSplitter,
 };
 use crate::filter::Filter;
 
-/// What is done with lines.
+/// What to do with lines.
 pub trait Work: Send + Sync + 'static {
-    /// What the lines of a block become.
-    type Made: Send + 'static;
+    /// The result for a block.
+    type Output: Send + 'static;
 
-    /// What no lines become.
-    fn nothing(&self) -> Self::Made;
+    fn empty(&self) -> Self::Output;
 
-    /// Adds a line.
-    fn line(&self, line: &Line<'_>, origin: &Origin, made: &mut Self::Made);
+    fn add_line(&self, line: &Line<'_>, origin: &Origin, output: &mut Self::Output);
 }
 
-/// Threads that work on blocks, one for each core. They end with the last
-/// one that sends them blocks.
+/// A thread for each core. The threads end when the last sender is dropped.
 pub struct Pool<W: Work> {
     work: Arc<W>,
     jobs: Sender<Job<W>>,
@@ -42,19 +39,18 @@ pub struct Pool<W: Work> {
 
 struct Job<W: Work> {
     block: Block,
-    source: Arc<Source>,
-    done: Sender<Done<W>>,
+    splitter: Arc<LineSplitter>,
+    done: Sender<JobResult<W>>,
 }
 
-struct Done<W: Work> {
-    made: W::Made,
+struct JobResult<W: Work> {
+    output: W::Output,
     block: Block,
-    /// What is held at the block's end, if nothing was at its beginning.
+    /// The joiner after the block, if it was empty before.
     joiner: Joiner,
 }
 
 impl<W: Work> Pool<W> {
-    /// Starts the threads.
     pub fn new(work: W) -> Self {
         let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let (jobs, queue) = mpsc::channel::<Job<W>>();
@@ -63,89 +59,102 @@ impl<W: Work> Pool<W> {
             let (work, queue) = (Arc::clone(&work), Arc::clone(&queue));
             thread::spawn(move || {
                 let next = || queue.lock().ok()?.recv().ok();
-                while let Some(Job { block, source, done }) = next() {
+                while let Some(Job {
+                    block,
+                    splitter,
+                    done,
+                }) = next()
+                {
                     let mut joiner = Joiner::new();
-                    let made = make(&*work, &source, &block, &mut joiner);
-                    // Who does not wait any more needs nothing.
-                    let _ = done.send(Done { made, block, joiner });
+                    let output = process_block(&*work, &splitter, &block, &mut joiner);
+                    // The receiver may be gone.
+                    let _ = done.send(JobResult {
+                        output,
+                        block,
+                        joiner,
+                    });
                 }
             });
         }
         Self { work, jobs, threads }
     }
 
-    /// One of so many sources, of which lines are wanted that fit a filter.
-    pub fn source(&self, found: Found, filter: &Filter, sources: usize) -> Ordered<W> {
-        let size = (MOST_BYTES / sources.max(1)).clamp(LEAST_BLOCK_BYTES, MOST_BLOCK_BYTES);
+    /// Processes one of several sources.
+    pub fn source(&self, source: LogSource, filter: &Filter, sources: usize) -> OrderedResults<W> {
+        let size = (MAX_BUFFERED_BYTES / sources.max(1)).clamp(MIN_BLOCK_BYTES, MAX_BLOCK_BYTES);
         let ahead = if sources == 1 { 2 * self.threads } else { 1 };
-        self.source_in_blocks(found, filter, size, ahead)
+        self.source_in_blocks(source, filter, size, ahead)
     }
 
-    /// The same in blocks of so many bytes, so many of them at a time.
+    /// The same with a block size, and a number of blocks in flight.
     pub(super) fn source_in_blocks(
         &self,
-        found: Found,
+        source: LogSource,
         filter: &Filter,
         size: usize,
         ahead: usize,
-    ) -> Ordered<W> {
-        let (origin, files) = match found {
-            Found::Container(Container { origin, files }) => (origin, files.into_iter().map(Some).collect()),
-            Found::Plain(Plain { file }) => (Origin::Source(name(file.as_deref())), VecDeque::from([file])),
+    ) -> OrderedResults<W> {
+        let (origin, files) = match source {
+            LogSource::Container(Container { origin, files }) => {
+                (origin, files.into_iter().map(Some).collect())
+            }
+            LogSource::File(PlainFile { file }) => {
+                (Origin::Source(name(file.as_deref())), VecDeque::from([file]))
+            }
         };
-        Ordered {
-            blocks: Blocks::new(files, size),
-            source: Arc::new(Source::new(origin, filter)),
+        OrderedResults {
+            blocks: BlockReader::new(files, size),
+            splitter: Arc::new(LineSplitter::new(origin, filter)),
             work: Arc::clone(&self.work),
             jobs: self.jobs.clone(),
             ahead,
-            begun: VecDeque::new(),
+            in_flight: VecDeque::new(),
             joiner: Joiner::new(),
-            failed: None,
-            stage: Stage::Reading,
+            error: None,
+            stage: Stage::ReadMode,
         }
     }
 }
 
-/// A file's name, as its lines carry it.
+/// The file name in its lines.
 fn name(file: Option<&Path>) -> String {
     file.unwrap_or(Path::new("-")).display().to_string()
 }
 
-/// Bytes of all sources that are held at a time, if they are not many.
-const MOST_BYTES: usize = 8 * 1024 * 1024;
-/// Bytes of a block of the only source.
-const MOST_BLOCK_BYTES: usize = 1024 * 1024;
-/// Bytes of a block of one of many.
-const LEAST_BLOCK_BYTES: usize = 64 * 1024;
+/// Total size of the blocks in flight, unless there are many sources.
+const MAX_BUFFERED_BYTES: usize = 8 * 1024 * 1024;
+/// Block size for a single source.
+const MAX_BLOCK_BYTES: usize = 1024 * 1024;
+/// Block size for many sources.
+const MIN_BLOCK_BYTES: usize = 64 * 1024;
 
-/// What the lines of one source become, block by block in their order.
-pub struct Ordered<W: Work> {
-    blocks: Blocks,
-    source: Arc<Source>,
+/// The results of one source in block order.
+pub struct OrderedResults<W: Work> {
+    blocks: BlockReader,
+    splitter: Arc<LineSplitter>,
     work: Arc<W>,
     jobs: Sender<Job<W>>,
-    /// So many blocks are worked on at a time.
+    /// Maximum number of blocks in flight.
     ahead: usize,
-    begun: VecDeque<Receiver<Done<W>>>,
-    /// What is held at the end of the blocks that were given out.
+    in_flight: VecDeque<Receiver<JobResult<W>>>,
+    /// The joiner after the delivered blocks.
     joiner: Joiner,
-    failed: Option<FileError>,
+    error: Option<FileError>,
     stage: Stage,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    Reading,
+    ReadMode,
     Read,
     Ended,
 }
 
-impl<W: Work> Ordered<W> {
+impl<W: Work> OrderedResults<W> {
     fn send_blocks(&mut self) {
-        while self.stage == Stage::Reading && self.begun.len() < self.ahead {
-            // What was read of a pipe is shown before more is waited for.
-            if self.blocks.is_live() && !self.begun.is_empty() {
+        while self.stage == Stage::ReadMode && self.in_flight.len() < self.ahead {
+            // For a pipe, deliver the result before waiting for more.
+            if self.blocks.is_live() && !self.in_flight.is_empty() {
                 return;
             }
             let block = match self.blocks.next() {
@@ -155,62 +164,71 @@ impl<W: Work> Ordered<W> {
                     return;
                 }
                 Err(error) => {
-                    self.failed = Some(error);
+                    self.error = Some(error);
                     self.stage = Stage::Read;
                     return;
                 }
             };
             let (done, result) = mpsc::channel();
-            let source = Arc::clone(&self.source);
-            // When all threads have ended, the result will tell.
-            let _ = self.jobs.send(Job { block, source, done });
-            self.begun.push_back(result);
+            let splitter = Arc::clone(&self.splitter);
+            // If all threads are gone, the result says so.
+            let _ = self.jobs.send(Job {
+                block,
+                splitter,
+                done,
+            });
+            self.in_flight.push_back(result);
         }
     }
 }
 
-impl<W: Work> Iterator for Ordered<W> {
-    type Item = Result<W::Made, FileError>;
+impl<W: Work> Iterator for OrderedResults<W> {
+    type Item = Result<W::Output, FileError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.send_blocks();
-        if let Some(result) = self.begun.pop_front() {
+        if let Some(result) = self.in_flight.pop_front() {
             let Ok(done) = result.recv() else {
-                self.begun.clear();
+                self.in_flight.clear();
                 self.stage = Stage::Ended;
                 return Some(Err(FileError::Thread));
             };
-            let mut made = done.made;
-            // A block may go on with what the one before it has begun.
+            let mut output = done.output;
+            // The block may continue a line of the previous one: process it again with the real joiner.
             if self.joiner.due().is_none() {
                 self.joiner = done.joiner;
             } else {
-                made = make(&*self.work, &self.source, &done.block, &mut self.joiner);
+                output = process_block(&*self.work, &self.splitter, &done.block, &mut self.joiner);
             }
             self.blocks.reuse(done.block);
             if !self.blocks.is_live() {
                 self.send_blocks();
             }
-            return Some(Ok(made));
+            return Some(Ok(output));
         }
-        if let Some(error) = self.failed.take() {
+        if let Some(error) = self.error.take() {
             return Some(Err(error));
         }
         if mem::replace(&mut self.stage, Stage::Ended) == Stage::Ended {
             return None;
         }
-        let mut made = self.work.nothing();
-        self.source.end(&mut self.joiner, &mut |line| {
-            self.work.line(line, &self.source.origin, &mut made);
+        let mut output = self.work.empty();
+        self.splitter.flush(&mut self.joiner, &mut |line| {
+            self.work.add_line(line, &self.splitter.origin, &mut output);
         });
-        Some(Ok(made))
+        Some(Ok(output))
     }
 }
 
-fn make<W: Work>(work: &W, source: &Source, block: &Block, joiner: &mut Joiner) -> W::Made {
-    let mut made = work.nothing();
-    source.each(block, joiner, &mut |line| {
-        work.line(line, &source.origin, &mut made);
+fn process_block<W: Work>(
+    work: &W,
+    splitter: &LineSplitter,
+    block: &Block,
+    joiner: &mut Joiner,
+) -> W::Output {
+    let mut output = work.empty();
+    splitter.for_each_line(block, joiner, &mut |line| {
+        work.add_line(line, &splitter.origin, &mut output);
     });
-    made
+    output
 }

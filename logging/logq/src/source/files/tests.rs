@@ -1,5 +1,4 @@
-//! Whatever is left out, read in another way or worked on by several threads:
-//! what is shown is what the plain way shows.
+//! The fast path shows the same as the plain path, whatever it skips, reads differently or processes in parallel.
 
 use std::{
     fs,
@@ -11,24 +10,24 @@ use line::{Cri, Joiner, Line, Origin, Time, normalize, timestamped};
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::{
-    Counted, Found, Piece, Written,
+    CountWork, LogSource, RenderWork, RenderedBlock,
     blocks::MAX_LINE_BYTES,
-    find,
+    discover,
     pool::{Pool, Work},
 };
 use crate::{
     cli::{Output, condition, time::Clock},
     filter::{Comparison, Filter, Glob, Literal, Pattern},
-    render::{Chosen, Column, Palette, Renderer, Style},
+    render::{ComponentColumn, FieldSelection, Palette, Renderer, Style},
     source::Entry,
-    summary::{Shape, Summary},
+    summary::{Summary, SummaryFormat},
 };
 
-/// The lines as they are told one after the other, each of them read whole.
-fn plainly(found: &Found, take: &mut dyn FnMut(Line<'_>, &Origin)) {
+/// Reads the lines one by one, each of them completely.
+fn read_plainly(found: &LogSource, take: &mut dyn FnMut(Line<'_>, &Origin)) {
     let (origin, file) = match found {
-        Found::Container(container) => (container.origin.clone(), container.files[0].clone()),
-        Found::Plain(plain) => {
+        LogSource::Container(container) => (container.origin.clone(), container.files[0].clone()),
+        LogSource::File(plain) => {
             let file = plain.file.clone().unwrap();
             (Origin::Source(file.display().to_string()), file)
         }
@@ -68,21 +67,21 @@ fn style(output: Output, palette: Palette, hidden: &[String]) -> Style {
         output,
         palette,
         utc: true,
-        chosen: Chosen::new(&[], hidden).unwrap(),
+        fields: FieldSelection::new(&[], hidden).unwrap(),
         terminal: false,
     }
 }
 
-fn parts<W: Work>(work: W, found: &Found, filter: &Filter, block: usize) -> Vec<W::Made> {
+fn run_work<W: Work>(work: W, found: &LogSource, filter: &Filter, block: usize) -> Vec<W::Output> {
     let pool = Pool::new(work);
     let parts = pool.source_in_blocks(found.clone(), filter, block, 3);
     parts.map(Result::unwrap).collect()
 }
 
 fn check(file: &Path, filter: &Filter, block: usize) {
-    let found = find(&[file.to_owned()]).unwrap().found.remove(0);
+    let found = discover(&[file.to_owned()]).unwrap().sources.remove(0);
     let mut entries = Vec::new();
-    plainly(&found, &mut |line, origin| {
+    read_plainly(&found, &mut |line, origin| {
         let document = normalize(&line, origin);
         if filter.matches(&document) {
             let raw = Some(line.content.to_vec());
@@ -99,31 +98,31 @@ fn check(file: &Path, filter: &Filter, block: usize) {
         for entry in &entries {
             plain.line(entry).unwrap();
         }
-        let pieces = parts(Written::new(filter.clone(), style), &found, filter, block);
-        let (mut shown, mut column) = (Vec::new(), Column::default());
-        for strip in pieces.into_iter().flat_map(Piece::strips) {
-            strip.write(&mut column, &mut shown).unwrap();
+        let blocks = run_work(RenderWork::new(filter.clone(), style), &found, filter, block);
+        let (mut shown, mut column) = (Vec::new(), ComponentColumn::default());
+        for line in blocks.into_iter().flat_map(RenderedBlock::lines) {
+            line.write(&mut column, &mut shown).unwrap();
         }
         let plain = String::from_utf8_lossy(plain.output());
         assert_eq!(String::from_utf8_lossy(&shown), plain, "{filter}");
     }
     let (mut counted, mut plain) = (Summary::stats(), Summary::stats());
-    for (part, _) in parts(Counted::new(filter.clone()), &found, filter, block) {
-        counted.join(part);
+    for (part, _) in run_work(CountWork::new(filter.clone()), &found, filter, block) {
+        counted.merge(part);
     }
     entries.iter().for_each(|entry| plain.add(&entry.document));
     let table = |summary: &Summary| {
         let mut table = Vec::new();
-        let shape = Shape {
+        let format = SummaryFormat {
             output: Output::Pretty,
             utc: true,
-            page: crate::render::Page {
+            width: crate::render::OutputWidth {
                 columns: 80,
-                cuts: false,
+                truncates: false,
             },
             now: Time::from_nanos(0),
         };
-        summary.write(&shape, &mut table).unwrap();
+        summary.write(&format, &mut table).unwrap();
         String::from_utf8(table).unwrap()
     };
     assert_eq!(table(&counted), table(&plain), "{filter}");
@@ -131,7 +130,7 @@ fn check(file: &Path, filter: &Filter, block: usize) {
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
-/// Texts as JSON has them, some of them hostile.
+/// JSON strings, some of them hostile.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         6 => select(vec![
@@ -218,7 +217,7 @@ fn key() -> impl Strategy<Value = &'static str> {
     ])
 }
 
-/// An object with members in any order, some of them twice.
+/// An object with members in any order, some of them duplicated.
 fn object(begin: &'static str) -> impl Strategy<Value = String> {
     let member = (key(), value(), select(vec![":", " : ", ":\t", ": "]));
     (vec(member, 0..6), any::<bool>()).prop_map(move |(members, first)| {
@@ -240,7 +239,7 @@ const RICH: &str = r#""@timestamp":"2026-11-22T10:00:06Z","level":"warn","messag
 const POSTGRES: &str = r#""timestamp":"2026-11-22 10:00:07.000 UTC","error_severity":"ERROR","message":"canceling statement due to timeout","application_name":"irmgard 4bf92f3577b34da6a3ce929d0e0e4736","pid":17"#;
 const RABBITMQ: &str = r#""time":"2026-11-22 10:00:01.000000+00:00","level":"warning","msg":"closing connection <0.1.2> (1.2.3.4:17 -> x)","pid":"<0.1.0>","domain":["a","b"]"#;
 
-/// What a program writes as a line.
+/// A line as a program writes it.
 fn content() -> impl Strategy<Value = Vec<u8>> {
     let json = prop_oneof![
         4 => object(OURS), 4 => object(RICH), 2 => object(POSTGRES), 2 => object(RABBITMQ), 2 => object(""),
@@ -258,7 +257,7 @@ fn content() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// A line as the kubelet, `kubectl` or nobody has wrapped it.
+/// A line with the prefix of the kubelet, of `kubectl`, or without one.
 fn line() -> impl Strategy<Value = Vec<u8>> {
     let wrap = select(vec![
         "",
@@ -333,7 +332,7 @@ fn atom() -> impl Strategy<Value = Filter> {
         "m",
     ]);
     prop_oneof![
-        6 => conditions.prop_map(|text| condition::read(text, &Clock::system(true)).unwrap()),
+        6 => conditions.prop_map(|text| condition::parse(text, &Clock::system(true)).unwrap()),
         4 => patterns.prop_map(|text| Filter::Text(Pattern::new(text).unwrap())),
         2 => select(schema::level::ALL.to_vec()).prop_map(Filter::Level),
         2 => select(vec!["irmgard", "post*", "*", "object-store-gateway", "c"]).prop_map(|glob| {
@@ -342,7 +341,7 @@ fn atom() -> impl Strategy<Value = Filter> {
         1 => select(vec!["4bf92f35*", "4bf92f3577b34da6*"]).prop_map(|glob| {
             Filter::Glob(schema::field::TRACE_ID.to_owned(), Glob::new(glob).unwrap())
         }),
-        1 => Just(Filter::Is(schema::field::TRACE_ID.to_owned(), Literal::new(TRACE))),
+        1 => Just(Filter::Equals(schema::field::TRACE_ID.to_owned(), Literal::new(TRACE))),
         2 => (any::<bool>(), select(vec!["2026-11-22T10:00:05.25Z", "2026-11-22T10:00:06Z"])).prop_map(|(since, time)| {
             let comparison = if since { Comparison::AtLeast } else { Comparison::AtMost };
             Filter::Compare(schema::field::TIMESTAMP.to_owned(), comparison, Literal::new(time))
@@ -364,7 +363,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_fast_way_shows_what_the_plain_way_shows(
+    fn fast_rendering_equals_slow_rendering(
         lines in vec(line(), 0..40), filter in filter(), block in 40_usize..3000, in_pod in any::<bool>(),
     ) {
         let folder = tempfile::tempdir().unwrap();
@@ -376,7 +375,7 @@ proptest! {
 }
 
 #[test]
-fn every_golden_line_is_shown_as_the_plain_way_shows_it() {
+fn rendering_golden_lines_equals_the_slow_path() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fluentd/golden");
     let filters: Vec<Filter> = [
         "photo.id=17",
@@ -385,7 +384,7 @@ fn every_golden_line_is_shown_as_the_plain_way_shows_it() {
         "level exists",
     ]
     .into_iter()
-    .map(|text| condition::read(text, &Clock::system(true)).unwrap())
+    .map(|text| condition::parse(text, &Clock::system(true)).unwrap())
     .chain([
         Filter::EVERYTHING,
         Filter::Level("warn"),
@@ -400,7 +399,7 @@ fn every_golden_line_is_shown_as_the_plain_way_shows_it() {
     assert!(files.len() > 20, "{files:?}");
     let folder = tempfile::tempdir().unwrap();
     for file in files {
-        // Where the path says nothing of a pod, too.
+        // Also without pod metadata in the path.
         let copy = folder.path().join("copy.log");
         fs::copy(&file, &copy).unwrap();
         for filter in &filters {

@@ -1,133 +1,89 @@
-//! Why kubectl did not do what it was asked.
+//! Errors of kubectl.
 //!
-//! kubectl ends with 1 whatever is wrong; what it is, only its words tell.
+//! kubectl always exits with 1; only its message tells the reason.
 
 use std::{ffi::OsStr, io, time::Duration};
 
 use super::pods::Container;
 
-/// What is wrong with kubectl, with the cluster, or with one container.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is no such program.
-    #[error("{program}: there is no such program. Install kubectl, or say in LOGQ_KUBECTL where it is")]
-    Missing {
-        /// What was tried.
-        program: String,
-    },
-    /// The system's.
-    #[error("{program} cannot be run: {error}")]
-    Io {
-        /// The program.
-        program: String,
-        /// What is wrong.
-        error: io::Error,
-    },
-    /// Nothing answers where the cluster should be, or kubectl knows of none.
+    #[error("{program}: the program does not exist. Install kubectl, or set its path in LOGQ_KUBECTL")]
+    ProgramNotFound { program: String },
+    #[error("cannot run {program}: {error}")]
+    Io { program: String, error: io::Error },
+    /// The cluster is unreachable, or kubectl has none.
+    #[error("kubectl cannot reach the cluster: {reason}. Check KUBECONFIG, --kubeconfig or --kube-context")]
+    NoCluster { reason: String },
+    /// The context or the kubeconfig does not exist.
+    #[error("kubectl: {reason}. `kubectl config get-contexts` lists the contexts for --kube-context")]
+    Context { reason: String },
+    /// The credentials are missing or invalid.
+    #[error("the cluster rejected the credentials: {reason}. Renew the credentials in the kubeconfig")]
+    Unauthorized { reason: String },
+    /// A permission is missing.
     #[error(
-        "kubectl reaches no cluster: {reason}. Does KUBECONFIG (or --kubeconfig, --kube-context) name the right one?"
+        "cannot list pods: {reason}. Choose a namespace with -n, or grant get and list on pods, and get on \
+         pods/log"
     )]
-    NoCluster {
-        /// kubectl's words.
-        reason: String,
-    },
-    /// There is no such context or no such file.
-    #[error("kubectl: {reason}. `kubectl config get-contexts` lists what --kube-context can be")]
-    Context {
-        /// kubectl's words.
-        reason: String,
-    },
-    /// The cluster does not know who asks.
-    #[error("the cluster does not know who asks: {reason}. Renew the credentials in the kubeconfig")]
-    Unauthorized {
-        /// kubectl's words.
-        reason: String,
-    },
-    /// Who asks may not.
-    #[error(
-        "pods cannot be listed: {reason}. Name a namespace that you may read with -n; needed are get and list on \
-         pods, and get on pods/log"
-    )]
-    Forbidden {
-        /// The cluster's words.
-        reason: String,
-    },
-    /// It took too long.
+    Forbidden { reason: String },
     #[error("kubectl did not answer within {0:?}")]
-    Late(Duration),
-    /// It prints more than is kept; in MiB.
-    #[error("kubectl prints more than {0} MiB for a list of pods: name fewer of them with -n or -l")]
-    Long(u64),
-    /// It answered something else than it was asked.
-    #[error("what kubectl says to `get pods` is no list of pods: {reason}")]
-    Strange {
-        /// What is strange.
-        reason: String,
-    },
-    /// Anything else.
+    Timeout(Duration),
+    /// The output is too long; limit in MiB.
+    #[error("the list of pods is larger than {0} MiB: choose fewer pods with -n or -l")]
+    ListTooLong(u64),
+    /// The output is not a pod list.
+    #[error("the output of `kubectl get pods` is not a list of pods: {reason}")]
+    Unexpected { reason: String },
     #[error("kubectl: {reason}")]
-    Failed {
-        /// kubectl's words.
-        reason: String,
-    },
-    /// Each would be followed by a program of its own.
-    #[error("{many} containers would be followed, more than {most}: name fewer with -n, -l, -c or --pod")]
-    TooMany {
-        /// So many there are.
-        many: usize,
-        /// So many can be followed.
-        most: usize,
-    },
-    /// Lines of one container are missing.
+    Failed { reason: String },
+    /// Each followed container needs its own kubectl.
+    #[error(
+        "{count} containers match, but logq follows at most {limit}: choose fewer with -n, -l, -c or --pod"
+    )]
+    TooMany { count: usize, limit: usize },
+    /// Lines of a container are missing.
     #[error("{container}: {problem}")]
-    Logs {
-        /// Which one, as people name it.
-        container: String,
-        /// Why.
-        problem: Problem,
-    },
+    Logs { container: String, problem: Problem },
 }
 
 /// Why lines of a container are missing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// The pod was deleted since it was listed.
-    #[error("the pod is gone since it was listed, and its lines with it")]
+    /// The pod was deleted after it was listed.
+    #[error("the pod was deleted after it was listed, and its lines are lost")]
     Gone,
-    /// The container has ended, and its node has deleted its lines since.
-    #[error("its lines are no longer kept: {0}")]
+    /// The container ended, and its node deleted the lines.
+    #[error("its lines were deleted: {0}")]
     Deleted(String),
-    /// Its lines may not be read.
-    #[error("its lines may not be read: {0}. Grant get and list on pods, and get on pods/log")]
+    #[error("permission denied: {0}. Grant get and list on pods, and get on pods/log")]
     Forbidden(String),
-    /// Nothing came.
-    #[error("nothing came of its lines for {0:?}; the rest of them is missing")]
+    #[error("no data for {0:?}; the remaining lines are missing")]
     Silent(Duration),
-    /// The time for all containers was over.
-    #[error("its lines were not read to the end within {0:?}")]
-    Late(Duration),
-    /// The kubelet has put words in the place of lines.
-    #[error("its node says: {0}")]
+    /// The deadline for all containers passed.
+    #[error("reading its lines took longer than {0:?}")]
+    Timeout(Duration),
+    /// The kubelet printed a message instead of lines.
+    #[error("its node reports: {0}")]
     Unread(String),
-    /// Anything else.
     #[error("kubectl: {0}")]
     Failed(String),
 }
 
 impl Error {
-    /// Whether asking again later can help without anybody changing anything.
+    /// Whether a later attempt can succeed without any change.
     #[must_use]
-    pub const fn is_passing(&self) -> bool {
+    pub const fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::NoCluster { .. } | Self::Late(_) | Self::Failed { .. } | Self::Logs { .. }
+            Self::NoCluster { .. } | Self::Timeout(_) | Self::Failed { .. } | Self::Logs { .. }
         )
     }
 
-    /// Whether there are no lines any more that could be read.
-    pub(crate) const fn is_of_deleted_lines(&self) -> bool {
+    /// Whether the lines no longer exist.
+    pub(crate) const fn is_deleted_lines(&self) -> bool {
         matches!(
             self,
             Self::Logs {
@@ -137,17 +93,17 @@ impl Error {
         )
     }
 
-    pub(super) fn start(program: &OsStr, error: io::Error) -> Self {
+    pub(super) fn from_spawn(program: &OsStr, error: io::Error) -> Self {
         let program = program.to_string_lossy().into_owned();
         match error.kind() {
-            io::ErrorKind::NotFound => Self::Missing { program },
+            io::ErrorKind::NotFound => Self::ProgramNotFound { program },
             _ => Self::Io { program, error },
         }
     }
 
-    /// What kubectl has said instead of listing pods.
-    pub(crate) fn listing(said: &str) -> Self {
-        let reason = words(said);
+    /// Classifies kubectl's message for `get pods`.
+    pub(crate) fn from_list_stderr(stderr: &str) -> Self {
+        let reason = last_message(stderr);
         let has = |parts: &[&str]| parts.iter().any(|part| reason.contains(part));
         if has(&["context was not found", "context \"", "stat "]) {
             Self::Context { reason }
@@ -171,9 +127,9 @@ impl Error {
 }
 
 impl Problem {
-    /// What kubectl has said instead of giving lines.
-    pub(super) fn read(said: &str) -> Self {
-        let reason = words(said);
+    /// Classifies kubectl's message for `logs`.
+    pub(super) fn from_stderr(stderr: &str) -> Self {
+        let reason = last_message(stderr);
         if reason.contains("(NotFound)") {
             Self::Gone
         } else if reason.contains("(Forbidden)") {
@@ -185,29 +141,31 @@ impl Problem {
 }
 
 impl Problem {
-    /// The same for a container, or a start of it, that has ended: the kubelet keeps its lines for a while only.
-    pub(super) fn of_an_ended_container(self) -> Self {
+    /// The same for a container, or a start of it, that has ended: the kubelet keeps its lines only for a while.
+    pub(super) fn for_ended_container(self) -> Self {
         const DELETED: [&str; 3] = [
             "previous terminated container",
             "unable to retrieve container logs",
             "no such file or directory",
         ];
         match self {
-            Self::Unread(words) | Self::Failed(words) if DELETED.iter().any(|part| words.contains(part)) => {
-                Self::Deleted(words)
+            Self::Unread(last_message) | Self::Failed(last_message)
+                if DELETED.iter().any(|part| last_message.contains(part)) =>
+            {
+                Self::Deleted(last_message)
             }
             other => other,
         }
     }
 }
 
-/// The last thing that kubectl says: what stands before are tries.
-pub(crate) fn words(said: &str) -> String {
-    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
-    let last = lines.next_back().unwrap_or("it has failed and says nothing");
+/// The last message of kubectl; earlier ones are retries.
+pub(crate) fn last_message(stderr: &str) -> String {
+    let mut lines = stderr.lines().map(str::trim).filter(|line| !line.is_empty());
+    let last = lines.next_back().unwrap_or("it failed without a message");
     let last = last.strip_prefix("error: ").unwrap_or(last);
     let last = last.strip_prefix("Error in configuration: ").unwrap_or(last);
-    // What to do follows as a sentence of its own.
+    // A sentence with advice follows.
     last.trim_end_matches(['.', '?']).to_owned()
 }
 
@@ -216,12 +174,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_of_an_ended_container_may_be_deleted() {
+    fn deleted_lines_of_an_ended_container_are_not_missing() {
         let previous =
             "Error from server (BadRequest): previous terminated container \"a\" in pod \"b\" not found";
         let lost = "unable to retrieve container logs for containerd://1";
         for (problem, is_deleted) in [
-            (Problem::read(previous), true),
+            (Problem::from_stderr(previous), true),
             (Problem::Unread(lost.to_owned()), true),
             (Problem::Unread("unexpected EOF".to_owned()), false),
             (
@@ -229,24 +187,25 @@ mod tests {
                 false,
             ),
         ] {
-            let read = problem.clone().of_an_ended_container();
+            let read = problem.clone().for_ended_container();
             assert_eq!(matches!(read, Problem::Deleted(_)), is_deleted, "{problem:?}");
         }
     }
 
-    /// What kubectl 1.34 says, each on standard error and with exit status 1.
+    /// Messages of kubectl 1.34, each on standard error and with exit status 1.
     #[test]
-    fn what_kubectl_says_is_told_apart() {
+    fn kubectl_messages_are_classified() {
         let tries =
             "E1122 14:18:56.148921   25630 memcache.go:265] \"Unhandled Error\" err=\"couldn't get\"\n";
-        for (said, told) in [
+        for (stderr, expected) in [
             (
-                "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
-                "right host or port. Does KUBECONFIG",
+                "The connection to the server localhost:8080 was refused - did you specify the right host or \
+                 port?",
+                "right host or port. Check KUBECONFIG",
             ),
             (
                 "Unable to connect to the server: dial tcp: lookup x on 10.0.0.1:53: no such host",
-                "reaches no cluster",
+                "cannot reach the cluster",
             ),
             (
                 "Error in configuration: context was not found for specified context: nope",
@@ -262,24 +221,24 @@ mod tests {
             ),
             (
                 "error: You must be logged in to the server (Unauthorized)",
-                "does not know who asks: You must",
+                "rejected the credentials: You must",
             ),
             (
                 "Error from server (Forbidden): pods is forbidden: User \"x\" cannot list",
-                "Name a namespace",
+                "Choose a namespace",
             ),
             ("error: something new", "kubectl: something new"),
-            ("", "says nothing"),
+            ("", "without a message"),
         ] {
-            let error = Error::listing(&format!("{tries}{said}\n"));
-            let error = if said.is_empty() {
-                Error::listing("")
+            let error = Error::from_list_stderr(&format!("{tries}{stderr}\n"));
+            let error = if stderr.is_empty() {
+                Error::from_list_stderr("")
             } else {
                 error
             };
-            assert!(error.to_string().contains(told), "{said}: {error}");
+            assert!(error.to_string().contains(expected), "{stderr}: {error}");
         }
-        for (said, problem) in [
+        for (stderr, problem) in [
             (
                 "error: error from server (NotFound): pods \"x\" not found in namespace \"y\"",
                 Problem::Gone,
@@ -293,7 +252,7 @@ mod tests {
                 Problem::Failed("container x is not valid for pod y".to_owned()),
             ),
         ] {
-            assert_eq!(Problem::read(said), problem);
+            assert_eq!(Problem::from_stderr(stderr), problem);
         }
     }
 }

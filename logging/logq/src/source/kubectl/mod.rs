@@ -1,15 +1,13 @@
-//! Pods, asked with kubectl: where there is no OpenSearch.
+//! Reads the lines of pods with kubectl, for clusters without OpenSearch.
 //!
-//! kubectl gives a container's newest file of lines and, where it was started
-//! again, that of the start before. What was rotated away, what a deleted pod
-//! has written and what is on a node that is gone, it does not know. It does
-//! not tell standard output from standard error.
+//! kubectl returns the newest log file of a container and, after a restart, the newest file of the previous start. It
+//! cannot read rotated files, deleted pods or lost nodes, and does not distinguish standard output from standard error.
 
 mod error;
 mod follow;
+mod line_filter;
 mod pods;
 mod program;
-mod sift;
 mod spool;
 mod stream;
 
@@ -25,281 +23,313 @@ use std::{
 use line::{Place, Time};
 use schema::field;
 
-use self::program::LIST_PATIENCE;
+use self::program::LIST_TIMEOUT;
 
-pub(crate) use self::error::words;
+pub(crate) use self::error::last_message;
 pub use self::{
     error::{Error, Problem},
-    follow::Follower,
-    pods::{Container, State},
-    program::{Asked, Program, Scope},
-    sift::Mark,
-    stream::Stream,
+    follow::PodsFeed,
+    line_filter::ReadPosition,
+    pods::{AvailableLogs, Container},
+    program::{KubectlProgram, LogOptions, Scope},
+    stream::LogStream,
 };
-use self::{spool::Spool, stream::Limit};
+use self::{spool::Spool, stream::Deadline};
 use super::{Entry, merge::Merged};
 use crate::{
     filter::{Comparison, Filter},
-    plan::{Known, Wanted},
+    query::{Query, ResolvedContext},
 };
 
-/// So many kubectls run at once.
-pub const AT_ONCE: usize = 8;
+/// Maximum number of concurrent kubectl processes.
+pub const MAX_CONCURRENT: usize = 8;
 
-/// A line's own time may lie so far after that of the runtime, by which
-/// kubectl leaves out what is older, in nanoseconds.
-const SLACK: i64 = 60_000_000_000;
+/// A line's own time may be this much later than the runtime's time, by which kubectl filters. Nanoseconds.
+const CLOCK_SLACK_NANOS: i64 = 60_000_000_000;
 
-/// How far each container has been read.
-type Marks = Arc<Mutex<HashMap<Place, Mark>>>;
+/// How far each container was read.
+type ReadPositions = Arc<Mutex<HashMap<Place, ReadPosition>>>;
 
-/// The pods of a cluster, as they were when this was made.
-pub struct Kubectl {
-    program: Program,
+/// The pods of a cluster at the time of listing.
+pub struct KubectlSource {
+    program: KubectlProgram,
     scope: Scope,
     containers: Vec<Container>,
-    /// What was missing when something had to be found out.
-    missing: Mutex<Vec<String>>,
-    /// What a person should know.
+    /// Errors while resolving the context.
+    errors: Mutex<Vec<String>>,
     notes: Mutex<BTreeSet<String>>,
 }
 
-impl Kubectl {
+impl KubectlSource {
     /// Lists the pods.
     ///
     /// # Errors
     /// [`Error`].
-    pub fn new(program: Program, scope: Scope) -> Result<Self, Error> {
-        Self::within(program, scope, LIST_PATIENCE)
+    pub fn new(program: KubectlProgram, scope: Scope) -> Result<Self, Error> {
+        Self::within(program, scope, LIST_TIMEOUT)
     }
 
-    /// The same; each list may take so much time.
+    /// The same with a timeout for each list.
     ///
     /// # Errors
     /// [`Error`].
-    pub fn within(program: Program, scope: Scope, patience: Duration) -> Result<Self, Error> {
-        let (containers, strange) = listed(&program, &scope, patience)?;
-        let note = (strange > 0).then(|| {
-            format!("{strange} of what kubectl lists has no name or no namespace: no pods, and not asked")
+    pub fn within(program: KubectlProgram, scope: Scope, timeout: Duration) -> Result<Self, Error> {
+        let (containers, skipped) = list_containers(&program, &scope, timeout)?;
+        let note = (skipped > 0).then(|| {
+            format!("kubectl listed {skipped} items without a name or a namespace, which are skipped")
         });
         Ok(Self {
             containers,
             program,
             scope,
-            missing: Mutex::default(),
+            errors: Mutex::default(),
             notes: Mutex::new(note.into_iter().collect()),
         })
     }
 
-    /// The context whose cluster is asked; none where kubectl has none.
+    /// The current context; None if kubectl has none.
     #[must_use]
     pub fn context_name(&self) -> Option<String> {
         self.program.context_name()
     }
 
-    /// The containers, as they were listed.
     #[must_use]
     pub fn containers(&self) -> &[Container] {
         &self.containers
     }
 
-    /// What has to be found out before it is known which lines are wanted:
-    /// the pods themselves say what they use.
+    /// Resolves the context. The labels of the pods name the dependencies.
     #[must_use]
-    pub fn known(&self, wanted: &Wanted) -> Known {
-        let mut known = Known::default();
+    pub fn resolve(&self, query: &Query) -> ResolvedContext {
+        let mut context = ResolvedContext::default();
         for container in &self.containers {
-            known.learn(wanted, &container.known);
+            context.learn_from(query, &container.pod_fields);
         }
-        if !wanted.photos.is_empty() {
-            for entry in self.lines(&wanted.way()) {
+        if !query.photos.is_empty() {
+            for entry in self.lines(&query.photo_journey()) {
                 match entry {
-                    Ok(entry) => known.learn(wanted, &entry.document),
-                    Err(error) => locked(&self.missing).push(error.to_string()),
+                    Ok(entry) => context.learn_from(query, &entry.document),
+                    Err(error) => lock(&self.errors).push(error.to_string()),
                 }
             }
         }
-        known
+        context
     }
 
-    /// The lines that a filter wants, by their times.
+    /// The matching lines by time.
     pub fn lines(&self, filter: &Filter) -> impl Iterator<Item = Result<Entry, Error>> + use<> {
-        self.marked(filter, &Marks::default())
+        self.lines_from(filter, &ReadPositions::default())
     }
 
-    /// The same; how far each container has been read is told in `marks`.
-    fn marked(&self, filter: &Filter, marks: &Marks) -> impl Iterator<Item = Result<Entry, Error>> + use<> {
-        let since = since(filter);
-        let asked = self.chosen(filter).map(|container| {
-            let calls = self.calls(container, since, None);
-            (container.clone(), calls)
-        });
-        let asked: Vec<_> = asked.collect();
-        let live = asked.len() <= AT_ONCE;
-        let (streams, spools) = if live {
-            let start = |(container, calls)| {
-                Stream::start(&self.program, container, calls, filter, marks, Limit::none())
-            };
-            (asked.into_iter().map(start).collect(), Vec::new())
-        } else {
-            (Vec::new(), kept(&self.program, asked, filter, marks))
-        };
-        let streams = streams.into_iter().map(Reader::Live);
-        Merged::new(streams.chain(spools.into_iter().map(Reader::Kept)).collect())
-    }
-
-    /// Has the lines that a filter wants read by container, a few containers at once: of the newest `most` lines of each
-    /// start. A container whose lines are not read when `time` is over ends with [`Problem::Late`].
-    pub fn by_container<T: Send>(
+    /// The same; records how far each container was read.
+    fn lines_from(
         &self,
         filter: &Filter,
-        most: usize,
+        positions: &ReadPositions,
+    ) -> impl Iterator<Item = Result<Entry, Error>> + use<> {
+        let since = since(filter);
+        let containers = self.matching_containers(filter).map(|container| {
+            let commands = self.commands(container, since, None);
+            (container.clone(), commands)
+        });
+        let containers: Vec<_> = containers.collect();
+        let live = containers.len() <= MAX_CONCURRENT;
+        let (streams, spools) = if live {
+            let start = |(container, commands)| {
+                LogStream::start(
+                    &self.program,
+                    container,
+                    commands,
+                    filter,
+                    positions,
+                    Deadline::none(),
+                )
+            };
+            (containers.into_iter().map(start).collect(), Vec::new())
+        } else {
+            (
+                Vec::new(),
+                spool_all(&self.program, containers, filter, positions),
+            )
+        };
+        let streams = streams.into_iter().map(ContainerEntries::Live);
+        Merged::new(
+            streams
+                .chain(spools.into_iter().map(ContainerEntries::Spooled))
+                .collect(),
+        )
+    }
+
+    /// Reads the newest `limit` matching lines of each container start, several containers at once. After `time`, the
+    /// remaining containers end with [`Problem::Timeout`].
+    pub fn read_by_container<T: Send>(
+        &self,
+        filter: &Filter,
+        limit: usize,
         time: Duration,
         read: impl Fn(&Container, &mut dyn Iterator<Item = Result<Entry, Error>>) -> T + Sync,
     ) -> Vec<T> {
-        let limit = Limit::new(time);
+        let deadline = Deadline::new(time);
         let since = since(filter);
-        let containers: Vec<&Container> = self.chosen(filter).collect();
-        at_once(containers, &|container: &Container| {
-            let calls = self.calls(container, since, Some(most));
-            if let Some(error) = limit.over(container) {
+        let containers: Vec<&Container> = self.matching_containers(filter).collect();
+        run_concurrently(containers, &|container: &Container| {
+            let commands = self.commands(container, since, Some(limit));
+            if let Some(error) = deadline.timeout_error(container) {
                 return read(container, &mut std::iter::once(Err(error)));
             }
-            let marks = Marks::default();
-            let mut stream = Stream::start(&self.program, container.clone(), calls, filter, &marks, limit);
+            let positions = ReadPositions::default();
+            let mut stream = LogStream::start(
+                &self.program,
+                container.clone(),
+                commands,
+                filter,
+                &positions,
+                deadline,
+            );
             read(container, &mut stream)
         })
     }
 
-    /// What a person should know of what was asked since the last time, and
-    /// what was missing beside the errors among the lines.
-    pub fn told(&self) -> (Vec<String>, Vec<String>) {
-        let notes = std::mem::take(&mut *locked(&self.notes));
-        let missing = std::mem::take(&mut *locked(&self.missing));
-        (notes.into_iter().collect(), missing)
+    /// Takes the notes, and the errors that are not among the lines, since the last call.
+    pub fn take_diagnostics(&self) -> (Vec<String>, Vec<String>) {
+        let notes = std::mem::take(&mut *lock(&self.notes));
+        let errors = std::mem::take(&mut *lock(&self.errors));
+        (notes.into_iter().collect(), errors)
     }
 
-    /// Writes the commands.
+    /// Prints the commands.
     ///
     /// # Errors
-    /// The output's.
+    /// An I/O error of the output.
     pub fn explain(&self, filter: &Filter, out: &mut dyn Write) -> io::Result<()> {
         let since = since(filter);
-        writeln!(out, "asked of the pods, at most {AT_ONCE} at once:")?;
-        let lists = self.program.lists(&self.scope);
+        writeln!(out, "kubectl commands, at most {MAX_CONCURRENT} at a time:")?;
+        let lists = self.program.list_commands(&self.scope);
         let logs = self
-            .chosen(filter)
-            .flat_map(|container| self.calls(container, since, None));
+            .matching_containers(filter)
+            .flat_map(|container| self.commands(container, since, None));
         for arguments in lists.into_iter().chain(logs) {
-            writeln!(out, "  {}", self.program.shown(&arguments))?;
+            writeln!(out, "  {}", self.program.command_line(&arguments))?;
         }
-        writeln!(out, "All of it is tested here, line by line.")
+        writeln!(out, "logq tests the whole query on each line.")
     }
 
-    /// The containers whose lines can match.
-    fn chosen(&self, filter: &Filter) -> impl Iterator<Item = &Container> {
+    /// The containers whose lines may match.
+    fn matching_containers(&self, filter: &Filter) -> impl Iterator<Item = &Container> {
         let tells = |name: &str| ![field::LOG_IOSTREAM, field::EVENT_INGESTED].contains(&name);
-        if !filter.asks_only(&tells) {
-            let note = "kubectl tells neither log.iostream nor event.ingested: no line has them";
-            locked(&self.notes).insert(note.to_owned());
+        if !filter.uses_only(&tells) {
+            let note = "lines from kubectl have no log.iostream and no event.ingested";
+            lock(&self.notes).insert(note.to_owned());
         }
         self.containers
             .iter()
             .filter(|container| container.may_match(filter))
             .filter(|container| {
-                let State::Waiting(reason) = &container.state else {
+                let AvailableLogs::Pending(reason) = &container.logs else {
                     return true;
                 };
-                let note = format!(
-                    "{} has not started, so it has no lines: {reason}",
-                    container.name()
-                );
-                locked(&self.notes).insert(note);
+                let note = format!("{} has not started and has no lines: {reason}", container.name());
+                lock(&self.notes).insert(note);
                 false
             })
     }
 
-    /// The calls for a container's lines, the oldest first.
-    fn calls(&self, container: &Container, since: Option<Time>, tail: Option<usize>) -> Vec<Vec<OsString>> {
+    /// The log commands of a container, oldest lines first.
+    fn commands(
+        &self,
+        container: &Container,
+        since: Option<Time>,
+        tail: Option<usize>,
+    ) -> Vec<Vec<OsString>> {
         let mut starts = vec![false];
-        if container.state == State::Restarted {
+        if container.logs == AvailableLogs::CurrentAndPrevious {
             starts.insert(0, true);
         }
-        let call = |previous| {
-            let asked = Asked {
+        let command = |previous| {
+            let options = LogOptions {
                 previous,
                 since,
                 tail,
                 follow: false,
             };
-            self.program.logs(container, asked)
+            self.program.log_command(container, options)
         };
-        starts.into_iter().map(call).collect()
+        starts.into_iter().map(command).collect()
     }
 }
 
-/// The containers that there are now, and how many of what is listed are no pods.
-fn listed(program: &Program, scope: &Scope, patience: Duration) -> Result<(Vec<Container>, usize), Error> {
-    let begun = Instant::now();
+/// Lists the containers, and counts list items that are not pods.
+fn list_containers(
+    program: &KubectlProgram,
+    scope: &Scope,
+    timeout: Duration,
+) -> Result<(Vec<Container>, usize), Error> {
+    let started = Instant::now();
     let mut all = (Vec::new(), 0);
-    for list in program.lists(scope) {
-        let left = patience.saturating_sub(begun.elapsed());
-        let list = program.list_within(&list, left).map_err(|error| match error {
-            Error::Late(_) => Error::Late(patience),
+    for list in program.list_commands(scope) {
+        let left = timeout.saturating_sub(started.elapsed());
+        let list = program.run_within(&list, left).map_err(|error| match error {
+            Error::Timeout(_) => Error::Timeout(timeout),
             error => error,
         })?;
-        let (containers, strange) = pods::read(&list)?;
+        let (containers, skipped) = pods::read(&list)?;
         all.0.extend(containers);
-        all.1 += strange;
+        all.1 += skipped;
     }
     Ok(all)
 }
 
-/// One container's lines.
-enum Reader {
-    Live(Stream),
-    Kept(Spool),
+enum ContainerEntries {
+    Live(LogStream),
+    Spooled(Spool),
 }
 
-impl Iterator for Reader {
+impl Iterator for ContainerEntries {
     type Item = Result<Entry, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         match self {
             Self::Live(stream) => stream.next(),
-            Self::Kept(spool) => spool.next(),
+            Self::Spooled(spool) => spool.next(),
         }
     }
 }
 
-/// The lines of many containers, when all of them have been read: by their
-/// times they can only be put in order when the first of each is known.
-fn kept(
-    program: &Program,
-    asked: Vec<(Container, Vec<Vec<OsString>>)>,
+/// Reads many containers completely. Merging by time needs the first line of each one, but only a few can be read at
+/// once.
+fn spool_all(
+    program: &KubectlProgram,
+    containers: Vec<(Container, Vec<Vec<OsString>>)>,
     filter: &Filter,
-    marks: &Marks,
+    positions: &ReadPositions,
 ) -> Vec<Spool> {
-    let start = |(container, calls): (Container, _)| {
-        let stream = Stream::start(program, container.clone(), calls, filter, marks, Limit::none());
-        Spool::of(container, stream)
+    let start = |(container, commands): (Container, _)| {
+        let stream = LogStream::start(
+            program,
+            container.clone(),
+            commands,
+            filter,
+            positions,
+            Deadline::none(),
+        );
+        Spool::from_stream(container, stream)
     };
-    at_once(asked, &start)
+    run_concurrently(containers, &start)
 }
 
-/// Does the work for each item in [`AT_ONCE`] threads; the results have no order.
-fn at_once<I: Send, T: Send>(items: Vec<I>, work: &(impl Fn(I) -> T + Sync)) -> Vec<T> {
+/// Runs the work in [`MAX_CONCURRENT`] threads; the results are unordered.
+fn run_concurrently<I: Send, T: Send>(items: Vec<I>, work: &(impl Fn(I) -> T + Sync)) -> Vec<T> {
     let queue = Mutex::new(VecDeque::from(items));
     let done = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..MAX_CONCURRENT {
             scope.spawn(|| {
                 loop {
-                    let Some(item) = locked(&queue).pop_front() else {
+                    let Some(item) = lock(&queue).pop_front() else {
                         return;
                     };
                     let result = work(item);
-                    locked(&done).push(result);
+                    lock(&done).push(result);
                 }
             });
         }
@@ -307,11 +337,11 @@ fn at_once<I: Send, T: Send>(items: Vec<I>, work: &(impl Fn(I) -> T + Sync)) -> 
     done.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Before which time no line is wanted, by the runtime's clock.
+/// The start time that the filter requires, by the runtime's clock.
 fn since(filter: &Filter) -> Option<Time> {
     let time = match filter {
         Filter::Compare(name, Comparison::AtLeast | Comparison::Greater, value)
@@ -322,11 +352,13 @@ fn since(filter: &Filter) -> Option<Time> {
         Filter::All(parts) => return parts.iter().filter_map(since).max(),
         _ => return None,
     };
-    Some(Time::from_nanos(time.nanos().saturating_sub(SLACK).max(0)))
+    Some(Time::from_nanos(
+        time.nanos().saturating_sub(CLOCK_SLACK_NANOS).max(0),
+    ))
 }
 
-/// A word as a shell takes it, harmless for a terminal.
-fn quoted(word: &str) -> String {
+/// Quotes a word for a shell, without control characters.
+fn shell_quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
     let word = terminal::escaped(word);
     if !word.is_empty() && word.chars().all(plain) {

@@ -1,4 +1,4 @@
-//! Which containers there are, and which of their starts have lines.
+//! The containers of a cluster, and their available logs.
 
 use std::collections::BTreeMap;
 
@@ -6,38 +6,34 @@ use line::{Document, Line, Origin, Place, Pods, normalize};
 use serde_json::Value;
 
 use super::Error;
-use crate::filter::{Filter, decided};
+use crate::filter::{Filter, decide_early};
 
-/// One container of a pod.
 #[derive(Clone, Debug)]
 pub struct Container {
-    /// Where it is.
     pub place: Place,
-    /// What is known of it.
     pub origin: Origin,
-    /// What every line of it has, whatever the line says.
-    pub known: Document,
-    /// Which lines it can have.
-    pub state: State,
-    /// Which of its starts is the newest, by a name that no other has.
-    pub newest: String,
-    /// Whether that runs.
-    pub runs: bool,
+    /// The fields of all its lines.
+    pub pod_fields: Document,
+    pub logs: AvailableLogs,
+    /// Identifies its newest start.
+    pub start_id: String,
+    /// Whether the newest start is running.
+    pub is_running: bool,
 }
 
-/// Which lines a container can have.
+/// Which logs `kubectl logs` can return.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Those of its newest start.
-    Started,
-    /// Also those of the start before.
-    Restarted,
-    /// None yet, and why not.
-    Waiting(String),
+pub enum AvailableLogs {
+    /// Of the newest start.
+    Current,
+    /// Also of the previous start (`--previous`).
+    CurrentAndPrevious,
+    /// None yet; holds the reason.
+    Pending(String),
 }
 
 impl Container {
-    /// As people name it.
+    /// A name for people.
     #[must_use]
     pub fn name(&self) -> String {
         let Place {
@@ -49,27 +45,26 @@ impl Container {
         format!("{namespace}/{pod}, container {container}")
     }
 
-    /// Whether lines of it can match.
     #[must_use]
     pub fn may_match(&self, filter: &Filter) -> bool {
-        decided(filter, &self.known, &is_of_pod) != Some(false)
+        decide_early(filter, &self.pod_fields, &is_pod_field) != Some(false)
     }
 }
 
-/// Fields that a pod's lines have from the pod.
-fn is_of_pod(name: &str) -> bool {
+/// Fields that come from the pod, not the line.
+fn is_pod_field(name: &str) -> bool {
     name == schema::field::COMPONENT || name == "kubernetes" || name.starts_with("kubernetes.")
 }
 
-/// The containers in a list that `kubectl get pods -o json` has printed, and how many of its items are no pods.
+/// Parses the output of `kubectl get pods -o json`. Also returns the number of items that are not pods.
 ///
 /// # Errors
-/// [`Error::Strange`] when it is none.
+/// [`Error::Unexpected`] if it is not a pod list.
 pub fn read(json: &[u8]) -> Result<(Vec<Container>, usize), Error> {
-    let strange = |reason: String| Error::Strange { reason };
-    let pods = Pods::read(json).map_err(|error| strange(error.to_string()))?;
-    let list: Value = serde_json::from_slice(json).map_err(|error| strange(error.to_string()))?;
-    let states = states(&list);
+    let unexpected = |reason: String| Error::Unexpected { reason };
+    let pods = Pods::read(json).map_err(|error| unexpected(error.to_string()))?;
+    let list: Value = serde_json::from_slice(json).map_err(|error| unexpected(error.to_string()))?;
+    let statuses = read_statuses(&list);
     let mut containers = Vec::new();
     for (namespace, pod, metadata) in pods.iter() {
         for container in &metadata.containers {
@@ -80,44 +75,47 @@ pub fn read(json: &[u8]) -> Result<(Vec<Container>, usize), Error> {
                 container: container.clone(),
             };
             let origin = pods.origin(place.clone());
-            let known = normalize(&Line::plain(b"{}", 0), &origin);
+            let pod_fields = normalize(&Line::plain(b"{}", 0), &origin);
             let waiting = || {
-                State::Waiting(match metadata.node {
-                    Some(_) => "its node has not taken it up yet".to_owned(),
+                AvailableLogs::Pending(match metadata.node {
+                    Some(_) => "its node has not started it yet".to_owned(),
                     None => "the pod has no node yet".to_owned(),
                 })
             };
-            let now = states.get(&(namespace, pod, container.as_str())).cloned();
-            let Now { state, newest, runs } = now.unwrap_or_else(|| Now {
-                state: waiting(),
-                newest: String::new(),
-                runs: false,
+            let status = statuses.get(&(namespace, pod, container.as_str())).cloned();
+            let ContainerStatus {
+                logs,
+                start_id,
+                is_running,
+            } = status.unwrap_or_else(|| ContainerStatus {
+                logs: waiting(),
+                start_id: String::new(),
+                is_running: false,
             });
             containers.push(Container {
                 place,
                 origin,
-                known,
-                state,
-                newest,
-                runs,
+                pod_fields,
+                logs,
+                start_id,
+                is_running,
             });
         }
     }
     Ok((containers, pods.strange()))
 }
 
-type States<'a> = BTreeMap<(&'a str, &'a str, &'a str), Now>;
+type Statuses<'a> = BTreeMap<(&'a str, &'a str, &'a str), ContainerStatus>;
 
-/// How a container is.
 #[derive(Clone)]
-struct Now {
-    state: State,
-    newest: String,
-    runs: bool,
+struct ContainerStatus {
+    logs: AvailableLogs,
+    start_id: String,
+    is_running: bool,
 }
 
-fn states(list: &Value) -> States<'_> {
-    let mut states = States::new();
+fn read_statuses(list: &Value) -> Statuses<'_> {
+    let mut statuses = Statuses::new();
     let items = list.get("items").and_then(Value::as_array).into_iter().flatten();
     for item in items {
         let text = |pointer: &str| item.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
@@ -127,22 +125,20 @@ fn states(list: &Value) -> States<'_> {
             "/status/containerStatuses",
             "/status/ephemeralContainerStatuses",
         ] {
-            let statuses = item.pointer(kind).and_then(Value::as_array).into_iter().flatten();
-            for status in statuses {
+            let container_statuses = item.pointer(kind).and_then(Value::as_array).into_iter().flatten();
+            for status in container_statuses {
                 if let Some(container) = status.get("name").and_then(Value::as_str) {
-                    states.insert((namespace, pod, container), now(status));
+                    statuses.insert((namespace, pod, container), container_status(status));
                 }
             }
         }
     }
-    states
+    statuses
 }
 
-/// As the kubelet chooses what `kubectl logs` gives (`validateContainerLogStatus`
-/// in `pkg/kubelet/kubelet_pods.go`). Of starts that have ended it keeps one:
-/// where the newest has ended, that is the newest, which `--previous` would
-/// give a second time.
-fn state(status: &Value) -> State {
+/// Follows the kubelet's choice for `kubectl logs` (`validateContainerLogStatus` in `pkg/kubelet/kubelet_pods.go`). The
+/// kubelet keeps one ended start: if the newest has ended, `--previous` would return it again.
+fn available_logs(status: &Value) -> AvailableLogs {
     let has = |pointer: &str| {
         let id = status.pointer(pointer).and_then(Value::as_str);
         id.is_some_and(|id| !id.is_empty())
@@ -150,24 +146,28 @@ fn state(status: &Value) -> State {
     let before = has("/lastState/terminated/containerID");
     let is = |pointer: &str| status.pointer(pointer).is_some_and(|value| !value.is_null());
     if is("/state/running") {
-        if before { State::Restarted } else { State::Started }
+        if before {
+            AvailableLogs::CurrentAndPrevious
+        } else {
+            AvailableLogs::Current
+        }
     } else if has("/state/terminated/containerID") || before {
-        State::Started
+        AvailableLogs::Current
     } else {
         let reason = ["waiting", "terminated"]
             .iter()
             .find_map(|state| status.pointer(&format!("/state/{state}/reason"))?.as_str());
-        State::Waiting(reason.unwrap_or("no reason given").to_owned())
+        AvailableLogs::Pending(reason.unwrap_or("no reason given").to_owned())
     }
 }
 
-fn now(status: &Value) -> Now {
+fn container_status(status: &Value) -> ContainerStatus {
     let text = |name: &str| status.get(name).map(ToString::to_string).unwrap_or_default();
     let running = status.pointer("/state/running");
-    Now {
-        state: state(status),
-        newest: format!("{} {}", text("restartCount"), text("containerID")),
-        runs: running.is_some_and(|value| !value.is_null()),
+    ContainerStatus {
+        logs: available_logs(status),
+        start_id: format!("{} {}", text("restartCount"), text("containerID")),
+        is_running: running.is_some_and(|value| !value.is_null()),
     }
 }
 
@@ -178,33 +178,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn which_starts_have_lines() {
+    fn container_starts_with_lines() {
         let ended = json!({ "terminated": { "containerID": "containerd://a" } });
-        for (status, wanted) in [
+        for (status, expected) in [
             (
                 json!({ "state": { "running": {} }, "lastState": {} }),
-                State::Started,
+                AvailableLogs::Current,
             ),
             (
                 json!({ "state": { "running": {} }, "lastState": ended }),
-                State::Restarted,
+                AvailableLogs::CurrentAndPrevious,
             ),
-            (json!({ "state": ended, "lastState": {} }), State::Started),
-            (json!({ "state": ended, "lastState": ended }), State::Started),
+            (json!({ "state": ended, "lastState": {} }), AvailableLogs::Current),
+            (
+                json!({ "state": ended, "lastState": ended }),
+                AvailableLogs::Current,
+            ),
             (
                 json!({ "state": { "waiting": { "reason": "CrashLoopBackOff" } }, "lastState": ended }),
-                State::Started,
+                AvailableLogs::Current,
             ),
             (
                 json!({ "state": { "waiting": { "reason": "ErrImagePull" } }, "lastState": {} }),
-                State::Waiting("ErrImagePull".to_owned()),
+                AvailableLogs::Pending("ErrImagePull".to_owned()),
             ),
             (
                 json!({ "state": { "terminated": { "reason": "ContainerStatusUnknown", "containerID": "" } } }),
-                State::Waiting("ContainerStatusUnknown".to_owned()),
+                AvailableLogs::Pending("ContainerStatusUnknown".to_owned()),
             ),
         ] {
-            assert_eq!(state(&status), wanted, "{status}");
+            assert_eq!(available_logs(&status), expected, "{status}");
         }
     }
 }

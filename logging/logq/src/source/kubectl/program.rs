@@ -1,4 +1,4 @@
-//! How kubectl is called: no shell, no question to a terminal.
+//! Runs kubectl, without a shell or prompts.
 
 use std::{
     ffi::OsString,
@@ -13,40 +13,37 @@ use std::{
 
 use clap::Args;
 
-use super::{Error, pods::Container, quoted};
+use super::{Error, pods::Container, shell_quote};
 
-/// How long a list of pods may take.
-pub(super) const LIST_PATIENCE: Duration = Duration::from_secs(60);
+/// Limit for a pod list.
+pub(super) const LIST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long kubectl may take to say which context it asks: it reads a file.
-const CONTEXT_PATIENCE: Duration = Duration::from_secs(5);
+/// Limit for reading the current context from the kubeconfig.
+const CONTEXT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the cluster may take for a part of that list.
+/// Limit for one page of a pod list.
 const REQUEST_TIMEOUT: &str = "--request-timeout=20s";
 
-/// Most that it may print for a list: some 20,000 pods, of which each takes
-/// twice that in memory while it is read.
-const MOST_LIST_BYTES: u64 = 512 * 1024 * 1024;
+/// Maximum size of a pod list, about 20,000 pods. Parsing needs twice the memory.
+const MAX_LIST_BYTES: u64 = 512 * 1024 * 1024;
 
-/// How long it may take to end when it has closed its output.
-const LEAVE: Duration = Duration::from_secs(5);
+/// Limit for kubectl to exit after closing its output.
+const EXIT_GRACE: Duration = Duration::from_secs(5);
 
-/// Between two looks whether it has ended, at most.
-const MOST_PAUSE: Duration = Duration::from_millis(50);
+const MAX_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Most of what kubectl says when something is wrong.
-const MOST_SAID_BYTES: u64 = 16 * 1024;
+const MAX_STDERR_BYTES: u64 = 16 * 1024;
 
-/// `kubectl`, and which cluster it asks.
+/// kubectl, and its cluster.
 #[derive(Args, Clone, Debug)]
-pub struct Program {
-    /// The context of the kubeconfig whose cluster is asked, in place of the current one
+pub struct KubectlProgram {
+    /// Context of the kubeconfig [default: the current context]
     #[arg(id = "kube-context", long = "kube-context", value_name = "NAME")]
     pub context: Option<String>,
-    /// The kubeconfig that kubectl takes, in place of KUBECONFIG or ~/.kube/config
+    /// Kubeconfig [default: KUBECONFIG or ~/.kube/config]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// The program kubectl
+    /// kubectl executable
     #[arg(
         id = "kubectl",
         long = "kubectl",
@@ -58,7 +55,7 @@ pub struct Program {
     pub path: PathBuf,
 }
 
-impl Default for Program {
+impl Default for KubectlProgram {
     fn default() -> Self {
         Self {
             context: None,
@@ -68,80 +65,76 @@ impl Default for Program {
     }
 }
 
-/// Of which pods a list is asked for.
+/// Which pods to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// Of these namespaces; of all when there are none.
+    /// Empty for all namespaces.
     pub namespaces: Vec<String>,
-    /// With these labels.
     pub selector: Option<String>,
 }
 
-/// Which lines of a container are asked for.
+/// Options of `kubectl logs`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
-    /// Those of its start before this one.
+pub struct LogOptions {
+    /// Lines of the previous start.
     pub previous: bool,
-    /// Not those before.
     pub since: Option<line::Time>,
-    /// The newest so many; without it all.
+    /// Only the newest lines; None for all.
     pub tail: Option<usize>,
-    /// Also those that come.
     pub follow: bool,
 }
 
-impl Program {
-    /// The arguments of each list of pods that is needed.
+impl KubectlProgram {
+    /// The commands that list the pods.
     #[must_use]
-    pub fn lists(&self, scope: &Scope) -> Vec<Vec<OsString>> {
-        let mut places: Vec<String> = scope
+    pub fn list_commands(&self, scope: &Scope) -> Vec<Vec<OsString>> {
+        let mut namespace_arguments: Vec<String> = scope
             .namespaces
             .iter()
             .map(|namespace| format!("--namespace={namespace}"))
             .collect();
-        if places.is_empty() {
-            places.push("--all-namespaces".to_owned());
+        if namespace_arguments.is_empty() {
+            namespace_arguments.push("--all-namespaces".to_owned());
         }
         let selector = scope.selector.as_ref().map(|text| format!("--selector={text}"));
-        let list = |place: String| {
+        let list = |namespace: String| {
             let fixed = ["get", "pods"].map(str::to_owned);
             let output = ["--output=json", REQUEST_TIMEOUT].map(str::to_owned);
-            let rest = [place].into_iter().chain(selector.clone()).chain(output);
-            self.arguments(fixed.into_iter().chain(rest))
+            let rest = [namespace].into_iter().chain(selector.clone()).chain(output);
+            self.with_cluster_arguments(fixed.into_iter().chain(rest))
         };
-        places.into_iter().map(list).collect()
+        namespace_arguments.into_iter().map(list).collect()
     }
 
-    /// The arguments for lines of a container. There is no time limit: kubectl
-    /// would end within a long log.
+    /// The command that reads a container's lines. It has no request timeout, which would cut a long log.
     #[must_use]
-    pub fn logs(&self, container: &Container, asked: Asked) -> Vec<OsString> {
+    pub fn log_command(&self, container: &Container, options: LogOptions) -> Vec<OsString> {
         let place = &container.place;
         let mut arguments = vec![
             "logs".to_owned(),
             format!("--namespace={}", place.namespace),
             format!("--container={}", place.container),
             "--timestamps=true".to_owned(),
-            asked
+            options
                 .tail
                 .map_or("--tail=-1".to_owned(), |most| format!("--tail={most}")),
         ];
-        if let Some(since) = asked.since {
+        if let Some(since) = options.since {
             arguments.push(format!("--since-time={since}"));
         }
-        if asked.previous {
+        if options.previous {
             arguments.push("--previous=true".to_owned());
         }
-        if asked.follow {
+        if options.follow {
             arguments.push("--follow=true".to_owned());
         }
         arguments.push(format!("pod/{}", place.pod));
-        self.arguments(arguments)
+        self.with_cluster_arguments(arguments)
     }
 
-    /// These arguments, and those that say which cluster is asked.
+    /// Adds the options that select the cluster.
     #[must_use]
-    pub fn arguments(&self, more: impl IntoIterator<Item = String>) -> Vec<OsString> {
+    pub fn with_cluster_arguments(&self, more: impl IntoIterator<Item = String>) -> Vec<OsString> {
         let mut all: Vec<OsString> = more.into_iter().map(OsString::from).collect();
         if let Some(context) = &self.context {
             all.push(format!("--context={context}").into());
@@ -154,121 +147,116 @@ impl Program {
         all
     }
 
-    /// The context whose cluster is asked; none where kubectl has none, as in a pod.
+    /// The name of the context; None if kubectl has none, for example in a pod.
     #[must_use]
     pub fn context_name(&self) -> Option<String> {
         let current = || {
-            let arguments = self.arguments(["config", "current-context"].map(str::to_owned));
-            let name = self.list_within(&arguments, CONTEXT_PATIENCE).ok()?;
+            let arguments = self.with_cluster_arguments(["config", "current-context"].map(str::to_owned));
+            let name = self.run_within(&arguments, CONTEXT_TIMEOUT).ok()?;
             Some(String::from_utf8_lossy(&name).trim().to_owned())
         };
         self.context.clone().or_else(current)
     }
 
-    /// What it prints for a list of pods, or whatever else it is asked for.
+    /// Runs kubectl and returns its output.
     ///
     /// # Errors
     /// [`Error`].
-    pub fn list(&self, arguments: &[OsString]) -> Result<Vec<u8>, Error> {
-        self.list_within(arguments, LIST_PATIENCE)
+    pub fn run_to_end(&self, arguments: &[OsString]) -> Result<Vec<u8>, Error> {
+        self.run_within(arguments, LIST_TIMEOUT)
     }
 
-    /// The same, within so much time.
+    /// The same with a timeout.
     ///
     /// # Errors
     /// [`Error`].
-    pub fn list_within(&self, arguments: &[OsString], patience: Duration) -> Result<Vec<u8>, Error> {
-        let (running, output) = self.run(arguments)?;
+    pub fn run_within(&self, arguments: &[OsString], timeout: Duration) -> Result<Vec<u8>, Error> {
+        let (process, output) = self.spawn(arguments)?;
         let (done, result) = mpsc::channel();
         thread::spawn(move || {
             let mut json = Vec::new();
-            let read = output.take(MOST_LIST_BYTES + 1).read_to_end(&mut json);
-            // Who does not wait any more needs nothing.
+            let read = output.take(MAX_LIST_BYTES + 1).read_to_end(&mut json);
+            // The receiver may be gone.
             let _ = done.send(read.map(|_| json));
         });
-        let Ok(read) = result.recv_timeout(patience) else {
-            return Err(Error::Late(patience));
+        let Ok(read) = result.recv_timeout(timeout) else {
+            return Err(Error::Timeout(timeout));
         };
-        if read
-            .as_ref()
-            .is_ok_and(|json| json.len() as u64 > MOST_LIST_BYTES)
-        {
-            return Err(Error::Long(MOST_LIST_BYTES >> 20));
+        if read.as_ref().is_ok_and(|json| json.len() as u64 > MAX_LIST_BYTES) {
+            return Err(Error::ListTooLong(MAX_LIST_BYTES >> 20));
         }
-        match running.end() {
-            Ok(None) => read.map_err(|error| self.failed(error)),
-            Ok(Some(said)) => Err(Error::listing(&said)),
-            Err(error) => Err(self.failed(error)),
+        match process.wait() {
+            Ok(None) => read.map_err(|error| self.spawn_error(error)),
+            Ok(Some(stderr)) => Err(Error::from_list_stderr(&stderr)),
+            Err(error) => Err(self.spawn_error(error)),
         }
     }
 
-    /// Starts it.
-    pub(super) fn run(&self, arguments: &[OsString]) -> Result<(Running, ChildStdout), Error> {
-        let said = tempfile::tempfile().map_err(|error| self.failed(error))?;
-        let errors = said.try_clone().map_err(|error| self.failed(error))?;
+    /// Starts kubectl.
+    pub(super) fn spawn(&self, arguments: &[OsString]) -> Result<(KubectlProcess, ChildStdout), Error> {
+        let stderr = tempfile::tempfile().map_err(|error| self.spawn_error(error))?;
+        let errors = stderr.try_clone().map_err(|error| self.spawn_error(error))?;
         let mut child = Command::new(&self.path)
             .args(arguments)
-            // What it says is read here, and nobody is there to be asked.
+            // logq parses the messages, and there is no user to prompt.
             .env("LC_ALL", "C")
             .env_remove("LANGUAGE")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors)
             .spawn()
-            .map_err(|error| self.failed(error))?;
+            .map_err(|error| self.spawn_error(error))?;
         let output = child.stdout.take().ok_or_else(|| {
-            let error = io::Error::other("it has no output");
-            self.failed(error)
+            let error = io::Error::other("it has no standard output");
+            self.spawn_error(error)
         })?;
         let child = Arc::new(Mutex::new(Some(child)));
-        Ok((Running { child, said }, output))
+        Ok((KubectlProcess { child, stderr }, output))
     }
 
-    /// A call as a shell takes it.
+    /// The command, quoted for a shell.
     #[must_use]
-    pub fn shown(&self, arguments: &[OsString]) -> String {
-        let program = quoted(&self.path.to_string_lossy());
-        let arguments = arguments.iter().map(|word| quoted(&word.to_string_lossy()));
-        let words: Vec<String> = [program].into_iter().chain(arguments).collect();
-        words.join(" ")
+    pub fn command_line(&self, arguments: &[OsString]) -> String {
+        let program = shell_quote(&self.path.to_string_lossy());
+        let arguments = arguments.iter().map(|word| shell_quote(&word.to_string_lossy()));
+        let last_message: Vec<String> = [program].into_iter().chain(arguments).collect();
+        last_message.join(" ")
     }
 
-    pub(crate) fn failed(&self, error: io::Error) -> Error {
-        Error::start(self.path.as_os_str(), error)
+    pub(crate) fn spawn_error(&self, error: io::Error) -> Error {
+        Error::from_spawn(self.path.as_os_str(), error)
     }
 }
 
-/// kubectl while it runs. Ended when this is forgotten.
+/// A running kubectl. Dropping it kills the process.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(super) struct KubectlProcess {
     child: Arc<Mutex<Option<Child>>>,
-    said: File,
+    stderr: File,
 }
 
-/// What ends a running kubectl from elsewhere.
+/// Kills a running kubectl from another thread.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ender(Arc<Mutex<Option<Child>>>);
+pub(super) struct KillHandle(Arc<Mutex<Option<Child>>>);
 
-impl Ender {
-    /// Ends it, if it has not ended.
-    pub(super) fn end(&self) {
+impl KillHandle {
+    pub(super) fn kill(&self) {
         let child = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(mut child) = child {
-            // It may have ended just now.
+            // It may have ended already.
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 }
 
-impl Running {
-    /// What ends it from elsewhere.
-    pub(super) fn ender(&self) -> Ender {
-        Ender(Arc::clone(&self.child))
+impl KubectlProcess {
+    pub(super) fn kill_handle(&self) -> KillHandle {
+        KillHandle(Arc::clone(&self.child))
     }
 
-    /// Whether it has done what it was asked, or was ended; none while it runs.
-    fn succeeded(&self) -> io::Result<Option<bool>> {
+    /// Whether it succeeded; false if it failed or was killed, None while it runs.
+    fn try_exit_success(&self) -> io::Result<Option<bool>> {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(child) = child.as_mut() else {
             return Ok(Some(false));
@@ -276,34 +264,36 @@ impl Running {
         Ok(child.try_wait()?.map(|status| status.success()))
     }
 
-    /// Waits for its end, for which it has everything; gives what it says if it failed, was ended, or stays.
-    pub(super) fn end(mut self) -> io::Result<Option<String>> {
-        let begun = Instant::now();
+    /// Waits for the end. Returns kubectl's message if it failed, was killed or does not exit.
+    pub(super) fn wait(mut self) -> io::Result<Option<String>> {
+        let started = Instant::now();
         let mut pause = Duration::from_millis(1);
         loop {
-            // Not held while one waits: it can be ended from elsewhere.
-            match self.succeeded()? {
+            // Do not hold the lock while sleeping: another thread may kill the process.
+            match self.try_exit_success()? {
                 Some(true) => return Ok(None),
                 Some(false) => break,
-                None if begun.elapsed() >= LEAVE => {
+                None if started.elapsed() >= EXIT_GRACE => {
                     return Ok(Some(format!(
-                        "it closed its output and was still there {LEAVE:?} later, so that it was ended: \
-                         something may be missing"
+                        "it closed its output but did not exit within {EXIT_GRACE:?}, so logq killed it; \
+                         lines may be missing"
                     )));
                 }
                 None => thread::sleep(pause),
             }
-            pause = (pause * 2).min(MOST_PAUSE);
+            pause = (pause * 2).min(MAX_POLL_INTERVAL);
         }
-        let mut said = Vec::new();
-        self.said.rewind()?;
-        (&mut self.said).take(MOST_SAID_BYTES).read_to_end(&mut said)?;
-        Ok(Some(String::from_utf8_lossy(&said).into_owned()))
+        let mut stderr = Vec::new();
+        self.stderr.rewind()?;
+        (&mut self.stderr)
+            .take(MAX_STDERR_BYTES)
+            .read_to_end(&mut stderr)?;
+        Ok(Some(String::from_utf8_lossy(&stderr).into_owned()))
     }
 }
 
-impl Drop for Running {
+impl Drop for KubectlProcess {
     fn drop(&mut self) {
-        self.ender().end();
+        self.kill_handle().kill();
     }
 }

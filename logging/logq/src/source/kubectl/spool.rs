@@ -1,4 +1,4 @@
-//! Lines of a container that wait until others have been read.
+//! Stores the lines of a container until others are read.
 
 use std::{
     io::{self, BufReader, BufWriter, Read, Seek, Write},
@@ -8,32 +8,30 @@ use std::{
 use line::Document;
 use tempfile::SpooledTempFile;
 
-use super::{Error, Problem, Stream, pods::Container};
+use super::{Error, LogStream, Problem, pods::Container};
 use crate::source::Entry;
 
-/// Bytes that are kept in memory; more go to a file without a name.
+/// Bytes in memory; more go to a temporary file.
 const MEMORY_BYTES: usize = 256 * 1024;
 
-/// Bytes that are read and written at a time.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// A line's parts are preceded by their lengths; that of a line without its
-/// raw form is this.
-const NONE: u32 = u32::MAX;
+/// Each part starts with its length. This length marks a line without its original.
+const NO_RAW: u32 = u32::MAX;
 
-/// All lines of one container, kept.
+/// The stored lines of a container.
 pub struct Spool {
     container: Container,
     errors: vec::IntoIter<Error>,
     lines: BufReader<SpooledTempFile>,
-    left: u64,
+    remaining: u64,
 }
 
 impl Spool {
-    /// Reads a stream to its end.
-    pub fn of(container: Container, stream: Stream) -> Self {
+    /// Reads a stream completely.
+    pub fn from_stream(container: Container, stream: LogStream) -> Self {
         let mut errors = Vec::new();
-        let mut left = 0;
+        let mut remaining = 0;
         let mut file = BufWriter::with_capacity(BUFFER_BYTES, SpooledTempFile::new(MEMORY_BYTES));
         for entry in stream {
             let written = match entry {
@@ -44,38 +42,38 @@ impl Spool {
                 }
             };
             if let Err(error) = written {
-                errors.push(failed(&container, &error));
+                errors.push(spool_error(&container, &error));
                 break;
             }
-            left += 1;
+            remaining += 1;
         }
         let file = file.into_inner().map_err(io::IntoInnerError::into_error);
         let file = file.and_then(|mut file| file.rewind().map(|()| file));
         let file = file.unwrap_or_else(|error| {
-            errors.push(failed(&container, &error));
-            left = 0;
+            errors.push(spool_error(&container, &error));
+            remaining = 0;
             SpooledTempFile::new(MEMORY_BYTES)
         });
         Self {
             container,
             errors: errors.into_iter(),
             lines: BufReader::with_capacity(BUFFER_BYTES, file),
-            left,
+            remaining,
         }
     }
 
     fn read(&mut self) -> io::Result<Entry> {
-        let document = self.part()?.unwrap_or_default();
+        let document = self.read_part()?.unwrap_or_default();
         let document = Document::from_json(&document).map_err(io::Error::other)?;
-        let raw = self.part()?;
+        let raw = self.read_part()?;
         Ok(Entry { document, raw })
     }
 
-    fn part(&mut self) -> io::Result<Option<Vec<u8>>> {
+    fn read_part(&mut self) -> io::Result<Option<Vec<u8>>> {
         let mut length = [0; 4];
         self.lines.read_exact(&mut length)?;
         let length = u32::from_le_bytes(length);
-        if length == NONE {
+        if length == NO_RAW {
             return Ok(None);
         }
         let mut bytes = vec![0; length as usize];
@@ -91,27 +89,27 @@ impl Iterator for Spool {
         if let Some(error) = self.errors.next() {
             return Some(Err(error));
         }
-        self.left = self.left.checked_sub(1)?;
+        self.remaining = self.remaining.checked_sub(1)?;
         Some(self.read().map_err(|error| {
-            self.left = 0;
-            failed(&self.container, &error)
+            self.remaining = 0;
+            spool_error(&self.container, &error)
         }))
     }
 }
 
-fn failed(container: &Container, error: &io::Error) -> Error {
-    let problem = Problem::Failed(format!("its lines could not be kept: {error}"));
+fn spool_error(container: &Container, error: &io::Error) -> Error {
+    let problem = Problem::Failed(format!("cannot buffer its lines: {error}"));
     Error::logs(container, problem)
 }
 
 fn write(entry: &Entry, out: &mut impl Write) -> io::Result<()> {
-    part(Some(entry.document.to_json().as_bytes()), out)?;
-    part(entry.raw.as_deref(), out)
+    write_part(Some(entry.document.to_json().as_bytes()), out)?;
+    write_part(entry.raw.as_deref(), out)
 }
 
-fn part(bytes: Option<&[u8]>, out: &mut impl Write) -> io::Result<()> {
+fn write_part(bytes: Option<&[u8]>, out: &mut impl Write) -> io::Result<()> {
     let Some(bytes) = bytes else {
-        return out.write_all(&NONE.to_le_bytes());
+        return out.write_all(&NO_RAW.to_le_bytes());
     };
     let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
     out.write_all(&length.to_le_bytes())?;

@@ -1,4 +1,4 @@
-//! The lines of one container.
+//! Streams the lines of a container.
 
 use std::vec;
 use std::{
@@ -16,134 +16,131 @@ use std::{
 use memchr::memchr;
 
 use super::{
-    Error, Marks, Problem, locked,
+    Error, Problem, ReadPositions,
+    line_filter::{LineFilter, ReadPosition},
+    lock,
     pods::Container,
-    program::{Ender, Program},
-    sift::{Mark, Sifter},
+    program::{KillHandle, KubectlProgram},
 };
 use crate::{
     filter::Filter,
     source::{
         Entry,
-        files::{blocks::Blocks, input::Input},
+        files::{blocks::BlockReader, input::Input},
     },
 };
 
-/// How long nothing may come.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Maximum silence of kubectl.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Bytes that are read at a time.
 const BLOCK_BYTES: usize = 64 * 1024;
 
-/// Blocks that are read before their lines are needed.
-const AHEAD: usize = 2;
+const MAX_QUEUED_BLOCKS: usize = 2;
 
-/// The lines of one container that fit a filter, in its order. kubectl is
-/// ended when this is forgotten.
+/// The matching lines of a container, in order. Dropping it kills kubectl.
 #[derive(Debug)]
-pub struct Stream {
+pub struct LogStream {
     container: Container,
     lines: Receiver<Result<Vec<Entry>, Error>>,
     ready: vec::IntoIter<Entry>,
-    now: Now,
+    process: ProcessSlot,
     ended: bool,
-    limit: Limit,
+    deadline: Deadline,
 }
 
-/// Until when lines are read.
+/// A deadline for reading.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limit {
-    begun: Instant,
+pub(super) struct Deadline {
+    started: Instant,
     total: Duration,
 }
 
-impl Limit {
-    /// From now on.
+impl Deadline {
     pub(super) fn new(total: Duration) -> Self {
-        let begun = Instant::now();
-        Self { begun, total }
+        let started = Instant::now();
+        Self { started, total }
     }
 
-    /// As long as it takes.
+    /// No deadline.
     pub(super) fn none() -> Self {
         Self::new(Duration::MAX)
     }
 
     fn remaining(self) -> Duration {
-        self.total.saturating_sub(self.begun.elapsed())
+        self.total.saturating_sub(self.started.elapsed())
     }
 
-    /// The error of a container for which no time is left.
-    pub(super) fn over(self, container: &Container) -> Option<Error> {
+    /// The error of a container without time left.
+    pub(super) fn timeout_error(self, container: &Container) -> Option<Error> {
         let is_over = self.remaining().is_zero();
-        is_over.then(|| Error::logs(container, Problem::Late(self.total)))
+        is_over.then(|| Error::logs(container, Problem::Timeout(self.total)))
     }
 }
 
-/// What runs now, or that nothing is to run any more.
+/// The current process, or a cancellation flag.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Now(Arc<Mutex<(Ender, bool)>>);
+pub(super) struct ProcessSlot(Arc<Mutex<(KillHandle, bool)>>);
 
-impl Now {
-    /// Whether it may run.
-    pub(super) fn set(&self, ender: Ender) -> bool {
-        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        now.0 = ender;
-        !now.1
+impl ProcessSlot {
+    /// Sets the process; returns false after cancellation.
+    pub(super) fn try_set(&self, kill_handle: KillHandle) -> bool {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.0 = kill_handle;
+        !slot.1
     }
 
-    pub(super) fn end(&self) {
-        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        now.1 = true;
-        now.0.end();
+    pub(super) fn cancel(&self) {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.1 = true;
+        slot.0.kill();
     }
 }
 
-impl Stream {
-    /// Runs kubectl with the arguments of each call, one call after the other. Writes to `marks` how far it has read. Ends
-    /// with an error when `limit` is over.
+impl LogStream {
+    /// Runs the commands one after the other. Records the read position in `positions`. Ends with an error after
+    /// `deadline`.
     #[must_use]
     pub(super) fn start(
-        program: &Program,
+        program: &KubectlProgram,
         container: Container,
         calls: Vec<Vec<OsString>>,
         filter: &Filter,
-        marks: &Marks,
-        limit: Limit,
+        positions: &ReadPositions,
+        deadline: Deadline,
     ) -> Self {
-        let (sender, lines) = mpsc::sync_channel(AHEAD);
-        let now = Now::default();
-        let reader = Reader {
+        let (sender, lines) = mpsc::sync_channel(MAX_QUEUED_BLOCKS);
+        let process = ProcessSlot::default();
+        let fetcher = LogFetcher {
             program: program.clone(),
             filter: filter.clone(),
-            marks: marks.clone(),
+            positions: positions.clone(),
             container: container.clone(),
-            now: now.clone(),
+            process: process.clone(),
             sender,
-            begun: None,
-            reads_previous: false,
+            first_line: None,
+            is_previous: false,
         };
-        thread::spawn(move || reader.run(&calls));
+        thread::spawn(move || fetcher.run(&calls));
         Self {
             container,
             lines,
             ready: Vec::new().into_iter(),
-            now,
+            process,
             ended: false,
-            limit,
+            deadline,
         }
     }
 }
 
-impl Stream {
+impl LogStream {
     fn give_up(&mut self, problem: Problem) -> Error {
         self.ended = true;
-        self.now.end();
+        self.process.cancel();
         Error::logs(&self.container, problem)
     }
 }
 
-impl Iterator for Stream {
+impl Iterator for LogStream {
     type Item = Result<Entry, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -154,19 +151,19 @@ impl Iterator for Stream {
             if self.ended {
                 return None;
             }
-            let remaining = self.limit.remaining();
+            let remaining = self.deadline.remaining();
             if remaining.is_zero() {
-                return Some(Err(self.give_up(Problem::Late(self.limit.total))));
+                return Some(Err(self.give_up(Problem::Timeout(self.deadline.total))));
             }
-            match self.lines.recv_timeout(PATIENCE.min(remaining)) {
+            match self.lines.recv_timeout(SILENCE_TIMEOUT.min(remaining)) {
                 Ok(Ok(entries)) => self.ready = entries.into_iter(),
                 Ok(Err(error)) => return Some(Err(error)),
                 Err(RecvTimeoutError::Disconnected) => self.ended = true,
                 Err(RecvTimeoutError::Timeout) => {
-                    let problem = if remaining < PATIENCE {
-                        Problem::Late(self.limit.total)
+                    let problem = if remaining < SILENCE_TIMEOUT {
+                        Problem::Timeout(self.deadline.total)
                     } else {
-                        Problem::Silent(PATIENCE)
+                        Problem::Silent(SILENCE_TIMEOUT)
                     };
                     return Some(Err(self.give_up(problem)));
                 }
@@ -175,75 +172,74 @@ impl Iterator for Stream {
     }
 }
 
-impl Drop for Stream {
+impl Drop for LogStream {
     fn drop(&mut self) {
-        self.now.end();
+        self.process.cancel();
     }
 }
 
-/// What reads.
-struct Reader {
-    program: Program,
+struct LogFetcher {
+    program: KubectlProgram,
     container: Container,
     filter: Filter,
-    marks: Marks,
-    now: Now,
+    positions: ReadPositions,
+    process: ProcessSlot,
     sender: SyncSender<Result<Vec<Entry>, Error>>,
-    /// The first line of the start that was read before.
-    begun: Option<Vec<u8>>,
-    /// Whether the lines of the start before the newest are read.
-    reads_previous: bool,
+    /// The first line of the previous command's output.
+    first_line: Option<Vec<u8>>,
+    /// Whether the current command reads the previous start.
+    is_previous: bool,
 }
 
-/// Nobody waits for lines any more.
-struct Over;
+/// The receiver is gone.
+struct Cancelled;
 
-impl Reader {
+impl LogFetcher {
     fn run(mut self, calls: &[Vec<OsString>]) {
         for (number, call) in calls.iter().enumerate() {
-            self.reads_previous = number + 1 < calls.len();
-            if self.call(call).is_err() {
+            self.is_previous = number + 1 < calls.len();
+            if self.run_command(call).is_err() {
                 return;
             }
         }
     }
 
-    fn call(&mut self, arguments: &[OsString]) -> Result<(), Over> {
-        let (running, output) = match self.program.run(arguments) {
-            Ok(begun) => begun,
+    fn run_command(&mut self, arguments: &[OsString]) -> Result<(), Cancelled> {
+        let (process, output) = match self.program.spawn(arguments) {
+            Ok(started) => started,
             Err(error) => return self.send(Err(error)),
         };
-        if !self.now.set(running.ender()) {
-            return Err(Over);
+        if !self.process.try_set(process.kill_handle()) {
+            return Err(Cancelled);
         }
-        if let Some(words) = self.lines(output)? {
-            let problem = self.problem(Problem::Unread(words));
+        if let Some(text) = self.send_lines(output)? {
+            let problem = self.classify(Problem::Unread(text));
             self.send(Err(Error::logs(&self.container, problem)))?;
         }
-        let problem = match running.end() {
+        let problem = match process.wait() {
             Ok(None) => return Ok(()),
-            Ok(Some(said)) => self.problem(Problem::read(&said)),
+            Ok(Some(stderr)) => self.classify(Problem::from_stderr(&stderr)),
             Err(error) => Problem::Failed(error.to_string()),
         };
         self.send(Err(Error::logs(&self.container, problem)))
     }
 
-    fn problem(&self, problem: Problem) -> Problem {
-        if self.reads_previous || !self.container.runs {
-            problem.of_an_ended_container()
+    fn classify(&self, problem: Problem) -> Problem {
+        if self.is_previous || !self.container.is_running {
+            problem.for_ended_container()
         } else {
             problem
         }
     }
 
-    fn send(&self, item: Result<Vec<Entry>, Error>) -> Result<(), Over> {
-        self.sender.send(item).map_err(|_| Over)
+    fn send(&self, item: Result<Vec<Entry>, Error>) -> Result<(), Cancelled> {
+        self.sender.send(item).map_err(|_| Cancelled)
     }
 
-    /// Gives on what is wanted; returns what stands there that is no line.
-    fn lines(&mut self, output: ChildStdout) -> Result<Option<String>, Over> {
-        let mut blocks = blocks(output);
-        let mut sifter = Sifter::new(&self.container, &self.filter, Mark::default());
+    /// Sends matching lines; returns output that is not a log line.
+    fn send_lines(&mut self, output: ChildStdout) -> Result<Option<String>, Cancelled> {
+        let mut blocks = read_blocks(output);
+        let mut line_filter = LineFilter::new(&self.container, &self.filter, ReadPosition::default());
         let mut first = true;
         loop {
             let block = match blocks.next() {
@@ -255,51 +251,50 @@ impl Reader {
                     break;
                 }
             };
-            // The container has been started again since it was listed:
-            // both calls give the same start.
-            if std::mem::take(&mut first) && self.is_known(block.bytes()) {
+            // The container restarted after it was listed, so both commands return the same start.
+            if std::mem::take(&mut first) && self.is_same_start(block.bytes()) {
                 return Ok(None);
             }
             let mut entries = Vec::new();
-            sifter.take(block.bytes(), Duration::ZERO, &mut entries);
+            line_filter.take(block.bytes(), Duration::ZERO, &mut entries);
             blocks.reuse(block);
-            // One without lines says that more may come.
+            // An empty batch signals progress.
             self.send(Ok(entries))?;
         }
         let mut entries = Vec::new();
-        sifter.flush(&mut entries);
-        mark(&self.marks, &self.container, &sifter);
+        line_filter.flush(&mut entries);
+        record_position(&self.positions, &self.container, &line_filter);
         self.send(Ok(entries))?;
-        Ok(sifter.words())
+        Ok(line_filter.take_non_log_text())
     }
 
-    /// Whether a start that begins so has been read.
-    fn is_known(&mut self, bytes: &[u8]) -> bool {
+    /// Whether the output starts like that of the previous command.
+    fn is_same_start(&mut self, bytes: &[u8]) -> bool {
         let first = bytes.get(..memchr(b'\n', bytes).unwrap_or(bytes.len()));
-        if self.begun.is_some() && self.begun.as_deref() == first {
+        if self.first_line.is_some() && self.first_line.as_deref() == first {
             return true;
         }
-        self.begun = first.map(<[u8]>::to_vec);
+        self.first_line = first.map(<[u8]>::to_vec);
         false
     }
 }
 
-/// Tells how far a container has been read.
-pub(super) fn mark(marks: &Marks, container: &Container, sifter: &Sifter) {
-    let mut marks = locked(marks);
-    let mark = marks.entry(container.place.clone()).or_default();
-    if mark.time <= sifter.reached().time {
-        *mark = sifter.reached().clone();
+/// Records how far a container was read.
+pub(super) fn record_position(positions: &ReadPositions, container: &Container, line_filter: &LineFilter) {
+    let mut positions = lock(positions);
+    let mark = positions.entry(container.place.clone()).or_default();
+    if mark.time <= line_filter.reached().time {
+        *mark = line_filter.reached().clone();
     }
 }
 
-/// What kubectl prints, in whole lines, as it comes.
-pub(super) fn blocks(output: ChildStdout) -> Blocks {
+/// Reads kubectl's output in whole lines, as it arrives.
+pub(super) fn read_blocks(output: ChildStdout) -> BlockReader {
     let input = Input {
         name: PathBuf::from("kubectl"),
         bytes: Box::new(output),
         changed: None,
-        live: true,
+        is_live: true,
     };
-    Blocks::of(input, BLOCK_BYTES)
+    BlockReader::from_input(input, BLOCK_BYTES)
 }

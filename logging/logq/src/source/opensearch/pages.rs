@@ -1,4 +1,4 @@
-//! Lines page by page, in the order of their times.
+//! Reads lines page by page, by time.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -7,85 +7,82 @@ use schema::field;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::{KEEP, MOMENTS, Store, narrow};
+use super::{OpenSearchSource, PIT_KEEP_ALIVE, PIT_PATH, add_filter};
 use crate::{
     filter::{Comparison, Filter, Literal},
     opensearch::{Error, Method, Result},
     source::{Entry, Order},
 };
 
-/// Lines of the first page, which somebody waits for, of the second, and of
-/// all others. OpenSearch gives 10,000 at most (`index.max_result_window`).
+/// Sizes of the first page, which the user waits for, the second, and all others. OpenSearch allows 10,000 lines
+/// (`index.max_result_window`).
 const SIZES: [usize; 3] = [200, 1_000, 5_000];
 
-/// About so many bytes a page has where lines are long: OpenSearch holds it in memory, and so does who reads.
+/// Target size of a page with long lines: OpenSearch and logq hold it in memory.
 const PAGE_BYTES: usize = 32 * 1024 * 1024;
 
-/// A page that is asked for, with its bytes, and how many lines it is to have.
+/// A requested page: its response with size in bytes, and its number of lines.
 type Page = (JoinHandle<Result<(Value, usize)>>, usize);
 
 /// Lines page by page.
 ///
-/// Within the moment that is held, lines of one time have a place of their own
-/// (`_shard_doc`), so that none is missed or given twice where a page ends.
-/// Without it, they are told apart by their ids: that is how one goes on as of
-/// a new moment, where OpenSearch has forgotten the old one, and how a line
-/// that was stored twice, on both sides of a rollover, is given once.
-pub struct Lines<'s> {
-    store: &'s Store,
+/// Within the point in time, `_shard_doc` orders lines of the same time, so no line is missed or repeated between
+/// pages. With a new point in time, after OpenSearch lost the old one, ids identify lines that were already returned.
+/// They also remove duplicates of a line that was stored on both sides of a rollover.
+pub struct PagedLines<'s> {
+    store: &'s OpenSearchSource,
     filter: Filter,
     order: Order,
-    moment: Option<String>,
-    /// Where the next page begins in this moment.
+    point_in_time: Option<String>,
+    /// Where the next page starts in this point in time.
     after: Option<Value>,
-    /// The page after the one that is being read, and its size.
+    /// The prefetched page and its size.
     next: Option<Page>,
-    turned: usize,
-    /// So many lines a page has at most.
-    most: usize,
-    /// So many were given when more were refused.
-    allowed: usize,
-    /// The time of the line before, and the ids of all lines of that time.
+    pages_loaded: usize,
+    /// Maximum number of lines of a page.
+    max_lines: usize,
+    /// Half of the last rejected page size.
+    size_limit: usize,
+    /// The time of the last line, and the ids of all lines of that time.
     last: Option<Time>,
-    given: HashSet<String>,
+    seen_ids: HashSet<String>,
     ready: VecDeque<Document>,
     ended: bool,
 }
 
-impl<'s> Lines<'s> {
-    pub(super) fn new(store: &'s Store, filter: &Filter, order: Order) -> Self {
+impl<'s> PagedLines<'s> {
+    pub(super) fn new(store: &'s OpenSearchSource, filter: &Filter, order: Order) -> Self {
         Self {
             store,
             filter: filter.clone(),
             order,
-            moment: None,
+            point_in_time: None,
             after: None,
             next: None,
-            turned: 0,
-            most: usize::MAX,
-            allowed: usize::MAX,
+            pages_loaded: 0,
+            max_lines: usize::MAX,
+            size_limit: usize::MAX,
             last: None,
-            given: HashSet::new(),
+            seen_ids: HashSet::new(),
             ready: VecDeque::new(),
             ended: false,
         }
     }
 }
 
-impl Lines<'_> {
-    /// Goes on after the last line that came, as of a new moment: for after
-    /// an error.
+impl PagedLines<'_> {
+    /// Continues after the last line with a new point in time, after an error.
     pub fn resume(&mut self) {
         if let Some((page, _)) = self.next.take() {
             page.abort();
         }
-        self.moment = None;
+        self.point_in_time = None;
         self.after = None;
         self.ended = false;
     }
 
-    fn turn(&mut self) -> Result<()> {
-        let what = "give lines";
+    fn load_page(&mut self) -> Result<()> {
+        let what = "return lines";
         let (page, size) = match self.next.take() {
             Some(page) => page,
             None => match self.ask()? {
@@ -97,39 +94,42 @@ impl Lines<'_> {
             },
         };
         let answer = self.store.runtime.block_on(page);
-        let answer = answer.map_err(|error| self.store.client.strange(what, &error.to_string()))?;
+        let answer = answer.map_err(|error| self.store.client.unexpected(what, &error.to_string()))?;
         let (mut answer, bytes) = match answer {
-            // Fewer of them at a time may be given.
-            Err(error) if error.is_too_much() && size > 1 => {
-                self.allowed = size / 2;
-                self.most = self.allowed;
+            // A smaller page may be possible.
+            Err(error) if error.is_too_large() && size > 1 => {
+                self.size_limit = size / 2;
+                self.max_lines = self.size_limit;
                 return Ok(());
             }
             answer => answer?,
         };
-        if let Some(Value::String(moment)) = answer.get_mut("pit_id").map(Value::take) {
-            self.moment = Some(moment);
+        if let Some(Value::String(point_in_time)) = answer.get_mut("pit_id").map(Value::take) {
+            self.point_in_time = Some(point_in_time);
         }
         let Some(Value::Array(mut hits)) = answer.pointer_mut("/hits/hits").map(Value::take) else {
-            return Err(self.store.client.strange(what, "its answer has no hits"));
+            return Err(self.store.client.unexpected(what, "the response has no hits"));
         };
-        self.turned += 1;
+        self.pages_loaded += 1;
         if bytes < PAGE_BYTES / 8 {
-            self.allowed = self.allowed.saturating_mul(2);
+            self.size_limit = self.size_limit.saturating_mul(2);
         }
-        self.most = self.allowed.min(PAGE_BYTES / (bytes / hits.len().max(1)).max(1));
+        self.max_lines = self
+            .size_limit
+            .min(PAGE_BYTES / (bytes / hits.len().max(1)).max(1));
         self.ended = hits.len() < size;
         if let Some(last) = hits.last_mut() {
             self.after = last.get_mut("sort").map(Value::take);
         }
-        // Who reads a second page will want the third.
-        if !self.ended && self.turned > 1 {
+        // A reader of the second page probably wants the third.
+        if !self.ended && self.pages_loaded > 1 {
             self.next = self.ask()?;
         }
         for mut hit in hits {
             let source = hit.get_mut("_source").map(Value::take).unwrap_or_default();
             let document = Document::try_from(source);
-            let document = document.map_err(|error| self.store.client.strange(what, &error.to_string()))?;
+            let document =
+                document.map_err(|error| self.store.client.unexpected(what, &error.to_string()))?;
             if self.is_new(&document) && self.filter.matches(&document) {
                 self.ready.push_back(document);
             }
@@ -137,23 +137,27 @@ impl Lines<'_> {
         Ok(())
     }
 
-    /// Asks for the next page; None where there is no stream.
+    /// Requests the next page; None without a stream.
     fn ask(&mut self) -> Result<Option<Page>> {
-        let moment = match self.moment.take() {
-            Some(moment) => moment,
-            None => match self.store.hold() {
-                Ok(moment) => moment,
-                // Of no stream at all there is no moment: a 400.
-                Err(error) if error.rejected_with() == Some(400) && !self.store.has_streams()? => {
+        let point_in_time = match self.point_in_time.take() {
+            Some(point_in_time) => point_in_time,
+            None => match self.store.open_point_in_time() {
+                Ok(point_in_time) => point_in_time,
+                // Without any stream, opening a point in time fails with a 400.
+                Err(error) if error.rejection_status() == Some(400) && !self.store.has_streams()? => {
                     return Ok(None);
                 }
                 Err(error) => return Err(error),
             },
         };
-        let size = SIZES.get(self.turned).or(SIZES.last()).copied().unwrap_or(1);
-        let size = size.min(self.most).max(1);
+        let size = SIZES
+            .get(self.pages_loaded)
+            .or(SIZES.last())
+            .copied()
+            .unwrap_or(1);
+        let size = size.min(self.max_lines).max(1);
         let mut body = match (self.last, &self.after) {
-            // Lines before are passed over; those of the last one's time are known.
+            // Skip earlier lines. The ids of the last time are known.
             (Some(last), None) => {
                 let bound = match self.order {
                     Order::Forward => Comparison::AtLeast,
@@ -166,35 +170,34 @@ impl Lines<'_> {
             _ => page(&self.filter, self.order),
         };
         body["size"] = size.into();
-        body["pit"] = json!({ "id": moment, "keep_alive": KEEP });
-        // Forgotten at the end even if this page does not come.
-        self.moment = Some(moment);
+        body["pit"] = json!({ "id": point_in_time, "keep_alive": PIT_KEEP_ALIVE });
+        // Close it at the end, even if this page fails.
+        self.point_in_time = Some(point_in_time);
         if let Some(after) = &self.after {
             body["search_after"] = after.clone();
         }
         let client = self.store.client.clone();
         let page = self.store.runtime.spawn(async move {
-            let asked = client.ask_for("give lines", Method::Post, "/_search", &[], Some(&body));
-            asked.await
+            let request = client.ask_for("return lines", Method::Post, "/_search", &[], Some(&body));
+            request.await
         });
         Ok(Some((page, size)))
     }
 
-    /// Whether the line was not given before.
     fn is_new(&mut self, document: &Document) -> bool {
         let time = document.timestamp();
         if time != self.last {
-            self.given.clear();
+            self.seen_ids.clear();
             self.last = time;
         }
         match document.id() {
-            Some(id) => self.given.insert(id.to_owned()),
+            Some(id) => self.seen_ids.insert(id.to_owned()),
             None => true,
         }
     }
 }
 
-impl Iterator for Lines<'_> {
+impl Iterator for PagedLines<'_> {
     type Item = Result<Entry>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -206,10 +209,10 @@ impl Iterator for Lines<'_> {
             if self.ended {
                 return None;
             }
-            match self.turn() {
+            match self.load_page() {
                 Ok(()) => {}
-                // The moment was kept for two minutes, and whoever reads took longer.
-                Err(error) if is_forgotten(&error) && self.last.is_some() && !resumed => {
+                // The reader took longer than PIT_KEEP_ALIVE.
+                Err(error) if is_point_in_time_lost(&error) && self.last.is_some() && !resumed => {
                     resumed = true;
                     self.resume();
                 }
@@ -222,47 +225,51 @@ impl Iterator for Lines<'_> {
     }
 }
 
-/// Whether the moment is not held any more, wholly or in part.
-fn is_forgotten(error: &Error) -> bool {
+/// Whether OpenSearch lost the point in time, completely or partly.
+fn is_point_in_time_lost(error: &Error) -> bool {
     match error {
         Error::Partial { reason, .. } => reason.starts_with("No search context found"),
-        error => error.rejected_with() == Some(404),
+        error => error.rejection_status() == Some(404),
     }
 }
 
-impl Drop for Lines<'_> {
+impl Drop for PagedLines<'_> {
     fn drop(&mut self) {
         if let Some((page, _)) = self.next.take() {
             page.abort();
         }
-        if let Some(moment) = self.moment.take() {
-            let body = json!({ "pit_id": [moment] });
-            // It is forgotten in two minutes otherwise.
-            let _ = self
-                .store
-                .ask("forget a moment", Method::Delete, MOMENTS, &[], Some(&body));
+        if let Some(point_in_time) = self.point_in_time.take() {
+            let body = json!({ "pit_id": [point_in_time] });
+            // Otherwise it expires by itself.
+            let _ = self.store.ask(
+                "close a point in time",
+                Method::Delete,
+                PIT_PATH,
+                &[],
+                Some(&body),
+            );
         }
     }
 }
 
-/// The question for one page, but for the moment that it is asked of.
+/// The request for a page, without its point in time.
 #[must_use]
 pub fn page(filter: &Filter, order: Order) -> Value {
     let mut body = json!({
         "size": SIZES.last(),
-        "sort": [by_time(order), { "_shard_doc": { "order": name(order) } }],
+        "sort": [sort_by_time(order), { "_shard_doc": { "order": sort_order(order) } }],
         "track_total_hits": false,
     });
-    narrow(&mut body, filter);
+    add_filter(&mut body, filter);
     body
 }
 
-/// Sorts by `@timestamp`, which every index has in nanoseconds.
-pub(super) fn by_time(order: Order) -> Value {
-    json!({ field::TIMESTAMP: { "order": name(order), "numeric_type": "date_nanos" } })
+/// Sorts by `@timestamp`, which every index stores in nanoseconds.
+pub(super) fn sort_by_time(order: Order) -> Value {
+    json!({ field::TIMESTAMP: { "order": sort_order(order), "numeric_type": "date_nanos" } })
 }
 
-const fn name(order: Order) -> &'static str {
+const fn sort_order(order: Order) -> &'static str {
     match order {
         Order::Forward => "asc",
         Order::Backward => "desc",

@@ -1,39 +1,38 @@
-//! Whether a component that is silent is idle or cut off: by how it has been silent before.
+//! Decides whether a silent component is idle or disconnected, by its earlier silences.
 //!
-//! The one place of this judgement. Lines alone do not tell a program that has nothing to say from one that is gone; but one
-//! that has come every minute for a while, and then not for several times its longest silence, is missed.
+//! This is the only place that decides it. Lines cannot distinguish an idle program from a disconnected one. But a
+//! component that sent lines every minute, and then none for several times its longest silence, is missed.
 
 use schema::field;
 use serde_json::{Value, json};
 
-use super::{AVAILABLE, streams};
+use super::{IGNORE_UNAVAILABLE, streams};
 use crate::opensearch::{Client, Method, Result};
 
-/// How far back one looks.
-const SPAN: &str = "now-24h";
+const LOOKBACK: &str = "now-24h";
 
-/// Steps in which is seen when lines came, seconds.
-const STEP: f64 = 60.0;
+/// Resolution, seconds.
+const STEP_SECONDS: f64 = 60.0;
 
-/// How long lines must have come until a rhythm is known, seconds.
-const KNOWN: f64 = 600.0;
+/// Minimum duration of a known rhythm, seconds.
+const MIN_SPAN_SECONDS: f64 = 600.0;
 
-/// So many times its longest silence is a component given.
-const TIMES: f64 = 3.0;
+/// A component is missed after this multiple of its longest silence.
+const SILENCE_FACTOR: f64 = 3.0;
 
-/// When lines of the last day came, by OpenSearch's clock.
+/// When lines of the last day arrived, by OpenSearch's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rhythm {
-    /// When the newest came, seconds since 1970.
+    /// When the newest arrived, seconds since 1970.
     pub newest: f64,
-    /// The longest time between two of them, seconds, in whole minutes.
+    /// The longest interval between two lines, seconds, in whole minutes.
     pub longest: f64,
     /// From the first to the newest, seconds.
     pub span: f64,
 }
 
 impl Rhythm {
-    /// That of the lines that a query finds, and the time by OpenSearch's clock; none where no line has come in a day.
+    /// Fetches the rhythm of the lines of a query, and OpenSearch's time; None without a line in the last day.
     ///
     /// # Errors
     /// Every error of [`Client::ask`].
@@ -43,7 +42,7 @@ impl Rhythm {
         let body = json!({
             "size": 0,
             "track_total_hits": false,
-            "query": { "bool": { "filter": [since(SPAN), query] } },
+            "query": { "bool": { "filter": [since(LOOKBACK), query] } },
             "aggs": {
                 "minutes": { "date_histogram": { "field": taken, "fixed_interval": "1m", "min_doc_count": 1 } },
                 "newest": { "max": { "field": taken } },
@@ -51,9 +50,9 @@ impl Rhythm {
             },
         });
         let path = format!("/{}/_search", streams());
-        let what = "say when lines have come";
+        let what = "report when lines arrived";
         let answer = client
-            .ask(what, Method::Post, &path, &AVAILABLE, Some(&body))
+            .ask(what, Method::Post, &path, &IGNORE_UNAVAILABLE, Some(&body))
             .await?;
         Ok(Self::read(&answer))
     }
@@ -61,14 +60,14 @@ impl Rhythm {
     fn read(answer: &Value) -> Option<(Self, f64)> {
         let seconds = |value: &Value| Some(value.as_f64()? / 1_000.0);
         let minutes = answer.pointer("/aggregations/minutes/buckets")?.as_array()?;
-        let rhythm = Self::of(minutes.iter().filter_map(|minute| seconds(minute.get("key")?)))?;
+        let rhythm = Self::from_minutes(minutes.iter().filter_map(|minute| seconds(minute.get("key")?)))?;
         let newest = seconds(answer.pointer("/aggregations/newest/value")?)?;
         let now = seconds(answer.pointer("/aggregations/now/buckets/0/from")?)?;
         Some((Self { newest, ..rhythm }, now))
     }
 
-    /// Of the minutes in which lines came, in their order.
-    fn of(minutes: impl IntoIterator<Item = f64>) -> Option<Self> {
+    /// From the minutes with lines, in order.
+    fn from_minutes(minutes: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut minutes = minutes.into_iter();
         let first = minutes.next()?;
         let mut rhythm = Self {
@@ -83,16 +82,15 @@ impl Rhythm {
         Some(rhythm)
     }
 
-    /// Whether it is known.
     #[must_use]
     pub fn is_known(&self) -> bool {
-        self.span >= KNOWN && self.span >= TIMES * self.longest
+        self.span >= MIN_SPAN_SECONDS && self.span >= SILENCE_FACTOR * self.longest
     }
 
-    /// Whether lines are missed at this time, seconds since 1970, that come as they came before.
+    /// Whether lines are overdue at this time, seconds since 1970.
     #[must_use]
     pub fn is_broken(&self, now: f64) -> bool {
-        self.is_known() && now - self.newest > TIMES * self.longest.max(STEP)
+        self.is_known() && now - self.newest > SILENCE_FACTOR * self.longest.max(STEP_SECONDS)
     }
 }
 
@@ -100,14 +98,14 @@ impl Rhythm {
 mod tests {
     use super::*;
 
-    /// Every so many minutes, until so many minutes ago.
+    /// A line every `minutes` minutes, until `until` minutes ago.
     fn every(minutes: u32, until: u32) -> Rhythm {
         let times = (until..1_440).rev().step_by(minutes as usize);
-        Rhythm::of(times.map(|ago| 100_000.0 - 60.0 * f64::from(ago))).unwrap()
+        Rhythm::from_minutes(times.map(|ago| 100_000.0 - 60.0 * f64::from(ago))).unwrap()
     }
 
     #[test]
-    fn who_was_never_silent_for_so_long_is_missed() {
+    fn unusual_silence_is_reported() {
         for (step, silent, broken) in [
             (1, 2, false),
             (1, 4, true),
@@ -123,15 +121,15 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_no_rhythm() {
-        let burst = Rhythm::of([0.0, 60.0, 120.0]).unwrap();
+    fn burst_is_not_a_rhythm() {
+        let burst = Rhythm::from_minutes([0.0, 60.0, 120.0]).unwrap();
         assert!(!burst.is_broken(86_400.0));
-        // Nor are two, an hour apart.
-        let two = Rhythm::of([0.0, 60.0, 3_600.0, 3_660.0]).unwrap();
+        // Neither do two bursts, an hour apart.
+        let two = Rhythm::from_minutes([0.0, 60.0, 3_600.0, 3_660.0]).unwrap();
         assert!(!two.is_broken(86_400.0));
-        assert_eq!(Rhythm::of([]), None);
-        // An hour of work is, and so is one after a night.
-        let hour = Rhythm::of((0..60).map(|minute| 60.0 * f64::from(minute))).unwrap();
+        assert_eq!(Rhythm::from_minutes([]), None);
+        // An hour of work does.
+        let hour = Rhythm::from_minutes((0..60).map(|minute| 60.0 * f64::from(minute))).unwrap();
         assert!(hour.is_broken(hour.newest + 400.0));
     }
 }

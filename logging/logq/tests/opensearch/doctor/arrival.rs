@@ -1,4 +1,4 @@
-//! Whether lines arrive, and how late.
+//! Checks of arriving lines and their delay.
 
 use std::process::Command;
 
@@ -6,17 +6,19 @@ use logq::opensearch::Method;
 use regex::Regex;
 use serde_json::json;
 
-use super::{WHAT, ago, came, doctor, healthy, line, seen, wrong};
+use super::{WHAT, ago, arrived, doctor, healthy, line, problems, report};
 use crate::store::Store;
 
 #[tokio::test]
-async fn lines_that_do_not_come_are_late_or_from_the_future_are_told() {
+async fn missing_late_and_future_lines_are_reported() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
     store.bootstrap().await;
-    // There was an OpenSearch before these were written.
-    store.came(&[came("rabbitmq", 3_600, json!({}))]).await;
+    // This line exists first, so that the others are newer than OpenSearch.
+    store
+        .create_with_arrival(&[arrived("rabbitmq", 3_600, json!({}))])
+        .await;
     let ahead = json!({ "kubernetes": { "node": "node-2" } });
     let lines = [
         line("irmgard", 20, json!({})),
@@ -25,7 +27,7 @@ async fn lines_that_do_not_come_are_late_or_from_the_future_are_told() {
         line("object-store", 1, json!({ "tags": ["cut", "scrubbed", "own"] })),
     ];
     store.create(&lines).await;
-    let (code, found) = wrong(&mut doctor(&store, &[]));
+    let (code, found) = problems(&mut doctor(&store, &[]));
     assert_eq!(code, Some(1));
     let found: Vec<_> = found
         .iter()
@@ -39,15 +41,15 @@ async fn lines_that_do_not_come_are_late_or_from_the_future_are_told() {
     assert_eq!(
         found,
         [
-            "warn: lines of anonymizer: none has come in 24 h",
-            "warn: lines of irmgard: TIME late in the middle, TIME at worst, of 1 line",
-            "warn: lines of postgres: none has come in 24 h",
-            "fail: lines of shop: TIME late in the middle, TIME at worst, of 1 line",
+            "warn: lines of anonymizer: no line in 24 h",
+            "warn: lines of irmgard: delay TIME median, TIME maximum, of 1 line",
+            "warn: lines of postgres: no line in 24 h",
+            "fail: lines of shop: delay TIME median, TIME maximum, of 1 line",
             "warn: clocks of the nodes: node-2 is TIME ahead of OpenSearch",
             "warn: tagged lines: cut: 1 of object-store; scrubbed: 1 of object-store",
         ]
     );
-    // The remedy finds them.
+    // The suggested command finds them.
     let tagged = Command::new(env!("CARGO_BIN_EXE_logq"))
         .args([
             "--since",
@@ -69,9 +71,9 @@ async fn lines_that_do_not_come_are_late_or_from_the_future_are_told() {
     );
 }
 
-/// The demonstration's first minute: what was written while OpenSearch started comes when it is there.
+/// The first minute of the demo: lines written during OpenSearch's start arrive afterwards.
 #[tokio::test]
-async fn a_fresh_stack_is_well() {
+async fn fresh_installation_is_healthy() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -87,17 +89,17 @@ async fn a_fresh_stack_is_well() {
         line("rabbitmq", 50, json!({})),
     ];
     store.create(&lines).await;
-    assert_eq!(wrong(&mut doctor(&store, &[])), (Some(0), Vec::new()));
+    assert_eq!(problems(&mut doctor(&store, &[])), (Some(0), Vec::new()));
 }
 
 #[tokio::test]
-async fn who_has_nothing_to_say_is_idle_and_who_always_had_is_missed() {
+async fn idle_components_are_distinguished_from_silent_ones() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
     store.bootstrap().await;
     let every_minute = |name: &'static str, until: i64| {
-        let minutes = (until..until + 40).map(move |minute| came(name, 60 * minute, json!({})));
+        let minutes = (until..until + 40).map(move |minute| arrived(name, 60 * minute, json!({})));
         minutes.collect::<Vec<_>>()
     };
     let uses = json!({ "kubernetes": { "labels": { "irmgard_dev/uses-database": "postgres",
@@ -105,26 +107,29 @@ async fn who_has_nothing_to_say_is_idle_and_who_always_had_is_missed() {
     let mut lines = [
         every_minute("postgres", 10),
         every_minute("opensearch", 0),
-        // Bursts, as photos come.
-        vec![came("irmgard", 2_000, uses.clone()), came("irmgard", 1_990, uses)],
+        // Bursts, as with photos.
         vec![
-            came("anonymizer", 1_995, json!({})),
-            came("anonymizer", 600, json!({})),
+            arrived("irmgard", 2_000, uses.clone()),
+            arrived("irmgard", 1_990, uses),
         ],
-        vec![came("rabbitmq", 2_400, json!({}))],
+        vec![
+            arrived("anonymizer", 1_995, json!({})),
+            arrived("anonymizer", 600, json!({})),
+        ],
+        vec![arrived("rabbitmq", 2_400, json!({}))],
     ]
     .concat();
-    store.came(&lines).await;
-    let (code, found) = wrong(&mut doctor(&store, &[]));
+    store.create_with_arrival(&lines).await;
+    let (code, found) = problems(&mut doctor(&store, &[]));
     assert_eq!((code, found.len()), (Some(1), 1), "{found:#?}");
     assert!(
         found[0].starts_with("warn: lines of postgres: the newest 10 m ")
-            && found[0].ends_with("ago, and never that long before: it came at least every 1 m for 39 m"),
+            && found[0].ends_with("ago, which is unusual: the longest gap was 1 m in 39 m"),
         "{found:#?}"
     );
 
-    // The same judgement for who asks for lines.
-    let told = |arguments: &[&str]| {
+    // A search reports the same.
+    let note = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_logq"))
             .args(arguments)
             .args(["--source", "auto", "--since", "1h"])
@@ -135,36 +140,36 @@ async fn who_has_nothing_to_say_is_idle_and_who_always_had_is_missed() {
         String::from_utf8(output.stderr).unwrap()
     };
     for idle in ["irmgard", "anonymizer", "rabbitmq"] {
-        let told = told(&["-c", idle]);
+        let message = note(&["-c", idle]);
         assert!(
-            told.contains(" ago (lines of others come: it may be idle). "),
-            "{told}"
+            message.contains(" ago (other components are active: it may be idle). "),
+            "{message}"
         );
     }
-    assert_eq!(told(&["-c", "opensearch"]), "");
-    let missed = told(&["-c", "irmgard", "--with-db"]);
+    assert_eq!(note(&["-c", "opensearch"]), "");
+    let missed = note(&["-c", "irmgard", "--with-db"]);
     assert!(
-        missed.contains("the newest line of postgres came 10 min ago. "),
+        missed.contains("the newest line of postgres arrived 10 min ago. "),
         "{missed}"
     );
 
-    // Nothing comes at all: nobody is idle.
+    // No line arrives at all: no component counts as idle.
     store.ask(Method::Delete, "/_data_stream/logs-*", None).await;
     store.bootstrap().await;
     lines.retain(|(stream, ..)| stream != "logs-opensearch");
-    store.came(&lines).await;
-    let (_, found) = wrong(&mut doctor(&store, &[]));
+    store.create_with_arrival(&lines).await;
+    let (_, found) = problems(&mut doctor(&store, &[]));
     assert_eq!(found.len(), 4, "{found:#?}");
-    let nothing = told(&["-c", "anonymizer"]);
+    let nothing = note(&["-c", "anonymizer"]);
     assert!(
-        nothing.contains("the newest line of anonymizer came 10 min ago"),
+        nothing.contains("the newest line of anonymizer arrived 10 min ago"),
         "{nothing}"
     );
 }
 
-/// Times that no clock has, names that act on terminals, one id in two streams.
+/// Invalid times, names with control characters, and one id in two streams.
 #[tokio::test]
-async fn odd_lines_are_looked_at_as_others() {
+async fn unusual_lines_are_checked_like_others() {
     let Some(store) = healthy().await else { return };
     let odd = |stream: &str, time: &str, node: &str| {
         let line = json!({
@@ -184,12 +189,12 @@ async fn odd_lines_are_looked_at_as_others() {
     for (status, reason) in store.create(&lines).await {
         assert_eq!(status, 201, "{reason}");
     }
-    let (code, text) = seen(&mut doctor(&store, &[]));
+    let (code, text) = report(&mut doctor(&store, &[]));
     assert_eq!(code, Some(1), "{text}");
     assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
     let far: chrono::DateTime<chrono::Utc> = "2261-12-31T23:59:59.999999999Z".parse().unwrap();
     let days = (far - chrono::Utc::now()).num_days();
-    let (_, found) = wrong(&mut doctor(&store, &[]));
+    let (_, found) = problems(&mut doctor(&store, &[]));
     assert_eq!(found.len(), 2, "{found:#?}");
     assert!(
         found[0].contains(&format!("b\u{1b}[2J is {days} d")) && found[0].contains("c\u{1b}[2J is 2 h ahead"),
@@ -197,7 +202,7 @@ async fn odd_lines_are_looked_at_as_others() {
     );
     assert!(found[1].starts_with("warn: tagged lines: cut: "), "{found:#?}");
 
-    // All of them are shown, the one that is there twice once.
+    // A search shows all of them, the duplicate id once.
     for arguments in [
         ["--source", "opensearch"].as_slice(),
         &["--source", "auto", "--reverse"],

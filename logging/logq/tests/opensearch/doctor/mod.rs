@@ -1,9 +1,9 @@
-//! `logq doctor` on a real OpenSearch, well and broken.
+//! `logq doctor` with a healthy and a broken OpenSearch.
 
 mod arrival;
-mod place;
+mod installation;
+mod pending_photos;
 mod pods;
-mod waiting;
 
 use std::process::Command;
 
@@ -12,15 +12,15 @@ use serde_json::{Value, json};
 
 use crate::store::Store;
 
-const WHAT: &str = "what `logq doctor` finds";
+const WHAT: &str = "`logq doctor`";
 
-/// So many seconds ago, as a line has it.
+/// A time in the format of log lines, `seconds` ago.
 fn ago(seconds: i64) -> String {
     let time = chrono::Utc::now() - chrono::TimeDelta::seconds(seconds);
     time.to_rfc3339_opts(chrono::SecondsFormat::Nanos, true)
 }
 
-/// A line of a component, written so many seconds ago.
+/// A line of a component, written `seconds` ago.
 fn line(component: &str, seconds: i64, more: Value) -> (String, String, String) {
     let mut line = json!({
         "@timestamp": ago(seconds), "message": "x", "component": component,
@@ -36,15 +36,15 @@ fn line(component: &str, seconds: i64, more: Value) -> (String, String, String) 
     (format!("logs-{component}"), id, line.to_string())
 }
 
-/// The same, which came at once.
-fn came(component: &str, seconds: i64, more: Value) -> (String, String, String) {
+/// The same line, arrived immediately.
+fn arrived(component: &str, seconds: i64, more: Value) -> (String, String, String) {
     let (stream, id, text) = line(component, seconds, more);
     let mut line: Value = serde_json::from_str(&text).unwrap();
     line["event"] = json!({ "id": id, "ingested": ago(seconds) });
     (stream, id, line.to_string())
 }
 
-/// OpenSearch with all that should be there, and lines that have just come.
+/// OpenSearch with all objects and recent lines.
 async fn healthy() -> Option<Store> {
     let store = Store::empty(WHAT).await?;
     store.bootstrap().await;
@@ -64,8 +64,8 @@ fn doctor(store: &Store, arguments: &[&str]) -> Command {
     command
 }
 
-/// What a person sees, without what is otherwise each time.
-fn seen(command: &mut Command) -> (Option<i32>, String) {
+/// Exit status and report, with variable parts replaced.
+fn report(command: &mut Command) -> (Option<i32>, String) {
     let output = command.output().unwrap();
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
     let mut text = String::from_utf8(output.stdout).unwrap();
@@ -78,7 +78,7 @@ fn seen(command: &mut Command) -> (Option<i32>, String) {
         (r"\d+ % used on \S+, [\d.]+[tgmk]?b", "N % used on NODE, SIZE"),
         (r"indices, [\d.]+[tgmk]?b", "indices, SIZE"),
         (
-            r"\d+(\.\d+)? (s|m)( \d+ s)? (ago|late|at worst|ahead|before)",
+            r"\d+(\.\d+)? (s|m)( \d+ s)? (ago|median|maximum|ahead|before)",
             "TIME $4",
         ),
     ] {
@@ -87,20 +87,20 @@ fn seen(command: &mut Command) -> (Option<i32>, String) {
     (output.status.code(), text)
 }
 
-/// A text whose lengths of time are not those of this run.
+/// Replaces durations by TIME.
 fn without_times(text: &str) -> String {
     let time = Regex::new(r"\d+(\.\d+)? [smh]( \d+ [sm])?\b").unwrap();
     time.replace_all(text, "TIME").into_owned()
 }
 
-/// State, subject and detail of what is not well.
-fn wrong(command: &mut Command) -> (Option<i32>, Vec<String>) {
+/// Exit status and all findings other than ok: status, check and detail.
+fn problems(command: &mut Command) -> (Option<i32>, Vec<String>) {
     let output = command.args(["-o", "json"]).output().unwrap();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["status"].as_i64(), output.status.code().map(i64::from));
     let text = |finding: &Value, name: &str| finding[name].as_str().unwrap().to_owned();
-    let findings = report["checks"].as_array().unwrap();
-    let wrong = findings
+    let checks = report["checks"].as_array().unwrap();
+    let problems = checks
         .iter()
         .filter(|finding| ["warn", "fail"].contains(&finding["state"].as_str().unwrap()))
         .map(|finding| {
@@ -109,5 +109,5 @@ fn wrong(command: &mut Command) -> (Option<i32>, Vec<String>) {
                 .map(|name| text(finding, name))
                 .join(": ")
         });
-    (output.status.code(), wrong.collect())
+    (output.status.code(), problems.collect())
 }

@@ -1,4 +1,4 @@
-//! What pods have written, beside what has come.
+//! Comparison of the pods' lines with those in OpenSearch.
 
 use std::{
     fs::{self, OpenOptions},
@@ -11,10 +11,10 @@ use std::{
 use logq::opensearch::Method;
 use serde_json::{Value, json};
 
-use super::{WHAT, ago, doctor, healthy, seen, without_times, wrong};
+use super::{WHAT, ago, doctor, healthy, problems, report, without_times};
 use crate::{kubectl::stand_in, store::Store};
 
-/// Answers for Fluentd's metrics; the rest is the stand-in's.
+/// Answers requests for Fluentd's metrics; the stand-in answers the rest.
 const KUBECTL: &str = r#"#!/bin/sh
 case "$*" in
 "get --raw /api/v1/namespaces/photos/pods/fluentd-x:24231/proxy/metrics") cat "$0.metrics" ;;
@@ -22,13 +22,13 @@ case "$*" in
 esac
 "#;
 
-/// The pods of a cluster and what they have written, as a node keeps it.
+/// The pods of a cluster and their lines in the kubelet's format.
 struct Cluster {
     folder: tempfile::TempDir,
 }
 
 impl Cluster {
-    /// Two nodes, with a Fluentd on the first of them.
+    /// Two nodes; only the first has a Fluentd.
     fn new() -> Self {
         let cluster = Self {
             folder: tempfile::tempdir().unwrap(),
@@ -78,14 +78,14 @@ impl Cluster {
         self.path(&format!("pods/photos_{pod}_uid-of-{component}/{component}/0.log"))
     }
 
-    /// A pod writes a line, so many seconds ago.
+    /// Appends a JSON line, `seconds` old.
     fn write(&self, component: &str, seconds: i64, text: &str) {
         let time = ago(seconds);
         let line = json!({ "@timestamp": time, "level": "info", "message": text, "component": component });
         append(&self.log(component), &format!("{time} stdout F {line}"));
     }
 
-    /// A pod writes a line that is not of JSON.
+    /// Appends a line that is not JSON.
     fn write_raw(&self, component: &str, seconds: i64, stream: &str, text: &str) {
         append(
             &self.log(component),
@@ -93,7 +93,7 @@ impl Cluster {
         );
     }
 
-    /// What goes wrong with a pod's lines.
+    /// Injects a fault into a pod.
     fn fault(&self, component: &str, fault: &str) {
         let mut list: Value = serde_json::from_slice(&fs::read(self.path("pods.json")).unwrap()).unwrap();
         for pod in list["items"].as_array_mut().unwrap() {
@@ -104,7 +104,7 @@ impl Cluster {
         fs::write(self.path("pods.json"), list.to_string()).unwrap();
     }
 
-    /// All lines come but those with this text.
+    /// Stores all lines, except those with this text.
     async fn ship(&self, store: &Store, without: &str) {
         let shipped = tempfile::tempdir().unwrap();
         fs::copy(self.path("pods.json"), shipped.path().join("pods.json")).unwrap();
@@ -143,8 +143,8 @@ fn append(log: &Path, line: &str) {
     writeln!(log, "{line}").unwrap();
 }
 
-/// What is wrong with lines, by what kubectl says, and by the same lines as files.
-async fn lines_wrong(store: &Store, cluster: &Cluster, pods: &Path) -> Vec<Vec<String>> {
+/// The findings about lines, the same from kubectl and from files.
+async fn line_problems(store: &Store, cluster: &Cluster, pods: &Path) -> Vec<Vec<String>> {
     store.ask(Method::Post, "/logs-*/_refresh", None).await;
     let of_lines = |(_, found): (_, Vec<String>)| {
         let lines = found.iter().filter(|text| text.contains(": lines of "));
@@ -152,29 +152,29 @@ async fn lines_wrong(store: &Store, cluster: &Cluster, pods: &Path) -> Vec<Vec<S
     };
     let files = pods.to_str().unwrap();
     [
-        wrong(&mut cluster.doctor(store)),
-        wrong(&mut doctor(store, &[files])),
+        problems(&mut cluster.doctor(store)),
+        problems(&mut doctor(store, &[files])),
     ]
     .map(of_lines)
     .into()
 }
 
 #[tokio::test]
-async fn what_pods_have_written_is_compared_with_what_has_come() {
+async fn written_lines_are_compared_with_arrived_lines() {
     let Some(store) = healthy().await else { return };
     let cluster = Cluster::new();
     for (seconds, text) in [(900, "first"), (500, "middle"), (300, "third"), (1, "newest")] {
         cluster.write("irmgard", seconds, text);
     }
     cluster.ship(&store, "newest").await;
-    let (code, text) = seen(&mut cluster.doctor(&store));
+    let (code, text) = report(&mut cluster.doctor(&store));
     insta::assert_snapshot!("doctor_cluster", text);
     assert_eq!(code, Some(1));
 }
 
-/// Lines that are missing are told, although the newest line is too new to be missed, and lines after them have come.
+/// Reports missing lines even if later lines arrived and the newest line is too new to judge.
 #[tokio::test]
-async fn holes_and_components_that_never_arrived_are_told() {
+async fn gaps_and_missing_components_are_reported() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -189,23 +189,24 @@ async fn holes_and_components_that_never_arrived_are_told() {
     }
     cluster.write("object-store", 1, "just started");
     cluster.ship(&store, "hello").await;
-    for found in lines_wrong(&store, &cluster, &pods).await {
+    for found in line_problems(&store, &cluster, &pods).await {
         assert_eq!(
             found,
             [
-                "fail: lines of rabbitmq: none of 2 lines has come: photos/rabbitmq-a wrote the first TIME ago, the last \
+                "fail: lines of rabbitmq: none of 2 lines has come: photos/rabbitmq-a wrote the first TIME \
+                 ago, the last \
               TIME ago"
             ],
         );
     }
     cluster.ship(&store, "no line has this").await;
-    for found in lines_wrong(&store, &cluster, &pods).await {
+    for found in line_problems(&store, &cluster, &pods).await {
         assert_eq!(found, Vec::<String>::new());
     }
 }
 
 #[tokio::test]
-async fn a_hole_in_the_middle_is_told() {
+async fn gap_in_the_middle_is_reported() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -215,7 +216,7 @@ async fn a_hole_in_the_middle_is_told() {
         cluster.write("irmgard", seconds, text);
     }
     cluster.ship(&store, "middle").await;
-    for found in lines_wrong(&store, &cluster, &cluster.path("pods")).await {
+    for found in line_problems(&store, &cluster, &cluster.path("pods")).await {
         assert_eq!(
             found,
             ["fail: lines of irmgard: 1 of 3 lines have not come: photos/irmgard-a wrote TIME ago"]
@@ -223,9 +224,9 @@ async fn a_hole_in_the_middle_is_told() {
     }
 }
 
-/// Both streams of a container are mixed in what kubectl gives, and stack traces with other lines.
+/// kubectl mixes both streams of a container, and stack traces with other lines.
 #[tokio::test]
-async fn lines_of_text_are_not_compared() {
+async fn plain_text_lines_are_not_compared() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -241,13 +242,13 @@ async fn lines_of_text_are_not_compared() {
         cluster.write_raw("rabbitmq", 500, stream, text);
     }
     cluster.ship(&store, "no line has this").await;
-    for found in lines_wrong(&store, &cluster, &cluster.path("pods")).await {
+    for found in line_problems(&store, &cluster, &cluster.path("pods")).await {
         assert_eq!(found, Vec::<String>::new());
     }
 }
 
 #[tokio::test]
-async fn pods_whose_lines_cannot_be_read_are_told() {
+async fn unreadable_pods_are_reported() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -257,20 +258,21 @@ async fn pods_whose_lines_cannot_be_read_are_told() {
     cluster.write("rabbitmq", 500, "one");
     cluster.ship(&store, "no line has this").await;
     cluster.fault("irmgard", "forbidden");
-    let (_, found) = wrong(&mut cluster.doctor(&store));
+    let (_, found) = problems(&mut cluster.doctor(&store));
     let found: Vec<_> = found.iter().filter(|text| text.contains(": lines of ")).collect();
     assert_eq!(found.len(), 1, "{found:#?}");
-    let told =
-        "no line of its pods was compared: photos/irmgard-a, container irmgard: its lines may not be read: ";
+    let message =
+        "the lines of its pods were not compared: photos/irmgard-a, container irmgard: permission denied: ";
     assert!(
-        found[0].starts_with("warn: lines of irmgard: the newest ") && found[0].contains(told),
+        found[0].starts_with("warn: lines of irmgard: the newest ") && found[0].contains(message),
         "{found:#?}"
     );
 }
 
-/// The lines of the start before are gone. Those of the newest start are compared, of each no more than are looked for.
+/// The lines of the previous start are deleted. The doctor compares those of the newest start, up to the limit for each
+/// pod.
 #[tokio::test]
-async fn lines_that_are_gone_do_not_hide_others_that_are_missing() {
+async fn deleted_lines_do_not_hide_missing_ones() {
     let Some(store) = Store::empty(WHAT).await else {
         return;
     };
@@ -288,7 +290,7 @@ async fn lines_that_are_gone_do_not_hide_others_that_are_missing() {
     let newest = cluster.log("irmgard").with_file_name("1.log");
     append(&newest, &format!("{} stdout F {line}", ago(500)));
     cluster.fault("irmgard", "forgotten");
-    let (_, found) = wrong(&mut cluster.doctor(&store));
+    let (_, found) = problems(&mut cluster.doctor(&store));
     let found: Vec<_> = found.iter().filter(|text| text.contains(": lines of ")).collect();
     assert_eq!(found.len(), 1, "{found:#?}");
     let missing = "fail: lines of irmgard: 1 of 2 lines have not come: photos/irmgard-a wrote ";

@@ -1,11 +1,11 @@
-//! `logq --follow` with the real OpenSearch, through the real program.
+//! `logq --follow` with a real OpenSearch.
 
-mod ending;
-mod learning;
+mod context;
+mod exit;
+mod options;
 mod outage;
 mod proxy;
 mod restart;
-mod selecting;
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{running::Running, store::Store};
 
-/// A line whose message is its id. `second`: after 10:00.
+/// A line with its id as message; `second` is relative to 10:00.
 fn line(id: &str, component: &str, second: f64, more: Value) -> (String, String, String) {
     let mut document = json!({
         "@timestamp": format!("2026-11-22T10:{:02}:{:012.9}Z", second as u32 / 60, second % 60.0),
@@ -30,34 +30,34 @@ fn line(id: &str, component: &str, second: f64, more: Value) -> (String, String,
     (stream, id.to_owned(), document.to_string())
 }
 
-/// A plain line of irmgard's.
+/// A simple line of irmgard.
 pub fn plain(id: &str, second: f64) -> (String, String, String) {
     line(id, "irmgard", second, json!({}))
 }
 
 impl Store {
-    /// Takes lines that can be found when it has.
-    pub async fn take(&self, lines: &[(String, String, String)]) {
+    /// Stores lines and makes them searchable.
+    pub async fn store_lines(&self, lines: &[(String, String, String)]) {
         for (status, error) in self.create(lines).await {
             assert_eq!(status, 201, "{error}");
         }
     }
 
-    /// Its streams are gone, and what was in them.
-    async fn forget(&self) {
+    /// Deletes the streams with all lines.
+    async fn delete_streams(&self) {
         self.ask(Method::Delete, "/_data_stream/logs-*", None).await;
     }
 
-    /// Streams, and one line.
-    async fn begun(what: &str) -> Option<Self> {
+    /// A store with the streams and one line.
+    async fn with_streams(what: &str) -> Option<Self> {
         let store = Self::empty(what).await?;
         store.bootstrap().await;
-        store.take(&[plain("begin", 0.0)]).await;
+        store.store_lines(&[plain("begin", 0.0)]).await;
         Some(store)
     }
 }
 
-/// Follows, and waits until what comes is new.
+/// Starts to follow, and waits until logq polls for new lines.
 fn follow(url: &str, arguments: &[&str]) -> Running {
     let form: &[&str] = if arguments.contains(&"-o") {
         &[]
@@ -69,38 +69,38 @@ fn follow(url: &str, arguments: &[&str]) -> Running {
     running
 }
 
-/// Short, where the order is not what is tested.
+/// A short order window, for tests in which the order does not matter.
 const SHORT: [&str; 2] = ["--order-window", "100ms"];
 
 #[tokio::test]
-async fn lines_that_come_are_shown_once_and_in_their_order() {
-    let Some(store) = Store::begun("what comes is shown").await else {
+async fn new_lines_are_shown_once_and_in_order() {
+    let Some(store) = Store::with_streams("new lines").await else {
         return;
     };
     let mut logq = follow(store.url(), &[]);
-    // Of two streams, found one after the other, and not in their order.
+    // Two streams that become searchable one after the other, not in time order.
     store
-        .take(&[plain("c", 3.0), plain("e", 5.0), plain("d", 4.0)])
+        .store_lines(&[plain("c", 3.0), plain("e", 5.0), plain("d", 4.0)])
         .await;
     let mut documents = vec![line("b", "postgres", 2.0, json!({}))];
     documents.push(line("f", "postgres", 5.0, json!({})));
-    store.take(&documents).await;
+    store.store_lines(&documents).await;
     logq.wait_for("\"f\"");
-    // Held back by its shipper, and of a clock that goes back.
-    store.take(&[plain("a", 1.0)]).await;
+    // Delayed lines, and a clock that goes back.
+    store.store_lines(&[plain("a", 1.0)]).await;
     logq.wait_for("\"a\"");
-    store.take(&[plain("z", 9.0)]).await;
+    store.store_lines(&[plain("z", 9.0)]).await;
     logq.wait_for("\"z\"");
     assert_eq!(logq.messages(), ["begin", "b", "c", "d", "e", "f", "a", "z"]);
     let (code, _) = logq.interrupt();
-    assert_eq!((code, logq.said()), (0, Vec::new()));
+    assert_eq!((code, logq.stderr_lines()), (0, Vec::new()));
 }
 
-/// More than a page of ids, and of lines; all of one time.
+/// More than a page of ids and of lines, all with the same time.
 #[tokio::test]
-async fn a_burst_is_shown_whole_and_once() {
+async fn burst_is_shown_completely_and_once() {
     const BURST: usize = 25_000;
-    let Some(store) = Store::begun("a burst").await else {
+    let Some(store) = Store::with_streams("a burst").await else {
         return;
     };
     let logq = follow(store.url(), &[&["-o", "raw"], SHORT.as_slice()].concat());
@@ -111,15 +111,15 @@ async fn a_burst_is_shown_whole_and_once() {
             format!("{action}\n{document}\n")
         })
         .collect();
-    // Without a refresh: they come as OpenSearch shows them.
+    // Without an explicit refresh: lines appear when OpenSearch makes them searchable.
     store
         .client
         .send_lines("take a burst", "/_bulk", &[], body.into_bytes())
         .await
         .unwrap();
     logq.wait_for_lines(BURST + 1);
-    // What would be shown twice would be shown by then.
-    store.take(&[plain("end", 6.0)]).await;
+    // A duplicate would have appeared by now.
+    store.store_lines(&[plain("end", 6.0)]).await;
     logq.wait_for("end");
     let mut shown = logq.lines();
     shown.sort_unstable();
@@ -130,27 +130,27 @@ async fn a_burst_is_shown_whole_and_once() {
 }
 
 #[tokio::test]
-async fn a_rollover_changes_nothing() {
-    let Some(store) = Store::begun("a rollover while one follows").await else {
+async fn rollover_loses_and_duplicates_no_line() {
+    let Some(store) = Store::with_streams("a rollover while following").await else {
         return;
     };
     let mut logq = follow(store.url(), &SHORT);
-    store.take(&[plain("a", 1.0)]).await;
+    store.store_lines(&[plain("a", 1.0)]).await;
     store.ask(Method::Post, "/logs-irmgard/_rollover", None).await;
-    // A shipper that does not know sends it again: it is there twice.
-    store.take(&[plain("a", 1.0), plain("b", 2.0)]).await;
+    // A shipper retries after a lost response, so the line is stored twice.
+    store.store_lines(&[plain("a", 1.0), plain("b", 2.0)]).await;
     logq.wait_for("\"b\"");
-    store.take(&[plain("c", 3.0)]).await;
+    store.store_lines(&[plain("c", 3.0)]).await;
     logq.wait_for("\"c\"");
     assert_eq!(logq.messages(), ["begin", "a", "b", "c"]);
     assert_eq!(logq.interrupt().0, 0);
-    assert_eq!(logq.said(), Vec::<String>::new());
+    assert_eq!(logq.stderr_lines(), Vec::<String>::new());
 }
 
-/// A stream whose lines are found late, as of a node that is slow.
+/// A stream whose lines become searchable late, as on a slow node.
 #[tokio::test]
-async fn a_line_that_is_found_late_is_not_missed() {
-    let Some(store) = Store::begun("lines that are found late").await else {
+async fn late_line_is_not_missed() {
+    let Some(store) = Store::with_streams("lines that become searchable late").await else {
         return;
     };
     let logq = follow(store.url(), &SHORT);
@@ -167,10 +167,10 @@ async fn a_line_that_is_found_late_is_not_missed() {
     store
         .ask(Method::Put, &format!("/{stream}/_create/{id}"), Some(&body))
         .await;
-    // Taken after it, and shown before it.
-    store.take(&[plain("early", 2.0)]).await;
+    // Stored later, shown earlier.
+    store.store_lines(&[plain("early", 2.0)]).await;
     logq.wait_for("early");
-    // Longer than most rounds look back.
+    // Longer than the lookback of most rounds.
     tokio::time::sleep(Duration::from_secs(12)).await;
     assert_eq!(logq.messages(), ["begin", "early"]);
     store.ask(Method::Post, "/logs-postgres/_refresh", None).await;
@@ -184,10 +184,10 @@ async fn a_line_that_is_found_late_is_not_missed() {
         .await;
 }
 
-/// How long a line needs from OpenSearch to the terminal, and how much is asked.
+/// Measures the delay from OpenSearch to the terminal, and the number of requests.
 #[tokio::test]
-async fn a_line_is_shown_soon_and_little_is_asked_for_it() {
-    let Some(store) = Store::begun("how soon a line is shown").await else {
+async fn line_is_shown_soon_with_few_requests() {
+    let Some(store) = Store::with_streams("the delay of a line").await else {
         return;
     };
     let logq = follow(store.url(), &["--order-window", "0"]);
@@ -199,7 +199,7 @@ async fn a_line_is_shown_soon_and_little_is_asked_for_it() {
         store
             .ask(Method::Put, &format!("/{stream}/_create/{id}"), Some(&body))
             .await;
-        took.push(logq.shown_at(&id).duration_since(sent));
+        took.push(logq.time_of(&id).duration_since(sent));
     }
     took.sort_unstable();
     assert!(took[2] < Duration::from_secs(4), "{took:?}");

@@ -1,4 +1,4 @@
-//! OpenSearch, or the network before it, is away for a while.
+//! Outages of OpenSearch or the network.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use super::{SHORT, follow, plain, proxy::Proxy};
 use crate::store::Store;
 
 #[tokio::test]
-async fn what_came_while_it_was_away_is_shown_once_and_both_are_told_once() {
-    let Some(store) = Store::begun("an outage while one follows").await else {
+async fn lines_of_an_outage_are_shown_once_and_it_is_reported() {
+    let Some(store) = Store::with_streams("an outage while following").await else {
         return;
     };
-    let network = Proxy::before(store.url());
+    let network = Proxy::for_server(store.url());
     let mut logq = follow(&network.url(), &SHORT);
     let mut wanted = vec!["begin".to_owned()];
     for outage in 1..=3 {
         let before = format!("before-{outage}");
-        store.take(&[plain(&before, f64::from(outage))]).await;
+        store.store_lines(&[plain(&before, f64::from(outage))]).await;
         logq.wait_for(&before);
         match outage {
             1 => network.refuse(),
@@ -29,8 +29,10 @@ async fn what_came_while_it_was_away_is_shown_once_and_both_are_told_once() {
             ),
         }
         let during = format!("during-{outage}");
-        store.take(&[plain(&during, f64::from(outage) + 0.5)]).await;
-        // More than one try.
+        store
+            .store_lines(&[plain(&during, f64::from(outage) + 0.5)])
+            .await;
+        // Long enough for several attempts.
         tokio::time::sleep(Duration::from_secs(2)).await;
         network.heal();
         logq.wait_for(&during);
@@ -39,39 +41,39 @@ async fn what_came_while_it_was_away_is_shown_once_and_both_are_told_once() {
     assert_eq!(logq.messages(), wanted);
     let (code, _) = logq.interrupt();
     assert_eq!(code, 0);
-    let said = logq.said();
+    let stderr = logq.stderr_lines();
     let words = [
         "the connection was refused",
-        "answers again, after",
+        "answers again after",
         "(503): not yet",
-        "answers again, after",
+        "answers again after",
         "1 of 2 shards",
-        "answers again, after",
+        "answers again after",
     ];
-    assert_eq!(said.len(), words.len(), "{said:#?}");
-    for (said, word) in said.iter().zip(words) {
-        assert!(said.contains(word), "{word}: {said}");
+    assert_eq!(stderr.len(), words.len(), "{stderr:#?}");
+    for (stderr, word) in stderr.iter().zip(words) {
+        assert!(stderr.contains(word), "{word}: {stderr}");
     }
 }
 
-/// A single broken connection in the midst of an answer, again and again.
+/// Connections break repeatedly in the middle of a response.
 #[tokio::test]
-async fn connections_that_break_cost_no_line() {
+async fn broken_connections_lose_no_line() {
     const LINES: usize = 3_000;
-    let Some(store) = Store::begun("connections that break").await else {
+    let Some(store) = Store::with_streams("broken connections").await else {
         return;
     };
-    let network = Proxy::before(store.url());
+    let network = Proxy::for_server(store.url());
     let mut logq = follow(&network.url(), &[["-o", "raw"].as_slice(), &SHORT].concat());
     for hundred in 0..LINES / 100 {
         let lines: Vec<_> = (0..100)
             .map(|n| plain(&format!("line-{:04}", hundred * 100 + n), hundred as f64))
             .collect();
-        store.take(&lines).await;
+        store.store_lines(&lines).await;
         network.cut();
     }
     logq.wait_for_lines(LINES + 1);
-    store.take(&[plain("end", 3_000.0)]).await;
+    store.store_lines(&[plain("end", 3_000.0)]).await;
     logq.wait_for("end");
     let mut shown = logq.lines();
     shown.sort_unstable();
@@ -81,55 +83,59 @@ async fn connections_that_break_cost_no_line() {
 }
 
 #[tokio::test]
-async fn what_waiting_does_not_help_with_ends_it() {
-    let Some(store) = Store::begun("refusals while one follows").await else {
+async fn permanent_errors_end_following() {
+    let Some(store) = Store::with_streams("permanent errors while following").await else {
         return;
     };
     for (status, word) in [
-        (401, "does not know who asks (401)"),
+        (401, "rejected the credentials (401)"),
         (403, "(403)"),
-        (400, "rejects to"),
+        (400, "rejected the request to"),
     ] {
-        let network = Proxy::before(store.url());
+        let network = Proxy::for_server(store.url());
         let mut logq = follow(&network.url(), &SHORT);
         network.answer(status, r#"{"error":{"type":"x","reason":"no"},"status":1}"#);
-        assert_eq!(logq.ended(), 2, "{status}");
-        assert!(logq.said().join("\n").contains(word), "{:?}", logq.said());
+        assert_eq!(logq.wait_for_exit(), 2, "{status}");
+        assert!(
+            logq.stderr_lines().join("\n").contains(word),
+            "{:?}",
+            logq.stderr_lines()
+        );
     }
 }
 
 #[tokio::test]
-async fn one_that_is_too_busy_is_asked_again() {
-    let Some(store) = Store::begun("429 while one follows").await else {
+async fn overloaded_server_is_retried() {
+    let Some(store) = Store::with_streams("an overloaded OpenSearch while following").await else {
         return;
     };
-    let network = Proxy::before(store.url());
+    let network = Proxy::for_server(store.url());
     let logq = follow(&network.url(), &SHORT);
     network.answer(
         429,
         r#"{"error":{"type":"x","reason":"queue is full"},"status":429}"#,
     );
-    logq.wait_until_it_says("too busy");
+    logq.wait_for_message("too busy");
     network.heal();
-    store.take(&[plain("a", 1.0)]).await;
+    store.store_lines(&[plain("a", 1.0)]).await;
     logq.wait_for("\"a\"");
 }
 
 #[tokio::test]
-async fn ctrl_c_ends_it_at_once_also_while_it_waits() {
-    let Some(store) = Store::begun("Ctrl-C in an outage").await else {
+async fn interrupt_ends_following_during_an_outage() {
+    let Some(store) = Store::with_streams("Ctrl-C during an outage").await else {
         return;
     };
     for silent in [false, true] {
-        let network = Proxy::before(store.url());
+        let network = Proxy::for_server(store.url());
         let mut logq = follow(&network.url(), &SHORT);
         if silent {
             network.be_silent();
-            // The first answer breaks, the next never comes.
+            // The first response breaks, the next never arrives.
             tokio::time::sleep(Duration::from_secs(2)).await;
         } else {
             network.refuse();
-            logq.wait_until_it_says("lines stop here");
+            logq.wait_for_message("output pauses");
             tokio::time::sleep(Duration::from_secs(2)).await;
         }
         let (code, took) = logq.interrupt();
@@ -139,29 +145,33 @@ async fn ctrl_c_ends_it_at_once_also_while_it_waits() {
 }
 
 #[tokio::test]
-async fn what_was_deleted_before_it_was_read_is_told() {
-    let Some(store) = Store::begun("a gap").await else {
+async fn lines_deleted_before_they_were_read_are_reported() {
+    let Some(store) = Store::with_streams("a gap of deleted lines").await else {
         return;
     };
-    let network = Proxy::before(store.url());
+    let network = Proxy::for_server(store.url());
     let mut logq = follow(&network.url(), &SHORT);
-    // What was read may go.
+    // Deleting lines after they were read is no gap.
     store.ask(Method::Post, "/logs-irmgard/_rollover", None).await;
     network.refuse();
-    logq.wait_until_it_says("lines stop here");
+    logq.wait_for_message("output pauses");
     network.heal();
-    logq.wait_until_it_says("answers again, after");
+    logq.wait_for_message("answers again after");
     let first = store.indices("logs-irmgard").await[0].clone();
     store.ask(Method::Delete, &format!("/{first}"), None).await;
     network.refuse();
     network.heal();
-    store.take(&[plain("a", 1.0)]).await;
+    store.store_lines(&[plain("a", 1.0)]).await;
     logq.wait_for("\"a\"");
-    assert!(!logq.said().join("\n").contains("missing"), "{:?}", logq.said());
+    assert!(
+        !logq.stderr_lines().join("\n").contains("missing"),
+        "{:?}",
+        logq.stderr_lines()
+    );
 
-    // What was not may not.
+    // Deleting unread lines is a gap.
     network.refuse();
-    store.take(&[plain("never-seen", 2.0)]).await;
+    store.store_lines(&[plain("never-seen", 2.0)]).await;
     store.ask(Method::Post, "/logs-irmgard/_rollover", None).await;
     store.ask(Method::Post, "/logs-irmgard/_rollover", None).await;
     let indices = store.indices("logs-irmgard").await;
@@ -169,23 +179,23 @@ async fn what_was_deleted_before_it_was_read_is_told() {
         store.ask(Method::Delete, &format!("/{index}"), None).await;
     }
     network.heal();
-    logq.wait_until_it_says("lines of logs-irmgard may be missing, of those that OpenSearch took from 20");
-    store.take(&[plain("b", 3.0)]).await;
+    logq.wait_for_message("lines of logs-irmgard that OpenSearch stored from 20");
+    store.store_lines(&[plain("b", 3.0)]).await;
     logq.wait_for("\"b\"");
     assert_eq!(logq.messages(), ["begin", "a", "b"]);
 
-    // The stream itself, while nobody is away.
+    // The whole stream is deleted, without an outage.
     store
         .ask(Method::Delete, "/_data_stream/logs-irmgard", None)
         .await;
     store.bootstrap().await;
-    store.take(&[plain("c", 4.0)]).await;
+    store.store_lines(&[plain("c", 4.0)]).await;
     logq.wait_for("\"c\"");
-    let missing = |said: Vec<String>| said.iter().filter(|line| line.contains("missing")).count();
-    while missing(logq.said()) < 2 {
+    let missing = |stderr: Vec<String>| stderr.iter().filter(|line| line.contains("missing")).count();
+    while missing(logq.stderr_lines()) < 2 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     logq.signal(Signal::SIGTERM);
-    assert_eq!(logq.ended(), 0);
-    assert_eq!(missing(logq.said()), 2, "{:#?}", logq.said());
+    assert_eq!(logq.wait_for_exit(), 0);
+    assert_eq!(missing(logq.stderr_lines()), 2, "{:#?}", logq.stderr_lines());
 }

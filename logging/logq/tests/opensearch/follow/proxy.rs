@@ -1,4 +1,4 @@
-//! A network between logq and OpenSearch that fails as a test wants.
+//! A proxy between logq and OpenSearch that injects faults.
 
 use std::{
     io::{Read, Write},
@@ -8,13 +8,13 @@ use std::{
     time::Duration,
 };
 
-/// What becomes of a new connection.
+/// The handling of new connections.
 #[derive(Clone)]
 enum Way {
     Through,
-    /// It is taken, and nothing ever comes back.
+    /// Accepts, but never responds.
     Silent,
-    /// A server in OpenSearch's place says this.
+    /// Responds with this text instead of the server.
     Answer(String),
 }
 
@@ -24,7 +24,7 @@ struct State {
     open: Vec<TcpStream>,
 }
 
-/// The network. It lets everything through until it is told otherwise.
+/// The proxy. Forwards everything at first.
 pub struct Proxy {
     port: u16,
     behind: String,
@@ -32,8 +32,8 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// In front of the server at this URL.
-    pub fn before(url: &str) -> Self {
+    /// A proxy for the server at this URL.
+    pub fn for_server(url: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let proxy = Self {
             port: listener.local_addr().unwrap().port(),
@@ -52,23 +52,23 @@ impl Proxy {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Connections break, and new ones are refused.
+    /// Closes all connections and refuses new ones.
     pub fn refuse(&self) {
         self.state.lock().unwrap().listens = false;
         self.cut();
-        // The one that it waits for.
+        // Wakes the accept loop.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
         while TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
             thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// Connections break, and new ones are taken and left alone.
+    /// Closes all connections; new ones get no response.
     pub fn be_silent(&self) {
         self.become_of(Way::Silent);
     }
 
-    /// Connections break, and new ones are answered so.
+    /// Closes all connections; new ones get this response.
     pub fn answer(&self, status: u16, body: &str) {
         self.become_of(Way::Answer(format!(
             "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
@@ -76,7 +76,7 @@ impl Proxy {
         )));
     }
 
-    /// All is well again.
+    /// Forwards again.
     pub fn heal(&self) {
         self.become_of(Way::Through);
         let mut state = self.state.lock().unwrap();
@@ -87,7 +87,7 @@ impl Proxy {
         }
     }
 
-    /// Connections break; new ones are as before.
+    /// Closes all connections; new ones work as before.
     pub fn cut(&self) {
         for stream in self.state.lock().unwrap().open.drain(..) {
             let _ = stream.shutdown(Shutdown::Both);

@@ -1,4 +1,4 @@
-//! A true restart: a node that is killed under load, and comes back.
+//! Kills and restarts a node under load.
 
 use std::time::Duration;
 
@@ -12,8 +12,7 @@ use serde_json::json;
 use super::{SHORT, plain};
 use crate::running::Running;
 
-/// Two hundred lines, in a batch of which the node may die; as often as it
-/// takes, for ids make it the same.
+/// Sends 200 lines until OpenSearch has stored all of them. Retries are safe, because the ids are fixed.
 async fn send(client: &Client, batch: usize) -> Result<(), logq::opensearch::Error> {
     let body: String = (0..200)
         .map(|n| {
@@ -27,7 +26,7 @@ async fn send(client: &Client, batch: usize) -> Result<(), logq::opensearch::Err
         .await?;
     for item in sent["items"].as_array().unwrap() {
         let status = item["create"]["status"].as_u64().unwrap();
-        // Not ready yet: again.
+        // Not ready yet: retry.
         if !matches!(status, 201 | 409) {
             return Err(logq::opensearch::Error::Settings(item.to_string()));
         }
@@ -36,16 +35,16 @@ async fn send(client: &Client, batch: usize) -> Result<(), logq::opensearch::Err
 }
 
 #[tokio::test]
-async fn a_node_that_is_killed_and_comes_back_costs_no_line() {
+async fn node_restart_loses_no_line() {
     const BATCHES: usize = 40;
-    if local::opensearch("a restart under a follower")
+    if local::opensearch("a node restart while following")
         .await
         .unwrap()
         .is_none()
     {
         return;
     }
-    // One of its own: others need theirs.
+    // A separate server, because other tests use theirs.
     let stack = Stack::builder()
         .only_ours()
         .with_opensearch()
@@ -61,7 +60,7 @@ async fn a_node_that_is_killed_and_comes_back_costs_no_line() {
         .await
         .unwrap();
     let logq = Running::start(&url, &[["-o", "raw", "--tail", "0"].as_slice(), &SHORT].concat());
-    // Until it has begun, what comes is of before.
+    // Lines count as old until logq starts to poll.
     let mut probes = 0;
     while logq.lines().is_empty() {
         let (stream, id, document) = plain(&format!("probe-{probes}"), 0.0);
@@ -77,9 +76,9 @@ async fn a_node_that_is_killed_and_comes_back_costs_no_line() {
 
     for batch in 0..BATCHES {
         if batch == BATCHES / 2 {
-            // Right after lines that it has taken and not shown yet.
+            // Directly after OpenSearch stored lines, before they are searchable.
             server.kill().await.unwrap();
-            logq.wait_until_it_says("lines stop here until OpenSearch answers again");
+            logq.wait_for_message("output pauses until OpenSearch answers again");
             server.restart().await.unwrap();
         }
         while send(&client, batch).await.is_err() {
@@ -87,7 +86,7 @@ async fn a_node_that_is_killed_and_comes_back_costs_no_line() {
         }
     }
     logq.wait_for(&format!("line-{:02}-199", BATCHES - 1));
-    // Whatever would come twice would come with the next round.
+    // A duplicate would appear in the next round.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let mut shown: Vec<String> = logq
         .lines()
@@ -99,6 +98,6 @@ async fn a_node_that_is_killed_and_comes_back_costs_no_line() {
         .map(|n| format!("line-{:02}-{:03}", n / 200, n % 200))
         .collect();
     assert!(shown == wanted, "{} lines of {}", shown.len(), wanted.len());
-    assert_eq!(logq.said().len(), 2, "{:#?}", logq.said());
+    assert_eq!(logq.stderr_lines().len(), 2, "{:#?}", logq.stderr_lines());
     stack.stop().await.unwrap();
 }

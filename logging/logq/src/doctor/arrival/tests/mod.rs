@@ -2,20 +2,20 @@ mod pods;
 
 use serde_json::json;
 
-use super::{day::read, *};
-use crate::{doctor::finding::State, source::opensearch::Rhythm};
+use super::{arrivals::read, *};
+use crate::{doctor::finding::CheckStatus, source::opensearch::Rhythm};
 
 const NOW: f64 = 1_000_000.0;
 
-fn place(name: &str) -> Place {
-    Place {
+fn component_key(name: &str) -> ComponentKey {
+    ComponentKey {
         component: name.to_owned(),
         namespace: String::new(),
     }
 }
 
-fn seen(age: f64, late: &[f64]) -> Seen {
-    Seen {
+fn arrival_stats(age: f64, late: &[f64]) -> ArrivalStats {
+    ArrivalStats {
         stored: NOW - age,
         written: NOW - age - late.first().copied().unwrap_or(0.0),
         late: late.to_vec(),
@@ -24,26 +24,26 @@ fn seen(age: f64, late: &[f64]) -> Seen {
     }
 }
 
-fn day(components: &[(&str, Seen)]) -> Day {
-    Day {
+fn arrivals_of(components: &[(&str, ArrivalStats)]) -> Arrivals {
+    Arrivals {
         components: components
             .iter()
-            .map(|(name, seen)| (place(name), seen.clone()))
+            .map(|(name, stats)| (component_key(name), stats.clone()))
             .collect(),
-        waiting: BTreeMap::from([(String::new(), Waiting::default())]),
-        ..Day::default()
+        pending: BTreeMap::from([(String::new(), PendingPhotos::default())]),
+        ..Arrivals::default()
     }
 }
 
-fn texts(findings: &[Finding]) -> Vec<(State, &str, &str)> {
+fn texts(findings: &[Finding]) -> Vec<(CheckStatus, &str, &str)> {
     findings
         .iter()
-        .map(|finding| (finding.state, finding.what.as_str(), finding.detail.as_str()))
+        .map(|finding| (finding.status, finding.what.as_str(), finding.detail.as_str()))
         .collect()
 }
 
 #[test]
-fn what_must_be_there_is_asked_of_labels_and_what_was_seen() {
+fn required_dependencies_come_from_labels_and_lines() {
     let rhythm = |longest, span| {
         Some(Rhythm {
             newest: NOW - 900.0,
@@ -51,105 +51,109 @@ fn what_must_be_there_is_asked_of_labels_and_what_was_seen() {
             span,
         })
     };
-    let silent = |rhythm| Seen {
+    let silent = |rhythm| ArrivalStats {
         rhythm,
-        ..seen(900.0, &[])
+        ..arrival_stats(900.0, &[])
     };
-    let mut day = day(&[
-        ("irmgard", seen(4.0, &[0.1, 0.8, 2.5])),
+    let mut arrivals = arrivals_of(&[
+        ("irmgard", arrival_stats(4.0, &[0.1, 0.8, 2.5])),
         ("anonymizer", silent(rhythm(600.0, 50_000.0))),
         ("rabbitmq", silent(None)),
         ("gone", silent(rhythm(60.0, 7_200.0))),
-        ("etcd", seen(900.0, &[])),
-        ("late", seen(4.0, &[11.0, 12.0, 3.0])),
+        ("etcd", arrival_stats(900.0, &[])),
+        ("late", arrival_stats(4.0, &[11.0, 12.0, 3.0])),
     ]);
-    day.used = ["postgres", "rabbitmq", "object-store", "gone"].map(place).into();
-    let found = judge(&day, None, NOW);
+    arrivals.used = ["postgres", "rabbitmq", "object-store", "gone"]
+        .map(component_key)
+        .into();
+    let found = judge(&arrivals, None, NOW);
     assert_eq!(
         texts(&found),
         [
             (
-                State::Ok,
+                CheckStatus::Ok,
                 "lines of anonymizer",
-                "the newest 15 m ago; it has been silent for 10 m before, and lines of others come; no photo waits"
+                "the newest 15 m ago; it has been silent for 10 m before, and other components are active; \
+                 no photo is waiting"
             ),
             (
-                State::Warn,
+                CheckStatus::Warn,
                 "lines of gone",
-                "the newest 15 m ago, and never that long before: it came at least every 1 m for 2 h"
+                "the newest 15 m ago, which is unusual: the longest gap was 1 m in 2 h"
             ),
             (
-                State::Ok,
+                CheckStatus::Ok,
                 "lines of irmgard",
-                "the newest 4 s ago; 0.8 s late in the middle, 2.5 s at worst, of 3 lines"
+                "the newest 4 s ago; delay 0.8 s median, 2.5 s maximum, of 3 lines"
             ),
             (
-                State::Ok,
+                CheckStatus::Ok,
                 "lines of object-store",
-                "none: it writes nothing while all goes well"
+                "no line: it logs only problems"
             ),
-            (State::Warn, "lines of postgres", "none has come in 24 h"),
+            (CheckStatus::Warn, "lines of postgres", "no line in 24 h"),
             (
-                State::Ok,
+                CheckStatus::Ok,
                 "lines of rabbitmq",
-                "the newest 15 m ago; how often it writes is not known yet, and lines of others come"
+                "the newest 15 m ago; its usual rhythm is not known yet, and other components are active"
             ),
             (
-                State::Warn,
+                CheckStatus::Warn,
                 "lines of late",
-                "11 s late in the middle, 12 s at worst, of 3 lines"
+                "delay 11 s median, 12 s maximum, of 3 lines"
             ),
-            (State::Ok, "lines of others", "etcd"),
+            (CheckStatus::Ok, "lines of others", "etcd"),
         ]
     );
-    // Where nothing comes at all, nobody is idle.
-    day.components
-        .retain(|_, seen| NOW - seen.stored > SILENT_SECONDS);
-    let found = judge(&day, None, NOW);
+    // If no lines arrive at all, no component counts as idle.
+    arrivals
+        .components
+        .retain(|_, stats| NOW - stats.stored > SILENT_SECONDS);
+    let found = judge(&arrivals, None, NOW);
     assert_eq!(
         texts(&found)[0],
         (
-            State::Warn,
+            CheckStatus::Warn,
             "lines of anonymizer",
-            "the newest 15 m ago, and none of any other component since"
+            "the newest 15 m ago, and no other component sent one since"
         )
     );
 }
 
 #[test]
-fn each_namespace_has_components_of_its_own() {
-    let mut day = Day::default();
+fn components_are_separate_for_each_namespace() {
+    let mut arrivals = Arrivals::default();
     for (namespace, component) in [
         ("a", "irmgard"),
         ("a", "anonymizer"),
         ("b", "irmgard"),
         ("c", "etcd"),
     ] {
-        let place = Place {
+        let key = ComponentKey {
             component: component.to_owned(),
             namespace: namespace.to_owned(),
         };
-        day.components.insert(place, seen(1.0, &[]));
+        arrivals.components.insert(key, arrival_stats(1.0, &[]));
     }
-    let found = judge(&day, None, NOW);
+    let found = judge(&arrivals, None, NOW);
     let found: Vec<_> = found
         .iter()
-        .map(|finding| (finding.state, finding.what.as_str()))
+        .map(|finding| (finding.status, finding.what.as_str()))
         .collect();
     assert_eq!(
         found,
         [
-            (State::Ok, "lines of anonymizer in a"),
-            (State::Warn, "lines of anonymizer in b"),
-            (State::Ok, "lines of irmgard in a"),
-            (State::Ok, "lines of irmgard in b"),
-            (State::Ok, "lines of others"),
+            (CheckStatus::Ok, "lines of anonymizer in a"),
+            (CheckStatus::Warn, "lines of anonymizer in b"),
+            (CheckStatus::Ok, "lines of irmgard in a"),
+            (CheckStatus::Ok, "lines of irmgard in b"),
+            (CheckStatus::Ok, "lines of others"),
         ]
     );
 }
 
 #[test]
-fn what_was_written_before_there_was_an_opensearch_is_not_late() {
+fn lines_older_than_opensearch_are_not_late() {
     let hit = |stored: u64, written: u64| json!({ "fields": { "event.ingested": [stored.to_string()], "@timestamp": [written.to_string()] } });
     let hits = [hit(500_300, 500_000), hit(500_100, 470_000)];
     let answer = json!({ "aggregations": {
@@ -160,117 +164,128 @@ fn what_was_written_before_there_was_an_opensearch_is_not_late() {
             "recent": { "newest": { "hits": { "hits": hits } } },
         }] },
     } });
-    let day = read(&answer);
-    let (place, seen) = day.components.first_key_value().unwrap();
+    let arrivals = read(&answer);
+    let (key, stats) = arrivals.components.first_key_value().unwrap();
     assert_eq!(
-        (place.namespace.as_str(), place.component.as_str()),
+        (key.namespace.as_str(), key.component.as_str()),
         ("photos", "postgres")
     );
-    assert_eq!(seen.late.len(), 1);
-    assert!((seen.median() - 0.3).abs() < 1e-6);
+    assert_eq!(stats.late.len(), 1);
+    assert!((stats.median() - 0.3).abs() < 1e-6);
 }
 
 #[test]
-fn lines_are_late_in_the_middle_or_at_worst() {
-    for (late, state) in [
-        ([10.0, 10.0, 300.0], State::Ok),
-        ([10.1, 1.0, 11.0], State::Warn),
-        ([1.0, 1.0, 301.0], State::Warn),
-        ([60.1, 60.2, 61.0], State::Fail),
-        // From the future: that is told of the clocks.
-        ([-5.0, -5.0, -1.0], State::Ok),
+fn median_and_maximum_delay_are_judged() {
+    for (late, status) in [
+        ([10.0, 10.0, 300.0], CheckStatus::Ok),
+        ([10.1, 1.0, 11.0], CheckStatus::Warn),
+        ([1.0, 1.0, 301.0], CheckStatus::Warn),
+        ([60.1, 60.2, 61.0], CheckStatus::Fail),
+        // Negative delays are reported with the clocks.
+        ([-5.0, -5.0, -1.0], CheckStatus::Ok),
     ] {
-        let day = day(&[("irmgard", seen(1.0, &late))]);
+        let arrivals = arrivals_of(&[("irmgard", arrival_stats(1.0, &late))]);
         let found = judge(
-            &day,
-            Some(&BTreeMap::from([(place("irmgard"), Written::default())])),
+            &arrivals,
+            Some(&BTreeMap::from([(
+                component_key("irmgard"),
+                WrittenStats::default(),
+            )])),
             NOW,
         );
-        assert_eq!(found[0].state, state, "{found:?}");
+        assert_eq!(found[0].status, status, "{found:?}");
     }
 }
 
 #[test]
-fn a_worker_that_is_silent_while_photos_wait_is_told() {
-    let photos = |age: f64| Waiting {
+fn silent_worker_with_waiting_photos_is_reported() {
+    let photos = |age: f64| PendingPhotos {
         count: 2,
-        is_part: false,
+        is_partial: false,
         since: Some(NOW - age),
     };
-    for (silent, waiting, state, detail) in [
+    for (silent, pending, status, detail) in [
         (
             Some(540.0),
             None,
-            State::Ok,
-            "the newest 9 m ago; how often it writes is not known yet, and lines of others come; no photo waits",
+            CheckStatus::Ok,
+            "the newest 9 m ago; its usual rhythm is not known yet, and other components are active; no \
+             photo is waiting",
         ),
         (
             Some(540.0),
             Some(600.0),
-            State::Warn,
+            CheckStatus::Warn,
             "the newest 9 m ago, while 2 photos wait, the oldest for 10 m",
         ),
         (
             None,
             Some(600.0),
-            State::Warn,
-            "none has come in 24 h, while 2 photos wait, the oldest for 10 m",
+            CheckStatus::Warn,
+            "no line in 24 h, while 2 photos wait, the oldest for 10 m",
         ),
-        // It works on them, or has only just been asked to.
+        // It is processing them, or they arrived just now.
         (
             Some(1.0),
             Some(600.0),
-            State::Ok,
+            CheckStatus::Ok,
             "the newest 1 s ago; 2 photos wait, the oldest for 10 m",
         ),
         (
             Some(540.0),
             Some(5.0),
-            State::Ok,
-            "the newest 9 m ago; how often it writes is not known yet, and lines of others come; 2 photos wait, the oldest for 5 s",
+            CheckStatus::Ok,
+            "the newest 9 m ago; its usual rhythm is not known yet, and other components are active; 2 \
+             photos wait, the oldest for 5 s",
         ),
     ] {
-        let mut day = day(&[("irmgard", seen(1.0, &[]))]);
+        let mut arrivals = arrivals_of(&[("irmgard", arrival_stats(1.0, &[]))]);
         if let Some(age) = silent {
-            day.components.insert(place("anonymizer"), seen(age, &[]));
+            arrivals
+                .components
+                .insert(component_key("anonymizer"), arrival_stats(age, &[]));
         }
-        day.waiting
-            .insert(String::new(), waiting.map_or_else(Waiting::default, photos));
-        let found = judge(&day, None, NOW);
-        assert_eq!((found[0].state, found[0].detail.as_str()), (state, detail));
+        arrivals
+            .pending
+            .insert(String::new(), pending.map_or_else(PendingPhotos::default, photos));
+        let found = judge(&arrivals, None, NOW);
+        assert_eq!((found[0].status, found[0].detail.as_str()), (status, detail));
     }
 }
 
 #[test]
-fn lines_from_the_future_show_whose_clock_is_ahead() {
-    let mut day = Day::default();
-    assert_eq!(clocks(&day).state, State::Skip);
-    day.ahead.insert("node-1".to_owned(), -0.3);
-    assert_eq!(clocks(&day).state, State::Ok);
-    day.ahead.insert("node-2".to_owned(), 130.0);
-    day.ahead.insert(String::new(), 3.0);
-    let found = clocks(&day);
+fn future_lines_reveal_a_fast_clock() {
+    let mut arrivals = Arrivals::default();
+    assert_eq!(clocks(&arrivals).status, CheckStatus::Skip);
+    arrivals.ahead.insert("node-1".to_owned(), -0.3);
+    assert_eq!(clocks(&arrivals).status, CheckStatus::Ok);
+    arrivals.ahead.insert("node-2".to_owned(), 130.0);
+    arrivals.ahead.insert(String::new(), 3.0);
+    let found = clocks(&arrivals);
     assert_eq!(
-        (found.state, found.detail.as_str()),
+        (found.status, found.detail.as_str()),
         (
-            State::Warn,
-            "a machine without a node's name is 3 s ahead of OpenSearch, node-2 is 2 m 10 s ahead of OpenSearch"
+            CheckStatus::Warn,
+            "a machine without a node name is 3 s ahead of OpenSearch, node-2 is 2 m 10 s ahead of OpenSearch"
         )
     );
 }
 
 #[test]
 fn tags_are_counted_by_component() {
-    let mut irmgard = seen(1.0, &[0.1]);
-    assert_eq!(tags(&day(&[("irmgard", irmgard.clone())])).state, State::Ok);
-    irmgard.tags = BTreeMap::from([("cut".to_owned(), 2), ("own".to_owned(), 9)]);
-    let mut shop = seen(1.0, &[0.1]);
-    shop.tags = BTreeMap::from([("cut".to_owned(), 1), ("unparsed-json".to_owned(), 4)]);
-    let found = tags(&day(&[("irmgard", irmgard), ("shop", shop)]));
+    let mut irmgard = arrival_stats(1.0, &[0.1]);
     assert_eq!(
-        (found.state, found.detail.as_str()),
+        tags(&arrivals_of(&[("irmgard", irmgard.clone())])).status,
+        CheckStatus::Ok
+    );
+    irmgard.tags = BTreeMap::from([("cut".to_owned(), 2), ("own".to_owned(), 9)]);
+    let mut shop = arrival_stats(1.0, &[0.1]);
+    shop.tags = BTreeMap::from([("cut".to_owned(), 1), ("unparsed-json".to_owned(), 4)]);
+    let found = tags(&arrivals_of(&[("irmgard", irmgard), ("shop", shop)]));
+    assert_eq!(
+        (found.status, found.detail.as_str()),
         (
-            State::Warn,
+            CheckStatus::Warn,
             "cut: 2 of irmgard, 1 of shop; unparsed-json: 4 of shop"
         )
     );

@@ -1,4 +1,4 @@
-//! One file that grows.
+//! A growing file.
 
 use std::{
     fs::File,
@@ -14,55 +14,53 @@ use memchr::{memchr, memrchr};
 use super::positions::{FileId, Position, Prefix};
 use crate::source::files::blocks::MAX_LINE_BYTES;
 
-/// Bytes that are read of a file before it is another's turn.
-pub const TURN_BYTES: usize = 512 * 1024;
+/// Bytes to read before it is another file's turn.
+pub const READ_BYTES: usize = 512 * 1024;
 
-/// How long a file that has been renamed may still be written to.
-const QUIET: Duration = Duration::from_secs(30);
+/// How long a renamed file may still grow.
+const RENAME_QUIET_TIME: Duration = Duration::from_secs(30);
 
-/// How long the rest of a line is waited for in a file after which another was begun.
-const REST: Duration = Duration::from_secs(5);
+/// How long to wait for the rest of a line after a newer file was started.
+const PARTIAL_LINE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A file, known by what it is and not by what it is called.
+/// A file, identified by device and inode.
 #[derive(Debug)]
-pub struct Growing {
+pub struct TailedFile {
     pub id: FileId,
-    /// Where it was seen last.
+    /// The last known path.
     pub path: PathBuf,
-    /// Whether it is still there.
-    pub there: bool,
-    /// What its lines are called after.
+    pub exists: bool,
+    /// The file name in its lines.
     name: String,
-    /// Where the next line begins.
+    /// Where the next line starts.
     pub offset: u64,
     prefix: Prefix,
     open: Option<File>,
-    /// Closed, until it is seen to have grown.
-    resting: bool,
-    /// Up to where a line that is longer than may be kept has no end.
-    searched: u64,
+    /// Closed until it grows.
+    is_dormant: bool,
+    /// How far an overlong line was searched for its end.
+    searched_to: u64,
     size: u64,
-    /// When it was seen to grow.
-    grown: Duration,
+    /// When it last grew.
+    last_growth: Duration,
 }
 
 /// Whole lines.
 pub struct Chunk {
     pub bytes: Vec<u8>,
-    /// Where they begin.
     pub offset: u64,
-    /// Where the line after them begins.
+    /// Offset of the next line.
     pub next: u64,
-    /// When the file was written last.
+    /// When the file was last modified.
     pub changed: Option<Time>,
-    /// Whether it was emptied since it was read last.
-    pub anew: bool,
+    /// Whether the file was truncated since the last read.
+    pub truncated: bool,
 }
 
-impl Growing {
-    /// A file of which nothing has been read, or so much as is said.
-    pub fn new(id: FileId, path: PathBuf, known: Option<Position>, now: Duration) -> Self {
-        let known = known.unwrap_or_else(|| Position {
+impl TailedFile {
+    /// A new file, or one with a saved position.
+    pub fn new(id: FileId, path: PathBuf, saved: Option<Position>, now: Duration) -> Self {
+        let saved = saved.unwrap_or_else(|| Position {
             name: path.display().to_string(),
             prefix: Prefix::default(),
             offset: 0,
@@ -70,24 +68,23 @@ impl Growing {
         Self {
             id,
             path,
-            there: true,
-            name: known.name,
-            offset: known.offset,
-            prefix: known.prefix,
+            exists: true,
+            name: saved.name,
+            offset: saved.offset,
+            prefix: saved.prefix,
             open: None,
-            resting: false,
-            searched: 0,
+            is_dormant: false,
+            searched_to: 0,
             size: 0,
-            grown: now,
+            last_growth: now,
         }
     }
 
-    /// What its lines are called after.
+    /// The file name in its lines.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How far it was read.
     pub fn position(&self) -> Position {
         Position {
             name: self.name.clone(),
@@ -96,23 +93,23 @@ impl Growing {
         }
     }
 
-    /// Leaves out all whole lines that are there now.
+    /// Skips all existing whole lines.
     ///
     /// # Errors
-    /// The system's.
-    pub fn skip(&mut self) -> io::Result<()> {
+    /// An I/O error.
+    pub fn skip_to_end(&mut self) -> io::Result<()> {
         while let Some(chunk) = self.read(Duration::ZERO, false)? {
             self.offset = chunk.next;
         }
         Ok(())
     }
 
-    /// The next whole lines. `last` says that no other file goes on where this one ends.
+    /// Reads whole lines. `last`: no newer file continues this one.
     ///
     /// # Errors
-    /// The system's. A file that is no longer where it was seen is none.
+    /// An I/O error. A moved file is not an error.
     pub fn read(&mut self, now: Duration, last: bool) -> io::Result<Option<Chunk>> {
-        if self.resting || !self.opened()? {
+        if self.is_dormant || !self.ensure_open()? {
             return Ok(None);
         }
         let Some(file) = &self.open else {
@@ -121,28 +118,28 @@ impl Growing {
         let data = file.metadata()?;
         let size = data.len();
         if size != self.size {
-            (self.size, self.grown) = (size, now);
+            (self.size, self.last_growth) = (size, now);
         }
         if size == self.offset {
             return Ok(None);
         }
-        let mut anew = false;
-        if size < self.offset || !self.prefix.fits(file, size)? {
-            (self.offset, self.searched, self.prefix) = (0, 0, Prefix::default());
+        let mut truncated = false;
+        if size < self.offset || !self.prefix.matches(file, size)? {
+            (self.offset, self.searched_to, self.prefix) = (0, 0, Prefix::default());
             self.name = self.path.display().to_string();
-            anew = true;
+            truncated = true;
         }
         if self.prefix.is_short() {
-            self.prefix = Prefix::of(file, size)?;
+            self.prefix = Prefix::read(file, size)?;
         }
-        let ended = (!last || !self.there) && now.saturating_sub(self.grown) >= REST;
-        let lines = Lines {
+        let ended = (!last || !self.exists) && now.saturating_sub(self.last_growth) >= PARTIAL_LINE_TIMEOUT;
+        let reader = LineReader {
             file,
             size,
             offset: self.offset,
-            searched: &mut self.searched,
+            searched_to: &mut self.searched_to,
         };
-        let Some((bytes, next)) = lines.take(ended)? else {
+        let Some((bytes, next)) = reader.take(ended)? else {
             return Ok(None);
         };
         let changed = data
@@ -156,12 +153,12 @@ impl Growing {
             offset: self.offset,
             next,
             changed,
-            anew,
+            truncated,
         }))
     }
 
-    /// Opens it where it was seen last, if it is still there.
-    fn opened(&mut self) -> io::Result<bool> {
+    /// Opens the file at its last known path, if it is still there.
+    fn ensure_open(&mut self) -> io::Result<bool> {
         if self.open.is_some() {
             return Ok(true);
         }
@@ -169,47 +166,50 @@ impl Growing {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             file => file?,
         };
-        let is_it = FileId::of(&file.metadata()?) == self.id;
-        if is_it {
+        let is_same_file = FileId::from_metadata(&file.metadata()?) == self.id;
+        if is_same_file {
             self.open = Some(file);
         }
-        Ok(is_it)
+        Ok(is_same_file)
     }
 
-    /// Closes what has been read and is not the file that is written to.
-    pub fn rest(&mut self, now: Duration, last: bool) {
-        if (!last || !self.there) && self.offset == self.size && now.saturating_sub(self.grown) >= QUIET {
+    /// Closes a fully read file that is not the current one.
+    pub fn close_if_idle(&mut self, now: Duration, last: bool) {
+        if (!last || !self.exists)
+            && self.offset == self.size
+            && now.saturating_sub(self.last_growth) >= RENAME_QUIET_TIME
+        {
             self.open = None;
-            self.resting = true;
+            self.is_dormant = true;
         }
     }
 
-    /// It was seen, of this size.
-    pub fn seen(&mut self, path: PathBuf, size: u64) {
+    /// Updates path and size.
+    pub fn update(&mut self, path: PathBuf, size: u64) {
         self.path = path;
-        self.there = true;
-        self.resting &= size == self.size;
+        self.exists = true;
+        self.is_dormant &= size == self.size;
     }
 
-    /// Whether nothing will come of it any more.
-    pub const fn is_over(&self) -> bool {
-        !self.there && self.open.is_none()
+    /// Whether no more lines will come.
+    pub const fn is_finished(&self) -> bool {
+        !self.exists && self.open.is_none()
     }
 }
 
-struct Lines<'f> {
+struct LineReader<'f> {
     file: &'f File,
     size: u64,
     offset: u64,
-    searched: &'f mut u64,
+    searched_to: &'f mut u64,
 }
 
-impl Lines<'_> {
-    /// Whole lines, and where the next begins; with `ended`, also what has no end.
+impl LineReader<'_> {
+    /// Reads whole lines, and returns the offset of the next one. With `ended`, also reads an incomplete line.
     fn take(self, ended: bool) -> io::Result<Option<(Vec<u8>, u64)>> {
         let left = self.size - self.offset;
-        for most in [TURN_BYTES, MAX_LINE_BYTES] {
-            let mut bytes = self.bytes(self.offset, most)?;
+        for limit in [READ_BYTES, MAX_LINE_BYTES] {
+            let mut bytes = self.bytes(self.offset, limit)?;
             if let Some(end) = memrchr(b'\n', &bytes) {
                 bytes.truncate(end + 1);
                 let next = self.offset + bytes.len() as u64;
@@ -220,15 +220,15 @@ impl Lines<'_> {
                 return Ok(ended.then_some((bytes, next)));
             }
         }
-        // Longer than may be kept: its beginning counts, once its end is known.
-        let mut at = (self.offset + MAX_LINE_BYTES as u64).max(*self.searched);
+        // An overlong line: only its start counts, once its end is found.
+        let mut at = (self.offset + MAX_LINE_BYTES as u64).max(*self.searched_to);
         while at < self.size {
-            let bytes = self.bytes(at, TURN_BYTES)?;
+            let bytes = self.bytes(at, READ_BYTES)?;
             if bytes.is_empty() {
                 break;
             }
             if let Some(end) = memchr(b'\n', &bytes) {
-                *self.searched = 0;
+                *self.searched_to = 0;
                 return Ok(Some((
                     self.bytes(self.offset, MAX_LINE_BYTES)?,
                     at + end as u64 + 1,
@@ -236,17 +236,17 @@ impl Lines<'_> {
             }
             at += bytes.len() as u64;
         }
-        *self.searched = at;
+        *self.searched_to = at;
         if ended {
-            *self.searched = 0;
+            *self.searched_to = 0;
             return Ok(Some((self.bytes(self.offset, MAX_LINE_BYTES)?, self.size)));
         }
         Ok(None)
     }
 
-    fn bytes(&self, offset: u64, most: usize) -> io::Result<Vec<u8>> {
+    fn bytes(&self, offset: u64, limit: usize) -> io::Result<Vec<u8>> {
         let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; most.min(left)];
+        let mut bytes = vec![0; limit.min(left)];
         let mut length = 0;
         while let Some(room) = bytes.get_mut(length..).filter(|room| !room.is_empty()) {
             match self.file.read_at(room, offset + length as u64) {

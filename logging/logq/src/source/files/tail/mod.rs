@@ -1,15 +1,14 @@
-//! Files that grow, as lines are added to them: new ones, renamed ones, emptied ones, and folders as the kubelet keeps them.
+//! Follows growing files: new, renamed and truncated ones, and the kubelet's folders.
 //!
-//! What was read is known by file, not by name, and can be kept ([`Positions`]), so that a later process goes on where this one
-//! was. A line that has no end yet is waited for; so is what goes on with the first part of a line or of a stack trace, and
-//! positions stay before it, so that a process that is killed loses nothing. Lines of one source are in order; lines of several
-//! are not ordered among themselves.
+//! Positions belong to files, not to names, and can be saved ([`Positions`]), so that a later process continues. The
+//! tail waits for the end of an incomplete line, and for the rest of a split line or stack trace. Positions stay before
+//! such a line, so a killed process loses nothing. Lines of one source are in order; sources are not merged.
 //!
-//! Files that are compressed are left out: they were read before they were.
+//! Skips compressed files: they were read before compression.
 
 mod file;
+mod pod_index;
 mod positions;
-mod scan;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -24,67 +23,64 @@ use std::{
 
 pub use self::positions::{FileId, Position, Positions};
 use self::{
-    file::{Growing, TURN_BYTES},
-    scan::{Key, Known, is_compressed},
-    source::Followed,
+    file::{READ_BYTES, TailedFile},
+    pod_index::{PodIndex, SourceKey, is_compressed},
+    source::TailedSource,
 };
 use super::{
     FileError,
-    folder::{Seen, once},
+    folder::{FoundFile, deduplicate},
 };
 use crate::source::Entry;
 
-/// Between two looks at the files.
-pub const INTERVAL: Duration = Duration::from_millis(100);
+pub const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Bytes that are read before lines are given out.
-const MOST_BYTES: usize = 4 * TURN_BYTES;
+/// Bytes to read before entries are returned.
+const MAX_BATCH_BYTES: usize = 4 * READ_BYTES;
 
-/// Between two looks at the folders, at least, and so many times the time that one takes.
-const SCAN: Duration = Duration::from_millis(200);
-const SCAN_TIMES: u32 = 20;
+/// Minimum interval between scans of folders, also as a multiple of the duration of a scan.
+const MIN_SCAN_INTERVAL: Duration = Duration::from_millis(200);
+const SCAN_COST_FACTOR: u32 = 20;
 
-/// How long what is known of a new pod is waited for.
-const UNKNOWN_POD: Duration = Duration::from_secs(2);
+/// How long to wait for the metadata of a new pod.
+const POD_METADATA_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where reading begins.
+/// Where to start.
 #[derive(Clone, Debug, Default)]
 pub enum Start {
     /// At the beginning of every file.
     #[default]
     Beginning,
-    /// After the lines that are there now; at the beginning of files that come later.
+    /// After existing lines; at the beginning of new files.
     End,
-    /// Where it ended before; at the beginning of files that are not known.
+    /// At saved positions; at the beginning of unknown files.
     At(Positions),
 }
 
-/// Files and folders, followed.
 pub struct Tail {
     paths: Vec<PathBuf>,
-    known: Known,
-    before: Positions,
-    sources: BTreeMap<Key, Followed>,
-    begun: Instant,
-    /// When the folders are looked at next.
-    scan: Duration,
-    /// The source whose turn is next.
-    turn: usize,
-    troubles: Vec<FileError>,
-    /// What cannot be read and was told.
-    told: BTreeSet<PathBuf>,
-    /// What could not be looked at the last time, and why: files, and folders with all that is in them.
-    unread: BTreeMap<PathBuf, String>,
+    pods: PodIndex,
+    saved_positions: Positions,
+    sources: BTreeMap<SourceKey, TailedSource>,
+    started: Instant,
+    next_scan: Duration,
+    /// The source to read next.
+    next_source: usize,
+    errors: Vec<FileError>,
+    /// Unreadable files that were reported.
+    reported: BTreeSet<PathBuf>,
+    /// Unreadable files and folders of the last scan, with errors.
+    unreadable: BTreeMap<PathBuf, String>,
 }
 
 impl Tail {
-    /// Looks for the files; a folder may be empty. Gives out nothing yet.
+    /// Scans the paths without reading lines; a folder may be empty.
     ///
     /// # Errors
-    /// [`FileError`], for a path that is not there, standard input, and a list of pods that is none.
+    /// [`FileError`], for a missing path, standard input, or an invalid pod list.
     pub fn open(paths: &[PathBuf], start: Start) -> Result<Self, FileError> {
         for path in paths {
-            if path.as_os_str() == super::find::STDIN {
+            if path.as_os_str() == super::discover::STDIN {
                 return Err(FileError::io(path)(io::Error::other(
                     "standard input cannot be followed: it ends by itself",
                 )));
@@ -93,41 +89,41 @@ impl Tail {
         }
         let mut tail = Self {
             paths: paths.to_vec(),
-            known: Known::default(),
-            before: Positions::default(),
+            pods: PodIndex::default(),
+            saved_positions: Positions::default(),
             sources: BTreeMap::new(),
-            begun: Instant::now(),
-            scan: Duration::ZERO,
-            turn: 0,
-            troubles: Vec::new(),
-            told: BTreeSet::new(),
-            unread: BTreeMap::new(),
+            started: Instant::now(),
+            next_scan: Duration::ZERO,
+            next_source: 0,
+            errors: Vec::new(),
+            reported: BTreeSet::new(),
+            unreadable: BTreeMap::new(),
         };
-        let at_end = matches!(start, Start::End);
+        let skip_existing = matches!(start, Start::End);
         if let Start::At(positions) = start {
-            tail.before = positions;
+            tail.saved_positions = positions;
         }
-        tail.look(Duration::ZERO);
-        let is_whole = |error: &mut FileError| match error {
+        tail.scan(Duration::ZERO);
+        let is_fatal = |error: &mut FileError| match error {
             FileError::Io { path, .. } => paths.contains(path),
-            FileError::NoPods { .. } => false,
+            FileError::InvalidPods { .. } => false,
             _ => true,
         };
-        if let Some(error) = tail.troubles.extract_if(.., is_whole).next() {
+        if let Some(error) = tail.errors.extract_if(.., is_fatal).next() {
             return Err(error);
         }
-        if at_end {
+        if skip_existing {
             let files = tail.sources.values_mut().flat_map(|source| &mut source.files);
             for file in files {
-                file.skip().map_err(FileError::io(&file.path))?;
+                file.skip_to_end().map_err(FileError::io(&file.path))?;
             }
         }
         Ok(tail)
     }
 
-    /// The lines that have come since; waits so long for the first, and returns as soon as there are some. Zero does not wait.
+    /// Returns new lines, and waits for the first one. Zero does not wait.
     ///
-    /// Not more than some megabytes come at a time: whoever gets lines asks again at once.
+    /// Returns some megabytes at most: call it again at once after a result.
     pub fn poll(&mut self, wait: Duration) -> Vec<Entry> {
         let end = Instant::now() + wait;
         loop {
@@ -142,37 +138,37 @@ impl Tail {
             if left.is_zero() {
                 return entries;
             }
-            thread::sleep(left.min(INTERVAL));
+            thread::sleep(left.min(POLL_INTERVAL));
         }
     }
 
-    /// Where [`Self::poll`] goes on: after all lines that it has given out.
+    /// Where the next process continues: after all returned lines.
     #[must_use]
     pub fn positions(&self) -> Positions {
-        let all = self.sources.values().flat_map(Followed::positions);
+        let all = self.sources.values().flat_map(TailedSource::positions);
         Positions(all.collect())
     }
 
-    /// What cannot be read, each told once until it can be read again.
-    pub fn troubles(&mut self) -> Vec<FileError> {
-        std::mem::take(&mut self.troubles)
+    /// Takes the errors. Each one appears once, until the file is readable again.
+    pub fn take_errors(&mut self) -> Vec<FileError> {
+        std::mem::take(&mut self.errors)
     }
 
-    /// Also how many bytes were read.
+    /// Also returns the number of bytes.
     fn read(&mut self) -> (Vec<Entry>, usize) {
-        let now = self.begun.elapsed();
+        let now = self.started.elapsed();
         let mut entries = Vec::new();
-        if now >= self.scan {
-            entries = self.look(now);
-            let took = self.begun.elapsed().saturating_sub(now);
-            self.scan = now + SCAN.max(took * SCAN_TIMES);
+        if now >= self.next_scan {
+            entries = self.scan(now);
+            let took = self.started.elapsed().saturating_sub(now);
+            self.next_scan = now + MIN_SCAN_INTERVAL.max(took * SCAN_COST_FACTOR);
         }
         let count = self.sources.len();
         let mut bytes = 0;
         let mut done = 0;
-        while done < count && bytes < MOST_BYTES {
-            let number = self.turn % count;
-            self.turn = number + 1;
+        while done < count && bytes < MAX_BATCH_BYTES {
+            let number = self.next_source % count;
+            self.next_source = number + 1;
             done += 1;
             let Some(source) = self.sources.values_mut().nth(number) else {
                 continue;
@@ -180,85 +176,88 @@ impl Tail {
             let (read, failed) = source.read(now, &mut entries);
             bytes += read;
             if let Some((path, error)) = failed {
-                self.trouble(path, error);
+                self.report_error(path, error);
             }
         }
         (entries, bytes)
     }
 
-    fn trouble(&mut self, path: PathBuf, error: io::Error) {
-        if self.told.insert(path.clone()) {
-            self.troubles.push(FileError::Io { path, error });
+    fn report_error(&mut self, path: PathBuf, error: io::Error) {
+        if self.reported.insert(path.clone()) {
+            self.errors.push(FileError::Io { path, error });
         }
     }
 
-    /// Looks which files there are. Gives out what was held of sources that are gone.
-    fn look(&mut self, now: Duration) -> Vec<Entry> {
-        let (mut seen, mut troubles) = (Vec::new(), Vec::new());
+    /// Scans the paths. Returns the buffered lines of removed sources.
+    fn scan(&mut self, now: Duration) -> Vec<Entry> {
+        let (mut found, mut errors) = (Vec::new(), Vec::new());
         for path in &self.paths {
-            self.known.look(path, &mut seen, &mut troubles);
+            self.pods.add_path(path, &mut found, &mut errors);
         }
-        let unread = troubles
+        let unreadable = errors
             .iter()
             .filter_map(|error| Some((error.path()?.to_owned(), error.to_string())));
-        let before = std::mem::replace(&mut self.unread, unread.collect());
+        let previous = std::mem::replace(&mut self.unreadable, unreadable.collect());
         let is_new = |error: &FileError| {
-            let told = error.path().and_then(|path| before.get(path));
-            told.is_none_or(|told| *told != error.to_string())
+            let reported = error.path().and_then(|path| previous.get(path));
+            reported.is_none_or(|reported| *reported != error.to_string())
         };
-        self.troubles.extend(troubles.into_iter().filter(is_new));
-        let changed = self.known.take_changed();
+        self.errors.extend(errors.into_iter().filter(is_new));
+        let changed = self.pods.take_changed();
         for file in self.sources.values_mut().flat_map(|source| &mut source.files) {
-            // Of what is in a folder that cannot be read nothing is known.
-            file.there &= file.path.ancestors().any(|path| self.unread.contains_key(path));
+            // Nothing is known about files in an unreadable folder.
+            file.exists &= file
+                .path
+                .ancestors()
+                .any(|path| self.unreadable.contains_key(path));
         }
-        seen.retain(|file| !is_compressed(&file.path));
-        for file in once(seen) {
-            self.see(file, now);
+        found.retain(|file| !is_compressed(&file.path));
+        for file in deduplicate(found) {
+            self.add_file(file, now);
         }
         let mut entries = Vec::new();
         for (key, source) in &mut self.sources {
-            if changed && let Key::Container(place) = key {
-                source.origin = self.known.origin(place);
-                if self.known.knows(place) {
-                    source.patience = Duration::ZERO;
+            if changed && let SourceKey::Container(place) = key {
+                source.origin = self.pods.origin(place);
+                if self.pods.has_pod(place) {
+                    source.read_after = Duration::ZERO;
                 }
             }
-            source.files.retain(|file| !file.is_over());
+            source.files.retain(|file| !file.is_finished());
             source
                 .files
-                .sort_by_cached_key(|file| (file.there, super::find::age(&file.path)));
+                .sort_by_cached_key(|file| (file.exists, super::discover::age_key(&file.path)));
             if source.files.is_empty() {
-                source.end(&mut entries);
+                source.flush(&mut entries);
             }
         }
         self.sources.retain(|_, source| !source.files.is_empty());
         entries
     }
 
-    fn see(&mut self, seen: Seen, now: Duration) {
-        let Seen {
+    fn add_file(&mut self, found: FoundFile, now: Duration) {
+        let FoundFile {
             id,
             path,
             size,
             place,
             ..
-        } = seen;
-        let key = place.map_or(Key::Plain(id), Key::Container);
+        } = found;
+        let key = place.map_or(SourceKey::Plain(id), SourceKey::Container);
         let source = self.sources.entry(key.clone()).or_insert_with(|| {
-            let patience = match &key {
-                Key::Container(place) if !self.known.knows(place) => now + UNKNOWN_POD,
+            let read_after = match &key {
+                SourceKey::Container(place) if !self.pods.has_pod(place) => now + POD_METADATA_TIMEOUT,
                 _ => Duration::ZERO,
             };
-            Followed::new(self.known.origin_of(&key, &path), patience)
+            TailedSource::new(self.pods.origin_of(&key, &path), read_after)
         });
         if let Some(file) = source.files.iter_mut().find(|file| file.id == id) {
-            file.seen(path, size);
+            file.update(path, size);
             return;
         }
-        let before = self.before.0.remove(&id);
-        let file = Growing::new(id, path, before, now);
-        if let Key::Plain(_) = key {
+        let position = self.saved_positions.0.remove(&id);
+        let file = TailedFile::new(id, path, position, now);
+        if let SourceKey::Plain(_) = key {
             source.origin = line::Origin::Source(file.name().to_owned());
         }
         source.files.push(file);

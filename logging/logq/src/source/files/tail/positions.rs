@@ -1,4 +1,4 @@
-//! How far files were read, and how that is kept.
+//! Saved read positions of files.
 
 use std::{
     collections::BTreeMap,
@@ -11,13 +11,13 @@ use std::{
 use flate2::Crc;
 use serde_json::{Value, json};
 
-/// Most that positions take: a line each of some 200,000 files. What is longer was not written here.
-const MOST_BYTES: u64 = 64 * 1024 * 1024;
+/// Maximum size of the checkpoint file, enough for 200,000 files. A longer file is not a checkpoint.
+const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Bytes of a file's beginning by which it is known again.
+/// Number of leading bytes that identify a file.
 const PREFIX_BYTES: u64 = 1024;
 
-/// Which file is meant, whatever it is called now. A number that is given to another file later: see [`Prefix`].
+/// Identifies a file independent of its name. The system may reuse an inode: see [`Prefix`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId {
     device: u64,
@@ -25,7 +25,7 @@ pub struct FileId {
 }
 
 impl FileId {
-    pub(in crate::source::files) fn of(data: &Metadata) -> Self {
+    pub(in crate::source::files) fn from_metadata(data: &Metadata) -> Self {
         Self {
             device: data.dev(),
             inode: data.ino(),
@@ -33,7 +33,7 @@ impl FileId {
     }
 }
 
-/// What a file begins with: bytes that do not change while lines are only added.
+/// A checksum of the start of a file, which does not change while lines are appended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Prefix {
     length: u64,
@@ -41,12 +41,12 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// The longest that a file of this size has.
-    pub(super) fn of(file: &File, size: u64) -> io::Result<Self> {
-        Self::of_length(file, size.min(PREFIX_BYTES))
+    /// The longest prefix for this size.
+    pub(super) fn read(file: &File, size: u64) -> io::Result<Self> {
+        Self::read_prefix(file, size.min(PREFIX_BYTES))
     }
 
-    fn of_length(file: &File, length: u64) -> io::Result<Self> {
+    fn read_prefix(file: &File, length: u64) -> io::Result<Self> {
         let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
         file.read_exact_at(&mut bytes, 0)?;
         let mut checksum = Crc::new();
@@ -57,63 +57,68 @@ impl Prefix {
         })
     }
 
-    /// Whether the file still begins so.
-    pub(super) fn fits(self, file: &File, size: u64) -> io::Result<bool> {
-        Ok(self.length <= size && Self::of_length(file, self.length)? == self)
+    /// Whether the file still has this prefix.
+    pub(super) fn matches(self, file: &File, size: u64) -> io::Result<bool> {
+        Ok(self.length <= size && Self::read_prefix(file, self.length)? == self)
     }
 
-    /// Whether more of the file could be known.
+    /// Whether a longer prefix is possible.
     pub(super) const fn is_short(self) -> bool {
         self.length < PREFIX_BYTES
     }
 }
 
-/// How far one file was read.
+/// The read position of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// What its lines are called after.
+    /// The file name in its lines.
     pub(super) name: String,
     pub(super) prefix: Prefix,
-    /// Where the first line begins that is still to be given out, bytes.
+    /// Byte offset of the first line that was not delivered.
     pub(super) offset: u64,
 }
 
-/// How far files were read. Whoever begins there gets every line that was not given out before, and perhaps a few that were.
+/// The read positions of all files. A process that starts there misses no line, but may repeat some.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Positions(pub(super) BTreeMap<FileId, Position>);
 
 impl Positions {
-    /// What [`Self::write`] has written; nothing where there is no such file.
+    /// Reads a checkpoint; empty if the file does not exist.
     ///
     /// # Errors
-    /// The system's, and for a file that does not hold positions.
+    /// An I/O error, or an invalid checkpoint.
     pub fn read(path: &Path) -> io::Result<Self> {
         match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(error),
-            Ok(data) if data.len() > MOST_BYTES => {
+            Ok(data) if data.len() > MAX_FILE_BYTES => {
                 let reason = format!(
-                    "it is longer than {} MiB: it does not hold positions",
-                    MOST_BYTES >> 20
+                    "it is larger than {} MiB, so it is not a positions file",
+                    MAX_FILE_BYTES >> 20
                 );
                 return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
             }
             Ok(data) if data.is_file() => {}
-            Ok(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file")),
+            Ok(_) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "it is not a regular file",
+                ));
+            }
         }
         let text = fs::read(path)?;
         let value: Value = serde_json::from_slice(&text)?;
         let files = value.get("files").and_then(Value::as_array);
         files
-            .and_then(|files| files.iter().map(file).collect::<Option<_>>())
+            .and_then(|files| files.iter().map(parse_position).collect::<Option<_>>())
             .map(Self)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it does not hold positions"))
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is not a positions file"))
     }
 
-    /// Writes them whole or not at all: who reads gets the old ones or these.
+    /// Writes a checkpoint atomically.
     ///
     /// # Errors
-    /// The system's.
+    /// An I/O error.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let files: Vec<Value> = self
             .0
@@ -138,7 +143,7 @@ impl Positions {
     }
 }
 
-fn file(value: &Value) -> Option<(FileId, Position)> {
+fn parse_position(value: &Value) -> Option<(FileId, Position)> {
     let number = |pointer: &str| value.pointer(pointer)?.as_u64();
     let id = FileId {
         device: number("/device")?,

@@ -1,4 +1,4 @@
-//! The files of one container, or one file.
+//! Reads the files of a container, or a single file.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -6,78 +6,78 @@ use line::{Joiner, Line, Origin, normalize};
 use memchr::memchr;
 
 use super::{
-    file::{Chunk, Growing},
+    file::{Chunk, TailedFile},
     positions::{FileId, Position},
 };
 use crate::source::{
     Entry,
-    files::{blocks::MAX_LINE_BYTES, lines::Part},
+    files::{blocks::MAX_LINE_BYTES, line_splitter::PhysicalLine},
 };
 
-/// How late a line may be seen after it was written. So much longer than a joiner says a line is held, so that what belongs
-/// together by its times is joined, whenever it is read.
-const LATE: Duration = Duration::from_millis(500);
+/// Maximum delay between writing and reading a line. The joiner waits this much longer, so that joining depends only on
+/// the times of the lines.
+const MAX_READ_DELAY: Duration = Duration::from_millis(500);
 
-/// Lines that follow each other.
+/// A followed source.
 #[derive(Debug)]
-pub struct Followed {
+pub struct TailedSource {
     pub origin: Origin,
-    /// The oldest first.
-    pub files: Vec<Growing>,
-    /// Nothing is read before: what is known of the pod may be about to come.
-    pub patience: Duration,
+    /// Oldest first.
+    pub files: Vec<TailedFile>,
+    /// Start reading at this time: the pod's metadata may arrive before.
+    pub read_after: Duration,
     joiner: Joiner,
-    /// How far the files were read when the joiner began to hold something.
-    held: Option<Vec<(FileId, Position)>>,
+    /// Read positions when the joiner became non-empty.
+    held_since: Option<Vec<(FileId, Position)>>,
 }
 
-impl Followed {
-    pub fn new(origin: Origin, patience: Duration) -> Self {
+impl TailedSource {
+    pub fn new(origin: Origin, read_after: Duration) -> Self {
         Self {
             origin,
             files: Vec::new(),
-            patience,
+            read_after,
             joiner: Joiner::new(),
-            held: None,
+            held_since: None,
         }
     }
 
-    /// Reads a part of what there is; returns how many bytes, and which file cannot be read.
+    /// Reads a part; returns the number of bytes, and an unreadable file.
     pub fn read(&mut self, now: Duration, out: &mut Vec<Entry>) -> (usize, Option<(PathBuf, io::Error)>) {
-        if now < self.patience {
+        if now < self.read_after {
             return (0, None);
         }
         let mut read = 0;
         let mut failed = None;
         for number in 0..self.files.len() {
-            let last = number + 1 == self.files.len();
+            let is_newest = number + 1 == self.files.len();
             let Some(file) = self.files.get_mut(number) else {
                 continue;
             };
-            match file.read(now, last) {
+            match file.read(now, is_newest) {
                 Ok(Some(chunk)) => {
                     read += chunk.bytes.len();
-                    self.take(number, &chunk, now, out);
-                    // The next file's lines come after this one's last.
+                    self.process_chunk(number, &chunk, now, out);
+                    // Lines of the next file follow this one's.
                     break;
                 }
-                Ok(None) => file.rest(now, last),
+                Ok(None) => file.close_if_idle(now, is_newest),
                 Err(error) => failed = Some((file.path.clone(), error)),
             }
         }
         let (joiner, origin) = (&mut self.joiner, &self.origin);
-        joiner.expire(now.saturating_sub(LATE), &mut |line| {
-            out.push(entry(&line, origin));
+        joiner.expire(now.saturating_sub(MAX_READ_DELAY), &mut |line| {
+            out.push(to_entry(&line, origin));
         });
         if self.joiner.due().is_none() {
-            self.held = None;
+            self.held_since = None;
         }
         (read, failed)
     }
 
-    fn take(&mut self, number: usize, chunk: &Chunk, now: Duration, out: &mut Vec<Entry>) {
-        if chunk.anew {
-            self.end(out);
+    fn process_chunk(&mut self, number: usize, chunk: &Chunk, now: Duration, out: &mut Vec<Entry>) {
+        if chunk.truncated {
+            self.flush(out);
             if let (Origin::Source(name), Some(file)) = (&mut self.origin, self.files.get(number)) {
                 file.name().clone_into(name);
             }
@@ -93,15 +93,17 @@ impl Followed {
             if let Some(file) = self.files.get_mut(number) {
                 file.offset = offset;
             }
-            let Some(part) = Part::read(line, kubelet, chunk.changed, offset) else {
+            let Some(part) = PhysicalLine::read(line, kubelet, chunk.changed, offset) else {
                 continue;
             };
             let origin = &self.origin;
-            part.push(&mut self.joiner, now, &mut |line| out.push(entry(&line, origin)));
+            part.push(&mut self.joiner, now, &mut |line| {
+                out.push(to_entry(&line, origin))
+            });
             if self.joiner.due().is_none() {
-                self.held = None;
-            } else if self.held.is_none() {
-                self.held = Some(self.read_so_far());
+                self.held_since = None;
+            } else if self.held_since.is_none() {
+                self.held_since = Some(self.current_positions());
             }
         }
         if let Some(file) = self.files.get_mut(number) {
@@ -109,25 +111,27 @@ impl Followed {
         }
     }
 
-    /// Gives on all that is held: nothing goes on with it.
-    pub fn end(&mut self, out: &mut Vec<Entry>) {
+    /// Flushes the joiner.
+    pub fn flush(&mut self, out: &mut Vec<Entry>) {
         let origin = &self.origin;
-        self.joiner.flush(&mut |line| out.push(entry(&line, origin)));
-        self.held = None;
+        self.joiner.flush(&mut |line| out.push(to_entry(&line, origin)));
+        self.held_since = None;
     }
 
-    fn read_so_far(&self) -> Vec<(FileId, Position)> {
-        let position = |file: &Growing| (file.id, file.position());
+    fn current_positions(&self) -> Vec<(FileId, Position)> {
+        let position = |file: &TailedFile| (file.id, file.position());
         self.files.iter().map(position).collect()
     }
 
-    /// From where on lines have not been given out.
+    /// Read positions after the delivered lines.
     pub fn positions(&self) -> Vec<(FileId, Position)> {
-        self.held.clone().unwrap_or_else(|| self.read_so_far())
+        self.held_since
+            .clone()
+            .unwrap_or_else(|| self.current_positions())
     }
 }
 
-fn entry(line: &Line<'_>, origin: &Origin) -> Entry {
+fn to_entry(line: &Line<'_>, origin: &Origin) -> Entry {
     Entry {
         document: normalize(line, origin),
         raw: Some(line.content.to_vec()),

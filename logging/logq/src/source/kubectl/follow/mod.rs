@@ -1,17 +1,14 @@
-//! The lines of pods as they come.
+//! The feed of pods.
 //!
-//! What is there is read first, and then one kubectl follows each container
-//! from where it was read to, by the clock of its own node. Pods are listed
-//! again and again: those that are new, and containers that were started
-//! again, are followed from their beginning.
+//! Reads existing lines first. Then one kubectl follows each container from there, by the clock of its node. The feed
+//! lists pods regularly, and follows new pods and restarted containers from their beginning.
 
-mod reader;
-mod told;
+mod container;
 
 use std::{
     collections::{HashMap, HashSet},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
@@ -21,250 +18,278 @@ use std::{
 
 use line::Place;
 
-use self::{reader::Reader, told::Told};
-use super::{Container, Error, Kubectl, LIST_PATIENCE, Marks, State, listed, locked, stream::Now};
+use self::container::ContainerFollower;
+use super::{
+    AvailableLogs, Container, Error, KubectlSource, LIST_TIMEOUT, ReadPositions, list_containers, lock,
+    stream::ProcessSlot,
+};
 use crate::{
     cli::Search,
     filter::Filter,
-    follow::{Feed, Past, Sink, Stop},
-    plan::{Known, Wanted},
-    search::{Context, SearchError, There, so_far, unknown_uses},
+    follow::{Backlog, Feed, FeedEnd, FeedSink},
+    query::{Query, ResolvedContext},
+    search::{ContextLines, SearchError, SourceProbe, missing_so_far, unknown_dependencies_note},
     source::SourceError,
 };
 
-/// Between two lists of the pods: so late a new pod's lines may come.
-const PAUSE: Duration = Duration::from_secs(2);
+/// Interval between pod lists: the maximum delay of a new pod's lines.
+const LIST_INTERVAL: Duration = Duration::from_secs(2);
 
-/// So many containers are followed at most: each is a kubectl of its own.
-const MOST: usize = 50;
+/// Maximum number of followed containers: each needs its own kubectl.
+const MAX_CONTAINERS: usize = 50;
 
-/// One that breaks off is not begun again before this has passed.
-const RETRY: Duration = Duration::from_secs(5);
+/// Minimum delay before a broken kubectl is restarted.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// So often it is seen whether it is over while pods are listed.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often to check for cancellation while pods are listed.
+const CANCEL_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// So many lines are given at a time.
+/// Maximum number of lines per batch.
 const BATCH: usize = 1_000;
 
-/// Lines of pods, as they come.
-pub struct Follower {
-    pods: Kubectl,
-    wanted: Wanted,
-    past: Past,
-    context: Context,
-    known: Known,
-    marks: Marks,
-    followed: HashMap<Place, Followed>,
-    told: Told,
-    /// Whether the pods could not be listed lately.
-    blind: bool,
+/// Delivers the lines of pods.
+pub struct PodsFeed {
+    pods: KubectlSource,
+    query: Query,
+    backlog: Backlog,
+    context_lines: ContextLines,
+    context: ResolvedContext,
+    positions: ReadPositions,
+    followed: HashMap<Place, FollowedContainer>,
+    notices: NoticeThrottle,
+    /// The last list failed.
+    list_failed: bool,
 }
 
-/// A container that is followed, or was.
-struct Followed {
-    now: Now,
+/// A container that is or was followed.
+struct FollowedContainer {
+    process: ProcessSlot,
     ended: Arc<AtomicBool>,
-    /// The start that was the newest.
-    newest: String,
-    begun: Instant,
+    /// Its last known start.
+    start_id: String,
+    started: Instant,
 }
 
-impl Followed {
+impl FollowedContainer {
     fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 }
 
-impl Drop for Followed {
+impl Drop for FollowedContainer {
     fn drop(&mut self) {
-        self.now.end();
+        self.process.cancel();
     }
 }
 
-impl Follower {
-    /// Reads nothing yet.
+impl PodsFeed {
     #[must_use]
-    pub fn new(pods: Kubectl, wanted: Wanted, search: &Search) -> Self {
+    pub fn new(pods: KubectlSource, query: Query, search: &Search) -> Self {
         Self {
             pods,
-            wanted,
-            past: Past::of(search),
-            context: Context::of(&search.show),
-            known: Known::default(),
-            marks: Marks::default(),
+            query,
+            backlog: Backlog::from_options(search),
+            context_lines: ContextLines::from_options(&search.show),
+            context: ResolvedContext::default(),
+            positions: ReadPositions::default(),
             followed: HashMap::new(),
-            told: Told::default(),
-            blind: false,
+            notices: NoticeThrottle::default(),
+            list_failed: false,
         }
     }
 
-    /// The lines that are given, by what is known.
+    /// The lines to deliver, by the current context.
     fn filter(&self) -> Filter {
-        let filter = if self.context.is_wanted() {
-            self.wanted.scope(&self.known)
+        let filter = if self.context_lines.is_wanted() {
+            self.query.scope(&self.context)
         } else {
-            self.wanted.filter(&self.known)
+            self.query.filter(&self.context)
         };
-        if self.wanted.photos.is_empty() {
+        if self.query.photos.is_empty() {
             return filter;
         }
-        // Which traces are the photo's is learnt from its lines, and what
-        // else belongs to them was written before.
-        let reach = Filter::All(vec![self.wanted.span.filter(), self.wanted.way()]);
-        Filter::Any(vec![self.wanted.scope(&self.known), reach])
+        // The photo's lines reveal its traces, whose other lines are older.
+        let journey = Filter::All(vec![self.query.time_range.filter(), self.query.photo_journey()]);
+        Filter::Any(vec![self.query.scope(&self.context), journey])
     }
 
-    /// What is there already.
-    fn begin(&mut self, sink: &Sink) -> Result<(), Stop> {
-        if self.wanted.depends() {
-            self.known = self.pods.known(&self.wanted);
-            sink.learnt(self.known.clone())?;
-            if let Some(note) = unknown_uses(&self.wanted, &self.known) {
-                sink.note(note)?;
+    /// Sends existing lines.
+    fn send_existing(&mut self, sink: &FeedSink) -> Result<(), FeedEnd> {
+        if self.query.needs_context() {
+            self.context = self.pods.resolve(&self.query);
+            sink.send_context(self.context.clone())?;
+            if let Some(note) = unknown_dependencies_note(&self.query, &self.context) {
+                sink.send_note(note)?;
             }
         }
-        self.few()?;
-        let lines = self.pods.marked(&self.filter(), &self.marks);
+        self.check_container_count()?;
+        let lines = self.pods.lines_from(&self.filter(), &self.positions);
         let mut batch = Vec::new();
         for line in lines {
             match line {
-                // They are read all the same, for it is known then how far.
-                Ok(_) if self.past == Past::Last(0) => {}
+                // Read them anyway, to learn the positions.
+                Ok(_) if self.backlog == Backlog::Last(0) => {}
                 Ok(entry) => batch.push(entry),
-                Err(error) => self.told.tell(error.to_string(), sink)?,
+                Err(error) => self.notices.send(error.to_string(), sink)?,
             }
             if batch.len() >= BATCH {
-                sink.earlier(std::mem::take(&mut batch))?;
+                sink.send_past(std::mem::take(&mut batch))?;
             }
         }
-        sink.earlier(batch)?;
-        sink.caught_up()?;
-        let (notes, missing) = self.pods.told();
-        let so_far = so_far(&self.wanted, There::Pods(&self.pods));
-        for note in notes.into_iter().chain(missing).chain(so_far) {
-            self.told.tell(note, sink)?;
+        sink.send_past(batch)?;
+        sink.end_past()?;
+        let (notes, errors) = self.pods.take_diagnostics();
+        let missing_so_far = missing_so_far(&self.query, SourceProbe::Pods(&self.pods));
+        for note in notes.into_iter().chain(errors).chain(missing_so_far) {
+            self.notices.send(note, sink)?;
         }
         Ok(())
     }
 
-    /// Refuses to start a program for each of very many containers.
-    fn few(&self) -> Result<(), Stop> {
+    /// Refuses to start too many processes.
+    fn check_container_count(&self) -> Result<(), FeedEnd> {
         let filter = self.filter();
         let containers = self.pods.containers.iter();
-        let many = containers
+        let count = containers
             .filter(|container| container.may_match(&filter))
             .count();
-        if many > MOST {
-            let error = Error::TooMany { many, most: MOST };
-            return Err(Stop::Failed(SearchError::Source(SourceError::Kubectl(error))));
+        if count > MAX_CONTAINERS {
+            let error = Error::TooMany {
+                count,
+                limit: MAX_CONTAINERS,
+            };
+            return Err(FeedEnd::Failed(SearchError::Source(SourceError::Kubectl(error))));
         }
         Ok(())
     }
 
-    /// Follows what is not followed yet.
-    fn start(&mut self, sink: &Sink) -> Result<(), Stop> {
+    /// Follows new containers.
+    fn follow_new_containers(&mut self, sink: &FeedSink) -> Result<(), FeedEnd> {
         let filter = self.filter();
-        let here: HashSet<&Place> = self.pods.containers.iter().map(|one| &one.place).collect();
-        // One that is still read has more to say.
+        let listed: HashSet<&Place> = self.pods.containers.iter().map(|one| &one.place).collect();
+        // A container that is still read has more lines.
         self.followed
-            .retain(|place, followed| here.contains(place) || !followed.has_ended());
+            .retain(|container_ref, followed| listed.contains(container_ref) || !followed.has_ended());
         for container in &self.pods.containers {
-            if !container.may_match(&filter) || !self.has_more(container) {
+            if !container.may_match(&filter) || !self.has_unread_lines(container) {
                 continue;
             }
             let live = self.followed.values().filter(|followed| !followed.has_ended());
-            if live.count() >= MOST {
+            if live.count() >= MAX_CONTAINERS {
                 let name = container.name();
-                let text = format!("{name} is not followed: {MOST} containers are already");
-                self.told.tell(text, sink)?;
+                let text = format!(
+                    "{name} is not followed: logq already follows {MAX_CONTAINERS} \
+                    containers"
+                );
+                self.notices.send(text, sink)?;
                 continue;
             }
-            let followed = Followed {
-                now: Now::default(),
+            let followed = FollowedContainer {
+                process: ProcessSlot::default(),
                 ended: Arc::default(),
-                newest: container.newest.clone(),
-                begun: Instant::now(),
+                start_id: container.start_id.clone(),
+                started: Instant::now(),
             };
-            let reader = Reader {
+            let follower = ContainerFollower {
                 program: self.pods.program.clone(),
                 container: container.clone(),
                 filter: filter.clone(),
-                marks: self.marks.clone(),
-                now: followed.now.clone(),
+                positions: self.positions.clone(),
+                process: followed.process.clone(),
                 ended: Arc::clone(&followed.ended),
-                told: self.told.clone(),
+                notices: self.notices.clone(),
                 sink: sink.clone(),
             };
-            thread::spawn(move || reader.run());
+            thread::spawn(move || follower.run());
             self.followed.insert(container.place.clone(), followed);
         }
         Ok(())
     }
 
-    /// Whether a container that is not read now can have lines that were not
-    /// read.
-    fn has_more(&self, container: &Container) -> bool {
-        if matches!(container.state, State::Waiting(_)) {
+    /// Whether a container that is not followed now can have unread lines.
+    fn has_unread_lines(&self, container: &Container) -> bool {
+        if matches!(container.logs, AvailableLogs::Pending(_)) {
             return false;
         }
         match self.followed.get(&container.place) {
             Some(before) if !before.has_ended() => false,
-            Some(before) if before.newest == container.newest => {
-                container.runs && before.begun.elapsed() >= RETRY
+            Some(before) if before.start_id == container.start_id => {
+                container.is_running && before.started.elapsed() >= RETRY_DELAY
             }
             Some(_) => true,
-            None => container.runs || !locked(&self.marks).contains_key(&container.place),
+            None => container.is_running || !lock(&self.positions).contains_key(&container.place),
         }
     }
 
-    /// Sees which pods there are now.
-    fn look(&mut self, sink: &Sink) -> Result<(), Stop> {
+    /// Lists the pods again.
+    fn refresh_containers(&mut self, sink: &FeedSink) -> Result<(), FeedEnd> {
         let (done, result) = mpsc::channel();
         let (program, scope) = (self.pods.program.clone(), self.pods.scope.clone());
         thread::spawn(move || {
-            // Who does not wait any more needs nothing.
-            let _ = done.send(listed(&program, &scope, LIST_PATIENCE));
+            // The receiver may be gone.
+            let _ = done.send(list_containers(&program, &scope, LIST_TIMEOUT));
         });
-        let listed = loop {
-            match result.recv_timeout(LOOK) {
-                Ok(listed) => break listed,
-                Err(_) if sink.is_over() => return Err(Stop::Over),
+        let listing = loop {
+            match result.recv_timeout(CANCEL_CHECK_INTERVAL) {
+                Ok(listing) => break listing,
+                Err(_) if sink.is_cancelled() => return Err(FeedEnd::Cancelled),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
         };
-        match listed {
+        match listing {
             Ok((containers, _)) => self.pods.containers = containers,
             Err(error) => {
-                self.blind = true;
-                return self.told.tell(format!("new pods are not seen: {error}"), sink);
+                self.list_failed = true;
+                return self.notices.send(
+                    format!("cannot list pods, so new pods are missing: {error}"),
+                    sink,
+                );
             }
         }
-        if std::mem::take(&mut self.blind) {
-            sink.note("the pods can be listed again")?;
+        if std::mem::take(&mut self.list_failed) {
+            sink.send_note("listing pods works again")?;
         }
-        if !self.wanted.depends() {
+        if !self.query.needs_context() {
             return Ok(());
         }
-        let mut more = Known::default();
+        let mut more = ResolvedContext::default();
         for container in &self.pods.containers {
-            more.learn(&self.wanted, &container.known);
+            more.learn_from(&self.query, &container.pod_fields);
         }
-        if self.known.join(more.clone()) {
-            sink.learnt(more)?;
+        if self.context.merge(more.clone()) {
+            sink.send_context(more)?;
         }
         Ok(())
     }
 }
 
-impl Feed for Follower {
-    fn follow(mut self: Box<Self>, sink: &Sink) -> Result<(), Stop> {
-        self.begin(sink)?;
+impl Feed for PodsFeed {
+    fn follow(mut self: Box<Self>, sink: &FeedSink) -> Result<(), FeedEnd> {
+        self.send_existing(sink)?;
         loop {
-            self.start(sink)?;
-            sink.wait(PAUSE)?;
-            self.look(sink)?;
+            self.follow_new_containers(sink)?;
+            sink.wait(LIST_INTERVAL)?;
+            self.refresh_containers(sink)?;
         }
+    }
+}
+
+/// Repeat a persistent problem after this time.
+const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Suppresses repeated messages.
+#[derive(Clone, Debug, Default)]
+pub struct NoticeThrottle(Arc<Mutex<HashMap<String, Instant>>>);
+
+impl NoticeThrottle {
+    /// Sends a message, unless it was sent recently.
+    pub fn send(&self, text: String, sink: &FeedSink) -> Result<(), FeedEnd> {
+        let now = Instant::now();
+        let before = lock(&self.0).insert(text.clone(), now);
+        if before.is_some_and(|before| now.duration_since(before) < REPEAT_INTERVAL) {
+            return Ok(());
+        }
+        sink.send_note(text)
     }
 }

@@ -1,9 +1,7 @@
-//! Lines that were deleted before they were read.
+//! Detects lines that were deleted before they were read.
 //!
-//! Lines are deleted with the index that holds them: by retention, or with
-//! their stream. What has not been read yet is in the index that was written
-//! to when it was looked last, or in a later one. If all of these are there
-//! still, nothing is missing.
+//! Retention deletes whole indices. Unread lines are in the write index of the last check, or in later ones. If all of
+//! these still exist, nothing is missing.
 
 use std::{
     collections::BTreeMap,
@@ -13,79 +11,75 @@ use std::{
 use chrono::{DateTime, SecondsFormat};
 use serde_json::Value;
 
-use super::position::{Millis, Position};
+use super::cursor::{FeedCursor, Millis};
 use crate::{
     opensearch::{Method, Result},
-    source::opensearch::{Store, streams},
+    source::opensearch::{OpenSearchSource, streams},
 };
 
-/// So often it is looked.
-const LOOK: Duration = Duration::from_secs(10);
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// An index of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Index {
-    /// The stream's how-manieth.
+    /// The generation of the index in its stream.
     number: u64,
-    /// Another index of the same name has another one.
+    /// Differs if an index of the same name was recreated.
     id: String,
 }
 
-/// The indices of each stream, the oldest first; the last is written to.
+/// The indices of each stream, oldest first; the last one is the write index.
 type Streams = BTreeMap<String, Vec<Index>>;
 
-/// What was there when it was looked last.
+/// Compares the indices with those of the last check.
 #[derive(Default)]
 pub struct Gaps {
-    seen: Streams,
-    looked: Option<Instant>,
-    /// Streams of which lines may be missing, and since when: not told yet.
+    previous: Streams,
+    last_check: Option<Instant>,
+    /// Streams with a gap and its start, not yet reported.
     found: BTreeMap<String, Millis>,
 }
 
 impl Gaps {
-    /// Whether it is time to look again.
     pub fn is_due(&self) -> bool {
-        self.looked.is_none_or(|looked| looked.elapsed() >= LOOK)
+        self.last_check
+            .is_none_or(|last_check| last_check.elapsed() >= CHECK_INTERVAL)
     }
 
-    /// Looks.
+    /// Lists the indices, and records gaps.
     ///
     /// # Errors
     /// Every error of [`crate::opensearch::Client::ask`].
-    pub fn look(&mut self, store: &Store, position: &Position) -> Result<()> {
+    pub fn check(&mut self, store: &OpenSearchSource, cursor: &FeedCursor) -> Result<()> {
         let present = store.indices()?;
-        if let Some(read) = position.asked() {
-            for stream in missing(&self.seen, &present) {
+        if let Some(read) = cursor.last_round() {
+            for stream in streams_with_gaps(&self.previous, &present) {
                 self.found.entry(stream).or_insert(read);
             }
         }
-        self.seen = present;
-        self.looked = Some(Instant::now());
+        self.previous = present;
+        self.last_check = Some(Instant::now());
         Ok(())
     }
 
-    /// What a person should know, once: from when to when lines may be
-    /// missing, by OpenSearch's clock.
-    pub fn told(&mut self, now: Option<Millis>) -> Vec<String> {
-        let until = now.map_or_else(|| "now".to_owned(), text);
+    /// Takes the notes about gaps: the affected times, by OpenSearch's clock.
+    pub fn take_notes(&mut self, now: Option<Millis>) -> Vec<String> {
+        let until = now.map_or_else(|| "now".to_owned(), format_millis);
         let found = std::mem::take(&mut self.found).into_iter();
         found
             .map(|(stream, read)| {
                 format!(
-                    "lines of {stream} may be missing, of those that OpenSearch took from {} to {until}: it has deleted \
-                     the index that held them (retention, or the whole stream) before they were read",
-                    text(read)
+                    "lines of {stream} that OpenSearch stored from {} to {until} may be missing: their index \
+                     was deleted (by retention, or with the stream) before logq read them",
+                    format_millis(read)
                 )
             })
             .collect()
     }
 }
 
-/// The streams of which an index is gone that may have held lines that were
-/// not read.
-fn missing(seen: &Streams, present: &Streams) -> Vec<String> {
-    let lost = seen.iter().filter(|(name, before)| {
+/// The streams that lost an index with possibly unread lines.
+fn streams_with_gaps(previous: &Streams, present: &Streams) -> Vec<String> {
+    let lost = previous.iter().filter(|(name, before)| {
         let Some(written) = before.last() else {
             return false;
         };
@@ -93,7 +87,7 @@ fn missing(seen: &Streams, present: &Streams) -> Vec<String> {
         let Some(at) = now.iter().position(|index| index == written) else {
             return true;
         };
-        // Those after it, one by one.
+        // Later generations must be consecutive.
         let after = now.get(at..).unwrap_or_default();
         after
             .iter()
@@ -103,24 +97,27 @@ fn missing(seen: &Streams, present: &Streams) -> Vec<String> {
     lost.map(|(name, _)| name.clone()).collect()
 }
 
-/// OpenSearch's time, for people who look for it there.
-fn text(time: Millis) -> String {
+/// Formats a time as OpenSearch shows it.
+fn format_millis(time: Millis) -> String {
     DateTime::from_timestamp_millis(time)
         .unwrap_or_default()
         .to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-impl Store {
+impl OpenSearchSource {
     fn indices(&self) -> Result<Streams> {
         let what = "list the data streams";
-        // One that is missing would be an error by its name.
+        // A wildcard avoids an error for a missing stream.
         let answer = self.ask(what, Method::Get, "/_data_stream/logs-*", &[], None)?;
-        let known = streams();
+        let our_streams = streams();
         let all = answer.get("data_streams").and_then(Value::as_array);
-        let all = all.ok_or_else(|| self.client.strange(what, "its answer has no data_streams"))?;
+        let all = all.ok_or_else(|| self.client.unexpected(what, "the response has no data_streams"))?;
         let ours = all.iter().filter_map(|stream| {
             let name = stream.get("name")?.as_str()?;
-            known.split(',').any(|own| own == name).then_some(())?;
+            our_streams
+                .split(',')
+                .any(|our_stream| our_stream == name)
+                .then_some(())?;
             let indices = stream.get("indices")?.as_array()?;
             let indices = indices.iter().filter_map(|index| {
                 let number = index.get("index_name")?.as_str()?.rsplit('-').next()?;
@@ -139,7 +136,7 @@ impl Store {
 mod tests {
     use super::*;
 
-    /// Indices as `number` and the letter of their ids.
+    /// Indices with a number and an id.
     fn streams(indices: &[(u64, &str)]) -> Streams {
         let indices = indices.iter().map(|(number, id)| Index {
             number: *number,
@@ -149,21 +146,24 @@ mod tests {
     }
 
     fn is_missing(seen: &[(u64, &str)], present: &[(u64, &str)]) -> bool {
-        !missing(&streams(seen), &streams(present)).is_empty()
+        !streams_with_gaps(&streams(seen), &streams(present)).is_empty()
     }
 
     #[test]
-    fn what_was_read_may_go_and_what_was_not_may_not() {
-        // Rolled over, and what was full deleted.
+    fn only_unread_deleted_indices_are_a_gap() {
+        // After a rollover and deletion of a full index.
         assert!(!is_missing(&[(1, "a"), (2, "b")], &[(2, "b"), (3, "c")]));
         assert!(!is_missing(&[], &[(1, "a")]));
-        // The one that was written to is gone.
+        // The write index is gone.
         assert!(is_missing(&[(1, "a"), (2, "b")], &[(3, "c")]));
-        // One that came and went meanwhile.
+        // An index was created and deleted meanwhile.
         assert!(is_missing(&[(2, "b")], &[(2, "b"), (4, "d")]));
-        // Another stream of the same name, or none.
+        // The stream was recreated or deleted.
         assert!(is_missing(&[(1, "a")], &[(1, "x")]));
         assert!(is_missing(&[(1, "a")], &[]));
-        assert_eq!(missing(&streams(&[(1, "a")]), &Streams::new()), ["logs-irmgard"]);
+        assert_eq!(
+            streams_with_gaps(&streams(&[(1, "a")]), &Streams::new()),
+            ["logs-irmgard"]
+        );
     }
 }

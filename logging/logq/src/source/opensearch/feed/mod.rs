@@ -1,151 +1,143 @@
-//! New lines, by when OpenSearch took them.
+//! The feed of OpenSearch: new lines by ingestion time.
 //!
-//! OpenSearch stamps each line with its own clock when it takes it
-//! (`event.ingested`), and shows it with the next refresh of its stream, one
-//! second later at most, or more when it is busy. So a round asks for all that
-//! was taken since shortly before the round before it: [`USUAL`] is ten times
-//! what a line usually needs from the stamp to being found, and leaves room for
-//! the nodes' clocks to differ. A bulk request may wait a minute for its shard
-//! after its lines were stamped (its `timeout`), while a node comes back; so
-//! from time to time a round looks back by [`LONGEST`], and to before an outage
-//! for as long after it. What was given is known by its id for as
-//! long as it can be found again. Both ends of that time are OpenSearch's
-//! clock: this machine's may be wrong.
+//! OpenSearch stamps each line with its own clock (`event.ingested`), and finds it after the next refresh of the
+//! stream, usually within a second. So each round asks for lines since shortly before the previous round.
+//! [`USUAL_DELAY`] is ten times the usual delay from stamp to search, and allows for clock differences between nodes.
 //!
-//! A round asks for ids first, and then for the lines whose ids are new: a
-//! quiet round is one small question, and no line is sent twice.
+//! A bulk request may wait up to a minute for its shard (its `timeout`), while a node restarts. So some rounds look
+//! back by [`MAX_DELAY`], and for the same time after an outage, to before it. The cursor remembers the ids of
+//! delivered lines as long as a round can find them again. All times come from OpenSearch's clock: the local one may be
+//! wrong.
+//!
+//! A round fetches ids first, then the lines with new ids. A quiet round is one small request, and no line is
+//! transferred twice.
 
+mod cursor;
 mod gaps;
-mod learn;
 mod outage;
-mod position;
 mod recent;
+mod resolve;
 
 use std::time::{Duration, Instant};
 
 use schema::field;
 
 use self::{
+    cursor::{FeedCursor, Lookback},
     gaps::Gaps,
     outage::Outage,
-    position::{Position, Reach},
 };
-use super::Store;
+use super::OpenSearchSource;
 use crate::{
     cli::Search,
     filter::{Comparison, Filter, Literal},
-    follow::{Feed, Past, Sink, Stop},
-    plan::{Known, Wanted},
-    search::{Context, SearchError, There, so_far, unknown_uses},
+    follow::{Backlog, Feed, FeedEnd, FeedSink},
+    query::{Query, ResolvedContext},
+    search::{ContextLines, SearchError, SourceProbe, missing_so_far, unknown_dependencies_note},
     source::{Entry, Order},
 };
 
-/// Lines that were taken so long before the round before may still come.
-const USUAL: Duration = Duration::from_secs(10);
+/// How far a usual round looks back.
+const USUAL_DELAY: Duration = Duration::from_secs(10);
 
-/// Some may come even later.
-const LONGEST: Duration = Duration::from_secs(90);
+/// How far a far round looks back.
+const MAX_DELAY: Duration = Duration::from_secs(90);
 
-/// So often they are looked for.
-const FAR_PAUSE: Duration = Duration::from_secs(10);
+const FAR_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Between two rounds at least. Together with the refresh it is what a line
-/// needs until it is given.
-const PAUSE: Duration = Duration::from_millis(500);
+/// Minimum interval between rounds. With the refresh, it determines the delay of a line.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Between two rounds at most, where they take long: OpenSearch is asked for a
-/// third of the time.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Maximum interval between slow rounds. OpenSearch is busy for a third of the time at most.
+const MAX_POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// So many lines are given at a time.
+/// Maximum number of lines per batch.
 const BATCH: usize = 1_000;
 
-/// Lines of OpenSearch, as they come.
-pub struct Follower {
-    store: Store,
-    wanted: Wanted,
-    past: Past,
-    context: Context,
-    known: Known,
-    position: Position,
-    /// When a whole round looked far back.
-    far: Instant,
+/// Delivers the lines of OpenSearch.
+pub struct OpenSearchFeed {
+    store: OpenSearchSource,
+    query: Query,
+    backlog: Backlog,
+    context_lines: ContextLines,
+    context: ResolvedContext,
+    cursor: FeedCursor,
+    /// Start of the last complete far round.
+    last_far_round: Instant,
     gaps: Gaps,
     outage: Outage,
 }
 
-impl Follower {
-    /// Asks nothing yet.
+impl OpenSearchFeed {
     #[must_use]
-    pub fn new(store: Store, wanted: Wanted, search: &Search) -> Self {
+    pub fn new(store: OpenSearchSource, query: Query, search: &Search) -> Self {
         Self {
-            outage: Outage::of(store.url()),
+            outage: Outage::new(store.url()),
             store,
-            wanted,
-            past: Past::of(search),
-            context: Context::of(&search.show),
-            known: Known::default(),
-            position: Position::default(),
-            far: Instant::now(),
+            query,
+            backlog: Backlog::from_options(search),
+            context_lines: ContextLines::from_options(&search.show),
+            context: ResolvedContext::default(),
+            cursor: FeedCursor::default(),
+            last_far_round: Instant::now(),
             gaps: Gaps::default(),
         }
     }
 
-    /// The lines that are given, by what is known.
-    fn filter(&self, known: &Known) -> Filter {
-        if self.context.is_wanted() {
-            self.wanted.scope(known)
+    /// The lines to deliver, by the current context.
+    fn filter(&self, context: &ResolvedContext) -> Filter {
+        if self.context_lines.is_wanted() {
+            self.query.scope(context)
         } else {
-            self.wanted.filter(known)
+            self.query.filter(context)
         }
     }
 
-    /// What is there already.
-    fn begin(&mut self, sink: &Sink) -> Result<(), Stop> {
-        if self.wanted.depends() {
-            self.known = self.store.known(&self.wanted)?;
-            sink.learnt(self.known.clone())?;
-            if let Some(note) = unknown_uses(&self.wanted, &self.known) {
-                sink.note(note)?;
+    /// Sends existing lines.
+    fn send_existing(&mut self, sink: &FeedSink) -> Result<(), FeedEnd> {
+        if self.query.needs_context() {
+            self.context = self.store.resolve(&self.query)?;
+            sink.send_context(self.context.clone())?;
+            if let Some(note) = unknown_dependencies_note(&self.query, &self.context) {
+                sink.send_note(note)?;
             }
         }
-        // What comes from here on is new. What can be found already is not,
-        // even if it is not among the lines that are shown first.
-        let filter = self.filter(&self.known);
-        self.store.prime(&filter, &mut self.position)?;
-        self.gaps.look(&self.store, &self.position)?;
-        match self.past {
-            Past::All => self.earlier(&filter, sink)?,
-            Past::Last(0) => {}
-            Past::Last(most) => self.last(most, sink)?,
+        // Lines found from now on are new. Existing ones are not, even if they are not shown.
+        let filter = self.filter(&self.context);
+        self.store.prime(&filter, &mut self.cursor)?;
+        self.gaps.check(&self.store, &self.cursor)?;
+        match self.backlog {
+            Backlog::All => self.send_past(&filter, sink)?,
+            Backlog::Last(0) => {}
+            Backlog::Last(max_lines) => self.send_tail(max_lines, sink)?,
         }
-        sink.caught_up()?;
-        for note in so_far(&self.wanted, There::Store(&self.store)) {
-            sink.note(note)?;
+        sink.end_past()?;
+        for note in missing_so_far(&self.query, SourceProbe::OpenSearch(&self.store)) {
+            sink.send_note(note)?;
         }
         Ok(())
     }
 
-    /// All lines of a filter that are there.
-    fn earlier(&mut self, filter: &Filter, sink: &Sink) -> Result<(), Stop> {
+    /// Sends all existing matches.
+    fn send_past(&mut self, filter: &Filter, sink: &FeedSink) -> Result<(), FeedEnd> {
         let mut lines = self.store.lines(filter, Order::Forward);
         let mut batch = Vec::new();
         loop {
             match lines.next() {
                 Some(Ok(entry)) => {
-                    self.outage.over(sink)?;
-                    self.position.mark_line(&entry.document);
+                    self.outage.end(sink)?;
+                    self.cursor.mark_line(&entry.document);
                     batch.push(entry);
                     if batch.len() >= BATCH {
-                        sink.earlier(std::mem::take(&mut batch))?;
+                        sink.send_past(std::mem::take(&mut batch))?;
                     }
                 }
                 None => {
-                    self.outage.over(sink)?;
-                    return sink.earlier(batch);
+                    self.outage.end(sink)?;
+                    return sink.send_past(batch);
                 }
-                // Where it was begun is forgotten in a restart.
-                Some(Err(error)) if error.is_passing() || error.rejected_with() == Some(404) => {
+                // A restart loses the point in time.
+                Some(Err(error)) if error.is_transient() || error.rejection_status() == Some(404) => {
                     self.outage.wait(&error, sink)?;
                     lines.resume();
                 }
@@ -154,139 +146,137 @@ impl Follower {
         }
     }
 
-    /// The newest lines, with those around them where they are wanted.
-    fn last(&mut self, most: usize, sink: &Sink) -> Result<(), Stop> {
-        let filter = self.wanted.filter(&self.known);
-        let newest = self.newest(&filter, most)?;
-        if !self.context.is_wanted() {
-            return self.give(newest, sink);
+    /// Sends the newest matches with their context.
+    fn send_tail(&mut self, max_lines: usize, sink: &FeedSink) -> Result<(), FeedEnd> {
+        let filter = self.query.filter(&self.context);
+        let newest = self.newest(&filter, max_lines)?;
+        if !self.context_lines.is_wanted() {
+            return self.send_entries(newest, sink);
         }
         let bound = |comparison| {
             let time = newest.first()?.document.timestamp()?;
             let time = Literal::new(&time.to_string());
             Some(Filter::Compare(field::TIMESTAMP.to_owned(), comparison, time))
         };
-        let scope = self.filter(&self.known);
+        let scope = self.filter(&self.context);
         let within = |bound: Option<Filter>| Filter::All(bound.into_iter().chain([scope.clone()]).collect());
-        // Where nothing was found, these can stand before what comes.
-        let before = self.newest(&within(bound(Comparison::Less)), self.context.before)?;
-        self.give(before, sink)?;
+        // Without a match, these may be context of a future match.
+        let before = self.newest(&within(bound(Comparison::Less)), self.context_lines.before)?;
+        self.send_entries(before, sink)?;
         match bound(Comparison::AtLeast) {
-            Some(bound) => self.earlier(&within(Some(bound)), sink),
+            Some(bound) => self.send_past(&within(Some(bound)), sink),
             None => Ok(()),
         }
     }
 
-    /// So many of the newest lines of a filter, the oldest of them first.
-    fn newest(&self, filter: &Filter, most: usize) -> Result<Vec<Entry>, Stop> {
-        let lines = self.store.lines(filter, Order::Backward).take(most);
+    /// The newest lines of a filter, oldest first.
+    fn newest(&self, filter: &Filter, limit: usize) -> Result<Vec<Entry>, FeedEnd> {
+        let lines = self.store.lines(filter, Order::Backward).take(limit);
         let mut lines = lines.collect::<Result<Vec<_>, _>>()?;
         lines.reverse();
         Ok(lines)
     }
 
-    fn give(&mut self, entries: Vec<Entry>, sink: &Sink) -> Result<(), Stop> {
+    fn send_entries(&mut self, entries: Vec<Entry>, sink: &FeedSink) -> Result<(), FeedEnd> {
         for entry in &entries {
-            self.position.mark_line(&entry.document);
+            self.cursor.mark_line(&entry.document);
         }
-        sink.earlier(entries)
+        sink.send_past(entries)
     }
 
-    /// Gives what has come since the round before.
-    fn round(&mut self, sink: &Sink) -> Result<(), Stop> {
-        let begun = Instant::now();
-        let reach = if self.far.elapsed() < FAR_PAUSE {
-            Reach::Usual
+    /// Delivers the lines since the last round.
+    fn poll(&mut self, sink: &FeedSink) -> Result<(), FeedEnd> {
+        let started = Instant::now();
+        let lookback = if self.last_far_round.elapsed() < FAR_INTERVAL {
+            Lookback::Usual
         } else {
-            Reach::Far
+            Lookback::Far
         };
-        self.position.begin(reach);
-        if self.outage.is_on() || self.gaps.is_due() {
-            self.gaps.look(&self.store, &self.position)?;
-            self.outage.over(sink)?;
+        self.cursor.begin(lookback);
+        if self.outage.is_active() || self.gaps.is_due() {
+            self.gaps.check(&self.store, &self.cursor)?;
+            self.outage.end(sink)?;
         }
-        if self.wanted.depends() {
-            let more = self.store.learn(&self.wanted, &self.position)?;
-            self.outage.over(sink)?;
-            self.widen(more, sink)?;
+        if self.query.needs_context() {
+            let more = self.store.resolve_recent(&self.query, &self.cursor)?;
+            self.outage.end(sink)?;
+            self.apply_context(more, sink)?;
         }
-        let filter = self.filter(&self.known);
-        let mut pages = self.store.recent(&filter, &self.position);
+        let filter = self.filter(&self.context);
+        let mut pages = self.store.recent_pages(&filter, &self.cursor);
         while let Some(page) = pages.next(&self.store)? {
-            self.outage.over(sink)?;
-            for ids in self.position.unknown(&page).chunks(BATCH) {
-                let lines = self.store.fetch(ids, &self.position)?;
+            self.outage.end(sink)?;
+            for ids in self.cursor.undelivered(&page).chunks(BATCH) {
+                let lines = self.store.fetch(ids, &self.cursor)?;
                 let (ids, mut entries): (Vec<_>, Vec<Entry>) = lines.into_iter().unzip();
-                // Others would be remembered for when more is known, and
-                // given a second time by `widen`.
+                // Otherwise `apply_context` would deliver them again when the context grows.
                 entries.retain(|entry| filter.matches(&entry.document));
                 for (id, taken) in ids {
-                    self.position.mark(id, taken);
+                    self.cursor.mark(id, taken);
                 }
-                sink.lines(entries)?;
+                sink.send_new(entries)?;
             }
         }
-        for gap in self.gaps.told(pages.now()) {
-            sink.note(gap)?;
+        for gap in self.gaps.take_notes(pages.now()) {
+            sink.send_note(gap)?;
         }
-        if let Some(back) = self.position.advance(pages.now()) {
-            sink.note(format!(
-                "OpenSearch's clock was set back by {} s: lines that came shortly before may be shown again",
+        if let Some(back) = self.cursor.advance(pages.now()) {
+            sink.send_note(format!(
+                "OpenSearch's clock was set back by {} s: recent lines may appear twice",
                 back / 1_000
             ))?;
         }
-        if reach == Reach::Far {
-            self.far = begun;
+        if lookback == Lookback::Far {
+            self.last_far_round = started;
         }
         Ok(())
     }
 
-    /// Takes in what was learnt, and gives the lines from before that are
-    /// wanted since.
-    fn widen(&mut self, more: Known, sink: &Sink) -> Result<(), Stop> {
-        let mut known = self.known.clone();
-        let traces: Vec<String> = more.traces.difference(&known.traces).cloned().collect();
-        if !known.join(more) {
+    /// Adds to the context, and delivers older lines that match now.
+    fn apply_context(&mut self, more: ResolvedContext, sink: &FeedSink) -> Result<(), FeedEnd> {
+        let mut context = self.context.clone();
+        let traces: Vec<String> = more.traces.difference(&context.traces).cloned().collect();
+        if !context.merge(more) {
             return Ok(());
         }
-        // Whoever wants lines around others has all lines of the scope.
-        let entries = if self.context.is_wanted() {
+        // With context lines, the whole scope is delivered anyway.
+        let entries = if self.context_lines.is_wanted() {
             Vec::new()
         } else {
-            let since = if self.wanted.span.since.is_some() {
+            let since = if self.query.time_range.since.is_some() {
                 Filter::EVERYTHING
             } else {
-                self.position.since_the_beginning(&traces)
+                self.cursor.since_start_or_in_traces(&traces)
             };
-            let old = self.wanted.filter(&self.known).negated();
-            let back = Filter::All(vec![self.wanted.filter(&known), old, since]);
+            let old = self.query.filter(&self.context).negated();
+            let back = Filter::All(vec![self.query.filter(&context), old, since]);
             let lines = self.store.lines(&back, Order::Forward);
             lines.collect::<Result<Vec<_>, _>>()?
         };
         for entry in &entries {
-            self.position.mark_line(&entry.document);
+            self.cursor.mark_line(&entry.document);
         }
-        sink.learnt(known.clone())?;
-        self.known = known;
-        sink.lines(entries)
+        sink.send_context(context.clone())?;
+        self.context = context;
+        sink.send_new(entries)
     }
 }
 
-impl Feed for Follower {
-    fn follow(mut self: Box<Self>, sink: &Sink) -> Result<(), Stop> {
-        self.begin(sink)?;
+impl Feed for OpenSearchFeed {
+    fn follow(mut self: Box<Self>, sink: &FeedSink) -> Result<(), FeedEnd> {
+        self.send_existing(sink)?;
         loop {
-            let begun = Instant::now();
-            let round = self.round(sink);
-            for note in self.store.client().notes() {
-                sink.note(note)?;
+            let started = Instant::now();
+            let result = self.poll(sink);
+            for note in self.store.client().take_notes() {
+                sink.send_note(note)?;
             }
-            match round {
+            match result {
                 Ok(()) => {
-                    let pause = begun.elapsed().saturating_mul(2);
-                    sink.wait(pause.clamp(PAUSE, LONGEST_PAUSE))?;
+                    let pause = started.elapsed().saturating_mul(2);
+                    sink.wait(pause.clamp(POLL_INTERVAL, MAX_POLL_INTERVAL))?;
                 }
-                Err(Stop::Failed(SearchError::OpenSearch(error))) if error.is_passing() => {
+                Err(FeedEnd::Failed(SearchError::OpenSearch(error))) if error.is_transient() => {
                     self.outage.wait(&error, sink)?;
                 }
                 Err(stop) => return Err(stop),

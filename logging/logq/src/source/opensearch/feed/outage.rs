@@ -1,14 +1,14 @@
-//! OpenSearch that is away for a while.
+//! Handles outages of OpenSearch.
 
 use std::time::{Duration, Instant};
 
 use crate::{
-    follow::{Sink, Stop},
+    follow::{FeedEnd, FeedSink},
     opensearch::Error,
 };
 
-/// Between two tries; the last one again and again.
-const WAITS: [Duration; 6] = [
+/// Delays between attempts; the last one repeats.
+const RETRY_DELAYS: [Duration; 6] = [
     Duration::from_millis(250),
     Duration::from_millis(500),
     Duration::from_secs(1),
@@ -17,17 +17,16 @@ const WAITS: [Duration; 6] = [
     Duration::from_secs(5),
 ];
 
-/// Whether it is away, and since when.
+/// The current outage, if any.
 pub struct Outage {
     url: String,
     since: Option<Instant>,
-    /// So many questions in a row were not answered.
+    /// Number of consecutive failed requests.
     tries: usize,
 }
 
 impl Outage {
-    /// It is there.
-    pub fn of(url: &str) -> Self {
+    pub fn new(url: &str) -> Self {
         Self {
             url: url.to_owned(),
             since: None,
@@ -35,42 +34,40 @@ impl Outage {
         }
     }
 
-    /// Whether it is away.
-    pub const fn is_on(&self) -> bool {
+    pub const fn is_active(&self) -> bool {
         self.since.is_some()
     }
 
-    /// It did not answer: waits, and says so if it did not answer the second
-    /// time either. A single broken connection is nothing that one has to
-    /// know.
+    /// Waits after a failed request. Reports an outage after the second failure; a single broken connection is not
+    /// worth a message.
     ///
     /// # Errors
-    /// [`Stop::Over`].
-    pub fn wait(&mut self, error: &Error, sink: &Sink) -> Result<(), Stop> {
+    /// [`FeedEnd::Cancelled`].
+    pub fn wait(&mut self, error: &Error, sink: &FeedSink) -> Result<(), FeedEnd> {
         self.since.get_or_insert_with(Instant::now);
         if self.tries == 1 {
-            sink.note(format!("lines stop here until OpenSearch answers again: {error}"))?;
+            sink.send_note(format!("output pauses until OpenSearch answers again: {error}"))?;
         }
-        let wait = WAITS
+        let delay = RETRY_DELAYS
             .get(self.tries)
-            .or(WAITS.last())
+            .or(RETRY_DELAYS.last())
             .copied()
             .unwrap_or_default();
         self.tries += 1;
-        sink.wait(wait)
+        sink.wait(delay)
     }
 
-    /// It answered: says so if it was away.
+    /// Ends an outage, and reports it.
     ///
     /// # Errors
-    /// [`Stop::Over`].
-    pub fn over(&mut self, sink: &Sink) -> Result<(), Stop> {
+    /// [`FeedEnd::Cancelled`].
+    pub fn end(&mut self, sink: &FeedSink) -> Result<(), FeedEnd> {
         let tries = std::mem::take(&mut self.tries);
         match self.since.take() {
             Some(since) if tries > 1 => {
                 let seconds = since.elapsed().as_secs_f64();
-                sink.note(format!(
-                    "OpenSearch at {} answers again, after {seconds:.1} s: lines go on where they stopped",
+                sink.send_note(format!(
+                    "OpenSearch at {} answers again after {seconds:.1} s; output continues without gaps",
                     self.url
                 ))
             }

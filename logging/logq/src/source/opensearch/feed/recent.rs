@@ -1,4 +1,4 @@
-//! The questions of a round: which lines were taken lately, and those lines.
+//! The requests of a round: ids of recent lines, then the lines.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -6,149 +6,146 @@ use line::Document;
 use schema::field;
 use serde_json::{Value, json};
 
-use super::position::{Millis, Position};
+use super::cursor::{FeedCursor, Millis};
 use crate::{
-    filter::{Filter, push},
+    filter::{Filter, push_down},
     opensearch::{Error, Method, Result},
     source::{
         Entry,
-        opensearch::{Store, streams},
+        opensearch::{OpenSearchSource, streams},
     },
 };
 
-/// Ids of one page; OpenSearch gives 10,000 at most (`index.max_result_window`).
-const PAGE: usize = 10_000;
+/// Ids per page; OpenSearch allows 10,000 (`index.max_result_window`).
+const PAGE_SIZE: usize = 10_000;
 
-/// An answer that takes longer is not waited for: the questions are small.
-const PATIENCE: Duration = Duration::from_secs(20);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Of an answer only what is read.
-const HITS: &str = "hits.hits._id,hits.hits.sort,aggregations,_shards,timed_out";
+/// The fields of the response to return.
+const HIT_FIELDS: &str = "hits.hits._id,hits.hits.sort,aggregations,_shards,timed_out";
 
-/// The bucket whose beginning is OpenSearch's time.
-const NOW: &str = "/aggregations/now/buckets/0/from";
+/// The bucket whose start is OpenSearch's time.
+const CLOCK_PATH: &str = "/aggregations/now/buckets/0/from";
 
-/// A line that was taken lately.
+/// A recent line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hit {
-    /// Its `_id`, which is its `event.id`.
+    /// Its `_id`, equal to `event.id`.
     pub id: String,
-    /// When it was taken.
+    /// When it was ingested.
     pub taken: Millis,
 }
 
-/// Pages of lines that were taken lately, in the order in which they were.
-pub struct Recent {
+/// Pages of recent lines, by ingestion time.
+pub struct RecentPages {
     body: Value,
     now: Option<Millis>,
     ended: bool,
 }
 
-impl Recent {
-    /// The next page. A line that can be found only later may be missing in
-    /// it; the next round finds it.
+impl RecentPages {
+    /// The next page. It may lack lines that are not searchable yet; a later round finds them.
     ///
     /// # Errors
     /// Every error of [`crate::opensearch::Client::ask`].
-    pub fn next(&mut self, store: &Store) -> Result<Option<Vec<Hit>>> {
+    pub fn next(&mut self, store: &OpenSearchSource) -> Result<Option<Vec<Hit>>> {
         if self.ended {
             return Ok(None);
         }
         let what = "list new lines";
-        let mut answer = store.search(what, HITS, &self.body)?;
+        let mut answer = store.search(what, HIT_FIELDS, &self.body)?;
         if self.now.is_none() {
             self.now = answer
-                .pointer(NOW)
+                .pointer(CLOCK_PATH)
                 .and_then(Value::as_f64)
                 .map(|now| now as Millis);
         }
         let hits = match answer.pointer_mut("/hits/hits").map(Value::take) {
             Some(Value::Array(hits)) => hits,
-            // Left out of the answer when there are none.
+            // OpenSearch omits an empty list.
             None => Vec::new(),
-            Some(_) => return Err(store.client.strange(what, "its answer has no hits")),
+            Some(_) => return Err(store.client.unexpected(what, "the response has no hits")),
         };
-        self.ended = hits.len() < PAGE;
+        self.ended = hits.len() < PAGE_SIZE;
         let mut page = Vec::with_capacity(hits.len());
         for mut hit in hits {
             self.body["search_after"] = hit.get_mut("sort").map(Value::take).unwrap_or_default();
             let taken = self.body.pointer("/search_after/0").and_then(Value::as_i64);
             let (Some(Value::String(id)), Some(taken)) = (hit.get_mut("_id").map(Value::take), taken) else {
-                return Err(store.client.strange(what, "a line has no id or no time"));
+                return Err(store.client.unexpected(what, "a line has no id or no time"));
             };
             page.push(Hit { id, taken });
         }
         Ok(Some(page))
     }
 
-    /// OpenSearch's time when it was asked for the first page; none where it
-    /// has no stream.
+    /// OpenSearch's time at the first request; None without a stream.
     #[must_use]
     pub const fn now(&self) -> Option<Millis> {
         self.now
     }
 }
 
-impl Store {
-    /// The lines of a filter that may be new, and perhaps others.
+impl OpenSearchSource {
+    /// Lines of a filter that may be new.
     #[must_use]
-    pub(super) fn recent(&self, filter: &Filter, position: &Position) -> Recent {
-        self.taken_since(filter, position.query())
+    pub(super) fn recent_pages(&self, filter: &Filter, cursor: &FeedCursor) -> RecentPages {
+        self.taken_since(filter, cursor.query())
     }
 
-    fn taken_since(&self, filter: &Filter, since: Value) -> Recent {
+    fn taken_since(&self, filter: &Filter, since: Value) -> RecentPages {
         let body = json!({
-            "size": PAGE,
+            "size": PAGE_SIZE,
             "_source": false,
             "sort": [{ field::EVENT_INGESTED: "asc" }, { field::EVENT_ID: "asc" }],
             "track_total_hits": false,
-            "query": { "bool": { "filter": [since, push(filter).upper.into_dsl()] } },
-            // Its clock, which no answer says otherwise.
+            "query": { "bool": { "filter": [since, push_down(filter).upper.into_dsl()] } },
+            // No response contains OpenSearch's time otherwise.
             "aggs": { "now": { "date_range": {
                 "field": field::EVENT_INGESTED, "ranges": [{ "from": "now" }],
             } } },
         });
-        Recent {
+        RecentPages {
             body,
             now: None,
             ended: false,
         }
     }
 
-    /// Marks what can be found already.
-    pub(super) fn prime(&self, filter: &Filter, position: &mut Position) -> Result<()> {
-        // As far back as any round will see it.
-        let far = format!("now-{}s", super::LONGEST.as_secs());
-        let mut recent = self.taken_since(
+    /// Marks existing lines as delivered.
+    pub(super) fn prime(&self, filter: &Filter, cursor: &mut FeedCursor) -> Result<()> {
+        // As far back as any round looks.
+        let far = format!("now-{}s", super::MAX_DELAY.as_secs());
+        let mut recent_pages = self.taken_since(
             filter,
             json!({ "range": { field::EVENT_INGESTED: { "gte": far } } }),
         );
-        while let Some(page) = recent.next(self)? {
+        while let Some(page) = recent_pages.next(self)? {
             for hit in page {
-                position.mark(hit.id, hit.taken);
+                cursor.mark(hit.id, hit.taken);
             }
         }
-        position.advance(recent.now());
+        cursor.advance(recent_pages.now());
         Ok(())
     }
 
-    /// These lines, in this order, fewer at a time where they are too long. One that is gone, or that the copy of the
-    /// shard that answers has not found yet, is missing.
-    pub(super) fn fetch(&self, hits: &[&Hit], position: &Position) -> Result<Vec<((String, Millis), Entry)>> {
-        let what = "give new lines";
+    /// Fetches lines in the given order, in smaller batches if they are too large. Omits lines that are deleted or not
+    /// yet searchable on this replica.
+    pub(super) fn fetch(&self, hits: &[&Hit], cursor: &FeedCursor) -> Result<Vec<((String, Millis), Entry)>> {
+        let what = "return new lines";
         let ids: Vec<&str> = hits.iter().map(|hit| hit.id.as_str()).collect();
         let body = json!({
-            // A line that was sent again after a rollover is there twice.
+            // A line that was repeated after a rollover exists twice.
             "size": 2 * ids.len(),
             "track_total_hits": false,
-            "query": { "bool": { "filter": [position.query(), { "ids": { "values": ids } }] } },
+            "query": { "bool": { "filter": [cursor.query(), { "ids": { "values": ids } }] } },
         });
         let filter = "hits.hits._id,hits.hits._source,_shards,timed_out";
         let mut answer = match self.search(what, filter, &body) {
-            Err(error) if error.is_too_much() && hits.len() > 1 => {
+            Err(error) if error.is_too_large() && hits.len() > 1 => {
                 let (some, others) = hits.split_at(hits.len() / 2);
-                let mut lines = self.fetch(some, position)?;
-                lines.extend(self.fetch(others, position)?);
+                let mut lines = self.fetch(some, cursor)?;
+                lines.extend(self.fetch(others, cursor)?);
                 return Ok(lines);
             }
             answer => answer?,
@@ -160,8 +157,8 @@ impl Store {
         let mut by_id = HashMap::with_capacity(found.len());
         for mut hit in found {
             let source = hit.get_mut("_source").map(Value::take).unwrap_or_default();
-            let document =
-                Document::try_from(source).map_err(|error| self.client.strange(what, &error.to_string()))?;
+            let document = Document::try_from(source)
+                .map_err(|error| self.client.unexpected(what, &error.to_string()))?;
             if let Some(Value::String(id)) = hit.get_mut("_id").map(Value::take) {
                 by_id.insert(id, document);
             }
@@ -173,8 +170,7 @@ impl Store {
         Ok(lines.collect())
     }
 
-    /// Asks all streams, and the same copies of their shards each time: one
-    /// that is behind the other would hide what the other has shown.
+    /// Searches all streams, always on the same replicas: another replica may lag behind.
     pub(super) fn search(&self, what: &str, filter_path: &str, body: &Value) -> Result<Value> {
         let path = format!("/{}/_search", streams());
         let session = format!("logq-{}", std::process::id());
@@ -183,14 +179,14 @@ impl Store {
             ("filter_path", filter_path),
             ("preference", session.as_str()),
         ];
-        let asked = self.client.ask(what, Method::Post, &path, &query, Some(body));
+        let request = self.client.ask(what, Method::Post, &path, &query, Some(body));
         self.runtime.block_on(async {
-            match tokio::time::timeout(PATIENCE, asked).await {
+            match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
                 Ok(answer) => answer,
                 Err(_) => Err(Error::Interrupted {
                     url: self.client.url().to_owned(),
                     what: what.to_owned(),
-                    reason: format!("did not answer within {PATIENCE:?}"),
+                    reason: format!("it did not answer within {REQUEST_TIMEOUT:?}"),
                 }),
             }
         })

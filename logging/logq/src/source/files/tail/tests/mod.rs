@@ -23,7 +23,7 @@ fn append(path: &Path, text: &str) {
     file.unwrap().write_all(text.as_bytes()).unwrap();
 }
 
-/// A line of the kubelet's, at a second of the day.
+/// A kubelet line, at a second of the day.
 fn cri(second: u32, tag: char, text: &str) -> String {
     format!(
         "2026-11-22T{:02}:{:02}:{:02}.000000001Z stdout {tag} {text}\n",
@@ -37,14 +37,14 @@ fn open(path: &Path, start: Start) -> Tail {
     Tail::open(&[path.to_owned()], start).unwrap()
 }
 
-/// The next lines; the folder is looked at in any case.
+/// Returns the next lines, after a forced scan.
 fn next(tail: &mut Tail) -> Vec<String> {
-    tail.scan = Duration::ZERO;
+    tail.next_scan = Duration::ZERO;
     let mut all = Vec::new();
     loop {
         let entries = tail.poll(Duration::ZERO);
         if entries.is_empty() {
-            assert!(tail.troubles().is_empty());
+            assert!(tail.take_errors().is_empty());
             return all;
         }
         all.extend(entries.into_iter().map(|entry| {
@@ -54,13 +54,13 @@ fn next(tail: &mut Tail) -> Vec<String> {
     }
 }
 
-/// As if time had passed.
+/// Simulates the passage of time.
 fn later(tail: &mut Tail, seconds: u64) {
-    tail.begun -= Duration::from_secs(seconds);
+    tail.started -= Duration::from_secs(seconds);
 }
 
 #[test]
-fn lines_come_once_they_are_whole() {
+fn incomplete_lines_wait() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("app.log");
     append(&file, "one\ntw");
@@ -74,7 +74,7 @@ fn lines_come_once_they_are_whole() {
 }
 
 #[test]
-fn the_end_is_after_whole_lines() {
+fn end_position_is_after_complete_lines() {
     let folder = TempDir::new().unwrap();
     append(&folder.path().join("app.log"), "one\ntw");
     let mut tail = open(folder.path(), Start::End);
@@ -87,7 +87,7 @@ fn the_end_is_after_whole_lines() {
 }
 
 #[test]
-fn renamed_files_are_read_to_their_end_and_no_line_twice() {
+fn renamed_files_are_read_once_to_their_end() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("app.log");
     append(&file, "one\n");
@@ -104,7 +104,7 @@ fn renamed_files_are_read_to_their_end_and_no_line_twice() {
 }
 
 #[test]
-fn an_emptied_file_is_read_from_its_beginning() {
+fn truncated_file_is_read_from_its_start() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("app.log");
     append(&file, "one\ntwo\n");
@@ -112,13 +112,13 @@ fn an_emptied_file_is_read_from_its_beginning() {
     assert_eq!(next(&mut tail), ["one", "two"]);
     fs::write(&file, "a\n").unwrap();
     assert_eq!(next(&mut tail), ["a"]);
-    // Longer than before, so only its beginning tells.
+    // Longer than before, so only the start differs.
     fs::write(&file, "b\nc\nd\ne\n").unwrap();
     assert_eq!(next(&mut tail), ["b", "c", "d", "e"]);
 }
 
 #[test]
-fn reading_goes_on_where_it_was_whatever_the_name() {
+fn reading_resumes_after_a_rename() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("app.log");
     append(&file, "one\ntwo\n");
@@ -137,14 +137,14 @@ fn reading_goes_on_where_it_was_whatever_the_name() {
     found.sort();
     assert_eq!(found, ["four", "three"]);
 
-    // The same file in the kernel's eyes, with other lines.
+    // The same inode with other content.
     fs::write(folder.path().join("app.log.1"), "quite other lines than before\n").unwrap();
     let mut tail = open(&folder.path().join("app.log.1"), Start::At(noted));
     assert_eq!(next(&mut tail), ["quite other lines than before"]);
 }
 
 #[test]
-fn no_positions_and_wrong_ones() {
+fn missing_and_invalid_positions() {
     let folder = TempDir::new().unwrap();
     let note = folder.path().join("positions");
     assert_eq!(Positions::read(&note).unwrap(), Positions::default());
@@ -156,7 +156,7 @@ fn no_positions_and_wrong_ones() {
 }
 
 #[test]
-fn positions_stay_before_what_is_held() {
+fn positions_stay_before_buffered_lines() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join(POD).join("0.log");
     append(&file, &cri(1, 'F', "whole"));
@@ -167,7 +167,7 @@ fn positions_stay_before_what_is_held() {
     fs::rename(&file, file.with_file_name("0.log.20261122-000003")).unwrap();
     append(&file, &cri(3, 'F', "gun"));
     assert_eq!(next(&mut tail), ["begun"]);
-    // A process that was killed meanwhile gets the whole line.
+    // A process that was killed here still gets the whole line.
     let mut second = open(folder.path(), Start::At(positions));
     assert_eq!(next(&mut second), ["begun"]);
     let mut third = open(folder.path(), Start::At(tail.positions()));
@@ -175,7 +175,7 @@ fn positions_stay_before_what_is_held() {
 }
 
 #[test]
-fn what_nothing_goes_on_with_is_given_out_in_time() {
+fn incomplete_text_is_released_in_time() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join(POD).join("0.log");
     append(&file, &cri(1, 'F', "panic: out of cheese"));
@@ -193,7 +193,7 @@ fn what_nothing_goes_on_with_is_given_out_in_time() {
 }
 
 #[test]
-fn a_line_without_an_end_ends_with_its_container() {
+fn unfinished_line_ends_with_its_container() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join(POD).join("0.log");
     append(&file, cri(1, 'F', "killed in the midst").trim_end());
@@ -205,7 +205,7 @@ fn a_line_without_an_end_ends_with_its_container() {
 }
 
 #[test]
-fn a_line_longer_than_may_be_kept_is_cut_and_the_next_comes_whole() {
+fn too_long_line_is_cut_and_the_next_is_complete() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("app.log");
     append(&file, &"x".repeat(1_500_000));
@@ -219,7 +219,7 @@ fn a_line_longer_than_may_be_kept_is_cut_and_the_next_comes_whole() {
 }
 
 #[test]
-fn a_file_with_several_names_is_followed_once() {
+fn hard_links_are_followed_once() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("pods").join(POD).join("0.log");
     append(&file, &cri(1, 'F', "a"));
@@ -240,7 +240,7 @@ fn a_file_with_several_names_is_followed_once() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_read_is_told_once_and_the_rest_is_followed() {
+fn unreadable_folder_is_reported_once() {
     let folder = TempDir::new().unwrap();
     let (file, other) = (folder.path().join("a/a.log"), folder.path().join("b/b.log"));
     append(&file, "a\n");
@@ -249,36 +249,36 @@ fn a_folder_that_cannot_be_read_is_told_once_and_the_rest_is_followed() {
     mode(folder.path(), 0o755);
     mode(&folder.path().join("b"), 0o000);
     let path = folder.path().to_owned();
-    // Root reads all: as somebody else, and in a thread of its own.
+    // root can read everything: use another user, in its own thread.
     let follow = move || {
         nix::unistd::setfsuid(nix::unistd::Uid::from_raw(65_534));
         let mut tail = open(&path, Start::Beginning);
-        let told = tail.troubles().len();
-        // Neither tells it again.
-        (told, next(&mut tail), next(&mut tail))
+        let reported = tail.take_errors().len();
+        // Neither call reports it again.
+        (reported, next(&mut tail), next(&mut tail))
     };
-    let seen = std::thread::spawn(follow).join().unwrap();
+    let found = std::thread::spawn(follow).join().unwrap();
     mode(&folder.path().join("b"), 0o755);
-    assert_eq!(seen, (1, vec!["a".to_owned()], Vec::new()));
+    assert_eq!(found, (1, vec!["a".to_owned()], Vec::new()));
 }
 
 #[test]
-fn positions_that_are_too_long_are_not_read() {
+fn too_large_positions_file_is_rejected() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("positions");
     fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
     let error = Positions::read(&path).unwrap_err();
-    assert!(error.to_string().contains("longer than 64 MiB"), "{error}");
+    assert!(error.to_string().contains("larger than 64 MiB"), "{error}");
 }
 
 #[test]
-fn what_cannot_be_followed() {
+fn rejected_option_combinations() {
     for path in ["-", "/nowhere/at/all"] {
         assert!(Tail::open(&[PathBuf::from(path)], Start::Beginning).is_err());
     }
 }
 
-/// What happens to a container's files, and to who reads them.
+/// What happens to the files and to the reader.
 #[derive(Clone, Debug)]
 enum Event {
     Write(u8),
@@ -307,7 +307,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn every_line_comes_and_its_id_is_the_same_whenever_it_comes(events in events()) {
+    fn ids_do_not_depend_on_the_read_order(events in events()) {
         let folder = TempDir::new().unwrap();
         let directory = folder.path().join(POD);
         let (mut start, mut second, mut rotated) = (0, 0, 0);
@@ -316,7 +316,7 @@ proptest! {
         let mut noted = Positions::default();
         let mut tail = open(folder.path(), Start::Beginning);
         let read = |tail: &mut Tail, found: &mut std::collections::BTreeMap<String, String>| {
-            tail.scan = Duration::ZERO;
+            tail.next_scan = Duration::ZERO;
             loop {
                 let entries = tail.poll(Duration::ZERO);
                 if entries.is_empty() {
@@ -352,7 +352,7 @@ proptest! {
                 Event::Rotate => {}
                 Event::Restart => start += 1,
                 Event::Read => read(&mut tail, &mut found),
-                // What was given out is stored by now.
+                // All delivered lines are stored by now.
                 Event::Note => noted = tail.positions(),
                 Event::Die => tail = open(folder.path(), Start::At(noted.clone())),
             }

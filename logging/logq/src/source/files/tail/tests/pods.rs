@@ -1,8 +1,8 @@
-//! What lists of pods say of lines.
+//! Pod metadata from pod lists.
 
 use super::*;
 
-/// A list of these pods, each with a label that names its component.
+/// Writes a pod list. A label names the component of each pod.
 fn list(file: &Path, names: &[&str]) {
     let items: Vec<_> = names
         .iter()
@@ -14,9 +14,9 @@ fn list(file: &Path, names: &[&str]) {
     fs::write(file, serde_json::json!({ "items": items }).to_string()).unwrap();
 }
 
-/// The components of the next lines; the folder is looked at in any case.
+/// Returns the components of the next lines, after a forced scan.
 fn components(tail: &mut Tail) -> Vec<String> {
-    tail.scan = Duration::ZERO;
+    tail.next_scan = Duration::ZERO;
     let entries = tail.poll(Duration::ZERO);
     let components = entries.into_iter().map(|entry| {
         let component = entry.document.text("component");
@@ -26,7 +26,7 @@ fn components(tail: &mut Tail) -> Vec<String> {
 }
 
 #[test]
-fn pods_become_known_while_lines_come() {
+fn pods_are_resolved_while_following() {
     let folder = TempDir::new().unwrap();
     let pods = folder.path().join("pods.json");
     let list = |names: &[&str]| list(&pods, names);
@@ -39,7 +39,7 @@ fn pods_become_known_while_lines_come() {
     list(&["irmgard-0", "postgres-0"]);
     assert_eq!(components(&mut tail), ["of postgres-0"]);
 
-    // The wait for a pod that no list has is limited.
+    // The wait for unknown pods is limited.
     append(
         &folder.path().join("photos_odd-0_u1/main/0.log"),
         &cri(1, 'F', "z"),
@@ -48,23 +48,23 @@ fn pods_become_known_while_lines_come() {
     later(&mut tail, 3);
     assert_eq!(components(&mut tail), ["main"]);
 
-    // A list that is being written: told once, and what was known stays.
+    // An incomplete list is reported once, and the known pods stay.
     fs::write(&pods, "{").unwrap();
     append(&other, &cri(2, 'F', "y"));
     assert_eq!(components(&mut tail), ["of postgres-0"]);
     assert_eq!(components(&mut tail), [""; 0]);
-    assert_eq!(tail.troubles().len(), 1);
+    assert_eq!(tail.take_errors().len(), 1);
 
-    // Items that are no pods: told once for each list.
+    // Items that are not pods are reported once for each list.
     fs::write(&pods, r#"{"items":[5]}"#).unwrap();
     assert_eq!(components(&mut tail), [""; 0]);
     assert_eq!(components(&mut tail), [""; 0]);
-    assert_eq!(tail.troubles().len(), 1);
+    assert_eq!(tail.take_errors().len(), 1);
     assert!(Tail::open(&[folder.path().to_owned()], Start::End).is_ok());
 }
 
 #[test]
-fn every_folder_s_list_of_pods_counts() {
+fn each_folder_has_its_own_pod_list() {
     let folders = [POD, "photos_postgres-0_u1/main"].map(|pod| {
         let folder = TempDir::new().unwrap();
         append(&folder.path().join(pod).join("0.log"), &cri(1, 'F', "x"));
@@ -78,7 +78,7 @@ fn every_folder_s_list_of_pods_counts() {
     let mut all = components(&mut tail);
     all.sort_unstable();
     assert_eq!(all, ["of irmgard-0", "of postgres-0"]);
-    // A pod that one of them learns of later.
+    // A pod that appears in one of the lists later.
     append(
         &first.path().join("photos_rabbitmq-0_u1/main/0.log"),
         &cri(2, 'F', "y"),

@@ -1,0 +1,167 @@
+//! Finds members of a JSON object without parsing it.
+
+use aho_corasick::packed::Searcher;
+use memchr::{memchr2, memmem::Finder};
+use schema::Kind;
+
+use crate::filter::{Comparison, Glob, Literal, Pattern};
+
+/// Members with a name suffix, at any depth.
+#[derive(Debug)]
+pub struct Member {
+    /// Name suffixes, with the closing quote.
+    names: Names,
+    /// Bytes that may precede a suffix.
+    before: &'static [u8],
+    test: ValueTest,
+}
+
+#[derive(Debug)]
+enum Names {
+    /// One search for all names.
+    Together(Searcher),
+    /// One search for each name: for a single name, or a processor without the packed searcher.
+    Each(Vec<Finder<'static>>),
+}
+
+/// A test of a member's value.
+#[derive(Debug)]
+pub enum ValueTest {
+    Exists,
+    /// A JSON number.
+    IsNumber,
+    /// A level other than these.
+    LevelNotIn(Vec<&'static str>),
+    /// For a field of this kind; None if it is not in the schema.
+    OfKind(Option<Kind>, Box<Self>),
+    Equals(Literal),
+    Compare(Comparison, Literal),
+    Glob(Glob),
+    Matches(Pattern),
+}
+
+/// A raw value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RawValue<'a> {
+    /// A text without escapes.
+    Text(&'a str),
+    Number(f64),
+    Other,
+}
+
+impl Member {
+    /// Members whose names end in one of these, preceded by one of the bytes `before`.
+    pub fn new(names: &[&str], before: &'static [u8], test: ValueTest) -> Self {
+        let names: Vec<String> = names.iter().map(|name| format!("{name}\"")).collect();
+        let names = match Searcher::new(&names) {
+            Some(searcher) if names.len() > 1 => Names::Together(searcher),
+            _ => Names::Each(names.iter().map(|name| Finder::new(name).into_owned()).collect()),
+        };
+        Self { names, before, test }
+    }
+
+    /// Whether the test fails for every line that is not JSON.
+    pub const fn is_json_only(&self) -> bool {
+        matches!(self.test, ValueTest::IsNumber)
+    }
+
+    /// Whether the test may hold for a member.
+    pub fn is_in(&self, content: &[u8]) -> bool {
+        self.any(content, &mut |value| self.test.may_hold(value))
+    }
+
+    /// Whether `holds` returns true for a member. JSON escapes quotes in texts, so each hit ends a name or a text.
+    pub fn any(&self, content: &[u8], holds: &mut dyn FnMut(RawValue<'_>) -> bool) -> bool {
+        let mut holds_at = |begin: usize, end: usize| {
+            let before = begin.checked_sub(1).and_then(|at| content.get(at));
+            let rest = content.get(end..).unwrap_or_default();
+            before.is_some_and(|byte| self.before.contains(byte))
+                && parse_value(rest).is_some_and(&mut *holds)
+        };
+        match &self.names {
+            Names::Together(names) => names
+                .find_iter(content)
+                .any(|found| holds_at(found.start(), found.end())),
+            Names::Each(names) => names.iter().any(|name| {
+                let length = name.needle().len();
+                name.find_iter(content).any(|at| holds_at(at, at + length))
+            }),
+        }
+    }
+}
+
+impl ValueTest {
+    fn may_hold(&self, value: RawValue<'_>) -> bool {
+        match (self, value) {
+            (Self::IsNumber, value) => matches!(value, RawValue::Number(_)),
+            (Self::LevelNotIn(lower_levels), RawValue::Text(word)) => !lower_levels.contains(&word),
+            (Self::OfKind(kind, test), value) => test.may_hold_for_kind(*kind, value),
+            _ => true,
+        }
+    }
+
+    fn may_hold_for_kind(&self, kind: Option<Kind>, value: RawValue<'_>) -> bool {
+        let numeric = matches!(kind, Some(Kind::Long | Kind::Double));
+        match value {
+            RawValue::Text(text) => {
+                let number = text.parse().ok().filter(|_| numeric);
+                self.holds_for_text(text) || number.is_some_and(|number| self.holds_for_number(number))
+            }
+            RawValue::Number(number) if kind.is_none() || numeric => self.holds_for_number(number),
+            _ => true,
+        }
+    }
+
+    fn holds_for_text(&self, text: &str) -> bool {
+        match self {
+            Self::Equals(wanted) => wanted.compare_text(text).is_some_and(|order| order.is_eq()),
+            Self::Compare(comparison, wanted) => wanted
+                .compare_text(text)
+                .is_some_and(|order| comparison.holds(order)),
+            Self::Glob(glob) => glob.is_match(text),
+            Self::Matches(pattern) => pattern.is_match(text),
+            _ => true,
+        }
+    }
+
+    fn holds_for_number(&self, number: f64) -> bool {
+        match self {
+            Self::Equals(wanted) => wanted.number() == Some(number),
+            Self::Compare(comparison, wanted) => wanted
+                .number()
+                .and_then(|wanted| number.partial_cmp(&wanted))
+                .is_some_and(|order| comparison.holds(order)),
+            _ => true,
+        }
+    }
+}
+
+/// The value after a closing quote; None if no name ends there.
+fn parse_value(after: &[u8]) -> Option<RawValue<'_>> {
+    let rest = after.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+    match rest.first() {
+        Some(b'"') => {
+            let text = rest.get(1..).unwrap_or_default();
+            Some(match memchr2(b'"', b'\\', text) {
+                Some(end) if text.get(end) == Some(&b'"') => {
+                    let text = text.get(..end).unwrap_or_default();
+                    std::str::from_utf8(text).map_or(RawValue::Other, RawValue::Text)
+                }
+                _ => RawValue::Other,
+            })
+        }
+        Some(b'-' | b'0'..=b'9') => {
+            let ends = |byte: &u8| !byte.is_ascii_digit() && !b"+-.eE".contains(byte);
+            let end = rest.iter().position(ends).unwrap_or(rest.len());
+            let number = rest
+                .get(..end)
+                .and_then(|digits| std::str::from_utf8(digits).ok());
+            Some(
+                number
+                    .and_then(|digits| digits.parse().ok())
+                    .map_or(RawValue::Other, RawValue::Number),
+            )
+        }
+        _ => Some(RawValue::Other),
+    }
+}

@@ -1,0 +1,314 @@
+//! Rejects lines by their raw bytes, before parsing.
+//!
+//! Architecture invariant: a line that [`Prefilter::may_match`] rejects does not match. It accepts uncertain lines:
+//! with characters that JSON may escape, or fields from the line's format or origin.
+
+mod member;
+
+use line::{Document, Line, Origin, Time, normalize};
+use memchr::{memchr, memmem};
+use schema::{FIELDS, Kind, field, level};
+
+use self::member::{Member, RawValue, ValueTest};
+use super::{Comparison, Filter, Glob, required_literals::RequiredLiterals};
+
+/// A necessary condition on the raw bytes of a matching line.
+#[derive(Debug)]
+pub enum Prefilter {
+    /// No condition.
+    Maybe,
+    /// No line of this origin matches.
+    Never,
+    All(Vec<Self>),
+    Any(Vec<Self>),
+    Contains(RequiredLiterals),
+    /// A JSON member at any depth passes a test.
+    Member(Member),
+    /// The line's time, or the runtime's time, is within these bounds.
+    Time(Member, Vec<(Comparison, Time)>),
+}
+
+/// Bytes that may precede a part of a name.
+const NAME: &[u8] = b"\".";
+
+/// Suffixes of the names of time members; also match `@timestamp`.
+const TIMES: [&str; 3] = ["timestamp", "time", "ts"];
+
+/// Suffixes of the names of level members; also match `loglevel` and `error_severity`.
+const LEVELS: [&str; 3] = ["level", "severity", "lvl"];
+
+/// Characters of a number. A number in a text field is formatted again.
+const NUMBER_CHARS: &str = "0123456789.eE+-";
+
+impl Prefilter {
+    /// Derives the condition from a filter, for lines of one origin.
+    #[must_use]
+    pub fn new(filter: &Filter, origin: &Origin) -> Self {
+        // The fields of every line of the origin.
+        let pod_fields = normalize(&Line::plain(b"{}", 0), origin);
+        Builder { origin, pod_fields }.build(filter)
+    }
+
+    /// Whether it accepts every line.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        match self {
+            Self::Maybe => true,
+            Self::All(parts) => parts.iter().all(Self::is_open),
+            _ => false,
+        }
+    }
+
+    /// Whether a line can match. `plain`: the line is known to have no escapes, see [`has_escapes`].
+    #[must_use]
+    pub fn may_match(&self, content: &[u8], time: Option<Time>, plain: bool) -> bool {
+        match self {
+            Self::Maybe => true,
+            Self::Never => false,
+            _ => (!plain && has_escapes(content)) || self.admits(content, time),
+        }
+    }
+
+    fn admits(&self, content: &[u8], time: Option<Time>) -> bool {
+        match self {
+            Self::Maybe => true,
+            Self::Never => false,
+            Self::All(parts) => parts.iter().all(|part| part.admits(content, time)),
+            Self::Any(parts) => parts.iter().any(|part| part.admits(content, time)),
+            Self::Contains(literals) => literals.any_in(content),
+            // Plain text gets its fields in other ways.
+            Self::Member(member) if content.first() == Some(&b'{') => member.is_in(content),
+            Self::Member(member) => !member.is_json_only(),
+            Self::Time(member, bounds) => {
+                let fits = |time: Time| {
+                    bounds
+                        .iter()
+                        .all(|(comparison, bound)| comparison.holds(time.cmp(bound)))
+                };
+                time.is_some_and(fits)
+                    || (content.first() == Some(&b'{')
+                        && member.any(content, &mut |value| match value {
+                            RawValue::Text(text) => parse_time(text).is_some_and(fits),
+                            RawValue::Number(seconds) => Time::from_seconds(seconds).is_some_and(fits),
+                            RawValue::Other => true,
+                        }))
+            }
+        }
+    }
+}
+
+/// Whether the bytes contain JSON's `\u`, or terminal colours, which the parser removes from plain text.
+#[must_use]
+pub fn has_escapes(bytes: &[u8]) -> bool {
+    memchr(0x1b, bytes).is_some() || memmem::find(bytes, b"\\u").is_some()
+}
+
+/// Parses all known time formats.
+fn parse_time(text: &str) -> Option<Time> {
+    Time::parse(text).or_else(|| {
+        let utc = text.strip_suffix(" UTC").or_else(|| text.strip_suffix(" GMT"))?;
+        Time::parse(&format!("{utc}Z"))
+    })
+}
+
+struct Builder<'a> {
+    origin: &'a Origin,
+    pod_fields: Document,
+}
+
+impl Builder<'_> {
+    fn build(&self, filter: &Filter) -> Prefilter {
+        match filter {
+            Filter::All(parts) => self.all(parts),
+            Filter::Any(parts) => {
+                let parts: Vec<Prefilter> = parts.iter().map(|part| self.build(part)).collect();
+                if parts.iter().any(Prefilter::is_open) {
+                    return Prefilter::Maybe;
+                }
+                Prefilter::Any(parts)
+            }
+            Filter::Not(_) => Prefilter::Maybe,
+            Filter::Text(pattern) => match RequiredLiterals::from_regex(pattern.as_str()) {
+                Some(literals) if literals.has_only(NUMBER_CHARS) => {
+                    Prefilter::Any(vec![Prefilter::Contains(literals), numbers_as_texts()])
+                }
+                Some(literals) => Prefilter::Contains(literals),
+                None => Prefilter::Maybe,
+            },
+            Filter::Level(least) => Prefilter::Member(Member::new(
+                &LEVELS,
+                b"\"._g",
+                ValueTest::LevelNotIn(lower_levels(least)),
+            )),
+            Filter::Compare(name, comparison, value) => match value.time() {
+                Some(time) if name == field::TIMESTAMP => Prefilter::Time(
+                    Member::new(&TIMES, b"\".@", ValueTest::Exists),
+                    vec![(*comparison, time)],
+                ),
+                _ => self.member(name, filter, || ValueTest::Compare(*comparison, value.clone())),
+            },
+            Filter::Equals(name, value) if name == field::TRACE_ID => {
+                RequiredLiterals::any_case(value.text()).map_or(Prefilter::Maybe, Prefilter::Contains)
+            }
+            Filter::Glob(name, glob) if name == field::TRACE_ID => {
+                let begin = glob.as_str().trim_end_matches('*');
+                let hex = begin.bytes().all(|byte| byte.is_ascii_hexdigit());
+                let literals = hex.then(|| RequiredLiterals::any_case(begin)).flatten();
+                literals.map_or(Prefilter::Maybe, Prefilter::Contains)
+            }
+            Filter::Equals(name, value) => self.member(name, filter, || ValueTest::Equals(value.clone())),
+            Filter::Glob(name, glob) => {
+                if name == field::COMPONENT && matches!(self.origin, Origin::Source(_)) {
+                    return component_prefilter(glob);
+                }
+                self.member(name, filter, || ValueTest::Glob(glob.clone()))
+            }
+            Filter::Matches(name, pattern) => {
+                self.member(name, filter, || ValueTest::Matches(pattern.clone()))
+            }
+            Filter::Exists(name) => self.member(name, filter, || ValueTest::Exists),
+        }
+    }
+
+    fn all(&self, parts: &[Filter]) -> Prefilter {
+        let mut prefilters: Vec<Prefilter> = Vec::new();
+        for part in parts {
+            match self.build(part) {
+                Prefilter::Never => return Prefilter::Never,
+                // A line has one time, so all bounds apply to the same value.
+                Prefilter::Time(member, more) => {
+                    let bounds = prefilters.iter_mut().find_map(|prefilter| match prefilter {
+                        Prefilter::Time(_, bounds) => Some(bounds),
+                        _ => None,
+                    });
+                    match bounds {
+                        Some(bounds) => bounds.extend(more),
+                        None => prefilters.push(Prefilter::Time(member, more)),
+                    }
+                }
+                Prefilter::All(inner) => prefilters.extend(inner),
+                prefilter if prefilter.is_open() => {}
+                prefilter => prefilters.push(prefilter),
+            }
+        }
+        match prefilters.len() {
+            0 => Prefilter::Maybe,
+            1 => prefilters.pop().unwrap_or(Prefilter::Maybe),
+            _ => Prefilter::All(prefilters),
+        }
+    }
+
+    /// A condition on a field that only a member of that name can set.
+    fn member(&self, name: &str, filter: &Filter, test: impl FnOnce() -> ValueTest) -> Prefilter {
+        if matches!(self.origin, Origin::Pod(_)) && is_pod_field(name) {
+            return if filter.matches(&self.pod_fields) {
+                Prefilter::Maybe
+            } else {
+                Prefilter::Never
+            };
+        }
+        let last = name.rsplit('.').next().unwrap_or(name);
+        let simple = !last.is_empty()
+            && last
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !simple || has_other_origin(name) || field::is_object(name) {
+            return Prefilter::Maybe;
+        }
+        let schema = field::by_name(name);
+        // A number may be written as a text, and a text as a number.
+        let test = ValueTest::OfKind(schema.map(|field| field.kind), Box::new(test()));
+        let member = Prefilter::Member(Member::new(&[last], NAME, test));
+        if name == field::DURATION_SECONDS {
+            // PostgreSQL writes the duration into the message.
+            let words = RequiredLiterals::any(&["duration: "]).map_or(Prefilter::Maybe, Prefilter::Contains);
+            return Prefilter::Any(vec![member, words]);
+        }
+        match schema {
+            Some(_) => member,
+            // The name may be an object outside the schema.
+            None if matches!(filter, Filter::Exists(_)) => Prefilter::Maybe,
+            None => member,
+        }
+    }
+}
+
+/// The path determines these fields, not the line.
+fn is_pod_field(name: &str) -> bool {
+    name == field::COMPONENT || name == "kubernetes" || name.starts_with("kubernetes.")
+}
+
+/// Fields and objects that do not come only from members of the same name.
+const OTHER_ORIGINS: [&str; 16] = [
+    field::TIMESTAMP,
+    field::LEVEL,
+    field::MESSAGE,
+    field::COMPONENT,
+    field::TRACE_ID,
+    field::TAGS,
+    field::TRUNCATED,
+    "client",
+    "code",
+    "db",
+    "event",
+    "fields",
+    "kubernetes",
+    "log",
+    "messaging",
+    "process",
+];
+
+fn has_other_origin(name: &str) -> bool {
+    let object = name.split('.').next().unwrap_or(name);
+    OTHER_ORIGINS.contains(&object) || ["postgresql", "rabbitmq"].contains(&object)
+}
+
+/// A component condition for lines that are not a pod's.
+fn component_prefilter(glob: &Glob) -> Prefilter {
+    let by_format = [schema::component::POSTGRES, schema::component::RABBITMQ];
+    if by_format.iter().any(|component| glob.is_match(component)) {
+        return Prefilter::Maybe;
+    }
+    let test = ValueTest::OfKind(Some(Kind::Keyword), Box::new(ValueTest::Glob(glob.clone())));
+    Prefilter::All(vec![
+        // Plain text has no component.
+        Prefilter::Contains(RequiredLiterals::any(&["component"]).unwrap_or_default()),
+        Prefilter::Member(Member::new(&["component"], NAME, test)),
+    ])
+}
+
+/// Text fields whose value is a JSON number.
+fn numbers_as_texts() -> Prefilter {
+    let texts = FIELDS.iter().filter(|field| field.kind == Kind::Text);
+    let mut names: Vec<&str> = texts
+        .filter_map(|field| field.name.rsplit('.').next())
+        // PostgreSQL's name for one of them.
+        .chain(["statement"])
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    Prefilter::Member(Member::new(&names, NAME, ValueTest::IsNumber))
+}
+
+/// Words that certainly mean a level below this one.
+fn lower_levels(least: &str) -> Vec<&'static str> {
+    const WORDS: [(&str, &str); 8] = [
+        ("info", level::INFO),
+        ("LOG", level::INFO),
+        ("notice", level::INFO),
+        ("INFO", level::INFO),
+        ("debug", level::DEBUG),
+        ("DEBUG", level::DEBUG),
+        ("trace", level::TRACE),
+        ("TRACE", level::TRACE),
+    ];
+    let rank = |name: &str| level::ALL.iter().position(|level| *level == name);
+    WORDS
+        .into_iter()
+        .filter(|(_, level)| rank(level) > rank(least))
+        .map(|(word, _)| word)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! Tests that lines are rejected. The tests of `source/files` check that no matching line is rejected.
+
+use line::Origin;
+
+use super::{Prefilter, has_escapes};
+use crate::{
+    cli::{condition, time::Clock},
+    filter::{Comparison, Filter, Glob, Literal, Pattern},
+};
+
+const LINE: &str = r#"{"@timestamp":"2026-11-22T10:00:05Z","level":"info","message":"request answered","component":"irmgard","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","photo":{"id":17},"duration_seconds":0.5}"#;
+
+fn admits(filter: &Filter, line: &str) -> bool {
+    let prefilter = Prefilter::new(filter, &Origin::Source("a".to_owned()));
+    prefilter.may_match(line.as_bytes(), None, !has_escapes(line.as_bytes()))
+}
+
+fn text(pattern: &str) -> Filter {
+    Filter::Text(Pattern::new(pattern).unwrap())
+}
+
+fn at(comparison: Comparison, time: &str) -> Filter {
+    Filter::Compare("@timestamp".to_owned(), comparison, Literal::new(time))
+}
+
+#[test]
+fn prefilter_rejects_a_non_matching_line() {
+    let field = |text| condition::parse(text, &Clock::system(true)).unwrap();
+    let glob = |name: &str, glob| Filter::Glob(name.to_owned(), Glob::new(glob).unwrap());
+    for (filter, fitting, other) in [
+        ("level", Filter::Level("info"), Filter::Level("warn")),
+        ("number", field("photo.id=17"), field("photo.id=18")),
+        ("order", field("duration_seconds<1"), field("duration_seconds>1")),
+        (
+            "member",
+            field("photo.id exists"),
+            field("photo.width_pixels exists"),
+        ),
+        ("literal", text("answered"), text("timed out")),
+        ("digits", text("17"), text("404")),
+        (
+            "regex",
+            text("request (answered|refused)$"),
+            text("time(d out|out)"),
+        ),
+        ("any case", text("(?i)ANSWERED"), text("(?i)REFUSED")),
+        (
+            "component",
+            glob("component", "irm*"),
+            glob("component", "anonymizer"),
+        ),
+        (
+            "trace",
+            glob("trace_id", "4bf92f35*"),
+            glob("trace_id", "4bf92f36*"),
+        ),
+        (
+            "time",
+            Filter::All(vec![
+                at(Comparison::AtLeast, "2026-11-22T10:00:00Z"),
+                at(Comparison::AtMost, "2026-11-22T10:00:10Z"),
+            ]),
+            at(Comparison::AtLeast, "2026-11-22T10:00:06Z"),
+        ),
+    ] {
+        assert!(admits(&fitting, LINE), "{filter}");
+        assert!(!admits(&other, LINE), "{filter}");
+        // An escape may stand for any character.
+        assert!(
+            admits(&other, &LINE.replace("request", r"\u0072equest")),
+            "{filter}"
+        );
+    }
+}
+
+#[test]
+fn numbers_are_compared_by_value() {
+    let wanted = condition::parse("photo.id=17", &Clock::system(true)).unwrap();
+    for (written, fits) in [
+        ("17.0", true),
+        ("1.7e1", true),
+        ("\"17\"", true),
+        ("16.99999999999999999999", true),
+        ("[17]", true),
+        ("170", false),
+        ("\"x17\"", false),
+    ] {
+        let line = LINE.replace(r#""id":17"#, &format!(r#""id" : {written}"#));
+        assert_eq!(admits(&wanted, &line), fits, "{written}");
+    }
+}
+
+/// A line may be older than the kubelet's timestamp, and have a time in seconds.
+#[test]
+fn time_in_seconds_is_rendered() {
+    let wanted = Filter::All(vec![
+        at(Comparison::AtLeast, "2026-11-22T10:19:59Z"),
+        at(Comparison::AtMost, "2026-11-22T10:20:00Z"),
+    ]);
+    for (seconds, fits) in [("1795342799.5", true), ("1795342801", false), ("12.5", false)] {
+        let line = format!(r#"{{"level":"info","ts":{seconds},"msg":"zap"}}"#);
+        assert_eq!(admits(&wanted, &line), fits, "{seconds}");
+    }
+}

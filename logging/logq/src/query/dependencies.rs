@@ -1,0 +1,67 @@
+//! `--with-…`: the dependencies of components.
+
+use schema::label;
+
+use crate::cli::SelectOptions;
+
+/// A kind of dependency. A label on the pods names the component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dependency {
+    Database,
+    Queue,
+    ObjectStore,
+}
+
+impl Dependency {
+    pub const ALL: [Self; 3] = [Self::Database, Self::Queue, Self::ObjectStore];
+
+    /// The label that names the component.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Database => label::USES_DATABASE,
+            Self::Queue => label::USES_QUEUE,
+            Self::ObjectStore => label::USES_STORE,
+        }
+    }
+}
+
+/// The dependencies to include.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dependencies {
+    requested: Vec<Dependency>,
+    option: Option<&'static str>,
+}
+
+impl Dependencies {
+    #[must_use]
+    pub fn from_options(select: &SelectOptions) -> Self {
+        let flags = [
+            (select.with_db, "with-db", Dependency::Database),
+            (select.with_queue, "with-queue", Dependency::Queue),
+            (select.with_store, "with-store", Dependency::ObjectStore),
+        ];
+        let given = flags.into_iter().filter(|(given, ..)| *given);
+        if select.with_all {
+            return Self {
+                requested: Dependency::ALL.into(),
+                option: Some("with-all"),
+            };
+        }
+        Self {
+            option: given.clone().map(|(_, option, _)| option).next(),
+            requested: given.map(|(.., dependency)| dependency).collect(),
+        }
+    }
+
+    #[must_use]
+    pub fn requested(&self) -> &[Dependency] {
+        &self.requested
+    }
+
+    /// The first flag that requests dependencies.
+    #[must_use]
+    pub const fn option(&self) -> Option<&'static str> {
+        self.option
+    }
+}
