@@ -108,7 +108,7 @@ impl<T> Selection<T> {
     /// Reads the options, for lines in the given order.
     #[must_use]
     pub fn from_options(show: &ShowOptions, order: Order) -> Self {
-        let (limit, context_lines) = (LineLimit::from_options(&show), ContextLines::from_options(show));
+        let (limit, context_lines) = (LineLimit::from_options(show), ContextLines::from_options(show));
         let mut selection = match (order, limit) {
             // The newest lines arrive first.
             (Order::Backward, LineLimit::Last(most)) => {
