@@ -49,7 +49,7 @@ async fn default_range_is_the_last_hour_and_older_lines_are_reported() {
     let perhaps = hour.replace("are older", "may be older");
     let three = hour.replace("the last hour", "the last 3h");
     let settled = [("LOGQ_SINCE", "3h")];
-    let no = |text: &str| format!("logq: no line {text}\n");
+    let no = |text: &str| format!("logq: no {text}\n");
     for (arguments, variables, found, message) in [
         ([].as_slice(), [].as_slice(), "new", hour),
         (&["-g", "[a-z]"], &[], "new", &perhaps),
@@ -58,31 +58,31 @@ async fn default_range_is_the_last_hour_and_older_lines_are_reported() {
             &["-c", "rabbitmq"],
             &[],
             "",
-            &no("of component rabbitmq in this time; names in the lines: irmgard"),
+            &no("lines of component rabbitmq in this time; names in the lines: irmgard"),
         ),
         (
             &["-c", "irmgrad", "--limit", "3"],
             &[],
             "",
-            &no("of component irmgrad in this time; did you mean irmgard?"),
+            &no("lines of component irmgrad in this time; did you mean irmgard?"),
         ),
         (
             &["trace", "--trace", "4bf92f35", "-c", "postgrs"],
             &[],
             "",
-            &no("of component postgrs; did you mean postgres?"),
+            &no("lines of component postgrs; did you mean postgres?"),
         ),
         (
             &["-f", "component=IRMGARD"],
             &[],
             "",
-            &no("has component=IRMGARD in this time; did you mean component=irmgard?"),
+            &no("line has component=IRMGARD in this time; did you mean component=irmgard?"),
         ),
         (
             &["-f", "level=warn", "-n", "photos"],
             &[],
             "",
-            &(no("of namespace photos in this time") + &no("has a field level in this time")),
+            &(no("lines of namespace photos in this time") + &no("line has a field level in this time")),
         ),
         (
             &["-f", "levl=warn"],
@@ -100,7 +100,7 @@ async fn default_range_is_the_last_hour_and_older_lines_are_reported() {
             &["--top", "photo.idd", "--since", "all"],
             &[],
             "",
-            &no("in the result has a field photo.idd; did you mean photo.id?"),
+            &no("line in the result has a field photo.idd; did you mean photo.id?"),
         ),
         (&["--level", "error"], &[], "", NONE),
         (&["--since", "3h"], &[], "old new", ""),

@@ -99,7 +99,7 @@ async fn all_cases_work_through_a_port_forward() {
     let explained = text(&ask(&["--explain", "--kube-context", "there"]).stdout);
     let by = " port-forward --address=127.0.0.1 --namespace=irmgard --pod-running-timeout=3s \
         service/opensearch \
-              :9200 --context=there\nasked of kubernetes://irmgard/opensearch: POST /_search";
+              :9200 --context=there\nrequests to kubernetes://irmgard/opensearch: POST /_search";
     assert!(explained.contains(by), "{explained}");
     let retained = ask(&["admin", "retain", "--dry-run"]);
     assert!(retained.status.success(), "{}", text(&retained.stderr));
