@@ -16,7 +16,7 @@ const HEADER: [&str; 7] = [
 pub fn print(results: &[PhotoResult], stack: &PersistentStack, address: &str, environment_file: &Path) {
     print_line(&table(results));
     print_line(&format!(
-        "people, faces: found with a score of {MIN_SCORE} or more; hidden: all hidden boxes, less certain ones too; \
+        "people, faces: found with a score of {MIN_SCORE} or more; hidden: all hidden objects, less certain ones too; \
          seconds: from the start of the POST to the result\n"
     ));
     print_line(&format!("web service      http://{address}"));

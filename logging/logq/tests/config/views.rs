@@ -58,7 +58,8 @@ fn help_of_views() {
         );
         let help = home.out(&output);
         assert!(
-            help.starts_with("Search with a named set of options") && help.contains("Usage: logq view [NAME]"),
+            help.starts_with("Search with a named set of options")
+                && help.contains("Usage: logq view [NAME]"),
             "{arguments:?}: {help}"
         );
     }
