@@ -264,9 +264,17 @@ impl Evidence<'_> {
         })
     }
 
-    /// Whether a face of this score lies where its head is.
+    /// Whether a face of this score lies where its head is. After another turn of the photo, the
+    /// head may be at any side of the box.
     fn has_face(&self, candidate: &Candidate, least: f32) -> bool {
-        let is_its = |face: &Candidate| face.score >= least && candidate.upper.contains_center(&face.rect);
+        let is_its = |face: &Candidate| {
+            let head = if face.turn == candidate.turn {
+                &candidate.upper
+            } else {
+                &candidate.rect
+            };
+            face.score >= least && head.contains_center(&face.rect)
+        };
         self.faces.iter().any(is_its)
     }
 
