@@ -248,3 +248,62 @@ fn inside(found: &Found, width: u32, height: u32) -> Option<Detection> {
         height: bottom - y,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(class: Class, [left, top, right, bottom]: [f32; 4]) -> Found {
+        Found {
+            class,
+            score: 0.9,
+            rect: Rect {
+                left,
+                top,
+                right,
+                bottom,
+            },
+            is_repeated: false,
+        }
+    }
+
+    fn cells(objects: &[Found]) -> Vec<u32> {
+        let regions = regions(objects, 1000, 1000, Modes::default());
+        regions.iter().map(Region::cell).collect()
+    }
+
+    #[test]
+    fn cells_follow_from_all_of_an_object() {
+        let cut_off = found(Class::Person, [-180.0, 100.0, 60.0, 700.0]);
+        assert_eq!(cells(&[cut_off]), [20]);
+    }
+
+    #[test]
+    fn a_clearly_smaller_face_makes_a_person_more_than_a_head() {
+        let person = found(Class::Person, [100.0, 100.0, 340.0, 340.0]);
+        let face = |side: f32| found(Class::Face, [150.0, 110.0, 150.0 + side, 110.0 + side]);
+        assert_eq!(cells(&[person]), [30]);
+        assert_eq!(cells(&[person, face(80.0)]), [20, 10]);
+        assert_eq!(cells(&[person, face(180.0)]), [30, 23]);
+        let elsewhere = found(Class::Face, [500.0, 500.0, 580.0, 580.0]);
+        assert_eq!(cells(&[person, elsewhere]), [30, 10]);
+    }
+
+    #[test]
+    fn hiding_ends_when_it_is_stopped() {
+        let mut picture = Picture {
+            width: 100,
+            height: 100,
+            pixels: vec![0; 30_000],
+            grey: false,
+            icc: None,
+        };
+        let person = found(Class::Person, [10.0, 10.0, 50.0, 90.0]);
+        let stop = Stop::default();
+        let settings = AnonymizeSettings::default();
+        assert_eq!(hide(&[person], &mut picture, &settings, &stop).unwrap().len(), 1);
+        stop.set();
+        let stopped = hide(&[person], &mut picture, &settings, &stop);
+        assert!(matches!(stopped, Err(DetectorError::Stopped)));
+    }
+}

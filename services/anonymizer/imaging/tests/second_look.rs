@@ -11,7 +11,7 @@ mod support;
 use contract::Class;
 use imaging::{
     detector::{DetectSettings, Detected, Detector, Found, OtherNetworks, SecondLook, Stop},
-    picture,
+    picture::{self, Picture},
 };
 use onnx::Output;
 use support::{
@@ -22,6 +22,12 @@ use support::{
 /// What is found in a photo of 16 × 16 pixels by networks that see a face with one
 /// score and a person with another, everywhere.
 fn detected(face: f32, person: f32, megapixels: f32) -> Detected {
+    let mut settings = DetectSettings::default();
+    settings.scales.second_look_megapixels = megapixels;
+    detected_in(&gradient(16, 16), face, person, &settings)
+}
+
+fn detected_in(photo: &Picture, face: f32, person: f32, settings: &DetectSettings) -> Detected {
     let mut centerface = onnx::centerface();
     set(&mut centerface, "537", face);
     let mut nanodet = onnx::nanodet();
@@ -31,12 +37,8 @@ fn detected(face: f32, person: f32, megapixels: f32) -> Detected {
         centerface: onnx::file(&centerface),
     };
     let detector = Detector::with_networks(&library(), networks).unwrap();
-    let photo = picture::decode(&png_of(&gradient(16, 16)), &LIMITS).unwrap();
-    let mut settings = DetectSettings::default();
-    settings.scales.second_look_megapixels = megapixels;
-    detector
-        .detect_until(&photo, &settings, &Stop::default())
-        .unwrap()
+    let photo = picture::decode(&png_of(photo), &LIMITS).unwrap();
+    detector.detect_until(&photo, settings, &Stop::default()).unwrap()
 }
 
 /// Sets the score of a network's first class.
@@ -81,4 +83,30 @@ fn what_the_budget_leaves_out_is_hidden() {
     let without = detected(0.3, 0.0, 0.0);
     assert!(faces(&without) > faces(&found));
     assert_eq!(without.second_look, SecondLook::default());
+}
+
+#[test]
+fn faces_are_not_judged_where_people_are_not_looked_for() {
+    let mut settings = DetectSettings::default();
+    settings.scales.second_look_megapixels = 100.0;
+    settings.classes = [Class::Face].into();
+    let found = detected_in(&gradient(16, 16), 0.3, 0.0, &settings);
+    assert!(faces(&found) > 0);
+    assert_eq!(found.second_look, SecondLook::default());
+}
+
+#[test]
+fn what_has_too_little_contrast_to_be_judged_is_hidden() {
+    // Dark on the left, bright on the right, and a step between them.
+    let mut photo = gradient(96, 16);
+    for (i, value) in photo.pixels.iter_mut().enumerate() {
+        let dark = *value / 8;
+        *value = if i / 3 % 96 < 48 { dark } else { 255 - dark };
+    }
+    let mut settings = DetectSettings::default();
+    settings.scales.second_look_megapixels = 100.0;
+    let found = detected_in(&photo, 0.3, 0.0, &settings);
+    assert!(found.second_look.left_out > 0, "{:?}", found.second_look);
+    assert!(found.second_look.dropped > 0, "{:?}", found.second_look);
+    assert!(faces(&found) >= found.second_look.left_out as usize);
 }

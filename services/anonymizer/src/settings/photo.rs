@@ -290,6 +290,7 @@ mod tests {
             ("SMALL_PERSON_THRESHOLD", "0.25"),
             ("DETECTOR_EFFORT", "fast"),
             ("DETECTOR_MEGAPIXELS", "2.5"),
+            ("HIDE_UNSURE", "1"),
             ("FACE_MARGIN", "1, 0.6, 0.3"),
             ("OBSCURE_MODE", "solid"),
             ("JPEG_QUALITY", "75"),
@@ -302,6 +303,7 @@ mod tests {
             settings.detect.scales.least_scale,
             Effort::Fast.scales().least_scale
         );
+        assert_eq!(settings.detect.scales.second_look_megapixels, 0.0);
         assert_eq!(settings.detect.face_growth.to_string(), "1,0.6,0.3");
         assert_eq!(settings.modes, Modes::uniform(Mode::Solid));
         assert_eq!(settings.jpeg_quality, 75);

@@ -64,14 +64,14 @@ impl Rect {
 
     /// The share of this box that lies in any of the others, estimated at 16 × 16 points.
     #[must_use]
-    pub fn covered_share<'r>(&self, others: impl Iterator<Item = &'r Self> + Clone) -> f32 {
+    pub fn covered_share(&self, others: &[Self]) -> f32 {
         let at = |low: f32, length: f32, point: u32| low + length * (point as f32 + 0.5) / POINTS as f32;
         let is_covered = |point: &u32| {
             let x = at(self.left, self.width(), point % POINTS);
             let y = at(self.top, self.height(), point / POINTS);
             let covers =
                 |one: &Self| (one.left..one.right).contains(&x) && (one.top..one.bottom).contains(&y);
-            others.clone().any(covers)
+            others.iter().any(covers)
         };
         (0..POINTS * POINTS).filter(is_covered).count() as f32 / (POINTS * POINTS) as f32
     }
@@ -165,7 +165,7 @@ mod tests {
         let head = rect(100.0, 100.0, 140.0, 140.0);
         let upper = rect(0.0, 0.0, 200.0, 120.0);
         let left = rect(0.0, 0.0, 120.0, 200.0);
-        let share = |others: &[Rect]| head.covered_share(others.iter());
+        let share = |others: &[Rect]| head.covered_share(others);
         assert!(share(&[]).abs() < f32::EPSILON);
         assert!((share(&[upper]) - 0.5).abs() < f32::EPSILON);
         assert!((share(&[upper, left]) - 0.75).abs() < f32::EPSILON);

@@ -38,9 +38,7 @@ pub(super) fn visible(
         _ => one.upper,
     };
     let mut visible = search.candidates_once(pass)?;
-    visible.retain(|one| {
-        is_sure(one) && one.reaches(settings) && head(one).covered_share(hidden.iter()) < HIDDEN
-    });
+    visible.retain(|one| is_sure(one) && one.reaches(settings) && head(one).covered_share(hidden) < HIDDEN);
     let found = |one: Candidate| Found {
         class: one.class,
         score: one.score,

@@ -140,22 +140,44 @@ pub(super) fn select(
         let no_faces = judge.rejected(&selected, |one| one.class == Class::Face)?;
         candidates.retain(|one| !no_faces.contains(one));
     }
-    let mut selected = Vec::new();
-    let mut judged: Vec<Candidate> = Vec::new();
-    for _ in 0..ROUNDS {
-        // A rejected candidate no longer stands for others.
-        let again = candidate::select(candidates.clone(), photo, settings);
-        let new: Vec<Candidate> = again.into_iter().filter(|one| !judged.contains(one)).collect();
-        if new.is_empty() {
-            break;
-        }
-        let rejected = judge.rejected(&new, |one| one.class != Class::Face)?;
-        candidates.retain(|one| !rejected.contains(one));
-        judged.extend(&new);
-        selected.extend(new.into_iter().filter(|one| !rejected.contains(one)));
-    }
-    selected.sort_by(|a: &Candidate, b| b.score.total_cmp(&a.score));
+    let selected = judged(
+        candidates,
+        |candidates| candidate::select(candidates, photo, settings),
+        |selected| judge.rejected(selected, |one| one.class != Class::Face),
+    )?;
     Ok((selected, judge.done))
+}
+
+/// The candidates that `select` chooses and `reject` does not return, best first.
+///
+/// Without a rejected candidate, `select` may choose others that it stood for. They are judged as well,
+/// for [`ROUNDS`] rounds; what is chosen after that counts.
+fn judged<E>(
+    mut candidates: Vec<Candidate>,
+    select: impl Fn(Vec<Candidate>) -> Vec<Candidate>,
+    mut reject: impl FnMut(&[Candidate]) -> Result<Vec<Candidate>, E>,
+) -> Result<Vec<Candidate>, E> {
+    let mut counting: Vec<Candidate> = Vec::new();
+    for _ in 0..ROUNDS {
+        let mut new = select(candidates.clone());
+        new.retain(|one| !counting.contains(one));
+        let rejected = reject(&new)?;
+        new.retain(|one| !rejected.contains(one));
+        counting.extend(new);
+        if rejected.is_empty() {
+            return Ok(best_first(counting));
+        }
+        candidates.retain(|one| !rejected.contains(one));
+    }
+    let mut last = select(candidates);
+    last.retain(|one| !counting.contains(one));
+    counting.extend(last);
+    Ok(best_first(counting))
+}
+
+fn best_first(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
+    candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
+    candidates
 }
 
 struct Judge<'j, 's> {
@@ -247,8 +269,8 @@ impl Judge<'_, '_> {
             Class::Person => self.is_person(candidate)?,
             _ => self.is_vehicle(candidate)?,
         };
-        let is_visible = self.search.contrast() >= LEAST_CONTRAST;
-        Ok((counts || is_visible).then_some(counts))
+        let is_judged = counts || self.search.contrast() >= LEAST_CONTRAST;
+        Ok(is_judged.then_some(counts))
     }
 
     fn is_face(&mut self, face: &Candidate) -> Result<bool, DetectorError> {
@@ -330,4 +352,63 @@ fn is_same_person(a: &Rect, b: &Rect) -> bool {
     a.iou(b) > SEEN_IOU
         || (a.overlap(b) > SEEN_PART * a.area().min(b.area())
             && (1.0 / SEEN_TIMES..SEEN_TIMES).contains(&times))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+    use crate::detector::turn::Turn;
+
+    fn person(score: f32) -> Candidate {
+        let rect = Rect {
+            left: 0.0,
+            top: 0.0,
+            right: 100.0,
+            bottom: 200.0,
+        };
+        Candidate {
+            class: Class::Person,
+            score,
+            rect,
+            hidden: rect,
+            upper: rect,
+            input_size: 200.0,
+            scale: 1.0,
+            is_best_class: true,
+            turn: Turn::None,
+        }
+    }
+
+    /// The scores that count if each candidate stands for all weaker ones, and how many candidates were judged.
+    fn scores(candidates: &[f32], is_rejected: fn(f32) -> bool) -> (Vec<f32>, usize) {
+        let mut asked = 0;
+        let counting = judged::<Infallible>(
+            candidates.iter().map(|score| person(*score)).collect(),
+            |candidates| best_first(candidates).into_iter().take(1).collect(),
+            |selected| {
+                asked += selected.len();
+                Ok(selected
+                    .iter()
+                    .filter(|one| is_rejected(one.score))
+                    .copied()
+                    .collect())
+            },
+        );
+        let Ok(counting) = counting;
+        (counting.iter().map(|one| one.score).collect(), asked)
+    }
+
+    #[test]
+    fn a_rejected_candidate_no_longer_stands_for_others() {
+        assert_eq!(scores(&[0.4, 0.6, 0.2], |_| false), (vec![0.6], 1));
+        assert_eq!(scores(&[0.4, 0.6, 0.2], |score| score > 0.5), (vec![0.4], 2));
+    }
+
+    #[test]
+    fn what_is_left_after_the_last_round_counts() {
+        let (counting, asked) = scores(&[0.45, 0.44, 0.43, 0.42, 0.41, 0.40], |_| true);
+        assert_eq!((counting, asked), (vec![0.41], ROUNDS));
+    }
 }

@@ -210,12 +210,9 @@ pub(super) fn objects(candidates: &[Candidate], settings: &DetectSettings) -> Ve
 
 /// Whether people with higher scores hide the head of one more.
 fn hide_head_of(person: &Candidate, people: &[Candidate]) -> bool {
-    let near: Vec<&Rect> = people
-        .iter()
-        .map(|better| &better.hidden)
-        .filter(|hidden| hidden.overlap(&person.upper) > 0.0)
-        .collect();
-    person.upper.covered_share(near.iter().copied()) >= UPPER_COVERED
+    let hidden = people.iter().map(|better| better.hidden);
+    let near: Vec<Rect> = hidden.filter(|rect| rect.overlap(&person.upper) > 0.0).collect();
+    person.upper.covered_share(&near) >= UPPER_COVERED
 }
 
 /// What speaks for a candidate.

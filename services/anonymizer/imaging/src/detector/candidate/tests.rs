@@ -259,9 +259,10 @@ proptest! {
         let found = select(candidates.clone(), &photo(), &DetectSettings::default());
         for sure in candidates.iter().filter(|one| one.score >= SURE) {
             let covers = |found: &Candidate| found.hidden.overlap(&sure.rect) >= COVERED * sure.rect.area();
-            let better = found.iter().filter(|found| found.score >= sure.score).map(|found| &found.hidden);
+            let better = found.iter().filter(|found| found.score >= sure.score);
+            let better: Vec<Rect> = better.map(|found| found.hidden).collect();
             let is_head_hidden =
-                sure.score < SURE_PERSON && sure.upper.covered_share(better) >= UPPER_COVERED;
+                sure.score < SURE_PERSON && sure.upper.covered_share(&better) >= UPPER_COVERED;
             prop_assert!(is_head_hidden || found.iter().any(covers));
         }
         for pair in found.windows(2) {

@@ -236,6 +236,25 @@ proptest! {
         prop_assert_eq!(&pixels[0], &pixels[1]);
     }
 
+    /// A region that another one covers is not painted, so nothing of it may stand out.
+    #[test]
+    fn a_covered_region_lies_inside_with_its_soft_edge(
+        outer in any_region(150), inner in any_region(90), width in 60u32..150, height in 60u32..150,
+    ) {
+        let (Some(outer), Some(inner)) = (outer.clipped(width, height), inner.clipped(width, height)) else {
+            return Ok(());
+        };
+        let [cover, covered] = [&outer, &inner].map(|region| Outline::new(region, width, height));
+        let is_out = |x: u32, y: u32| is_inside(&outer, width, height, x, y) == Some(false);
+        let stands_out = covered.soft_rows().any(|y| covered.soft_columns().any(|x| is_out(x, y)));
+        if cover.covers(&covered) {
+            prop_assert!(!stands_out);
+        } else {
+            let is_in = |x: u32, y: u32| is_inside(&outer, width, height, x, y) == Some(true);
+            prop_assert!(!covered.soft_rows().all(|y| covered.soft_columns().all(|x| is_in(x, y))));
+        }
+    }
+
     #[test]
     fn cells_are_as_large_as_promised(
         width in 1u32..400, height in 1u32..400, region in any_region(400),
