@@ -91,20 +91,13 @@ pub const HEADER: [&str; 8] = [
 pub fn row(what: &str, record: &Record, since: Duration, ready: Duration) -> Vec<String> {
     let attempts = record.between(since, Duration::MAX);
     let [writes, statuses, images] = RequestKind::ALL.map(|kind| Summary::new(kind, &attempts));
-    let outage = |summary: &Summary| {
-        format!(
-            "{} / {}",
-            seconds(summary.longest_outage),
-            seconds(summary.total_outage)
-        )
-    };
     vec![
         what.to_owned(),
         seconds(ready),
-        outage(&writes),
+        writes.outages(),
         seconds(longest_upload_gap(record, since)),
-        outage(&statuses),
-        outage(&images),
+        statuses.outages(),
+        images.outages(),
         writes.failures_by_kind(),
         format!(
             "statuses: {}, images: {}",

@@ -78,6 +78,16 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// The longest outage and the sum of all, as text: "2.1 s / 3.0 s".
+    #[must_use]
+    pub fn outages(&self) -> String {
+        format!(
+            "{} / {}",
+            seconds(self.longest_outage),
+            seconds(self.total_outage)
+        )
+    }
+
     /// Summarises the requests of a kind.
     #[must_use]
     pub fn new(kind: RequestKind, attempts: &[Attempt]) -> Self {

@@ -256,19 +256,12 @@ impl Tables {
     ) {
         let attempts = record.between(deleted_at, Duration::MAX);
         let [writes, statuses, images] = RequestKind::ALL.map(|kind| Summary::new(kind, &attempts));
-        let outage = |summary: &Summary| {
-            format!(
-                "{} / {}",
-                seconds(summary.longest_outage),
-                seconds(summary.total_outage)
-            )
-        };
         let row = vec![
             what.to_owned(),
             seconds(ready),
-            outage(&writes),
-            outage(&statuses),
-            outage(&images),
+            writes.outages(),
+            statuses.outages(),
+            images.outages(),
             writes.failures_by_kind(),
             statuses.failures_by_kind(),
             images.failures_by_kind(),

@@ -121,6 +121,7 @@ fn row(
         .filter(|time| (timeline.killed_at..timeline.released_at).contains(time))
         .max();
     let (unconfirmed, delivered) = messages.unconfirmed();
+    let [confirm_gap, delivery_gap] = longest_gaps(messages, timeline);
     let first = if failure.has_quorum() {
         "no interruption".to_owned()
     } else {
@@ -129,22 +130,23 @@ fn row(
     vec![
         failure.name().to_owned(),
         format!("{}, {}", messages.messages.len(), messages.confirms().count()),
-        seconds(longest_without(
-            messages.confirms(),
-            timeline.killed_at,
-            timeline.end,
-        )),
-        seconds(longest_without(
-            messages.deliveries(),
-            timeline.killed_at,
-            timeline.end,
-        )),
+        confirm_gap,
+        delivery_gap,
         last.filter(|_| !failure.has_quorum())
             .map_or("–".to_owned(), |last| seconds(last - timeline.killed_at)),
         first,
         seconds(restored),
         messages.missing().to_string(),
         format!("{unconfirmed}, {delivered}; {}", messages.redeliveries()),
+    ]
+}
+
+/// The longest times without a confirm and without a delivery, from the kill to the end.
+fn longest_gaps(messages: &MessageRecords, timeline: LossTimeline) -> [String; 2] {
+    let (from, end) = (timeline.killed_at, timeline.end);
+    [
+        seconds(longest_without(messages.confirms(), from, end)),
+        seconds(longest_without(messages.deliveries(), from, end)),
     ]
 }
 
@@ -174,6 +176,7 @@ pub fn queue_rows(
     };
     let rows = (0..QUEUES).map(|number| {
         let (queue, messages) = (broker.queue(number), messages.of_route(number));
+        let [confirm_gap, delivery_gap] = longest_gaps(&messages, timeline);
         Ok(vec![
             queue.clone(),
             mark_lost(&format!("rabbitmq-{}", broker.leader(number))),
@@ -182,16 +185,8 @@ pub fn queue_rows(
                 pod_of_connection(&queue, "publisher")?,
                 pod_of_connection(&queue, &format!("consumer of {queue}"))?
             ),
-            seconds(longest_without(
-                messages.confirms(),
-                timeline.killed_at,
-                timeline.end,
-            )),
-            seconds(longest_without(
-                messages.deliveries(),
-                timeline.killed_at,
-                timeline.end,
-            )),
+            confirm_gap,
+            delivery_gap,
         ])
     });
     rows.collect()

@@ -98,7 +98,7 @@ fn people_in_the_dark_under_a_bright_sky_are_seen_all_the_same() {
     let mut picture = decoded();
     let rows = picture.height / 5;
     let sky = std::iter::repeat_n(240, picture.stride() * rows as usize);
-    let dark = picture.pixels.iter().map(|value| value / 20);
+    let dark = picture.pixels.iter().map(|value| value / 60);
     picture.pixels = sky.chain(dark).collect();
     picture.height += rows;
     let lower = |head: Rect| Rect {
